@@ -1,0 +1,1 @@
+"""Pure parsing and deciding: no I/O, no clock, no logger. Time is an argument."""

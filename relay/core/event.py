@@ -1,0 +1,106 @@
+"""The relay's values: a CloudEvent, what the journal needs beside it, and what it answers.
+
+Attribute names and rules: CloudEvents 1.0, https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+SPECVERSION = "1.0"
+CONTENT_TYPE = "application/json"
+
+TASKS = "tasks"
+CHAT = "chat"
+CHAT_CHUNKS = "chat-chunks"
+DEAD_LETTERS = "dead-letters"
+TOPICS = (TASKS, CHAT, CHAT_CHUNKS, DEAD_LETTERS)
+"""The logical topics; a sink puts its prefix before the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One CloudEvent, its ``data`` already JSON. ``None`` means that the attribute is left out, never null."""
+
+    topic: str
+    type: str
+    id: str
+    source: str
+    subject: str
+    time: str
+    data: bytes
+    dataschema: str | None = None
+    traceparent: str | None = None
+
+    def attributes(self) -> Iterator[tuple[str, str]]:
+        """The context attributes that have a value, under their CloudEvents names, in a fixed order."""
+        yield "specversion", SPECVERSION
+        yield "id", self.id
+        yield "source", self.source
+        yield "type", self.type
+        yield "subject", self.subject
+        yield "time", self.time
+        yield "datacontenttype", CONTENT_TYPE
+        if self.dataschema is not None:
+            yield "dataschema", self.dataschema
+        if self.traceparent is not None:
+            yield "traceparent", self.traceparent
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event at its place in the journal.
+
+    ``offset`` grows by at least one per event and is never used again; ``accepted_at`` is epoch milliseconds.
+    ``sink`` names the only sink it is meant for (a replayed dead letter); ``None``: every sink.
+    """
+
+    offset: int
+    accepted_at: int
+    event: Event
+    sink: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What could not go on, kept until somebody replays or deletes it.
+
+    ``origin`` is the source or the sink that refused it, ``reason`` a code from a bounded set, ``raw`` the bytes
+    as received (a delivery) or the event's data (a refused event). ``event_offset`` is the refused event's place.
+    """
+
+    id: str
+    origin: str
+    reason: str
+    detail: str
+    raw: bytes
+    event_offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event on its way into the journal, with what absorbs its repetitions.
+
+    ``key`` (16 bytes) says which fact this is; ``fingerprint`` what that fact states. Known key, same fingerprint:
+    a duplicate. Known key, other fingerprint: a contradiction, published once under ``conflict_type``, or absorbed
+    as a duplicate where that is ``None`` (see ``relay.core.dedup``). ``dead`` is stored in the same transaction.
+    ``sink`` limits the event to one sink.
+    """
+
+    event: Event
+    key: bytes
+    fingerprint: bytes = b""
+    conflict_type: str | None = None
+    dead: DeadLetter | None = None
+    sink: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The journal's answer, given after the fsync. ``offset`` is that of the event that stands for the fact."""
+
+    result: Literal["accepted", "duplicate", "dead"]
+    event_id: str
+    offset: int

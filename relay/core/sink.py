@@ -1,0 +1,125 @@
+"""The port of a sink, and the values that cross it.
+
+A sink never retries, logs or counts: the publisher does all three, once, around every sink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from relay.core.errors import RelayError
+from relay.core.event import Entry
+
+
+class SinkConfig(BaseModel):
+    """What every sink's ``Config`` starts from. ``name`` labels it in metrics and logs; default: its type."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: str
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] | None = None
+
+    @property
+    def label(self) -> str:
+        return self.name or self.type
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who publishes. ``name`` is stable per replica (it fences zombies), ``instance`` new at each process start."""
+
+    name: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a sink has got in one journal: everything up to and including ``offset`` is settled there."""
+
+    journal_id: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The largest batch a sink takes at once, in events and in bytes of ``data``."""
+
+    events: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Entries in journal order and the checkpoint that holds once they are all on the sink.
+
+    ``checkpoint.offset`` may lie beyond the last entry: what is missing in between was refused and is kept as a
+    dead letter, or was meant for another sink. ``entries`` may be empty: then only the checkpoint moves.
+    """
+
+    entries: Sequence[Entry]
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """On the sink, for good, together with the checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """This very event will never be taken (too large, invalid). ``code`` is from a bounded set."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Not published, for another event's sake. ``suspect``: it is among those of which one was refused."""
+
+    suspect: bool = False
+    code: str = ""
+    detail: str = ""
+
+
+Outcome = Published | Refused | Withheld
+"""Of one batch either all are ``Published`` (and the checkpoint moved), or none is (and it did not)."""
+
+
+class SinkUnavailable(RelayError):
+    """The whole batch is unknown: reopen, read the checkpoint again, go on from there.
+
+    ``retry_after`` (seconds) is set where the sink knows when to come back.
+    """
+
+    def __init__(self, code: str, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(code, message, hint=hint, retriable=True)
+        self.retry_after = retry_after
+
+
+class SinkFenced(RelayError):
+    """Another process publishes under the same identity: this one must stop, or events would be doubled."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__("fenced", message, hint=hint)
+
+
+class Sink(Protocol):
+    """A place where events are published exactly once.
+
+    ``open`` may be called again after ``SinkUnavailable`` or ``close``; it answers the checkpoint that the sink
+    itself holds for ``Identity.name``, ``None`` if it has none. ``open``, ``publish`` and ``close`` are bounded in
+    time by the sink's own settings, whatever the network does; ``close`` raises nothing.
+    """
+
+    limits: Limits
+
+    async def open(self) -> Checkpoint | None: ...
+
+    async def publish(self, batch: Batch) -> Sequence[Outcome]: ...
+
+    async def close(self) -> None: ...

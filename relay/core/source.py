@@ -1,0 +1,53 @@
+"""The port of a source: the bytes of a delivery in, a value out. Nothing awaits, nothing reads a clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from relay.core.event import Draft
+
+Via = Literal["webhook", "poll", "submit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What arrived, untouched. ``received_at`` is epoch milliseconds."""
+
+    body: bytes
+    received_at: int
+    via: Via = "webhook"
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Understood, and no event under the current settings (a progress report while those are off)."""
+
+    reason: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotJSON:
+    """Not one JSON document: told to the sender with a 400, since nothing can be kept of it that means something."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """JSON that this source cannot turn into an event: it becomes a dead letter. ``reason`` is a bounded code."""
+
+    reason: str
+    detail: str
+
+
+Normalized = Draft | Ignored | NotJSON | Unreadable
+
+
+class Source(Protocol):
+    """A source plug-in. ``name`` is the word in the configuration, the path and the metrics (``novita``)."""
+
+    name: str
+
+    def normalize(self, delivery: Delivery) -> Normalized: ...
