@@ -68,7 +68,8 @@ class DeadLetter:
     """What could not go on, kept until somebody replays or deletes it.
 
     ``origin`` is the source or the sink that refused it, ``reason`` a code from a bounded set, ``raw`` the bytes
-    as received (a delivery) or the event's data (a refused event). ``event_offset`` is the refused event's place.
+    as received (a delivery) or the event's data (a refused event). ``event_offset`` and ``event`` are the refused
+    event's place and itself, ``None`` for a delivery.
     """
 
     id: str
@@ -77,6 +78,7 @@ class DeadLetter:
     detail: str
     raw: bytes
     event_offset: int | None = None
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,284 @@
+"""The journal as the rest of the relay sees it: append, read, wait, and how far each sink has got."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from relay.core.event import Draft, Entry, Receipt
+from relay.journal.store import (
+    HeldDeadLetter,
+    JournalBroken,
+    JournalUnavailable,
+    Progress,
+    SavedCheckpoint,
+    Store,
+)
+from relay.journal.writer import Writer
+
+TAIL_EVENTS = 10_000
+TAIL_BYTES = 8 << 20
+"""What is kept in memory of the newest events, so that sinks and readers which keep up never touch the disk."""
+
+_PRUNE_EVERY = 1.0
+_PRUNE_PAUSE = 0.02  # between two chunks: commits go first
+_SWEEP_EVERY = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the journal keeps and accepts.
+
+    ``retention`` and ``dedup_window`` in seconds, ``max_size`` in bytes, ``max_backlog`` in events that some sink
+    has not got yet.
+    """
+
+    retention: float = 7 * 86400
+    max_size: int = 10 << 30
+    dedup_window: float = 7 * 86400
+    max_backlog: int = 1_000_000
+
+
+class Signals(Protocol):
+    """What the journal reports, each once per group or occasion."""
+
+    def group_committed(self, drafts: int, seconds: float) -> None: ...
+
+    def journal_pruned(self, events: int) -> None: ...
+
+    def journal_broke(self, error: JournalBroken) -> None: ...
+
+
+class Journal:
+    """One open journal, in one event loop. ``sinks`` are the labels of the configured sinks."""
+
+    def __init__(self, store: Store, sinks: Collection[str], policy: Policy, signals: Signals) -> None:
+        self.journal_id = store.journal_id
+        self.last_offset = store.last_offset
+        self.broken: asyncio.Future[JournalBroken] = asyncio.get_running_loop().create_future()
+        self._store = store
+        self._policy = policy
+        self._signals = signals
+        saved = store.checkpoints()
+        self._saved = {sink: saved.get(sink, SavedCheckpoint()) for sink in sinks}
+        self._positions = {sink: checkpoint.offset for sink, checkpoint in self._saved.items()}
+        self._tail: list[Entry] = []
+        self._tail_bytes = 0
+        self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._size = store.size()
+        self._first_offset = store.oldest_offset() or store.last_offset + 1
+        self.dead_letters_held = store.count_dead_letters()
+        self._writer = Writer(store, committed=self._committed, broken=self._broke)
+
+    # -- appending ---------------------------------------------------------------------------------------------
+
+    def append(self, draft: Draft) -> asyncio.Future[Receipt]:
+        """Queues a draft; the future answers after the fsync. Raises ``JournalUnavailable`` at once when over the cap.
+
+        What a sink refused (``draft.dead`` of an event) is always taken: it makes the backlog smaller.
+        """
+        if self.broken.done():
+            raise self.broken.result()
+        if draft.dead is None or draft.dead.event_offset is None:
+            self._refuse_when_full()
+        return self._writer.append(draft)
+
+    def _refuse_when_full(self) -> None:
+        if self.backlog() >= self._policy.max_backlog:
+            raise JournalUnavailable(
+                "backlog_full",
+                f"{self.backlog()} events wait for a sink, as many as journal.max_backlog allows.",
+                hint="See which sink is down (relay_sink_up); deliveries are taken again as the backlog drains.",
+            )
+        if self._size > self._policy.max_size and self.backlog() and self.floor() < self._first_offset:
+            raise JournalUnavailable(
+                "journal_full",
+                "The journal has reached journal.max_size and every event in it still waits for a sink.",
+                hint="See which sink is down (relay_sink_up), or raise journal.max_size.",
+            )
+
+    def accepting(self) -> JournalUnavailable | JournalBroken | None:
+        """Why nothing can be accepted now, ``None`` when it can."""
+        if self.broken.done():
+            return self.broken.result()
+        try:
+            self._refuse_when_full()
+        except JournalUnavailable as error:
+            return error
+        return None
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    async def read(self, after: int, limit: int, max_bytes: int = 4 << 20) -> list[Entry]:
+        """The entries after an offset, oldest first; at least one if there is one. Does not wait."""
+        if after >= self.last_offset:
+            return []
+        if self._tail and after >= self._tail[0].offset - 1:
+            return _cut(self._tail, after - self._tail[0].offset + 1, limit, max_bytes)
+        return await self._writer.call(self._store.read, after, limit, max_bytes)
+
+    async def wait(self, after: int) -> None:
+        """Returns when there is an event beyond ``after``."""
+        while self.last_offset <= after:
+            await asyncio.shield(self._news)
+
+    # -- sinks -------------------------------------------------------------------------------------------------
+
+    def position(self, sink: str) -> int:
+        """The offset up to which everything is settled on a sink, as far as this process knows."""
+        return self._positions[sink]
+
+    def saved(self, sink: str) -> SavedCheckpoint:
+        """The journal's own copy of a sink's checkpoint, with its counts."""
+        return self._saved[sink]
+
+    def advance(self, sink: str, offset: int, *, published: int, dead: int) -> None:
+        """A sink has settled everything up to ``offset``. Saved with the next group; the sink holds the truth."""
+        self._positions[sink] = offset
+        before = self._saved[sink]
+        self._saved[sink] = SavedCheckpoint(offset, before.published + published, before.dead + dead)
+        self._writer.save(sink, Progress(offset, published, dead))
+
+    def rewind(self, sink: str, offset: int) -> None:
+        """A sink holds less than we thought (it lost acknowledged writes): its events are unpublished again."""
+        self._positions[sink] = offset
+
+    async def raise_offset(self, offset: int) -> None:
+        """A sink knows this journal further than it goes: continue beyond, or new events would look published."""
+        await self._writer.call(self._store.raise_offset, offset)
+        self.last_offset = max(self.last_offset, offset)
+        self._tail.clear()
+        self._tail_bytes = 0
+
+    def floor(self) -> int:
+        """The offset up to which every configured sink has everything; without sinks, the last offset."""
+        return min(self._positions.values(), default=self.last_offset)
+
+    def backlog(self) -> int:
+        """Events that at least one sink has not got yet."""
+        return self.last_offset - self.floor()
+
+    def pending(self, sink: str) -> int:
+        """Events that this sink has not got yet."""
+        return self.last_offset - self._positions[sink]
+
+    async def oldest_pending_at(self, sink: str) -> int | None:
+        """When the oldest event that a sink has not got was accepted (epoch milliseconds)."""
+        after = self._positions[sink]
+        if after >= self.last_offset:
+            return None
+        if self._tail and after >= self._tail[0].offset - 1:
+            return self._tail[after - self._tail[0].offset + 1].accepted_at
+        return await self._writer.call(self._store.accepted_at, after)
+
+    # -- dead letters ------------------------------------------------------------------------------------------
+
+    async def dead_letters(self, after: str, limit: int) -> list[HeldDeadLetter]:
+        """Dead letters in the order of their ids, without raw bytes."""
+        return await self._writer.call(self._store.dead_letters, after, limit)
+
+    async def dead_letter(self, id: str) -> HeldDeadLetter | None:
+        """One dead letter with its raw bytes."""
+        return await self._writer.call(self._store.dead_letter, id)
+
+    async def delete_dead_letter(self, id: str) -> bool:
+        """Forgets a dead letter; ``False`` if there is none."""
+        deleted = await self._writer.call(self._store.delete_dead_letter, id)
+        self.dead_letters_held -= deleted
+        return deleted
+
+    # -- figures and care --------------------------------------------------------------------------------------
+
+    def events_held(self) -> int:
+        """Events in the journal, published or not."""
+        return self.last_offset - self._first_offset + 1
+
+    def bytes_held(self) -> int:
+        """Size of the file's pages in use, as of the last look."""
+        return self._size
+
+    def stalled_for(self) -> float:
+        """Seconds that the commit under way has taken so far."""
+        return self._writer.stalled_for()
+
+    async def tend(self) -> None:
+        """Prunes events and dedup keys for as long as the journal lives, in steps too small to delay a commit."""
+        swept, sweep_at = b"", time.monotonic() + _SWEEP_EVERY
+        while True:
+            await asyncio.sleep(_PRUNE_EVERY)
+            await self._prune()
+            if time.monotonic() >= sweep_at:
+                older_than = _now() - int(self._policy.dedup_window * 1000)
+                swept = await self._writer.call(self._store.sweep_dedup, swept, older_than=older_than)
+                sweep_at = time.monotonic() + (_PRUNE_EVERY if swept else _SWEEP_EVERY)
+
+    async def _prune(self) -> None:
+        older_than = _now() - int(self._policy.retention * 1000)
+        while True:
+            pruned = await self._writer.call(
+                self._store.prune, floor=self.floor(), older_than=older_than, over_size=self._policy.max_size
+            )
+            self._size = await self._writer.call(self._store.size)
+            if not pruned:
+                return
+            oldest = await self._writer.call(self._store.oldest_offset)
+            self._first_offset = self.last_offset + 1 if oldest is None else oldest
+            self._signals.journal_pruned(pruned)
+            await asyncio.sleep(_PRUNE_PAUSE)
+
+    async def close(self) -> None:
+        """Commits what is queued and closes the file."""
+        await self._writer.close()
+
+    def _committed(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None:
+        self._signals.group_committed(drafts, seconds)
+        if not entries:
+            return
+        self._tail.extend(entries)
+        self._tail_bytes += sum(len(entry.event.data) for entry in entries)
+        self.last_offset = entries[-1].offset
+        self.dead_letters_held += sum(1 for entry in entries if entry.event.topic == "dead-letters")
+        self._trim()
+        self._news.set_result(None)
+        self._news = asyncio.get_running_loop().create_future()
+
+    def _trim(self) -> None:
+        """Cuts the tail to half its limit, so that the cost of cutting is spread over many groups."""
+        if len(self._tail) <= TAIL_EVENTS and self._tail_bytes <= TAIL_BYTES:
+            return
+        keep = 0
+        size = 0
+        while keep < min(len(self._tail), TAIL_EVENTS // 2) and size < TAIL_BYTES // 2:
+            keep += 1
+            size += len(self._tail[-keep].event.data)
+        del self._tail[:-keep]
+        self._tail_bytes = size
+
+    def _broke(self, error: JournalBroken) -> None:
+        if not self.broken.done():
+            self.broken.set_result(error)
+            self._signals.journal_broke(error)
+
+
+async def open_journal(path: Path, sinks: Collection[str], policy: Policy, signals: Signals) -> Journal:
+    """Opens or creates the journal. Raises ``JournalInUse`` or ``JournalBroken`` with what to do."""
+    store = await asyncio.to_thread(Store, path)
+    return Journal(store, sinks, policy, signals)
+
+
+def _cut(tail: list[Entry], start: int, limit: int, max_bytes: int) -> list[Entry]:
+    part = tail[start : start + limit]
+    size = 0
+    for count, entry in enumerate(part):
+        size += len(entry.event.data)
+        if size > max_bytes and count:
+            return part[:count]
+    return part
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,51 @@
+-- Reading, pruning and looking after the journal.
+
+-- name: page
+-- At most ? events and ? bytes of data after an offset (the first event always fits), as one row for the whole page
+-- (see append.sql). data travels as text in a JSON string: its bytes must come back as they were.
+SELECT json_group_array(json_array("offset", accepted_at, topic, type, id, source, subject, time, dataschema,
+                                   traceparent, sink, CAST(data AS TEXT)))
+FROM (SELECT *, row_number() OVER w AS nth, sum(length(data)) OVER w AS bytes
+      FROM (SELECT * FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT ?)
+      WINDOW w AS (ORDER BY "offset"))
+WHERE nth = 1 OR bytes <= ?
+
+-- name: last_offset
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)
+
+-- name: checkpoints
+SELECT sink, "offset", published, dead FROM checkpoints
+
+-- name: last_older
+SELECT max("offset") FROM (SELECT "offset", accepted_at FROM events ORDER BY "offset" LIMIT ?) WHERE accepted_at < ?
+
+-- name: oldest
+SELECT "offset", accepted_at FROM events ORDER BY "offset" LIMIT 1
+
+-- name: accepted_at
+SELECT accepted_at FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT 1
+
+-- name: delete_events
+DELETE FROM events WHERE "offset" <= ?
+
+-- name: dedup_step
+SELECT key FROM dedup WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?
+
+-- name: delete_dedup
+DELETE FROM dedup WHERE key > ? AND key <= ? AND seen_at < ?
+
+-- name: dead_letters
+SELECT id, origin, reason, detail, length(raw), accepted_at, event_offset, event FROM dead_letters
+WHERE id > ? ORDER BY id LIMIT ?
+
+-- name: dead_letter
+SELECT id, origin, reason, detail, raw, accepted_at, event_offset, event FROM dead_letters WHERE id = ?
+
+-- name: count_dead_letters
+SELECT count(*) FROM dead_letters
+
+-- name: delete_dead_letter
+DELETE FROM dead_letters WHERE id = ?
+
+-- name: delete_dedup_key
+DELETE FROM dedup WHERE key = ?

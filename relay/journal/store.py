@@ -1,0 +1,520 @@
+"""The journal's file: SQLite in WAL mode, one connection, used by one thread.
+
+Durability: ``synchronous=FULL`` syncs the WAL at each commit (https://sqlite.org/pragma.html#pragma_synchronous).
+``locking_mode=EXCLUSIVE`` keeps every other process out, so two relays cannot share a volume by mistake, and with
+only one connection the WAL-reset bug of SQLite before 3.51.3 cannot occur.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from relay.core.dedup import judge
+from relay.core.errors import RelayError
+from relay.core.event import DeadLetter, Draft, Entry, Event, Receipt
+from relay.journal import sql
+
+SCHEMA_VERSION = "1"
+MAX_GROUP = 128
+"""Drafts per statement: 12 parameters each, well below SQLite's limit, few enough statements to keep prepared."""
+
+_APPEND = sql.statements("append.sql")
+_QUERY = sql.statements("query.sql")
+_EVENT_COLUMNS = 12
+_LONG_WAL_PAGES = 1024
+_SPARE_PAGES = 8192  # 32 MiB of free pages stay for the next events; beyond that the file shrinks
+_FATAL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class JournalUnavailable(RelayError):
+    """Nothing of the group was written, and it may work later (disk full). The senders are told to come back."""
+
+    def __init__(self, code: str, message: str, *, hint: str) -> None:
+        super().__init__(code, message, hint=hint, retriable=True)
+
+
+class JournalBroken(RelayError):
+    """The file or the disk under it cannot be trusted any more: no further 2xx, the process has to end.
+
+    After a failed fsync Linux may drop the dirty pages and report success the next time; only a restart, which
+    recovers from what is really on disk, is safe (https://wiki.postgresql.org/wiki/Fsync_Errors).
+    """
+
+
+class JournalInUse(RelayError):
+    """Another process holds the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCheckpoint:
+    """The journal's copy of a sink's checkpoint and its counts since the journal began."""
+
+    offset: int = 0
+    published: int = 0
+    dead: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a sink got since the last save: its offset now, and what was published and refused on the way."""
+
+    offset: int
+    published: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDeadLetter:
+    """A dead letter as it is kept. ``event`` holds the refused event's attributes, ``None`` for a delivery."""
+
+    id: str
+    origin: str
+    reason: str
+    detail: str
+    accepted_at: int
+    raw_bytes: int
+    event_offset: int | None
+    event: dict[str, str] | None
+    raw: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The receipts of a group, one per draft, and the entries it added, in order."""
+
+    receipts: list[Receipt]
+    entries: list[Entry]
+
+
+class Store:
+    """The open journal file. Synchronous; every method belongs to the one writer thread.
+
+    ``max_pages`` bounds the file for tests of a full disk (``PRAGMA max_page_count``).
+    """
+
+    def __init__(self, path: Path, *, max_pages: int | None = None) -> None:
+        self.path = path
+        self._refuse_orphaned_wal()
+        with _translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Opened in one thread, used in another, never by two at once.
+            self._db = sqlite3.connect(
+                path, isolation_level=None, cached_statements=4 * MAX_GROUP, check_same_thread=False, timeout=0.5
+            )
+            try:
+                self._prepare(max_pages)
+                self.journal_id = self._meta("journal_id")
+                self.last_offset: int = self._one(_QUERY["last_offset"])
+            except BaseException:
+                self._db.close()
+                raise
+        self._pages_since_checkpoint = 0
+
+    def _refuse_orphaned_wal(self) -> None:
+        wal = self.path.with_name(self.path.name + "-wal")
+        if wal.exists() and wal.stat().st_size and not self.path.exists():
+            raise JournalBroken(
+                "journal_incomplete",
+                f"{wal} is there but {self.path} is not: the two belong together.",
+                hint="Restore the missing file, or move the -wal file away to start with an empty journal.",
+            )
+
+    def _prepare(self, max_pages: int | None) -> None:
+        new = not self.path.exists() or self.path.stat().st_size == 0
+        if new:
+            self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        for pragma in (
+            "locking_mode = EXCLUSIVE",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "wal_autocheckpoint = 0",
+            "journal_size_limit = 67108864",
+            "cache_size = -24576",
+            "temp_store = MEMORY",
+            *([f"max_page_count = {max_pages}"] if max_pages else []),
+        ):
+            self._db.execute("PRAGMA " + pragma)
+        if self._one("SELECT count(*) FROM sqlite_master WHERE name = 'meta'") == 0:
+            self._create()
+        self._check_version()
+
+    def _create(self) -> None:
+        with self._transaction():
+            for statement in _split(sql.text("schema.sql")):
+                self._db.execute(statement)
+            self._db.executemany(
+                "INSERT INTO meta VALUES (?, ?)", [("schema_version", SCHEMA_VERSION), ("journal_id", uuid4().hex)]
+            )
+        _fsync_directory(self.path.parent)
+
+    def _check_version(self) -> None:
+        found = self._meta("schema_version")
+        if found != SCHEMA_VERSION:
+            raise JournalBroken(
+                "journal_version",
+                f"{self.path} has layout {found}, this relay knows layout {SCHEMA_VERSION}.",
+                hint="Run the relay version that wrote it until it is drained, or name another journal.path.",
+            )
+
+    def close(self) -> None:
+        """Moves the WAL into the file and closes. Safe to call twice."""
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            pass  # the next start recovers from the WAL just as well
+        finally:
+            self._db.close()
+
+    # -- appending ---------------------------------------------------------------------------------------------
+
+    def append(self, drafts: Sequence[Draft], now: int, progress: Mapping[str, Progress] | None = None) -> Appended:
+        """Commits a group durably: when this returns, everything in it is fsynced. ``now`` is epoch milliseconds.
+
+        ``progress`` saves how far the sinks have got in the same transaction. Raises ``JournalUnavailable`` when
+        nothing was written, ``JournalBroken`` when the file cannot be trusted any more.
+        """
+        plan = _Plan(self.last_offset, now)
+        with _translated(self.path), self._transaction():
+            plan.add_all(drafts, self._known)
+            for start in range(0, len(plan.entries), MAX_GROUP):
+                self._insert(plan, start, start + MAX_GROUP, now)
+            for dead in plan.dead:
+                self._insert_dead(dead, now)
+            for sink, saved in (progress or {}).items():
+                self._db.execute(_APPEND["save_checkpoint"], (sink, saved.offset, saved.published, saved.dead))
+        self.last_offset = plan.last_offset
+        self._pages_since_checkpoint += 4 + 2 * len(plan.entries)
+        return Appended(plan.receipts, plan.entries)
+
+    def _known(self, keys: Sequence[bytes]) -> dict[bytes, tuple[bytes, int]]:
+        found: dict[bytes, tuple[bytes, int]] = {}
+        for start in range(0, len(keys), MAX_GROUP):
+            part = keys[start : start + MAX_GROUP]
+            rows: str | None = self._one(_known_sql(len(part)), part)
+            for row in rows.split(",") if rows else ():
+                key, fingerprint, offset = row.split(" ")
+                found[bytes.fromhex(key)] = (bytes.fromhex(fingerprint), int(offset))
+        return found
+
+    def _insert(self, plan: _Plan, start: int, stop: int, now: int) -> None:
+        values: list[Any] = []
+        for entry in plan.entries[start:stop]:
+            e = entry.event
+            values += (entry.offset, now, e.topic, e.type, e.id, e.source, e.subject, e.time)
+            values += (e.dataschema, e.traceparent, entry.sink, e.data)
+        self._db.execute(_insert_events_sql(len(values) // _EVENT_COLUMNS), values)
+        keys: list[Any] = []
+        for key, fingerprint, offset in plan.new_keys[start:stop]:
+            keys += (key, fingerprint, offset, now)
+        self._db.execute(_insert_dedup_sql(len(keys) // 4), keys)
+
+    def _insert_dead(self, dead: DeadLetter, now: int) -> None:
+        event = dead.event
+        attributes = orjson.dumps({"topic": event.topic, **dict(event.attributes())}).decode() if event else None
+        row = (dead.id, dead.origin, dead.reason, dead.detail, dead.raw, now, dead.event_offset, attributes)
+        self._db.execute(_APPEND["insert_dead"], row)
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def read(self, after: int, limit: int, max_bytes: int) -> list[Entry]:
+        """The entries after an offset, at most ``limit`` of them and ``max_bytes`` of data (but at least one)."""
+        with _translated(self.path):
+            page = orjson.loads(self._one(_QUERY["page"], (after, limit, max_bytes)))
+        return [_entry(row) for row in page]
+
+    def checkpoints(self) -> dict[str, SavedCheckpoint]:
+        """What the journal knows of each sink."""
+        with _translated(self.path):
+            rows = self._db.execute(_QUERY["checkpoints"]).fetchall()
+        return {sink: SavedCheckpoint(*rest) for sink, *rest in rows}
+
+    def accepted_at(self, after: int) -> int | None:
+        """When the first event after an offset was accepted (epoch milliseconds), ``None`` if there is none."""
+        return self._maybe_int(_QUERY["accepted_at"], after)
+
+    def oldest_offset(self) -> int | None:
+        """The first offset still held."""
+        return self._maybe_int(_QUERY["oldest"])
+
+    def _maybe_int(self, statement: str, *parameters: int) -> int | None:
+        with _translated(self.path):
+            found: int | None = self._one(statement, parameters)
+        return found
+
+    # -- dead letters ------------------------------------------------------------------------------------------
+
+    def dead_letters(self, after: str, limit: int) -> list[HeldDeadLetter]:
+        """Dead letters in the order of their ids, without their raw bytes."""
+        with _translated(self.path):
+            rows = self._db.execute(_QUERY["dead_letters"], (after, limit)).fetchall()
+        return [_held(*row) for row in rows]
+
+    def dead_letter(self, id: str) -> HeldDeadLetter | None:
+        """One dead letter with its raw bytes."""
+        with _translated(self.path):
+            row = self._db.execute(_QUERY["dead_letter"], (id,)).fetchone()
+        if row is None:
+            return None
+        id, origin, reason, detail, raw, accepted_at, event_offset, event = row
+        return _held(id, origin, reason, detail, len(raw), accepted_at, event_offset, event, raw)
+
+    def count_dead_letters(self) -> int:
+        """How many are held."""
+        with _translated(self.path):
+            return int(self._one(_QUERY["count_dead_letters"]))
+
+    def delete_dead_letter(self, id: str, forget: bytes | None = None) -> bool:
+        """Deletes one; ``forget`` is a dedup key that goes with it, so that the same delivery may come again."""
+        with _translated(self.path), self._transaction():
+            deleted = self._db.execute(_QUERY["delete_dead_letter"], (id,)).rowcount > 0
+            if forget is not None:
+                self._db.execute(_QUERY["delete_dedup_key"], (forget,))
+        return deleted
+
+    # -- looking after the file --------------------------------------------------------------------------------
+
+    def wal_is_long(self) -> bool:
+        """Whether the WAL has grown by about 4 MiB since it was last moved into the file."""
+        return self._pages_since_checkpoint >= _LONG_WAL_PAGES
+
+    def checkpoint_wal(self) -> None:
+        """Moves the WAL into the file; the next commit starts it again from its beginning.
+
+        Done between groups rather than inside a commit, where somebody would be waiting for it.
+        """
+        with _translated(self.path):
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        self._pages_since_checkpoint = 0
+
+    def prune(self, *, floor: int, older_than: int, over_size: int, chunk: int = 500) -> int:
+        """Deletes up to ``chunk`` of the oldest events that every sink has (``offset <= floor``).
+
+        They go when accepted before ``older_than`` (epoch milliseconds), or when the file holds more than
+        ``over_size`` bytes of pages in use. Answers how many went; call again while it answers ``chunk``.
+        """
+        with _translated(self.path):
+            cut = self._prunable(floor, older_than, over_size, chunk)
+            if cut is None:
+                return 0
+            with self._transaction():
+                deleted = self._db.execute(_QUERY["delete_events"], (cut,)).rowcount
+            if self._one("PRAGMA freelist_count") > _SPARE_PAGES:
+                self._db.execute("PRAGMA incremental_vacuum(1024)").fetchall()
+        self._pages_since_checkpoint += chunk
+        return deleted
+
+    def _prunable(self, floor: int, older_than: int, over_size: int, chunk: int) -> int | None:
+        oldest = self._db.execute(_QUERY["oldest"]).fetchone()
+        if oldest is None or oldest[0] > floor:
+            return None
+        too_large = self.size() > over_size
+        if not too_large and oldest[1] >= older_than:
+            return None
+        limit = 1 << 62 if too_large else older_than
+        last: int = self._one(_QUERY["last_older"], (chunk, limit))
+        return min(last, floor)
+
+    def sweep_dedup(self, after: bytes, *, older_than: int, step: int = 2000) -> bytes:
+        """Forgets facts seen before ``older_than`` among the next ``step`` keys; answers where to go on.
+
+        The index is in the order of its keys, so it is swept in small steps instead of carrying a second index
+        on time. ``b""`` means that the sweep has come round.
+        """
+        with _translated(self.path):
+            row = self._db.execute(_QUERY["dedup_step"], (after, step - 1)).fetchone()
+            upto = row[0] if row else b"\xff" * 17
+            with self._transaction():
+                self._db.execute(_QUERY["delete_dedup"], (after, upto, older_than))
+        return upto if row else b""
+
+    def raise_offset(self, offset: int) -> None:
+        """Makes the next offset larger than ``offset``: a sink knows this journal further than the journal itself."""
+        with _translated(self.path), self._transaction():
+            self._db.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
+            self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (offset,))
+        self.last_offset = max(self.last_offset, offset)
+
+    def size(self) -> int:
+        """Bytes of pages in use, the WAL not counted."""
+        pages: int = self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")
+        return pages * int(self._one("PRAGMA page_size"))
+
+    def integrity(self) -> list[str]:
+        """What SQLite's own check and ours find wrong; empty when all is well. Reads the whole file."""
+        problems = [row[0] for row in self._db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        highest = self._one('SELECT coalesce(max("offset"), 0) FROM events')
+        if highest > self.last_offset:
+            problems.append(f"event {highest} lies beyond the last offset given out, {self.last_offset}")
+        bad = self._one("SELECT count(*) FROM events WHERE NOT json_valid(CAST(data AS TEXT))")
+        if bad:
+            problems.append(f"{bad} events hold data that is not JSON")
+        for sink, saved in self.checkpoints().items():
+            if saved.offset > self.last_offset:
+                problems.append(f"sink {sink} is at {saved.offset}, beyond the last offset {self.last_offset}")
+        return problems
+
+    def _meta(self, key: str) -> str:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise JournalBroken(
+                "journal_incomplete",
+                f"{self.path} has no {key}: it is no journal of a relay, or was cut short.",
+                hint="Name another journal.path, or restore the file together with its -wal.",
+            )
+        return str(row[0])
+
+    def _one(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+        row = self._db.execute(statement, parameters).fetchone()
+        return row[0] if row else None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            # A full disk has rolled back by itself; going on would commit the rest row by row.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+
+class _Plan:
+    """Which drafts become entries, decided before anything is written."""
+
+    def __init__(self, last_offset: int, now: int) -> None:
+        self.last_offset = last_offset
+        self.now = now
+        self.receipts: list[Receipt] = []
+        self.entries: list[Entry] = []
+        self.new_keys: list[tuple[bytes, bytes, int]] = []
+        self.dead: list[DeadLetter] = []
+
+    def add_all(self, drafts: Sequence[Draft], lookup: Any) -> None:
+        known: dict[bytes, tuple[bytes, int]] = lookup([draft.key for draft in drafts])
+        for draft in drafts:
+            self._add(draft, known, lookup)
+
+    def _add(self, draft: Draft, known: dict[bytes, tuple[bytes, int]], lookup: Any) -> None:
+        seen = known.get(draft.key)
+        if seen is not None:
+            conflict = judge(draft, seen[0])
+            if conflict is None:
+                self.receipts.append(Receipt("duplicate", draft.event.id, seen[1]))
+                return
+            known.update(lookup([conflict.key]) if conflict.key not in known else {})
+            self._add(conflict, known, lookup)
+            return
+        self.last_offset += 1
+        known[draft.key] = (draft.fingerprint, self.last_offset)
+        self.new_keys.append((draft.key, draft.fingerprint, self.last_offset))
+        self.entries.append(Entry(self.last_offset, self.now, draft.event, draft.sink))
+        if draft.dead is not None:
+            self.dead.append(draft.dead)
+        self.receipts.append(Receipt("dead" if draft.dead else "accepted", draft.event.id, self.last_offset))
+
+
+@lru_cache(maxsize=MAX_GROUP)
+def _known_sql(count: int) -> str:
+    return _APPEND["known"].format(keys=",".join("?" * count))
+
+
+@lru_cache(maxsize=MAX_GROUP)
+def _insert_events_sql(count: int) -> str:
+    return _APPEND["insert_events"].format(rows=sql.rows(count, _EVENT_COLUMNS))
+
+
+@lru_cache(maxsize=MAX_GROUP)
+def _insert_dedup_sql(count: int) -> str:
+    return _APPEND["insert_dedup"].format(rows=sql.rows(count, 4))
+
+
+def _entry(row: list[Any]) -> Entry:
+    offset, accepted_at, topic, type_, id_, source, subject, time, dataschema, traceparent, sink, data = row
+    event = Event(topic, type_, id_, source, subject, time, data.encode(), dataschema, traceparent)
+    return Entry(offset, accepted_at, event, sink)
+
+
+def _held(
+    id: str,
+    origin: str,
+    reason: str,
+    detail: str,
+    raw_bytes: int,
+    accepted_at: int,
+    event_offset: int | None,
+    event: str | None,
+    raw: bytes | None = None,
+) -> HeldDeadLetter:
+    attributes = orjson.loads(event) if event else None
+    return HeldDeadLetter(id, origin, reason, detail, accepted_at, raw_bytes, event_offset, attributes, raw)
+
+
+def _split(script: str) -> list[str]:
+    """The statements of a script, one by one: ``executescript`` would commit between them."""
+    found, pending = [], ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            found.append(pending)
+            pending = ""
+    return found
+
+
+def _fsync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Vendor errors stop here and come out as ours, with what to do about them."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _our_error(error, path) from error
+    except OSError as error:
+        raise JournalBroken(
+            "journal_unreachable",
+            f"The journal {path} cannot be opened: {error.strerror}.",
+            hint="Check journal.path, the volume and its permissions.",
+        ) from error
+
+
+def _our_error(error: sqlite3.Error, path: Path) -> RelayError:
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    primary = code & 0xFF
+    name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+    if primary == sqlite3.SQLITE_FULL:
+        return JournalUnavailable(
+            "journal_full",
+            f"The disk under the journal {path} is full.",
+            hint="Free or enlarge the volume, or lower journal.retention; the relay goes on by itself.",
+        )
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return JournalInUse(
+            "journal_in_use",
+            f"The journal {path} is held by another process.",
+            hint="One relay per journal: stop the other one, or give this one its own journal.path.",
+        )
+    if primary in _FATAL or primary == sqlite3.SQLITE_CANTOPEN or primary == sqlite3.SQLITE_READONLY:
+        return JournalBroken(
+            "journal_broken",
+            f"The journal {path} cannot be used: {error} ({name}).",
+            hint="Check the disk, then run `relay journal verify`; a restart recovers what was acknowledged.",
+        )
+    return JournalBroken("journal_error", f"The journal {path} failed: {error} ({name}).", hint="Please report this.")
