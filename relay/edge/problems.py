@@ -1,0 +1,159 @@
+"""What the relay answers when it refuses: RFC 9457 problems with a stable ``code`` and a ``hint``.
+
+No problem here is a redirection or a 410: a webhook sender takes the first for a failure of another kind and the
+second for "stop for good" (promise P1). Each 503 carries ``Retry-After``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import orjson
+
+from relay.core.errors import RelayError
+
+PROBLEM_JSON = "application/problem+json"
+RETRY_AFTER_SECONDS = 5
+"""What a sender is asked to wait at least: Novita's attempts are few, a handful, so the wait is kept short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of problem: its HTTP status, a title that never varies, and what to do about it."""
+
+    status: int
+    title: str
+    hint: str
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "bad_request": Kind(400, "The request is not valid", "Correct what the detail names and send it again."),
+        "not_json": Kind(400, "The body is not one JSON document", "Send a JSON body in UTF-8, without a BOM."),
+        "unauthorized": Kind(401, "A valid token is required", "Use a token that is configured for this route."),
+        "missing_signature": Kind(
+            401, "The delivery is not signed", "Send webhook-id, webhook-timestamp and webhook-signature."
+        ),
+        "bad_timestamp": Kind(401, "The timestamp cannot be read", "Send webhook-timestamp as whole epoch seconds."),
+        "stale_timestamp": Kind(
+            401, "The timestamp is too far away", "Sign each attempt anew, and keep both clocks synchronized."
+        ),
+        "bad_signature": Kind(
+            401, "The signature does not fit", "Sign the raw body with a secret that is configured here."
+        ),
+        "forbidden_address": Kind(
+            403,
+            "The address may not use this route",
+            "Configure a token, or allow the address; behind a proxy, list the proxy under server.trusted_proxies.",
+        ),
+        "model_not_allowed": Kind(
+            403, "The client may not use this model", "Ask the operator to add the model under proxy.clients."
+        ),
+        "not_found": Kind(404, "There is nothing here", "Check the path and the id."),
+        "method_not_allowed": Kind(405, "The method is not allowed here", "Use a method of the Allow header."),
+        "body_timeout": Kind(408, "The body did not arrive in time", "Send the whole body at once, and try again."),
+        "payload_too_large": Kind(413, "The body is too large", "Send less, or raise server.max_body."),
+        "unsupported_encoding": Kind(415, "Encoded bodies are not accepted", "Send the body without Content-Encoding."),
+        "too_many_streams": Kind(
+            429, "The client has too many streams open", "Wait for one to end, or raise max_streams."
+        ),
+        "internal": Kind(500, "The relay failed", "Try again; if it stays, read the relay's log."),
+        "upstream_unreachable": Kind(502, "The upstream cannot be reached", "Try again; check upstream.base_url."),
+        "journal_unavailable": Kind(
+            503, "The journal cannot commit", "Try again; the operator should check the disk and its free space."
+        ),
+        "backlog_full": Kind(503, "Too many events wait for a sink", "Try again; the operator should check the sinks."),
+        "overloaded": Kind(503, "The relay is at its limit", "Try again after the time in Retry-After."),
+        "draining": Kind(503, "The relay is shutting down", "Try again: another replica, or this one once restarted."),
+        "upstream_timeout": Kind(504, "The upstream did not answer in time", "Try again."),
+    }
+)
+"""Every code that a client can meet; the codes are stable, their texts may be improved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A refusal, ready to be sent. ``headers`` include the content type."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def problem(status: int, code: str, title: str, detail: str = "", hint: str = "") -> bytes:
+    """An RFC 9457 problem document, with the extension members ``code`` and ``hint``.
+
+    ``type`` is a URN made of the code and not ``about:blank``, which would say no more than the status (4.2.1).
+    ``detail`` and ``hint`` are left out where they are empty. Neither may hold a secret.
+    """
+    document: dict[str, str | int] = {
+        "type": f"urn:relay:problem:{code}",
+        "title": title,
+        "status": status,
+        "code": code,
+    }
+    if detail:
+        document["detail"] = detail
+    if hint:
+        document["hint"] = hint
+    return orjson.dumps(document)
+
+
+def answer(code: str, detail: str = "", *, hint: str = "", allow: Sequence[str] = ()) -> Answer:
+    """The refusal with this code. ``hint`` replaces the usual one; ``allow`` lists the methods beside a 405.
+
+    Raises ``KeyError`` for a code that is not in ``KINDS``: it would be in no document.
+    """
+    kind = KINDS[code]
+    body = problem(kind.status, code, kind.title, detail, hint or kind.hint)
+    return Answer(kind.status, body, {"Content-Type": PROBLEM_JSON, **_headers(kind.status, allow)})
+
+
+def answer_to(error: RelayError) -> Answer:
+    """The refusal that stands for an error: under its own code, or ``internal`` where clients do not know the code.
+
+    An error that clients do not know is not described to them either: it goes to the log.
+    """
+    if error.code not in KINDS:
+        return answer("internal")
+    return answer(error.code, error.message, hint=error.hint)
+
+
+def openai_error(code: str, message: str, *, status: int | None = None, param: str | None = None) -> bytes:
+    """The same in OpenAI's shape, ``{"error": {message, type, param, code}}``, for the OpenAI routes.
+
+    ``status`` decides the ``type``; by default it is that of the code's kind.
+    Source: https://platform.openai.com/docs/guides/error-codes
+    """
+    error = {"message": message, "type": _openai_type(status or KINDS[code].status), "param": param, "code": code}
+    return orjson.dumps({"error": error})
+
+
+def openai_answer(code: str, detail: str = "", *, hint: str = "", param: str | None = None) -> Answer:
+    """``answer`` for the OpenAI routes. That shape has no place for a hint, so it follows the message.
+
+    Raises ``KeyError`` for a code that is not in ``KINDS``.
+    """
+    kind = KINDS[code]
+    message = f"{detail or kind.title + '.'} {hint or kind.hint}"
+    body = openai_error(code, message, param=param)
+    return Answer(kind.status, body, {"Content-Type": "application/json", **_headers(kind.status, ())})
+
+
+def _headers(status: int, allow: Sequence[str]) -> dict[str, str]:
+    headers = {"Cache-Control": "no-store"}
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="relay"'  # RFC 9110, 15.5.2: a 401 must carry a challenge
+    if status == 405:
+        headers["Allow"] = ", ".join(allow)  # RFC 9110, 15.5.6: so must a 405, even if it is empty
+    if status in (429, 503):
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return headers
+
+
+def _openai_type(status: int) -> str:
+    if status == 429:
+        return "rate_limit_error"
+    return "server_error" if status >= 500 else "invalid_request_error"
