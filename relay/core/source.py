@@ -36,10 +36,14 @@ class NotJSON:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """JSON that this source cannot turn into an event: it becomes a dead letter. ``reason`` is a bounded code."""
+    """JSON that this source cannot turn into an event: it becomes a dead letter. ``reason`` is a bounded code.
+
+    ``subject`` is the task it speaks of, where that much could be read.
+    """
 
     reason: str
     detail: str
+    subject: str | None = None
 
 
 Normalized = Draft | Ignored | NotJSON | Unreadable

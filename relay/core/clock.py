@@ -1,0 +1,70 @@
+"""Instants as epoch milliseconds, and as the RFC 3339 text that events carry. Nothing here reads a clock."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from functools import lru_cache
+
+MAX_MS = 253_402_300_799_999
+"""The last millisecond of the year 9999, beyond which RFC 3339 has no text."""
+
+_DAY_MS = 86_400_000
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_SECONDS = tuple(f"{second:02d}" for second in range(60))
+_MILLIS = tuple(f".{milli:03d}Z" for milli in range(1000))
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))",
+    re.ASCII,
+)
+
+
+@lru_cache(maxsize=256)
+def _minute(minutes: int) -> str:
+    days, minute = divmod(minutes, 1440)
+    return f"{date.fromordinal(_EPOCH_ORDINAL + days).isoformat()}T{minute // 60:02d}:{minute % 60:02d}:"
+
+
+def rfc3339(ms: int) -> str:
+    """UTC with exactly three decimals, as ``2023-11-14T22:13:20.000Z``: texts sort as the instants do.
+
+    ``ms`` is epoch milliseconds, 0 to ``MAX_MS``; ``ValueError`` outside. Events of one moment share their minute,
+    so the date is computed once for all of them.
+    """
+    if not 0 <= ms <= MAX_MS:
+        raise ValueError(f"{ms} ms is outside 1970-01-01 to 9999-12-31, the range of an event's time")
+    return _minute(ms // 60_000) + _SECONDS[ms // 1000 % 60] + _MILLIS[ms % 1000]
+
+
+@lru_cache(maxsize=64)
+def _day_ms(day: str) -> int:
+    return (date.fromisoformat(day).toordinal() - _EPOCH_ORDINAL) * _DAY_MS
+
+
+def utc_ms(day: str, hour: int, minute: int, second: int) -> int:
+    """Epoch milliseconds of a UTC wall time; ``day`` is ``YYYY-MM-DD`` or ``YYYYMMDD``.
+
+    ``ValueError`` for a day or a time that does not exist; second 60 (a leap second) is the next minute's first.
+    """
+    if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second <= 60):
+        raise ValueError(f"{hour}:{minute}:{second} is not a time of day")
+    return _day_ms(day) + ((hour * 60 + minute) * 60 + second) * 1000
+
+
+def parse_rfc3339(text: str) -> int:
+    """Epoch milliseconds of an RFC 3339 timestamp (any offset; finer than a millisecond is cut off).
+
+    ``ValueError`` when the text is none, or when the instant lies before 1970 or after 9999.
+    Source: https://www.rfc-editor.org/rfc/rfc3339#section-5.6
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError("not an RFC 3339 timestamp; expected a form like 2023-11-14T22:13:20.000Z")
+    day, hour, minute, second, fraction, sign, off_hours, off_minutes = match.groups()
+    ms = utc_ms(day, int(hour), int(minute), int(second)) + int((fraction or "")[:3].ljust(3, "0"))
+    if sign is not None:
+        offset = (int(off_hours) * 60 + int(off_minutes)) * 60_000
+        ms += -offset if sign == "+" else offset
+    if not 0 <= ms <= MAX_MS:
+        raise ValueError("the timestamp lies outside 1970-01-01 to 9999-12-31")
+    return ms

@@ -1,0 +1,136 @@
+"""What could not go on, as an event of its own: ``relay.delivery.dead`` on the topic ``dead-letters``.
+
+The journal keeps the bytes as they came, so that they can be replayed; the event carries a redacted text of them.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Annotated, Final
+
+import orjson
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from relay.core.clock import rfc3339
+from relay.core.dedup import key_of
+from relay.core.event import DEAD_LETTERS, DeadLetter, Draft, Entry, Event
+from relay.core.redact import publishable, redact, scrub_text
+from relay.core.sink import Refused
+from relay.core.source import Delivery, Unreadable
+from relay.core.task import TASK_SOURCE, Timestamp
+
+DEAD_SCHEMA: Final = "urn:relay:schema:dead-letter:1"
+"""``dataschema`` of every dead-letter event."""
+
+DEAD_TYPE: Final = "relay.delivery.dead"
+MAX_RAW: Final = 64 * 1024
+"""Bytes of text that the event carries at most; the journal's copy is whole."""
+
+
+class DeadEvent(TypedDict):
+    """The event that a sink refused, by its attributes."""
+
+    id: str
+    type: str
+    source: str
+    subject: str
+
+
+class DeadLetterData(TypedDict):
+    """``data`` of the event `relay.delivery.dead`. Unknown is null, never absent."""
+
+    dead_letter_id: Annotated[str, Field(pattern=r"^dead-[0-9a-f]{24}$", description="Its id under /v1/dead-letters.")]
+    origin: Annotated[str, Field(description="The source that could not read it, or the sink that refused it.")]
+    reason: Annotated[str, Field(description="A code from a bounded set.")]
+    detail: Annotated[str, Field(description="What was wrong, for people.")]
+    received_at: Annotated[
+        Timestamp, Field(description="When the delivery arrived, or the refused event was accepted.")
+    ]
+    raw: Annotated[str, Field(description="The delivery's body or the event's data: text, redacted, at most 64 KiB.")]
+    raw_truncated: Annotated[bool, Field(description="Whether `raw` was cut at 64 KiB.")]
+    raw_bytes: Annotated[int, Field(ge=0, description="Size in bytes of what the journal keeps, uncut.")]
+    event: Annotated[DeadEvent | None, Field(description="The event that a sink refused; null for a delivery.")]
+
+
+def unreadable_draft(
+    delivery: Delivery,
+    unreadable: Unreadable,
+    *,
+    origin: str,
+    source: str = TASK_SOURCE,
+    traceparent: str | None = None,
+) -> Draft:
+    """The dead letter of a delivery that ``origin`` (a source's name) could not read.
+
+    The same bytes make the same letter, so a redelivery is a duplicate.
+    """
+    letter = DeadLetter(
+        _letter_id(origin.encode(), delivery.body), origin, unreadable.reason, unreadable.detail, delivery.body
+    )
+    data = _data(letter, delivery.received_at, None)
+    subject = unreadable.subject or letter.id
+    return _draft(letter, data, source, subject, rfc3339(delivery.received_at), traceparent)
+
+
+def refused_draft(entry: Entry, refused: Refused, *, origin: str, refused_at: int) -> Draft:
+    """The dead letter of an event that ``origin`` (a sink's label) will never take. ``refused_at``: epoch ms.
+
+    The id holds the entry's offset: after a crash the same refusal makes the same letter, while a replay (an entry
+    of its own) that is refused again makes a new one instead of vanishing as a duplicate.
+    """
+    event = entry.event
+    letter_id = _letter_id(origin.encode(), event.source.encode(), event.id.encode(), str(entry.offset).encode())
+    letter = DeadLetter(letter_id, origin, refused.code, scrub_text(refused.detail), event.data, entry.offset)
+    refused_event: DeadEvent = {
+        "id": event.id,
+        "type": event.type,
+        "source": event.source,
+        "subject": event.subject,
+    }
+    data = _data(letter, entry.accepted_at, refused_event)
+    return _draft(letter, data, f"/relay/sinks/{origin}", event.subject, rfc3339(refused_at), event.traceparent)
+
+
+def _letter_id(*parts: bytes) -> str:
+    return "dead-" + blake2b(b"\x1f".join(parts), digest_size=12).hexdigest()
+
+
+def _data(letter: DeadLetter, received_at: int, event: DeadEvent | None) -> DeadLetterData:
+    shown, truncated = _shown(letter.raw)
+    return {
+        "dead_letter_id": letter.id,
+        "origin": letter.origin,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "received_at": rfc3339(received_at),
+        "raw": shown,
+        "raw_truncated": truncated,
+        "raw_bytes": len(letter.raw),
+        "event": event,
+    }
+
+
+def _draft(
+    letter: DeadLetter, data: DeadLetterData, source: str, subject: str, time: str, traceparent: str | None
+) -> Draft:
+    event = Event(
+        DEAD_LETTERS, DEAD_TYPE, letter.id, source, subject, time, orjson.dumps(data), DEAD_SCHEMA, traceparent
+    )
+    return Draft(event, key_of("dead", letter.id), dead=letter)
+
+
+def _shown(raw: bytes) -> tuple[str, bool]:
+    """The text that may be published, and whether it was cut (between characters)."""
+    text = redacted_text(raw).encode()
+    return text[:MAX_RAW].decode(errors="ignore"), len(text) > MAX_RAW
+
+
+def redacted_text(raw: bytes) -> str:
+    """The bytes of a delivery or an event as text without secrets: for events, the API and the console."""
+    try:
+        document = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return scrub_text(raw.decode(errors="replace"))
+    redact(document)
+    return publishable(document).decode()

@@ -1,0 +1,171 @@
+"""What is known about a task, as the ``data`` of a task event, and the drafts of those events.
+
+``TaskData`` is a TypedDict: building one costs no more than a dict literal, mypy checks it, and its JSON Schema comes
+from ``pydantic.TypeAdapter(TaskData).json_schema()``. Unknown is null, never absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from relay.core.clock import rfc3339
+from relay.core.dedup import KEY_BYTES, key_of
+from relay.core.event import TASKS, Draft, Event
+from relay.core.redact import publishable
+from relay.core.source import Via
+
+TASK_SCHEMA: Final = "urn:relay:schema:task:1"
+"""``dataschema`` of every task event."""
+
+TASK_SOURCE: Final = "/novita/tasks"
+"""``source`` of every event about a Novita task, however it was learnt."""
+
+CONFLICTED: Final = "relay.task.conflicted"
+
+TaskStatus = Literal["submitted", "running", "succeeded", "failed", "abandoned"]
+TerminalStatus = Literal["succeeded", "failed", "abandoned"]
+Kind = Literal["image", "video", "audio"]
+
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""RFC 3339, UTC, milliseconds."""
+
+
+class Nsfw(TypedDict):
+    """The upstream's verdict on one output, as far as it gave one."""
+
+    valid: Annotated[bool | None, Field(description="The upstream's `valid` flag.")]
+    confidence: Annotated[float | None, Field(description="The upstream's confidence in it, in the upstream's scale.")]
+
+
+class Output(TypedDict):
+    """One generated file."""
+
+    kind: Annotated[Kind, Field(description="Told by the array that held it, not by the name of the task's type.")]
+    url: Annotated[str | None, Field(description="Where to fetch it, as given; often presigned for about an hour.")]
+    format: Annotated[str | None, Field(description="The upstream's type of the file, such as `jpeg`, `mp4`, `wav`.")]
+    ttl_seconds: Annotated[
+        float | None,
+        Field(gt=0, description="Life of the URL in seconds, counted by the upstream; its 0 means unknown, so null."),
+    ]
+    expires_at: Annotated[
+        Timestamp | None,
+        Field(description="When the URL dies: from its signature, else receipt plus `ttl_seconds`, else unknown."),
+    ]
+    nsfw: Annotated[Nsfw | None, Field(description="The upstream's NSFW verdict; null where it gave none.")]
+    metadata: Annotated[
+        dict[str, Any] | None,
+        Field(description="The upstream's metadata of this file; for audio `text`, `start_time`, `end_time` (s)."),
+    ]
+
+
+class Timings(TypedDict):
+    """When the upstream says that things happened."""
+
+    submitted_at: Annotated[Timestamp | None, Field(description="The task was submitted.")]
+    started_at: Annotated[Timestamp | None, Field(description="Work on it began.")]
+    finished_at: Annotated[Timestamp | None, Field(description="Work on it ended.")]
+
+
+class TaskData(TypedDict):
+    """``data`` of the events `relay.task.*`. Unknown is null, never absent."""
+
+    task_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="The upstream's id; opaque.")]
+    task_type: Annotated[str | None, Field(description="The upstream's name of the type; an open set.")]
+    status: Annotated[TaskStatus, Field(description="The relay's word for the state of the task.")]
+    upstream_status: Annotated[str | None, Field(description="The upstream's word, such as `TASK_STATUS_SUCCEED`.")]
+    reason: Annotated[str | None, Field(description="Why it failed or was abandoned: free text of the upstream.")]
+    progress_percent: Annotated[
+        float | None, Field(ge=0, le=100, description="As reported; 0 is normal for an image that succeeded.")
+    ]
+    eta_seconds: Annotated[float | None, Field(ge=0, description="Expected time to the end, in seconds, as reported.")]
+    outputs: Annotated[list[Output], Field(description="Images, then videos, then audios, each in upstream order.")]
+    seed: Annotated[
+        str | None,
+        Field(pattern=r"^-?[0-9]+$", description="Digits as text: seeds outgrow the integers of many readers."),
+    ]
+    test: Annotated[
+        bool | None,
+        Field(description="Whether it is a mock event (webhook test mode); null when the upstream did not say."),
+    ]
+    timings: Annotated[Timings, Field(description="The upstream's own times.")]
+    observed_via: Annotated[Via, Field(description="How the relay learnt it.")]
+    received_at: Annotated[Timestamp, Field(description="When the relay learnt it.")]
+    raw: Annotated[
+        dict[str, Any] | None,
+        Field(description="The upstream's task result with unknown fields, secrets and prompts redacted; can be off."),
+    ]
+
+
+def bare_task(task_id: str, status: TaskStatus, *, via: Via, received_at: int) -> TaskData:
+    """A task of which nothing else is known (just submitted, or given up). ``received_at``: epoch milliseconds."""
+    return {
+        "task_id": task_id,
+        "task_type": None,
+        "status": status,
+        "upstream_status": None,
+        "reason": None,
+        "progress_percent": None,
+        "eta_seconds": None,
+        "outputs": [],
+        "seed": None,
+        "test": None,
+        "timings": {"submitted_at": None, "started_at": None, "finished_at": None},
+        "observed_via": via,
+        "received_at": rfc3339(received_at),
+        "raw": None,
+    }
+
+
+def submitted_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
+    """``relay.task.submitted``: the upstream took the task. Once per task, whatever a second one says."""
+    task_id = data["task_id"]
+    event = _event(data, "relay.task.submitted", f"{task_id}:submitted", data["received_at"], traceparent)
+    return Draft(event, key_of("task", "novita", task_id, "submitted"))
+
+
+def progressed_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
+    """``relay.task.progressed``: once per status and percentage, so that repeated polls do not repeat it."""
+    task_id, status, percent = data["task_id"], data["status"], data["progress_percent"]
+    step = "unknown" if percent is None else f"{percent:g}"
+    event = _event(
+        data, "relay.task.progressed", f"{task_id}:progressed:{status}:{step}", data["received_at"], traceparent
+    )
+    return Draft(event, key_of("task", "novita", task_id, "progressed", status, step))
+
+
+def terminal_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
+    """``relay.task.succeeded``, ``.failed`` or ``.abandoned``, all under the one key of "how this task ended".
+
+    So a repetition is absorbed, and another ending, or another set of outputs, contradicts (promise P4).
+    ``data["status"]`` must be a ``TerminalStatus``.
+    """
+    task_id, status = data["task_id"], data["status"]
+    time = data["timings"]["finished_at"] or data["received_at"]
+    return Draft(
+        _event(data, f"relay.task.{status}", f"{task_id}:{status}", time, traceparent),
+        key_of("task", "novita", task_id, "terminal"),
+        ending_of(status, data["outputs"]),
+        CONFLICTED,
+    )
+
+
+def ending_of(status: str, outputs: Iterable[Output]) -> bytes:
+    """The fingerprint of an ending: its status and which objects it left, in any order and however signed."""
+    parts = [f"{output['kind']} {_address(output['url'])}" for output in outputs]
+    parts.sort()
+    parts.append(status)
+    return blake2b("\x1f".join(parts).encode(), digest_size=KEY_BYTES).digest()
+
+
+def _address(url: str | None) -> str:
+    """A URL without query and fragment: a signature is renewed, the object stays."""
+    return "" if url is None else url.partition("?")[0].partition("#")[0]
+
+
+def _event(data: TaskData, kind: str, event_id: str, time: str, traceparent: str | None) -> Event:
+    return Event(TASKS, kind, event_id, TASK_SOURCE, data["task_id"], time, publishable(data), TASK_SCHEMA, traceparent)

@@ -1,0 +1,256 @@
+"""Novita task results, as a webhook delivers them and as ``GET /v3/async/task-result`` answers.
+
+Vendor pages: https://novita.ai/docs/api-reference/model-apis-webhook (the envelope) and
+https://novita.ai/docs/api-reference/model-apis-task-result (its payload). The vendor's own samples disagree about
+types and presence, so only ``task_id`` and ``status`` are needed; whatever else is odd becomes null and stays visible
+in ``raw``. This is the hot path: plain dicts and readers written by hand, no models.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from relay.core.clock import MAX_MS, rfc3339, utc_ms
+from relay.core.redact import redact
+from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Unreadable
+from relay.core.task import Kind, Nsfw, Output, TaskData, TaskStatus, Timings, progressed_draft, terminal_draft
+
+EVENT_TYPE: Final = "ASYNC_TASK_RESULT"
+
+STATUSES: Final[dict[str, TaskStatus]] = {
+    "TASK_STATUS_QUEUED": "submitted",
+    "TASK_STATUS_PROCESSING": "running",
+    "TASK_STATUS_SUCCEED": "succeeded",
+    "TASK_STATUS_FAILED": "failed",
+}
+"""The vendor's statuses and the relay's. Two more are rumoured (UNKNOWN, CANCELED); no outcome is read into them."""
+
+_UNFINISHED: Final = frozenset({"submitted", "running"})
+_ARRAYS: Final[tuple[tuple[Kind, str], ...]] = (("image", "images"), ("video", "videos"), ("audio", "audios"))
+
+_EARLIEST_MS: Final = 10**12
+"""September 2001: what is smaller was not meant as epoch milliseconds."""
+_MAX_TTL_S: Final = 10 * 366 * 86_400
+"""Ten years: what is larger was not meant as a life in seconds."""
+
+_TASK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+_SHOWABLE: Final = re.compile(r"[A-Za-z0-9 ._:-]{1,80}", re.ASCII)
+_DECIMAL: Final = re.compile(r"[0-9]{1,15}\.[0-9]{1,15}", re.ASCII)
+_NUMBERS: Final = frozenset({int, float})  # by exact type, so that no boolean passes for 0 or 1
+_MAX_DIGITS: Final = 15
+_SEED: Final = re.compile(r"-?[0-9]{1,64}", re.ASCII)
+_AMZ_DATE: Final = re.compile(r"[?&]X-Amz-Date=(\d{8}T\d{6}Z)(?![^&#])", re.ASCII)
+_AMZ_EXPIRES: Final = re.compile(r"[?&]X-Amz-Expires=(\d{1,9})(?![^&#])", re.ASCII)
+_SIGN_TIME: Final = re.compile(r"[?&]q-sign-time=\d{1,11}(?:;|%3[Bb])(\d{1,11})(?![^&#])", re.ASCII)
+
+
+class NovitaTask:
+    """The source plug-in ``novita``. ``progressed``: report tasks under way, too. ``raw``: put the upstream's object
+    into the events."""
+
+    name = "novita"
+
+    def __init__(self, *, progressed: bool = False, raw: bool = True) -> None:
+        self._progressed = progressed
+        self._raw = raw
+
+    def normalize(self, delivery: Delivery) -> Normalized:
+        """Never raises, whatever the bytes. ``delivery.received_at`` must lie within 1970 to 9999."""
+        try:
+            document = orjson.loads(delivery.body)
+        except orjson.JSONDecodeError as error:
+            return NotJSON(str(error)[:120])
+        result = _task_result(document)
+        return result if isinstance(result, Unreadable) else self._event_of(result, delivery)
+
+    def _event_of(self, result: dict[str, Any], delivery: Delivery) -> Normalized:
+        task = result["task"]
+        task_id, upstream_status = task.get("task_id"), task.get("status")
+        if not isinstance(task_id, str) or not _TASK_ID.fullmatch(task_id):
+            return Unreadable("invalid_task_id", f"task.task_id is {_shown(task_id)}; expected {_TASK_ID.pattern}")
+        status = STATUSES.get(upstream_status) if isinstance(upstream_status, str) else None
+        if status is None:
+            return _unknown_status(task_id, upstream_status, delivery)
+        if status in _UNFINISHED and not self._progressed:
+            return Ignored("progress_off", task_id)
+        redact(result)
+        data = _task_data(task_id, status, task, result, delivery, raw=self._raw)
+        return progressed_draft(data) if status in _UNFINISHED else terminal_draft(data)
+
+
+def _task_result(document: Any) -> dict[str, Any] | Unreadable:
+    """The task result inside an envelope, or the bare one: an object whose ``task`` is an object."""
+    if not isinstance(document, dict):
+        return Unreadable("not_a_task_result", f"the document is {_shown(document)}; expected an object")
+    event_type = document.get("event_type")
+    if event_type is not None and event_type != EVENT_TYPE:
+        return Unreadable("unknown_event_type", f"event_type is {_shown(event_type)}; this release knows {EVENT_TYPE}")
+    payload = document.get("payload")
+    result = payload if isinstance(payload, dict) else document
+    if not isinstance(result.get("task"), dict):
+        return Unreadable("not_a_task_result", f"task is {_shown(result.get('task'))}; expected an object")
+    return result
+
+
+def _unknown_status(task_id: str, status: Any, delivery: Delivery) -> Normalized:
+    """A poll will ask again; a webhook comes no more, so that one is kept as a dead letter."""
+    if delivery.via != "webhook":
+        return Ignored("unknown_status", task_id)
+    return Unreadable("unknown_status", f"task.status is {_shown(status)}; no outcome is known for it", task_id)
+
+
+def _shown(value: Any) -> str:
+    """What may be said about a value of the payload: itself if it is short and plain, else only its kind."""
+    if isinstance(value, str):
+        return repr(value) if _SHOWABLE.fullmatch(value) else f"a text of {len(value)} characters"
+    if value is None:
+        return "missing or null"
+    if isinstance(value, dict):
+        return "an object"
+    return "an array" if isinstance(value, list) else "a number or boolean"
+
+
+def _task_data(
+    task_id: str, status: TaskStatus, task: dict[str, Any], result: dict[str, Any], delivery: Delivery, *, raw: bool
+) -> TaskData:
+    extra = result.get("extra")
+    if not isinstance(extra, dict):
+        extra = {}
+    percent = _number(task.get("progress_percent"))
+    return {
+        "task_id": task_id,
+        "task_type": _text(task.get("task_type")),
+        "status": status,
+        "upstream_status": task["status"],
+        "reason": _text(task.get("reason")),
+        "progress_percent": percent if percent is not None and percent <= 100 else None,
+        "eta_seconds": _number(task.get("eta")),
+        "outputs": _outputs(result, delivery.received_at),
+        "seed": _seed(extra.get("seed")),
+        "test": _test(extra.get("webhook")),
+        "timings": _timings(extra.get("debug_info")),
+        "observed_via": delivery.via,
+        "received_at": rfc3339(delivery.received_at),
+        "raw": result if raw else None,
+    }
+
+
+def _outputs(result: dict[str, Any], received_at: int) -> list[Output]:
+    """Classified by the array that is filled: names of task types are an open set, and some carry suffixes."""
+    outputs: list[Output] = []
+    for kind, array in _ARRAYS:
+        entries = result.get(array)
+        if entries and isinstance(entries, list):
+            for entry in entries:
+                if isinstance(entry, dict):
+                    outputs.append(_output(kind, entry, received_at))
+                elif isinstance(entry, str):  # synchronous endpoints answer arrays of plain URLs
+                    outputs.append(_output(kind, {f"{kind}_url": entry}, received_at))
+    return outputs
+
+
+def _output(kind: Kind, entry: dict[str, Any], received_at: int) -> Output:
+    url = _text(entry.get(f"{kind}_url"))
+    ttl = _ttl(entry.get(f"{kind}_url_ttl"))
+    metadata = entry.get(f"{kind}_metadata")
+    return {
+        "kind": kind,
+        "url": url,
+        "format": _text(entry.get(f"{kind}_type")),
+        "ttl_seconds": ttl,
+        "expires_at": _expires_at(url, ttl, received_at),
+        "nsfw": _nsfw(entry.get("nsfw_detection_result")),
+        "metadata": metadata if isinstance(metadata, dict) else None,
+    }
+
+
+def _expires_at(url: str | None, ttl: float | None, received_at: int) -> str | None:
+    """From the URL's own signature (AWS, then Tencent), else by the TTL, else unknown."""
+    if url is None:
+        return None
+    expires = _amz_expiry(url) if "X-Amz-Date=" in url else None
+    if expires is None and "q-sign-time=" in url:
+        match = _SIGN_TIME.search(url)
+        expires = int(match[1]) * 1000 if match else None
+    if expires is None and ttl is not None:
+        expires = received_at + int(ttl * 1000)
+    return rfc3339(expires) if expires is not None and 0 <= expires <= MAX_MS else None
+
+
+def _amz_expiry(url: str) -> int | None:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
+    signed = _AMZ_DATE.match(url, url.index("X-Amz-Date=") - 1)
+    lasts = _AMZ_EXPIRES.match(url, url.find("X-Amz-Expires=") - 1)
+    if signed is None or lasts is None:
+        return None
+    signed_at = _stamp(signed[1])
+    return None if signed_at is None else signed_at + int(lasts[1]) * 1000
+
+
+@lru_cache(maxsize=256)
+def _stamp(text: str) -> int | None:
+    """Epoch ms of ``20231114T221324Z``; kept, since the URLs of one task are signed in the same second."""
+    try:
+        return utc_ms(text[:8], int(text[9:11]), int(text[11:13]), int(text[13:15]))
+    except ValueError:
+        return None
+
+
+def _timings(debug_info: Any) -> Timings:
+    if not isinstance(debug_info, dict):
+        return {"submitted_at": None, "started_at": None, "finished_at": None}
+    return {
+        "submitted_at": _instant(debug_info.get("submit_time_ms")),
+        "started_at": _instant(debug_info.get("execute_time_ms")),
+        "finished_at": _instant(debug_info.get("complete_time_ms")),
+    }
+
+
+def _instant(value: Any) -> str | None:
+    if not value:
+        return None
+    ms = _number(value)
+    return rfc3339(int(ms)) if ms is not None and _EARLIEST_MS <= ms <= MAX_MS else None
+
+
+def _test(webhook: Any) -> bool | None:
+    """What the echoed settings say; it is undocumented whether they are echoed at all, so silence is no ``False``."""
+    mode = webhook.get("test_mode") if isinstance(webhook, dict) else None
+    enabled = mode.get("enabled") if isinstance(mode, dict) else None
+    return enabled if isinstance(enabled, bool) else None
+
+
+def _nsfw(value: Any) -> Nsfw | None:
+    if not isinstance(value, dict) or not value:
+        return None
+    valid = value.get("valid")
+    return {"valid": valid if isinstance(valid, bool) else None, "confidence": _number(value.get("confidence"))}
+
+
+def _seed(value: Any) -> str | None:
+    """Documented as digits in a text; the vendor's Python SDK types it as an integer."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and _SEED.fullmatch(value) else None
+
+
+def _ttl(value: Any) -> float | None:
+    ttl = _number(value)
+    return ttl if ttl is not None and 0 < ttl <= _MAX_TTL_S else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: Any) -> float | None:
+    """A number from 0 up, or a text that is nothing but one; a whole number stays an ``int``."""
+    if isinstance(value, str):
+        if len(value) <= _MAX_DIGITS and value.isascii() and value.isdigit():
+            return int(value)
+        return float(value) if _DECIMAL.fullmatch(value) else None
+    return value if type(value) in _NUMBERS and value >= 0 else None
