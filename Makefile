@@ -1,0 +1,75 @@
+# The front door. `make` lists the targets. Nothing but Python 3.11 or newer and make is needed: each target first
+# brings .venv up to the locked requirements, which does nothing when it is up to date.
+
+PYTHON ?= python3
+VENV ?= .venv
+UV ?= $(firstword $(wildcard $(VENV)/bin/uv) uv)
+ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SOURCES := relay tests bench
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test check format bench lock check-format check-lint check-types check-imports check-unit
+
+help: ## list the targets
+	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
+	  printf '  make %-16s %s\n' "$$target" "$$what"; done
+
+demo: $(INSTALLED) ## a simulated upstream and a relay on loopback, events as they come (ARGS="--once")
+	$(BIN)/relay demo $(ARGS)
+
+serve: $(INSTALLED) ## the relay itself (ARGS="--config relay.yaml")
+	$(BIN)/relay serve $(ARGS)
+
+test: $(INSTALLED) ## every test, real brokers included (ARGS="tests/unit -k journal")
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED) ## format, lint, types, imports and unit tests: before each commit, under a minute
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
+	  check-types check-format check-lint check-imports check-unit
+
+check-format: $(INSTALLED)
+	$(BIN)/ruff format --check $(SOURCES)
+
+check-lint: $(INSTALLED)
+	$(BIN)/ruff check $(SOURCES)
+
+check-types: $(INSTALLED)
+	$(BIN)/mypy
+
+check-imports: $(INSTALLED)
+	$(BIN)/lint-imports --no-cache
+
+check-unit: $(INSTALLED)
+	$(BIN)/python -m pytest -q tests/unit $(ARGS)
+
+format: $(INSTALLED) ## format the code and sort its imports
+	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(INSTALLED) ## every benchmark, one after the other
+	@set -e; for script in $(wildcard bench/[a-z]*.py); do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+
+bench-%: bench/%.py $(INSTALLED) ## one benchmark: make bench-webhooks runs bench/webhooks.py
+	$(BIN)/python $< $(ARGS)
+
+LOCK = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml $(ARGS)
+
+lock: ## write requirements/*.txt anew from pyproject.toml (ARGS="--upgrade"); needs uv
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv. Install it: $(BIN)/pip install uv" >&2; exit 1; }
+	$(LOCK) --output-file requirements/run.txt
+	$(LOCK) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+
+# An environment that is already there is brought up to date, not rebuilt.
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "relay needs Python 3.11 or newer. Name one: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "This Python cannot make virtual environments. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

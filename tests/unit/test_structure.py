@@ -1,0 +1,187 @@
+"""The rules that keep the tree readable. Each failure names the files and says what to do."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MAX_LINES = 500
+
+TESTED_ELSEWHERE = {
+    "relay/core/sink.py": "values and the port; every sink of tests/contract goes through them",
+    "relay/core/event.py": "values; tests/unit/core/test_cloudevents.py and test_dedup.py go through them",
+}
+"""Modules without a unit test of their own: the path, and what tests them instead."""
+
+VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "base", "handler", "handlers", "misc"}
+CODE = {".py", ".sql", ".lua", ".js", ".css", ".html", ".sh"}
+TEXT = CODE | {".md", ".toml", ".yaml", ".yml", ".tpl", ".txt", ".cfg"}
+SKIPPED = {"node_modules", "__pycache__", "dist", "build", "var"}
+MACHINE_PATH = re.compile(r"(?<![\w.}\-/])/(?:root|work)/")
+
+
+@cache
+def project_files() -> tuple[Path, ...]:
+    """Every file of the project, relative to its root; hidden folders and what is generated are left out."""
+    return tuple(sorted(_walk(ROOT)))
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.name in SKIPPED or (path.name.startswith(".") and path.name != ".ci"):
+            continue
+        if path.is_dir():
+            yield from _walk(path)
+        else:
+            yield path.relative_to(ROOT)
+
+
+def python_files(*tops: str) -> Iterator[Path]:
+    return (path for path in project_files() if path.suffix == ".py" and path.parts[0] in tops)
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text("utf-8"), str(path))
+
+
+def has_public_functions(module: ast.Module) -> bool:
+    """Whether there is behaviour to test: a public function, or a public class (no port) with a public method."""
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            return True
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and not _is_port(node):
+            methods = (part for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef))
+            if any(not method.name.startswith("_") for method in methods):
+                return True
+    return False
+
+
+def _is_port(node: ast.ClassDef) -> bool:
+    return any(isinstance(parent, ast.Name) and parent.id == "Protocol" for parent in node.bases)
+
+
+def mirror_of(module: Path) -> Path:
+    """``relay/a/_x.py`` is tested in ``tests/unit/a/test_x.py``, a package's own code in ``test_<package>.py``."""
+    name = module.parent.name if module.stem == "__init__" else module.stem.strip("_")
+    return Path("tests/unit", *module.parts[1:-1], f"test_{name}.py")
+
+
+def test_every_module_has_its_unit_test() -> None:
+    """A module could lose its tests, or never get any, and nobody would see it."""
+    modules = [path for path in python_files("relay") if has_public_functions(parsed(path))]
+    lacking = [
+        f"{module} has no {mirror_of(module)}"
+        for module in modules
+        if mirror_of(module) not in project_files() and module.as_posix() not in TESTED_ELSEWHERE
+    ]
+    assert not lacking, "write the test, or give the reason in TESTED_ELSEWHERE:\n" + "\n".join(lacking)
+
+
+def test_no_exception_outlives_its_reason() -> None:
+    """The list of modules without a unit test would go on excusing one that is gone or has its test."""
+    stale = [path for path in TESTED_ELSEWHERE if not (ROOT / path).exists() or (ROOT / mirror_of(Path(path))).exists()]
+    assert not stale
+
+
+def test_every_unit_test_lies_where_its_package_does() -> None:
+    """A unit test would be looked for in vain beside the others of its package."""
+    packages = {path.parent.parts[1:] for path in python_files("relay")}
+    astray = [path for path in python_files("tests") if path.parts[1] == "unit" and path.parts[2:-1] not in packages]
+    assert not astray
+
+
+def test_no_file_has_a_name_that_says_nothing() -> None:
+    """A drawer for everything would open, and fill."""
+    vague = [path for path in project_files() if path.suffix in CODE and VAGUE & set(path.stem.lower().split("_"))]
+    assert not vague, f"name the files after what they do: {vague}"
+
+
+def test_no_file_is_too_long_to_be_read() -> None:
+    """A file would grow until nobody knows all of it."""
+    sizes = {str(path): _lines(path) for path in project_files() if path.suffix in CODE}
+    long = {path: lines for path, lines in sizes.items() if lines > MAX_LINES}
+    assert not long, f"split them along their parts: {long}"
+
+
+def _lines(path: Path) -> int:
+    return (ROOT / path).read_bytes().count(b"\n")
+
+
+def test_no_file_names_a_path_of_somebodys_machine() -> None:
+    """A script or a document would work on one machine only."""
+    found = [
+        f"{path}:{number}: {line.strip()}"
+        for path in project_files()
+        if path.suffix in TEXT or path.name in ("Makefile", "Dockerfile", "run")
+        for number, line in enumerate((ROOT / path).read_text("utf-8").splitlines(), 1)
+        if MACHINE_PATH.search(line)
+    ]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("cd /ro" + "ot/x", True),
+        ('open("/wo' + 'rk/a.py")', True),
+        ("deploy/wo" + "rk/x", False),
+        ("https://example.org/wo" + "rk/", False),
+        ("/workspace/x", False),
+    ],
+)
+def test_a_machine_path_is_told_from_other_paths(line: str, found: bool) -> None:
+    """The search for machine paths would find nothing, or cry wolf over an address."""
+    assert bool(MACHINE_PATH.search(line)) is found
+
+
+def test_imports_go_down_only() -> None:
+    """The layers, the purity of the core or the one home of each vendor client would be gone."""
+    command = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    result = subprocess.run(
+        [sys.executable, "-c", command, "--no-cache", "--no-logo"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_every_module_has_its_layer() -> None:
+    """A new top-level module could import anything, since the contract says nothing about modules it does not name."""
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    (layers,) = (contract["layers"] for contract in tool["contracts"] if contract["type"] == "layers")
+    placed = set(re.findall(r"relay\.(\w+)", " ".join(layers)))
+    present = {path.parts[1].removesuffix(".py") for path in python_files("relay")} - {"__init__", "__main__"}
+    assert not present - placed, f"name them in [tool.importlinter]: {present - placed}"
+
+
+def test_every_test_says_what_is_broken_if_it_fails() -> None:
+    """Whoever meets a red test would have to guess what it protects."""
+    mute = [
+        f"{path}:{node.lineno} {node.name}"
+        for path in python_files("tests")
+        if path.stem.startswith("test_")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and not ast.get_docstring(node)
+    ]
+    assert not mute, "give each a sentence:\n" + "\n".join(mute)
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    """Two tests of one file name would shadow each other."""
+    folders = {path.parent for path in python_files("tests")}
+    assert not [folder for folder in folders if not (ROOT / folder / "__init__.py").exists()]
