@@ -1,0 +1,114 @@
+"""What the simulator did: the truth against which a receiver is checked."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from relay.simulator.tasks import Task
+
+DROPPED = "dropped"
+UNANSWERED = "unanswered"
+TIMEOUT = "timeout"
+UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt to deliver one webhook.
+
+    ``label`` is what the event says (``terminal``, ``progress``, ``resigned``, ``contradiction``), ``status`` the
+    task's status in it, ``attempt`` counts from 1 per copy, ``outcome`` is the receiver's HTTP status or what happened
+    instead (``dropped``, ``unanswered``, ``timeout``, ``unreachable``), ``at`` epoch milliseconds when it was over.
+    """
+
+    task_id: str
+    label: str
+    status: str
+    attempt: int
+    outcome: int | str
+    at: int
+
+    @property
+    def delivered(self) -> bool:
+        return isinstance(self.outcome, int) and 200 <= self.outcome < 300
+
+
+@dataclass(slots=True)
+class Record:
+    """A task and what became of it. ``born`` is the monotonic time of its submission, in seconds."""
+
+    task: Task
+    born: float
+    polls: int = 0
+    attempts: list[Attempt] = field(default_factory=list)
+
+
+class Ledger:
+    """The newest ``retained`` tasks, in the order of their submission, with every attempt to deliver."""
+
+    def __init__(self, retained: int) -> None:
+        self._retained = retained
+        self._records: OrderedDict[str, Record] = OrderedDict()
+
+    def enter(self, task: Task, born: float) -> Record:
+        record = self._records[task.task_id] = Record(task, born)
+        if len(self._records) > self._retained:
+            self._records.popitem(last=False)
+        return record
+
+    def forget(self, task_id: str) -> None:
+        """A submission that was refused after all left no task."""
+        self._records.pop(task_id, None)
+
+    def find(self, task_id: str) -> Record | None:
+        return self._records.get(task_id)
+
+    def tasks(self) -> list[Task]:
+        return [record.task for record in self._records.values()]
+
+    def attempts(self, task_id: str | None = None) -> list[Attempt]:
+        """Every attempt about one task, or about all."""
+        return [attempt for record in self._chosen(task_id) for attempt in record.attempts]
+
+    def as_json(self, task_id: str | None = None) -> dict[str, Any]:
+        """For scripts. Webhook URLs are left out, since they may carry a secret."""
+        chosen = list(self._chosen(task_id))
+        return {
+            "tasks": [_task_json(record) for record in chosen],
+            "attempts": [_attempt_json(attempt) for record in chosen for attempt in record.attempts],
+        }
+
+    def _chosen(self, task_id: str | None) -> Iterator[Record]:
+        if task_id is None:
+            yield from self._records.values()
+        elif (record := self._records.get(task_id)) is not None:
+            yield record
+
+
+def _task_json(record: Record) -> dict[str, Any]:
+    task = record.task
+    return {
+        "task_id": task.task_id,
+        "path": task.path,
+        "kind": task.endpoint.kind,
+        "task_type": task.endpoint.task_type,
+        "ends_in": task.life.ends_in,
+        "faults": list(task.fate.words()),
+        "test": task.test,
+        "submitted_at": task.submitted_at,
+        "polls": record.polls,
+    }
+
+
+def _attempt_json(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "task_id": attempt.task_id,
+        "label": attempt.label,
+        "status": attempt.status,
+        "attempt": attempt.attempt,
+        "outcome": attempt.outcome,
+        "at": attempt.at,
+    }

@@ -1,0 +1,184 @@
+"""The task half of the upstream: submissions, GET task-result, and the webhooks that follow."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from aiohttp import web
+
+from relay.simulator import submission
+from relay.simulator.answers import Refused, document, unrouted
+from relay.simulator.courier import Courier
+from relay.simulator.direct import object_name, shape_of
+from relay.simulator.faults import HEADER, Fate, UnknownFault, draw, parse
+from relay.simulator.gate import RateLimit, admits
+from relay.simulator.ledger import Ledger, Record
+from relay.simulator.options import Options
+from relay.simulator.postings import plan
+from relay.simulator.results import result
+from relay.simulator.submission import InvalidSubmission, Lottery, Submission
+from relay.simulator.tasks import REASONS, Task, life_of
+
+RESULT_PATH = "/v3/async/task-result"
+TOLD_TO_FAIL = "the simulator was told to fail here"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A submission that was let in: its body, the random numbers that are its own, and what goes wrong with it."""
+
+    body: dict[str, Any]
+    rng: Random
+    fate: Fate
+
+
+class Media:
+    """Answers the media endpoints and keeps their tasks going. ``close`` ends what is still to be delivered."""
+
+    def __init__(self, options: Options, ledger: Ledger, courier: Courier) -> None:
+        self._options = options
+        self._ledger = ledger
+        self._courier = courier
+        self._lottery = Lottery(options.seed, options.retained)
+        self._submissions = RateLimit(options.submissions_per_minute)
+        self._polls = RateLimit(options.polls_per_minute)
+        self._running: set[asyncio.Task[None]] = set()
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get(RESULT_PATH, self.task_result),
+            web.post("/v3/async/{name}", self.submit),
+            web.post(submission.UNIFIED_PATH, self.submit),
+            web.post("/v3/{tail:.+}", self.direct),
+            web.post("/v3beta/{tail:.+}", self.direct),
+        ]
+
+    async def settled(self) -> None:
+        """Returns when nothing is left to be delivered. Bound the wait: a task may have been told to be very late."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def close(self) -> None:
+        running = list(self._running)
+        for delivering in running:
+            delivering.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """An asynchronous endpoint: ``{"task_id": ...}``, and the work begins."""
+        order = await self._let_in(request)
+        try:
+            asked = submission.read(request.path, order.body, self._options.default_webhook)
+        except InvalidSubmission as problem:
+            raise Refused(400, str(problem)) from None
+        await _strike(order.fate)
+        record = self._ledger.enter(_task(asked, order, self._options), time.monotonic())
+        if asked.url is not None:
+            await self._begin(asked.url, record)
+        return document({"task_id": record.task.task_id})
+
+    async def direct(self, request: web.Request) -> web.Response:
+        """An endpoint that answers at once."""
+        shape = shape_of(request.path)
+        if shape is None:
+            return unrouted()
+        order = await self._let_in(request)
+        await _strike(order.fate)
+        return document(shape(order.rng, _now()))
+
+    async def task_result(self, request: web.Request) -> web.Response:
+        """The bare result of a task, whatever has become of it; a task that failed is a 200 as well."""
+        self._check(request, self._polls)
+        await _strike(_told(request, self._options) or Fate(), "GET_RESULT_FAILED")
+        task_id = request.query.get("task_id")
+        if not task_id:
+            raise Refused(400, "task_id is required")
+        record = self._ledger.find(task_id)
+        if record is None:
+            raise Refused(404, "task not found")
+        record.polls += 1
+        if record.polls <= record.task.fate.poll_error:
+            raise Refused(500, TOLD_TO_FAIL, "GET_RESULT_FAILED")
+        return document(result(record.task, record.task.at(time.monotonic() - record.born), _now()))
+
+    def _check(self, request: web.Request, limit: RateLimit) -> None:
+        if not admits(request.headers.get("Authorization"), self._options.api_keys):
+            # 403 was observed, whatever the vendor's table says of a missing key
+            raise Refused(403, "invalid api key")
+        if not limit.allows(time.monotonic()):
+            raise Refused(429, "rate limit exceeded")
+
+    async def _let_in(self, request: web.Request) -> Order:
+        self._check(request, self._submissions)
+        try:
+            body = submission.read_object(await request.read())
+        except InvalidSubmission as problem:
+            raise Refused(400, str(problem)) from None
+        rng = self._lottery.ticket(request.path, body)
+        drawn = draw(rng, self._options.faults)
+        return Order(body, rng, _told(request, self._options) or drawn)
+
+    async def _begin(self, url: str, record: Record) -> None:
+        """Sets the webhooks going, and waits for the first attempt where the answer has to come after it."""
+        tried = asyncio.Event()
+        delivering = asyncio.create_task(self._deliver(url, record, tried))
+        self._running.add(delivering)
+        delivering.add_done_callback(self._running.discard)
+        checked = record.task.test and self._options.checked_test_mode
+        if checked or record.task.fate.before:
+            await tried.wait()
+        if checked and not any(attempt.delivered for attempt in record.attempts):
+            delivering.cancel()
+            self._ledger.forget(record.task.task_id)
+            raise Refused(500, "failed to send the test event to the webhook")
+
+    async def _deliver(self, url: str, record: Record, tried: asyncio.Event) -> None:
+        try:
+            for posting in plan(record.task):
+                await asyncio.sleep(record.born + posting.after - time.monotonic())
+                await self._courier.deliver(url, record, posting, tried.set)
+        finally:
+            tried.set()
+
+
+def _told(request: web.Request, options: Options) -> Fate | None:
+    """The fate that this request names for itself, if it does."""
+    header = request.headers.get(HEADER)
+    try:
+        return None if header is None else parse(header, options.faults)
+    except UnknownFault as problem:
+        raise Refused(400, str(problem)) from None
+
+
+async def _strike(fate: Fate, reason: str | None = None) -> None:
+    """What goes wrong with the answer itself; ``reason`` names a 500."""
+    await asyncio.sleep(fate.slow)
+    if fate.error:
+        raise Refused(fate.error, TOLD_TO_FAIL, reason if fate.error == 500 else None)
+
+
+def _task(asked: Submission, order: Order, options: Options) -> Task:
+    rng, fate = order.rng, order.fate
+    return Task(
+        task_id=object_name(rng),
+        path=asked.path,
+        endpoint=asked.endpoint,
+        prompt=asked.prompt,
+        outputs=asked.outputs,
+        format=asked.format,
+        webhook=asked.webhook,
+        fate=fate,
+        life=life_of(rng, asked.endpoint, fate, options, asked.mock),
+        reason=rng.choice(REASONS),
+        style_seed=rng.getrandbits(32),
+        submitted_at=_now(),
+        test=asked.mock is not None,
+    )
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,99 @@
+"""The simulator as a server: ``async with Simulator(Options()) as simulator: simulator.url``."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+
+import aiohttp
+from aiohttp import web
+
+from relay.simulator.answers import Refused, document, error, unrouted
+from relay.simulator.courier import Courier
+from relay.simulator.ledger import Ledger
+from relay.simulator.media import Media
+from relay.simulator.options import Options
+
+LEDGER_PATH = "/_simulator/ledger"
+MAX_BODY = 64 * 1024 * 1024
+"""Submissions carry images as base64."""
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Simulator:
+    """A stand-in for https://api.novita.ai on one address.
+
+    ``start`` raises ``OSError`` when the address is taken. ``url`` is known once it has started, with the port that
+    the system chose where ``Options.port`` is 0. ``ledger`` says what was done so far.
+    """
+
+    def __init__(self, options: Options | None = None) -> None:
+        self.options = options or Options()
+        self.ledger = Ledger(self.options.retained)
+        self._runner: web.AppRunner | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._media: Media | None = None
+        self._url = ""
+
+    @property
+    def url(self) -> str:
+        """``http://host:port``, to be used where a client expects https://api.novita.ai."""
+        if not self._url:
+            raise RuntimeError("The simulator has no address before it has started. Await start() first.")
+        return self._url
+
+    async def start(self) -> None:
+        options = self.options
+        connector = aiohttp.TCPConnector(limit=options.concurrency)
+        self._session = aiohttp.ClientSession(connector=connector)
+        self._media = Media(options, self.ledger, Courier(self._session, options.retries, options.concurrency))
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors])
+        app.add_routes([web.get(LEDGER_PATH, self._show_ledger), *self._media.routes()])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        try:
+            await self._runner.setup()
+            await web.TCPSite(self._runner, options.host, options.port).start()
+        except BaseException:
+            await self.stop()
+            raise
+        host, port = self._runner.addresses[0][:2]
+        self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def stop(self) -> None:
+        """Ends what is still to be delivered and frees the address. May be called at any time, and again."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._media is not None:
+            await self._media.close()
+        if self._session is not None:
+            await self._session.close()
+        self._media = self._runner = self._session = None
+
+    async def settled(self) -> None:
+        """Returns when every webhook was delivered or given up. Bound the wait with a timeout."""
+        if self._media is not None:
+            await self._media.settled()
+
+    async def __aenter__(self) -> Simulator:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _show_ledger(self, request: web.Request) -> web.Response:
+        return document(self.ledger.as_json(request.query.get("task_id")))
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Errors in the upstream's shapes; a known path under another method is as unknown as any other."""
+    try:
+        return await handler(request)
+    except Refused as refused:
+        return error(refused)
+    except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
+        return unrouted()

@@ -1,0 +1,137 @@
+"""A submission read: which endpoint, which webhook, and the random numbers that decide everything about its task."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from random import Random
+from typing import Any
+
+import orjson
+
+from relay.simulator.catalog import Endpoint, Kind, endpoint
+from relay.simulator.tasks import FAILED, SUCCEED
+
+Json = dict[str, Any]
+
+UNIFIED_PATH = "/v3/video/create"
+
+_FORMATS: Mapping[Kind, tuple[str, str]] = {
+    "image": ("response_image_type", "png"),
+    "video": ("response_video_type", "mp4"),
+    "audio": ("response_audio_type", "wav"),
+}
+
+
+class InvalidSubmission(ValueError):
+    """The body is not what the endpoint documents; the message says in what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """``webhook`` is the object to be echoed, ``url`` where to deliver; ``mock`` the status that test mode asks for."""
+
+    path: str
+    endpoint: Endpoint
+    prompt: str
+    outputs: int
+    format: str
+    webhook: Json | None
+    url: str | None
+    mock: str | None
+    body: Json
+
+
+def read_object(raw: bytes) -> Json:
+    """The body as a JSON object. Raises ``InvalidSubmission``."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as problem:
+        raise InvalidSubmission(f"the body is not JSON: {problem}") from None
+    if not isinstance(body, dict):
+        raise InvalidSubmission("the body is not a JSON object")
+    return body
+
+
+def read(path: str, body: Json, default_webhook: str | None) -> Submission:
+    """What an asynchronous endpoint is asked for. Raises ``InvalidSubmission``."""
+    unified = path == UNIFIED_PATH
+    name = str(body.get("model", "video")) if unified else path.rpartition("/")[2]
+    made_by = endpoint(name.rpartition("/")[2], body)
+    extra = _object(body, "extra")
+    request = _object(body, "request") or body
+    webhook = _object(extra, "webhook") or None
+    wanted, default_format = _FORMATS[made_by.kind]
+    return Submission(
+        path=path,
+        endpoint=Endpoint(made_by.name, "video", made_by.task_type) if unified else made_by,
+        prompt=str(request.get("prompt") or request.get("text") or ""),
+        outputs=_count(request.get("image_num", 1)) if made_by.kind == "image" else 1,
+        format=str(extra.get(wanted) or default_format),
+        webhook=webhook,
+        url=_webhook_url(webhook, body.get("callback") if unified else None) or default_webhook,
+        mock=_mock_status(webhook),
+        body=body,
+    )
+
+
+class Lottery:
+    """Random numbers that depend on the seed and on the request alone, never on when it came or what ran beside it.
+
+    Requests that differ get numbers of their own; of equal ones the first, second, ... get theirs in that order.
+    The receiver's address is left out: it is another one in each run. The newest ``retained`` requests are counted.
+    """
+
+    def __init__(self, seed: int, retained: int) -> None:
+        self._seed = seed
+        self._retained = retained
+        self._seen: OrderedDict[bytes, int] = OrderedDict()
+
+    def ticket(self, path: str, body: Json) -> Random:
+        asked = {key: value for key, value in body.items() if key != "callback"}
+        if isinstance(body.get("extra"), dict):
+            asked["extra"] = {key: value for key, value in body["extra"].items() if key != "webhook"}
+        if not asked.get("extra", True):
+            del asked["extra"]
+        text = f"{self._seed}|{path}|".encode() + orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+        digest = blake2b(text, digest_size=16).digest()
+        count = self._seen.pop(digest, 0)
+        self._seen[digest] = count + 1
+        if len(self._seen) > self._retained:
+            self._seen.popitem(last=False)
+        return Random(digest + count.to_bytes(8))  # noqa: S311 - repeatable on purpose
+
+
+def _object(holder: Json, key: str) -> Json:
+    value = holder.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise InvalidSubmission(f"{key} is not an object")
+    return value or {}
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or not 1 <= value <= 8:
+        raise InvalidSubmission("request.image_num is not a number from 1 to 8")
+    return value
+
+
+def _webhook_url(webhook: Json | None, callback: object) -> str | None:
+    url = webhook.get("url") if webhook else callback
+    if url is not None and (not isinstance(url, str) or not url.startswith(("http://", "https://"))):
+        raise InvalidSubmission("the webhook is not an http or https URL")
+    return url
+
+
+def _mock_status(webhook: Json | None) -> str | None:
+    """The status that test mode returns; both keys are required inside ``test_mode`` (vendor)."""
+    test_mode = _object(webhook, "test_mode") if webhook else {}
+    if not test_mode:
+        return None
+    if not isinstance(test_mode.get("enabled"), bool):
+        raise InvalidSubmission("extra.webhook.test_mode.enabled is required, true or false")
+    status = test_mode.get("return_task_status")
+    if status not in (SUCCEED, FAILED):
+        raise InvalidSubmission(f"extra.webhook.test_mode.return_task_status is required, {SUCCEED} or {FAILED}")
+    return str(status) if test_mode["enabled"] else None

@@ -1,0 +1,38 @@
+"""Tasks for tests that need one and care about a part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from relay.simulator.catalog import endpoint
+from relay.simulator.faults import Fate
+from relay.simulator.tasks import SUCCEED, Life, Task
+
+SUBMITTED_AT = 1_700_000_000_000
+
+
+def make_task(
+    name: str = "txt2img",
+    *,
+    fate: Fate | None = None,
+    ends_in: str | None = SUCCEED,
+    webhook: Mapping[str, Any] | None = None,
+    style_seed: int = 1,
+    outputs: int = 1,
+) -> Task:
+    made_by = endpoint(name, {})
+    return Task(
+        task_id="00000000-0000-4000-8000-000000000001",
+        path=f"/v3/async/{name}",
+        endpoint=made_by,
+        prompt="a kite",
+        outputs=outputs,
+        format={"image": "png", "video": "mp4", "audio": "wav"}[made_by.kind],
+        webhook=webhook,
+        fate=fate or Fate(),
+        life=Life(1.0, 4.0, ends_in),
+        reason="worker error",
+        style_seed=style_seed,
+        submitted_at=SUBMITTED_AT,
+    )
