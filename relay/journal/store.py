@@ -518,3 +518,8 @@ def _our_error(error: sqlite3.Error, path: Path) -> RelayError:
             hint="Check the disk, then run `relay journal verify`; a restart recovers what was acknowledged.",
         )
     return JournalBroken("journal_error", f"The journal {path} failed: {error} ({name}).", hint="Please report this.")
+
+
+def sqlite_version() -> str:
+    """The SQLite library in use."""
+    return sqlite3.sqlite_version

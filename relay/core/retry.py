@@ -1,0 +1,25 @@
+"""How long to wait before the next try. Pure: the caller rolls the dice and does the waiting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential back-off with full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+
+    ``first`` and ``most`` in seconds. The delay before try ``n`` lies between a quarter of, and all of,
+    ``min(most, first * 2**n)``: never zero, so that a refused connection does not spin.
+    """
+
+    first: float = 0.1
+    most: float = 15.0
+
+    def delay(self, failures: int, chance: float, retry_after: float | None = None) -> float:
+        """Seconds to wait after ``failures`` (>= 1) failures in a row.
+
+        ``chance`` is a random number in [0, 1); ``retry_after`` (seconds) is the least that the other side asked for.
+        """
+        ceiling = min(self.most, self.first * 2.0 ** min(failures - 1, 32))
+        return max(ceiling * (0.25 + 0.75 * chance), retry_after or 0.0)

@@ -1,0 +1,61 @@
+"""The admin listener: ``/livez``, ``/readyz``, ``/metrics``.
+
+Liveness never looks at a broker: restarting the relay mends no broker, and cuts everything that works. Readiness
+means "can accept durably".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import hdrs, web
+
+from relay import telemetry
+from relay.edge.api import json_response
+
+STALLED_AFTER = 30.0
+"""Seconds after which a commit that has not returned counts as a hang of the writer thread."""
+
+
+class Admin:
+    """Serves the admin routes.
+
+    ``stalled_for`` answers the seconds the commit under way has taken, ``unready`` the reasons not to be sent
+    anything, ``exposition`` the metrics.
+    """
+
+    def __init__(
+        self,
+        *,
+        stalled_for: Callable[[], float],
+        unready: Callable[[], Sequence[str]],
+        exposition: Callable[[], bytes],
+        before_scrape: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._stalled_for = stalled_for
+        self._unready = unready
+        self._exposition = exposition
+        self._before_scrape = before_scrape
+
+    def add_to(self, app: web.Application) -> None:
+        """Registers the routes."""
+        app.router.add_get("/livez", self.livez)
+        app.router.add_get("/readyz", self.readyz)
+        app.router.add_get("/metrics", self.metrics)
+
+    async def livez(self, _: web.Request) -> web.StreamResponse:
+        """200 while the event loop answers and the writer thread moves."""
+        stalled = self._stalled_for()
+        if stalled > STALLED_AFTER:
+            return json_response({"status": "stalled", "reasons": [f"a commit has taken {stalled:.0f} s"]}, 503)
+        return json_response({"status": "alive"})
+
+    async def readyz(self, _: web.Request) -> web.StreamResponse:
+        """200 while deliveries can be accepted durably, 503 with the reasons otherwise."""
+        reasons = list(self._unready())
+        return json_response({"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
+
+    async def metrics(self, _: web.Request) -> web.StreamResponse:
+        """Prometheus' text format."""
+        await self._before_scrape()
+        return web.Response(body=self._exposition(), headers={hdrs.CONTENT_TYPE: telemetry.CONTENT_TYPE})

@@ -1,0 +1,71 @@
+"""What the routes under ``/v1`` share: who may use them, and how they read parameters and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import orjson
+from aiohttp import hdrs, web
+
+from relay.core.errors import RelayError
+from relay.edge import problems
+from relay.edge.auth import TokenSet, bearer
+from relay.edge.server import respond
+from relay.journal.store import JournalBroken, JournalUnavailable
+
+Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Refused(Exception):
+    """Ends a request with this refusal."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code)
+        self.answer = problems.answer(code, detail)
+
+
+class ApiGate:
+    """Who may use ``/v1``: holders of a token; anybody while none is configured and the listener is on loopback."""
+
+    def __init__(self, tokens: TokenSet, *, on_loopback: bool) -> None:
+        self._tokens = tokens
+        self._on_loopback = on_loopback
+
+    def guard(self, route: Route) -> Route:
+        """The route behind the gate; what it refuses or fails at is told as a problem document."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            try:
+                self._admit(request)
+                return await route(request)
+            except Refused as refused:
+                return respond(refused.answer)
+            except (JournalUnavailable, JournalBroken):
+                return respond(problems.answer("journal_unavailable"))
+            except RelayError as error:
+                return respond(problems.answer_to(error))
+
+        return guarded
+
+    def _admit(self, request: web.Request) -> None:
+        if self._tokens:
+            presented = bearer(request.headers.get(hdrs.AUTHORIZATION))
+            if presented is None or not self._tokens.matches(presented):
+                raise Refused("unauthorized", "This route takes a bearer token from server.api_tokens.")
+        elif not self._on_loopback:
+            raise Refused("unauthorized", "No server.api_tokens are configured, and the relay is not on loopback.")
+
+
+def json_response(document: object, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(status=status, body=orjson.dumps(document), headers={hdrs.CONTENT_TYPE: "application/json"})
+
+
+def whole_number(request: web.Request, name: str, default: int, most: int) -> int:
+    """A query parameter from 0 to ``most``. Raises ``Refused`` (``bad_request``) for anything else."""
+    text = request.query.get(name)
+    if text is None or text == "":
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 19) or int(text) > most:
+        raise Refused("bad_request", f"The parameter {name} must be a whole number from 0 to {most}.")
+    return int(text)

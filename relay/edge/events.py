@@ -1,0 +1,156 @@
+"""``GET /v1/events``: the journal as a stream for consumers without a broker, in pages or live."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+from aiohttp import hdrs, web
+
+from relay.core.cloudevents import structured_json
+from relay.core.event import TOPICS, Entry
+from relay.edge.api import Refused, whole_number
+from relay.journal.journal import Journal
+
+EVENT_STREAM = "text/event-stream"
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+MAX_OFFSET = (1 << 63) - 1
+
+_SCAN = 1000
+_MAX_SCANS = 20  # a filter that matches little must not hold the journal for long; the client asks on from `next`
+_HEARTBEAT = 15.0
+_STUCK_AFTER = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events a consumer wants; ``None`` is all."""
+
+    topic: str | None = None
+    type: str | None = None
+    subject: str | None = None
+
+    def takes(self, entry: Entry) -> bool:
+        """Whether an entry is wanted. A replay for one sink is not: it was here before, under its first offset."""
+        event = entry.event
+        return (
+            entry.sink is None
+            and self.topic in (None, event.topic)
+            and self.type in (None, event.type)
+            and self.subject in (None, event.subject)
+        )
+
+
+class Events:
+    """Serves ``/v1/events``. ``stop`` ends the live streams; each resumes elsewhere by its ``Last-Event-ID``."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ends every live stream at the next event border."""
+        self._stopping.set()
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """A page, or a live stream where the client accepts one."""
+        wanted = _filter(request)
+        if EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
+            return await self._stream(request, wanted)
+        limit = whole_number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
+        entries, scanned = await self._page(self._after(request), limit, wanted)
+        return web.Response(body=_page_json(entries, scanned), headers={hdrs.CONTENT_TYPE: "application/json"})
+
+    def _after(self, request: web.Request) -> int:
+        if request.query.get("after") == "latest":
+            return self._journal.last_offset
+        return whole_number(request, "after", 0, MAX_OFFSET)
+
+    async def _page(self, after: int, limit: int, wanted: Filter) -> tuple[list[Entry], int]:
+        found: list[Entry] = []
+        for _ in range(_MAX_SCANS):
+            for entry in await self._journal.read(after, _SCAN):
+                if len(found) >= limit:
+                    return found, after
+                after = entry.offset
+                if wanted.takes(entry):
+                    found.append(entry)
+            if len(found) >= limit or after >= self._journal.last_offset:
+                break
+        return found, after
+
+    async def _stream(self, request: web.Request, wanted: Filter) -> web.StreamResponse:
+        after = _last_event_id(request)
+        after = self._after(request) if after is None else after
+        response = web.StreamResponse(
+            headers={
+                hdrs.CONTENT_TYPE: EVENT_STREAM,
+                hdrs.CACHE_CONTROL: "no-cache, no-transform",
+                "X-Accel-Buffering": "no",
+            }
+        )
+        await response.prepare(request)
+        await _write(request, response, b": the stream goes on live; resume with Last-Event-ID\n\n")
+        while not self._stopping.is_set():
+            entries, after = await self._page(after, MAX_LIMIT, wanted)
+            if entries:
+                await _write(request, response, b"".join(map(_frame, entries)))
+            elif after >= self._journal.last_offset and not await self._news(after):
+                await _write(request, response, b": still here\n\n")
+        return response
+
+    async def _news(self, after: int) -> bool:
+        """Waits for an event, the end, or the time for a heartbeat (``False``)."""
+        waiters = [asyncio.ensure_future(self._journal.wait(after)), asyncio.ensure_future(self._stopping.wait())]
+        try:
+            done, _ = await asyncio.wait(waiters, timeout=_HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
+            return bool(done)
+        finally:
+            for waiter in waiters:
+                waiter.cancel()
+
+
+async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
+    """Writes; a client that has stopped reading is cut instead of being waited for without end."""
+    try:
+        async with asyncio.timeout(_STUCK_AFTER):
+            await response.write(data)
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ConnectionResetError("the client stopped reading") from None
+
+
+def _filter(request: web.Request) -> Filter:
+    topic = request.query.get("topic") or None
+    if topic is not None and topic not in TOPICS:
+        raise Refused("bad_request", f"The parameter topic must be one of {', '.join(TOPICS)}.")
+    return Filter(topic, request.query.get("type") or None, request.query.get("subject") or None)
+
+
+def _last_event_id(request: web.Request) -> int | None:
+    text = request.headers.get("Last-Event-ID", "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) <= 19):
+        raise Refused("bad_request", "Last-Event-ID must be an offset that this stream gave.")
+    return int(text)
+
+
+def _page_json(entries: Sequence[Entry], scanned: int) -> bytes:
+    shown = [
+        {"offset": e.offset, "topic": e.event.topic, "event": orjson.Fragment(structured_json(e.event))}
+        for e in entries
+    ]
+    return orjson.dumps({"events": shown, "next": scanned})
+
+
+def _frame(entry: Entry) -> bytes:
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (
+        entry.offset,
+        entry.event.type.encode(),
+        structured_json(entry.event),
+    )

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from relay.journal import journal as module
+from relay.journal.journal import Journal, Policy, open_journal
+from relay.journal.store import JournalBroken, JournalUnavailable
+from tests.unit.drafts import dead_draft, draft
+
+
+class Quiet:
+    """Signals that nobody listens to."""
+
+    def group_committed(self, drafts: int, seconds: float) -> None: ...
+
+    def journal_pruned(self, events: int) -> None: ...
+
+    def journal_broke(self, error: JournalBroken) -> None: ...
+
+
+async def opened(path: Path, *sinks: str, policy: Policy | None = None) -> Journal:
+    return await open_journal(path, sinks, policy or Policy(), Quiet())
+
+
+async def fill(journal: Journal, count: int, start: int = 0) -> None:
+    await asyncio.gather(*(journal.append(draft(str(start + n))) for n in range(count)))
+
+
+async def test_reading_is_the_same_from_memory_and_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: a sink that falls behind the part kept in memory would skip or repeat events."""
+    monkeypatch.setattr(module, "TAIL_EVENTS", 20)
+    journal = await opened(tmp_path / "j.db")
+    for start in range(0, 100, 10):
+        await fill(journal, 10, start)
+    for after in range(0, 101):
+        page = await journal.read(after, 7)
+        assert [entry.offset for entry in page] == list(range(after + 1, min(after + 8, 101)))
+    await journal.close()
+
+
+async def test_pages_are_bounded_in_bytes(tmp_path: Path) -> None:
+    """Broken: a batch could exceed what a sink takes, and be refused for ever."""
+    journal = await opened(tmp_path / "j.db")
+    await asyncio.gather(*(journal.append(draft(str(n), data=b'"' + b"x" * 98 + b'"')) for n in range(10)))
+    assert len(await journal.read(0, 10, 350)) == 3
+    assert len(await journal.read(0, 10, 1)) == 1
+    await journal.close()
+
+
+async def test_waiting_ends_with_the_next_event_only(tmp_path: Path) -> None:
+    """Broken: a publisher would spin, or sleep through events."""
+    journal = await opened(tmp_path / "j.db")
+    waiting = asyncio.ensure_future(journal.wait(0))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await journal.append(draft("a"))
+    async with asyncio.timeout(5):
+        await waiting
+    duplicate = asyncio.ensure_future(journal.wait(1))
+    await journal.append(draft("a"))
+    assert not duplicate.done()
+    duplicate.cancel()
+    await journal.close()
+
+
+async def test_over_the_backlog_cap_deliveries_are_refused_and_taken_again_as_it_drains(tmp_path: Path) -> None:
+    """Broken: a long broker outage would fill the disk, or the relay would stay closed after it."""
+    journal = await opened(tmp_path / "j.db", "kafka", policy=Policy(max_backlog=5))
+    await fill(journal, 5)
+    with pytest.raises(JournalUnavailable) as refused:
+        await journal.append(draft("more"))
+    assert refused.value.code == "backlog_full"
+    assert journal.accepting() is refused.value or journal.accepting() is not None
+    journal.advance("kafka", 3, published=3, dead=0)
+    assert journal.accepting() is None
+    assert (await journal.append(draft("more"))).offset == 6
+    await journal.close()
+
+
+async def test_the_slowest_sink_decides_what_may_go(tmp_path: Path) -> None:
+    """Broken: retention would look at one sink and delete what another has not got."""
+    journal = await opened(tmp_path / "j.db", "kafka", "redis")
+    await fill(journal, 4)
+    journal.advance("kafka", 4, published=4, dead=0)
+    assert (journal.floor(), journal.backlog(), journal.pending("kafka"), journal.pending("redis")) == (0, 4, 0, 4)
+    journal.advance("redis", 2, published=2, dead=0)
+    assert journal.floor() == 2
+    journal.rewind("kafka", 1)
+    assert journal.floor() == 1
+    await journal.close()
+
+
+async def test_positions_survive_a_restart(tmp_path: Path) -> None:
+    """Broken: after a restart without its sink the relay would not know what may be pruned."""
+    journal = await opened(tmp_path / "j.db", "kafka")
+    await fill(journal, 4)
+    journal.advance("kafka", 3, published=2, dead=1)
+    await journal.close()
+    again = await opened(tmp_path / "j.db", "kafka", "redis")
+    assert (again.position("kafka"), again.position("redis")) == (3, 0)
+    assert (again.saved("kafka").published, again.saved("kafka").dead) == (2, 1)
+    await again.close()
+
+
+async def test_without_a_sink_the_journal_is_the_stream_and_has_no_backlog(tmp_path: Path) -> None:
+    """Broken: a relay without a broker would refuse deliveries once the cap is reached."""
+    journal = await opened(tmp_path / "j.db", policy=Policy(max_backlog=2))
+    await fill(journal, 10)
+    assert journal.backlog() == 0
+    await journal.close()
+
+
+async def test_tending_prunes_what_every_sink_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: the journal would grow without end."""
+    monkeypatch.setattr(module, "_PRUNE_EVERY", 0.01)
+    journal = await opened(tmp_path / "j.db", "kafka", policy=Policy(retention=0.0))
+    await fill(journal, 1200)
+    journal.advance("kafka", 1100, published=1100, dead=0)
+    care = asyncio.ensure_future(journal.tend())
+    async with asyncio.timeout(20):
+        while journal.events_held() > 100:
+            await asyncio.sleep(0.01)
+    care.cancel()
+    assert journal.events_held() == 100
+    assert [entry.offset for entry in await journal.read(1100, 1)] == [1101]
+    await journal.close()
+
+
+async def test_a_broken_journal_takes_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: a 2xx could be given for an event that a failing disk never kept (invariant I5)."""
+    journal = await opened(tmp_path / "j.db")
+
+    def fail(*_: object) -> None:
+        raise JournalBroken("journal_broken", "I/O error", hint="")
+
+    monkeypatch.setattr(journal._store, "append", fail)
+    with pytest.raises(JournalBroken):
+        await journal.append(draft("a"))
+    monkeypatch.undo()
+    with pytest.raises(JournalBroken):
+        journal.append(draft("b"))
+    assert isinstance(journal.accepting(), JournalBroken)
+    assert journal.broken.done()
+    await journal.close()
+
+
+async def test_dead_letters_are_counted_as_they_come_and_go(tmp_path: Path) -> None:
+    """Broken: relay_dead_letters_held would drift from what is held."""
+    journal = await opened(tmp_path / "j.db")
+    await journal.append(dead_draft("dead-1"))
+    await journal.append(dead_draft("dead-2"))
+    assert journal.dead_letters_held == 2
+    assert [letter.id for letter in await journal.dead_letters("", 10)] == ["dead-1", "dead-2"]
+    assert await journal.delete_dead_letter("dead-1")
+    assert not await journal.delete_dead_letter("dead-1")
+    assert journal.dead_letters_held == 1
+    await journal.close()
+
+
+async def test_the_age_of_the_oldest_pending_event_is_known(tmp_path: Path) -> None:
+    """Broken: relay_publish_lag_seconds would not see events that are about to expire."""
+    journal = await opened(tmp_path / "j.db", "kafka")
+    assert await journal.oldest_pending_at("kafka") is None
+    await fill(journal, 3)
+    first, second = (entry.accepted_at for entry in (await journal.read(0, 2)))
+    assert await journal.oldest_pending_at("kafka") == first
+    journal.advance("kafka", 1, published=1, dead=0)
+    assert await journal.oldest_pending_at("kafka") == second
+    await journal.close()

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from relay.core.event import Entry
+from relay.journal.store import JournalBroken, Progress, Store
+from relay.journal.writer import Writer
+from tests.unit.drafts import draft
+
+
+class Log:
+    """What the writer told its owner."""
+
+    def __init__(self) -> None:
+        self.groups: list[int] = []
+        self.broke: list[JournalBroken] = []
+
+    def committed(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None:
+        self.groups.append(drafts)
+
+    def broken(self, error: JournalBroken) -> None:
+        self.broke.append(error)
+
+
+def writer_for(path: Path) -> tuple[Writer, Log, Store]:
+    log, store = Log(), Store(path)
+    return Writer(store, committed=log.committed, broken=log.broken), log, store
+
+
+async def test_what_arrives_together_is_one_group(tmp_path: Path) -> None:
+    """Broken: each event would pay for an fsync of its own."""
+    writer, log, _ = writer_for(tmp_path / "j.db")
+    receipts = await asyncio.gather(*(writer.append(draft(str(n))) for n in range(20)))
+    await writer.close()
+    assert [receipt.offset for receipt in receipts] == list(range(1, 21))
+    assert log.groups == [20]
+
+
+async def test_a_cancelled_waiter_leaves_its_event_written(tmp_path: Path) -> None:
+    """Broken: a client that hangs up in mid-commit would leave half a write, or take its group down with it."""
+    writer, _, store = writer_for(tmp_path / "j.db")
+    gone, stays = writer.append(draft("gone")), writer.append(draft("stays"))
+    gone.cancel()
+    assert (await stays).offset == 2
+    assert [entry.event.subject for entry in await writer.call(store.read, 0, 10, 1 << 20)] == ["gone", "stays"]
+    await writer.close()
+
+
+async def test_a_full_disk_fails_the_group_and_the_next_one_is_tried(tmp_path: Path) -> None:
+    """Broken: one full disk would end the process, or an event of the failed group would get a 2xx."""
+    log, store = Log(), Store(tmp_path / "j.db", max_pages=30)
+    writer = Writer(store, committed=log.committed, broken=log.broken)
+    big = b'"' + b"x" * 200_000 + b'"'
+    outcomes = await asyncio.gather(
+        writer.append(draft("a", data=big)), writer.append(draft("b")), return_exceptions=True
+    )
+    assert [type(outcome).__name__ for outcome in outcomes] == ["JournalUnavailable"] * 2
+    assert (await writer.append(draft("c"))).offset == 1
+    assert log.broke == []
+    await writer.close()
+
+
+async def test_a_broken_journal_fails_its_waiters_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: after an I/O error the relay would go on answering 2xx."""
+    writer, log, store = writer_for(tmp_path / "j.db")
+    error = JournalBroken("journal_broken", "I/O error", hint="")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(store, "append", fail)
+    with pytest.raises(JournalBroken):
+        await writer.append(draft("a"))
+    assert log.broke == [error]
+    monkeypatch.undo()
+    await writer.close()
+
+
+async def test_closing_commits_what_is_queued_and_saves_progress(tmp_path: Path) -> None:
+    """Broken: a drain would drop deliveries that are queued, or forget how far the sinks got."""
+    path = tmp_path / "j.db"
+    writer, _, _ = writer_for(path)
+    queued = [writer.append(draft(str(n))) for n in range(1200)]
+    writer.save("kafka", Progress(7, 5, 1))
+    writer.save("kafka", Progress(9, 2, 0))
+    await writer.close()
+    assert [receipt.result().offset for receipt in queued] == list(range(1, 1201))
+    store = Store(path)
+    saved = store.checkpoints()["kafka"]
+    store.close()
+    assert (saved.offset, saved.published, saved.dead) == (9, 7, 1)
+
+
+async def test_a_commit_that_hangs_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: a disk that hangs would never make the relay's liveness fail."""
+    writer, _, store = writer_for(tmp_path / "j.db")
+    release, entered, append = threading.Event(), asyncio.Event(), store.append
+    loop = asyncio.get_running_loop()
+
+    def slow(*arguments: object) -> object:
+        loop.call_soon_threadsafe(entered.set)
+        release.wait(10)
+        return append(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(store, "append", slow)
+    waiting = writer.append(draft("a"))
+    async with asyncio.timeout(5):
+        await entered.wait()
+    assert writer.stalled_for() > 0
+    release.set()
+    await waiting
+    assert writer.stalled_for() == 0
+    await writer.close()
