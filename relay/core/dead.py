@@ -81,7 +81,7 @@ def refused_draft(entry: Entry, refused: Refused, *, origin: str, refused_at: in
     """
     event = entry.event
     letter_id = _letter_id(origin.encode(), event.source.encode(), event.id.encode(), str(entry.offset).encode())
-    letter = DeadLetter(letter_id, origin, refused.code, scrub_text(refused.detail), event.data, entry.offset)
+    letter = DeadLetter(letter_id, origin, refused.code, scrub_text(refused.detail), event.data, entry.offset, event)
     refused_event: DeadEvent = {
         "id": event.id,
         "type": event.type,

@@ -35,7 +35,7 @@ async def test_reading_is_the_same_from_memory_and_from_disk(tmp_path: Path, mon
     journal = await opened(tmp_path / "j.db")
     for start in range(0, 100, 10):
         await fill(journal, 10, start)
-    for after in range(0, 101):
+    for after in range(101):
         page = await journal.read(after, 7)
         assert [entry.offset for entry in page] == list(range(after + 1, min(after + 8, 101)))
     await journal.close()

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from relay.core.event import Draft
+from relay.core.retry import Backoff
+from relay.core.sink import (
+    Batch,
+    Checkpoint,
+    Limits,
+    Outcome,
+    Published,
+    Refused,
+    SinkFenced,
+    SinkUnavailable,
+    Withheld,
+)
+from relay.journal.journal import Journal, Policy, open_journal
+from relay.publisher import Publisher
+from relay.telemetry import Telemetry
+from tests.unit.drafts import dead_draft, draft
+
+Answer = Callable[[Batch], Sequence[Outcome] | None]
+
+
+class MemorySink:
+    """A sink that keeps its events and its checkpoint together, as the contract asks, and fails on request.
+
+    ``answer`` may raise, return outcomes of its own, or ``None`` to publish. It runs before anything is kept;
+    ``after`` runs when everything is kept, where raising means that the reply got lost.
+    """
+
+    limits = Limits(events=4, bytes=1 << 20)
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.checkpoint: Checkpoint | None = None
+        self.answer: Answer = lambda batch: None
+        self.after: Callable[[Batch], None] = lambda batch: None
+        self.opened = 0
+        self.closed = 0
+        self.open_error: Exception | None = None
+
+    async def open(self) -> Checkpoint | None:
+        self.opened += 1
+        if self.open_error is not None:
+            raise self.open_error
+        return self.checkpoint
+
+    async def publish(self, batch: Batch) -> Sequence[Outcome]:
+        await asyncio.sleep(0)
+        outcomes = self.answer(batch)
+        if outcomes is not None:
+            return outcomes
+        self.events += [entry.event.subject for entry in batch.entries]
+        self.checkpoint = batch.checkpoint
+        self.after(batch)
+        return [Published()] * len(batch.entries)
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+class Bench:
+    """A journal, a memory sink and a publisher between them."""
+
+    def __init__(self, journal: Journal, sink: MemorySink) -> None:
+        self.journal, self.sink = journal, sink
+        self.telemetry = Telemetry()
+        signals = self.telemetry.sink("memory")
+        self.publisher = Publisher("memory", sink, journal, signals, Backoff(first=0.001, most=0.01))
+
+    async def append(self, *drafts: Draft) -> None:
+        await asyncio.gather(*(self.journal.append(each) for each in drafts))
+
+    async def until_drained(self) -> None:
+        task = asyncio.ensure_future(self.publisher.run())
+        async with asyncio.timeout(10):
+            while self.journal.pending("memory"):
+                await asyncio.sleep(0.001)
+                if task.done():
+                    task.result()
+        self.publisher.stop()
+        await task
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.telemetry.registry.get_sample_value(name, {"sink": "memory", **labels}) or 0.0
+
+
+@pytest.fixture
+async def bench(tmp_path: Path):  # type: ignore[no-untyped-def]
+    telemetry = Telemetry()
+    journal = await open_journal(tmp_path / "j.db", ["memory"], Policy(), telemetry)
+    yield Bench(journal, MemorySink())
+    await journal.close()
+
+
+def names(count: int, start: int = 0) -> list[str]:
+    return [str(n) for n in range(start, start + count)]
+
+
+async def test_everything_is_published_once_in_order(bench: Bench) -> None:
+    """Broken: the main job."""
+    await bench.append(*map(draft, names(10)))
+    await bench.until_drained()
+    assert bench.sink.events == names(10)
+    assert bench.sink.checkpoint == Checkpoint(bench.journal.journal_id, 10)
+    assert bench.metric("relay_published_total", topic="tasks") == 10
+    assert bench.sink.closed == 1
+
+
+async def test_what_arrives_while_publishing_is_published_too(bench: Bench) -> None:
+    """Broken: a publisher that has caught up once would sleep for ever."""
+    task = asyncio.ensure_future(bench.publisher.run())
+    for start in range(0, 30, 3):
+        await bench.append(*map(draft, names(3, start)))
+    async with asyncio.timeout(10):
+        while bench.journal.pending("memory"):
+            await asyncio.sleep(0.001)
+    bench.publisher.stop()
+    await task
+    assert bench.sink.events == names(30)
+
+
+async def test_an_unavailable_sink_is_retried_from_its_own_checkpoint(bench: Bench) -> None:
+    """Broken: an outage would lose events, or repeat those that the sink has."""
+    failures = iter([True, True, False, True, False, False, False, False])
+
+    def answer(batch: Batch) -> None:
+        if next(failures, False):
+            raise SinkUnavailable("connection_lost", "gone")
+
+    bench.sink.answer = answer
+    await bench.append(*map(draft, names(10)))
+    await bench.until_drained()
+    assert bench.sink.events == names(10)
+    assert bench.metric("relay_publish_failures_total", code="connection_lost") == 3
+
+
+async def test_a_lost_reply_repeats_nothing(bench: Bench) -> None:
+    """Broken: events whose acknowledgement got lost would be published twice."""
+    lost = iter([True, False, True])
+
+    def after(batch: Batch) -> None:
+        if next(lost, False):
+            raise SinkUnavailable("reply_lost", "?")
+
+    bench.sink.after = after
+    await bench.append(*map(draft, names(12)))
+    await bench.until_drained()
+    assert bench.sink.events == names(12)
+
+
+async def test_a_refused_event_becomes_a_dead_letter_and_the_rest_goes_on(bench: Bench) -> None:
+    """Broken: one poisonous event would block the sink, vanish, or take innocent ones with it."""
+
+    def answer(batch: Batch) -> Sequence[Outcome] | None:
+        if not any(entry.event.id == "2:succeeded" for entry in batch.entries):
+            return None
+        return [Refused("too_large", "?") if e.event.id == "2:succeeded" else Withheld() for e in batch.entries]
+
+    bench.sink.answer = answer
+    await bench.append(*map(draft, names(6)))
+    await bench.until_drained()
+    assert bench.sink.events == ["0", "1", "3", "4", "5", "2"]  # the last one is the dead letter about it
+    (letter,) = await bench.journal.dead_letters("", 10)
+    assert (letter.origin, letter.reason, letter.event_offset) == ("memory", "too_large", 3)
+    assert letter.event is not None
+    assert letter.event["id"] == "2:succeeded"
+    saved = bench.journal.saved("memory")
+    assert (saved.published, saved.dead, bench.journal.pending("memory")) == (6, 1, 0)
+
+
+async def test_a_culprit_that_the_sink_cannot_name_is_found_by_halving(bench: Bench) -> None:
+    """Broken: a broker's refusal of a whole record batch would bury innocent events (measured with Kafka)."""
+
+    def answer(batch: Batch) -> Sequence[Outcome] | None:
+        if not any(entry.event.id == "5:succeeded" for entry in batch.entries):
+            return None
+        return [Withheld(suspect=True, code="too_large") for _ in batch.entries]
+
+    bench.sink.answer = answer
+    await bench.append(*map(draft, names(9)))
+    await bench.until_drained()
+    assert bench.sink.events == [*(n for n in names(9) if n != "5"), "5"]
+    assert [letter.reason for letter in await bench.journal.dead_letters("", 10)] == ["too_large"]
+
+
+async def test_a_crash_between_dead_letter_and_checkpoint_makes_one_letter(bench: Bench) -> None:
+    """Broken: a restart in that instant would bury the same event twice."""
+    refusing = True
+
+    def answer(batch: Batch) -> Sequence[Outcome] | None:
+        if any(entry.event.id == "1:succeeded" for entry in batch.entries):
+            return [Refused("too_large", "?") if e.event.id == "1:succeeded" else Withheld() for e in batch.entries]
+        nonlocal refusing
+        if refusing:
+            refusing = False
+            raise SinkUnavailable("crash", "before the checkpoint moved")
+        return None
+
+    bench.sink.answer = answer
+    await bench.append(*map(draft, names(3)))
+    await bench.until_drained()
+    assert len(await bench.journal.dead_letters("", 10)) == 1
+    assert bench.sink.events == ["0", "2", "1"]
+
+
+async def test_a_refused_dead_letter_makes_no_further_letter(bench: Bench) -> None:
+    """Broken: a sink that refuses dead letters would breed letters about letters without end."""
+    bench.sink.answer = lambda batch: [Refused("too_large", "?") for _ in batch.entries] if batch.entries else None
+    await bench.append(dead_draft("dead-1"))
+    await bench.until_drained()
+    assert [letter.id for letter in await bench.journal.dead_letters("", 10)] == ["dead-1"]
+    assert bench.journal.last_offset == 1
+
+
+async def test_a_sink_that_lost_acknowledged_events_gets_them_again(bench: Bench) -> None:
+    """Broken: a Redis failover that loses writes would lose events for good."""
+    await bench.append(*map(draft, names(6)))
+    await bench.until_drained()
+    bench.sink.events = bench.sink.events[:2]
+    bench.sink.checkpoint = Checkpoint(bench.journal.journal_id, 2)
+    again = Bench(bench.journal, bench.sink)
+    await again.append(draft("6"))
+    await again.until_drained()
+    assert bench.sink.events == names(7)
+
+
+async def test_another_journals_checkpoint_starts_a_new_lineage(bench: Bench) -> None:
+    """TRAP J. Broken: after a lost volume every new event would look published: silent loss."""
+    bench.sink.checkpoint = Checkpoint("another-journal", 1000)
+    await bench.append(*map(draft, names(3)))
+    await bench.until_drained()
+    assert bench.sink.events == names(3)
+    assert bench.sink.checkpoint == Checkpoint(bench.journal.journal_id, 3)
+
+
+async def test_a_sink_ahead_of_the_journal_raises_its_offsets(bench: Bench) -> None:
+    """TRAP J. Broken: a journal restored from an older copy would reuse offsets that the sink has passed."""
+    bench.sink.checkpoint = Checkpoint(bench.journal.journal_id, 50)
+    task = asyncio.ensure_future(bench.publisher.run())
+    async with asyncio.timeout(5):
+        while bench.journal.last_offset < 50:
+            await asyncio.sleep(0.001)
+    await bench.append(draft("new"))
+    async with asyncio.timeout(5):
+        while bench.sink.events != ["new"]:
+            await asyncio.sleep(0.001)
+    bench.publisher.stop()
+    await task
+    assert bench.sink.checkpoint == Checkpoint(bench.journal.journal_id, 51)
+
+
+async def test_an_event_for_another_sink_is_passed_over(bench: Bench) -> None:
+    """Broken: replaying a dead letter of one sink would repeat the event on the others."""
+    elsewhere = draft("elsewhere")
+    await bench.append(
+        Draft(elsewhere.event, elsewhere.key, sink="redis"),
+        Draft(draft("here").event, draft("here").key, sink="memory"),
+    )
+    await bench.until_drained()
+    assert bench.sink.events == ["here"]
+    assert bench.sink.checkpoint == Checkpoint(bench.journal.journal_id, 2)
+
+
+async def test_a_fenced_sink_ends_the_publisher(bench: Bench) -> None:
+    """Broken: a zombie would go on trying beside the relay that has taken over."""
+    bench.sink.open_error = SinkFenced("another relay runs under this identity")
+    with pytest.raises(SinkFenced):
+        await bench.publisher.run()
+    assert bench.sink.closed == 1
+
+
+async def test_stopping_interrupts_the_wait_between_two_tries(bench: Bench) -> None:
+    """Broken: a drain with a sink down would last as long as the back-off."""
+    bench.sink.open_error = SinkUnavailable("down", "?", retry_after=3600)
+    task = asyncio.ensure_future(bench.publisher.run())
+    async with asyncio.timeout(5):
+        while not bench.sink.opened:
+            await asyncio.sleep(0.001)
+        bench.publisher.stop()
+        await task
