@@ -40,7 +40,7 @@ check-types: $(INSTALLED)
 	$(BIN)/mypy
 
 check-imports: $(INSTALLED)
-	$(BIN)/lint-imports --no-cache
+	$(BIN)/lint-imports --no-cache --no-logo
 
 check-unit: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests/unit $(ARGS)
