@@ -1,0 +1,132 @@
+"""aiokafka held at arm's length: connecting, and letting go within bounds. Written for aiokafka 0.14.
+
+What it works around (reliability traps B to D): ``stop()`` flushes first and so waits without limit for a broker that
+is away; a transaction has no deadline of its own; after a lost connection requests are sent again silently, while the
+lost one may still reach the broker and land in a later transaction of the same epoch
+(Jepsen, Bufstream 0.1.0: https://jepsen.io/analyses/bufstream-0.1.0).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.conn import CloseReason
+
+from relay.core.sink import SinkUnavailable
+from relay.sinks._kafka_config import Config
+
+_LOST = frozenset({CloseReason.CONNECTION_BROKEN, CloseReason.CONNECTION_TIMEOUT, CloseReason.OUT_OF_SYNC})
+RETRY_BACKOFF_MS = 100
+
+
+def connection_options(config: Config, client_id: str) -> dict[str, Any]:
+    """What every aiokafka client needs to connect. Raises ``SinkUnavailable`` where a TLS file cannot be read."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": config.bootstrap_servers,
+        "client_id": config.client_id or client_id,
+        "request_timeout_ms": int(config.request_timeout * 1000),
+        "retry_backoff_ms": RETRY_BACKOFF_MS,
+        "security_protocol": config.security_protocol,
+    }
+    if config.security_protocol in ("SSL", "SASL_SSL"):
+        options["ssl_context"] = _ssl_context(config)
+    if config.security_protocol.startswith("SASL"):
+        options["sasl_mechanism"] = config.sasl_mechanism
+        options["sasl_plain_username"] = config.sasl_plain_username
+        if config.sasl_plain_password is not None:
+            options["sasl_plain_password"] = config.sasl_plain_password.get_secret_value()
+    return options
+
+
+def _ssl_context(config: Config) -> ssl.SSLContext:
+    """Built at each connect, so that rotated certificates are picked up by the next reopening."""
+    try:
+        context = ssl.create_default_context(cafile=config.ssl_cafile)
+        context.check_hostname = config.ssl_check_hostname
+        if config.ssl_certfile is not None:
+            password = config.ssl_password.get_secret_value() if config.ssl_password else ""
+            context.load_cert_chain(config.ssl_certfile, config.ssl_keyfile, password)
+    except (OSError, ssl.SSLError) as error:
+        raise SinkUnavailable(
+            "tls_files",
+            f"The TLS files of the Kafka sink cannot be used: {error.strerror or type(error).__name__}.",
+            hint="Check ssl_cafile, ssl_certfile, ssl_keyfile and ssl_password: PEM files, readable by the relay.",
+        ) from error
+    return context
+
+
+class Session:
+    """One producer epoch, from InitProducerId until it is let go. It is never used again after a doubt."""
+
+    def __init__(self, config: Config, transactional_id: str, options: dict[str, Any], max_batch_size: int) -> None:
+        self.lost_connections = 0
+        self.producer: Any = AIOKafkaProducer(
+            **options,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=int(config.transaction_timeout * 1000),
+            acks="all",
+            linger_ms=0,
+            compression_type=config.compression_type,
+            max_batch_size=max_batch_size,
+            max_request_size=config.max_request_size,
+        )
+        self._watch_connections()
+
+    def _watch_connections(self) -> None:
+        client = self.producer.client
+        notify = client._on_connection_closed
+
+        def on_close(connection: Any, reason: CloseReason | None) -> None:
+            if reason in _LOST:
+                self.lost_connections += 1
+            notify(connection, reason)
+
+        client._on_connection_closed = on_close
+
+    @property
+    def alive(self) -> bool:
+        """Whether the task that sends is still there: aiokafka ends it on fatal errors, and then nothing is sent."""
+        task = self.producer._sender.sender_task
+        return task is not None and not task.done()
+
+    async def discard(self, timeout: float) -> None:
+        """Let go at once, without flushing: what is open is aborted by the next InitProducerId. Raises nothing.
+
+        Unsent bytes are dropped rather than delivered late.
+        """
+        producer = self.producer
+        producer._closed = True
+        tasks = _tasks_of(producer._sender)
+        for task in tasks:
+            task.cancel()
+        for connection in producer.client._conns.values():
+            if connection._writer is not None:
+                connection._writer.transport.abort()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(timeout):
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await producer.client.close()
+        self._mark_retrieved()
+
+    def _mark_retrieved(self) -> None:
+        """Keep asyncio from reporting, at some later garbage collection, failures that have been dealt with."""
+        accumulator, transaction = self.producer._message_accumulator, self.producer._txn_manager
+        waiting = [batch for batches in accumulator._batches.values() for batch in batches]
+        futures = [future for batch in waiting for future in (batch.future, batch._drain_waiter)]
+        for future in (*futures, transaction._transaction_waiter):
+            if future is not None and future.done() and not future.cancelled():
+                future.exception()
+
+
+def _tasks_of(sender: Any) -> list[asyncio.Task[Any]]:
+    """The sender's tasks: its loop and the requests that this one waits for even when cancelled, without limit."""
+    tasks = []
+    for task in asyncio.all_tasks():
+        frame = getattr(task.get_coro(), "cr_frame", None)
+        if frame is not None and frame.f_locals.get("self") is sender:
+            tasks.append(task)
+    return tasks

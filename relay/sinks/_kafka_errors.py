@@ -1,0 +1,87 @@
+"""Vendor exceptions stop here: each becomes a code from a bounded set, and a hint."""
+
+from __future__ import annotations
+
+from aiokafka import errors as kafka
+
+from relay.core.sink import SinkUnavailable
+
+TOO_LARGE = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError, kafka.RecordTooLargeError)
+"""The only refusals held against an event; every other one is the operator's to mend, and waited for."""
+
+RECORD_TOO_LARGE = "record_too_large"
+
+_DENIED = (
+    kafka.TopicAuthorizationFailedError,
+    kafka.GroupAuthorizationFailedError,
+    kafka.ClusterAuthorizationFailedError,
+    kafka.TransactionalIdAuthorizationFailed,
+)
+
+_CODES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
+    ((kafka.ProducerFenced, kafka.InvalidProducerEpoch), "fenced", ""),
+    (
+        (
+            kafka.OutOfOrderSequenceNumber,
+            kafka.InvalidProducerIdMapping,
+            kafka.InvalidTxnState,
+            kafka.UnknownProducerId,
+        ),
+        "producer_lost",
+        "",
+    ),
+    (
+        (kafka.SaslAuthenticationFailed, kafka.AuthenticationFailedError, kafka.UnsupportedSaslMechanismError),
+        "authentication",
+        "Check sasl_mechanism, sasl_plain_username and sasl_plain_password.",
+    ),
+    (
+        (kafka.KafkaConnectionError, kafka.NodeNotReadyError, kafka.NoBrokersAvailable, OSError),
+        "unreachable",
+        "Check bootstrap_servers, security_protocol and the credentials, and whether the brokers are up.",
+    ),
+    (
+        (kafka.UnknownTopicOrPartitionError, kafka.InvalidTopicError),
+        "topics_missing",
+        "Was a topic deleted? It is created again at the next opening if create_topics is true.",
+    ),
+    (
+        (kafka.InvalidTransactionTimeout,),
+        "transaction_timeout",
+        "Set transaction_timeout below the broker's transaction.max.timeout.ms.",
+    ),
+    ((kafka.InvalidTimestampError,), "clock", "The broker finds the records' time out of range: compare the clocks."),
+    ((kafka.UnsupportedVersionError, kafka.IncompatibleBrokerVersion), "version", "Kafka 2.8 or newer is needed."),
+    ((kafka.BrokerResponseError,), "broker_error", ""),
+)
+
+
+def unauthorized(what: str) -> SinkUnavailable:
+    """Not allowed, and what would allow it."""
+    return SinkUnavailable(
+        "authorization",
+        f"Kafka does not allow {what}.",
+        hint="Grant Read, Write, Describe (and Create) on topics and Write, Describe on transactional ids "
+        "with the sink's prefix.",
+    )
+
+
+def unavailable(error: BaseException, doing: str) -> SinkUnavailable:
+    """``error``, met while ``doing`` something, as the port's exception."""
+    if isinstance(error, SinkUnavailable):
+        return error
+    if isinstance(error, TimeoutError):
+        return SinkUnavailable("timeout", f"Kafka did not answer in time ({doing}).", hint="Are the brokers up?")
+    if isinstance(error, _DENIED):
+        return unauthorized(doing)
+    for types, code, hint in _CODES:
+        if isinstance(error, types):
+            return SinkUnavailable(code, f"{doing.capitalize()} failed: {_told(error)}.", hint=hint)
+    return SinkUnavailable("client_error", f"{doing.capitalize()} failed: {_told(error)}.")
+
+
+def _told(error: BaseException) -> str:
+    text = str(error)
+    return (
+        f"{type(error).__name__}: {text}" if text and type(error).__name__ not in text else text or type(error).__name__
+    )

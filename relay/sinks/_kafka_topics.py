@@ -1,0 +1,89 @@
+"""See to it that the topics are there, before anybody is fenced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import NoError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
+
+from relay.core.event import TOPICS
+from relay.core.sink import SinkUnavailable
+from relay.sinks._kafka_checkpoint import TOPIC_CONFIG
+from relay.sinks._kafka_config import Config
+from relay.sinks._kafka_errors import unauthorized
+
+
+async def ensure_topics(config: Config, options: dict[str, Any], checkpoint_topic: str) -> None:
+    """Create what is missing, if allowed to. Raises ``SinkUnavailable`` that names what stays missing."""
+    admin = AIOKafkaAdminClient(**options)
+    try:
+        await admin.start()
+        missing = await _missing(admin, [*(config.prefix + topic for topic in TOPICS), checkpoint_topic])
+        if missing and not config.create_topics:
+            raise SinkUnavailable(
+                "topics_missing",
+                f"Topics are missing: {', '.join(missing)}.",
+                hint=f"Create them ({checkpoint_topic} with one partition and cleanup.policy=compact), "
+                "or set create_topics: true.",
+            )
+        if missing:
+            await _create(admin, [_new_topic(config, name, checkpoint_topic) for name in missing])
+        await _check_compaction(admin, checkpoint_topic)
+    finally:
+        await admin.close()
+
+
+async def _missing(admin: Any, names: Sequence[str]) -> list[str]:
+    """Asked in a way that does not make the broker create them, as its ``auto.create.topics.enable`` would."""
+    answer = await admin._send_request(MetadataRequest(list(names), allow_auto_topic_creation=False))
+    errors = {topic[1]: for_code(topic[0]) for topic in answer.topics}
+    refused = [name for name, error in errors.items() if error is TopicAuthorizationFailedError]
+    if refused:
+        raise unauthorized("topics " + ", ".join(refused))
+    return [name for name in names if errors.get(name, NoError).errno == 3]
+
+
+def _new_topic(config: Config, name: str, checkpoint_topic: str) -> Any:
+    of_checkpoint = name == checkpoint_topic
+    # With -1 ("as the broker is set", KIP-464) NewTopic insists on being given assignments too.
+    assignments: Mapping[int, Sequence[int]] | None = {} if config.replication_factor == -1 else None
+    return NewTopic(
+        name,
+        num_partitions=1 if of_checkpoint else config.partitions,
+        replication_factor=config.replication_factor,
+        replica_assignments=assignments,
+        topic_configs=TOPIC_CONFIG if of_checkpoint else {},
+    )
+
+
+async def _create(admin: Any, topics: Sequence[Any]) -> None:
+    answer = await admin.create_topics(topics)
+    for name, code, *detail in answer.topic_errors:
+        error = for_code(code)
+        if error in (NoError, TopicAlreadyExistsError):
+            continue
+        if error is TopicAuthorizationFailedError:
+            raise unauthorized(f"creating the topic {name}")
+        raise SinkUnavailable(
+            "topics_missing",
+            f"The topic {name} cannot be created: {detail[0] if detail and detail[0] else error.__name__}",
+            hint="Create it by hand, or change partitions and replication_factor.",
+        )
+
+
+async def _check_compaction(admin: Any, topic: str) -> None:
+    """A checkpoint that ages away would repeat the journal. Without the right to look, the operator is trusted."""
+    answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+    for answer in answers:
+        for code, _, _, _, entries in answer.resources:
+            policy = next((entry[1] for entry in entries if entry[0] == "cleanup.policy"), None)
+            if code == 0 and policy is not None and policy != "compact":
+                raise SinkUnavailable(
+                    "topic_not_compacted",
+                    f"The topic {topic} has cleanup.policy={policy}: the checkpoint in it would be deleted in time.",
+                    hint="Set cleanup.policy=compact on it.",
+                )

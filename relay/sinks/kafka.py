@@ -1,0 +1,269 @@
+"""Kafka: events exactly once, by one transactional producer per relay identity.
+
+Each batch is one transaction that also holds the checkpoint as a record (docs/adr/0002-kafka-checkpoint.md). Any doubt
+between begin and the broker's word that it is committed ends the producer; the next one starts with InitProducerId,
+which settles what was open, and reads the checkpoint again.
+
+Consumers must read with ``isolation.level=read_committed``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from relay.core.event import TOPICS
+from relay.core.sink import (
+    Batch,
+    Checkpoint,
+    Identity,
+    Limits,
+    Outcome,
+    Published,
+    Refused,
+    Sink,
+    SinkFenced,
+    SinkUnavailable,
+    Withheld,
+)
+from relay.sinks._kafka_checkpoint import Ledger, read_back, topic_name
+from relay.sinks._kafka_client import Session, connection_options
+from relay.sinks._kafka_config import Config
+from relay.sinks._kafka_errors import RECORD_TOO_LARGE, TOO_LARGE, unavailable
+from relay.sinks._kafka_records import Packer, RecordBatch, TooLarge, render_binary, render_structured
+from relay.sinks._kafka_topics import ensure_topics
+
+__all__ = ["Config", "KafkaSink", "connect"]
+
+_SLICE = 200
+"""Events packed before others on the event loop get their turn: about two milliseconds."""
+
+_SMALLEST_BATCH = 16 * 1024
+
+
+def connect(config: Config, identity: Identity) -> Sink:
+    """The sink that ``config`` describes; nothing is contacted before ``open``."""
+    return KafkaSink(config, identity)
+
+
+class KafkaSink:
+    """The port ``Sink`` over Kafka. The transactional id is prefix, identity and label: one producer can hold it."""
+
+    def __init__(self, config: Config, identity: Identity) -> None:
+        self.limits = Limits(config.max_batch_events, config.max_batch_bytes)
+        self._config = config
+        self._identity = identity
+        self._transactional_id = f"{config.prefix}{identity.name}.{config.label}"
+        self._ledger = Ledger(topic_name(config.prefix, identity), identity, config.label)
+        self._render = render_binary if config.content_mode == "binary" else render_structured
+        self._batch_size = config.max_request_size
+        self._session: Session | None = None
+        self._opened = False
+        self._owner = False
+        self._settled: Checkpoint | None = None
+
+    async def open(self) -> Checkpoint | None:
+        """Fence predecessors, settle what they left open, and read the checkpoint.
+
+        Raises ``SinkFenced`` where another process has taken over this identity since this one owned it.
+        """
+        await self.close()
+        self._settled = await self._start()
+        self._opened = True
+        return self._settled
+
+    async def publish(self, batch: Batch) -> Sequence[Outcome]:
+        """One transaction. Raises ``SinkUnavailable`` if what became of it is unknown."""
+        if not self._opened:
+            raise SinkUnavailable("not_open", "The Kafka sink is not open.")
+        try:
+            session = self._session or await self._renew()
+            return await self._publish(session, batch)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the producer; an open transaction is left to the next opening, or to its timeout."""
+        self._opened = False
+        await self._discard()
+
+    async def _discard(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.discard(self._config.close_timeout)
+
+    async def _renew(self) -> Session:
+        """A new producer after one that was given up although nothing is unknown."""
+        if await self._start() != self._settled:
+            raise SinkUnavailable("fenced", "The checkpoint was moved by another process.")
+        assert self._session is not None
+        return self._session
+
+    async def _start(self) -> Checkpoint | None:
+        try:
+            async with asyncio.timeout(self._config.open_timeout):
+                return await self._take_over()
+        except BaseException as error:
+            await self._discard()
+            if isinstance(error, Exception) and not isinstance(error, SinkFenced):
+                raise unavailable(error, "opening the Kafka sink") from error
+            raise
+
+    async def _take_over(self) -> Checkpoint | None:
+        """The order matters: InitProducerId first, then read (reliability trap F). Only topics are looked at before.
+
+        What is read up to is a record of our own, committed by the new producer: no stale leader, no transaction
+        that is still being completed can hide a newer checkpoint from this read.
+        """
+        options = connection_options(self._config, f"relay-{self._identity.name}")
+        await ensure_topics(self._config, options, self._ledger.topic)
+        if self._owner:
+            self._check_owner((await read_back(self._ledger, options)).owner)
+        session = self._session = Session(self._config, self._transactional_id, options, self._batch_size)
+        await session.producer.start()
+        for topic in TOPICS:
+            await session.producer.partitions_for(self._config.prefix + topic)
+        marker = await self._write_marker(session)
+        found = await read_back(self._ledger, options, marker + 1)
+        if self._owner:
+            self._check_owner(found.owner)
+        self._owner = True
+        return found.checkpoint
+
+    def _check_owner(self, owner: str | None) -> None:
+        if owner is not None and owner != self._identity.instance:
+            raise SinkFenced(
+                f"Another process publishes to Kafka as {self._identity.name}.",
+                hint="Give each replica an identity of its own, or let this one end.",
+            )
+
+    async def _write_marker(self, session: Session) -> int:
+        """The offset of a record that claims the identity, or (when it is ours already) only marks the place."""
+        builder = session.producer.create_batch()
+        key, value = self._ledger.marker_record(claim=not self._owner)
+        builder.append(timestamp=None, key=key, value=value)
+        async with asyncio.timeout(self._config.publish_timeout):
+            written = await _transact(session, [RecordBatch(self._ledger.topic, 0, builder)])
+        result = written[0]
+        if isinstance(result, BaseException):
+            raise result
+        if result.offset < 0:
+            raise SinkUnavailable("client_error", "Kafka did not say where the marker was written.")
+        return int(result.offset)
+
+    async def _publish(self, session: Session, batch: Batch) -> Sequence[Outcome]:
+        if not session.alive:
+            raise SinkUnavailable("client_error", "The Kafka producer has died.")
+        packer = await self._pack(session, batch)
+        if packer.too_large:
+            return _refuse(batch, packer.too_large)
+        lost_before = session.lost_connections
+        try:
+            async with asyncio.timeout(self._config.publish_timeout):
+                batches = packer.batches()
+                results = await _transact(session, [*batches, self._checkpoint_batch(session, batch)])
+        except Exception as error:
+            raise unavailable(error, "publishing to Kafka") from error
+        *of_events, of_checkpoint = results
+        if isinstance(of_checkpoint, BaseException):
+            raise unavailable(of_checkpoint, "writing the checkpoint to Kafka") from of_checkpoint
+        refused = [b for b, result in zip(batches, of_events, strict=True) if isinstance(result, BaseException)]
+        if refused:
+            await self._discard()
+            return self._single_out(batch, refused)
+        self._settled = batch.checkpoint
+        if session.lost_connections != lost_before:
+            await self._discard()
+        return [_PUBLISHED] * len(batch.entries)
+
+    async def _pack(self, session: Session, batch: Batch) -> Packer:
+        """In slices: packing thousands of events at once would hold up every stream that is being forwarded."""
+        packer = Packer(
+            self._config.prefix,
+            self._partitions(session),
+            self._render,
+            session.producer.create_batch,
+            self._config.max_request_size,
+        )
+        for start in range(0, len(batch.entries), _SLICE):
+            if start:
+                await asyncio.sleep(0)
+            packer.add(batch.entries[start : start + _SLICE], start)
+        return packer
+
+    def _partitions(self, session: Session) -> Mapping[str, int]:
+        """As the metadata has it now: a topic may be given more partitions at any time."""
+        cluster = session.producer.client.cluster
+        counts = {topic: len(cluster.partitions_for_topic(self._config.prefix + topic) or ()) for topic in TOPICS}
+        if not all(counts.values()):
+            raise SinkUnavailable("topics_missing", "A topic of the Kafka sink is gone.", hint="Was it deleted?")
+        return counts
+
+    def _checkpoint_batch(self, session: Session, batch: Batch) -> RecordBatch:
+        builder = session.producer.create_batch()
+        key, value = self._ledger.checkpoint_record(batch.checkpoint)
+        builder.append(timestamp=None, key=key, value=value)
+        return RecordBatch(self._ledger.topic, 0, builder)
+
+    def _single_out(self, batch: Batch, refused: Sequence[RecordBatch]) -> Sequence[Outcome]:
+        """The broker refuses record batches, not records: where one held several events, each is only suspect.
+
+        A topic may also take smaller batches than ``max_request_size``: from now on they are half as large.
+        """
+        outcomes: list[Outcome] = [_WITHHELD] * len(batch.entries)
+        detail = "the broker refused it as larger than max.message.bytes"
+        for record_batch in refused:
+            alone = len(record_batch.indexes) == 1
+            for index in record_batch.indexes:
+                outcomes[index] = Refused(RECORD_TOO_LARGE, detail) if alone else _SUSPECT
+            if not alone:
+                self._batch_size = max(_SMALLEST_BATCH, min(self._batch_size, record_batch.builder.size()) // 2)
+        return outcomes
+
+
+_PUBLISHED = Published()
+_WITHHELD = Withheld()
+_SUSPECT = Withheld(
+    suspect=True, code=RECORD_TOO_LARGE, detail="in a record batch that the broker refused as too large"
+)
+
+
+async def _transact(session: Session, batches: Sequence[RecordBatch]) -> list[Any]:
+    """Begin, send all, await each, commit. Answers each batch's metadata or, nothing being committed, its refusal.
+
+    Every future is awaited before the commit: aiokafka commits happily around a failed record (reliability trap A).
+    """
+    producer = session.producer
+    futures: list[asyncio.Future[Any]] = []
+    await producer.begin_transaction()
+    try:
+        for batch in batches:
+            sent = await producer.send_batch(batch.builder, batch.topic, partition=batch.partition)
+            futures += (sent,)
+        await asyncio.wait(futures)
+    except BaseException:
+        _forget(futures)
+        raise
+    results = [future.exception() or future.result() for future in futures]
+    for result in results:
+        if isinstance(result, BaseException) and not isinstance(result, TOO_LARGE):
+            raise result
+    if not any(isinstance(result, BaseException) for result in results):
+        await producer.commit_transaction()
+    return results
+
+
+def _forget(futures: Sequence[asyncio.Future[Any]]) -> None:
+    """Nobody will await these: keep asyncio from reporting their failures at some later garbage collection."""
+    for future in futures:
+        if not future.cancel() and not future.cancelled():
+            future.exception()
+
+
+def _refuse(batch: Batch, too_large: Sequence[TooLarge]) -> Sequence[Outcome]:
+    outcomes: list[Outcome] = [_WITHHELD] * len(batch.entries)
+    for record in too_large:
+        outcomes[record.index] = Refused(RECORD_TOO_LARGE, f"{record.size} bytes, more than max_request_size")
+    return outcomes

@@ -1,0 +1,301 @@
+"""A real Kafka on loopback: one broker for the session, and brokers that a test may kill, pause and restart.
+
+``RELAY_TEST_KAFKA_VERSION`` picks the version (its jars come from Maven Central, once, into ``.cache/kafka``);
+``RELAY_TEST_KAFKA=host:port`` makes ``kafka`` an existing one. ``python -m tests.services.kafka`` runs one until
+Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+VERSION = os.environ.get("RELAY_TEST_KAFKA_VERSION", "4.1.0")
+START_TIMEOUT = 60.0
+CLI_TIMEOUT = 30.0
+_ROOT = Path(__file__).resolve().parents[2]
+_PACKAGES = {"java": "default-jre-headless", "keytool": "default-jre-headless", "mvn": "maven", "kcat": "kcat"}
+_CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
+_prefixes = itertools.count(1)
+
+
+def executable(name: str) -> str:
+    """The path of a program that the tests need; installed where that is possible, and never skipped."""
+    found = shutil.which(name)
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", _PACKAGES[name]]
+        subprocess.run(install, timeout=600, capture_output=True, check=False)
+        found = shutil.which(name)
+    if found is None:
+        pytest.fail(f"{name} is missing: install it (Debian: apt-get install {_PACKAGES[name]}).")
+    return found
+
+
+def jars(version: str = VERSION) -> Path:
+    """The folder with Kafka's jars, fetched by Maven the first time; safe to call from several processes at once."""
+    folder = _ROOT / ".cache" / "kafka" / version
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            pom = Path(__file__).parent / "maven" / "pom.xml"
+            goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder / 'jars'}"]
+            command = [executable("mvn"), "-q", "-B", "-f", str(pom), f"-Dkafka.version={version}", *goal]
+            done = subprocess.run(command, timeout=600, capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.fail(f"Maven could not fetch Kafka {version}: {done.stdout[-2000:]}")
+            (folder / "complete").touch()
+    return folder / "jars"
+
+
+def free_port() -> int:
+    """A loopback port below the ephemeral range, so that no outgoing connection takes it while a broker is down."""
+    for port in itertools.islice(_ports, 1000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no free port")
+
+
+_ports = itertools.cycle(range(23000 + os.getpid() % 4000, 32000))
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record as kcat saw it. A header without a value is ``None``."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, str | None]
+    partition: int
+    offset: int
+
+
+def kcat_read(
+    bootstrap: str, topic: str, *, timeout: float = CLI_TIMEOUT, options: tuple[str, ...] = ()
+) -> list[Record]:
+    """All committed records of a topic, read by kcat, which shares no code with the relay; by partition and offset.
+
+    Bounded by ``timeout``, since ``kcat -e`` never ends on a topic that grows.
+    """
+    command = [executable("kcat"), "-C", "-b", bootstrap, "-t", topic, "-o", "beginning", "-e", "-q", "-J", "-u"]
+    settings = ("isolation.level=read_committed", "fetch.wait.max.ms=50", *options)
+    for setting in settings:
+        command += ["-X", setting]
+    done = subprocess.run(command, timeout=timeout, capture_output=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"kcat: {done.stderr.decode(errors='replace')}")
+    return sorted(map(_record, done.stdout.splitlines()), key=lambda record: (record.partition, record.offset))
+
+
+def _record(line: bytes) -> Record:
+    seen = json.loads(line)
+    names = seen.get("headers", [])
+    return Record(
+        None if seen["key"] is None else seen["key"].encode(),
+        None if seen["payload"] is None else seen["payload"].encode(),
+        dict(zip(names[::2], names[1::2], strict=True)),
+        seen["partition"],
+        seen["offset"],
+    )
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """Where a Kafka is; ``topic_prefix()`` gives a namespace that no other test has."""
+
+    bootstrap: str
+
+    def topic_prefix(self) -> str:
+        return f"t{os.getpid()}-{next(_prefixes)}."
+
+
+@dataclass
+class KafkaBroker:
+    """A one-node KRaft broker, its data in ``directory``; ``extra`` are further listeners, name to protocol."""
+
+    directory: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    listeners: Mapping[str, str] = field(default_factory=dict)
+    version: str = VERSION
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.port, self._controller_port = free_port(), free_port()
+        self.ports = {name: free_port() for name in self.listeners}
+
+    @property
+    def bootstrap(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def listener(self, name: str) -> str:
+        """The address of one of the further listeners."""
+        return f"127.0.0.1:{self.ports[name]}"
+
+    async def start(self) -> None:
+        """Start, for the first time or again on the same data, and wait until it answers."""
+        self.launch()
+        await asyncio.to_thread(self.wait_until_answering)
+
+    def wait_until_answering(self) -> None:
+        """Return once the broker has told kcat about itself, or raise ``TimeoutError``."""
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._answers():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the broker does not answer")
+            time.sleep(0.05)
+
+    def launch(self) -> None:
+        """Start the process without waiting for it."""
+        properties = self.directory / "server.properties"
+        if not properties.exists():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            properties.write_text("".join(f"{key}={value}\n" for key, value in self._properties().items()))
+            self._run("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties))
+        options = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+        with (self.directory / "output.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [executable("java"), *options, "-cp", f"{jars(self.version)}/*", "kafka.Kafka", str(properties)],
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+            )
+
+    def _run(self, *arguments: str) -> None:
+        command = [executable("java"), "-XX:TieredStopAtLevel=1", "-cp", f"{jars(self.version)}/*", *arguments]
+        done = subprocess.run(command, timeout=START_TIMEOUT, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"{arguments[0]}: {done.stdout}{done.stderr}")
+
+    def _answers(self) -> bool:
+        if self.process is None or self.process.poll() is not None:
+            raise RuntimeError(f"the broker has ended: {(self.directory / 'output.log').read_text()[-2000:]}")
+        command = [executable("kcat"), "-L", "-J", "-m", "2", "-b", self.bootstrap]
+        done = subprocess.run(command, timeout=CLI_TIMEOUT, capture_output=True, check=False)
+        return done.returncode == 0 and bool(json.loads(done.stdout)["brokers"])
+
+    def kill(self) -> None:
+        """``kill -9``, as a crash does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(timeout=START_TIMEOUT)
+            self.process = None
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay, nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def _properties(self) -> dict[str, str]:
+        controller = f"127.0.0.1:{self._controller_port}"
+        addresses = {"PLAINTEXT": self.bootstrap, **{name: self.listener(name) for name in self.listeners}}
+        public = ",".join(f"{name}://{address}" for name, address in addresses.items())
+        protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **self.listeners}
+        return {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": f"{public},CONTROLLER://{controller}",
+            "advertised.listeners": public,
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": ",".join(f"{name}:{value}" for name, value in protocols.items()),
+            "log.dirs": str(self.directory / "data"),
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "transaction.state.log.num.partitions": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            # A killed broker is back in 4.5 s instead of 13 s.
+            "broker.session.timeout.ms": "1500",
+            "broker.heartbeat.interval.ms": "300",
+            **self.settings,
+        }
+
+
+BrokerFactory = Callable[..., KafkaBroker]
+
+
+@contextlib.contextmanager
+def running_broker() -> Iterator[KafkaBroker]:
+    """A broker on a temporary folder, killed in the end."""
+    with tempfile.TemporaryDirectory(prefix="relay-kafka-") as directory:
+        broker = KafkaBroker(Path(directory) / "broker")
+        try:
+            broker.launch()
+            broker.wait_until_answering()
+            yield broker
+        finally:
+            broker.kill()
+
+
+_session = contextlib.ExitStack()
+_shared: list[KafkaBroker] = []
+
+
+def shared_broker() -> KafkaBroker:
+    """The broker of this test session, started by whoever asks first."""
+    if not _shared:
+        _shared.append(_session.enter_context(running_broker()))
+    return _shared[0]
+
+
+def pytest_unconfigure() -> None:
+    """End the session's broker, also after an interrupted run."""
+    _session.close()
+    _shared.clear()
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Kafka:
+    """The session's Kafka: shared, so every test works under a prefix of its own and leaves the broker as it was."""
+    return Kafka(os.environ.get("RELAY_TEST_KAFKA") or shared_broker().bootstrap)
+
+
+@pytest.fixture
+async def kafka_broker(tmp_path: Path) -> AsyncIterator[BrokerFactory]:
+    """Makes brokers of a test's own: ``kafka_broker(settings={...}, listeners={...})``, not yet started."""
+    brokers: list[KafkaBroker] = []
+
+    def make(settings: Mapping[str, str] = {}, listeners: Mapping[str, str] = {}) -> KafkaBroker:  # noqa: B006
+        brokers.append(KafkaBroker(tmp_path / f"kafka-{len(brokers)}", settings, listeners))
+        return brokers[-1]
+
+    yield make
+    for broker in brokers:
+        broker.kill()
+
+
+def _main() -> None:
+    with running_broker() as broker:
+        print(f"Kafka {VERSION} answers at {broker.bootstrap}. Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+
+
+if __name__ == "__main__":
+    _main()

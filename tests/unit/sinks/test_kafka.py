@@ -1,0 +1,204 @@
+"""The parts of the Kafka sink that decide without a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+from aiokafka import errors as kafka
+from aiokafka.partitioner import murmur2 as reference
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, ValidationError
+
+from relay.core.event import Entry, Event
+from relay.core.sink import Checkpoint, Identity, SinkUnavailable
+from relay.sinks._kafka_checkpoint import Found, Ledger, spans, topic_name
+from relay.sinks._kafka_client import Session, connection_options
+from relay.sinks._kafka_errors import unavailable
+from relay.sinks._kafka_records import BATCH_OVERHEAD, Packer, murmur2, partition_of, render_binary
+from relay.sinks.kafka import Config, connect
+
+LEDGER = Ledger("relay.checkpoint.relay-0", Identity("relay-0", "mine"), "kafka")
+
+
+@given(st.binary(max_size=200))
+def test_murmur2_is_that_of_kafka(key: bytes) -> None:
+    """If this fails, events land on other partitions than Kafka's own clients would choose."""
+    assert murmur2(key) == reference(key)
+
+
+def test_partition_of_known_keys() -> None:
+    """If this fails, the partitioner drifted from Java's: values of org.apache.kafka UtilsTest.testMurmur2."""
+    known = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536, b"abc": 479470107}
+    for key, value in known.items():
+        assert murmur2(key) == value & 0xFFFFFFFF
+        assert partition_of(key, 12) == (value & 0x7FFFFFFF) % 12
+
+
+def entry(offset: int, size: int, subject: str) -> Entry:
+    data = b'"' + b"x" * (size - 2) + b'"'
+    return Entry(offset, 0, Event("tasks", "t", f"id-{offset}", "s", subject, "2026-01-01T00:00:00Z", data))
+
+
+def packer(limit: int, partitions: int = 3) -> Packer:
+    return Packer("p.", {"tasks": partitions}, render_binary, lambda: BatchBuilder(limit, 0), limit)
+
+
+@given(st.lists(st.tuples(st.integers(2, 600), st.sampled_from("abcdef")), max_size=40))
+def test_packing_loses_and_reorders_nothing(sizes: list[tuple[int, str]]) -> None:
+    """If this fails, an event is missing from its transaction, doubled, or overtaken by a later one of its subject."""
+    entries = [entry(n, size, subject) for n, (size, subject) in enumerate(sizes)]
+    packed = packer(1000)
+    packed.add(entries[:7], 0)
+    packed.add(entries[7:], len(entries[:7]))
+    order: dict[int, list[int]] = {}
+    for batch in packed.batches():
+        assert batch.topic == "p.tasks"
+        assert batch.builder.size() <= 1000
+        records = MemoryRecords(bytes(batch.builder._build())).next_batch()
+        assert [record.value for record in records] == [entries[index].event.data for index in batch.indexes]
+        order.setdefault(batch.partition, []).extend(batch.indexes)
+    assert packed.too_large == []
+    assert sorted(index for indexes in order.values() for index in indexes) == list(range(len(entries)))
+    assert all(indexes == sorted(indexes) for indexes in order.values())
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_a_record_above_the_limit_is_singled_out(place: int) -> None:
+    """If this fails, an event that no request can hold is sent, or its neighbours are refused with it."""
+    entries = [entry(n, 2000 if n == place else 20, "one") for n in range(6)]
+    packed = packer(1000)
+    packed.add(entries, 0)
+    (found,) = packed.too_large
+    assert found.index == place
+    assert found.size > 2000 + BATCH_OVERHEAD
+
+
+@given(st.integers(0, 10_000_000))
+def test_reading_back_covers_everything_in_few_steps(end: int) -> None:
+    """If this fails, start-up skips a stretch of the checkpoint topic or reads more of it than it needs."""
+    steps = list(spans(end))
+    assert [stop for _, stop in steps] == [end, *(start for start, _ in steps)][: len(steps)]
+    assert len(steps) <= 7
+    if steps:
+        assert steps[-1][0] == 0
+        assert steps[0][1] - steps[0][0] <= 64
+
+
+def test_the_newest_record_decides() -> None:
+    """If this fails, the relay resumes from an older checkpoint or mistakes the owner."""
+    other = Ledger(LEDGER.topic, Identity("relay-0", "theirs"), "kafka")
+    neighbour = Ledger(LEDGER.topic, Identity("relay-1", "else"), "kafka")
+    log = [LEDGER.marker_record(claim=True), LEDGER.checkpoint_record(Checkpoint("j", 1))]
+    assert LEDGER.newest(log, Found()) == Found(Checkpoint("j", 1), "mine")
+    log += [other.marker_record(claim=True), neighbour.checkpoint_record(Checkpoint("k", 9))]
+    assert LEDGER.newest(log, Found()) == Found(Checkpoint("j", 1), "theirs")
+    log += [LEDGER.marker_record(claim=False)]
+    assert LEDGER.newest(log, Found()) == Found(Checkpoint("j", 1), "theirs")
+    log += [other.checkpoint_record(Checkpoint("j", 2))]
+    assert LEDGER.newest(log, Found()) == Found(Checkpoint("j", 2), "theirs")
+    tombstone: list[tuple[bytes | None, bytes | None]] = [*log, (log[1][0], None)]
+    assert LEDGER.newest(tombstone, Found()) == Found()
+
+
+@pytest.mark.parametrize("name", ["relay/0", "Rélay:0", "x" * 400, ""])
+def test_checkpoint_topics_have_legal_names(name: str) -> None:
+    """If this fails, an unusual identity makes Kafka refuse the checkpoint topic."""
+    topic = topic_name("relay.", Identity(name, "i"))
+    assert len(topic) <= 249
+    assert set(topic) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+    assert topic != topic_name("relay.", Identity(name + "x", "i"))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (kafka.ProducerFenced(), "fenced"),
+        (kafka.OutOfOrderSequenceNumber(), "producer_lost"),
+        (kafka.KafkaConnectionError("no route"), "unreachable"),
+        (ConnectionRefusedError(), "unreachable"),
+        (TimeoutError(), "timeout"),
+        (kafka.TopicAuthorizationFailedError("t"), "authorization"),
+        (kafka.TransactionalIdAuthorizationFailed("id"), "authorization"),
+        (kafka.SaslAuthenticationFailed(), "authentication"),
+        (kafka.UnknownTopicOrPartitionError(), "topics_missing"),
+        (kafka.InvalidTransactionTimeout(), "transaction_timeout"),
+        (kafka.NotEnoughReplicasError(), "broker_error"),
+        (kafka.KafkaError("Unexpected error during batch delivery"), "client_error"),
+        (AssertionError("Invalid state transition"), "client_error"),
+    ],
+)
+def test_each_failure_has_its_code(error: BaseException, code: str) -> None:
+    """If this fails, alerts by code say the wrong thing, or a vendor's exception crosses the port."""
+    answer = unavailable(error, "publishing to Kafka")
+    assert answer.code == code
+    assert answer.retriable
+    assert answer.message.endswith(".")
+
+
+def config(**keys: Any) -> Config:
+    return Config(type="kafka", **keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"publish_timeout": "20s"}, "publish_timeout"),
+        ({"security_protocol": "SASL_SSL"}, "sasl_plain_username"),
+        ({"ssl_keyfile": "/key.pem"}, "ssl_certfile"),
+        ({"prefix": "relay/"}, "prefix"),
+        ({"bootstrap": "localhost"}, "bootstrap"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(keys: dict[str, Any], told: str) -> None:
+    """If this fails, a mistake in the configuration shows only in production."""
+    with pytest.raises(ValidationError, match=told):
+        config(**keys)
+
+
+def test_settings_are_read_with_their_units_and_keep_secrets() -> None:
+    """If this fails, durations or sizes are taken in the wrong unit, or a password shows in a dump."""
+    read = config(publish_timeout="250ms", max_request_size="2MiB", ssl_password="hidden-word", max_batch_events=7)
+    assert (read.publish_timeout, read.max_request_size) == (0.25, 2 * 1024 * 1024)
+    assert read.ssl_password == SecretStr("hidden-word")
+    assert "hidden-word" not in repr(read)
+    assert connect(read, Identity("relay-0", "i")).limits.events == 7
+
+
+def test_missing_tls_files_are_told() -> None:
+    """If this fails, a missing certificate looks like an unreachable broker."""
+    with pytest.raises(SinkUnavailable) as caught:
+        connection_options(config(security_protocol="SSL", ssl_cafile="/nowhere.pem"), "relay-0")
+    assert caught.value.code == "tls_files"
+
+
+async def test_letting_go_ends_a_sender_that_waits_without_limit() -> None:
+    """If this fails, each reopening while Kafka is away leaves tasks behind (reliability trap C)."""
+    before = asyncio.all_tasks()
+    options = connection_options(config(bootstrap_servers="127.0.0.1:1"), "relay-0")
+    session = Session(config(), "id", options, 1000)
+    sender = session.producer._sender
+
+    async def stuck(self: Any = sender) -> None:
+        await asyncio.Event().wait()
+
+    async def loop(self: Any = sender) -> None:
+        request = asyncio.create_task(stuck())
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await request
+
+    sender._sender_task = asyncio.create_task(loop())
+    await asyncio.sleep(0)
+    states = [session.alive]
+    await session.discard(1.0)
+    assert [*states, session.alive] == [True, False]
+    assert asyncio.all_tasks() == before
+    del session, sender
+    gc.collect()
