@@ -8,7 +8,7 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-SOURCES := relay tests bench
+SOURCES := relay tests $(wildcard bench)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test check format bench lock check-format check-lint check-types check-imports check-unit
