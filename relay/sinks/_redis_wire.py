@@ -1,0 +1,249 @@
+"""How the Redis sink gets its one connection to the one node that may write, and what a failure is called.
+
+All keys of the sink share a slot, so a single connection is enough in every topology, and no client that retries
+or reroutes behind our back is needed:
+
+- plain: the URL's address.
+- Sentinel: the first Sentinel that knows the service names the primary
+  (https://redis.io/docs/latest/develop/reference/sentinel-clients/). That it really is one shows when the claim,
+  which is a write, succeeds.
+- Cluster: any node answers a command for a foreign slot with MOVED and the address of the right one
+  (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#moved-redirection).
+
+redis-py repeats commands by itself on lost connections (ten times since 8.0); here that is off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import hiredis
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, MovedError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as LinkError
+from redis.exceptions import TimeoutError as LinkTimeout
+
+from relay.core.sink import SinkUnavailable
+
+MAX_REDIRECTIONS = 5
+CLOSE_TIMEOUT = 1.0
+"""Seconds that an orderly close may take before the socket is dropped."""
+
+
+class Node(NamedTuple):
+    """An address: ``host`` and ``port``, or a unix socket's path and port 0."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        if not self.port:
+            return self.host
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where to look for the primary and with which of redis-py's connection arguments. Timeouts in seconds."""
+
+    nodes: tuple[Node, ...]
+    connect_timeout: float
+    timeout: float
+    tls: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    cluster: bool = False
+    sentinels: tuple[Node, ...] = ()
+    sentinel_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    service_name: str = ""
+
+
+_FAILURES: dict[str, tuple[str, str]] = {
+    "OOM": ("out_of_memory", "Let consumers trim the streams or raise maxmemory; the relay goes on by itself."),
+    "READONLY": ("read_only", "The address leads to a replica: point the url at the primary, or use sentinels."),
+    "LOADING": ("loading", "Redis is still reading its data; the relay goes on by itself."),
+    "BUSY": ("busy", "Another script blocks Redis (SCRIPT KILL ends one that has not written)."),
+    "CLUSTERDOWN": ("cluster_down", "A slot of the cluster has no primary: see CLUSTER INFO."),
+    "MASTERDOWN": ("cluster_down", "The replica has lost its primary."),
+    "TRYAGAIN": ("moved", "The slot is being moved; the relay goes on by itself."),
+    "ASK": ("moved", "The slot is being moved; the relay goes on by itself."),
+    "MOVED": ("moved", "This is a Redis Cluster: set cluster: true (with it, the next try follows the slot)."),
+    "NOREPLICAS": ("too_few_replicas", "min-replicas-to-write is not met: see INFO replication."),
+    "MISCONF": ("persistence_failed", "Redis cannot write its snapshot or AOF and refuses writes: see its log."),
+    "NOAUTH": ("auth_failed", "Set password (and username), or put them into the url."),
+    "NOPERM": (
+        "forbidden",
+        "The ACL user needs EVALSHA, SCRIPT, TYPE, TIME, HMGET, HSET, XADD, XTRIM on its keys.",
+    ),
+    "WRONGTYPE": ("wrong_type", "Another application uses this key: choose another prefix."),
+}
+
+
+def failure(error: BaseException, node: Node) -> SinkUnavailable:
+    """The vendor's exception as ours: bounded code, the node's address, no argument that was sent."""
+    text = str(error).partition(", with args")[0][:200]
+    if isinstance(error, AuthenticationError):
+        return SinkUnavailable("auth_failed", f"Redis {node} refused the credentials.", hint=_FAILURES["NOAUTH"][1])
+    if isinstance(error, TimeoutError | LinkTimeout):
+        return SinkUnavailable("timeout", f"Redis {node} did not answer in time.", hint="See socket_timeout.")
+    word = getattr(error, "status_code", None) or text.partition(" ")[0]
+    if word in _FAILURES:
+        code, hint = _FAILURES[word]
+        return SinkUnavailable(code, f"Redis {node} refused: {word} {text.removeprefix(word).strip()}.", hint=hint)
+    if isinstance(error, ResponseError):
+        return SinkUnavailable("rejected", f"Redis {node} refused: {text}.")
+    if isinstance(error.__context__, ssl.SSLError):
+        hint = "See ssl_ca_certs, ssl_certfile and ssl_check_hostname; TLS needs a rediss:// url."
+        return SinkUnavailable("tls_failed", f"No TLS connection to Redis {node}: {text}.", hint=hint)
+    return SinkUnavailable("unreachable", f"No connection to Redis {node}: {text}.")
+
+
+class Wire:
+    """One open connection. Commands go one after the other, each bounded by the socket timeout."""
+
+    def __init__(self, connection: AbstractConnection, node: Node) -> None:
+        self._connection = connection
+        # redis-py forgets its writer on an error, and closing it would wait to flush to a peer that is gone.
+        self._transport: asyncio.WriteTransport = connection._writer.transport  # type: ignore[union-attr]
+        self.node = node
+
+    async def ask(self, *args: str | bytes | int) -> Any:
+        """Send a command, return Redis' answer; raises the vendor's exceptions."""
+        packed: bytes = hiredis.pack_command(args)  # type: ignore[arg-type]  # its stub says a tuple of one
+        if not self._connection.is_connected:
+            raise LinkError("the connection is closed")
+        await self._connection.send_packed_command(packed, check_health=False)
+        return await self._connection.read_response()
+
+    async def call(self, *args: str | bytes | int) -> Any:
+        """Like ``ask``; raises ``SinkUnavailable``."""
+        try:
+            return await self.ask(*args)
+        except (RedisError, OSError) as error:
+            raise failure(error, self.node) from None
+
+    def abort(self) -> None:
+        """Drop the connection at once, unsent bytes included."""
+        self._transport.abort()
+        self._connection._close()  # type: ignore[no-untyped-call]
+
+    async def close(self) -> None:
+        """Close in an orderly way, within ``CLOSE_TIMEOUT``; raises nothing."""
+        with contextlib.suppress(RedisError, OSError):
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._connection.disconnect()
+        self.abort()
+
+
+async def dial(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> Wire:
+    """Connect and log in to one node; raises ``SinkUnavailable``."""
+    connection = _connection(node, endpoints, options)
+    try:
+        async with asyncio.timeout(endpoints.connect_timeout + endpoints.timeout):
+            await connection.connect_check_health(check_health=False, retry_socket_connect=False)
+    except BaseException as error:
+        connection._close()  # type: ignore[no-untyped-call]
+        if isinstance(error, RedisError | OSError):
+            raise failure(error, node) from None
+        raise
+    return Wire(connection, node)
+
+
+def _connection(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> AbstractConnection:
+    arguments: dict[str, Any] = {
+        "socket_connect_timeout": endpoints.connect_timeout,
+        "socket_timeout": endpoints.timeout,
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        **options,
+    }
+    if not node.port:
+        return UnixDomainSocketConnection(path=node.host, **arguments)
+    if endpoints.tls is not None:
+        return SSLConnection(host=node.host, port=node.port, **endpoints.tls, **arguments)
+    return Connection(host=node.host, port=node.port, **arguments)
+
+
+class Locator:
+    """Finds the node that may write ``key`` and connects to it, over and over as the topology changes."""
+
+    def __init__(self, endpoints: Endpoints, key: str) -> None:
+        self._endpoints = endpoints
+        self._key = key
+        self._learned: tuple[Node, ...] = ()
+
+    async def connect(self) -> Wire:
+        """Raises ``SinkUnavailable`` if no candidate can be reached, after a bounded time for each."""
+        if self._endpoints.sentinels:
+            return await self._dial(await self._ask_sentinels())
+        last: SinkUnavailable | None = None
+        for node in dict.fromkeys((*self._endpoints.nodes, *self._learned)):
+            try:
+                return await (self._follow(node) if self._endpoints.cluster else self._dial(node))
+            except SinkUnavailable as error:
+                last = last or error
+        assert last is not None
+        raise last
+
+    async def _dial(self, node: Node) -> Wire:
+        return await dial(node, self._endpoints, self._endpoints.options)
+
+    async def _follow(self, node: Node) -> Wire:
+        for _ in range(MAX_REDIRECTIONS):
+            wire = await self._dial(node)
+            try:
+                await wire.ask("EXISTS", self._key)
+                self._learned = _cluster_nodes(await wire.ask("CLUSTER", "SLOTS"), node.host)
+                return wire
+            except MovedError as moved:
+                wire.abort()
+                node = Node(_endpoint(moved.host, node.host), moved.port)
+            except (RedisError, OSError) as error:
+                wire.abort()
+                raise failure(error, node) from None
+            except BaseException:
+                wire.abort()
+                raise
+        raise SinkUnavailable("moved", f"The cluster redirected more than {MAX_REDIRECTIONS} times for {self._key}.")
+
+    async def _ask_sentinels(self) -> Node:
+        """The primary's address from the first Sentinel that knows the service."""
+        tried = []
+        for sentinel in self._endpoints.sentinels:
+            try:
+                found = await self._ask_sentinel(sentinel)
+            except SinkUnavailable as error:
+                tried.append(str(error))
+                continue
+            if found is not None:
+                return Node(found[0].decode(), int(found[1]))
+            tried.append(f"{sentinel} does not know it.")
+        message = f"No Sentinel named a primary for service {self._endpoints.service_name!r}: {' '.join(tried)}"
+        raise SinkUnavailable("no_primary", message, hint="See sentinels and service_name.")
+
+    async def _ask_sentinel(self, sentinel: Node) -> Sequence[bytes] | None:
+        wire = await dial(sentinel, self._endpoints, self._endpoints.sentinel_options)
+        try:
+            answer: Sequence[bytes] | None = await wire.call(
+                "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._endpoints.service_name
+            )
+            return answer
+        finally:
+            await wire.close()
+
+
+def _endpoint(host: bytes | str | None, asked: str) -> str:
+    """An unknown endpoint ('', '?' or null) means: the host that was asked."""
+    name = host.decode() if isinstance(host, bytes) else host
+    return name if name and name != "?" else asked
+
+
+def _cluster_nodes(slots: Any, asked: str) -> tuple[Node, ...]:
+    """The nodes in an answer to CLUSTER SLOTS: [first, last, [host, port, ...], ...] for each range."""
+    return tuple(dict.fromkeys(Node(_endpoint(node[0], asked), int(node[1])) for entry in slots for node in entry[2:]))

@@ -1,0 +1,91 @@
+-- One script for everything the sink writes: who owns the checkpoint, the events, and the checkpoint itself.
+--
+-- KEYS  the streams, then the checkpoint hash (journal_id, offset, instance, epoch) as the last one
+-- ARGV  'claim',   instance, epoch ('' for the first claim of a process)
+--       'publish', instance, epoch, journal_id and offset as they should be ('' for none), journal_id and offset as
+--                  they will be, age in ms past which entries are trimmed ('' for never), and for each event:
+--                  its offset, the index of its stream in KEYS, the number of values that follow, name, value, ...
+--
+-- Answers {'OK', ...}, or without having written anything {'FENCED'}, {'MISMATCH', journal_id, offset} or
+-- {'WRONGTYPE', key, type}.
+--
+-- Redis does not roll a script back (https://redis.io/docs/latest/develop/interact/programmability/eval-intro/).
+-- So types are checked before the first write, memory is checked by Redis at the first write only, and should an
+-- XADD fail in the middle all the same, the checkpoint is left at the last event that is on its stream.
+-- Offsets stay strings: tostring(1e15) is '1e+15'.
+
+local checkpoint = KEYS[#KEYS]
+local instance, epoch = ARGV[2], ARGV[3]
+
+local function now_ms()
+  local now = redis.call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
+end
+
+local function write_checkpoint(journal_id, offset)
+  return redis.pcall('HSET', checkpoint, 'journal_id', journal_id, 'offset', offset)
+end
+
+for index, key in ipairs(KEYS) do
+  local found = redis.call('TYPE', key).ok
+  local wanted = index == #KEYS and 'hash' or 'stream'
+  if found ~= 'none' and found ~= wanted then
+    return {'WRONGTYPE', key, found}
+  end
+end
+
+local held = redis.call('HMGET', checkpoint, 'journal_id', 'offset', 'instance', 'epoch')
+local held_epoch = tonumber(held[4] or '0') or 0
+local owned = held[3] == instance and held[4] == epoch
+
+-- A later claim than ours fences; an earlier one (or none) is an older state of this Redis.
+if epoch ~= '' and not owned and held_epoch >= tonumber(epoch) then
+  return {'FENCED'}
+end
+
+if ARGV[1] == 'claim' then
+  if epoch == '' then
+    epoch = string.format('%.0f', math.max(now_ms(), held_epoch + 1))
+  end
+  local written = redis.pcall('HSET', checkpoint, 'instance', instance, 'epoch', epoch)
+  if type(written) == 'table' and written.err then
+    return written
+  end
+  return {'OK', epoch, held[1], held[2]}
+end
+
+if not owned or (held[1] or '') ~= ARGV[4] or (held[2] or '') ~= ARGV[5] then
+  return {'MISMATCH', held[1], held[2]}
+end
+
+local touched = {}
+local done = nil
+local at = 9
+while at <= #ARGV do
+  local key = KEYS[tonumber(ARGV[at + 1])]
+  local values = tonumber(ARGV[at + 2])
+  local added = redis.pcall('XADD', key, '*', unpack(ARGV, at + 3, at + 2 + values))
+  if type(added) == 'table' and added.err then
+    if done then
+      write_checkpoint(ARGV[6], done)
+    end
+    return added
+  end
+  done = ARGV[at]
+  touched[key] = true
+  at = at + 3 + values
+end
+
+local written = write_checkpoint(ARGV[6], ARGV[7])
+if type(written) == 'table' and written.err then
+  return written
+end
+
+if ARGV[8] ~= '' then
+  local oldest = string.format('%.0f', now_ms() - tonumber(ARGV[8]))
+  for key in pairs(touched) do
+    redis.pcall('XTRIM', key, 'MINID', '~', oldest)
+  end
+end
+
+return {'OK'}

@@ -1,0 +1,356 @@
+"""Redis Streams: one Lua script appends a batch and moves the checkpoint by compare-and-set.
+
+Needs Redis >= 6.2 or Valkey. Keys, all in one hash slot because of the tag in the prefix: one stream per topic
+(``{relay}:tasks``, ...) and one hash per identity (``{relay}:checkpoint:<identity>``).
+
+Exactly once. The script (``redis.lua``) writes only if the checkpoint is the one this sink last knew, so a batch
+sent twice is written once, and after a lost reply the checkpoint tells what happened. Streams and checkpoint are
+written by one script in one slot: whatever a crash or a failover takes away, it takes away from both, as a suffix
+of the history. ``open`` then answers an older checkpoint, or none, and the publisher sends the rest again.
+
+Who owns the checkpoint. Each process claims it with an ``epoch``, the time of the claim by Redis' clock in
+milliseconds, at least one more than the epoch it finds. Every write names the claim. A sink that finds another
+claim must tell two cases apart: a *later* epoch is a younger process under the same identity, so this one is a
+zombie and is fenced for good; an *earlier* one, or none, is an older state of this Redis (an old dump, a lost
+failover, FLUSHALL), which still holds the claim of a predecessor: the sink puts its own epoch back and goes on. It
+does not take a new one, because a zombie that came back first would otherwise outrank the process that fenced it.
+
+Limits. Redis replicates asynchronously: a failover can lose acknowledged batches. The relay sends them again, but
+consumers may have seen the lost entries before, under other entry ids; the CloudEvents ``id`` stays the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from redis.exceptions import NoScriptError, RedisError
+
+from relay.core.cloudevents import redis_fields
+from relay.core.event import TOPICS, Entry, Event
+from relay.core.sink import (
+    Batch,
+    Checkpoint,
+    Identity,
+    Limits,
+    Outcome,
+    Published,
+    Refused,
+    Sink,
+    SinkConfig,
+    SinkFenced,
+    SinkUnavailable,
+    Withheld,
+)
+from relay.core.units import Duration, Size
+from relay.sinks._redis_wire import Endpoints, Locator, Node, Wire, failure
+
+MIN_VERSION = (6, 2)
+SCRIPT = files("relay.sinks").joinpath("redis.lua").read_text(encoding="utf-8")
+SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_STREAM_INDEX = {topic: index for index, topic in enumerate(TOPICS, start=1)}
+
+Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s@/\[\]]+):[0-9]{1,5}$")]
+"""``host:port`` or ``[ipv6]:port``."""
+
+
+class Config(SinkConfig):
+    """``sinks: - {type: redis, ...}``; the keys are redis-py's where it has one.
+
+    ``url``: ``redis://[user:password@]host[:port][/db]``, ``rediss://`` for TLS, ``unix:///path?db=n``; with
+    ``sentinels`` only its user, password, db and scheme count. ``prefix`` stands before each key and must hold a
+    hash tag. ``startup_nodes``: further nodes to try if ``cluster`` is set and the url's does not answer.
+    Timeouts bound each connection attempt and each answer.
+
+    ``trim`` deletes entries older than that when new ones are added (``XTRIM MINID ~``, so some stay longer). It
+    does not ask whether they were consumed: a consumer that is further behind loses events. Off by default.
+
+    ``wait_replicas``: after each batch, and when opening, wait (up to ``wait_timeout``) until that many replicas
+    have received all that was written, and do not go on before. It narrows the window in which a failover loses
+    batches to the last one; it does not close it: a replica that has received is not thereby the one elected, nor
+    has it fsynced (https://redis.io/docs/latest/commands/wait/).
+
+    ``allow_eviction``: publish although ``maxmemory-policy`` is ``allkeys-*``. Redis may then evict a stream, or
+    the checkpoint alone, which repeats every event that the journal still holds. (``volatile-*`` evicts only keys
+    with an expiry, which the sink's keys never have.)
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    type: Literal["redis"]
+    url: SecretStr = SecretStr("redis://localhost:6379/0")
+    prefix: str = "{relay}:"
+    username: str | None = None
+    password: SecretStr | None = None
+    cluster: bool = False
+    startup_nodes: tuple[Address, ...] = ()
+    sentinels: tuple[Address, ...] = ()
+    service_name: str | None = None
+    sentinel_username: str | None = None
+    sentinel_password: SecretStr | None = None
+    ssl_ca_certs: str | None = None
+    ssl_certfile: str | None = None
+    ssl_keyfile: str | None = None
+    ssl_cert_reqs: Literal["required", "optional", "none"] = "required"
+    ssl_check_hostname: bool = True
+    socket_timeout: Annotated[Duration, Field(gt=0)] = 5.0
+    socket_connect_timeout: Annotated[Duration, Field(gt=0)] = 5.0
+    max_batch_events: Annotated[int, Field(ge=1, le=10_000)] = 200
+    max_batch_bytes: Annotated[Size, Field(ge=1)] = 1024 * 1024
+    max_event_bytes: Annotated[Size, Field(ge=1)] = 64 * 1024 * 1024
+    trim: Annotated[Duration, Field(gt=0)] | None = None
+    wait_replicas: Annotated[int, Field(ge=0)] = 0
+    wait_timeout: Annotated[Duration, Field(gt=0)] = 1.0
+    allow_eviction: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_understood(cls, url: SecretStr) -> SecretStr:
+        _parse_url(url.get_secret_value())
+        return url
+
+    @field_validator("prefix")
+    @classmethod
+    def _prefix_has_hash_tag(cls, prefix: str) -> str:
+        # Redis hashes what is between the first "{" and the first "}" after it, if anything is.
+        tag = prefix.partition("{")[2].partition("}")
+        if not (tag[0] and tag[1]):
+            raise ValueError(
+                f'prefix {prefix!r} has no hash tag, so its keys would not share a slot; write it like "{{relay}}:"'
+            )
+        return prefix
+
+    @model_validator(mode="after")
+    def _topology_is_consistent(self) -> Self:
+        if bool(self.sentinels) != bool(self.service_name):
+            raise ValueError("sentinels and service_name belong together: give both or neither")
+        if self.cluster and self.sentinels:
+            raise ValueError("cluster and sentinels exclude each other: a cluster elects its primaries itself")
+        if self.startup_nodes and not self.cluster:
+            raise ValueError("startup_nodes need cluster: true")
+        if self.cluster and _parse_url(self.url.get_secret_value())[1].get("db", 0) != 0:
+            raise ValueError("a Redis Cluster has database 0 only: drop the number at the end of the url")
+        if self.wait_timeout >= self.socket_timeout:
+            raise ValueError("wait_timeout must be shorter than socket_timeout, or its answer would not be awaited")
+        return self
+
+    def endpoints(self) -> Endpoints:
+        """The addresses and redis-py's connection arguments, the secrets among them revealed."""
+        node, options, tls = _parse_url(self.url.get_secret_value())
+        return Endpoints(
+            nodes=(node, *map(_node, self.startup_nodes)),
+            connect_timeout=self.socket_connect_timeout,
+            timeout=self.socket_timeout,
+            tls=self._tls() if tls else None,
+            options=options | _credentials(self.username, self.password),
+            cluster=self.cluster,
+            sentinels=tuple(map(_node, self.sentinels)),
+            sentinel_options=_credentials(self.sentinel_username, self.sentinel_password),
+            service_name=self.service_name or "",
+        )
+
+    def _tls(self) -> dict[str, Any]:
+        keys = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
+        return {key: getattr(self, key) for key in keys}
+
+
+def _credentials(username: str | None, password: SecretStr | None) -> dict[str, Any]:
+    given = {"username": username, "password": password.get_secret_value() if password else None}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _node(address: str) -> Node:
+    host, _, port = address.rpartition(":")
+    return Node(host.strip("[]"), int(port))
+
+
+def _parse_url(url: str) -> tuple[Node, dict[str, Any], bool]:
+    """Address, login and database, and whether TLS. Stricter than redis-py's own, which ignores what it does not
+    know and takes any option from the query, the retries included. Messages do not repeat the url: it may hold a
+    password."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("url must start with redis://, rediss:// (TLS) or unix://")
+    query = parse_qs(parts.query)
+    unix = parts.scheme == "unix"
+    if set(query) - ({"db"} if unix else set()) or parts.fragment:
+        raise ValueError("url takes no options behind ? or #: write them as keys beside it")
+    db = query["db"][0] if "db" in query else "" if unix else parts.path.strip("/")
+    if not db.isdecimal() and db:
+        raise ValueError("url must end in a database number, like redis://host:6379/0")
+    try:
+        node = Node(unquote(parts.path), 0) if unix else Node(parts.hostname or "localhost", parts.port or 6379)
+    except ValueError:
+        raise ValueError("url must hold a port from 1 to 65535") from None
+    login = {"username": parts.username, "password": parts.password}
+    options: dict[str, Any] = {key: unquote(value) for key, value in login.items() if value}
+    return node, options | {"db": int(db or 0)}, parts.scheme == "rediss"
+
+
+def connect(config: Config, identity: Identity) -> Sink:
+    """The sink, not yet open."""
+    return RedisSink(config, identity)
+
+
+class RedisSink:
+    """See the module's text. One connection; ``publish`` is called by one task at a time."""
+
+    def __init__(self, config: Config, identity: Identity) -> None:
+        self.limits = Limits(config.max_batch_events, config.max_batch_bytes)
+        self._config = config
+        self._identity = identity
+        self._keys = (*(config.prefix + topic for topic in TOPICS), f"{config.prefix}checkpoint:{identity.name}")
+        self._locator = Locator(config.endpoints(), self._keys[-1])
+        self._trim = "" if config.trim is None else str(int(config.trim * 1000))
+        self._max_event_bytes = config.max_event_bytes
+        self._wire: Wire | None = None
+        self._epoch = ""
+        self._fenced = False
+        self._held: Checkpoint | None = None
+
+    async def open(self) -> Checkpoint | None:
+        await self.close()
+        if self._fenced:
+            raise self._fence()
+        wire = await self._locator.connect()
+        try:
+            await self._inspect(wire)
+            self._held = await self._claim(wire)
+            await self._replicated(wire)
+        except BaseException:
+            wire.abort()
+            raise
+        self._wire = wire
+        return self._held
+
+    async def publish(self, batch: Batch) -> Sequence[Outcome]:
+        if any(len(entry.event.data) > self._max_event_bytes for entry in batch.entries):
+            return self._refuse(batch)
+        if self._wire is None:
+            raise SinkUnavailable("not_open", "The Redis sink is not open.")
+        wire = self._wire
+        try:
+            await self._append(wire, batch)
+            await self._replicated(wire)
+        except UnicodeEncodeError:
+            return self._refuse(batch)  # raised before anything was sent
+        except BaseException:
+            # Whatever happened to the batch, a late reply must not be taken for the answer to the next command.
+            self._wire = None
+            wire.abort()
+            raise
+        return [Published()] * len(batch.entries)
+
+    async def close(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()
+
+    def _refuse(self, batch: Batch) -> Sequence[Outcome]:
+        return [_refusal(entry.event, self._max_event_bytes) or Withheld() for entry in batch.entries]
+
+    async def _append(self, wire: Wire, batch: Batch) -> None:
+        held = self._held or Checkpoint("", 0)
+        offset = held.offset if self._held else ""
+        target = batch.checkpoint
+        expected = (held.journal_id, offset, target.journal_id, target.offset, self._trim)
+        answer = await self._run(wire, "publish", *expected, *_arguments(batch.entries))
+        if answer[0] == b"MISMATCH":
+            message = f"The checkpoint on Redis {wire.node} is not the one the relay left there."
+            raise SinkUnavailable("checkpoint_moved", message, hint="Redis lost writes; the relay sends them again.")
+        self._held = target
+
+    async def _claim(self, wire: Wire) -> Checkpoint | None:
+        # Loaded here and not by NOSCRIPT alone, so that a server that forbids scripts shows when opening.
+        await wire.call("SCRIPT", "LOAD", SCRIPT)
+        _, epoch, journal_id, offset = await self._run(wire, "claim")
+        self._epoch = epoch.decode()
+        return Checkpoint(journal_id.decode(), int(offset)) if journal_id is not None and offset is not None else None
+
+    async def _run(self, wire: Wire, operation: str, *args: str | bytes | int) -> Any:
+        """Run the script; raises ``SinkFenced`` and ``SinkUnavailable``."""
+        command = ("EVALSHA", SHA, len(self._keys), *self._keys, operation, self._identity.instance, self._epoch, *args)
+        try:
+            answer = await wire.ask(*command)
+        except NoScriptError:
+            # The cache is volatile: SCRIPT FLUSH, or a replica was promoted under the same address.
+            await wire.call("SCRIPT", "LOAD", SCRIPT)
+            answer = await wire.call(*command)
+        except (RedisError, OSError) as error:
+            raise failure(error, wire.node) from None
+        if answer[0] == b"FENCED":
+            self._fenced = True
+            raise self._fence()
+        if answer[0] == b"WRONGTYPE":
+            key, found = answer[1].decode(), answer[2].decode()
+            message = f"The key {key} on Redis {wire.node} is a {found}, not the relay's."
+            raise SinkUnavailable("wrong_type", message, hint="Another application uses it: choose another prefix.")
+        return answer
+
+    def _fence(self) -> SinkFenced:
+        return SinkFenced(
+            f"Another process has claimed {self._keys[-1]} on Redis.",
+            hint="Give each replica its own identity, and each sink on one Redis its own prefix.",
+        )
+
+    async def _replicated(self, wire: Wire) -> None:
+        wanted = self._config.wait_replicas
+        if not wanted:
+            return
+        reached = await wire.call("WAIT", wanted, int(self._config.wait_timeout * 1000))
+        if reached < wanted:
+            message = f"Only {reached} of {wanted} replicas have received what was written to Redis {wire.node}."
+            raise SinkUnavailable("too_few_replicas", message, hint="See wait_replicas, and INFO replication.")
+
+    async def _inspect(self, wire: Wire) -> None:
+        """Refuse a server that cannot keep the promises. What it forbids us to look at is taken for right."""
+        info = _parse_info(await _ask_if_allowed(wire, "INFO") or b"")
+        version = info.get("redis_version", "")
+        if version and tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
+            raise SinkUnavailable("unsupported", f"Redis {wire.node} is {version}; 6.2 or newer is needed.")
+        policy = info.get("maxmemory_policy", "")
+        if policy.startswith("allkeys") and info.get("maxmemory") != "0" and not self._config.allow_eviction:
+            raise SinkUnavailable(
+                "eviction_enabled",
+                f"Redis {wire.node} may evict the checkpoint or a stream (maxmemory-policy {policy}).",
+                hint="Set maxmemory-policy noeviction, or accept losses with allow_eviction: true.",
+            )
+        setting = await _ask_if_allowed(wire, "CONFIG", "GET", "proto-max-bulk-len")
+        bulk = int(setting[1]) if setting else self._config.max_event_bytes
+        self._max_event_bytes = min(self._config.max_event_bytes, bulk)
+
+
+async def _ask_if_allowed(wire: Wire, *command: str) -> Any:
+    """Managed services and ACLs forbid some commands; then ``None``."""
+    try:
+        return await wire.call(*command)
+    except SinkUnavailable as error:
+        if error.code not in ("forbidden", "rejected"):
+            raise
+        return None
+
+
+def _parse_info(raw: bytes) -> dict[str, str]:
+    pairs = (line.partition(":") for line in raw.decode("utf-8", "replace").splitlines())
+    return {key: value for key, colon, value in pairs if colon}
+
+
+def _refusal(event: Event, max_bytes: int) -> Refused | None:
+    if len(event.data) > max_bytes:
+        return Refused("too_large", f"{len(event.data)} bytes of data; Redis takes {max_bytes} (max_event_bytes).")
+    try:
+        "".join(value for _, value in event.attributes()).encode()
+    except UnicodeEncodeError:
+        return Refused("invalid", "An attribute holds a lone surrogate, which UTF-8 cannot carry.")
+    return None
+
+
+def _arguments(entries: Sequence[Entry]) -> Iterator[str | bytes | int]:
+    for entry in entries:
+        fields = redis_fields(entry.event)
+        yield from (entry.offset, _STREAM_INDEX[entry.event.topic], len(fields))
+        yield from fields

@@ -1,0 +1,234 @@
+"""The Redis sink in every way a Redis is set up: Sentinel, Cluster, replicas, TLS, ACLs, a unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.integration.redis_publishing import Connect, batch, deliver, expected_ids, ids, sinks, unavailable
+from tests.services.redis import RedisProcess, RedisServer, SentinelSet, until
+
+
+@pytest.fixture
+async def make_sink() -> AsyncIterator[Connect]:
+    """Sinks that are closed when the test ends."""
+    async with sinks() as make:
+        yield make
+
+
+@pytest.fixture
+async def server(redis_process: RedisProcess) -> RedisServer:
+    """A Redis of the test's own."""
+    made = redis_process()
+    await made.start()
+    return made
+
+
+async def test_sentinel_failover(make_sink: Connect, redis_sentinel: SentinelSet) -> None:
+    """Else the relay would stay with a dead primary, or miss that the promoted replica lacks the last batches."""
+    servers = redis_sentinel
+    sentinels = ["127.0.0.1:1", f"127.0.0.1:{servers.sentinel.port}"]
+    sink = make_sink("redis://ignored:1/0", sentinels=sentinels, service_name="relay")
+    await deliver(sink, 10)
+    await until(lambda: servers.replica.cli("XLEN", "{relay}:tasks") == b"10")
+    servers.primary.kill()
+    await unavailable(sink.publish(batch(11, 12)))
+    await deliver(sink, 20)
+    assert ids(servers.replica.port) == expected_ids(20)
+
+
+async def test_unknown_sentinel_service_is_named(make_sink: Connect, redis_sentinel: SentinelSet) -> None:
+    """Else a misspelt service_name would look like an outage."""
+    where = f"127.0.0.1:{redis_sentinel.sentinel.port}"
+    sink = make_sink("redis://ignored:1/0", sentinels=[where], service_name="misspelt")
+    error = await unavailable(sink.open())
+    assert error.code == "no_primary"
+    assert "misspelt" in error.message
+
+
+async def test_replica_is_not_written_to(make_sink: Connect, redis_sentinel: SentinelSet) -> None:
+    """Else an address that leads to a replica would fail without saying why."""
+    error = await unavailable(make_sink(redis_sentinel.replica.url).open())
+    assert error.code == "read_only"
+    assert "sentinels" in error.hint
+
+
+async def test_waiting_for_replicas(make_sink: Connect, redis_sentinel: SentinelSet) -> None:
+    """Else ``wait_replicas`` would promise a copy that no replica holds."""
+    servers = redis_sentinel
+    sink = make_sink(servers.primary.url, wait_replicas=1)
+    await deliver(sink, 3)
+    assert servers.replica.cli("XLEN", "{relay}:tasks") == b"3"
+    servers.replica.pause()
+    assert (await unavailable(sink.publish(batch(4, 5)))).code == "too_few_replicas"
+    assert (await unavailable(sink.open())).code == "too_few_replicas"
+    servers.replica.resume()
+    await deliver(sink, 8)
+    assert ids(servers.primary.port) == expected_ids(8)
+
+
+async def test_cluster_redirections_are_followed(make_sink: Connect, redis_cluster: list[RedisServer]) -> None:
+    """Else the sink would work only if the url happened to name the node that owns its slot."""
+    owner = next(node for node in redis_cluster if owns_slot(node))
+    for number, node in enumerate(redis_cluster):
+        sink = make_sink(node.url, cluster=True, instance=f"instance-{number}")
+        await deliver(sink, 5 * (number + 1))
+    assert ids(owner.port) == expected_ids(15)
+
+
+async def test_cluster_slot_that_moves(make_sink: Connect, redis_cluster: list[RedisServer]) -> None:
+    """Else a resharding would stop the relay, or lose what is published meanwhile."""
+    slot = redis_cluster[0].cli("CLUSTER", "KEYSLOT", "{relay}:tasks").decode()
+    owner = next(node for node in redis_cluster if owns_slot(node))
+    target = next(node for node in redis_cluster if node is not owner)
+    sink = make_sink(owner.url, cluster=True)
+    await deliver(sink, 5)
+    await asyncio.to_thread(move_slot, slot, owner, target, redis_cluster)
+    assert (await unavailable(sink.publish(batch(6, 7)))).code == "moved"
+    await deliver(sink, 12)
+    assert ids(target.port) == expected_ids(12)
+
+
+def owns_slot(node: RedisServer) -> bool:
+    try:
+        node.cli("EXISTS", "{relay}:tasks")
+    except RuntimeError as error:
+        if "MOVED" not in str(error):
+            raise
+        return False
+    return True
+
+
+def move_slot(slot: str, owner: RedisServer, target: RedisServer, nodes: Sequence[RedisServer]) -> None:
+    """https://redis.io/docs/latest/commands/cluster-setslot/"""
+    owner_id, target_id = (node.cli("CLUSTER", "MYID").decode() for node in (owner, target))
+    target.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", owner_id)
+    owner.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+    keys = owner.cli("CLUSTER", "GETKEYSINSLOT", slot, "100").decode().split()
+    owner.cli("MIGRATE", "127.0.0.1", str(target.port), "", "0", "5000", "KEYS", *keys)
+    for node in (target, owner, *nodes):
+        node.cli("CLUSTER", "SETSLOT", slot, "NODE", target_id)
+
+
+async def test_cluster_needs_no_particular_node(make_sink: Connect, redis_cluster: list[RedisServer]) -> None:
+    """Else the loss of the one node named in the url would stop the relay though its slot is served."""
+    owner = next(node for node in redis_cluster if owns_slot(node))
+    others = [node for node in redis_cluster if node is not owner]
+    for node in redis_cluster:
+        node.cli("CONFIG", "SET", "cluster-require-full-coverage", "no")
+    learned = make_sink(others[0].url, cluster=True, name="relay-learned")
+    listed = make_sink(others[0].url, cluster=True, startup_nodes=[f"127.0.0.1:{owner.port}"])
+    await learned.open()
+    others[0].kill()
+    assert await learned.open() is None
+    assert await listed.open() is None
+
+
+async def test_cluster_without_the_setting_says_so(make_sink: Connect, redis_cluster: list[RedisServer]) -> None:
+    """Else a forgotten ``cluster: true`` would show as an endless outage."""
+    stranger = next(node for node in redis_cluster if not owns_slot(node))
+    error = await unavailable(make_sink(stranger.url).open())
+    assert error.code == "moved"
+    assert "cluster: true" in error.hint
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``ca.crt``, and ``server.crt`` with ``server.key`` for 127.0.0.1 signed by it."""
+    directory = tmp_path_factory.mktemp("tls")
+    (directory / "san").write_text("subjectAltName=IP:127.0.0.1\n")
+    new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes"]
+
+    def run(*args: str) -> None:
+        subprocess.run(args, cwd=directory, check=True, capture_output=True, timeout=60)
+
+    run(*new, "-x509", "-days", "2", "-subj", "/CN=test ca", "-keyout", "ca.key", "-out", "ca.crt")
+    run(*new, "-subj", "/CN=server", "-keyout", "server.key", "-out", "server.csr")
+    sign = ["openssl", "x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
+    run(*sign, "-days", "2", "-extfile", "san", "-out", "server.crt")
+    return directory
+
+
+@pytest.fixture
+async def tls_server(redis_process: RedisProcess, certificates: Path) -> RedisServer:
+    """A Redis that speaks only TLS and asks for a client certificate."""
+    port = redis_process().port
+    files = {"tls-cert-file": "server.crt", "tls-key-file": "server.key", "tls-ca-cert-file": "ca.crt"}
+    options = [part for key, name in files.items() for part in (f"--{key}", str(certificates / name))]
+    server = redis_process("--tls-port", str(port), *options, "--port", "0", port=port)
+    names = {"--cacert": "ca.crt", "--cert": "server.crt", "--key": "server.key"}
+    server.extra_cli = ("--tls", *(part for key, name in names.items() for part in (key, str(certificates / name))))
+    await server.start()
+    return server
+
+
+async def test_tls_with_a_client_certificate(make_sink: Connect, tls_server: RedisServer, certificates: Path) -> None:
+    """Else the sink could not be used where Redis speaks only TLS."""
+    keys = {"ssl_ca_certs": "ca.crt", "ssl_certfile": "server.crt", "ssl_keyfile": "server.key"}
+    paths = {key: str(certificates / name) for key, name in keys.items()}
+    sink = make_sink(f"rediss://127.0.0.1:{tls_server.port}/0", **paths)
+    await deliver(sink, 300, size=100)
+    assert tls_server.cli("XLEN", "{relay}:tasks") == b"300"
+
+
+async def test_untrusted_certificate_is_refused(make_sink: Connect, tls_server: RedisServer) -> None:
+    """Else anybody in between could read the events and the password."""
+    error = await unavailable(make_sink(f"rediss://127.0.0.1:{tls_server.port}/0").open())
+    assert error.code == "tls_failed"
+    assert "ssl_ca_certs" in error.hint
+
+
+async def test_forbidden_commands_are_done_without(make_sink: Connect, redis_process: RedisProcess) -> None:
+    """Else the sink could not be used on managed services, which forbid CONFIG, or with a narrow ACL."""
+    server = redis_process("--rename-command", "CONFIG", "")
+    await server.start()
+    commands = "+evalsha +script|load +type +time +hmget +hset +xadd +xtrim +select".split()
+    server.cli("ACL", "SETUSER", "narrow", "on", ">s3cret", "~{relay}:*", "-@all", *commands)
+    sink = make_sink(server.url, username="narrow", password="s3cret", trim="1h")
+    await deliver(sink, 3)
+    assert ids(server.port) == expected_ids(3)
+
+
+async def test_wrong_password_is_named_and_not_shown(make_sink: Connect, redis_process: RedisProcess) -> None:
+    """Else a wrong password would look like an outage, or end up in the log (promise P8)."""
+    server = redis_process("--requirepass", "right-secret")
+    server.extra_cli = ("-a", "right-secret", "--no-auth-warning")
+    await server.start()
+    assert await make_sink(server.url.replace("//", "//:right-secret@")).open() is None
+    for url, keys in [
+        (server.url.replace("//", "//:wr0ng@"), {}),
+        (server.url, {"password": "wr0ng"}),
+        (server.url, {}),
+    ]:
+        error = await unavailable(make_sink(url, **keys).open())
+        assert error.code == "auth_failed"
+        assert "wr0ng" not in f"{error!r} {error} {error.hint} {error.__cause__!r}"
+
+
+async def test_acl_without_the_keys_is_forbidden(make_sink: Connect, server: RedisServer) -> None:
+    """Else a missing right would show as an unknown error, without saying what to grant."""
+    server.cli("ACL", "SETUSER", "other", "on", ">s3cret", "~other:*", "+@all")
+    error = await unavailable(make_sink(server.url, username="other", password="s3cret").open())
+    assert error.code == "forbidden"
+
+
+async def test_unix_socket(make_sink: Connect, redis_process: RedisProcess, tmp_path: Path) -> None:
+    """Else a Redis beside the relay could only be reached through the network."""
+    path = Path("/tmp") / f"relay-{tmp_path.name}.sock"
+    server = redis_process("--unixsocket", str(path))
+    await server.start()
+    sink = make_sink(f"unix://{path}?db=3")
+    await deliver(sink, 3)
+    assert ids(f"redis://127.0.0.1:{server.port}/3") == expected_ids(3)
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_sockets() -> Iterator[None]:
+    """Sockets under /tmp are short enough for a unix address; they go with the test."""
+    yield
+    for left in Path("/tmp").glob("relay-test_unix_socket*.sock"):
+        left.unlink(missing_ok=True)

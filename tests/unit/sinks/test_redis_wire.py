@@ -1,0 +1,45 @@
+"""What the Redis sink calls the failures of its connection; finding the primary needs servers (tests/integration)."""
+
+from __future__ import annotations
+
+import pytest
+from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as LinkError
+from redis.exceptions import TimeoutError as LinkTimeout
+
+from relay.sinks._redis_wire import Node, _cluster_nodes, failure
+
+NODE = Node("127.0.0.1", 6379)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OutOfMemoryError("command not allowed", status_code="OOM"), "out_of_memory"),
+        (ResponseError("NOREPLICAS Not enough good replicas to write."), "too_few_replicas"),
+        (ResponseError("MISCONF Redis is configured to save RDB snapshots"), "persistence_failed"),
+        (ResponseError("something nobody has seen before"), "rejected"),
+        (AuthenticationError("invalid username-password pair", status_code="WRONGPASS"), "auth_failed"),
+        (LinkTimeout("Timeout reading from socket"), "timeout"),
+        (TimeoutError(), "timeout"),
+        (LinkError("Connection closed by server."), "unreachable"),
+        (OSError(111, "refused"), "unreachable"),
+    ],
+)
+def test_errors_have_bounded_codes(error: RedisError | OSError, code: str) -> None:
+    """Else an operator could not tell a full Redis from a dead one, nor an alert count them."""
+    made = failure(error, NODE)
+    assert (made.code, made.retriable) == (code, True)
+    assert "127.0.0.1:6379" in made.message
+
+
+def test_arguments_echoed_by_redis_are_not_repeated() -> None:
+    """Else a server without AUTH, which quotes what it does not know, would put the password into the log."""
+    error = ResponseError("unknown command 'AUTH', with args beginning with: 'hunter2' ")
+    assert "hunter2" not in str(failure(error, NODE))
+
+
+def test_unknown_endpoints_mean_the_host_that_was_asked() -> None:
+    """Else a cluster that does not announce its addresses could not be followed."""
+    slots = [[0, 1, [b"", 1, b"id"], [None, 2, b"id"]], [2, 3, [b"?", 3, b"id"], [b"other", 4, b"id"]]]
+    assert _cluster_nodes(slots, "asked") == (Node("asked", 1), Node("asked", 2), Node("asked", 3), Node("other", 4))
