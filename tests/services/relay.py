@@ -1,0 +1,130 @@
+"""A relay as a user runs it: its own process, its own configuration file, killed by its pid."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from tests.services.kafka import free_port
+
+TOKEN = "test-token-of-enough-length-0123456789"  # noqa: S105 - a test's own
+START_TIMEOUT = 20.0
+
+
+class RelayProcess:
+    """``relay serve`` with a configuration of its own. ``start`` returns when it is ready."""
+
+    def __init__(self, directory: Path, *, sinks: list[Mapping[str, Any]] | None = None, **sections: Any) -> None:
+        self.directory = directory
+        self.port, self.admin_port = free_port(), free_port()
+        config: dict[str, Any] = {
+            "server": {"port": self.port},
+            "admin": {"port": self.admin_port},
+            "journal": {"path": str(directory / "relay.db")},
+            "webhooks": {"novita": {"tokens": [TOKEN]}},
+            "identity": "test-relay",
+            "sinks": [dict(sink) for sink in sinks or []],
+        }
+        for name, section in sections.items():
+            config[name] = {**config[name], **section} if isinstance(config.get(name), dict) else section
+        directory.mkdir(parents=True, exist_ok=True)
+        self.config = directory / "relay.yaml"
+        self.config.write_text(json.dumps(config))  # JSON is YAML
+        self.log = directory / "relay.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The main listener."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def admin_url(self) -> str:
+        """The admin listener."""
+        return f"http://127.0.0.1:{self.admin_port}"
+
+    @property
+    def webhook_url(self) -> str:
+        """Where a delivery goes, the token included."""
+        return f"{self.url}/webhooks/novita/{TOKEN}"
+
+    @property
+    def pid(self) -> int:
+        """Of the process under way."""
+        assert self.process is not None
+        return self.process.pid
+
+    async def start(self) -> float:
+        """Starts the process; answers the seconds until it was ready."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "relay", "serve", "--config", str(self.config)],
+                stdout=log,
+                stderr=log,
+                env={k: v for k, v in os.environ.items() if not k.startswith("RELAY_")},
+            )
+        async with asyncio.timeout(START_TIMEOUT), aiohttp.ClientSession() as session:
+            while not await self._ready(session):
+                if self.process.poll() is not None:
+                    raise AssertionError(f"relay ended with {self.process.returncode}:\n{self.log.read_text()[-4000:]}")
+                await asyncio.sleep(0.02)
+        return loop.time() - started
+
+    async def _ready(self, session: aiohttp.ClientSession) -> bool:
+        with contextlib.suppress(aiohttp.ClientError):
+            async with session.get(f"{self.admin_url}/readyz") as response:
+                return response.status == 200
+        return False
+
+    def kill(self) -> None:
+        """``kill -9``, now."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+    def pause(self) -> None:
+        """Hangs the process (SIGSTOP)."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on (SIGCONT)."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    async def stop(self, within: float = 30.0) -> int:
+        """SIGTERM; answers the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        return await self.ended(within)
+
+    async def ended(self, within: float) -> int:
+        """Waits for the process to end by itself; answers the exit code."""
+        assert self.process is not None
+        return await asyncio.to_thread(self.process.wait, within)
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that carry these labels."""
+        total = 0.0
+        async with aiohttp.ClientSession() as session, session.get(f"{self.admin_url}/metrics") as response:
+            for line in (await response.text()).splitlines():
+                sample, _, value = line.rpartition(" ")
+                if sample.partition("{")[0] == name and all(f'{k}="{v}"' in sample for k, v in labels.items()):
+                    total += float(value)
+        return total
+
+    async def until_drained(self, within: float = 60.0) -> None:
+        """Returns when every sink has everything."""
+        async with asyncio.timeout(within):
+            while await self.metric("relay_publish_lag_events"):
+                await asyncio.sleep(0.1)
