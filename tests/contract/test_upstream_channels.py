@@ -1,0 +1,142 @@
+"""The upstream's asynchronous surfaces, by the names of its AsyncAPI 2.6 description.
+
+The examples are that description's own (``novita-ai-asyncapi.yaml`` by API Evangelist), shortened. Where it differs
+from the vendor's pages (the body is an envelope, deliveries are repeated), both forms are covered.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from relay.core.dedup import judge
+from relay.core.event import Draft
+from relay.core.source import Delivery
+from relay.sources.novita_task import NovitaTask
+
+IMAGE_TASK = {
+    "task": {
+        "task_id": "71dd988e-632e-4339-b217-74bcbe6db0ee",
+        "task_type": "TXT_TO_IMG",
+        "status": "TASK_STATUS_SUCCEED",
+        "reason": "",
+        "eta": 0,
+        "progress_percent": 100,
+    },
+    "images": [
+        {
+            "image_url": "https://faas-output-image.s3.example/0.png",
+            "image_url_ttl": "604800",
+            "image_type": "png",
+            "nsfw_detection_result": None,
+        }
+    ],
+}
+VIDEO_TASK = {
+    "task": {
+        "task_id": "0e0a6b4c-1f0a-4e2a-9a4a-5c6e7f8a9b0c",
+        "task_type": "TXT_TO_VIDEO",
+        "status": "TASK_STATUS_SUCCEED",
+        "reason": "",
+        "eta": 0,
+        "progress_percent": 100,
+    },
+    "videos": [
+        {"video_url": "https://faas-output-image.s3.example/v.mp4", "video_url_ttl": "604800", "video_type": "mp4"}
+    ],
+}
+FAILED_TASK = {
+    "task": {
+        "task_id": "71dd988e-632e-4339-b217-74bcbe6db0ee",
+        "task_type": "TXT_TO_IMG",
+        "status": "TASK_STATUS_FAILED",
+        "reason": "model load failed",
+        "eta": 0,
+        "progress_percent": 0,
+    }
+}
+TEST_MODE = {
+    "task": {
+        "task_id": "test-task",
+        "task_type": "TXT_TO_IMG",
+        "status": "TASK_STATUS_SUCCEED",
+        "reason": "",
+        "eta": 0,
+        "progress_percent": 100,
+    }
+}
+TASK_TYPES = [
+    "TXT_TO_IMG",
+    "IMG_TO_IMG",
+    "UPSCALE",
+    "REMOVE_BACKGROUND",
+    "REPLACE_BACKGROUND",
+    "INPAINTING",
+    "TXT_TO_VIDEO",
+    "IMG_TO_VIDEO",
+]
+
+
+def bare(result: dict[str, Any]) -> bytes:
+    """The body as the description has it."""
+    return orjson.dumps(result)
+
+
+def enveloped(result: dict[str, Any]) -> bytes:
+    """The body as the vendor's webhook page has it."""
+    return orjson.dumps({"event_type": "ASYNC_TASK_RESULT", "payload": result})
+
+
+def received(body: bytes) -> Draft:
+    draft = NovitaTask().normalize(Delivery(body, 1_748_563_200_000))
+    assert isinstance(draft, Draft)
+    return draft
+
+
+@pytest.mark.parametrize("wrap", [bare, enveloped])
+class TestWebhookTaskResult:
+    """Channel ``webhook/task-result``, message ``TaskResultWebhook``."""
+
+    @pytest.mark.parametrize(
+        ("result", "type_", "kinds"),
+        [
+            pytest.param(IMAGE_TASK, "relay.task.succeeded", ["image"], id="succeededImageTask"),
+            pytest.param(VIDEO_TASK, "relay.task.succeeded", ["video"], id="succeededVideoTask"),
+            pytest.param(FAILED_TASK, "relay.task.failed", [], id="failedTask"),
+            pytest.param(TEST_MODE, "relay.task.succeeded", [], id="testModeCallback"),
+        ],
+    )
+    def test_each_example_becomes_its_event(
+        self, wrap: Any, result: dict[str, Any], type_: str, kinds: list[str]
+    ) -> None:
+        """A message that the upstream's description shows would not reach any consumer."""
+        event = received(wrap(result)).event
+        data = orjson.loads(event.data)
+        assert (event.topic, event.type, event.subject) == ("tasks", type_, result["task"]["task_id"])
+        assert [output["kind"] for output in data["outputs"]] == kinds
+        assert data["reason"] == (result["task"]["reason"] or None)
+        assert data["raw"] == result
+
+    @pytest.mark.parametrize("task_type", TASK_TYPES)
+    @pytest.mark.parametrize("status", ["TASK_STATUS_SUCCEED", "TASK_STATUS_FAILED"])
+    def test_each_task_type_ends(self, wrap: Any, task_type: str, status: str) -> None:
+        """A kind of task that the upstream's description names would never end for its consumers."""
+        draft = received(wrap({"task": {"task_id": "t1", "task_type": task_type, "status": status}}))
+        assert draft.event.id == f"t1:{'succeeded' if status == 'TASK_STATUS_SUCCEED' else 'failed'}"
+        assert orjson.loads(draft.event.data)["task_type"] == task_type
+
+    def test_a_redelivery_in_either_form_is_a_duplicate(self, wrap: Any) -> None:
+        """A delivery repeated, up to five times by the vendor's page, would be published again."""
+        first, again = received(bare(IMAGE_TASK)), received(wrap(IMAGE_TASK))
+        assert again.key == first.key
+        assert judge(again, first.fingerprint) is None
+
+    def test_success_and_failure_of_one_task_contradict(self, wrap: Any) -> None:
+        """One task would be published as succeeded and as failed."""
+        first, other = received(wrap(IMAGE_TASK)), received(wrap(FAILED_TASK))
+        conflict = judge(other, first.fingerprint)
+        assert other.key == first.key
+        assert conflict is not None
+        assert conflict.event.type == "relay.task.conflicted"
