@@ -1,0 +1,258 @@
+"""Plays the scenario: a simulator and a relay on free loopback ports, rounds of submissions, and the events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from rich.console import Console
+from rich.text import Text
+
+from relay.app import Relay
+from relay.demo.scenario import NO_TROUBLE, Step, Trouble, script
+from relay.demo.screen import conclusion, event_line, table
+from relay.demo.verdict import TERMINAL, Expected, Verdict, judge, summary
+from relay.settings import Settings
+from relay.simulator.faults import HEADER
+from relay.simulator.options import Options, Retries
+from relay.simulator.server import Simulator
+
+Json = dict[str, Any]
+
+PATIENCE = 30.0
+"""Seconds that a round may take before what has not come counts as missing."""
+PAUSE = 1.0
+"""Seconds between two rounds."""
+LARGEST_EVENT = 4 * 1024 * 1024
+
+_ENDS = {"TASK_STATUS_SUCCEED": "relay.task.succeeded", "TASK_STATUS_FAILED": "relay.task.failed"}
+
+
+async def run_demo(*, once: bool, console: Console, tasks: int = 30, seed: int = 1, json: bool = False) -> int:
+    """Plays rounds until Ctrl-C, or one with ``once``; answers the exit code.
+
+    0: every task of the rounds played got exactly its one terminal event. 1: not so, or interrupted with ``once``.
+    With ``json`` each event is a line on the console, and the summary is the last line.
+    """
+    async with _stage(console, seed, json) as demo:
+        with _interruptible() as interrupted:
+            number = 0
+            while not interrupted.is_set():
+                await _unless(interrupted, demo.play(script(tasks, seed + number, demo.webhook)))
+                number += 1
+                if once:
+                    break
+                await _unless(interrupted, asyncio.sleep(PAUSE))
+        verdict = await demo.verdict()
+        demo.show(verdict)
+        return 0 if not verdict.bad and not (once and interrupted.is_set()) else 1
+
+
+@contextlib.asynccontextmanager
+async def _stage(console: Console, seed: int, json: bool) -> AsyncIterator[Demo]:
+    """The simulator, a relay that trusts it, and a client of both, for as long as the demo runs."""
+    token = secrets.token_urlsafe(24)
+    pace = Options(seed=seed, queue_seconds=0.3, run_seconds=1.2, retries=Retries(spacing=(0.3, 0.6, 1.2)))
+    async with contextlib.AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-demo-"))
+        simulator = await stack.enter_async_context(Simulator(pace))
+        relay = Relay(_settings(Path(folder), token, simulator.url))
+        await relay.start()
+        stack.push_async_callback(relay.stop)
+        session = await stack.enter_async_context(aiohttp.ClientSession(read_bufsize=LARGEST_EVENT))
+        demo = Demo(simulator, relay.url, f"{relay.url}/webhooks/novita/{token}", session, console, json)
+        demo.announce()
+        async with asyncio.TaskGroup() as group:
+            following = group.create_task(demo.follow())
+            yield demo
+            following.cancel()
+
+
+def _settings(folder: Path, token: str, upstream: str) -> Settings:
+    return Settings.model_validate(
+        {
+            "server": {"host": "127.0.0.1", "port": 0, "drain_timeout": "2s"},
+            "admin": {"host": "127.0.0.1", "port": 0},
+            "journal": {"path": str(folder / "relay.db")},
+            "webhooks": {"novita": {"tokens": [token]}},
+            "upstream": {"base_url": upstream},
+            "reconcile": {"enabled": False},  # every webhook of the scenario arrives in the end
+        }
+    )
+
+
+@dataclass(slots=True)
+class Demo:
+    """One relay, one simulator, and what has been seen of both."""
+
+    simulator: Simulator
+    relay_url: str
+    webhook: str
+    session: aiohttp.ClientSession
+    console: Console
+    json: bool
+    _troubles: dict[str, Trouble] = field(default_factory=dict)
+    """By prompt: an event may come before the task's id is known."""
+    _played: list[str] = field(default_factory=list)
+    _ended: set[str] = field(default_factory=set)
+    _shown: int = 0
+    """The offset of the last event on the screen."""
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def play(self, steps: Iterable[Step]) -> None:
+        """Submits a round and waits until its tasks have ended, all is delivered, and all of it is on the screen."""
+        async with asyncio.TaskGroup() as group:
+            submissions = [group.create_task(self._submit(step)) for step in steps]
+        submitted = [submission.result() for submission in submissions]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self.simulator.settled()
+                await self._until(lambda: self._ended.issuperset(submitted))
+                last = max([offset async for offset, _ in _all_events(self.session, self.relay_url)], default=0)
+                await self._until(lambda: self._shown >= last)
+        self._played += submitted
+
+    async def _until(self, enough: Callable[[], bool]) -> None:
+        while not enough():
+            self._news.clear()
+            await self._news.wait()
+
+    async def follow(self) -> None:
+        """Shows the events as they come."""
+        async for offset, event in _live_events(self.session, self.relay_url):
+            if event["type"] in TERMINAL:
+                self._ended.add(event["subject"])
+            self._show_event(offset, event)
+            self._shown = offset
+            self._news.set()
+
+    async def verdict(self) -> Verdict:
+        """Judges the rounds that were played to their end by the whole of the journal."""
+        events = [event async for _, event in _all_events(self.session, self.relay_url)]
+        expected = [self._expected(task_id) for task_id in self._played]
+        cut_short = {task.task_id for task in self.simulator.ledger.tasks()} - set(self._played)
+        return judge(expected, (event for event in events if event["subject"] not in cut_short))
+
+    def _expected(self, task_id: str) -> Expected:
+        record = self.simulator.ledger.find(task_id)
+        assert record is not None, "the ledger keeps far more tasks than a demo submits"
+        trouble = self._troubles[record.task.prompt]
+        return Expected(task_id, _ENDS[str(record.task.life.ends_in)], trouble, len(record.attempts))
+
+    async def _submit(self, step: Step) -> str:
+        self._troubles[step.prompt] = step.trouble
+        headers = {HEADER: step.trouble.simulate}
+        async with self.session.post(self.simulator.url + step.path, json=step.body, headers=headers) as response:
+            response.raise_for_status()
+            return str((await response.json())["task_id"])
+
+    # -- what people see ---------------------------------------------------------------------------------------
+
+    def announce(self) -> None:
+        """Where everything is."""
+        if self.json:
+            return
+        places = {
+            "relay": self.relay_url,
+            "events": f"{self.relay_url}/v1/events?topic=tasks",
+            "follow": f"relay tail --url {self.relay_url}",
+            "simulator": f"{self.simulator.url}  (what it did: /_simulator/ledger)",
+        }
+        for name, place in places.items():
+            self._say(Text.assemble((f"{name:<11}", "bold"), place))
+        self._say(Text("Ctrl-C ends the demo.", "dim"))
+
+    def show(self, verdict: Verdict) -> None:
+        """What was injected and what came out."""
+        if self.json:
+            self._line({"summary": summary(verdict)})
+            return
+        self._say(Text())
+        self.console.print(table(verdict))
+        for line in conclusion(verdict):
+            self._say(line)
+
+    def _show_event(self, offset: int, event: Json) -> None:
+        if self.json:
+            self._line({"offset": offset, "topic": "tasks", "event": event})
+        else:
+            record = self.simulator.ledger.find(event["subject"])
+            self._say(event_line(offset, event, self._troubles[record.task.prompt] if record else NO_TROUBLE))
+
+    def _say(self, text: Text) -> None:
+        self.console.print(text, soft_wrap=True)
+
+    def _line(self, document: Json) -> None:
+        self.console.out(orjson.dumps(document).decode(), highlight=False)
+
+
+# -- the relay's consumer API, as any consumer uses it -------------------------------------------------------------
+
+
+async def _live_events(session: aiohttp.ClientSession, url: str) -> AsyncIterator[tuple[int, Json]]:
+    """Every event about tasks with its offset, from the first one on, for as long as the relay runs."""
+    timeout = aiohttp.ClientTimeout(total=None)
+    headers = {"Accept": "text/event-stream"}
+    parameters = {"topic": "tasks", "after": "0"}
+    async with session.get(f"{url}/v1/events", params=parameters, headers=headers, timeout=timeout) as response:
+        response.raise_for_status()
+        while frame := await response.content.readuntil(b"\n\n"):
+            fields = dict(line.split(b": ", 1) for line in frame.splitlines() if b": " in line)
+            if b"data" in fields:
+                yield int(fields[b"id"]), orjson.loads(fields[b"data"])
+
+
+async def _all_events(session: aiohttp.ClientSession, url: str) -> AsyncIterator[tuple[int, Json]]:
+    """Every event about tasks that the journal holds, with its offset, page by page."""
+    after = 0
+    while True:
+        parameters = {"topic": "tasks", "after": str(after), "limit": "1000"}
+        async with session.get(f"{url}/v1/events", params=parameters) as response:
+            response.raise_for_status()
+            page = await response.json()
+        for entry in page["events"]:
+            yield entry["offset"], entry["event"]
+        if page["next"] == after:
+            return
+        after = page["next"]
+
+
+# -- Ctrl-C --------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[asyncio.Event]:
+    """An event that Ctrl-C and SIGTERM set, so that the demo ends with its summary."""
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, interrupted.set)
+    try:
+        yield interrupted
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+async def _unless(interrupted: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Does the work, or drops it as soon as the demo is interrupted."""
+    waiting = asyncio.create_task(interrupted.wait())
+    working = asyncio.create_task(work)
+    try:
+        await asyncio.wait((waiting, working), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        working.cancel()
+        await asyncio.gather(waiting, working, return_exceptions=True)
+    if not working.cancelled():
+        working.result()

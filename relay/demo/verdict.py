@@ -1,0 +1,90 @@
+"""What came out of the relay, measured against what had to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from relay.demo.scenario import CONTRADICTED, Trouble
+
+Json = dict[str, Any]
+
+TERMINAL = ("relay.task.succeeded", "relay.task.failed", "relay.task.abandoned")
+CONFLICTED = "relay.task.conflicted"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A task that was submitted: the event in which it has to end, and what went wrong on the way."""
+
+    task_id: str
+    ends_in: str
+    trouble: Trouble
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came out, measured against what had to: ids of tasks, each list empty where all is well."""
+
+    expected: tuple[Expected, ...]
+    terminals: int
+    conflicted: tuple[str, ...]
+    missing: tuple[str, ...]
+    """No terminal event came."""
+    doubled: tuple[str, ...]
+    """More than one terminal event came, or more than one conflict."""
+    wrong: tuple[str, ...]
+    """It ended in another event than the upstream's first word."""
+    unnoticed: tuple[str, ...]
+    """It was contradicted, and no conflict came."""
+    unforeseen: tuple[str, ...]
+    """A conflict that nobody staged, or a task that nobody submitted."""
+
+    @property
+    def bad(self) -> frozenset[str]:
+        return frozenset().union(*(getattr(self, fault) for fault in FAULTS))
+
+
+FAULTS = ("missing", "doubled", "wrong", "unnoticed", "unforeseen")
+
+
+def judge(expected: Sequence[Expected], events: Iterable[Json]) -> Verdict:
+    """Compares the tasks that were submitted with every event about tasks that came out."""
+    ends: dict[str, list[str]] = {}
+    conflicts: Counter[str] = Counter()
+    for event in events:
+        if event["type"] in TERMINAL:
+            ends.setdefault(event["subject"], []).append(event["type"])
+        elif event["type"] == CONFLICTED:
+            conflicts[event["subject"]] += 1
+    known = {task.task_id for task in expected}
+    staged = {task.task_id for task in expected if task.trouble == CONTRADICTED}
+    first = {task_id: types[0] for task_id, types in ends.items()}
+    repeated = Counter({task_id: len(types) for task_id, types in ends.items()}) | conflicts
+    return Verdict(
+        expected=tuple(expected),
+        terminals=sum(map(len, ends.values())),
+        conflicted=tuple(conflicts),
+        missing=tuple(sorted(known - ends.keys())),
+        doubled=tuple(sorted(task_id for task_id, count in repeated.items() if count > 1)),
+        wrong=tuple(task.task_id for task in expected if first.get(task.task_id, task.ends_in) != task.ends_in),
+        unnoticed=tuple(sorted(staged - conflicts.keys())),
+        unforeseen=tuple(sorted((conflicts.keys() - staged) | (ends.keys() - known))),
+    )
+
+
+def summary(verdict: Verdict) -> Json:
+    """The verdict for programs."""
+    injected = Counter(task.trouble.simulate for task in verdict.expected)
+    return {
+        "tasks": len(verdict.expected),
+        "deliveries_tried": sum(task.attempts for task in verdict.expected),
+        "terminal_events": verdict.terminals,
+        "injected": dict(injected),
+        "conflicted": verdict.conflicted,
+        **{fault: getattr(verdict, fault) for fault in FAULTS},
+        "good": not verdict.bad,
+    }

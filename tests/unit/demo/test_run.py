@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from rich.console import Console
+
+from relay.demo import run
+from relay.demo.run import Demo, run_demo
+from relay.demo.scenario import CONTRADICTED, NO_TROUBLE, TROUBLES, Json, Step, Trouble
+from relay.simulator.options import Options, Retries
+from relay.simulator.server import Simulator
+
+WORDS = {"TASK_STATUS_SUCCEED": "succeeded", "TASK_STATUS_FAILED": "failed"}
+
+
+class StubRelay:
+    """Publishes every webhook as a terminal event, ``copies`` times over: it knows no duplicates and no conflicts."""
+
+    def __init__(self, copies: int) -> None:
+        self._copies = copies
+        self._events: list[Json] = []
+        self._news = asyncio.Condition()
+
+    async def receive(self, request: web.Request) -> web.Response:
+        task = (await request.json())["payload"]["task"]
+        data = {"task_type": task["task_type"], "outputs": [], "reason": task["reason"]}
+        event = {"type": f"relay.task.{WORDS[task['status']]}", "subject": task["task_id"], "data": data}
+        async with self._news:
+            self._events += [event] * self._copies
+            self._news.notify_all()
+        return web.Response()
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        if "text/event-stream" in request.headers.get("Accept", ""):
+            return await self._stream(request)
+        after = int(request.query["after"])
+        page = [{"offset": after + place, "event": event} for place, event in enumerate(self._events[after:], 1)][:2]
+        return web.json_response({"events": page, "next": after + len(page)})
+
+    async def _stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        sent = 0
+        await response.write(b": hello\n\n")
+        while True:
+            async with self._news:
+                while len(self._events) == sent:
+                    await self._news.wait()
+            event, sent = self._events[sent], sent + 1
+            frame = b"id: %d\nevent: x\ndata: %s\n\n" % (sent, orjson.dumps(event))
+            await response.write(frame[:20])
+            await response.write(frame[20:])
+
+
+@asynccontextmanager
+async def staged(*, copies: int = 1, json: bool = True) -> AsyncIterator[Demo]:
+    relay = StubRelay(copies)
+    app = web.Application()
+    app.add_routes([web.post("/hook", relay.receive), web.get("/v1/events", relay.events)])
+    quick = Options(queue_seconds=0.0, run_seconds=0.0, retries=Retries(spacing=(0.0,)))
+    async with Simulator(quick) as simulator, aiohttp.ClientSession() as session, TestServer(app) as server:
+        url = str(server.make_url("")).rstrip("/")
+        console = Console(file=io.StringIO(), width=120)
+        demo = Demo(simulator, url, f"{url}/hook", session, console, json)
+        following = asyncio.create_task(demo.follow())
+        yield demo
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+def steps(demo: Demo, *troubles: Trouble) -> Iterator[Step]:
+    for number, trouble in enumerate(troubles):
+        body = {"extra": {"webhook": {"url": demo.webhook}}, "prompt": f"kite {number}"}
+        yield Step("/v3/async/qwen-image-txt2img", f"kite {number}", body, trouble)
+
+
+def screen(demo: Demo) -> str:
+    return demo.console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "PATIENCE", 0.2)
+
+
+async def test_a_round_is_over_when_all_of_it_is_on_the_screen() -> None:
+    """The summary would come before the events that it sums up."""
+    async with staged() as demo:
+        await demo.play(steps(demo, NO_TROUBLE, TROUBLES[0], Trouble("fail", "fails")))
+        lines = [orjson.loads(line) for line in screen(demo).splitlines()]
+        verdict = await demo.verdict()
+    assert [line["offset"] for line in lines] == [1, 2, 3]
+    assert sorted(line["event"]["type"] for line in lines) == ["relay.task.failed", *["relay.task.succeeded"] * 2]
+    assert (verdict.bad, verdict.terminals) == (frozenset(), 3)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_webhook_that_never_comes_is_missing_and_not_waited_for() -> None:
+    """The demo would hang, or say that all is well."""
+    async with staged() as demo:
+        await demo.play(steps(demo, NO_TROUBLE, Trouble("lost", "lost for good")))
+        verdict = await demo.verdict()
+    assert (len(verdict.missing), verdict.terminals) == (1, 1)
+
+
+async def test_a_relay_that_doubles_events_is_found_out() -> None:
+    """The demo would prove nothing."""
+    async with staged(copies=2) as demo:
+        await demo.play(steps(demo, NO_TROUBLE))
+        assert len((await demo.verdict()).doubled) == 1
+
+
+async def test_a_relay_that_does_not_see_a_contradiction_is_found_out() -> None:
+    """A contradiction would count as survived because nothing came of it."""
+    async with staged() as demo:
+        await demo.play(steps(demo, CONTRADICTED))
+        assert len((await demo.verdict()).unnoticed) == 1
+
+
+async def test_people_are_told_where_things_are_and_what_came_out() -> None:
+    """The events of a running demo could not be followed, which is what it is for."""
+    async with staged(json=False) as demo:
+        demo.announce()
+        await demo.play(steps(demo, TROUBLES[0]))
+        demo.show(await demo.verdict())
+        shown = screen(demo)
+        assert f"relay tail --url {demo.relay_url}" in shown
+        assert f"{demo.relay_url}/v1/events?topic=tasks" in shown
+    assert "Every task has exactly one terminal event." in shown
+    assert "\x1b[" not in shown
+
+
+async def test_an_interrupted_demo_of_one_round_has_not_proved_anything() -> None:
+    """Ctrl-C would make a demo succeed that saw nothing."""
+    before = signal.getsignal(signal.SIGINT)
+    playing = asyncio.create_task(run_demo(once=True, console=Console(file=io.StringIO()), json=True))
+    async with asyncio.timeout(20):
+        while signal.getsignal(signal.SIGINT) is before:
+            await asyncio.wait((playing,), timeout=0.01)
+            assert not playing.done()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert await playing == 1

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from relay.demo.scenario import NO_TROUBLE, TROUBLES
+from relay.demo.screen import conclusion, event_line, table
+from relay.demo.verdict import Expected, Json, judge
+
+TASK = Expected("0123456789", "relay.task.succeeded", TROUBLES[0], 2)
+
+
+def event(**data: object) -> Json:
+    known = {"task_type": "[TXT_TO_IMG]", "outputs": [], "reason": "", **data}
+    return {"type": "relay.task.succeeded", "subject": "0123456789", "data": known}
+
+
+def test_an_event_is_one_line_without_markup_read_into_it() -> None:
+    """Names of the upstream in square brackets would vanish, or colour the screen."""
+    output = {"kind": "image", "format": "png"}
+    line = event_line(17, event(outputs=[output]), TROUBLES[0]).plain
+    assert "\n" not in line
+    for part in ("17", "relay.task.succeeded", "[TXT_TO_IMG]", "01234567", "image png", TROUBLES[0].told):
+        assert part in line
+
+
+def test_a_failure_shows_its_reason_and_no_trouble_where_there_was_none() -> None:
+    """A failed task would be a line without a cause."""
+    line = event_line(1, event(reason="worker error", task_type=None), NO_TROUBLE).plain
+    assert line.rstrip().endswith("worker error")
+    assert NO_TROUBLE.told not in line
+
+
+def test_the_table_counts_by_trouble() -> None:
+    """What was injected could not be held against what came out."""
+    console = Console(file=io.StringIO(), width=120)
+    bad = Expected("t2", "relay.task.succeeded", TROUBLES[0], 3)
+    console.print(table(judge([TASK, bad], [event()])))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    row = next(line for line in shown.splitlines() if TROUBLES[0].told in line)
+    assert [cell.strip() for cell in row.strip("│").split("│")] == [TROUBLES[0].told, "2", "5", "1"]
+
+
+def test_the_conclusion_names_every_task_that_is_wrong() -> None:
+    """A failing demo would not say which task to look at."""
+    good = [line.plain for line in conclusion(judge([TASK], [event()]))]
+    bad = [line.plain for line in conclusion(judge([TASK], [event(), event()]))]
+    assert good[-1] == "Every task has exactly one terminal event."
+    assert bad[-1] == "doubled: 0123456789"
