@@ -76,8 +76,8 @@ def unavailable(error: BaseException, doing: str) -> SinkUnavailable:
         return unauthorized(doing)
     for types, code, hint in _CODES:
         if isinstance(error, types):
-            return SinkUnavailable(code, f"{doing.capitalize()} failed: {_told(error)}.", hint=hint)
-    return SinkUnavailable("client_error", f"{doing.capitalize()} failed: {_told(error)}.")
+            return SinkUnavailable(code, f"{doing[0].upper()}{doing[1:]} failed: {_told(error)}.", hint=hint)
+    return SinkUnavailable("client_error", f"{doing[0].upper()}{doing[1:]} failed: {_told(error)}.")
 
 
 def _told(error: BaseException) -> str:
