@@ -11,7 +11,7 @@ from relay.core.errors import RelayError
 from relay.edge import problems
 from relay.edge.auth import TokenSet, bearer
 from relay.edge.server import respond
-from relay.journal.store import JournalBroken, JournalUnavailable
+from relay.journal.errors import JournalBroken, JournalUnavailable
 
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -28,8 +28,8 @@ from relay.edge.auth import (
     is_loopback,
 )
 from relay.edge.server import respond
+from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
-from relay.journal.store import JournalBroken, JournalUnavailable
 from relay.telemetry import DeliverySignals
 
 PREFIX = "/webhooks/"

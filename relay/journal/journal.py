@@ -10,14 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from relay.core.event import Draft, Entry, Receipt
-from relay.journal.store import (
-    HeldDeadLetter,
-    JournalBroken,
-    JournalUnavailable,
-    Progress,
-    SavedCheckpoint,
-    Store,
-)
+from relay.journal.errors import JournalBroken, JournalUnavailable
+from relay.journal.store import HeldDeadLetter, Progress, SavedCheckpoint, Store
 from relay.journal.writer import Writer
 
 TAIL_EVENTS = 10_000

@@ -19,10 +19,10 @@ from uuid import uuid4
 
 import orjson
 
-from relay.core.dedup import judge
-from relay.core.errors import RelayError
 from relay.core.event import DeadLetter, Draft, Entry, Event, Receipt
 from relay.journal import sql
+from relay.journal.errors import JournalBroken, translated
+from relay.journal.plan import Known, Plan
 
 SCHEMA_VERSION = "1"
 MAX_GROUP = 128
@@ -33,26 +33,6 @@ _QUERY = sql.statements("query.sql")
 _EVENT_COLUMNS = 12
 _LONG_WAL_PAGES = 1024
 _SPARE_PAGES = 8192  # 32 MiB of free pages stay for the next events; beyond that the file shrinks
-_FATAL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-class JournalUnavailable(RelayError):
-    """Nothing of the group was written, and it may work later (disk full). The senders are told to come back."""
-
-    def __init__(self, code: str, message: str, *, hint: str) -> None:
-        super().__init__(code, message, hint=hint, retriable=True)
-
-
-class JournalBroken(RelayError):
-    """The file or the disk under it cannot be trusted any more: no further 2xx, the process has to end.
-
-    After a failed fsync Linux may drop the dirty pages and report success the next time; only a restart, which
-    recovers from what is really on disk, is safe (https://wiki.postgresql.org/wiki/Fsync_Errors).
-    """
-
-
-class JournalInUse(RelayError):
-    """Another process holds the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +85,7 @@ class Store:
     def __init__(self, path: Path, *, max_pages: int | None = None) -> None:
         self.path = path
         self._refuse_orphaned_wal()
-        with _translated(path):
+        with translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Opened in one thread, used in another, never by two at once.
             self._db = sqlite3.connect(
@@ -183,8 +163,8 @@ class Store:
         ``progress`` saves how far the sinks have got in the same transaction. Raises ``JournalUnavailable`` when
         nothing was written, ``JournalBroken`` when the file cannot be trusted any more.
         """
-        plan = _Plan(self.last_offset, now)
-        with _translated(self.path), self._transaction():
+        plan = Plan(self.last_offset, now)
+        with translated(self.path), self._transaction():
             plan.add_all(drafts, self._known)
             for start in range(0, len(plan.entries), MAX_GROUP):
                 self._insert(plan, start, start + MAX_GROUP, now)
@@ -196,8 +176,8 @@ class Store:
         self._pages_since_checkpoint += 4 + 2 * len(plan.entries)
         return Appended(plan.receipts, plan.entries)
 
-    def _known(self, keys: Sequence[bytes]) -> dict[bytes, tuple[bytes, int]]:
-        found: dict[bytes, tuple[bytes, int]] = {}
+    def _known(self, keys: Sequence[bytes]) -> Known:
+        found: Known = {}
         for start in range(0, len(keys), MAX_GROUP):
             part = keys[start : start + MAX_GROUP]
             rows: str | None = self._one(_known_sql(len(part)), part)
@@ -206,7 +186,7 @@ class Store:
                 found[bytes.fromhex(key)] = (bytes.fromhex(fingerprint), int(offset))
         return found
 
-    def _insert(self, plan: _Plan, start: int, stop: int, now: int) -> None:
+    def _insert(self, plan: Plan, start: int, stop: int, now: int) -> None:
         values: list[Any] = []
         for entry in plan.entries[start:stop]:
             e = entry.event
@@ -228,13 +208,13 @@ class Store:
 
     def read(self, after: int, limit: int, max_bytes: int) -> list[Entry]:
         """The entries after an offset, at most ``limit`` of them and ``max_bytes`` of data (but at least one)."""
-        with _translated(self.path):
+        with translated(self.path):
             page = orjson.loads(self._one(_QUERY["page"], (after, limit, max_bytes)))
         return [_entry(row) for row in page]
 
     def checkpoints(self) -> dict[str, SavedCheckpoint]:
         """What the journal knows of each sink."""
-        with _translated(self.path):
+        with translated(self.path):
             rows = self._db.execute(_QUERY["checkpoints"]).fetchall()
         return {sink: SavedCheckpoint(*rest) for sink, *rest in rows}
 
@@ -247,7 +227,7 @@ class Store:
         return self._maybe_int(_QUERY["oldest"])
 
     def _maybe_int(self, statement: str, *parameters: int) -> int | None:
-        with _translated(self.path):
+        with translated(self.path):
             found: int | None = self._one(statement, parameters)
         return found
 
@@ -255,13 +235,13 @@ class Store:
 
     def dead_letters(self, after: str, limit: int) -> list[HeldDeadLetter]:
         """Dead letters in the order of their ids, without their raw bytes."""
-        with _translated(self.path):
+        with translated(self.path):
             rows = self._db.execute(_QUERY["dead_letters"], (after, limit)).fetchall()
         return [_held(*row) for row in rows]
 
     def dead_letter(self, id: str) -> HeldDeadLetter | None:
         """One dead letter with its raw bytes."""
-        with _translated(self.path):
+        with translated(self.path):
             row = self._db.execute(_QUERY["dead_letter"], (id,)).fetchone()
         if row is None:
             return None
@@ -270,12 +250,12 @@ class Store:
 
     def count_dead_letters(self) -> int:
         """How many are held."""
-        with _translated(self.path):
+        with translated(self.path):
             return int(self._one(_QUERY["count_dead_letters"]))
 
     def delete_dead_letter(self, id: str, forget: bytes | None = None) -> bool:
         """Deletes one; ``forget`` is a dedup key that goes with it, so that the same delivery may come again."""
-        with _translated(self.path), self._transaction():
+        with translated(self.path), self._transaction():
             deleted = self._db.execute(_QUERY["delete_dead_letter"], (id,)).rowcount > 0
             if forget is not None:
                 self._db.execute(_QUERY["delete_dedup_key"], (forget,))
@@ -292,7 +272,7 @@ class Store:
 
         Done between groups rather than inside a commit, where somebody would be waiting for it.
         """
-        with _translated(self.path):
+        with translated(self.path):
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         self._pages_since_checkpoint = 0
 
@@ -302,7 +282,7 @@ class Store:
         They go when accepted before ``older_than`` (epoch milliseconds), or when the file holds more than
         ``over_size`` bytes of pages in use. Answers how many went; call again while it answers ``chunk``.
         """
-        with _translated(self.path):
+        with translated(self.path):
             cut = self._prunable(floor, older_than, over_size, chunk)
             if cut is None:
                 return 0
@@ -330,7 +310,7 @@ class Store:
         The index is in the order of its keys, so it is swept in small steps instead of carrying a second index
         on time. ``b""`` means that the sweep has come round.
         """
-        with _translated(self.path):
+        with translated(self.path):
             row = self._db.execute(_QUERY["dedup_step"], (after, step - 1)).fetchone()
             upto = row[0] if row else b"\xff" * 17
             with self._transaction():
@@ -339,7 +319,7 @@ class Store:
 
     def raise_offset(self, offset: int) -> None:
         """Makes the next offset larger than ``offset``: a sink knows this journal further than the journal itself."""
-        with _translated(self.path), self._transaction():
+        with translated(self.path), self._transaction():
             self._db.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
             self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (offset,))
         self.last_offset = max(self.last_offset, offset)
@@ -388,41 +368,6 @@ class Store:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
-
-
-class _Plan:
-    """Which drafts become entries, decided before anything is written."""
-
-    def __init__(self, last_offset: int, now: int) -> None:
-        self.last_offset = last_offset
-        self.now = now
-        self.receipts: list[Receipt] = []
-        self.entries: list[Entry] = []
-        self.new_keys: list[tuple[bytes, bytes, int]] = []
-        self.dead: list[DeadLetter] = []
-
-    def add_all(self, drafts: Sequence[Draft], lookup: Any) -> None:
-        known: dict[bytes, tuple[bytes, int]] = lookup([draft.key for draft in drafts])
-        for draft in drafts:
-            self._add(draft, known, lookup)
-
-    def _add(self, draft: Draft, known: dict[bytes, tuple[bytes, int]], lookup: Any) -> None:
-        seen = known.get(draft.key)
-        if seen is not None:
-            conflict = judge(draft, seen[0])
-            if conflict is None:
-                self.receipts.append(Receipt("duplicate", draft.event.id, seen[1]))
-                return
-            known.update(lookup([conflict.key]) if conflict.key not in known else {})
-            self._add(conflict, known, lookup)
-            return
-        self.last_offset += 1
-        known[draft.key] = (draft.fingerprint, self.last_offset)
-        self.new_keys.append((draft.key, draft.fingerprint, self.last_offset))
-        self.entries.append(Entry(self.last_offset, self.now, draft.event, draft.sink))
-        if draft.dead is not None:
-            self.dead.append(draft.dead)
-        self.receipts.append(Receipt("dead" if draft.dead else "accepted", draft.event.id, self.last_offset))
 
 
 @lru_cache(maxsize=MAX_GROUP)
@@ -478,46 +423,6 @@ def _fsync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Vendor errors stop here and come out as ours, with what to do about them."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _our_error(error, path) from error
-    except OSError as error:
-        raise JournalBroken(
-            "journal_unreachable",
-            f"The journal {path} cannot be opened: {error.strerror}.",
-            hint="Check journal.path, the volume and its permissions.",
-        ) from error
-
-
-def _our_error(error: sqlite3.Error, path: Path) -> RelayError:
-    code = getattr(error, "sqlite_errorcode", 0) or 0
-    primary = code & 0xFF
-    name = getattr(error, "sqlite_errorname", "") or type(error).__name__
-    if primary == sqlite3.SQLITE_FULL:
-        return JournalUnavailable(
-            "journal_full",
-            f"The disk under the journal {path} is full.",
-            hint="Free or enlarge the volume, or lower journal.retention; the relay goes on by itself.",
-        )
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return JournalInUse(
-            "journal_in_use",
-            f"The journal {path} is held by another process.",
-            hint="One relay per journal: stop the other one, or give this one its own journal.path.",
-        )
-    if primary in _FATAL or primary == sqlite3.SQLITE_CANTOPEN or primary == sqlite3.SQLITE_READONLY:
-        return JournalBroken(
-            "journal_broken",
-            f"The journal {path} cannot be used: {error} ({name}).",
-            hint="Check the disk, then run `relay journal verify`; a restart recovers what was acknowledged.",
-        )
-    return JournalBroken("journal_error", f"The journal {path} failed: {error} ({name}).", hint="Please report this.")
 
 
 def sqlite_version() -> str:

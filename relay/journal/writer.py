@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, Protocol, TypeVar
 
 from relay.core.event import Draft, Entry, Receipt
-from relay.journal.store import Appended, JournalBroken, Progress, Store
+from relay.journal.errors import JournalBroken
+from relay.journal.store import Appended, Progress, Store
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from relay.journal import journal as module
+from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
-from relay.journal.store import JournalBroken, JournalUnavailable
 from tests.unit.drafts import dead_draft, draft
 
 

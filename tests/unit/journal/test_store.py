@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from relay.core.event import Draft
-from relay.journal.store import JournalBroken, JournalInUse, JournalUnavailable, Progress, Store
+from relay.journal.errors import JournalBroken, JournalInUse, JournalUnavailable
+from relay.journal.store import Progress, Store
 from tests.unit.drafts import dead_draft, draft
 
 

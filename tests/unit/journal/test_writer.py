@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from relay.core.event import Entry
-from relay.journal.store import JournalBroken, Progress, Store
+from relay.journal.errors import JournalBroken
+from relay.journal.store import Progress, Store
 from relay.journal.writer import Writer
 from tests.unit.drafts import draft
 

@@ -1,0 +1,71 @@
+"""What can go wrong with the journal: vendor errors stop here and come out as ours, with what to do about them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from relay.core.errors import RelayError
+
+_FATAL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class JournalUnavailable(RelayError):
+    """Nothing of the group was written, and it may work later (disk full). The senders are told to come back."""
+
+    def __init__(self, code: str, message: str, *, hint: str) -> None:
+        super().__init__(code, message, hint=hint, retriable=True)
+
+
+class JournalBroken(RelayError):
+    """The file or the disk under it cannot be trusted any more: no further 2xx, the process has to end.
+
+    After a failed fsync Linux may drop the dirty pages and report success the next time; only a restart, which
+    recovers from what is really on disk, is safe (https://wiki.postgresql.org/wiki/Fsync_Errors).
+    """
+
+
+class JournalInUse(RelayError):
+    """Another process holds the journal."""
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Vendor errors stop here and come out as ours, with what to do about them."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _ours(error, path) from error
+    except OSError as error:
+        raise JournalBroken(
+            "journal_unreachable",
+            f"The journal {path} cannot be opened: {error.strerror}.",
+            hint="Check journal.path, the volume and its permissions.",
+        ) from error
+
+
+def _ours(error: sqlite3.Error, path: Path) -> RelayError:
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    primary = code & 0xFF
+    name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+    if primary == sqlite3.SQLITE_FULL:
+        return JournalUnavailable(
+            "journal_full",
+            f"The disk under the journal {path} is full.",
+            hint="Free or enlarge the volume, or lower journal.retention; the relay goes on by itself.",
+        )
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return JournalInUse(
+            "journal_in_use",
+            f"The journal {path} is held by another process.",
+            hint="One relay per journal: stop the other one, or give this one its own journal.path.",
+        )
+    if primary in _FATAL or primary == sqlite3.SQLITE_CANTOPEN or primary == sqlite3.SQLITE_READONLY:
+        return JournalBroken(
+            "journal_broken",
+            f"The journal {path} cannot be used: {error} ({name}).",
+            hint="Check the disk, then run `relay journal verify`; a restart recovers what was acknowledged.",
+        )
+    return JournalBroken("journal_error", f"The journal {path} failed: {error} ({name}).", hint="Please report this.")
