@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -293,6 +294,7 @@ async def kafka_broker(tmp_path: Path) -> AsyncIterator[BrokerFactory]:
 
 
 def _main() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with running_broker() as broker:
         print(f"Kafka {VERSION} answers at {broker.bootstrap}. Ctrl-C ends it.")
         with contextlib.suppress(KeyboardInterrupt):
