@@ -1,0 +1,51 @@
+"""The configuration: what can be set, where it is read from, and what is wrong with it."""
+
+from __future__ import annotations
+
+from relay.settings.advice import warnings
+from relay.settings.environment import RESERVED
+from relay.settings.errors import ConfigError, Problem, render_problems
+from relay.settings.load import load
+from relay.settings.model import (
+    AdminSettings,
+    CaptureSettings,
+    ClientSettings,
+    ConsoleSettings,
+    DedupSettings,
+    JournalSettings,
+    LogSettings,
+    NovitaSettings,
+    OnDisconnect,
+    ProxySettings,
+    ReconcileSettings,
+    ServerSettings,
+    Settings,
+    TasksSettings,
+    UpstreamSettings,
+    WebhooksSettings,
+)
+
+__all__ = [
+    "RESERVED",
+    "AdminSettings",
+    "CaptureSettings",
+    "ClientSettings",
+    "ConfigError",
+    "ConsoleSettings",
+    "DedupSettings",
+    "JournalSettings",
+    "LogSettings",
+    "NovitaSettings",
+    "OnDisconnect",
+    "Problem",
+    "ProxySettings",
+    "ReconcileSettings",
+    "ServerSettings",
+    "Settings",
+    "TasksSettings",
+    "UpstreamSettings",
+    "WebhooksSettings",
+    "load",
+    "render_problems",
+    "warnings",
+]

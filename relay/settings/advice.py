@@ -1,0 +1,67 @@
+"""What is allowed but probably not meant. Each text says what will happen and what to do; none holds a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from relay.settings.model import Settings
+from relay.settings.values import is_loopback_host
+
+MIN_TOKEN = 22
+"""Characters of a URL-safe alphabet (6 bits each) that can hold 128 random bits."""
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What an operator should look at, in the order of the configuration; empty when there is nothing."""
+    return [*_exposure(settings), *_weak_secrets(settings), *_clear_text(settings), *_polling(settings)]
+
+
+def _exposure(settings: Settings) -> Iterator[str]:
+    server, tokens = settings.server, settings.webhooks.novita.tokens
+    exposed = not is_loopback_host(server.host)
+    if (exposed or server.public_url) and not tokens:
+        yield (
+            "webhooks.novita.tokens is empty, so only peers on this machine may deliver webhooks, and behind a proxy on"
+            " this machine everybody may: add a token (openssl rand -hex 32)."
+        )
+    if exposed and not server.api_tokens:
+        yield (
+            f"server.api_tokens is empty while server.host is {server.host}: /v1/** and the console refuse everybody."
+            " Add a token (openssl rand -hex 32)."
+        )
+
+
+def _weak_secrets(settings: Settings) -> Iterator[str]:
+    yield from _short("webhooks.novita.tokens", settings.webhooks.novita.tokens)
+    yield from _short("server.api_tokens", settings.server.api_tokens)
+    for name, client in settings.proxy.clients.items():
+        yield from _short(f"proxy.clients.{name}.key", [client.key] if client.key else [])
+
+
+def _short(key: str, secrets: Iterable[SecretStr]) -> Iterator[str]:
+    if any(len(secret.get_secret_value()) < MIN_TOKEN for secret in secrets):
+        yield f"{key} can be guessed: it has fewer than {MIN_TOKEN} characters. Use openssl rand -hex 32."
+
+
+def _clear_text(settings: Settings) -> Iterator[str]:
+    if _is_clear(settings.server.public_url):
+        yield "server.public_url begins with http://, so webhook tokens cross the network in clear: use https://."
+    if _is_clear(settings.upstream.base_url):
+        yield "upstream.base_url begins with http://, so API keys cross the network in clear: use https://."
+
+
+def _is_clear(url: str | None) -> bool:
+    parts = urlsplit(url or "")
+    return parts.scheme == "http" and not is_loopback_host(parts.hostname or "")
+
+
+def _polling(settings: Settings) -> Iterator[str]:
+    local = is_loopback_host(urlsplit(settings.upstream.base_url).hostname or "")
+    if settings.reconcile.enabled and settings.upstream.api_key is None and not local:
+        yield (
+            "upstream.api_key is not set, so the reconciler polls without credentials and will be refused: tasks whose"
+            " webhook is lost end as abandoned. Set it, or set reconcile.enabled to false."
+        )

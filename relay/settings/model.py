@@ -1,0 +1,257 @@
+"""Every setting with its default, by section. Durations in seconds, sizes in bytes.
+
+What each key is for, in the words of its users, stands beside it in ``config/relay.example.yaml``; a test holds the two
+together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import ValidationInfo as Info
+from pydantic_core import PydanticCustomError
+
+from relay.core.sink import SinkConfig
+from relay.core.units import Duration, Size
+from relay.settings.values import Host, HttpUrl, Network, Port, RedisUrl, Secret, Sha256, SigningSecret, WebhookToken
+
+OnDisconnect = Literal["cancel", "drain"]
+ClientName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+PositiveDuration = Annotated[Duration, Field(gt=0)]
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+class Section(BaseModel):
+    """A part of the configuration: no unknown keys, no changes, no values in error texts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ServerSettings(Section):
+    """The main listener. ``max_inflight`` counts the bodies of all requests together."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 8080
+    public_url: HttpUrl | None = None
+    trusted_proxies: tuple[Network, ...] = ()
+    api_tokens: tuple[Secret, ...] = ()
+    drain_timeout: Duration = 30.0
+    header_timeout: PositiveDuration = 10.0
+    body_timeout: PositiveDuration = 10.0
+    keepalive_timeout: Duration = 75.0
+    max_connections: Annotated[int, Field(ge=1)] = 10_000
+    max_body: Annotated[Size, Field(ge=1024)] = 1 << 20
+    max_inflight: Annotated[Size, Field(ge=1024)] = 64 << 20
+
+    @model_validator(mode="after")
+    def _a_body_fits(self) -> Self:
+        if self.max_inflight < self.max_body:
+            raise _conflict("server.max_inflight", "must be at least server.max_body, or such a body is never taken")
+        return self
+
+
+class AdminSettings(Section):
+    """The listener of the probes and the metrics."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 9090
+
+
+class JournalSettings(Section):
+    """The journal. ``max_backlog``: events that some sink has not got yet; at that many, deliveries get a 503."""
+
+    path: Path = Path("var/relay.db")
+    retention: Duration = 7 * 86_400.0
+    max_size: Annotated[Size, Field(ge=1 << 20)] = 10 << 30
+    max_backlog: Annotated[int, Field(ge=1)] = 1_000_000
+
+
+class NovitaSettings(Section):
+    """Who may deliver Novita's webhooks. Several tokens or secrets are valid at once, for rotation."""
+
+    tokens: tuple[WebhookToken, ...] = ()
+    signing_secrets: tuple[SigningSecret, ...] = ()
+    signature_tolerance: PositiveDuration = 300.0
+    allow_from: tuple[Network, ...] = ()
+
+
+class WebhooksSettings(Section):
+    """The webhook sources, each under its name."""
+
+    novita: NovitaSettings = NovitaSettings()
+
+
+class UpstreamSettings(Section):
+    """The API behind the proxy and the reconciler."""
+
+    base_url: HttpUrl = "https://api.novita.ai"
+    api_key: Secret | None = None
+
+
+class ClientSettings(Section):
+    """One client of the proxy. No ``models``: all of them. No ``on_disconnect``: as ``proxy.on_disconnect`` says."""
+
+    key: Secret | None = None
+    key_sha256: Sha256 | None = None
+    models: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    max_streams: Annotated[int, Field(ge=1)] | None = None
+    on_disconnect: OnDisconnect | None = None
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if (self.key is None) == (self.key_sha256 is None):
+            raise ValueError("needs exactly one of key and key_sha256")
+        return self
+
+    @property
+    def key_digest(self) -> bytes:
+        """SHA-256 of the client's key, however it was given."""
+        if self.key is not None:
+            return hashlib.sha256(self.key.get_secret_value().encode()).digest()
+        return bytes.fromhex(self.key_sha256 or "")
+
+
+class CaptureSettings(Section):
+    """What of a chat is published."""
+
+    content: bool = True
+    request: Literal["none", "metadata", "full"] = "metadata"
+
+
+class ProxySettings(Section):
+    """The proxy in front of the upstream."""
+
+    clients: dict[ClientName, ClientSettings] = {}
+    chunks: Literal["off", "coalesced", "each"] = "coalesced"
+    coalesce: Duration = 0.25
+    on_disconnect: OnDisconnect = "cancel"
+    capture: CaptureSettings = CaptureSettings()
+
+    @field_validator("clients")
+    @classmethod
+    def _keys_differ(cls, clients: dict[str, ClientSettings]) -> dict[str, ClientSettings]:
+        owners: dict[bytes, str] = {}
+        for name, client in clients.items():
+            owner = owners.setdefault(client.key_digest, name)
+            if owner != name:
+                raise ValueError(f"{owner} and {name} have the same key, so they could not be told apart")
+        return clients
+
+    def on_disconnect_of(self, client: str | None) -> OnDisconnect:
+        """What happens to a stream when this client (``None``: an unnamed one) hangs up."""
+        known = self.clients.get(client) if client is not None else None
+        return (known.on_disconnect if known else None) or self.on_disconnect
+
+
+class ReconcileSettings(Section):
+    """Polling for tasks whose webhook does not come. ``max_rate`` is polls per second."""
+
+    enabled: bool = True
+    first_after: Duration = 60.0
+    every: PositiveDuration = 30.0
+    give_up_after: PositiveDuration = 86_400.0
+    max_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
+    concurrency: Annotated[int, Field(ge=1)] = 8
+
+    @model_validator(mode="after")
+    def _polls_at_least_once(self) -> Self:
+        if self.give_up_after <= self.first_after:
+            raise _conflict(
+                "reconcile.give_up_after", "must be longer than reconcile.first_after, or tasks are given up unpolled"
+            )
+        return self
+
+
+class DedupSettings(Section):
+    """How long, and how widely, repetitions are recognized."""
+
+    window: PositiveDuration = 7 * 86_400.0
+    shared_index: RedisUrl | None = None
+
+
+class TasksSettings(Section):
+    """What task events tell. ``raw``: the upstream's own object, redacted."""
+
+    progressed: bool = False
+    raw: bool = True
+
+
+class ConsoleSettings(Section):
+    """The page at ``/``."""
+
+    enabled: bool = True
+
+
+class LogSettings(Section):
+    """The log. ``auto``: text on a terminal, else JSON."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    format: Literal["auto", "console", "json"] = "auto"
+
+
+class Settings(Section):
+    """The whole configuration. ``Settings()`` is the relay without any: on loopback, with no sink."""
+
+    server: ServerSettings = ServerSettings()
+    admin: AdminSettings = Field(default=AdminSettings(), validate_default=True)
+    journal: JournalSettings = JournalSettings()
+    webhooks: WebhooksSettings = WebhooksSettings()
+    upstream: UpstreamSettings = UpstreamSettings()
+    proxy: ProxySettings = Field(default=ProxySettings(), validate_default=True)
+    reconcile: ReconcileSettings = ReconcileSettings()
+    dedup: DedupSettings = DedupSettings()
+    tasks: TasksSettings = TasksSettings()
+    sinks: tuple[SerializeAsAny[SinkConfig], ...] = ()
+    console: ConsoleSettings = ConsoleSettings()
+    log: LogSettings = LogSettings()
+    identity: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
+
+    @field_validator("admin")
+    @classmethod
+    def _listeners_differ(cls, admin: AdminSettings, info: Info) -> AdminSettings:
+        server: ServerSettings | None = info.data.get("server")
+        if server is not None and admin.port == server.port != 0 and admin.host == server.host:
+            raise _conflict("admin.port", "is also server.port on the same host; give each listener its own")
+        return admin
+
+    @field_validator("proxy")
+    @classmethod
+    def _injected_key_is_guarded(cls, proxy: ProxySettings, info: Info) -> ProxySettings:
+        upstream: UpstreamSettings | None = info.data.get("upstream")
+        if upstream is not None and upstream.api_key is not None and not proxy.clients:
+            raise _conflict(
+                "upstream.api_key",
+                "is added to the requests of whoever reaches the relay, so clients must show a key of their own first:"
+                " add one under proxy.clients, or remove it",
+            )
+        return proxy
+
+    @field_validator("sinks")
+    @classmethod
+    def _labels_differ(cls, sinks: tuple[SinkConfig, ...]) -> tuple[SinkConfig, ...]:
+        labels = [sink.label for sink in sinks]
+        for position, label in enumerate(labels):
+            if label in labels[:position]:
+                raise _conflict("sinks", f"two sinks are labelled {label}: tell them apart with the key name")
+        return sinks
+
+    @property
+    def identity_name(self) -> str:
+        """Who this replica is to its sinks: as configured, else the host name. At most 100 of ``A-Za-z0-9._-``."""
+        if self.identity is not None:
+            return self.identity
+        return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip("-.")[:100] or "relay"
+
+
+def _conflict(key: str, message: str) -> PydanticCustomError:
+    """Two sections contradict each other: ``key`` is the one to point at, rather than where the rule is checked."""
+    context: dict[str, Any] = {"at": key}
+    return PydanticCustomError("conflict", "{message}", context | {"message": message})

@@ -1,0 +1,131 @@
+"""The kinds of values that settings hold: each says what it takes, and its refusals never repeat the value."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from ipaddress import ip_address, ip_network
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr
+
+_HOST = re.compile(r"[A-Za-z0-9._:%-]{1,255}", re.ASCII)
+_TOKEN = re.compile(r"[A-Za-z0-9._~+=-]+", re.ASCII)
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+_MAKE_ONE = "make one with: openssl rand -hex 32"
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether only this machine can reach a listener (or a server) at this host."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _secret(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not text:
+        raise ValueError("is empty: give it a value, or remove the key")
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("must be printable ASCII without white space; look for a stray space or line break")
+    return secret
+
+
+def _webhook_token(secret: SecretStr) -> SecretStr:
+    if not _TOKEN.fullmatch(secret.get_secret_value()):
+        raise ValueError(f"must consist of letters, digits and . _ ~ + = -, since it is part of a URL; {_MAKE_ONE}")
+    return secret
+
+
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    prefix, text = secret.get_secret_value()[:6], secret.get_secret_value()[6:]
+    if prefix != "whsec_":
+        raise ValueError("must begin with whsec_, followed by the base64 of 24 to 64 bytes (Standard Webhooks)")
+    try:
+        size = len(base64.b64decode(text + "=" * (-len(text) % 4), validate=True))
+    except (binascii.Error, ValueError):
+        raise ValueError("must be base64 after whsec_ (Standard Webhooks)") from None
+    if not 24 <= size <= 64:
+        raise ValueError(f"must hold 24 to 64 bytes after whsec_, in base64 (Standard Webhooks); it holds {size}")
+    return secret
+
+
+def _redis_url(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().startswith(_REDIS_SCHEMES):
+        raise ValueError("must begin with redis://, rediss:// (TLS) or unix://")
+    return secret
+
+
+def _sha256(text: str) -> str:
+    if not _SHA256.fullmatch(text):
+        raise ValueError("must be the SHA-256 of the key in 64 hex digits: printf %s KEY | sha256sum")
+    return text.lower()
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError(_why_no_network(text)) from None
+    return text
+
+
+def _why_no_network(text: str) -> str:
+    try:
+        return f"has bits set to the right of its mask; write {ip_network(text, strict=False)}"
+    except ValueError:
+        return "must be an IP network like 10.0.0.0/8 or 2001:db8::/32, or an address"
+
+
+def _host(text: str) -> str:
+    host = text.removeprefix("[").removesuffix("]")
+    if not _HOST.fullmatch(host):
+        raise ValueError(
+            "must be a host name or an IP address, like 127.0.0.1, 0.0.0.0 or ::1; the port has its own key"
+        )
+    return host
+
+
+def _origin(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid or not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("must be a URL that begins with https:// or http:// and names a host")
+    if parts.username is not None or "?" in text or "#" in text:
+        raise ValueError("must be a URL without user, query and fragment")
+    return text.rstrip("/")
+
+
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
+"""Printable ASCII without spaces, not empty: it travels in headers."""
+
+WebhookToken = Annotated[Secret, AfterValidator(_webhook_token)]
+"""A secret that can stand in a URL's path as it is."""
+
+SigningSecret = Annotated[Secret, AfterValidator(_signing_secret)]
+"""``whsec_`` and base64: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
+
+RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
+"""A Redis address; a secret, as it may hold a password."""
+
+Sha256 = Annotated[str, AfterValidator(_sha256)]
+"""64 hex digits, held in lower case."""
+
+Network = Annotated[str, AfterValidator(_network)]
+"""A CIDR, IPv4 or IPv6; a bare address is a network of one."""
+
+Host = Annotated[str, AfterValidator(_host)]
+"""A host name or an IP address to bind, without brackets."""
+
+HttpUrl = Annotated[str, AfterValidator(_origin)]
+"""``http`` or ``https``, a path at most; held without a slash at the end."""
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+"""A TCP port to bind; 0 takes a free one."""
