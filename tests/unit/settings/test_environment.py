@@ -156,6 +156,7 @@ def test_variables_with_another_meaning_are_left_alone(tmp_path: Path, variable:
         ({"RELAY_SINKS": "[{type: amber, tls: 5}]"}, "RELAY_SINKS: sinks.0.tls: must be true or false"),
         ({"RELAY_SINKS": "[{type: amber, tls: true, tls: true}]"},
          "RELAY_SINKS: sinks.0.tls: is given twice; keep one of them"),
+        ({"RELAY_SERVER": "{host: 5}"}, "RELAY_SERVER: server.host: must be text; put it in quotes"),
         ({"RELAY_SERVER": "5"}, "RELAY_SERVER: must be a mapping of keys to values"),
         ({"RELAY_LOG__LEVEL": "loud"}, "RELAY_LOG__LEVEL: must be 'debug', 'info', 'warning' or 'error'"),
     ],
