@@ -18,7 +18,8 @@ TAIL_EVENTS = 10_000
 TAIL_BYTES = 8 << 20
 """What is kept in memory of the newest events, so that sinks and readers which keep up never touch the disk."""
 
-_PRUNE_EVERY = 1.0
+_TEND_EVERY = 1.0
+_MERGE_EVERY = 60.0
 _PRUNE_PAUSE = 0.02  # between two chunks: commits go first
 _SWEEP_EVERY = 60.0
 
@@ -200,15 +201,23 @@ class Journal:
         return self._writer.stalled_for()
 
     async def tend(self) -> None:
-        """Prunes events and dedup keys for as long as the journal lives, in steps too small to delay a commit."""
-        swept, sweep_at = b"", time.monotonic() + _SWEEP_EVERY
+        """Merges dedup keys, prunes and sweeps while the journal lives, in steps too small to delay a commit."""
+        swept, sweep_at, merge_at = b"", time.monotonic() + _SWEEP_EVERY, time.monotonic() + _MERGE_EVERY
         while True:
-            await asyncio.sleep(_PRUNE_EVERY)
+            await asyncio.sleep(_TEND_EVERY)
+            now = time.monotonic()
+            if self._store.merge_is_due() or now >= merge_at:
+                await self._merge()
+                merge_at = now + _MERGE_EVERY
             await self._prune()
-            if time.monotonic() >= sweep_at:
+            if now >= sweep_at:
                 older_than = _now() - int(self._policy.dedup_window * 1000)
                 swept = await self._writer.call(self._store.sweep_dedup, swept, older_than=older_than)
-                sweep_at = time.monotonic() + (_PRUNE_EVERY if swept else _SWEEP_EVERY)
+                sweep_at = now + (_TEND_EVERY if swept else _SWEEP_EVERY)
+
+    async def _merge(self) -> None:
+        while await self._writer.call(self._store.merge_dedup):
+            pass  # each step queues behind the commits that came meanwhile
 
     async def _prune(self) -> None:
         older_than = _now() - int(self._policy.retention * 1000)

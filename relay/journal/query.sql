@@ -2,7 +2,7 @@
 
 -- name: page
 -- At most ? events and ? bytes of data after an offset (the first event always fits), as one row for the whole page
--- (see append.sql). data travels as text in a JSON string: its bytes must come back as they were.
+-- (see dedup.sql). data travels as text in a JSON string: its bytes must come back as they were.
 SELECT json_group_array(json_array("offset", accepted_at, topic, type, id, source, subject, time, dataschema,
                                    traceparent, sink, CAST(data AS TEXT)))
 FROM (SELECT *, row_number() OVER w AS nth, sum(length(data)) OVER w AS bytes
@@ -28,12 +28,6 @@ SELECT accepted_at FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT 1
 -- name: delete_events
 DELETE FROM events WHERE "offset" <= ?
 
--- name: dedup_step
-SELECT key FROM dedup WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?
-
--- name: delete_dedup
-DELETE FROM dedup WHERE key > ? AND key <= ? AND seen_at < ?
-
 -- name: dead_letters
 SELECT id, origin, reason, detail, length(raw), accepted_at, event_offset, event FROM dead_letters
 WHERE id > ? ORDER BY id LIMIT ?
@@ -46,6 +40,3 @@ SELECT count(*) FROM dead_letters
 
 -- name: delete_dead_letter
 DELETE FROM dead_letters WHERE id = ?
-
--- name: delete_dedup_key
-DELETE FROM dedup WHERE key = ?

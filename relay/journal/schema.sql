@@ -19,9 +19,12 @@ CREATE TABLE events (
     dataschema  TEXT,
     traceparent TEXT,
     sink        TEXT,                           -- the only sink it is for; NULL: every sink
+    key         BLOB NOT NULL,                  -- which fact this is, 16 bytes
+    fingerprint BLOB NOT NULL,                  -- what the fact states
     data        BLOB NOT NULL                   -- the event's data, JSON in UTF-8
 ) STRICT;
 
+-- Keys of events up to meta.merged_offset; those of later events are in their rows only (see dedup_index.py).
 -- Outlives the events: a repetition is absorbed for the whole window, pruned or not.
 CREATE TABLE dedup (
     key         BLOB PRIMARY KEY,

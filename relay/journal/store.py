@@ -21,16 +21,17 @@ import orjson
 
 from relay.core.event import DeadLetter, Draft, Entry, Event, Receipt
 from relay.journal import sql
+from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
 from relay.journal.errors import JournalBroken, translated
-from relay.journal.plan import Known, Plan
+from relay.journal.plan import Plan
 
 SCHEMA_VERSION = "1"
 MAX_GROUP = 128
-"""Drafts per statement: 12 parameters each, well below SQLite's limit, few enough statements to keep prepared."""
+"""Drafts per statement: 14 parameters each, well below SQLite's limit, few enough statements to keep prepared."""
 
 _APPEND = sql.statements("append.sql")
 _QUERY = sql.statements("query.sql")
-_EVENT_COLUMNS = 12
+_EVENT_COLUMNS = 14
 _LONG_WAL_PAGES = 1024
 _SPARE_PAGES = 8192  # 32 MiB of free pages stay for the next events; beyond that the file shrinks
 
@@ -95,6 +96,7 @@ class Store:
                 self._prepare(max_pages)
                 self.journal_id = self._meta("journal_id")
                 self.last_offset: int = self._one(_QUERY["last_offset"])
+                self._index = DedupIndex(self._db)
             except BaseException:
                 self._db.close()
                 raise
@@ -132,9 +134,8 @@ class Store:
         with self._transaction():
             for statement in _split(sql.text("schema.sql")):
                 self._db.execute(statement)
-            self._db.executemany(
-                "INSERT INTO meta VALUES (?, ?)", [("schema_version", SCHEMA_VERSION), ("journal_id", uuid4().hex)]
-            )
+            rows = [("schema_version", SCHEMA_VERSION), ("journal_id", uuid4().hex), ("merged_offset", "0")]
+            self._db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
         _fsync_directory(self.path.parent)
 
     def _check_version(self) -> None:
@@ -165,7 +166,7 @@ class Store:
         """
         plan = Plan(self.last_offset, now)
         with translated(self.path), self._transaction():
-            plan.add_all(drafts, self._known)
+            plan.add_all(drafts, self._index.known)
             for start in range(0, len(plan.entries), MAX_GROUP):
                 self._insert(plan, start, start + MAX_GROUP, now)
             for dead in plan.dead:
@@ -173,30 +174,17 @@ class Store:
             for sink, saved in (progress or {}).items():
                 self._db.execute(_APPEND["save_checkpoint"], (sink, saved.offset, saved.published, saved.dead))
         self.last_offset = plan.last_offset
-        self._pages_since_checkpoint += 4 + 2 * len(plan.entries)
+        self._index.add(plan.new_keys, now)
+        self._pages_since_checkpoint += 4 + len(plan.entries)
         return Appended(plan.receipts, plan.entries)
-
-    def _known(self, keys: Sequence[bytes]) -> Known:
-        found: Known = {}
-        for start in range(0, len(keys), MAX_GROUP):
-            part = keys[start : start + MAX_GROUP]
-            rows: str | None = self._one(_known_sql(len(part)), part)
-            for row in rows.split(",") if rows else ():
-                key, fingerprint, offset = row.split(" ")
-                found[bytes.fromhex(key)] = (bytes.fromhex(fingerprint), int(offset))
-        return found
 
     def _insert(self, plan: Plan, start: int, stop: int, now: int) -> None:
         values: list[Any] = []
-        for entry in plan.entries[start:stop]:
+        for entry, (key, fingerprint, _) in zip(plan.entries[start:stop], plan.new_keys[start:stop], strict=True):
             e = entry.event
             values += (entry.offset, now, e.topic, e.type, e.id, e.source, e.subject, e.time)
-            values += (e.dataschema, e.traceparent, entry.sink, e.data)
+            values += (e.dataschema, e.traceparent, entry.sink, key, fingerprint, e.data)
         self._db.execute(_insert_events_sql(len(values) // _EVENT_COLUMNS), values)
-        keys: list[Any] = []
-        for key, fingerprint, offset in plan.new_keys[start:stop]:
-            keys += (key, fingerprint, offset, now)
-        self._db.execute(_insert_dedup_sql(len(keys) // 4), keys)
 
     def _insert_dead(self, dead: DeadLetter, now: int) -> None:
         event = dead.event
@@ -253,13 +241,10 @@ class Store:
         with translated(self.path):
             return int(self._one(_QUERY["count_dead_letters"]))
 
-    def delete_dead_letter(self, id: str, forget: bytes | None = None) -> bool:
-        """Deletes one; ``forget`` is a dedup key that goes with it, so that the same delivery may come again."""
-        with translated(self.path), self._transaction():
-            deleted = self._db.execute(_QUERY["delete_dead_letter"], (id,)).rowcount > 0
-            if forget is not None:
-                self._db.execute(_QUERY["delete_dedup_key"], (forget,))
-        return deleted
+    def delete_dead_letter(self, id: str) -> bool:
+        """Deletes one; ``False`` if there is none."""
+        with translated(self.path):
+            return self._db.execute(_QUERY["delete_dead_letter"], (id,)).rowcount > 0
 
     # -- looking after the file --------------------------------------------------------------------------------
 
@@ -302,20 +287,27 @@ class Store:
             return None
         limit = 1 << 62 if too_large else older_than
         last: int = self._one(_QUERY["last_older"], (chunk, limit))
-        return min(last, floor)
+        # The key of an event that is not merged yet is in its row only.
+        cut = min(last, floor, self._index.merged_offset)
+        return cut if cut >= oldest[0] else None
+
+    def merge_is_due(self) -> bool:
+        """Whether enough dedup keys have gathered in memory."""
+        return self._index.waiting() >= MERGE_AT
+
+    def merge_dedup(self) -> int:
+        """One step of merging gathered dedup keys into the table; answers how many keys are left of the merge."""
+        with translated(self.path):
+            with self._transaction():
+                left = self._index.merge_step(self.last_offset)
+            self._index.step_committed(left)
+        self._pages_since_checkpoint += MERGE_STEP
+        return left
 
     def sweep_dedup(self, after: bytes, *, older_than: int, step: int = 2000) -> bytes:
-        """Forgets facts seen before ``older_than`` among the next ``step`` keys; answers where to go on.
-
-        The index is in the order of its keys, so it is swept in small steps instead of carrying a second index
-        on time. ``b""`` means that the sweep has come round.
-        """
-        with translated(self.path):
-            row = self._db.execute(_QUERY["dedup_step"], (after, step - 1)).fetchone()
-            upto = row[0] if row else b"\xff" * 17
-            with self._transaction():
-                self._db.execute(_QUERY["delete_dedup"], (after, upto, older_than))
-        return upto if row else b""
+        """Forgets facts seen before ``older_than`` among the next ``step`` keys; answers where to go on."""
+        with translated(self.path), self._transaction():
+            return self._index.sweep(after, older_than=older_than, step=step)
 
     def raise_offset(self, offset: int) -> None:
         """Makes the next offset larger than ``offset``: a sink knows this journal further than the journal itself."""
@@ -371,18 +363,8 @@ class Store:
 
 
 @lru_cache(maxsize=MAX_GROUP)
-def _known_sql(count: int) -> str:
-    return _APPEND["known"].format(keys=",".join("?" * count))
-
-
-@lru_cache(maxsize=MAX_GROUP)
 def _insert_events_sql(count: int) -> str:
     return _APPEND["insert_events"].format(rows=sql.rows(count, _EVENT_COLUMNS))
-
-
-@lru_cache(maxsize=MAX_GROUP)
-def _insert_dedup_sql(count: int) -> str:
-    return _APPEND["insert_dedup"].format(rows=sql.rows(count, 4))
 
 
 def _entry(row: list[Any]) -> Entry:

@@ -115,7 +115,8 @@ async def test_without_a_sink_the_journal_is_the_stream_and_has_no_backlog(tmp_p
 
 async def test_tending_prunes_what_every_sink_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken: the journal would grow without end."""
-    monkeypatch.setattr(module, "_PRUNE_EVERY", 0.01)
+    monkeypatch.setattr(module, "_TEND_EVERY", 0.01)
+    monkeypatch.setattr(module, "_MERGE_EVERY", 0.01)
     journal = await opened(tmp_path / "j.db", "kafka", policy=Policy(retention=0.0))
     await fill(journal, 1200)
     journal.advance("kafka", 1100, published=1100, dead=0)

@@ -26,6 +26,11 @@ def store(path: Path) -> Iterator[Store]:
     opened.close()
 
 
+def merge(store: Store) -> None:
+    while store.merge_dedup():
+        pass
+
+
 def results(store: Store, *drafts: Draft) -> list[tuple[str, int]]:
     return [(receipt.result, receipt.offset) for receipt in store.append(drafts, 1000).receipts]
 
@@ -98,6 +103,7 @@ def test_offsets_never_start_again_after_pruning_everything(path: Path) -> None:
     """TRAP I. Broken: a sink at offset N would take the next N new events for published: silent loss."""
     store = Store(path)
     store.append([draft(str(n)) for n in range(5)], 1)
+    merge(store)
     assert store.prune(floor=5, older_than=10, over_size=1 << 40) == 5
     store.close()
     again = Store(path)
@@ -111,6 +117,7 @@ def test_offsets_never_start_again_after_pruning_everything(path: Path) -> None:
 def test_dedup_outlives_pruning(store: Store) -> None:
     """Broken: a webhook repeated after its event was pruned would be published a second time."""
     store.append([draft("a")], 1)
+    merge(store)
     store.prune(floor=1, older_than=10, over_size=1 << 40)
     assert store.read(0, 10, 1 << 20) == []
     assert results(store, draft("a")) == [("duplicate", 1)]
@@ -119,6 +126,7 @@ def test_dedup_outlives_pruning(store: Store) -> None:
 def test_pruning_never_touches_what_a_sink_has_not_got(store: Store) -> None:
     """Broken: retention would delete unpublished events."""
     store.append([draft(str(n)) for n in range(10)], 1)
+    merge(store)
     assert store.prune(floor=4, older_than=1 << 50, over_size=0) == 4
     assert store.prune(floor=4, older_than=1 << 50, over_size=0) == 0
     assert [entry.offset for entry in store.read(0, 100, 1 << 20)] == [5, 6, 7, 8, 9, 10]
@@ -128,6 +136,7 @@ def test_pruning_by_age_keeps_the_young_and_by_size_goes_on_while_too_large(stor
     """Broken: events would go before their retention, or a full journal would never shrink."""
     store.append([draft("old")], 1000)
     store.append([draft("young")], 2000)
+    merge(store)
     assert store.prune(floor=2, older_than=1500, over_size=1 << 40) == 1
     assert store.prune(floor=2, older_than=1500, over_size=1 << 40) == 0
     assert store.prune(floor=2, older_than=1500, over_size=0) == 1
@@ -137,6 +146,7 @@ def test_the_dedup_sweep_forgets_only_what_is_older_than_the_window(store: Store
     """Broken: the index would grow without end, or forget facts inside the window."""
     store.append([draft(f"old{n}") for n in range(50)], 1000)
     store.append([draft(f"new{n}") for n in range(50)], 2000)
+    merge(store)
     position, steps = store.sweep_dedup(b"", older_than=1500, step=7), 1
     while position:
         position, steps = store.sweep_dedup(position, older_than=1500, step=7), steps + 1
@@ -163,6 +173,7 @@ def test_a_full_disk_fails_the_whole_group_and_nothing_of_it_stays(path: Path) -
         assert full.value.code == "journal_full"
         assert store.last_offset == written * 4
         assert len(store.read(0, 10_000, 1 << 30)) == written * 4
+        merge(store)
         store.prune(floor=store.last_offset, older_than=1 << 50, over_size=1 << 40)
         assert results(store, draft("after")) == [("accepted", written * 4 + 1)]
         assert store.integrity() == []

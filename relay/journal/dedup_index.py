@@ -1,0 +1,116 @@
+"""The dedup index in two parts: the newest keys in memory, all others in a table in the order of the keys.
+
+Keys are hashes, so each insert into a large ordered table dirties a page of its own: 4 KiB to sync for 16 bytes.
+Hence a key is first only a column of its event's row, which is appended, and a dictionary entry; once many have
+gathered they are merged into the table in key order, where neighbours share pages. After a crash the dictionary is
+rebuilt from the events beyond the merged offset; merging a key twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import lru_cache
+
+from relay.journal import sql
+from relay.journal.plan import Known
+
+MERGE_AT = 32_768
+"""Keys in memory (about 10 MB) that are worth a merge."""
+
+MERGE_STEP = 256
+"""Keys per transaction of a merge: a millisecond or two, during which no commit can happen."""
+
+MAX_KEYS = 128
+"""Keys per look-up statement."""
+
+_SQL = sql.statements("dedup.sql")
+
+
+class DedupIndex:
+    """Which facts the journal knows. Lives in the store's thread, on the store's connection."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._recent: dict[bytes, tuple[bytes, int, int]] = {}
+        self._merging: list[tuple[bytes, bytes, int, int]] = []
+        self._merging_to = 0
+        self.merged_offset = int(db.execute(_SQL["merged_offset"]).fetchone()[0])
+        rows = db.execute(_SQL["unmerged"], (self.merged_offset,))
+        for key, fingerprint, offset, seen_at in rows:
+            self._recent[key] = (fingerprint, offset, seen_at)
+
+    def known(self, keys: Sequence[bytes]) -> Known:
+        """Those of the keys that are known, each with its fingerprint and its event's offset."""
+        found: Known = {}
+        unseen = []
+        for key in keys:
+            recent = self._recent.get(key)
+            if recent is None:
+                unseen.append(key)
+            else:
+                found[key] = recent[:2]
+        for start in range(0, len(unseen), MAX_KEYS):
+            self._look_up(unseen[start : start + MAX_KEYS], found)
+        return found
+
+    def _look_up(self, keys: Sequence[bytes], found: Known) -> None:
+        rows: str | None = self._db.execute(_known_sql(len(keys)), keys).fetchone()[0]
+        for row in rows.split(",") if rows else ():
+            key, fingerprint, offset = row.split(" ")
+            found[bytes.fromhex(key)] = (bytes.fromhex(fingerprint), int(offset))
+
+    def add(self, keys: Sequence[tuple[bytes, bytes, int]], seen_at: int) -> None:
+        """Remembers the keys of events that have just been committed. ``seen_at`` is epoch milliseconds."""
+        for key, fingerprint, offset in keys:
+            self._recent[key] = (fingerprint, offset, seen_at)
+
+    def waiting(self) -> int:
+        """Keys that are not in the table yet."""
+        return len(self._recent)
+
+    def merge_step(self, last_offset: int) -> int:
+        """Merges the next keys inside the caller's transaction; answers how many are left of this merge.
+
+        A merge takes what is in memory when it starts; its last step notes that the table now holds the key of every
+        event up to that moment's last offset.
+        """
+        if not self._merging:
+            self._merging = sorted((key, *entry) for key, entry in self._recent.items())
+            self._merging_to = last_offset
+        step = self._merging[:MERGE_STEP]
+        if step:
+            self._db.execute(_merge_sql(len(step)), [value for row in step for value in row])
+        left = len(self._merging) - len(step)
+        if not left:
+            self._db.execute(_SQL["save_merged_offset"], (str(self._merging_to),))
+        return left
+
+    def step_committed(self, left: int) -> None:
+        """The step is on disk: forgets what the table now holds. Not called, the next step does the same again."""
+        for key, *_ in self._merging[:MERGE_STEP]:
+            del self._recent[key]
+        del self._merging[:MERGE_STEP]
+        if not left:
+            self.merged_offset = self._merging_to
+
+    def sweep(self, after: bytes, *, older_than: int, step: int) -> bytes:
+        """Forgets facts seen before ``older_than`` among the next ``step`` keys; answers where to go on.
+
+        In the order of the keys and in small steps, instead of carrying a second index on time. ``b""``: the sweep
+        has come round. Inside the caller's transaction.
+        """
+        row = self._db.execute(_SQL["sweep_to"], (after, step - 1)).fetchone()
+        upto = row[0] if row else b"\xff" * 17
+        self._db.execute(_SQL["sweep"], (after, upto, older_than))
+        return upto if row else b""
+
+
+@lru_cache(maxsize=MAX_KEYS)
+def _known_sql(count: int) -> str:
+    return _SQL["known"].format(keys=",".join("?" * count))
+
+
+@lru_cache(maxsize=8)
+def _merge_sql(count: int) -> str:
+    return _SQL["merge"].format(rows=sql.rows(count, 4))
