@@ -9,13 +9,16 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import unquote
 
 import orjson
 from aiohttp import hdrs, web
+from aiohttp.http import RawRequestMessage
+from multidict import CIMultiDictProxy
 
 from relay.core.dead import unreadable_draft
-from relay.core.event import Receipt
+from relay.core.event import Draft, Receipt
 from relay.core.source import Delivery, Ignored, NotJSON, Source, Unreadable
 from relay.edge import problems
 from relay.edge.auth import (
@@ -27,6 +30,7 @@ from relay.edge.auth import (
     client_address,
     is_loopback,
 )
+from relay.edge.lane import Respond
 from relay.edge.server import respond
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
@@ -66,6 +70,24 @@ class BodyLimits:
     timeout: float
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the gate looks at. ``path`` is as sent, not decoded; ``remote`` is the socket's other end."""
+
+    method: str
+    path: str
+    headers: CIMultiDictProxy[str]
+    remote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A delivery that the journal is writing."""
+
+    draft: Draft
+    receipt: asyncio.Future[Receipt]
+
+
 class Refusal(Exception):
     """Ends a request with this answer."""
 
@@ -89,48 +111,77 @@ class Webhooks:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One delivery: 200 once it is on disk, a problem otherwise."""
         started = time.perf_counter()
-        name, _, token = request.raw_path[len(PREFIX) :].partition("?")[0].partition("/")
-        inbox = self._inboxes.get(name)
+        head = Head(request.method, request.raw_path, request.headers, request.remote or "")
+        inbox, token = self._addressed(head)
         if inbox is None:
             return respond(problems.answer("not_found", "No source has this name."))
         try:
-            response = await self._deliver(request, inbox, token, started)
+            response = await self._deliver(request, head, inbox, token, started)
         except Refusal as refusal:
-            inbox.signals.delivery_rejected(refusal.code, refusal.answer.status, request.remote or "")
+            inbox.signals.delivery_rejected(refusal.code, refusal.answer.status, head.remote)
             response = respond(refusal.answer)
         if self.draining:
             response.force_close()
         return response
 
-    async def _deliver(self, request: web.BaseRequest, inbox: Inbox, token: str, started: float) -> web.Response:
-        _admit(request, inbox.gate, token)
+    async def _deliver(
+        self, request: web.BaseRequest, head: Head, inbox: Inbox, token: str, started: float
+    ) -> web.Response:
+        _admit(head, inbox.gate, token)
         body = await self._body(request)
-        if inbox.gate.signatures:
-            _check_signature(request, inbox.gate.signatures, body)
-        result, event_id = await self._accept(inbox, body)
-        inbox.signals.delivery_answered(result, time.perf_counter() - started)
-        answer = {"status": result, "event_id": event_id} if event_id else {"status": result}
-        return web.Response(body=orjson.dumps(answer), headers=_JSON)
+        pending = self._begin(head, inbox, body)
+        if pending is None:
+            answer = _ignored(inbox, started)
+        else:
+            try:
+                receipt = await pending.receipt
+            except (JournalUnavailable, JournalBroken) as error:
+                raise _unavailable(error) from error
+            answer = _accepted(inbox, pending.draft, receipt, started)
+        return web.Response(body=answer, headers=_JSON)
 
-    async def _accept(self, inbox: Inbox, body: bytes) -> tuple[str, str | None]:
-        """Normalizes and appends; answers the result and the id of the event that stands for the delivery."""
+    def take(self, message: RawRequestMessage, body: bytes, remote: str, respond: Respond) -> bool:
+        """The same for a request that is already whole (see ``relay.edge.lane``).
+
+        What would be refused is not taken: it is refused, and told, on the ordinary way.
+        """
+        if self.draining or not message.path.startswith(PREFIX):
+            return False
+        started = time.perf_counter()
+        head = Head(message.method, message.path, message.headers, remote)
+        inbox, token = self._addressed(head)
+        if inbox is None or hdrs.CONTENT_ENCODING in message.headers or len(body) > self._limits.max_body:
+            return False
+        try:
+            _admit(head, inbox.gate, token)
+            pending = self._begin(head, inbox, body)
+        except Refusal:
+            return False
+        if pending is None:
+            return False
+        pending.receipt.add_done_callback(partial(_tell, respond, inbox, pending.draft, started))
+        return True
+
+    def _addressed(self, head: Head) -> tuple[Inbox | None, str]:
+        name, _, token = head.path[len(PREFIX) :].partition("?")[0].partition("/")
+        return self._inboxes.get(name), token
+
+    def _begin(self, head: Head, inbox: Inbox, body: bytes) -> Pending | None:
+        """Verifies, normalizes and queues; ``None``: understood, but no event under the current settings."""
+        if inbox.gate.signatures:
+            _check_signature(head, inbox.gate.signatures, body)
         delivery = Delivery(body, time.time_ns() // 1_000_000)
         normalized = inbox.source.normalize(delivery)
         if isinstance(normalized, NotJSON):
             raise Refusal("not_json", normalized.detail)
         if isinstance(normalized, Ignored):
-            return "ignored", None
+            return None
         if isinstance(normalized, Unreadable):
             normalized = unreadable_draft(delivery, normalized, origin=inbox.source.name)
         try:
-            receipt: Receipt = await self._journal.append(normalized)
-        except JournalUnavailable as error:
-            raise Refusal("backlog_full" if error.code == "backlog_full" else "journal_unavailable") from error
-        except JournalBroken as error:
-            raise Refusal("journal_unavailable") from error
-        if receipt.result == "dead" and normalized.dead is not None:
-            inbox.signals.delivery_buried(normalized.dead.reason, normalized.dead.id)
-        return receipt.result, receipt.event_id
+            return Pending(normalized, self._journal.append(normalized))
+        except (JournalUnavailable, JournalBroken) as error:
+            raise _unavailable(error) from error
 
     # -- the body ----------------------------------------------------------------------------------------------
 
@@ -165,27 +216,54 @@ class Webhooks:
         return bytes(body)
 
 
-def _admit(request: web.BaseRequest, gate: Gate, token: str) -> None:
+def _tell(respond: Respond, inbox: Inbox, draft: Draft, started: float, receipt: asyncio.Future[Receipt]) -> None:
+    error = receipt.exception()
+    if error is None:
+        respond(_accepted(inbox, draft, receipt.result(), started))
+        return
+    refusal = _unavailable(error)
+    inbox.signals.delivery_rejected(refusal.code, refusal.answer.status, "")
+    respond(refusal.answer)
+
+
+def _accepted(inbox: Inbox, draft: Draft, receipt: Receipt, started: float) -> bytes:
+    if receipt.result == "dead" and draft.dead is not None:
+        inbox.signals.delivery_buried(draft.dead.reason, draft.dead.id)
+    inbox.signals.delivery_answered(receipt.result, time.perf_counter() - started)
+    return orjson.dumps({"status": receipt.result, "event_id": receipt.event_id})
+
+
+def _ignored(inbox: Inbox, started: float) -> bytes:
+    inbox.signals.delivery_answered("ignored", time.perf_counter() - started)
+    return orjson.dumps({"status": "ignored"})
+
+
+def _unavailable(error: BaseException) -> Refusal:
+    full = isinstance(error, JournalUnavailable) and error.code == "backlog_full"
+    return Refusal("backlog_full" if full else "journal_unavailable")
+
+
+def _admit(head: Head, gate: Gate, token: str) -> None:
     if gate.tokens:
         if not token or not gate.tokens.matches(unquote(token)):
             raise Refusal("unauthorized", "The path ends with a token: /webhooks/<source>/<token>.")
-    elif not _is_local(request):
+    elif not _is_local(head):
         raise Refusal("forbidden_address", "Without a configured token only loopback peers may deliver.")
     if gate.addresses:
-        peer = client_address(request.remote or "", request.headers.getall("X-Forwarded-For", []), gate.trusted_proxies)
+        peer = client_address(head.remote, head.headers.getall("X-Forwarded-For", []), gate.trusted_proxies)
         if not gate.addresses.allows(peer):
             raise Refusal("forbidden_address")
-    if request.method != hdrs.METH_POST:
+    if head.method != hdrs.METH_POST:
         raise Refusal("method_not_allowed", allow=(hdrs.METH_POST,))
 
 
-def _is_local(request: web.BaseRequest) -> bool:
+def _is_local(head: Head) -> bool:
     """A proxy on this machine makes the whole world look like loopback; the header it adds gives it away."""
-    return is_loopback(request.remote or "") and not any(name in request.headers for name in _FORWARDED)
+    return is_loopback(head.remote) and not any(name in head.headers for name in _FORWARDED)
 
 
-def _check_signature(request: web.BaseRequest, signatures: SignatureVerifier, body: bytes) -> None:
-    headers = {name.lower(): value for name, value in request.headers.items()}
+def _check_signature(head: Head, signatures: SignatureVerifier, body: bytes) -> None:
+    headers = {name.lower(): value for name, value in head.headers.items()}
     try:
         signatures.verify(headers, body, time.time())
     except SignatureRefused as refused:
