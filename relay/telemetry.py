@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+import traceback
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +19,11 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
+from structlog.typing import EventDict
 
 from relay import __version__
 from relay.core.errors import RelayError
+from relay.core.redact import scrub_text
 
 LogFormat = Literal["auto", "console", "json"]
 
@@ -79,6 +83,29 @@ class _Series:
         return buckets
 
 
+class Sparing:
+    """Lets a few lines of a kind through per second, so that whoever sends rubbish does not fill the disk with logs."""
+
+    __slots__ = ("_clock", "_lines", "_said", "_unsaid", "_until")
+
+    def __init__(self, lines: int = 5, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lines, self._clock = lines, clock
+        self._until = 0.0
+        self._said = self._unsaid = 0
+
+    def speak(self) -> dict[str, int] | None:
+        """``None``: be silent. Else what to say with the line: how many were not said before it, if any."""
+        now = self._clock()
+        if now >= self._until:
+            self._until, self._said = now + 1.0, 0
+        if self._said >= self._lines:
+            self._unsaid += 1
+            return None
+        self._said += 1
+        unsaid, self._unsaid = self._unsaid, 0
+        return {"alike_not_logged": unsaid} if unsaid else {}
+
+
 @dataclass(frozen=True, slots=True)
 class JournalFigures:
     """What the journal's gauges show at a scrape."""
@@ -104,6 +131,7 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
         self.log = structlog.get_logger("relay")
+        self._malformed = Sparing()
         r = self.registry
         self._deliveries = Counter(
             "relay_deliveries", "Deliveries answered, by how they ended.", ["source", "result"], registry=r
@@ -164,6 +192,15 @@ class Telemetry:
     def request_failed(self, route: str, error: BaseException) -> None:
         """A bug or an unforeseen state behind a 500."""
         self.log.error("request failed", route=route, error=type(error).__name__, exc_info=error)
+
+    def request_malformed(self, peer: str, kind: str) -> None:
+        """Something that is not HTTP arrived; ``kind`` is the parser's class of error, its text would quote it."""
+        if (unsaid := self._malformed.speak()) is not None:
+            self.log.warning("request malformed", peer=peer, kind=kind, **unsaid)
+
+    def task_failed(self, where: str, error: BaseException) -> None:
+        """An exception that nobody awaited."""
+        self.log.error("background failure", where=where, error=type(error).__name__, exc_info=error)
 
     # -- the journal -------------------------------------------------------------------------------------------
 
@@ -231,6 +268,7 @@ class DeliverySignals:
         self._telemetry, self._source = telemetry, source
         self._count: dict[str, Callable[[], None]] = {result: counter.inc for result, counter in counters.items()}
         self._ack = ack
+        self._sparing: dict[str, Sparing] = {}
 
     def delivery_answered(self, result: str, seconds: float) -> None:
         """A delivery got its 2xx: accepted, duplicate, dead or ignored."""
@@ -245,9 +283,16 @@ class DeliverySignals:
         )
 
     def delivery_rejected(self, code: str, status: int, peer: str) -> None:
-        """A delivery was refused; the sender knows."""
+        """A delivery was refused; the sender knows. Of many alike, not each is logged."""
         self._count["rejected"]()
-        self._telemetry.log.warning("delivery rejected", source=self._source, code=code, status=status, peer=peer)
+        if (unsaid := self._sparing.setdefault(code, Sparing()).speak()) is not None:
+            self._telemetry.log.warning(
+                "delivery rejected", source=self._source, code=code, status=status, peer=peer, **unsaid
+            )
+
+    def normalizing_failed(self, error: BaseException) -> None:
+        """A bug in a source; the delivery becomes a dead letter."""
+        self._telemetry.log.error("source failed", source=self._source, error=type(error).__name__, exc_info=error)
 
 
 class SinkSignals:
@@ -320,13 +365,17 @@ class SinkSignals:
 def configure_logging(level: str, format: LogFormat) -> None:
     """Sends all logs to standard error: for people on a terminal, one JSON object per line otherwise."""
     console = format == "console" or (format == "auto" and sys.stderr.isatty())
-    renderer = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer(_dumps)
+    renderer = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if console
+        else structlog.processors.JSONRenderer(_dumps)
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if console else [structlog.processors.dict_tracebacks]),
+            _tell_exception,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -336,6 +385,14 @@ def configure_logging(level: str, format: LogFormat) -> None:
     for name in _NOISY:
         # Vendor clients log tracebacks and request lines; what matters of it comes out as our own signals.
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _tell_exception(_: object, __: str, event: EventDict) -> EventDict:
+    """The traceback as text without secrets. Never with local variables, as structlog has it: bodies, tokens."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        event["exception"] = scrub_text("".join(traceback.format_exception(error)).rstrip())
+    return event
 
 
 def _dumps(value: object, **_: object) -> str:
