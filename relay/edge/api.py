@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from relay.core.errors import RelayError
 from relay.edge import problems
 from relay.edge.auth import TokenSet, bearer
+from relay.edge.local import why_not_local
 from relay.edge.server import respond
 from relay.journal.errors import JournalBroken, JournalUnavailable
 
@@ -25,7 +26,10 @@ class Refused(Exception):
 
 
 class ApiGate:
-    """Who may use ``/v1``: holders of a token; anybody while none is configured and the listener is on loopback."""
+    """Who may use ``/v1``: holders of a token; while none is configured, the users of this machine.
+
+    The latter only on a loopback listener, and not through the pages that they have open in a browser.
+    """
 
     def __init__(self, tokens: TokenSet, *, on_loopback: bool) -> None:
         self._tokens = tokens
@@ -54,6 +58,8 @@ class ApiGate:
                 raise Refused("unauthorized", "This route takes a bearer token from server.api_tokens.")
         elif not self._on_loopback:
             raise Refused("unauthorized", "No server.api_tokens are configured, and the relay is not on loopback.")
+        elif verdict := why_not_local(request.remote or "", request.headers):
+            raise Refused(*verdict)
 
 
 def json_response(document: object, status: int = 200) -> web.Response:
@@ -61,11 +67,13 @@ def json_response(document: object, status: int = 200) -> web.Response:
     return web.Response(status=status, body=orjson.dumps(document), headers={hdrs.CONTENT_TYPE: "application/json"})
 
 
-def whole_number(request: web.Request, name: str, default: int, most: int) -> int:
-    """A query parameter from 0 to ``most``. Raises ``Refused`` (``bad_request``) for anything else."""
-    text = request.query.get(name)
-    if text is None or text == "":
+def whole_number(text: str | None, name: str, *, least: int = 0, most: int, default: int) -> int:
+    """What a client wrote as ``name``, from ``least`` to ``most``; the default where it wrote nothing.
+
+    Raises ``Refused`` (``bad_request``) for anything else.
+    """
+    if not text:
         return default
-    if not (text.isascii() and text.isdigit() and len(text) <= 19) or int(text) > most:
-        raise Refused("bad_request", f"The parameter {name} must be a whole number from 0 to {most}.")
-    return int(text)
+    if text.isascii() and text.isdigit() and len(text) <= 19 and least <= int(text) <= most:
+        return int(text)
+    raise Refused("bad_request", f"{name} must be a whole number from {least} to {most}.")

@@ -48,12 +48,23 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "The address may not use this route",
             "Configure a token, or allow the address; behind a proxy, list the proxy under server.trusted_proxies.",
         ),
+        "forbidden_origin": Kind(
+            403,
+            "Requests of other web sites are not taken here",
+            "Use the listener's own loopback address, or configure a token for this route.",
+        ),
         "model_not_allowed": Kind(
             403, "The client may not use this model", "Ask the operator to add the model under proxy.clients."
         ),
         "not_found": Kind(404, "There is nothing here", "Check the path and the id."),
         "method_not_allowed": Kind(405, "The method is not allowed here", "Use a method of the Allow header."),
+        "header_timeout": Kind(
+            408, "The request's head did not arrive in time", "Send the whole head at once, and try again."
+        ),
         "body_timeout": Kind(408, "The body did not arrive in time", "Send the whole body at once, and try again."),
+        "not_replayable": Kind(
+            409, "The dead letter cannot go on yet", "Read its reason; replay it after an upgrade, or delete it."
+        ),
         "payload_too_large": Kind(413, "The body is too large", "Send less, or raise server.max_body."),
         "unsupported_encoding": Kind(415, "Encoded bodies are not accepted", "Send the body without Content-Encoding."),
         "too_many_streams": Kind(
