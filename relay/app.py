@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import signal
 import time
+from collections.abc import Coroutine
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,14 +19,14 @@ from relay import sinks as sink_package
 from relay.core.errors import RelayError
 from relay.core.sink import Identity, SinkConfig
 from relay.core.source import Source
-from relay.edge import problems
 from relay.edge.admin import Admin
 from relay.edge.api import ApiGate
 from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, is_loopback, networks
 from relay.edge.dead_letters import DeadLetters
 from relay.edge.events import Events
-from relay.edge.server import Limits, Listener, respond
-from relay.edge.webhooks import PREFIX, BodyLimits, Gate, Inbox, Webhooks
+from relay.edge.front import Front, Routed
+from relay.edge.server import Limits, Listener
+from relay.edge.webhooks import BodyLimits, Gate, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.store import sqlite_version
 from relay.publisher import Publisher, as_fatal
@@ -35,7 +36,9 @@ from relay.systemd import notify
 from relay.telemetry import JournalFigures, SinkFigures, SinkSignals, Telemetry
 
 _FIRST = asyncio.FIRST_COMPLETED
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _ADMIN_LIMITS = Limits(max_connections=256)
+_LAST_CALL = 0.5  # seconds; balancers are told by /readyz and given their time before the signal (preStop)
 
 
 def sink_plugins() -> dict[str, ModuleType]:
@@ -55,10 +58,12 @@ class Relay:
     def __init__(self, settings: Settings, telemetry: Telemetry | None = None) -> None:
         self.settings = settings
         self.telemetry = telemetry or Telemetry()
-        self._draining = False
+        self._draining = self._closing = False
         self._sources: dict[str, Source] = {
             "novita": NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
         }
+        self._main: Listener | None = None
+        self._admin: Listener | None = None
         self._publishers: list[Publisher] = []
         self._sink_signals: dict[str, SinkSignals] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -74,9 +79,7 @@ class Relay:
         try:
             self._start_publishers()
             self._tasks.append(asyncio.create_task(self.journal.tend(), name="journal care"))
-            self._build_listeners()
-            await self._admin.start()
-            await self._main.start()
+            await self._listen()
         except BaseException:
             await self.stop()
             raise
@@ -91,11 +94,13 @@ class Relay:
     @property
     def url(self) -> str:
         """The main listener's base URL."""
+        assert self._main is not None, "the relay has not been started"
         return self._main.url
 
     @property
     def admin_url(self) -> str:
         """The admin listener's base URL."""
+        assert self._admin is not None, "the relay has not been started"
         return self._admin.url
 
     async def _open_journal(self) -> Journal:
@@ -124,35 +129,35 @@ class Relay:
 
     # -- the listeners -----------------------------------------------------------------------------------------
 
-    def _build_listeners(self) -> None:
-        server = self.settings.server
-        app = self._api()
+    async def _listen(self) -> None:
+        server, admin = self.settings.server, self.settings.admin
         limits = Limits(server.header_timeout, server.body_timeout, server.keepalive_timeout, server.max_connections)
-        self._webhooks = self._build_webhooks()
-        self._main = Listener(
-            self._route(app),
-            host=server.host,
-            port=server.port,
+        self._events = Events(self.journal)
+        self._front = Front(self._api(), self._build_webhooks())
+        self._admin = self._listener(Routed(self._probes()), admin.host, admin.port, _ADMIN_LIMITS)
+        self._main = self._listener(self._front, server.host, server.port, limits)
+        await self._admin.start()
+        await self._main.start()
+
+    def _listener(self, serve: Front | Routed, host: str, port: int, limits: Limits) -> Listener:
+        return Listener(
+            serve,
+            host=host,
+            port=port,
             limits=limits,
-            on_failure=self.telemetry.request_failed,
-            request_factory=app._make_request,
+            signals=self.telemetry,
+            request_factory=serve.request_factory,
         )
-        admin_app = web.Application()
+
+    def _probes(self) -> web.Application:
+        app = web.Application()
         Admin(
             stalled_for=self.journal.stalled_for,
             unready=self.unready,
             exposition=self.telemetry.exposition,
             before_scrape=self._look_at_everything,
-        ).add_to(admin_app)
-        admin_app.freeze()
-        self._admin = Listener(
-            admin_app._handle,  # type: ignore[arg-type]
-            host=self.settings.admin.host,
-            port=self.settings.admin.port,
-            limits=_ADMIN_LIMITS,
-            on_failure=self.telemetry.request_failed,
-            request_factory=admin_app._make_request,
-        )
+        ).add_to(app)
+        return app
 
     def _build_webhooks(self) -> Webhooks:
         settings, novita = self.settings, self.settings.webhooks.novita
@@ -175,27 +180,14 @@ class Relay:
             on_loopback=server.host == "localhost" or is_loopback(server.host),
         )
         labels = frozenset(config.label for config in self.settings.sinks)
-        self._events = Events(self.journal)
         letters = DeadLetters(self.journal, self._sources, labels)
-        app = web.Application(middlewares=[_told_as_problems])
+        app = web.Application()
         app.router.add_get("/v1/events", gate.guard(self._events.get))
         app.router.add_get("/v1/dead-letters", gate.guard(letters.list))
         app.router.add_get("/v1/dead-letters/{id}", gate.guard(letters.show))
         app.router.add_post("/v1/dead-letters/{id}/replay", gate.guard(letters.replay))
         app.router.add_delete("/v1/dead-letters/{id}", gate.guard(letters.delete))
-        app.freeze()
         return app
-
-    def _route(self, app: web.Application):  # type: ignore[no-untyped-def]
-        webhooks = self._webhooks
-
-        async def route(request: web.Request) -> web.StreamResponse:
-            # Deliveries go past the router: resolving a route costs as much as parsing their JSON.
-            if request.raw_path.startswith(PREFIX):
-                return await webhooks(request)
-            return await app._handle(request)
-
-        return route
 
     # -- looking -----------------------------------------------------------------------------------------------
 
@@ -210,6 +202,8 @@ class Relay:
     async def _look_at_everything(self) -> None:
         journal = self.journal
         self.telemetry.accepting(not self.unready())
+        if self._closing:
+            return
         self.telemetry.journal_looked_at(
             JournalFigures(journal.events_held(), journal.bytes_held(), journal.dead_letters_held)
         )
@@ -238,16 +232,19 @@ class Relay:
         deadline = time.monotonic() + self.settings.server.drain_timeout
         self._draining = True
         self.telemetry.accepting(False)
-        if hasattr(self, "_main"):
-            self._webhooks.draining = True
+        if self._main is not None:
+            self._front.draining = True
             self._events.stop()
-            await self._main.stop(_share(deadline, 0.5))
+            await self._main.stop(_share(deadline, 0.5), min(_LAST_CALL, _share(deadline, 0.1)))
         for publisher in self._publishers:
             publisher.stop()
         await _finish(self._tasks, _share(deadline, 0.7))
-        await self.journal.close()
-        if hasattr(self, "_admin"):
-            await self._admin.stop(1.0)
+        self._closing = True
+        try:
+            await _bounded(self.journal.close(), max(_share(deadline, 1.0), 1.0))
+        finally:
+            if self._admin is not None:
+                await self._admin.stop(1.0)
         self.telemetry.stopped()
 
 
@@ -256,8 +253,9 @@ async def run(settings: Settings, telemetry: Telemetry | None = None) -> int:
     relay = Relay(settings, telemetry)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         loop.add_signal_handler(number, stopping.set)
+    loop.set_exception_handler(lambda _, context: _tell(relay.telemetry, context))
     try:
         await relay.start()
     except RelayError as error:
@@ -268,9 +266,16 @@ async def run(settings: Settings, telemetry: Telemetry | None = None) -> int:
     signalled = asyncio.create_task(stopping.wait())
     await asyncio.wait((failure, signalled), return_when=asyncio.FIRST_COMPLETED)
     notify("STOPPING=1")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.remove_signal_handler(number)  # a second one ends the process at once
+    for number in _SIGNALS:
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once, without a traceback
     return await _end(relay, failure if failure.done() else None)
+
+
+def _tell(telemetry: Telemetry, context: dict[str, Any]) -> None:
+    """asyncio's own log is off, since it quotes requests; what it has to say comes out as a signal."""
+    message = str(context.get("message", ""))
+    telemetry.task_failed(message, context.get("exception") or RuntimeError(message))
 
 
 async def _end(relay: Relay, failure: asyncio.Task[RelayError] | None) -> int:
@@ -286,15 +291,17 @@ async def _end(relay: Relay, failure: asyncio.Task[RelayError] | None) -> int:
     return 1 if failure is not None else 0
 
 
-@web.middleware
-async def _told_as_problems(request: web.Request, handler):  # type: ignore[no-untyped-def]
-    """aiohttp's own 404 and 405 as problem documents."""
+async def _bounded(closing: Coroutine[Any, Any, None], timeout: float) -> None:
+    """A disk that hangs must not hang the process: what was acknowledged is in the journal already."""
     try:
-        return await handler(request)
-    except web.HTTPMethodNotAllowed as error:
-        return respond(problems.answer("method_not_allowed", allow=sorted(error.allowed_methods)))
-    except web.HTTPNotFound:
-        return respond(problems.answer("not_found"))
+        async with asyncio.timeout(timeout):
+            await closing
+    except TimeoutError:
+        raise RelayError(
+            "journal_stalled",
+            "The journal could not be closed in time.",
+            hint="Check the disk under journal.path; the next start recovers what was acknowledged.",
+        ) from None
 
 
 async def _done(future: asyncio.Future[Any]) -> None:

@@ -6,15 +6,22 @@ means "can accept durably".
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from aiohttp import hdrs, web
 
 from relay import telemetry
+from relay.core.errors import RelayError
 from relay.edge.api import json_response
 
 STALLED_AFTER = 30.0
 """Seconds after which a commit that has not returned counts as a hang of the writer thread."""
+
+
+LOOK_FOR = 2.0
+"""Seconds that a scrape waits for fresh figures at most; Prometheus gives up on it after 10."""
 
 
 class Admin:
@@ -56,6 +63,8 @@ class Admin:
         return json_response({"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
 
     async def metrics(self, _: web.Request) -> web.StreamResponse:
-        """Prometheus' text format."""
-        await self._before_scrape()
+        """Prometheus' text format. A journal that hangs or is broken makes the gauges stale, not the scrape fail."""
+        with suppress(TimeoutError, RelayError):
+            async with asyncio.timeout(LOOK_FOR):
+                await self._before_scrape()
         return web.Response(body=self._exposition(), headers={hdrs.CONTENT_TYPE: telemetry.CONTENT_TYPE})

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from relay.core.clock import rfc3339
+from relay.core.dead import redacted_text
 from relay.core.dedup import key_of
 from relay.core.event import Draft, Event
 from relay.core.source import Delivery, NotJSON, Source, Unreadable
@@ -15,6 +16,7 @@ from relay.edge.api import Refused, json_response, whole_number
 from relay.journal.journal import Journal
 from relay.journal.store import HeldDeadLetter
 
+OCTETS = "application/octet-stream"
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
@@ -29,15 +31,21 @@ class DeadLetters:
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """A page in the order of the ids; ``next`` is the ``after`` of the next page, null at the end."""
-        limit = max(1, whole_number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT))
+        limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
         held = await self._journal.dead_letters(request.query.get("after", ""), limit)
         following = held[-1].id if len(held) == limit else None
         return json_response({"dead_letters": [_shown(letter) for letter in held], "next": following})
 
     async def show(self, request: web.Request) -> web.StreamResponse:
-        """One dead letter, with its raw bytes as text (they are JSON, and so UTF-8)."""
+        """One dead letter with its text, in which secrets are withheld: the upstream echoes the webhook's own token.
+
+        With ``Accept: application/octet-stream`` its bytes, exactly as they came.
+        """
         letter = await self._held(request)
-        return json_response(_shown(letter) | {"raw": (letter.raw or b"").decode(errors="replace")})
+        raw = letter.raw or b""
+        if OCTETS in request.headers.get(hdrs.ACCEPT, ""):
+            return web.Response(body=raw, headers={hdrs.CONTENT_TYPE: OCTETS, "X-Content-Type-Options": "nosniff"})
+        return json_response(_shown(letter) | {"raw": redacted_text(raw)})
 
     async def replay(self, request: web.Request) -> web.StreamResponse:
         """Sends it on its way again and, once that is on disk, forgets it.

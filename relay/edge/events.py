@@ -10,6 +10,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from relay.core.cloudevents import structured_json
+from relay.core.errors import RelayError
 from relay.core.event import TOPICS, Entry
 from relay.edge.api import Refused, whole_number
 from relay.journal.journal import Journal
@@ -21,8 +22,14 @@ MAX_OFFSET = (1 << 63) - 1
 
 _SCAN = 1000
 _MAX_SCANS = 20  # a filter that matches little must not hold the journal for long; the client asks on from `next`
-_HEARTBEAT = 15.0
-_STUCK_AFTER = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Of a live stream, in seconds: silence before a comment is sent, and a client's pause before it is cut."""
+
+    heartbeat: float = 15.0
+    stuck_after: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,11 @@ class Filter:
     topic: str | None = None
     type: str | None = None
     subject: str | None = None
+
+    @property
+    def selective(self) -> bool:
+        """Whether it leaves anything out."""
+        return (self.topic, self.type, self.subject) != (None, None, None)
 
     def takes(self, entry: Entry) -> bool:
         """Whether an entry is wanted. A replay for one sink is not: it was here before, under its first offset."""
@@ -47,8 +59,9 @@ class Filter:
 class Events:
     """Serves ``/v1/events``. ``stop`` ends the live streams; each resumes elsewhere by its ``Last-Event-ID``."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, pace: Pace | None = None) -> None:
         self._journal = journal
+        self._pace = pace or Pace()
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -60,31 +73,42 @@ class Events:
         wanted = _filter(request)
         if EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
             return await self._stream(request, wanted)
-        limit = whole_number(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
-        entries, scanned = await self._page(self._after(request), limit, wanted)
+        limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
+        entries, scanned = await self._page(self._after(request.query.get("after"), "after"), limit, wanted)
         return web.Response(body=_page_json(entries, scanned), headers={hdrs.CONTENT_TYPE: "application/json"})
 
-    def _after(self, request: web.Request) -> int:
-        if request.query.get("after") == "latest":
-            return self._journal.last_offset
-        return whole_number(request, "after", 0, MAX_OFFSET)
+    def _after(self, text: str | None, name: str) -> int:
+        """Where to go on. An offset that this journal never gave would wait for ever and miss all until then."""
+        last = self._journal.last_offset
+        if text == "latest":
+            return last
+        after = whole_number(text, name, most=MAX_OFFSET, default=0)
+        if after > last:
+            detail = f"{name} is beyond the last offset, {last}: it was given by another journal. Start again from 0."
+            raise Refused("bad_request", detail)
+        return after
 
     async def _page(self, after: int, limit: int, wanted: Filter) -> tuple[list[Entry], int]:
+        """At most ``limit`` wanted entries, and the offset up to which none is left out."""
         found: list[Entry] = []
         for _ in range(_MAX_SCANS):
-            for entry in await self._journal.read(after, _SCAN):
-                if len(found) >= limit:
-                    return found, after
+            last = self._journal.last_offset
+            entries = await self._journal.read(after, _SCAN if wanted.selective else limit - len(found))
+            for entry in entries:
                 after = entry.offset
                 if wanted.takes(entry):
                     found.append(entry)
-            if len(found) >= limit or after >= self._journal.last_offset:
+                    if len(found) == limit:
+                        return found, after
+            if not entries:
+                after = max(after, last)  # offsets may end in a gap: a sink knew more of this journal than it holds
+            if after >= self._journal.last_offset:
                 break
         return found, after
 
     async def _stream(self, request: web.Request, wanted: Filter) -> web.StreamResponse:
-        after = _last_event_id(request)
-        after = self._after(request) if after is None else after
+        resumed = request.headers.get("Last-Event-ID")
+        after = self._after(resumed, "Last-Event-ID") if resumed else self._after(request.query.get("after"), "after")
         response = web.StreamResponse(
             headers={
                 hdrs.CONTENT_TYPE: EVENT_STREAM,
@@ -93,35 +117,41 @@ class Events:
             }
         )
         await response.prepare(request)
-        await _write(request, response, b": the stream goes on live; resume with Last-Event-ID\n\n")
+        try:
+            await self._follow(request, response, after, wanted)
+        except RelayError as error:
+            # The answer has begun, so this can only be told by ending it without the last chunk.
+            raise ConnectionResetError("the journal cannot be read") from error
+        return response
+
+    async def _follow(self, request: web.Request, response: web.StreamResponse, after: int, wanted: Filter) -> None:
+        await self._write(request, response, b": the stream goes on live; resume with Last-Event-ID\n\n")
         while not self._stopping.is_set():
             entries, after = await self._page(after, MAX_LIMIT, wanted)
             if entries:
-                await _write(request, response, b"".join(map(_frame, entries)))
+                await self._write(request, response, b"".join(map(_frame, entries)))
             elif after >= self._journal.last_offset and not await self._news(after):
-                await _write(request, response, b": still here\n\n")
-        return response
+                await self._write(request, response, b": still here\n\n")
+
+    async def _write(self, request: web.Request, response: web.StreamResponse, data: bytes) -> None:
+        """Writes; a client that has stopped reading is cut instead of being waited for without end."""
+        try:
+            async with asyncio.timeout(self._pace.stuck_after):
+                await response.write(data)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the client stopped reading") from None
 
     async def _news(self, after: int) -> bool:
         """Waits for an event, the end, or the time for a heartbeat (``False``)."""
         waiters = [asyncio.ensure_future(self._journal.wait(after)), asyncio.ensure_future(self._stopping.wait())]
         try:
-            done, _ = await asyncio.wait(waiters, timeout=_HEARTBEAT, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(waiters, timeout=self._pace.heartbeat, return_when=asyncio.FIRST_COMPLETED)
             return bool(done)
         finally:
             for waiter in waiters:
                 waiter.cancel()
-
-
-async def _write(request: web.Request, response: web.StreamResponse, data: bytes) -> None:
-    """Writes; a client that has stopped reading is cut instead of being waited for without end."""
-    try:
-        async with asyncio.timeout(_STUCK_AFTER):
-            await response.write(data)
-    except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
-        raise ConnectionResetError("the client stopped reading") from None
 
 
 def _filter(request: web.Request) -> Filter:
@@ -129,15 +159,6 @@ def _filter(request: web.Request) -> Filter:
     if topic is not None and topic not in TOPICS:
         raise Refused("bad_request", f"The parameter topic must be one of {', '.join(TOPICS)}.")
     return Filter(topic, request.query.get("type") or None, request.query.get("subject") or None)
-
-
-def _last_event_id(request: web.Request) -> int | None:
-    text = request.headers.get("Last-Event-ID", "")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) <= 19):
-        raise Refused("bad_request", "Last-Event-ID must be an offset that this stream gave.")
-    return int(text)
 
 
 def _page_json(entries: Sequence[Entry], scanned: int) -> bytes:

@@ -11,9 +11,10 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Protocol
 
-from aiohttp import web
+from aiohttp import http_parser, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
@@ -21,11 +22,11 @@ from relay.core.errors import RelayError
 from relay.edge import problems
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+RequestFactory = Callable[..., web.BaseRequest]
 
-_FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n"
-    b"Content-Type: application/problem+json\r\nContent-Length: %d\r\n\r\n%s"
-)
+_PARTING = 1.0  # seconds in which a peer that is turned away can read why, before a reset would take it away
+_PARTING_CONNECTIONS = 1000  # beyond the limit; further ones are reset, or they would be no limit at all
+_TICK = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +39,34 @@ class Limits:
     max_connections: int = 10_000
 
 
+class Signals(Protocol):
+    """What a listener reports: requests that failed here, and those that were not HTTP (``kind``: a class name)."""
+
+    def request_failed(self, route: str, error: BaseException) -> None: ...
+
+    def request_malformed(self, peer: str, kind: str) -> None: ...
+
+
 class Connection(RequestHandler):
     """aiohttp's connection, cut when a request's head does not arrive in time, and answering in problem documents."""
 
-    __slots__ = ("_head_timer", "_header_timeout", "_on_failure")
+    __slots__ = ("_head_begun", "_head_timer", "_header_timeout", "_signals")
 
-    def __init__(
-        self, server: Server, *, header_timeout: float, on_failure: Callable[[str, BaseException], None], **options: Any
-    ) -> None:
+    def __init__(self, server: Server, *, header_timeout: float, signals: Signals, **options: Any) -> None:
         super().__init__(server, **options)
         self._header_timeout = header_timeout
-        self._on_failure = on_failure
+        self._signals = signals
+        self._head_begun = False
         self._head_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way or has begun to arrive."""
+        return self._waits and not self._messages and not self._head_begun
+
+    @property
+    def _waits(self) -> bool:
+        return self._waiter is not None and not self._waiter.done()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Starts the time for the first request's head."""
@@ -61,18 +78,27 @@ class Connection(RequestHandler):
         heads = self._request_count
         super().data_received(data)
         if self._request_count != heads:
-            if self._head_timer is not None:
-                self._head_timer.cancel()
-                self._head_timer = None
-        elif self._head_timer is None and self._waiter is not None:
-            self._head_timer = self._loop.call_later(self._header_timeout, self._head_is_late)
+            self._head_begun = False
+            self._forget_head_timer()
+        elif data and self._waits:
+            self._head_begun = True
+            if self._head_timer is None:
+                self._head_timer = self._loop.call_later(self._header_timeout, self._head_is_late)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forgets the timer with the connection."""
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        self._forget_head_timer()
         super().connection_lost(exc)
+
+    def turn_away(self, refusal: problems.Answer) -> None:
+        """Answers without a request, reads nothing more, and closes once the peer has had the time to read it."""
+        self._force_close = True
+        if self.transport is None:
+            return
+        self.transport.write(_unasked(refusal))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._loop.call_later(_PARTING, self.force_close)
 
     def handle_error(
         self,
@@ -84,11 +110,11 @@ class Connection(RequestHandler):
         """One problem document and one log line, where aiohttp has a traceback and a page."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun, an error can no longer be told")
-        if isinstance(exc, HttpProcessingError) or status == 400:
+        if isinstance(exc, (HttpProcessingError, web.RequestPayloadError)) or status == 400:
+            self._signals.request_malformed(request.remote or "", type(exc).__name__)
             response = respond(problems.answer("bad_request", "This is not HTTP as RFC 9112 has it."))
         else:
-            if exc is not None:
-                self._on_failure(request.method, exc)
+            self._signals.request_failed(request.method, exc or TimeoutError("a time-out that nobody caught"))
             response = respond(problems.answer("internal"))
         response.force_close()
         return response
@@ -97,11 +123,19 @@ class Connection(RequestHandler):
         """What aiohttp could not hand to ``handle_error``."""
         error = kw.get("exc_info")
         if isinstance(error, BaseException):
-            self._on_failure("connection", error)
+            self._signals.request_failed("connection", error)
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        self.force_close()
+        if self._head_begun:
+            self.turn_away(problems.answer("header_timeout"))
+        else:
+            self.force_close()
+
+    def _forget_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
 
 class Server(web.Server):
@@ -117,12 +151,31 @@ class Server(web.Server):
         return Connection(self, loop=self._loop, **self._options)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """Counts the connection, or answers 503 and closes it."""
+        """Counts the connection; over the limit it gets a 503."""
         super().connection_made(handler, transport)
-        if len(self.connections) > self._max_connections:
-            body = problems.answer("overloaded", "Too many connections.").body
-            transport.write(_FULL % (len(body), body))
-            handler.force_close()
+        surplus = len(self._connections) - self._max_connections
+        if surplus > _PARTING_CONNECTIONS:
+            handler._force_close = True
+            transport.abort()
+        elif surplus > 0 and isinstance(handler, Connection):
+            handler.turn_away(problems.answer("overloaded", "Too many connections."))
+
+    async def drain(self, timeout: float) -> None:
+        """Closes idle connections, waits for the requests under way (``timeout`` seconds), then cuts what is left.
+
+        aiohttp's own way stops reading from all connections first, and so would lose the bodies being received.
+        """
+        deadline = self._loop.time() + timeout
+        while self._close_idle() and self._loop.time() < deadline:  # noqa: ASYNC110 - or each connection would signal
+            await asyncio.sleep(_TICK)
+        await self.shutdown(_TICK)
+
+    def _close_idle(self) -> int:
+        """Closes what is idle; the number of connections that are still open."""
+        for connection in self.connections:
+            if isinstance(connection, Connection) and connection.idle:
+                connection.force_close()
+        return len(self._connections)
 
 
 class Listener:
@@ -135,16 +188,16 @@ class Listener:
         host: str,
         port: int,
         limits: Limits,
-        on_failure: Callable[[str, BaseException], None],
-        request_factory: Any = None,
+        signals: Signals,
+        request_factory: RequestFactory | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._host, self._port, self._tls = host, port, tls
         options = {
             "header_timeout": limits.header_timeout,
-            "on_failure": on_failure,
+            "signals": signals,
             "keepalive_timeout": limits.keepalive_timeout,
-            "access_log": None,
+            "access_log": None,  # it would print the path, and with it the token
             "auto_decompress": False,
             "lingering_time": 2.0,
         }
@@ -153,12 +206,13 @@ class Listener:
             options=options,
             max_connections=limits.max_connections,
             handler_cancellation=True,
-            **({"request_factory": request_factory} if request_factory else {}),
+            request_factory=request_factory,
         )
         self._listening: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Binds. Raises ``RelayError`` when the address cannot be had."""
+        """Binds. Raises ``RelayError`` when the address cannot be had, or aiohttp's parser is the slow one."""
+        require_c_parser()
         loop = asyncio.get_running_loop()
         try:
             self._listening = await loop.create_server(
@@ -180,19 +234,50 @@ class Listener:
         host = f"[{bound[0]}]" if family == socket.AF_INET6 else bound[0]
         return f"{'https' if self._tls else 'http'}://{host}:{bound[1]}"
 
-    def stop_listening(self) -> None:
-        """Takes no new connections; the open ones go on."""
-        if self._listening is not None:
-            self._listening.close()
+    async def stop_listening(self) -> None:
+        """Takes no new connections; the open ones go on, and so do those that the kernel has taken already."""
+        if self._listening is None:
+            return
+        for _ in range(3):  # turns of the loop: closing the socket would reset what waits in its queue
+            await asyncio.sleep(0)
+        self._listening.close()
 
-    async def stop(self, timeout: float) -> None:
-        """Lets requests under way end, for at most ``timeout`` seconds, then cuts the connections."""
-        self.stop_listening()
-        self.server.pre_shutdown()
-        # aiohttp applies its time-out twice, once to wait and once to cancel.
-        await self.server.shutdown(timeout / 2)
+    async def stop(self, timeout: float, last_call: float = 0.0) -> None:
+        """Ends within ``last_call + timeout`` seconds: takes no more connections, lets requests under way end.
+
+        During the ``last_call`` it still listens, so that senders which do not know yet are answered (and told to
+        close) instead of refused; it is cut short when nobody is connected.
+        """
+        deadline = asyncio.get_running_loop().time() + last_call
+        while asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_TICK)
+            if not self.server.connections:
+                break
+        await self.stop_listening()
+        await self.server.drain(timeout)
+
+
+def require_c_parser() -> None:
+    """Raises ``RelayError`` unless aiohttp parses with llhttp.
+
+    Most of its request smuggling holes were in the parser written in Python, which it falls back to without a word.
+    """
+    if http_parser.HttpRequestParser is not getattr(http_parser, "HttpRequestParserC", None):
+        raise RelayError(
+            "http_parser_missing",
+            "aiohttp runs without its HTTP parser in C, and the one in Python is not trusted with untrusted input.",
+            hint="Install an aiohttp wheel for this platform, and unset AIOHTTP_NO_EXTENSIONS.",
+        )
 
 
 def respond(refusal: problems.Answer) -> web.Response:
     """A refusal as a response."""
     return web.Response(status=refusal.status, body=refusal.body, headers=dict(refusal.headers))
+
+
+def _unasked(refusal: problems.Answer) -> bytes:
+    """An answer to a request that was not, or not wholly, read."""
+    headers = {**refusal.headers, "Connection": "close", "Content-Length": str(len(refusal.body))}
+    lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + refusal.body

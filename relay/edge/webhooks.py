@@ -13,13 +13,13 @@ from functools import partial
 from urllib.parse import unquote
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDictProxy
 
 from relay.core.dead import unreadable_draft
 from relay.core.event import Draft, Receipt
-from relay.core.source import Delivery, Ignored, NotJSON, Source, Unreadable
+from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Source, Unreadable
 from relay.edge import problems
 from relay.edge.auth import (
     AddressFilter,
@@ -28,9 +28,9 @@ from relay.edge.auth import (
     SignatureVerifier,
     TokenSet,
     client_address,
-    is_loopback,
 )
 from relay.edge.lane import Respond
+from relay.edge.local import why_not_local
 from relay.edge.server import respond
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
@@ -39,12 +39,12 @@ from relay.telemetry import DeliverySignals
 PREFIX = "/webhooks/"
 
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
-_FORWARDED = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Who may deliver to one source. Without tokens only loopback peers may."""
+    """Who may deliver to one source. Without tokens only loopback peers may, and no web page in a browser there."""
 
     tokens: TokenSet
     addresses: AddressFilter
@@ -111,15 +111,17 @@ class Webhooks:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One delivery: 200 once it is on disk, a problem otherwise."""
         started = time.perf_counter()
-        head = Head(request.method, request.raw_path, request.headers, request.remote or "")
+        head = Head(request.method, path_of(request), request.headers, request.remote or "")
         inbox, token = self._addressed(head)
         if inbox is None:
             return respond(problems.answer("not_found", "No source has this name."))
         try:
-            response = await self._deliver(request, head, inbox, token, started)
+            response: web.StreamResponse = await self._deliver(request, head, inbox, token, started)
         except Refusal as refusal:
             inbox.signals.delivery_rejected(refusal.code, refusal.answer.status, head.remote)
             response = respond(refusal.answer)
+            if refusal.answer.status == 408:
+                response.force_close()  # RFC 9110, 15.5.9: the rest of the body is not waited for
         if self.draining:
             response.force_close()
         return response
@@ -171,7 +173,7 @@ class Webhooks:
         if inbox.gate.signatures:
             _check_signature(head, inbox.gate.signatures, body)
         delivery = Delivery(body, time.time_ns() // 1_000_000)
-        normalized = inbox.source.normalize(delivery)
+        normalized = _normalize(inbox, delivery)
         if isinstance(normalized, NotJSON):
             raise Refusal("not_json", normalized.detail)
         if isinstance(normalized, Ignored):
@@ -193,7 +195,8 @@ class Webhooks:
             raise Refusal("payload_too_large", f"At most {self._limits.max_body} bytes are taken.")
         if request.content.is_eof() and expected is not None:
             return request.content.read_nowait(-1)  # all of it came with the head: nothing to wait for
-        return await self._slow_body(request, expected or self._limits.max_body)
+        _invite(request)
+        return await self._slow_body(request, self._limits.max_body if expected is None else expected)
 
     async def _slow_body(self, request: web.BaseRequest, reserved: int) -> bytes:
         if self._inflight + reserved > self._limits.max_inflight:
@@ -204,6 +207,8 @@ class Webhooks:
                 return await self._read(request)
         except TimeoutError:
             raise Refusal("body_timeout") from None
+        except web.RequestPayloadError:
+            raise Refusal("bad_request", "The body is not framed as RFC 9112 has it.") from None
         finally:
             self._inflight -= reserved
 
@@ -214,6 +219,12 @@ class Webhooks:
             if len(body) > self._limits.max_body:
                 raise Refusal("payload_too_large", f"At most {self._limits.max_body} bytes are taken.")
         return bytes(body)
+
+
+def path_of(request: web.BaseRequest) -> str:
+    """The path and query of a request's target, also where it has the absolute form (RFC 9112, 3.2.2)."""
+    target = request.raw_path
+    return target if target.startswith("/") else request.rel_url.raw_path_qs
 
 
 def _tell(respond: Respond, inbox: Inbox, draft: Draft, started: float, receipt: asyncio.Future[Receipt]) -> None:
@@ -247,8 +258,8 @@ def _admit(head: Head, gate: Gate, token: str) -> None:
     if gate.tokens:
         if not token or not gate.tokens.matches(unquote(token)):
             raise Refusal("unauthorized", "The path ends with a token: /webhooks/<source>/<token>.")
-    elif not _is_local(head):
-        raise Refusal("forbidden_address", "Without a configured token only loopback peers may deliver.")
+    elif verdict := why_not_local(head.remote, head.headers):
+        raise Refusal(*verdict)
     if gate.addresses:
         peer = client_address(head.remote, head.headers.getall("X-Forwarded-For", []), gate.trusted_proxies)
         if not gate.addresses.allows(peer):
@@ -257,9 +268,20 @@ def _admit(head: Head, gate: Gate, token: str) -> None:
         raise Refusal("method_not_allowed", allow=(hdrs.METH_POST,))
 
 
-def _is_local(head: Head) -> bool:
-    """A proxy on this machine makes the whole world look like loopback; the header it adds gives it away."""
-    return is_loopback(head.remote) and not any(name in head.headers for name in _FORWARDED)
+def _invite(request: web.BaseRequest) -> None:
+    """Tells a sender that waits for it to go on with the body (RFC 9110, 10.1.1); curl does above 1 MiB."""
+    expected = request.headers.get(hdrs.EXPECT, "")
+    if expected.lower() == "100-continue" and request.version >= HttpVersion11 and request.transport is not None:
+        request.transport.write(_CONTINUE)  # not through the writer, for which the answer would have begun
+
+
+def _normalize(inbox: Inbox, delivery: Delivery) -> Normalized:
+    try:
+        return inbox.source.normalize(delivery)
+    except Exception as error:
+        # A bug in a source must not cost the delivery: kept as a dead letter, it can be replayed once that is mended.
+        inbox.signals.normalizing_failed(error)
+        return Unreadable("source_failed", f"The source failed with {type(error).__name__}; see the relay's log.")
 
 
 def _check_signature(head: Head, signatures: SignatureVerifier, body: bytes) -> None:

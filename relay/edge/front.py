@@ -1,0 +1,61 @@
+"""What stands behind a listener: deliveries at once, everything else through aiohttp's router.
+
+aiohttp runs applications only with its own server, so this reaches for two of its private methods, here and nowhere
+else; ``tests/unit/edge/test_front.py`` says so when a release moves them.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from relay.edge import problems
+from relay.edge.server import Handler, RequestFactory, respond
+from relay.edge.webhooks import PREFIX, path_of
+
+
+class Routed:
+    """An application behind our own listener, its refusals told as problem documents."""
+
+    def __init__(self, app: web.Application) -> None:
+        app.freeze()
+        self.request_factory: RequestFactory = app._make_request
+        self._handle = app._handle
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The application's answer."""
+        assert isinstance(request, web.Request), "the listener must use this object's request_factory"
+        try:
+            return await self._handle(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return respond(_problem_of(error))
+
+
+class Front:
+    """The main listener's door."""
+
+    def __init__(self, app: web.Application, deliveries: Handler) -> None:
+        self._routed = Routed(app)
+        self._deliveries = deliveries
+        self.request_factory = self._routed.request_factory
+        self.draining = False
+        """While set, each answer asks the peer to close its connection; requests are still served."""
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Deliveries go past the router: resolving a route costs as much as parsing their JSON."""
+        serve = self._deliveries if path_of(request).startswith(PREFIX) else self._routed
+        response = await serve(request)
+        if self.draining:
+            response.force_close()
+        return response
+
+
+def _problem_of(error: web.HTTPException) -> problems.Answer:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return problems.answer("method_not_allowed", allow=sorted(error.allowed_methods))
+    if isinstance(error, web.HTTPNotFound):
+        return problems.answer("not_found")
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return problems.answer("payload_too_large")
+    return problems.answer("bad_request", error.reason) if error.status < 500 else problems.answer("internal")
