@@ -25,7 +25,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 RequestFactory = Callable[..., web.BaseRequest]
 
 _PARTING = 1.0  # seconds in which a peer that is turned away can read why, before a reset would take it away
-_PARTING_CONNECTIONS = 1000  # beyond the limit; further ones are reset, or they would be no limit at all
+_PARTING_CONNECTIONS = 1000  # beyond the limit; further ones are dropped, or this were no limit
 _TICK = 0.02
 
 
