@@ -147,6 +147,7 @@ class Relay:
             limits=limits,
             signals=self.telemetry,
             request_factory=serve.request_factory,
+            shortcut=serve if isinstance(serve, Front) else None,
         )
 
     def _probes(self) -> web.Application:

@@ -6,7 +6,6 @@ Promise P4: a repetition is absorbed, a contradiction is published once. The jou
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import blake2b
 
 from relay.core.event import Draft
@@ -29,9 +28,8 @@ def judge(draft: Draft, known: bytes) -> Draft | None:
         return None
     stated = draft.fingerprint.hex()[:16]
     event = draft.event
-    return replace(
-        draft,
-        event=replace(event, type=draft.conflict_type, id=f"{event.subject}:conflicted:{stated}"),
+    return draft._replace(
+        event=event._replace(type=draft.conflict_type, id=f"{event.subject}:conflicted:{stated}"),
         key=key_of("conflict", draft.key.hex(), draft.fingerprint.hex()),
         fingerprint=b"",
         conflict_type=None,

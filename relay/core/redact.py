@@ -23,7 +23,8 @@ _PLAIN: Final = frozenset(
     "task task_id task_type status reason eta progress_percent extra seed enable_nsfw_detection has_nsfw_contents"
     " debug_info submit_time_ms execute_time_ms complete_time_ms images image_url image_url_ttl image_type"
     " nsfw_detection_result valid confidence videos video_url video_url_ttl video_type audios audio_url audio_url_ttl"
-    " audio_type audio_metadata text start_time end_time event_type payload".split()
+    " audio_type audio_metadata text start_time end_time event_type payload url test_mode enabled"
+    " return_task_status".split()
 )
 _CALLBACK: Final = re.compile(r"web.?hook|call.?back", re.IGNORECASE)
 _WITHHELD: Final = re.compile(
@@ -55,9 +56,10 @@ def redact(document: Any) -> None:
             if not _PLAIN.issuperset(node):
                 _redact_keys(node)
             values = node.values()
-        for value in values:
-            if type(value) in nested and value:
-                pending.append(value)  # noqa: PERF401 - up to Python 3.11 a comprehension costs a call
+        if not nested.isdisjoint(map(type, values)):  # in C: most nodes are leaves
+            for value in values:
+                if type(value) in nested and value:
+                    pending.append(value)  # noqa: PERF401 - up to Python 3.11 a comprehension costs a call
 
 
 def _redact_keys(node: dict[str, Any]) -> None:

@@ -39,7 +39,7 @@ Decision = Advance | Bury | Narrow
 def settle(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> Decision:
     """Decides on one batch.
 
-    Raises ``ValueError`` where a sink breaks its contract (outcomes missing, some published and some not, nobody refused):
+    Raises ``ValueError`` where a sink breaks its contract (outcomes missing, a part published, nobody refused):
     going on after that could lose events.
     """
     if len(entries) != len(outcomes):

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from relay.core.event import Draft
 
 Via = Literal["webhook", "poll", "submit"]
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """What arrived, untouched. ``received_at`` is epoch milliseconds."""
 
     body: bytes

@@ -20,6 +20,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from relay.core.errors import RelayError
 from relay.edge import problems
+from relay.edge.lane import Lane, Shortcut
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 RequestFactory = Callable[..., web.BaseRequest]
@@ -50,10 +51,21 @@ class Signals(Protocol):
 class Connection(RequestHandler):
     """aiohttp's connection, cut when a request's head does not arrive in time, and answering in problem documents."""
 
-    __slots__ = ("_head_begun", "_head_timer", "_header_timeout", "_signals")
+    __slots__ = ("_head_begun", "_head_timer", "_header_timeout", "_lane", "_signals")
 
-    def __init__(self, server: Server, *, header_timeout: float, signals: Signals, **options: Any) -> None:
+    def __init__(
+        self,
+        server: Server,
+        *,
+        header_timeout: float,
+        signals: Signals,
+        shortcut: Shortcut | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(server, **options)
+        self._lane = Lane(self, self._parser, shortcut) if shortcut else None
+        if self._lane is not None:
+            self._parser = self._lane  # type: ignore[assignment] # it stands before the parser, and is one
         self._header_timeout = header_timeout
         self._signals = signals
         self._head_begun = False
@@ -62,7 +74,8 @@ class Connection(RequestHandler):
     @property
     def idle(self) -> bool:
         """Whether no request is under way or has begun to arrive."""
-        return self._waits and not self._messages and not self._head_begun
+        busy = self._lane is not None and self._lane.busy
+        return self._waits and not self._messages and not self._head_begun and not busy
 
     @property
     def _waits(self) -> bool:
@@ -89,6 +102,12 @@ class Connection(RequestHandler):
         """Forgets the timer with the connection."""
         self._forget_head_timer()
         super().connection_lost(exc)
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """Lets an answer that is on its way out go first."""
+        if self._lane is not None:
+            await self._lane.settled(timeout or 0.0)
+        await super().shutdown(timeout)
 
     def turn_away(self, refusal: problems.Answer) -> None:
         """Answers without a request, reads nothing more, and closes once the peer has had the time to read it."""
@@ -190,12 +209,14 @@ class Listener:
         limits: Limits,
         signals: Signals,
         request_factory: RequestFactory | None = None,
+        shortcut: Shortcut | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._host, self._port, self._tls = host, port, tls
         options = {
             "header_timeout": limits.header_timeout,
             "signals": signals,
+            "shortcut": shortcut,
             "keepalive_timeout": limits.keepalive_timeout,
             "access_log": None,  # it would print the path, and with it the token
             "auto_decompress": False,

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import orjson
@@ -70,8 +71,7 @@ class BodyLimits:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """What the gate looks at. ``path`` is as sent, not decoded; ``remote`` is the socket's other end."""
 
     method: str
@@ -80,8 +80,7 @@ class Head:
     remote: str
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(NamedTuple):
     """A delivery that the journal is writing."""
 
     draft: Draft
@@ -105,8 +104,6 @@ class Webhooks:
         self._journal = journal
         self._limits = limits
         self._inflight = 0
-        self.draining = False
-        """While set, each answer asks the sender to close its connection; deliveries are still taken."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One delivery: 200 once it is on disk, a problem otherwise."""
@@ -122,8 +119,6 @@ class Webhooks:
             response = respond(refusal.answer)
             if refusal.answer.status == 408:
                 response.force_close()  # RFC 9110, 15.5.9: the rest of the body is not waited for
-        if self.draining:
-            response.force_close()
         return response
 
     async def _deliver(
@@ -147,7 +142,7 @@ class Webhooks:
 
         What would be refused is not taken: it is refused, and told, on the ordinary way.
         """
-        if self.draining or not message.path.startswith(PREFIX):
+        if not message.path.startswith(PREFIX):
             return False
         started = time.perf_counter()
         head = Head(message.method, message.path, message.headers, remote)

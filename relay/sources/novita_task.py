@@ -30,7 +30,8 @@ STATUSES: Final[dict[str, TaskStatus]] = {
 """The vendor's statuses and the relay's. Two more are rumoured (UNKNOWN, CANCELED); no outcome is read into them."""
 
 _UNFINISHED: Final = frozenset({"submitted", "running"})
-_ARRAYS: Final[tuple[tuple[Kind, str], ...]] = (("image", "images"), ("video", "videos"), ("audio", "audios"))
+_ARRAYS: Final[tuple[tuple[str, Kind], ...]] = (("images", "image"), ("videos", "video"), ("audios", "audio"))
+_KEYS: Final = {kind: (f"{kind}_url", f"{kind}_url_ttl", f"{kind}_type", f"{kind}_metadata") for _, kind in _ARRAYS}
 
 _EARLIEST_MS: Final = 10**12
 """September 2001: what is smaller was not meant as epoch milliseconds."""
@@ -40,7 +41,6 @@ _MAX_TTL_S: Final = 10 * 366 * 86_400
 _TASK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 _SHOWABLE: Final = re.compile(r"[A-Za-z0-9 ._:-]{1,80}", re.ASCII)
 _DECIMAL: Final = re.compile(r"[0-9]{1,15}\.[0-9]{1,15}", re.ASCII)
-_NUMBERS: Final = frozenset({int, float})  # by exact type, so that no boolean passes for 0 or 1
 _MAX_DIGITS: Final = 15
 _SEED: Final = re.compile(r"-?[0-9]{1,64}", re.ASCII)
 _AMZ_DATE: Final = re.compile(r"[?&]X-Amz-Date=(\d{8}T\d{6}Z)(?![^&#])", re.ASCII)
@@ -142,25 +142,26 @@ def _task_data(
 def _outputs(result: dict[str, Any], received_at: int) -> list[Output]:
     """Classified by the array that is filled: names of task types are an open set, and some carry suffixes."""
     outputs: list[Output] = []
-    for kind, array in _ARRAYS:
+    for array, kind in _ARRAYS:
         entries = result.get(array)
         if entries and isinstance(entries, list):
             for entry in entries:
                 if isinstance(entry, dict):
                     outputs.append(_output(kind, entry, received_at))
                 elif isinstance(entry, str):  # synchronous endpoints answer arrays of plain URLs
-                    outputs.append(_output(kind, {f"{kind}_url": entry}, received_at))
+                    outputs.append(_output(kind, {_KEYS[kind][0]: entry}, received_at))
     return outputs
 
 
 def _output(kind: Kind, entry: dict[str, Any], received_at: int) -> Output:
-    url = _text(entry.get(f"{kind}_url"))
-    ttl = _ttl(entry.get(f"{kind}_url_ttl"))
-    metadata = entry.get(f"{kind}_metadata")
+    url_key, ttl_key, type_key, metadata_key = _KEYS[kind]
+    url = _text(entry.get(url_key))
+    ttl = _ttl(entry.get(ttl_key))
+    metadata = entry.get(metadata_key)
     return {
         "kind": kind,
         "url": url,
-        "format": _text(entry.get(f"{kind}_type")),
+        "format": _text(entry.get(type_key)),
         "ttl_seconds": ttl,
         "expires_at": _expires_at(url, ttl, received_at),
         "nsfw": _nsfw(entry.get("nsfw_detection_result")),
@@ -211,9 +212,7 @@ def _timings(debug_info: Any) -> Timings:
 
 
 def _instant(value: Any) -> str | None:
-    if not value:
-        return None
-    ms = _number(value)
+    ms = _number(value) if value else None
     return rfc3339(int(ms)) if ms is not None and _EARLIEST_MS <= ms <= MAX_MS else None
 
 
@@ -225,7 +224,7 @@ def _test(webhook: Any) -> bool | None:
 
 
 def _nsfw(value: Any) -> Nsfw | None:
-    if not isinstance(value, dict) or not value:
+    if not value or not isinstance(value, dict):
         return None
     valid = value.get("valid")
     return {"valid": valid if isinstance(valid, bool) else None, "confidence": _number(value.get("confidence"))}
@@ -249,8 +248,11 @@ def _text(value: Any) -> str | None:
 
 def _number(value: Any) -> float | None:
     """A number from 0 up, or a text that is nothing but one; a whole number stays an ``int``."""
-    if isinstance(value, str):
-        if len(value) <= _MAX_DIGITS and value.isascii() and value.isdigit():
-            return int(value)
-        return float(value) if _DECIMAL.fullmatch(value) else None
-    return value if type(value) in _NUMBERS and value >= 0 else None
+    kind = type(value)
+    if kind is int or kind is float:  # by exact type, so that no boolean passes for 0 or 1
+        return value if value >= 0 else None
+    if kind is not str:
+        return None
+    if len(value) <= _MAX_DIGITS and value.isascii() and value.isdigit():
+        return int(value)
+    return float(value) if _DECIMAL.fullmatch(value) else None
