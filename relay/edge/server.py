@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from aiohttp import http_parser, web
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from relay.core.errors import RelayError
 from relay.edge import problems
@@ -93,6 +93,9 @@ class Connection(RequestHandler):
         if self._request_count != heads:
             self._head_begun = False
             self._forget_head_timer()
+            if self._current_request is not None and self._messages and self._messages[-1][0].__class__ is _ErrInfo:
+                # The parser gave up inside a body, which aiohttp tells nobody: its reader would wait in vain.
+                self._current_request._cancel(web.RequestPayloadError("the body is not framed as RFC 9112 has it"))
         elif data and self._waits:
             self._head_begun = True
             if self._head_timer is None:
@@ -141,7 +144,7 @@ class Connection(RequestHandler):
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """What aiohttp could not hand to ``handle_error``."""
         error = kw.get("exc_info")
-        if isinstance(error, BaseException):
+        if isinstance(error, BaseException) and not isinstance(error, web.RequestPayloadError):
             self._signals.request_failed("connection", error)
 
     def _head_is_late(self) -> None:
