@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
 from relay.core.source import Delivery, Normalized, Source
+from relay.edge.api import ApiGate, Route
 from relay.edge.auth import AddressFilter, Networks, SignatureVerifier, TokenSet
 from relay.edge.front import Front, Routed
 from relay.edge.server import Limits, Listener
@@ -47,6 +48,18 @@ async def routed(add_routes: Callable[[web.Application], object]) -> AsyncIterat
         yield listener.url
     finally:
         await listener.stop(1.0)
+
+
+def api(routes: Mapping[str, Route], *tokens: str) -> AbstractAsyncContextManager[str]:
+    """Routes by ``METHOD /path`` behind the gate of ``/v1``, served; the URL."""
+    door = ApiGate(TokenSet(tokens), on_loopback=True)
+
+    def add(app: web.Application) -> None:
+        for name, route in routes.items():
+            method, path = name.split(" ")
+            app.router.add_route(method, path, door.guard(route))
+
+    return routed(add)
 
 
 def gate(
