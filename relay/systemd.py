@@ -18,6 +18,7 @@ def notify(state: str) -> bool:
         address = "\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as datagram:
+            datagram.setblocking(False)
             datagram.sendto(state.encode(), address)
     except OSError:
         return False
