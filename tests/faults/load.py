@@ -27,7 +27,7 @@ class Tally:
 
     sent: int = 0
     answers: dict[str, int] = field(default_factory=dict)
-    latencies: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list, repr=False)
 
     def percentile(self, share: float) -> float:
         """Latency in seconds of the 2xx answers."""

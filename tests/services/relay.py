@@ -73,7 +73,7 @@ class RelayProcess:
                 [sys.executable, "-m", "relay", "serve", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
-                env={k: v for k, v in os.environ.items() if not k.startswith("RELAY_")},
+                env={k: v for k, v in os.environ.items() if not k.startswith(("RELAY_", "PYTHONDONTWRITE"))},
             )
         async with asyncio.timeout(START_TIMEOUT), aiohttp.ClientSession() as session:
             while not await self._ready(session):
