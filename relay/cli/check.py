@@ -1,0 +1,140 @@
+"""``relay check``: is the configuration right, and with ``--connect``, is everything there that it names?"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import typer
+
+from relay.cli import configured, options
+from relay.cli.client import why
+from relay.cli.outcome import BAD_CONFIGURATION, FAILED, tell
+from relay.cli.output import write_json, write_line
+from relay.cli.serve import run_loop
+from relay.core.errors import RelayError
+
+if TYPE_CHECKING:
+    from relay.core.sink import Identity, SinkConfig
+    from relay.settings import ConfigError, Settings
+
+CHECK_SUFFIX: Final = "-check"
+"""Behind the identity, so that the check fences no relay that is running."""
+
+_SINK_WITHIN: Final = 60.0
+_UPSTREAM_WITHIN: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What became of one thing that was to be reached."""
+
+    name: str
+    ok: bool
+    code: str | None = None
+    message: str | None = None
+    hint: str | None = None
+
+
+def check(
+    config: options.Config = None,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Reach every sink and the upstream, too; creates topics where allowed.")
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Validate the configuration.
+
+    --connect opens each sink as IDENTITY-check, so a running relay is not disturbed; that leaves an empty checkpoint
+    of this name on the sink. Exit codes: 78 bad configuration, 1 something cannot be reached.
+    """
+    from relay.settings import ConfigError, warnings
+
+    try:
+        settings = configured.load(config)
+    except ConfigError as error:
+        if json:
+            write_json({"ok": False, "problems": _problems(error), "warnings": [], "reached": []})
+            raise typer.Exit(BAD_CONFIGURATION) from None
+        raise typer.Exit(tell(error)) from None
+    advice = warnings(settings)
+    if not json:
+        _say_valid(config, settings, advice)
+    reached = run_loop(_reach_all(settings, told=not json)) if connect else []
+    ok = all(each.ok for each in reached)
+    if json:
+        write_json({"ok": ok, "problems": [], "warnings": advice, "reached": [asdict(each) for each in reached]})
+    raise typer.Exit(0 if ok else FAILED)
+
+
+def _problems(error: ConfigError) -> list[dict[str, Any]]:
+    return [asdict(problem) for problem in error.problems]
+
+
+def _say_valid(config: Any, settings: Settings, advice: list[str]) -> None:
+    for warning in advice:
+        write_line(("warning  ", "yellow"), (warning, ""))
+    file = configured.find(config)
+    sinks = ", ".join(sink.label for sink in settings.sinks) or "none, the journal is the stream"
+    write_line(("ok       ", "green"), (f"{file or 'built-in defaults'}: valid; sinks: {sinks}", ""))
+
+
+async def _reach_all(settings: Settings, *, told: bool) -> list[Reached]:
+    from relay.core.sink import Identity
+
+    identity = Identity(settings.identity_name + CHECK_SUFFIX, uuid4().hex)
+    tries = [reach_sink(config, identity) for config in settings.sinks]
+    reached = []
+    for attempt in (*tries, asyncio.to_thread(reach_upstream, settings.upstream.base_url)):
+        result = await attempt
+        reached.append(result)
+        if told:
+            _say(result)
+    return reached
+
+
+def _say(result: Reached) -> None:
+    if result.ok:
+        write_line(("ok       ", "green"), (f"{result.name}: {result.message}", ""))
+        return
+    write_line(("failed   ", "red"), (f"{result.name}: {result.message}", ""))
+    if result.hint:
+        write_line((f"         {result.hint}", ""))
+
+
+async def reach_sink(config: SinkConfig, identity: Identity) -> Reached:
+    """Opens a sink and closes it again; the sink's own timeouts count, and a minute at most."""
+    from relay.app import sink_plugins
+
+    name = f"sink {config.label}"
+    sink = sink_plugins()[config.type].connect(config, identity)
+    try:
+        async with asyncio.timeout(_SINK_WITHIN):
+            await sink.open()
+    except RelayError as error:
+        return Reached(name, False, error.code, error.message, error.hint or None)
+    except TimeoutError:
+        return Reached(name, False, "timeout", f"No answer within {_SINK_WITHIN:g} s.")
+    finally:
+        await sink.close()
+    return Reached(name, True, message=f"opened as {identity.name}")
+
+
+def reach_upstream(base_url: str) -> Reached:
+    """Any answer over HTTP will do: without a key there is nothing to be had."""
+    parts = urlsplit(base_url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=_UPSTREAM_WITHIN)
+    try:
+        connection.request("HEAD", parts.path or "/")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        message = f"{base_url} cannot be reached: {why(error)}."
+        return Reached("upstream", False, "upstream_unreachable", message, "Check upstream.base_url and the network.")
+    finally:
+        connection.close()
+    return Reached("upstream", True, message=f"{base_url} answers (HTTP {status})")

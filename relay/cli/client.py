@@ -1,0 +1,211 @@
+"""The consumer API of a relay, as the command line uses it: synchronous, over the standard library.
+
+Everything that fails comes out as ``RelayError`` with what to do. No redirect is followed: a token stays with the
+address that it was meant for.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from relay.core.errors import RelayError
+
+Json = dict[str, Any]
+
+ANSWER_WITHIN: Final = 10.0
+"""Seconds for a connection and for each answer."""
+SILENT_FOR: Final = 45.0
+"""Seconds without a byte after which a live stream is taken for dead; the relay sends a heartbeat every 15."""
+PAGE: Final = 1000
+
+_NETWORK_ERRORS: Final = (OSError, http.client.HTTPException)
+
+
+class Unreachable(RelayError):
+    """No answer, or a stream that broke off: it may work later."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("unreachable", message, hint="Is it running? `--url` names another address.", retriable=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One event of a live stream: its offset, and the CloudEvent as JSON."""
+
+    offset: int
+    data: bytes
+
+
+class Client:
+    """One relay. ``url`` must be ``http(s)://host[:port][/path]``; ``ValueError`` otherwise."""
+
+    def __init__(self, url: str, token: str | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must look like http://127.0.0.1:8080")
+        self.url = url.rstrip("/")
+        self._host, self._port, self._tls = parts.hostname, parts.port, parts.scheme == "https"
+        self._path = parts.path.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    # -- events ------------------------------------------------------------------------------------------------
+
+    def latest(self) -> int:
+        """The offset of the newest event."""
+        return int(self._ask("GET", "/v1/events", {"after": "latest", "limit": "1"})["next"])
+
+    def events(self, after: int, wanted: Mapping[str, str]) -> Iterator[Json]:
+        """What the relay holds beyond an offset, up to the event that is the newest now."""
+        newest = self.latest()
+        while after < newest:
+            page = self._ask("GET", "/v1/events", {**wanted, "after": str(after), "limit": str(PAGE)})
+            yield from page["events"]
+            if page["next"] <= after:
+                return
+            after = page["next"]
+
+    def follow(self, after: int, wanted: Mapping[str, str]) -> Iterator[Frame | None]:
+        """Events beyond an offset as they come, ``None`` for a heartbeat, until the relay ends the stream.
+
+        Raises ``Unreachable`` when it breaks off.
+        """
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        with self._exchange("GET", "/v1/events", wanted, headers, SILENT_FOR) as response, self._translated():
+            yield from frames(response)
+
+    # -- dead letters ------------------------------------------------------------------------------------------
+
+    def dead_letters(self) -> Iterator[Json]:
+        """All of them, in the order of their ids, without raw bytes."""
+        after: str | None = ""
+        while after is not None:
+            page = self._ask("GET", "/v1/dead-letters", {"after": after, "limit": str(PAGE)})
+            yield from page["dead_letters"]
+            after = page["next"]
+
+    def dead_letter(self, id: str) -> Json:
+        """One, with what it holds as text."""
+        return self._ask("GET", _letter(id))
+
+    def replay(self, id: str) -> Json:
+        """Sends one on its way again; answers its ``status`` and ``event_id``."""
+        return self._ask("POST", _letter(id) + "/replay")
+
+    def delete(self, id: str) -> None:
+        """Forgets one for good."""
+        self._ask("DELETE", _letter(id))
+
+    # -- HTTP --------------------------------------------------------------------------------------------------
+
+    def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None) -> Json:
+        with self._exchange(method, path, query or {}, {}, ANSWER_WITHIN) as response, self._translated():
+            body = response.read()
+        if response.status == 204:
+            return {}
+        document = _document(body)
+        if document is None:
+            raise self._stranger(response.status)
+        return document
+
+    @contextmanager
+    def _exchange(
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], timeout: float
+    ) -> Iterator[http.client.HTTPResponse]:
+        """A request and its answer, when it is a good one. Raises ``RelayError`` for any other."""
+        connection = self._connection()
+        target = self._path + path + ("?" + urlencode(query) if query else "")
+        try:
+            with self._translated():
+                connection.connect()
+                connection.sock.settimeout(timeout)
+                connection.request(method, target, headers={**self._headers, **headers})
+                response = connection.getresponse()
+                refusal = None if response.status < 300 else self._refusal(response.status, response.read())
+            if refusal is not None:
+                raise refusal
+            yield response
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if not self._tls:
+            return http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_WITHIN)
+        context = ssl.create_default_context()
+        return http.client.HTTPSConnection(self._host, self._port, timeout=ANSWER_WITHIN, context=context)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except _NETWORK_ERRORS as error:
+            raise Unreachable(f"The relay at {self.url} cannot be reached: {why(error)}.") from error
+
+    def _refusal(self, status: int, body: bytes) -> RelayError:
+        """An RFC 9457 problem as an error; anything else did not come from a relay."""
+        problem = _document(body)
+        if problem is None or "code" not in problem:
+            return self._stranger(status)
+        title, detail = problem.get("title", ""), problem.get("detail", "")
+        message = f"{title}: {detail}" if detail else f"{title}."
+        hint = problem.get("hint", "")
+        if status == 401:
+            hint = "Give one of server.api_tokens: --token-file, or the variable RELAY_API_TOKEN."
+        return RelayError(problem["code"], message, hint=hint, retriable=status >= 500)
+
+    def _stranger(self, status: int) -> RelayError:
+        return RelayError(
+            "not_a_relay",
+            f"{self.url} answered {status} and no relay's document.",
+            hint="Is it the address of a relay's main listener (server.port)? A gateway in front may also say this.",
+            retriable=status >= 500,
+        )
+
+
+def frames(lines: Iterable[bytes]) -> Iterator[Frame | None]:
+    """The events of an SSE stream, ``None`` for a comment on its own; an event that was cut off is skipped.
+
+    Each frame of the relay has one ``data`` line (its JSON holds no line break), and its offset as ``id``.
+    Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+    """
+    offset: int | None = None
+    data: bytes | None = None
+    for line in lines:
+        if line == b"\n":
+            yield Frame(offset, data) if offset is not None and data is not None else None
+            offset = data = None
+            continue
+        name, _, value = line.rstrip(b"\n").partition(b": ")
+        if name == b"id":
+            offset = int(value)
+        elif name == b"data":
+            data = value
+
+
+def why(error: BaseException) -> str:
+    """The reason of a failed exchange in a few words."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__} {error}".strip()
+
+
+def _document(body: bytes) -> Json | None:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _letter(id: str) -> str:
+    return "/v1/dead-letters/" + quote(id, safe="")

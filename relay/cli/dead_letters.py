@@ -1,0 +1,149 @@
+"""``relay dead-letters``: what could not go on, over the relay's consumer API."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import typer
+
+from relay.cli import options
+from relay.cli.client import Client, Unreachable
+from relay.cli.connection import connect
+from relay.cli.outcome import FAILED, complain
+from relay.cli.output import write_block, write_json, write_line, write_table
+from relay.core.errors import RelayError
+
+app = typer.Typer(help="List, inspect, replay and delete what could not go on.", no_args_is_help=True)
+
+_COLUMNS: Final = ("ID", "ACCEPTED", "ORIGIN", "REASON", "SUBJECT", "BYTES", "DETAIL")
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)]
+All = Annotated[bool, typer.Option("--all", help="Every dead letter that is held now.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask back.")]
+
+
+@app.command("list")
+def list_(
+    config: options.Config = None,
+    url: options.Url = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    json: options.Json = False,
+) -> None:
+    """List all dead letters."""
+    letters = list(connect(config, url, token, token_file).dead_letters())
+    if json:
+        write_json({"dead_letters": letters})
+    elif letters:
+        write_table(_COLUMNS, [_row(letter) for letter in letters])
+    else:
+        complain("No dead letters.")
+
+
+@app.command()
+def show(
+    id: Annotated[str, typer.Argument(metavar="ID", show_default=False)],
+    config: options.Config = None,
+    url: options.Url = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    json: options.Json = False,
+) -> None:
+    """Show one with what it holds. It is not redacted: take care where you paste it."""
+    letter = connect(config, url, token, token_file).dead_letter(id)
+    if json:
+        write_json(letter)
+        return
+    event = letter["event"] or {}
+    shown = {**{name: letter[name] for name in ("id", "origin", "reason", "detail", "accepted_at", "raw_bytes")}}
+    shown |= {f"event {name}": value for name, value in event.items()}
+    for name, value in shown.items():
+        write_line((f"{name:<16} ", "bold"), (str(value), ""))
+    write_line()
+    write_block(letter["raw"])
+
+
+@app.command()
+def replay(
+    ids: Ids = None,
+    all_: All = False,
+    yes: Yes = False,
+    config: options.Config = None,
+    url: options.Url = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    json: options.Json = False,
+) -> None:
+    """Send dead letters on their way again, once the reason is gone."""
+    client = connect(config, url, token, token_file)
+    _each(_chosen(client, "Replay", ids, all_, yes), client.replay, json)
+
+
+@app.command()
+def delete(
+    ids: Ids = None,
+    all_: All = False,
+    yes: Yes = False,
+    config: options.Config = None,
+    url: options.Url = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    json: options.Json = False,
+) -> None:
+    """Forget dead letters for good."""
+    client = connect(config, url, token, token_file)
+
+    def forget(id: str) -> dict[str, Any]:
+        client.delete(id)
+        return {"status": "deleted"}
+
+    _each(_chosen(client, "Delete", ids, all_, yes), forget, json)
+
+
+def _row(letter: dict[str, Any]) -> tuple[Any, ...]:
+    subject = (letter["event"] or {}).get("subject")
+    named = [letter[name] for name in ("id", "accepted_at", "origin", "reason")]
+    return (*named, subject, letter["raw_bytes"], letter["detail"])
+
+
+def _chosen(client: Client, verb: str, ids: list[str] | None, all_: bool, yes: bool) -> list[str]:
+    """The letters that are meant; for ``--all`` somebody has to agree."""
+    if bool(ids) == all_:
+        raise typer.BadParameter("name dead letters, or give --all")
+    if ids:
+        return ids
+    found = [str(letter["id"]) for letter in client.dead_letters()]
+    if found and not yes:
+        if not sys.stdin.isatty():
+            raise typer.BadParameter("needs --yes where nobody can be asked", param_hint="'--all'")
+        typer.confirm(f"{verb} all {len(found)} dead letters?", abort=True, err=True)
+    return found
+
+
+def _each(ids: list[str], action: Callable[[str], dict[str, Any]], json: bool) -> None:
+    """Does it to each and says what came of it; one that fails does not keep the others from their turn."""
+    results = []
+    for id in ids:
+        try:
+            result = {"id": id, **action(id)}
+        except Unreachable:
+            raise
+        except RelayError as error:
+            result = {"id": id, "status": "failed", "code": error.code, "detail": error.message, "hint": error.hint}
+        results.append(result)
+        if not json:
+            _say(result)
+    if json:
+        write_json({"results": results})
+    if any(result["status"] == "failed" for result in results):
+        raise typer.Exit(FAILED)
+
+
+def _say(result: dict[str, Any]) -> None:
+    if result["status"] == "failed":
+        complain(f"{result['id']}: {result['detail']}\n{' ' * len(result['id'])}  {result['hint']}".rstrip())
+    else:
+        event = f", event {result['event_id']}" if "event_id" in result else ""
+        write_line((f"{result['id']}: {result['status']}{event}", ""))

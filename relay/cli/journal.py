@@ -1,0 +1,167 @@
+"""``relay journal``: the file of a relay that is stopped."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from relay.cli import configured, options
+from relay.cli.outcome import FAILED, complain
+from relay.cli.output import write_json, write_line, write_table
+from relay.core.clock import rfc3339
+from relay.core.errors import RelayError
+from relay.core.event import TOPICS, Entry
+
+if TYPE_CHECKING:
+    from relay.journal.inspect import Figures
+    from relay.journal.store import Store
+
+app = typer.Typer(help="Look into the journal of a relay that is stopped.", no_args_is_help=True)
+
+JournalPath = Annotated[
+    Path | None,
+    typer.Option("--path", show_default="journal.path of the configuration", help="The journal's file."),
+]
+
+
+@app.command()
+def stats(config: options.Config = None, path: JournalPath = None, json: options.Json = False) -> None:
+    """Show what the journal holds. Of a relay that runs, GET /metrics tells."""
+    from relay.journal.inspect import figures
+
+    with _opened(config, path) as (store, _):
+        found = figures(store)
+        place = store.path
+    if json:
+        write_json({"path": str(place), **asdict(found)})
+        return
+    for name, value in _facts(place, found):
+        write_line((f"{name:<14}", "bold"), (value, ""))
+    if found.sinks:
+        write_line()
+        _write_sinks(found)
+
+
+@app.command()
+def verify(config: options.Config = None, path: JournalPath = None, json: options.Json = False) -> None:
+    """Check the file, and that no event is lost on its way to a sink. Exit code 1 if anything is wrong."""
+    from relay.journal import inspect
+
+    with _opened(config, path) as (store, sinks):
+        found, findings = inspect.verify(store, sinks)
+        place = store.path
+    if json:
+        write_json({"path": str(place), "ok": not findings, "findings": [asdict(each) for each in findings]})
+    else:
+        if found.sinks:
+            _write_sinks(found)
+        for finding in findings:
+            write_line(("wrong  ", "red"), (finding.message, ""))
+            write_line((f"       {finding.hint}", ""))
+        if not findings:
+            write_line(("ok     ", "green"), (f"{place}: {found.events} events, nothing wrong", ""))
+    raise typer.Exit(FAILED if findings else 0)
+
+
+@app.command()
+def export(
+    config: options.Config = None,
+    path: JournalPath = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", show_default="standard output", help="A new file to write.")
+    ] = None,
+    after: Annotated[int, typer.Option(min=0, help="Begin after this offset.")] = 0,
+    topic: Annotated[str | None, typer.Option(show_default=False, help="Only of this topic.")] = None,
+) -> None:
+    """Write every event as a line of JSON.
+
+    Each is a structured CloudEvent with the extensions offset and topic (and sink, for a replay to one sink).
+    """
+    from relay.journal.inspect import entries
+
+    if topic is not None and topic not in TOPICS:
+        raise typer.BadParameter(f"must be one of {', '.join(TOPICS)}", param_hint="'--topic'")
+    with _opened(config, path) as (store, _), _target(output) as target:
+        written = 0
+        for entry in entries(store, after, topic):
+            target.write(exported(entry))
+            written += 1
+        target.flush()
+    if output is not None:
+        complain(f"{written} events written to {output}.")
+
+
+@contextmanager
+def _opened(config: Path | None, path: Path | None) -> Iterator[tuple[Store, list[str] | None]]:
+    """The journal, and the labels of the configured sinks where the configuration was asked."""
+    from relay.journal.errors import JournalInUse
+    from relay.journal.inspect import open_existing
+
+    sinks = None
+    if path is None:
+        settings = configured.load(config)
+        path, sinks = settings.journal.path, [sink.label for sink in settings.sinks]
+    try:
+        store = open_existing(path)
+    except JournalInUse as error:
+        hint = "Stop the relay first; while it runs, GET /metrics and `relay tail` show its state."
+        raise RelayError(error.code, error.message, hint=hint) from None
+    with closing(store):
+        yield store, sinks
+
+
+@contextmanager
+def _target(output: Path | None) -> Iterator[BinaryIO]:
+    if output is None:
+        yield sys.stdout.buffer
+        return
+    try:
+        file = output.open("xb")
+    except FileExistsError:
+        raise RelayError("exists", f"{output} is there already.", hint="Name a file that is not.") from None
+    with file:
+        yield file
+
+
+def exported(entry: Entry) -> bytes:
+    """One line of an export. ``sink`` is there where the event was meant for one sink only (a replay)."""
+    import orjson
+
+    extensions: dict[str, Any] = {"offset": entry.offset, "topic": entry.event.topic}
+    if entry.sink is not None:
+        extensions["sink"] = entry.sink
+    document = {**dict(entry.event.attributes()), **extensions, "data": orjson.Fragment(entry.event.data)}
+    return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _facts(path: Path, found: Figures) -> Iterator[tuple[str, str]]:
+    yield "path", str(path)
+    yield "journal", found.journal_id
+    yield "events", str(found.events)
+    yield (
+        "offsets",
+        f"{found.first_offset} to {found.last_offset}" if found.events else f"none held, last {found.last_offset}",
+    )
+    yield "oldest event", _age(found.oldest_at) if found.oldest_at is not None else "none"
+    yield "size", f"{found.size / (1 << 20):.1f} MiB" if found.size >= 1 << 20 else f"{found.size / 1024:.0f} KiB"
+    yield "dedup keys", str(found.dedup_keys)
+    yield "dead letters", str(found.dead_letters)
+
+
+def _age(at: int, now: Callable[[], float] = time.time) -> str:
+    seconds = max(0, int(now() - at / 1000))
+    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+    age = f"{days}d {hours}h" if days else f"{hours}h {minutes}m" if hours else f"{minutes}m {seconds % 60}s"
+    return f"{age} ago ({rfc3339(at)})"
+
+
+def _write_sinks(found: Figures) -> None:
+    columns = ("SINK", "CHECKPOINT", "PUBLISHED", "DEAD", "PENDING")
+    write_table(columns, [(s.sink, s.offset, s.published, s.dead, s.pending) for s in found.sinks])

@@ -1,0 +1,87 @@
+"""How a command ends: its exit code, and what is told on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from relay.core.errors import RelayError
+
+FAILED: Final = 1
+BAD_CONFIGURATION: Final = 78
+"""``EX_CONFIG`` of sysexits.h: service managers can tell it from a crash."""
+
+_ORDER: Final = ("serve", "check", "tail", "dead-letters", "journal", "demo", "simulate", "schema", "version")
+_INTENDED: Final = (typer.Exit, typer.Abort, typer.TyperException)
+
+
+class Commands(TyperGroup):
+    """The commands, in the order in which people meet them, and the one place where their failures become exits."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Commands and groups of commands, mixed."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs a command. Raises ``typer.Exit`` where it failed; the reason is on standard error then."""
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # here, where a reader that has gone can still be told from a failure
+        except BrokenPipeError:
+            _let_go_of_stdout()
+            raise typer.Exit(0) from None  # whoever read has seen enough
+        except _INTENDED:
+            raise
+        except RelayError as error:
+            raise typer.Exit(tell(error)) from None
+        except OSError as error:
+            raise typer.Exit(tell(from_system(error))) from None
+        except Exception as error:
+            _tell_bug(error, debug=bool(ctx.params.get("debug")))
+            raise typer.Exit(FAILED) from None
+
+
+def tell(error: RelayError) -> int:
+    """Says on standard error what failed and what to do; answers the exit code."""
+    if error.code == "bad_configuration":
+        complain(error.message)
+        return BAD_CONFIGURATION
+    complain(f"relay: {error.message}")
+    if error.hint:
+        complain(f"       {error.hint}")
+    return FAILED
+
+
+def complain(text: str) -> None:
+    """A line for people, kept away from what a command gives out."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def from_system(error: OSError) -> RelayError:
+    """What the operating system refused, in one sentence."""
+    place = f"{error.filename}: " if error.filename else ""
+    return RelayError("system", f"{place}{error.strerror or error}.")
+
+
+def _tell_bug(error: Exception, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    advice = (
+        "Please report it with the traceback above." if debug else "`relay --debug ...` shows where; please report it."
+    )
+    complain(f"relay: this is a bug: {type(error).__name__}: {error}. {advice}")
+
+
+def _let_go_of_stdout() -> None:
+    """Nothing more can be written: without this the interpreter would complain about it when it ends."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)

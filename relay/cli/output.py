@@ -1,0 +1,92 @@
+"""What commands give out: tables and colour on a terminal, tab-separated text in a pipe, JSON on request.
+
+``NO_COLOR`` and ``TERM=dumb`` are respected (by rich). Text that came from elsewhere never reaches a terminal with
+control characters in it.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Segment = tuple[str, str]
+"""Text and its rich style."""
+
+_KEPT_IN_BLOCKS = "\n\t"
+
+
+def is_terminal() -> bool:
+    """Whether people are looking at standard output."""
+    return sys.stdout.isatty()
+
+
+def reader_has_gone() -> bool:
+    """Whether nobody will ever read what is written next: asked where nothing may be written for long."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
+
+
+@cache
+def console() -> Console:
+    """Standard output as rich sees it."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False)
+
+
+def clean(text: object, kept: str = "") -> str:
+    """Text without control characters: one in an upstream's message could rewrite what is on the screen."""
+    return "".join(char if char.isprintable() or char in kept else " " for char in str(text))
+
+
+def write_line(*segments: Segment) -> None:
+    """A line, at once; with colour on a terminal."""
+    cleaned = [(clean(text), style) for text, style in segments]
+    if is_terminal():
+        from rich.text import Text
+
+        console().print(Text.assemble(*cleaned), soft_wrap=True)
+    else:
+        sys.stdout.write("".join(text for text, _ in cleaned).rstrip() + "\n")
+        sys.stdout.flush()
+
+
+def write_block(text: str) -> None:
+    """Text of several lines, as it is but for its control characters."""
+    sys.stdout.write(clean(text, _KEPT_IN_BLOCKS).rstrip("\n") + "\n")
+
+
+def write_json(document: object) -> None:
+    """One JSON document, indented."""
+    import orjson
+
+    write_json_line(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+
+
+def write_json_line(document: bytes) -> None:
+    """JSON that is serialized already, at once."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(document + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Rows under their headings. ``None`` shows as nothing."""
+    cells = [["" if value is None else clean(value) for value in row] for row in rows]
+    if not is_terminal():
+        sys.stdout.write("".join("\t".join(line) + "\n" for line in (columns, *cells)))
+        return
+    from rich import box
+    from rich.table import Table
+
+    table = Table(*columns, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for row in cells:
+        table.add_row(*row)
+    console().print(table)

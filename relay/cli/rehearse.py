@@ -1,0 +1,138 @@
+"""``relay demo`` and ``relay simulate``: the relay without a vendor and without a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relay.cli import options
+from relay.cli.output import console, write_json, write_line
+from relay.cli.serve import run_loop
+from relay.core.errors import RelayError
+
+if TYPE_CHECKING:
+    from relay.simulator.options import Options
+
+
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="End after one round; exit 0 if each task got its one terminal event.")
+    ] = False,
+    tasks: Annotated[int, typer.Option(min=1, max=1000, help="Tasks in a round.")] = 30,
+    seed: Annotated[int, typer.Option(help="Decides what goes wrong with which task.")] = 1,
+    json: options.Json = False,
+) -> None:
+    """A relay and a simulated upstream, with trouble on the way.
+
+    Needs no broker and no key, and leaves nothing behind.
+    """
+    from relay.demo import run_demo
+    from relay.telemetry import configure_logging
+
+    configure_logging("error", "auto")  # the trouble is on purpose
+    raise typer.Exit(run_loop(run_demo(once=once, console=console(), tasks=tasks, seed=seed, json=json)))
+
+
+def _seconds(text: str) -> float:
+    """A duration as the configuration writes it."""
+    from relay.core.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def simulate(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8081,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    seed: Annotated[int, typer.Option(help="Decides ids, faults and variations.")] = 0,
+    queue: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Mean wait of a task.")] = "500ms",
+    run: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Mean work on a task.")] = "2s",
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WORD=RATE", show_default=False, help="How often it strikes, 0 to 1, like lost=0.1; repeatable."
+        ),
+    ] = None,
+    api_key: Annotated[
+        list[str] | None, typer.Option(show_default=False, help="Demand one of these keys; repeatable.")
+    ] = None,
+    default_webhook: Annotated[
+        str | None, typer.Option(show_default=False, help="Told about tasks that name no webhook.")
+    ] = None,
+    submissions_per_minute: Annotated[int | None, typer.Option(min=1, show_default="no limit")] = None,
+    polls_per_minute: Annotated[int | None, typer.Option(min=1, show_default="no limit")] = None,
+    json: options.Json = False,
+) -> None:
+    """A stand-in for the upstream, with faults on request.
+
+    Tasks, webhooks with the vendor's retries, and polling, as at https://api.novita.ai. A single request asks for
+    faults with the header X-Simulate, like 'X-Simulate: doubled, late=2s'.
+    """
+    from relay.simulator.options import Options
+
+    chosen = Options(
+        host=host,
+        port=port,
+        seed=seed,
+        queue_seconds=queue,
+        run_seconds=run,
+        faults=_faults(fault or []),
+        api_keys=tuple(api_key or ()),
+        default_webhook=default_webhook,
+        submissions_per_minute=submissions_per_minute,
+        polls_per_minute=polls_per_minute,
+    )
+    run_loop(_simulate(chosen, json))
+
+
+def _faults(given: list[str]) -> Any:
+    """Rates by word. Raises ``typer.BadParameter`` for an unknown word or a rate that is none."""
+    from relay.simulator.faults import WORDS, Faults
+
+    rates: dict[str, float] = {}
+    for item in given:
+        word, _, rate = item.partition("=")
+        name = word.strip().lower().replace("-", "_")
+        if name not in WORDS:
+            known = ", ".join(known.replace("_", "-") for known in WORDS)
+            raise typer.BadParameter(f"{word!r} is no fault; known: {known}", param_hint="'--fault'")
+        try:
+            rates[name] = float(rate)
+        except ValueError:
+            raise typer.BadParameter(f"write a rate from 0 to 1, like {word}=0.1", param_hint="'--fault'") from None
+    try:
+        return Faults(**rates)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--fault'") from None
+
+
+async def _simulate(chosen: Options, json: bool) -> None:
+    from relay.simulator.server import LEDGER_PATH, Simulator
+
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    simulator = Simulator(chosen)
+    try:
+        await simulator.start()
+    except OSError as error:
+        raise RelayError(
+            "cannot_listen",
+            f"Cannot listen on {chosen.host}:{chosen.port}: {error.strerror or error}.",
+            hint="Name another --port; 0 takes a free one.",
+        ) from None
+    if json:
+        write_json({"url": simulator.url, "ledger": simulator.url + LEDGER_PATH})
+    else:
+        write_line(("simulator  ", "bold"), (simulator.url, ""))
+        write_line(("ledger     ", "bold"), (simulator.url + LEDGER_PATH, ""))
+    try:
+        await stopping.wait()
+    finally:
+        await simulator.stop()

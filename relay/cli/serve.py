@@ -1,0 +1,41 @@
+"""``relay serve``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import typer
+
+from relay.cli import configured, options
+
+T = TypeVar("T")
+
+
+def serve(config: options.Config = None) -> None:
+    """Run the relay until SIGTERM or Ctrl-C.
+
+    The log goes to standard error. Without a configuration: on loopback, journal under ./var, no sink.
+    """
+    settings = configured.load(config)
+
+    from relay.app import run
+    from relay.telemetry import configure_logging
+
+    configure_logging(settings.log.level, settings.log.format)
+    raise typer.Exit(run_loop(run(settings)))
+
+
+def run_loop(main: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end, on uvloop where there is one."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

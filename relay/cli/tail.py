@@ -1,0 +1,155 @@
+"""``relay tail``: the journal's events as they come, for people or as JSON lines."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final
+
+import typer
+
+from relay.cli import options
+from relay.cli.client import Client, Frame
+from relay.cli.connection import connect
+from relay.cli.outcome import complain
+from relay.cli.output import Segment, reader_has_gone, write_json_line, write_line
+from relay.core.errors import RelayError
+from relay.core.retry import Backoff
+
+_STYLES: Final = {
+    "succeeded": "green",
+    "completed": "green",
+    "failed": "red",
+    "dead": "bold red",
+    "abandoned": "yellow",
+    "cancelled": "yellow",
+    "conflicted": "bold yellow",
+}
+_WIDEST_TYPE: Final = len("relay.task.conflicted")
+
+
+def tail(
+    config: options.Config = None,
+    url: options.Url = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    topic: Annotated[
+        str | None, typer.Option(show_default=False, help="Only of this topic: tasks, chat, chat-chunks, dead-letters.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option("--type", show_default=False, help="Only of this type, like relay.task.failed.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(show_default=False, help="Only about this task or stream.")] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="OFFSET", show_default="latest", help="Begin after this offset, or 'latest'.")
+    ] = None,
+    from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest event that is held.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Go on with new events, or end after the newest one.")
+    ] = True,
+    json: options.Json = False,
+) -> None:
+    """Show events as they come; Ctrl-C ends it.
+
+    Reconnects by itself and misses nothing. --json writes one CloudEvent per line. --no-follow begins with the
+    oldest event unless told otherwise.
+    """
+    start = _start(after, from_start=from_start, follow=follow)
+    client = connect(config, url, token, token_file)
+    named = {"topic": topic, "type": kind, "subject": subject}
+    wanted = {name: value for name, value in named.items() if value is not None}
+    try:
+        newest = client.latest()  # asked in any case: a wrong address or token shows at once
+        start = newest if start is None else start
+        if follow:
+            for frame in Following(client, wanted).frames(start):
+                if frame is not None:
+                    _show_bytes(frame.data, json)
+                elif reader_has_gone():
+                    return
+        else:
+            for entry in client.events(start, wanted):
+                _show(entry["event"], json)
+    except KeyboardInterrupt:
+        return  # how people end it
+
+
+def _start(after: str | None, *, from_start: bool, follow: bool) -> int | None:
+    """The offset to begin after; ``None``: the newest."""
+    if from_start:
+        if after is not None:
+            raise typer.BadParameter("excludes --after", param_hint="'--from-start'")
+        return 0
+    if after is None:
+        return None if follow else 0
+    if after == "latest":
+        return None
+    if not (after.isascii() and after.isdigit() and len(after) <= 19):
+        raise typer.BadParameter("must be an offset like 17, or 'latest'", param_hint="'--after'")
+    return int(after)
+
+
+@dataclass(slots=True)
+class Following:
+    """A live stream that outlives its connections: each goes on after the last event of the one before."""
+
+    client: Client
+    wanted: dict[str, str]
+    backoff: Backoff = field(default_factory=lambda: Backoff(first=0.5, most=15.0))
+
+    def frames(self, after: int) -> Iterator[Frame | None]:
+        """Events beyond an offset and heartbeats, for ever. Raises ``RelayError`` when the relay refuses."""
+        failures = 0
+        while True:
+            reason = "the relay ended the stream"
+            try:
+                for frame in self.client.follow(after, self.wanted):
+                    after, failures = after if frame is None else frame.offset, 0
+                    yield frame
+            except RelayError as error:
+                if not error.retriable:
+                    raise
+                reason = error.message
+            failures += 1
+            # The dice only spread retries over time.
+            delay = self.backoff.delay(failures, random.random())  # noqa: S311
+            complain(f"relay: {reason}; next try in {delay:.1f} s, after offset {after}")
+            time.sleep(delay)
+
+
+def _show_bytes(event: bytes, json: bool) -> None:
+    if json:
+        write_json_line(event)
+        return
+    import orjson
+
+    _show(orjson.loads(event), json)
+
+
+def _show(event: dict[str, Any], json: bool) -> None:
+    if json:
+        import orjson
+
+        write_json_line(orjson.dumps(event))
+        return
+    write_line(*event_line(event))
+
+
+def event_line(event: dict[str, Any]) -> list[Segment]:
+    """An event in one line: when, what, about which subject, and what came of it."""
+    kind = str(event["type"])
+    return [
+        (f"{event['time']}  ", "dim"),
+        (f"{kind:<{_WIDEST_TYPE}}  ", _STYLES.get(kind.rpartition(".")[2], "")),
+        (f"{event['subject']}  ", "bold"),
+        (_details(event["data"]), ""),
+    ]
+
+
+def _details(data: dict[str, Any]) -> str:
+    kinds = [str(output["kind"]) for output in data.get("outputs") or ()]
+    outputs = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
+    named = [data.get("task_type") or data.get("model"), ", ".join(outputs), data.get("reason"), data.get("detail")]
+    return "  ".join(str(part) for part in named if part)

@@ -1,0 +1,196 @@
+"""A journal whose relay is stopped, looked at from outside: its figures, and whether anything in it is wrong.
+
+Nothing here writes. Opening does what each start of a relay does: it takes the lock, and recovers from the WAL.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from relay.core.errors import RelayError
+from relay.core.event import Entry
+from relay.journal import sql
+from relay.journal.errors import JournalBroken, translated
+from relay.journal.store import Store
+
+_SQL = sql.statements("inspect.sql")
+_PAGE_EVENTS = 1000
+_PAGE_BYTES = 4 << 20
+
+Span = tuple[int, int]
+"""Offsets from the first to the last, both included."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkLedger:
+    """One sink as the journal saw it last.
+
+    Of the events up to ``offset``, ``published`` reached it and ``dead`` were refused, both counted since the journal
+    began; ``elsewhere`` are the held ones that were meant for another sink. ``pending`` are held beyond ``offset``.
+    """
+
+    sink: str
+    offset: int
+    published: int
+    dead: int
+    pending: int
+    elsewhere: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A journal in numbers. ``size`` in bytes of pages in use, ``oldest_at`` in epoch milliseconds.
+
+    ``missing`` are the offsets up to ``last_offset`` that are not held: pruned ones, and holes.
+    """
+
+    journal_id: str
+    events: int
+    first_offset: int | None
+    last_offset: int
+    oldest_at: int | None
+    size: int
+    dedup_keys: int
+    dead_letters: int
+    sinks: tuple[SinkLedger, ...]
+    missing: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong, and what to do about it."""
+
+    code: str
+    message: str
+    hint: str
+
+
+def open_existing(path: Path) -> Store:
+    """Opens a journal that is there; never makes one.
+
+    Raises ``JournalInUse`` while a relay runs on it, ``JournalBroken`` when it cannot be read, ``RelayError``
+    (``no_journal``) when the file is not there or is something else.
+    """
+    wal = path.with_name(path.name + "-wal")
+    if not path.exists() and not wal.exists():
+        raise _no_journal(f"There is no journal {path}.")
+    if path.exists() and not _holds_journal(path):
+        raise _no_journal(f"{path} is not a relay's journal.")
+    return Store(path)
+
+
+def _holds_journal(path: Path) -> bool:
+    """Whether the tables are there; asked on a connection of its own, since a store would create them."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    with translated(path):
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=0.5, isolation_level=None)
+        try:
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            return bool(db.execute(_SQL["is_journal"]).fetchone()[0] == 3)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                return False
+            raise
+        finally:
+            db.close()
+
+
+def _no_journal(message: str) -> RelayError:
+    return RelayError("no_journal", message, hint="Name it with --path, or the configuration with --config.")
+
+
+def figures(store: Store) -> Figures:
+    """Counts everything; reads the whole table of events."""
+    with translated(store.path):
+        db = store._db
+        events, first, last, oldest_at = db.execute(_SQL["span"]).fetchone()
+        gaps = tuple(db.execute(_SQL["gaps"]).fetchall())
+        ledgers = tuple(SinkLedger(*row) for row in db.execute(_SQL["sinks"]))
+        dedup_keys: int = db.execute(_SQL["dedup_keys"]).fetchone()[0]
+    return Figures(
+        journal_id=store.journal_id,
+        events=events,
+        first_offset=first,
+        last_offset=store.last_offset,
+        oldest_at=oldest_at,
+        size=store.size(),
+        dedup_keys=dedup_keys,
+        dead_letters=store.count_dead_letters(),
+        sinks=ledgers,
+        missing=_missing(first, last, store.last_offset, gaps),
+    )
+
+
+def _missing(first: int | None, last: int | None, last_offset: int, gaps: tuple[Span, ...]) -> tuple[Span, ...]:
+    if first is None or last is None:
+        return ((1, last_offset),) if last_offset else ()
+    edges = ((1, first - 1), *gaps, (last + 1, last_offset))
+    return tuple((start, end) for start, end in edges if start <= end)
+
+
+def verify(store: Store, sinks: Collection[str] | None = None) -> tuple[Figures, list[Finding]]:
+    """Reads the whole file. ``sinks`` are the labels that count; ``None``: all that the journal knows."""
+    try:
+        with translated(store.path):
+            wrong = store.integrity()
+        found = figures(store)
+    except JournalBroken as error:
+        raise JournalBroken(error.code, error.message, hint=_RESTORE) from error
+    findings = [Finding("damaged", problem, _RESTORE) for problem in wrong]
+    return found, findings + balance(found, sinks)
+
+
+_RESTORE = (
+    "Keep a copy of the file and its -wal, check the disk, then restore the journal from a backup or let the relay"
+    " start with a new journal.path; `relay journal export` saves what can still be read."
+)
+
+
+def balance(found: Figures, sinks: Collection[str] | None = None) -> list[Finding]:
+    """The loss balance, accepted = published + pending + dead for each sink. Pure.
+
+    An event is lost to a sink when it lies beyond the sink's checkpoint and is not held any more; and, as far as the
+    journal still holds every event, when the sink's counts do not add up to its checkpoint. They may exceed it: a
+    sink that lost what it had acknowledged gets it again.
+    """
+    findings = []
+    for ledger in found.sinks:
+        if sinks is not None and ledger.sink not in sinks:
+            continue
+        findings += [
+            _lost(ledger, max(start, ledger.offset + 1), end) for start, end in found.missing if end > ledger.offset
+        ]
+        unaccounted = ledger.offset - ledger.published - ledger.dead - ledger.elsewhere
+        complete = not found.missing or found.missing[0][0] > ledger.offset
+        if complete and unaccounted > 0:
+            findings.append(_unaccounted(ledger, unaccounted))
+    return findings
+
+
+def _lost(ledger: SinkLedger, start: int, end: int) -> Finding:
+    return Finding(
+        "events_missing",
+        f"Sink {ledger.sink} is at offset {ledger.offset}, and the events {start} to {end} are not in the journal.",
+        "If this sink is not configured any more, or the journal was restored from an older copy, that is why."
+        " Otherwise please report it, and submit or poll those tasks again.",
+    )
+
+
+def _unaccounted(ledger: SinkLedger, events: int) -> Finding:
+    return Finding(
+        "unaccounted",
+        f"Sink {ledger.sink} is at offset {ledger.offset}, but {events} events up to there are neither counted as"
+        " published nor as dead.",
+        "Compare the sink with `relay journal export`, and please report it.",
+    )
+
+
+def entries(store: Store, after: int = 0, topic: str | None = None) -> Iterator[Entry]:
+    """Every held event beyond an offset, oldest first, replays for a single sink included."""
+    while page := store.read(after, _PAGE_EVENTS, _PAGE_BYTES):
+        yield from (entry for entry in page if topic in (None, entry.event.topic))
+        after = page[-1].offset
