@@ -50,10 +50,11 @@ format: $(INSTALLED) ## format the code and sort its imports
 	$(BIN)/ruff format $(SOURCES)
 
 bench: $(INSTALLED) ## every benchmark, one after the other
-	@set -e; for script in $(wildcard bench/[a-z]*.py); do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+	@set -e; for script in $(basename $(notdir $(wildcard bench/[a-z]*.py))); do \
+	  echo "== $$script"; $(BIN)/python -m bench.$$script $(ARGS); done
 
 bench-%: bench/%.py $(INSTALLED) ## one benchmark: make bench-webhooks runs bench/webhooks.py
-	$(BIN)/python $< $(ARGS)
+	$(BIN)/python -m bench.$* $(ARGS)
 
 LOCK = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml $(ARGS)

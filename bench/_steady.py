@@ -1,0 +1,66 @@
+"""An open-loop sender: ``python -m bench._steady URL RATE SECONDS``. Latency counts from when a request was due."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+import uuid
+from urllib.parse import urlsplit
+
+import uvloop
+
+BODY = (
+    '{"event_type":"ASYNC_TASK_RESULT","payload":{"task":{"eta":0,"progress_percent":0,"reason":"",'
+    '"status":"TASK_STATUS_SUCCEED","task_id":"%s","task_type":"TXT_TO_IMG"},"extra":{"seed":"41"},'
+    '"images":[{"image_url":"https://out.example/1.jpeg?X-Amz-Date=20231114T221324Z&X-Amz-Expires=3600",'
+    '"image_url_ttl":"3600","image_type":"jpeg","nsfw_detection_result":null}],"videos":[],"audios":[]}}'
+)
+CONNECTIONS = 64
+
+
+class Line(asyncio.Protocol):
+    """One connection; free when its answer is in."""
+
+    def __init__(self, free: list[Line], latencies: list[float]) -> None:
+        self.free, self.latencies, self.due = free, latencies, 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.free.append(self)
+
+    def data_received(self, data: bytes) -> None:
+        assert data.startswith(b"HTTP/1.1 200"), data
+        self.latencies.append(time.perf_counter() - self.due)
+        self.free.append(self)
+
+
+async def run(url: str, rate: float, seconds: float) -> str:
+    """Sends and answers the percentiles."""
+    parts = urlsplit(url)
+    free: list[Line] = []
+    latencies: list[float] = []
+    loop = asyncio.get_running_loop()
+    for _ in range(CONNECTIONS):
+        await loop.create_connection(lambda: Line(free, latencies), parts.hostname, parts.port)
+    head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: %d\r\n\r\n"
+    started, sent = time.perf_counter(), 0
+    while (now := time.perf_counter()) < started + seconds:
+        while free and started + sent / rate <= now:
+            line = free.pop()
+            line.due = started + sent / rate
+            body = (BODY % uuid.uuid4()).encode()
+            line.transport.write((head % len(body)).encode() + body)
+            sent += 1
+        await asyncio.sleep(0.0005)
+    await asyncio.sleep(1.0)
+    latencies.sort()
+    p50, p99 = (latencies[int(len(latencies) * share)] * 1e3 for share in (0.5, 0.99))
+    return (
+        f"open loop {sent / seconds:,.0f}/s: ack p50 {p50:.1f} ms, p99 {p99:.1f} ms, {len(latencies)} of {sent} acked"
+    )
+
+
+if __name__ == "__main__":
+    print(uvloop.run(run(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]))))
