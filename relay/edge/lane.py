@@ -21,15 +21,16 @@ from typing import Any, Protocol
 from aiohttp import hdrs
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import RawRequestMessage
-from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from relay.edge import problems
 
 MAX_BODY = 32 << 10
 """Bytes. A larger body may have paused the connection's reading, which the ordinary way knows how to resume."""
 
-Parsed = tuple[RawRequestMessage, StreamReader]
+Parsed = tuple[RawRequestMessage | _ErrInfo, StreamReader]
 
 _HEAD = "HTTP/1.1 %d %s\r\n%sContent-Length: %d\r\nDate: %s\r\n\r\n"
 _OK_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nDate: %s\r\n\r\n"
@@ -64,12 +65,18 @@ class Lane:
 
     def feed_data(self, data: bytes) -> tuple[Sequence[Parsed], bool, bytes]:
         """What the parser made of the data, less what the lane has taken or holds back until its answer is out."""
-        messages, upgraded, tail = self._parser.feed_data(data)
+        try:
+            messages, upgraded, tail = self._parser.feed_data(data)
+        except HttpProcessingError as error:
+            if not self.busy:
+                raise
+            messages, upgraded, tail = [(_ErrInfo(400, error, error.message), EMPTY_PAYLOAD)], False, b""
         if not messages:
             return messages, upgraded, tail
         if self.busy:
             # Answers must come in the order of the requests (RFC 9112, 9.3.2).
             self._held.extend(messages)
+            self._connection._request_count += len(messages)
             self._pause()
             return (), upgraded, tail
         if len(messages) == 1 and not upgraded and self._is_idle() and self._take(*messages[0]):
@@ -87,8 +94,8 @@ class Lane:
         waiter = connection._waiter
         return waiter is not None and not waiter.done() and not connection._messages
 
-    def _take(self, message: RawRequestMessage, payload: StreamReader) -> bool:
-        if not _is_whole(message, payload):
+    def _take(self, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> bool:
+        if isinstance(message, _ErrInfo) or not _is_whole(message, payload):
             return False
         connection = self._connection
         if not self._remote:
@@ -118,11 +125,9 @@ class Lane:
         held, self._held = self._held, []
         connection = self._connection
         connection._messages.extend(held)
-        connection._request_count += len(held)
         waiter = connection._waiter
         if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-        connection._resume_reading_for_buffer()
+            waiter.set_result(None)  # reading goes on when these are served: the parser may hold more of them
 
     def _pause(self) -> None:
         """A sender that pipelines is read no further than this while its first answer is pending."""
@@ -132,6 +137,7 @@ class Lane:
 def _is_whole(message: RawRequestMessage, payload: StreamReader) -> bool:
     return (
         message.method == hdrs.METH_POST
+        and payload is not EMPTY_PAYLOAD
         and payload.is_eof()
         and not message.should_close
         and not message.chunked

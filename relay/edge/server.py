@@ -106,6 +106,12 @@ class Connection(RequestHandler):
         self._forget_head_timer()
         super().connection_lost(exc)
 
+    def _process_keepalive(self) -> None:
+        """Not idle while an answer is on its way past aiohttp, which does not know of it."""
+        if self._lane is not None and self._lane.busy:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
+
     async def shutdown(self, timeout: float | None = 15.0) -> None:
         """Lets an answer that is on its way out go first."""
         if self._lane is not None:

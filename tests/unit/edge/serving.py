@@ -98,8 +98,9 @@ async def receiving(
     source: Source | None = None,
     body_limits: BodyLimits = BODY_LIMITS,
     limits: Limits | None = None,
+    shortcut: bool = True,
 ) -> AsyncIterator[Receiver]:
-    """Deliveries for the source ``novita``."""
+    """Deliveries for the source ``novita``; without the ``shortcut`` all go the ordinary way."""
     telemetry = Telemetry()
     inbox = Inbox(source or NovitaTask(), gate, telemetry.deliveries("novita"))
     webhooks = Webhooks({"novita": inbox}, journal, body_limits)
@@ -111,6 +112,7 @@ async def receiving(
         limits=limits or Limits(),
         signals=telemetry,
         request_factory=front.request_factory,
+        shortcut=front if shortcut else None,
     )
     await listener.start()
     try:
