@@ -9,6 +9,9 @@ from relay.core.sink import SinkUnavailable
 TOO_LARGE = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError, kafka.RecordTooLargeError)
 """The only refusals held against an event; every other one is the operator's to mend, and waited for."""
 
+OUT_OF_SEQUENCE = (kafka.OutOfOrderSequenceNumber, kafka.UnknownProducerId)
+"""The broker misses records that the producer numbered before these."""
+
 RECORD_TOO_LARGE = "record_too_large"
 
 _DENIED = (

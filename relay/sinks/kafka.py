@@ -10,7 +10,7 @@ Consumers must read with ``isolation.level=read_committed``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from relay.core.event import TOPICS
@@ -30,7 +30,7 @@ from relay.core.sink import (
 from relay.sinks._kafka_checkpoint import Ledger, read_back, topic_name
 from relay.sinks._kafka_client import Session, connection_options
 from relay.sinks._kafka_config import Config
-from relay.sinks._kafka_errors import RECORD_TOO_LARGE, TOO_LARGE, unavailable
+from relay.sinks._kafka_errors import OUT_OF_SEQUENCE, RECORD_TOO_LARGE, TOO_LARGE, unavailable
 from relay.sinks._kafka_records import Packer, RecordBatch, TooLarge, render_binary, render_structured
 from relay.sinks._kafka_topics import ensure_topics
 
@@ -169,7 +169,7 @@ class KafkaSink:
         *of_events, of_checkpoint = results
         if isinstance(of_checkpoint, BaseException):
             raise unavailable(of_checkpoint, "writing the checkpoint to Kafka") from of_checkpoint
-        refused = [b for b, result in zip(batches, of_events, strict=True) if isinstance(result, BaseException)]
+        refused = [b for b, result in zip(batches, of_events, strict=True) if _is_too_large(result)]
         if refused:
             await self._discard()
             return self._single_out(batch, refused)
@@ -247,12 +247,26 @@ async def _transact(session: Session, batches: Sequence[RecordBatch]) -> list[An
         _forget(futures)
         raise
     results = [future.exception() or future.result() for future in futures]
-    for result in results:
-        if isinstance(result, BaseException) and not isinstance(result, TOO_LARGE):
+    refused = {(b.topic, b.partition) for b, result in zip(batches, results, strict=True) if _is_too_large(result)}
+    for batch, result in zip(batches, results, strict=True):
+        if isinstance(result, BaseException) and not _follows_from(refused, batch, result):
             raise result
     if not any(isinstance(result, BaseException) for result in results):
         await producer.commit_transaction()
     return results
+
+
+def _is_too_large(result: Any) -> bool:
+    return isinstance(result, TOO_LARGE)
+
+
+def _follows_from(refused: Set[tuple[str, int]], batch: RecordBatch, error: BaseException) -> bool:
+    """Whether this failure is a refusal as too large, or what a refusal does to the same partition's next batches.
+
+    A refused batch has used up sequence numbers that the broker never saw (reliability trap B). Taken for a failure
+    of its own, this would make the relay try again for ever, and the refusal never be told.
+    """
+    return _is_too_large(error) or (isinstance(error, OUT_OF_SEQUENCE) and (batch.topic, batch.partition) in refused)
 
 
 def _forget(futures: Sequence[asyncio.Future[Any]]) -> None:

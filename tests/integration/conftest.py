@@ -1,0 +1,75 @@
+"""Fixtures of the tests that put a whole relay between real sinks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.journal import journal
+from tests.integration import consumers
+from tests.integration.bridge import Bridge, Sink, kafka_sink, redis_sink
+from tests.integration.consumers import Message
+from tests.services.kafka import Kafka
+from tests.services.redis import Redis
+
+MakeBridge = Callable[..., Bridge]
+
+
+@pytest.fixture
+async def bridge(tmp_path: Path) -> AsyncIterator[MakeBridge]:
+    """Makes relays, not yet started: ``bridge(kafka_sink(...), redis_sink(...), journal={...})``; stops them all."""
+    made: list[Bridge] = []
+
+    def make(*sinks: Sink, **sections: Any) -> Bridge:
+        made.append(Bridge(tmp_path / f"relay-{len(made)}", *sinks, **sections))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.stop()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A Kafka and a Redis, and a namespace on each."""
+
+    kafka: Kafka
+    redis: Redis
+    topic: str
+    key: str
+
+    def kafka_sink(self, **keys: Any) -> Sink:
+        return kafka_sink(self.kafka, self.topic, **keys)
+
+    def redis_sink(self, **keys: Any) -> Sink:
+        return redis_sink(self.redis.url, self.key, **keys)
+
+    def sinks(self) -> tuple[Sink, Sink]:
+        return self.kafka_sink(), self.redis_sink()
+
+    async def on_kafka(self, topic: str = "tasks") -> list[Message]:
+        return await consumers.on_kafka(self.kafka, self.topic + topic)
+
+    async def on_redis(self, topic: str = "tasks") -> list[Message]:
+        return await consumers.on_redis(self.redis, self.key + topic)
+
+    async def tasks(self) -> dict[str, list[Message]]:
+        """The task events, by sink."""
+        return {"kafka": await self.on_kafka(), "redis": await self.on_redis()}
+
+
+@pytest.fixture
+def pair(kafka: Kafka, redis_server: Redis) -> Pair:
+    """The session's Kafka and Redis."""
+    return Pair(kafka, redis_server, kafka.topic_prefix(), redis_server.prefix())
+
+
+@pytest.fixture
+def swift_care(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the journal look after itself within a second: dedup keys are merged each minute, rows leave after that."""
+    monkeypatch.setattr(journal, "_MERGE_EVERY", 0.1)
+    monkeypatch.setattr(journal, "_TEND_EVERY", 0.05)
