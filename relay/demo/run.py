@@ -65,7 +65,7 @@ async def _stage(console: Console, seed: int, json: bool) -> AsyncIterator[Demo]
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-demo-"))
         simulator = await stack.enter_async_context(Simulator(pace))
-        relay = Relay(_settings(Path(folder), token, simulator.url))
+        relay = Relay(_settings(Path(folder), token))
         await relay.start()
         stack.push_async_callback(relay.stop)
         session = await stack.enter_async_context(aiohttp.ClientSession(read_bufsize=LARGEST_EVENT))
@@ -77,15 +77,13 @@ async def _stage(console: Console, seed: int, json: bool) -> AsyncIterator[Demo]
             following.cancel()
 
 
-def _settings(folder: Path, token: str, upstream: str) -> Settings:
+def _settings(folder: Path, token: str) -> Settings:
     return Settings.model_validate(
         {
             "server": {"host": "127.0.0.1", "port": 0, "drain_timeout": "2s"},
             "admin": {"host": "127.0.0.1", "port": 0},
             "journal": {"path": str(folder / "relay.db")},
             "webhooks": {"novita": {"tokens": [token]}},
-            "upstream": {"base_url": upstream},
-            "reconcile": {"enabled": False},  # every webhook of the scenario arrives in the end
         }
     )
 

@@ -16,7 +16,7 @@ MIN_TOKEN = 22
 
 def warnings(settings: Settings) -> list[str]:
     """What an operator should look at, in the order of the configuration; empty when there is nothing."""
-    return [*_exposure(settings), *_weak_secrets(settings), *_clear_text(settings), *_polling(settings)]
+    return [*_exposure(settings), *_weak_secrets(settings), *_clear_text(settings), *_without_effect(settings)]
 
 
 def _exposure(settings: Settings) -> Iterator[str]:
@@ -58,10 +58,14 @@ def _is_clear(url: str | None) -> bool:
     return parts.scheme == "http" and not is_loopback_host(parts.hostname or "")
 
 
-def _polling(settings: Settings) -> Iterator[str]:
-    local = is_loopback_host(urlsplit(settings.upstream.base_url).hostname or "")
-    if settings.reconcile.enabled and settings.upstream.api_key is None and not local:
-        yield (
-            "upstream.api_key is not set, so the reconciler polls without credentials and will be refused: tasks whose"
-            " webhook is lost end as abandoned. Set it, or set reconcile.enabled to false."
-        )
+def _without_effect(settings: Settings) -> Iterator[str]:
+    """Nobody should rely on what is only validated."""
+    default = Settings()
+    for key, changed, missing in (
+        ("upstream", settings.upstream != default.upstream, "it calls no upstream"),
+        ("proxy", settings.proxy != default.proxy, "it has no chat proxy"),
+        ("reconcile", settings.reconcile != default.reconcile, "it does not poll for tasks whose webhook is lost"),
+        ("dedup.shared_index", settings.dedup.shared_index is not None, "replicas do not share their dedup index"),
+    ):
+        if changed:
+            yield f"{key} is set but has no effect in this release: {missing}."
