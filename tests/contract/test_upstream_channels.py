@@ -6,6 +6,8 @@ from the vendor's pages (the body is an envelope, deliveries are repeated), both
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,6 +17,7 @@ from relay.core.dedup import judge
 from relay.core.event import Draft
 from relay.core.source import Delivery
 from relay.sources.novita_task import NovitaTask
+from tests.integration.bridge import TOKEN, Bridge
 
 IMAGE_TASK = {
     "task": {
@@ -140,3 +143,48 @@ class TestWebhookTaskResult:
         assert other.key == first.key
         assert conflict is not None
         assert conflict.event.type == "relay.task.conflicted"
+
+
+@pytest.fixture
+async def relay(tmp_path: Path) -> AsyncIterator[Bridge]:
+    """A relay without a sink, at the address that a task's ``extra.webhook.url`` would name."""
+    relay = Bridge(tmp_path)
+    await relay.start()
+    yield relay
+    await relay.stop()
+
+
+@pytest.mark.parametrize("wrap", [bare, enveloped])
+class TestWebhookTaskResultOverHTTP:
+    """Channel ``webhook/task-result``, server ``webhook-receiver``: ``POST`` to ``extra.webhook.url``."""
+
+    @pytest.mark.parametrize("result", [IMAGE_TASK, VIDEO_TASK, FAILED_TASK, TEST_MODE])
+    async def test_each_example_is_accepted_and_told(self, relay: Bridge, wrap: Any, result: dict[str, Any]) -> None:
+        """The upstream would get no 2xx for a message that its description shows, and repeat it in vain."""
+        answer = await relay.deliver(wrap(result))
+        assert (answer.status, answer.body["status"]) == (200, "accepted")
+        (told,) = await relay.events(topic="tasks")
+        assert told["event"]["id"] == answer.body["event_id"]
+        assert told["event"]["data"]["raw"] == result
+
+    async def test_all_five_repetitions_get_the_2xx_that_ends_them(self, relay: Bridge, wrap: Any) -> None:
+        """The upstream repeats until it sees a 2xx: a repetition that is refused would be repeated again."""
+        answers = [await relay.deliver(wrap(IMAGE_TASK)) for _ in range(6)]
+        assert [answer.status for answer in answers] == [200] * 6
+        assert [answer.body["status"] for answer in answers] == ["accepted"] + ["duplicate"] * 5
+        assert len({answer.body["event_id"] for answer in answers}) == 1
+        assert len(await relay.events()) == 1
+
+    @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "text/plain"])
+    async def test_the_content_type_does_not_matter(self, relay: Bridge, wrap: Any, content_type: str) -> None:
+        """The vendor documents no content type: a delivery would be refused for a header."""
+        path = f"/webhooks/novita/{TOKEN}"
+        headers = {"Content-Type": content_type}
+        answer = await relay.request("POST", path, data=wrap(IMAGE_TASK), headers=headers)
+        assert (answer.status, answer.body["status"]) == (200, "accepted")
+
+    async def test_nobody_else_can_deliver(self, relay: Bridge, wrap: Any) -> None:
+        """The address is the only secret between upstream and relay: without it anyone could invent results."""
+        for path in ("/webhooks/novita", "/webhooks/novita/", f"/webhooks/novita/{TOKEN[:-1]}"):
+            assert (await relay.request("POST", path, data=wrap(IMAGE_TASK))).status == 401
+        assert await relay.events() == []

@@ -1,0 +1,160 @@
+"""The journal's volume is lost, or put back from an older copy, under sinks that remember more than it does.
+
+What the promises are worth then is in docs/consumers.md and here: nothing new is lost or taken for published, and
+what the journal has forgotten it cannot recognize, so a delivery of it that comes again is published again, with the
+same event id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.integration import consumers
+from tests.integration.bridge import Bridge, States, redis_sink
+from tests.integration.conftest import MakeBridge, Pair
+from tests.integration.deliveries import new_task, succeeded
+from tests.services.redis import RedisProcess
+
+
+def bodies(count: int) -> list[bytes]:
+    return [succeeded(new_task()) for _ in range(count)]
+
+
+@pytest.fixture
+async def relay(pair: Pair, bridge: MakeBridge) -> Bridge:
+    """Started, on both sinks."""
+    made = bridge(*pair.sinks())
+    await made.start()
+    return made
+
+
+async def told(relay: Bridge) -> list[str]:
+    return [event["event"]["id"] for event in await relay.events()]
+
+
+async def check_both(pair: Pair, ids: list[str]) -> None:
+    """Each of these is on each sink exactly once, on Redis in this order."""
+    assert [m.id for m in await pair.on_redis()] == ids
+    assert sorted(m.id for m in await pair.on_kafka()) == sorted(ids)
+
+
+async def test_events_flow_after_the_volume_was_lost(relay: Bridge, pair: Pair) -> None:
+    """TRAP J: the new journal counts from 1 again, and the sinks, which are at 20, would take 20 new events for
+    published."""
+    ids = await relay.accept(*bodies(20))
+    await relay.until_published()
+    await relay.stop()
+    for path in relay.directory.glob("relay.db*"):
+        path.unlink()
+
+    await relay.start()
+    ids += await relay.accept(*bodies(5))
+    await relay.until_published()
+    await check_both(pair, ids)
+    assert await told(relay) == ids[20:]
+    await relay.restart()  # the new lineage is what the sinks remember now
+    ids += await relay.accept(*bodies(5))
+    await relay.until_published()
+    await check_both(pair, ids)
+    for sink in ("kafka", "redis"):
+        assert await relay.states(sink) == States(published=10, pending=0, dead=0)
+
+
+async def test_a_lost_volume_forgets_what_was_delivered(relay: Bridge, pair: Pair) -> None:
+    """The limit that the docs state would be another one: after a lost volume a redelivery is published again, under
+    the same id, so that consumers which keep ids recognize it."""
+    body = succeeded(new_task())
+    ids = await relay.accept(body)
+    await relay.until_published()
+    await relay.stop()
+    for path in relay.directory.glob("relay.db*"):
+        path.unlink()
+    await relay.start()
+    assert await relay.accept(body) == ids
+    await relay.until_published()
+    await check_both(pair, ids * 2)
+
+
+async def copy_of(relay: Bridge, directory: Path) -> Path:
+    """A copy of the journal, taken in the orderly way: while the relay is stopped."""
+    await relay.until_published()
+    await relay.stop()
+    copy = directory / "copy.db"
+    shutil.copy(relay.journal, copy)
+    await relay.start()
+    return copy
+
+
+async def put_back(relay: Bridge, copy: Path) -> None:
+    """Replaces the journal of a relay that has published everything by an older copy. Leaves it stopped."""
+    await relay.until_published()
+    await relay.stop()
+    for path in relay.directory.glob("relay.db*"):
+        path.unlink()
+    shutil.copy(copy, relay.journal)
+
+
+async def test_an_older_copy_goes_on_beyond_what_the_sinks_have(relay: Bridge, pair: Pair, tmp_path: Path) -> None:
+    """Offsets would be given out twice, and new events under old offsets be taken for published: lost."""
+    ids = await relay.accept(*bodies(3))
+    copy = await copy_of(relay, tmp_path)
+    ids += await relay.accept(*bodies(4))
+    await put_back(relay, copy)
+
+    await relay.start()
+    await relay.until_up("kafka")
+    await relay.until_up("redis")
+    ids += await relay.accept(*bodies(5))
+    await relay.until_published()
+    await check_both(pair, ids)
+    assert [event["offset"] for event in await relay.events()] == [1, 2, 3, 8, 9, 10, 11, 12]
+    for sink in ("kafka", "redis"):
+        assert await relay.states(sink) == States(published=12, pending=0, dead=0)
+
+
+async def test_an_older_copy_forgets_what_came_after_it(relay: Bridge, pair: Pair, tmp_path: Path) -> None:
+    """The limit that the docs state would be another one: what came before the copy is recognized, what came after
+    it is published again, under the same id."""
+    before, after = bodies(2)
+    await relay.accept(before)
+    copy = await copy_of(relay, tmp_path)
+    await relay.accept(after)
+    await put_back(relay, copy)
+    await relay.start()
+    await relay.until_up("kafka")
+    await relay.until_up("redis")
+    answers = [(await relay.deliver(body)).body["status"] for body in (before, after)]
+    assert answers == ["duplicate", "accepted"]
+    await relay.until_published()
+    on_redis = [m.id for m in await pair.on_redis()]
+    assert len(on_redis) == 3
+    assert on_redis[1] == on_redis[2]
+
+
+@pytest.mark.xfail(strict=True, reason="Publisher._resume_after takes what was accepted since the start for published")
+async def test_deliveries_before_the_sinks_are_there_survive_an_older_copy(
+    pair: Pair, bridge: MakeBridge, redis_process: RedisProcess, tmp_path: Path
+) -> None:
+    """What is accepted while a sink is away gets offsets that this sink has seen already: when it comes back it would
+    take those events for published, and they would be lost."""
+    server = redis_process()
+    await server.start()
+    relay = bridge(redis_sink(server.url, pair.key))
+    await relay.start()
+    ids = await relay.accept(*bodies(3))
+    copy = await copy_of(relay, tmp_path)
+    ids += await relay.accept(*bodies(4))
+    await put_back(relay, copy)
+    await asyncio.to_thread(server.kill)
+
+    await relay.start()
+    ids += await relay.accept(*bodies(2))  # offsets 4 and 5 again; Redis is at 7
+    await server.start()
+    await relay.until_published()
+    ids += await relay.accept(*bodies(2))
+    await relay.until_published()
+    assert [m.id for m in await consumers.on_redis(server.redis, pair.key + "tasks")] == ids
