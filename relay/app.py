@@ -62,6 +62,7 @@ class Relay:
         self._sources: dict[str, Source] = {
             "novita": NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
         }
+        self._stopping: asyncio.Task[None] | None = None
         self._main: Listener | None = None
         self._admin: Listener | None = None
         self._publishers: list[Publisher] = []
@@ -228,8 +229,14 @@ class Relay:
     async def stop(self) -> None:
         """Drains in order: not ready, no new connections, requests end, publishers end, the journal closes.
 
-        Bounded by ``server.drain_timeout``; nothing depends on reaching the end, the next start recovers.
+        Bounded by ``server.drain_timeout``; nothing depends on reaching the end, the next start recovers. Asked twice,
+        it stops once, and both wait for it.
         """
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(), name="stop")
+        await self._stopping
+
+    async def _stop(self) -> None:
         deadline = time.monotonic() + self.settings.server.drain_timeout
         self._draining = True
         self.telemetry.accepting(False)
