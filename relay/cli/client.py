@@ -91,7 +91,7 @@ class Client:
             after = page["next"]
 
     def dead_letter(self, id: str) -> Json:
-        """One, with what it holds as text."""
+        """One, with what it holds as text in which secrets are withheld."""
         return self._ask("GET", _letter(id))
 
     def replay(self, id: str) -> Json:

@@ -51,7 +51,7 @@ def show(
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
-    """Show one with what it holds. It is not redacted: take care where you paste it."""
+    """Show one with what it holds; secrets in it are withheld."""
     letter = connect(config, url, token, token_file).dead_letter(id)
     if json:
         write_json(letter)

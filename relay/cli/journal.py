@@ -20,7 +20,7 @@ from relay.core.errors import RelayError
 from relay.core.event import TOPICS, Entry
 
 if TYPE_CHECKING:
-    from relay.journal.inspect import Figures
+    from relay.journal.inspect import Figures, Finding
     from relay.journal.store import Store
 
 app = typer.Typer(help="Look into the journal of a relay that is stopped.", no_args_is_help=True)
@@ -60,13 +60,7 @@ def verify(config: options.Config = None, path: JournalPath = None, json: option
     if json:
         write_json({"path": str(place), "ok": not findings, "findings": [asdict(each) for each in findings]})
     else:
-        if found.sinks:
-            _write_sinks(found)
-        for finding in findings:
-            write_line(("wrong  ", "red"), (finding.message, ""))
-            write_line((f"       {finding.hint}", ""))
-        if not findings:
-            write_line(("ok     ", "green"), (f"{place}: {found.events} events, nothing wrong", ""))
+        _write_verdict(place, found, findings)
     raise typer.Exit(FAILED if findings else 0)
 
 
@@ -153,6 +147,17 @@ def _facts(path: Path, found: Figures) -> Iterator[tuple[str, str]]:
     yield "size", f"{found.size / (1 << 20):.1f} MiB" if found.size >= 1 << 20 else f"{found.size / 1024:.0f} KiB"
     yield "dedup keys", str(found.dedup_keys)
     yield "dead letters", str(found.dead_letters)
+
+
+def _write_verdict(place: Path, found: Figures | None, findings: list[Finding]) -> None:
+    if found is not None and found.sinks:
+        _write_sinks(found)
+    for finding in findings:
+        write_line(("wrong  ", "red"), (finding.message, ""))
+    for hint in dict.fromkeys(finding.hint for finding in findings):
+        write_line((f"       {hint}", ""))
+    if found is not None and not findings:
+        write_line(("ok     ", "green"), (f"{place}: {found.events} events, nothing wrong", ""))
 
 
 def _age(at: int, now: Callable[[], float] = time.time) -> str:

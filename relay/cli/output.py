@@ -85,8 +85,9 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         return
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*columns, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for row in cells:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console().print(table)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,9 +78,21 @@ def open_existing(path: Path) -> Store:
     wal = path.with_name(path.name + "-wal")
     if not path.exists() and not wal.exists():
         raise _no_journal(f"There is no journal {path}.")
-    if path.exists() and not _holds_journal(path):
-        raise _no_journal(f"{path} is not a relay's journal.")
-    return Store(path)
+    with _advised():
+        if path.exists() and not _holds_journal(path):
+            raise _no_journal(f"{path} is not a relay's journal.")
+        return Store(path)
+
+
+@contextmanager
+def _advised() -> Iterator[None]:
+    """What is damaged comes with what to do about it now: the usual hint would name the check that is under way."""
+    try:
+        yield
+    except JournalBroken as error:
+        if error.code != "journal_broken":
+            raise
+        raise JournalBroken(error.code, error.message, hint=_RESTORE) from error
 
 
 def _holds_journal(path: Path) -> bool:
@@ -132,16 +145,20 @@ def _missing(first: int | None, last: int | None, last_offset: int, gaps: tuple[
     return tuple((start, end) for start, end in edges if start <= end)
 
 
-def verify(store: Store, sinks: Collection[str] | None = None) -> tuple[Figures, list[Finding]]:
-    """Reads the whole file. ``sinks`` are the labels that count; ``None``: all that the journal knows."""
+def verify(store: Store, sinks: Collection[str] | None = None) -> tuple[Figures | None, list[Finding]]:
+    """Reads the whole file. ``sinks`` are the labels that count; ``None``: all that the journal knows.
+
+    What is damaged is not counted any more: then there are findings only.
+    """
     try:
         with translated(store.path):
             wrong = store.integrity()
-        found = figures(store)
     except JournalBroken as error:
-        raise JournalBroken(error.code, error.message, hint=_RESTORE) from error
-    findings = [Finding("damaged", problem, _RESTORE) for problem in wrong]
-    return found, findings + balance(found, sinks)
+        wrong = [error.message]  # so damaged that the check itself did not get through
+    if wrong:
+        return None, [Finding("damaged", problem, _RESTORE) for problem in wrong]
+    found = figures(store)
+    return found, balance(found, sinks)
 
 
 _RESTORE = (

@@ -1,0 +1,54 @@
+"""The schemas that are committed, and the version."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+from typer.testing import CliRunner
+
+import relay
+from relay.cli.about import rendered, schemas
+from relay.cli.commands import app
+
+COMMITTED = Path(relay.__file__).parent / "schemas"
+
+
+def test_the_committed_schemas_are_those_of_the_models() -> None:
+    """Consumers would validate against a schema that the events do not follow."""
+    generated = {f"{name}.json": rendered(document) for name, document in schemas().items()}
+    committed = {path.name: path.read_bytes() for path in COMMITTED.iterdir()}
+    assert committed == generated, "run: relay schema --output relay/schemas"
+
+
+@pytest.mark.parametrize("name", sorted(schemas()))
+def test_a_schema_is_valid_and_asks_for_every_field(name: str) -> None:
+    """A consumer's validator would refuse the schema, or take an event that lacks a field."""
+    schema = schemas()[name]
+    Draft202012Validator.check_schema(schema)
+    assert set(schema["required"]) == set(schema["properties"])
+
+
+def test_the_schemas_written_to_a_folder_are_those_shown(tmp_path: Path) -> None:
+    """What somebody publishes for consumers would differ from what the relay means."""
+    runner = CliRunner()
+    assert runner.invoke(app, ["schema", "--output", str(tmp_path / "new")]).exit_code == 0
+    shown = runner.invoke(app, ["schema", "task"]).stdout
+    assert json.loads(shown) == json.loads((tmp_path / "new/task.json").read_text())
+    assert set(json.loads(runner.invoke(app, ["schema", "--json"]).stdout)) == {"task", "dead-letter"}
+
+
+def test_an_unknown_schema_is_refused_with_the_known_names() -> None:
+    """A misspelt name would look like an empty schema."""
+    result = CliRunner().invoke(app, ["schema", "tasks"])
+    assert result.exit_code == 1
+    assert "task, dead-letter" in result.stderr
+
+
+def test_the_version_is_the_packages() -> None:
+    """A bug report would name another version than the one that runs."""
+    runner = CliRunner()
+    assert json.loads(runner.invoke(app, ["version", "--json"]).stdout)["relay"] == relay.__version__
+    assert relay.__version__ in runner.invoke(app, ["--version"]).stdout

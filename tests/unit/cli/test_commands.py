@@ -1,0 +1,52 @@
+"""How the commands are laid out, in this process."""
+
+from __future__ import annotations
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from relay.cli.commands import app
+
+COMMANDS = ["serve", "check", "tail", "dead-letters", "journal", "demo", "simulate", "schema", "version"]
+
+
+def test_help_shows_the_commands_in_the_order_of_their_use() -> None:
+    """A newcomer would have to search for the command that comes first."""
+    shown = CliRunner().invoke(app, ["--help"]).stdout
+    places = [shown.index(f"  {command} ") for command in COMMANDS]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_says_in_one_line_what_it_does(command: str) -> None:
+    """The list of commands would show a cut-off sentence, or nothing."""
+    group = get_command(app)
+    text = group.commands[command].get_short_help_str(60)  # type: ignore[attr-defined]
+    assert text.endswith(".")
+    assert not text.endswith("...")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bogus"],
+        ["serve", "--bogus"],
+        ["tail", "--after", "soon"],
+        ["tail", "--after", "1", "--from-start"],
+        ["tail", "--url", "ftp://x"],
+        ["dead-letters", "replay"],
+        ["dead-letters", "delete", "--all", "dead-1"],
+        ["journal", "export", "--topic", "nope"],
+        ["simulate", "--fault", "lots=1"],
+        ["simulate", "--fault", "lost=often"],
+        ["simulate", "--fault", "lost=2"],
+        ["simulate", "--queue", "5"],
+        ["schema", "task", "--output", "x"],
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
+    """A script could not tell a typing mistake from a failure."""
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2, result.output
+    assert "Error" in result.output
