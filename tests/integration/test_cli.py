@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from tests.services.kafka import free_port
+from tests.services.redis import RedisProcess
 from tests.services.relay import RelayProcess
 
 RELAY = str(Path(sys.executable).parent / "relay")
@@ -332,6 +333,32 @@ def test_check_says_what_is_worth_a_second_look(tmp_path: Path) -> None:
     document = json.loads(run("check", "--json", cwd=tmp_path, **weak).stdout)
     assert document["ok"] is True
     assert len(document["warnings"]) == 1
+
+
+async def test_check_disturbs_no_relay_that_is_running(redis_process: RedisProcess, tmp_path: Path) -> None:
+    """Checking the configuration beside a running relay would fence it, and it would stop."""
+    server = redis_process()
+    await server.start()
+    relay = RelayProcess(tmp_path, sinks=[{"type": "redis", "url": server.url}])
+    await relay.start()
+    try:
+        await post(relay, GOOD)
+        await relay.until_drained()
+        checked = await asyncio.to_thread(
+            run, "check", "--connect", "--json", "--config", relay.config, RELAY_UPSTREAM__BASE_URL=relay.admin_url
+        )
+        reached = {each["name"]: each for each in json.loads(checked.stdout)["reached"]}
+        assert reached["sink redis"]["message"] == "opened as test-relay-check"
+        assert checked.returncode == 0
+        await post(relay, FAILED)
+        await relay.until_drained()
+        assert await relay.metric("relay_published_total", sink="redis") == 2
+        server.stop()
+        lost = await asyncio.to_thread(run, "check", "--connect", "--config", relay.config)
+        assert lost.returncode == 1
+        assert "failed   sink redis:" in lost.stdout
+    finally:
+        relay.kill()
 
 
 def test_a_journal_that_is_taken_keeps_a_second_relay_from_starting(tmp_path: Path) -> None:
