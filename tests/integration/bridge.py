@@ -83,7 +83,6 @@ class Bridge:
             "admin": {"port": 0},
             "journal": {"path": str(self.journal)},
             "webhooks": {"novita": {"tokens": [TOKEN]}},
-            "reconcile": {"enabled": False},
             "identity": "bridge-0",
             "sinks": [dict(sink) for sink in self.sinks],
         }

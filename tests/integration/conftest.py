@@ -14,7 +14,7 @@ from tests.integration import consumers
 from tests.integration.bridge import Bridge, Sink, kafka_sink, redis_sink
 from tests.integration.consumers import Message
 from tests.services.kafka import Kafka
-from tests.services.redis import Redis
+from tests.services.redis import Redis, redis_cli
 
 MakeBridge = Callable[..., Bridge]
 
@@ -56,6 +56,10 @@ class Pair:
 
     async def on_redis(self, topic: str = "tasks") -> list[Message]:
         return await consumers.on_redis(self.redis, self.key + topic)
+
+    def redis_cli(self, *command: str) -> bytes:
+        """The answer to one command."""
+        return redis_cli(self.redis.port, *command)
 
     async def tasks(self) -> dict[str, list[Message]]:
         """The task events, by sink."""
