@@ -10,6 +10,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -28,6 +29,9 @@ RequestFactory = Callable[..., web.BaseRequest]
 _PARTING = 1.0  # seconds in which a peer that is turned away can read why, before a reset would take it away
 _PARTING_CONNECTIONS = 1000  # beyond the limit; further ones are dropped, or this were no limit
 _TICK = 0.02
+_FIRST_WORD = 0.5  # seconds for which a new connection may be silent while draining: its request is on the way
+_TURNS = 10  # of the loop, in which what asyncio has accepted becomes connections
+_BACKLOG = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,11 @@ class Connection(RequestHandler):
         """Whether no request is under way or has begun to arrive."""
         busy = self._lane is not None and self._lane.busy
         return self._waits and not self._messages and not self._head_begun and not busy
+
+    @property
+    def new(self) -> bool:
+        """Whether no request has come yet."""
+        return self._request_count == 0
 
     @property
     def _waits(self) -> bool:
@@ -193,15 +202,17 @@ class Server(web.Server):
 
         aiohttp's own way stops reading from all connections first, and so would lose the bodies being received.
         """
-        deadline = self._loop.time() + timeout
-        while self._close_idle() and self._loop.time() < deadline:  # noqa: ASYNC110 - or each connection would signal
+        now = self._loop.time()
+        deadline, patience = now + timeout, now + min(_FIRST_WORD, timeout)
+        while self._close_idle(patience) and self._loop.time() < deadline:  # noqa: ASYNC110 - or each connection would signal
             await asyncio.sleep(_TICK)
         await self.shutdown(_TICK)
 
-    def _close_idle(self) -> int:
-        """Closes what is idle; the number of connections that are still open."""
+    def _close_idle(self, patience: float) -> int:
+        """Closes what is idle, what is new not before ``patience``; the number of connections that are still open."""
+        late = self._loop.time() >= patience
         for connection in self.connections:
-            if isinstance(connection, Connection) and connection.idle:
+            if isinstance(connection, Connection) and connection.idle and (late or not connection.new):
                 connection.force_close()
         return len(self._connections)
 
@@ -246,7 +257,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         try:
             self._listening = await loop.create_server(
-                self.server, self._host, self._port, ssl=self._tls, backlog=1024, reuse_address=True
+                self.server, self._host, self._port, ssl=self._tls, backlog=_BACKLOG, reuse_address=True
             )
         except OSError as error:
             raise RelayError(
@@ -268,9 +279,17 @@ class Listener:
         """Takes no new connections; the open ones go on, and so do those that the kernel has taken already."""
         if self._listening is None:
             return
-        for _ in range(3):  # turns of the loop: closing the socket would reset what waits in its queue
+        loop, listening = asyncio.get_running_loop(), self._listening.sockets
+        queues = [socket.fromfd(each.fileno(), each.family, each.type) for each in listening]
+        for each in listening:
+            loop.remove_reader(each.fileno())  # asyncio fails at connections that it accepts just before the close
+        for _ in range(_TURNS):
             await asyncio.sleep(0)
         self._listening.close()
+        # The kernel resets what waits in a queue when its last descriptor is closed; that is ours, and empty by then.
+        waiting = [connection for queue in queues for connection in _emptied(queue)]
+        serving = [loop.connect_accepted_socket(self.server, connection, ssl=self._tls) for connection in waiting]
+        await asyncio.gather(*serving, return_exceptions=True)
 
     async def stop(self, timeout: float, last_call: float = 0.0) -> None:
         """Ends within ``last_call + timeout`` seconds: takes no more connections, lets requests under way end.
@@ -285,6 +304,18 @@ class Listener:
                 break
         await self.stop_listening()
         await self.server.drain(timeout)
+
+
+def _emptied(queue: socket.socket) -> list[socket.socket]:
+    """The connections that a listening socket holds; it is closed."""
+    found: list[socket.socket] = []
+    with queue, suppress(OSError):  # BlockingIOError: that was all
+        queue.setblocking(False)
+        while len(found) < _BACKLOG:
+            connection, _ = queue.accept()
+            connection.setblocking(False)
+            found.append(connection)
+    return found
 
 
 def require_c_parser() -> None:

@@ -367,6 +367,24 @@ async def test_idle_connections_do_not_hold_up_the_end() -> None:
         assert await connection.rest() == b""
 
 
+async def test_a_connection_made_just_before_the_end_may_say_what_it_came_for() -> None:
+    """A sender that had connected would be cut while its request is on the way."""
+    async with listening() as listener, wire(listener.url) as connection:
+        stopping = asyncio.create_task(listener.stop(5.0))
+        await asyncio.sleep(0.1)
+        await connection.send(post("/", b"just in time"))
+        assert (await connection.answer()).body == b"just in time"
+        await asyncio.wait_for(stopping, 2)
+
+
+async def test_a_new_connection_that_stays_silent_is_not_waited_for() -> None:
+    """Connections that somebody opened in advance would hold up each restart."""
+    async with listening() as listener, wire(listener.url) as connection:
+        async with asyncio.timeout(2):
+            await listener.stop(30.0)
+        assert await connection.rest() == b""
+
+
 async def test_what_never_ends_is_cut_at_the_deadline() -> None:
     """One stuck request would keep the process from ending."""
     handler, entered, _ = gated()
