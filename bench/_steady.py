@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 import uuid
+from typing import cast
 from urllib.parse import urlsplit
 
 import uvloop
@@ -26,8 +27,7 @@ class Line(asyncio.Protocol):
         self.free, self.latencies, self.due = free, latencies, 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # of uvloop, which is no subclass
         self.free.append(self)
 
     def data_received(self, data: bytes) -> None:

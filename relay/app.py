@@ -137,8 +137,8 @@ class Relay:
         self._front = Front(self._api(), self._build_webhooks())
         self._admin = self._listener(Routed(self._probes()), admin.host, admin.port, _ADMIN_LIMITS)
         self._main = self._listener(self._front, server.host, server.port, limits)
-        await self._admin.start()
         await self._main.start()
+        await self._admin.start()  # last: whoever is told "ready" must find the door open
 
     def _listener(self, serve: Front | Routed, host: str, port: int, limits: Limits) -> Listener:
         return Listener(

@@ -15,13 +15,13 @@ from functools import lru_cache
 from relay.journal import sql
 from relay.journal.plan import Known
 
-MERGE_AT = 32_768
-"""Keys in memory (about 10 MB) that are worth a merge."""
+MERGE_AT = 16_384
+"""Keys in memory (about 5 MB) that are worth a merge."""
 
 MERGE_STEP = 256
 """Keys per transaction of a merge: a millisecond or two, during which no commit can happen."""
 
-MAX_KEYS = 128
+MAX_KEYS = 64
 """Keys per look-up statement."""
 
 _SQL = sql.statements("dedup.sql")

@@ -14,8 +14,8 @@ from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.store import HeldDeadLetter, Progress, SavedCheckpoint, Store
 from relay.journal.writer import Writer
 
-TAIL_EVENTS = 10_000
-TAIL_BYTES = 8 << 20
+TAIL_EVENTS = 6_000
+TAIL_BYTES = 6 << 20
 """What is kept in memory of the newest events, so that sinks and readers which keep up never touch the disk."""
 
 _TEND_EVERY = 1.0

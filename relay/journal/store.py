@@ -26,8 +26,8 @@ from relay.journal.errors import JournalBroken, translated
 from relay.journal.plan import Plan
 
 SCHEMA_VERSION = "1"
-MAX_GROUP = 128
-"""Drafts per statement: 14 parameters each, well below SQLite's limit, few enough statements to keep prepared."""
+MAX_GROUP = 64
+"""Drafts per statement: one prepared statement for each size up to this stays in memory, 50 KB on average."""
 
 _APPEND = sql.statements("append.sql")
 _QUERY = sql.statements("query.sql")
@@ -121,7 +121,7 @@ class Store:
             "synchronous = FULL",
             "wal_autocheckpoint = 0",
             "journal_size_limit = 67108864",
-            "cache_size = -24576",
+            "cache_size = -16384",
             "temp_store = MEMORY",
             *([f"max_page_count = {max_pages}"] if max_pages else []),
         ):

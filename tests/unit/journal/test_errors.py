@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from relay.core.errors import RelayError
+from relay.journal.errors import JournalBroken, JournalInUse, JournalUnavailable, translated
+
+PATH = Path("relay.db")
+
+
+def failing(code: int | None) -> sqlite3.Error:
+    error = sqlite3.OperationalError("it failed")
+    if code is not None:
+        error.sqlite_errorcode = code
+        error.sqlite_errorname = "SQLITE_X"
+    return error
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_FULL, JournalUnavailable),
+        (sqlite3.SQLITE_BUSY, JournalInUse),
+        (sqlite3.SQLITE_LOCKED, JournalInUse),
+        (sqlite3.SQLITE_IOERR_FSYNC, JournalBroken),
+        (sqlite3.SQLITE_IOERR_WRITE, JournalBroken),
+        (sqlite3.SQLITE_CORRUPT, JournalBroken),
+        (sqlite3.SQLITE_NOTADB, JournalBroken),
+        (sqlite3.SQLITE_CANTOPEN, JournalBroken),
+        (sqlite3.SQLITE_READONLY, JournalBroken),
+        (None, JournalBroken),
+    ],
+)
+def test_only_a_full_disk_is_worth_another_try(code: int | None, kind: type[RelayError]) -> None:
+    """Broken: after a failed fsync the relay would try again and believe a success that is none."""
+    with pytest.raises(kind) as told, translated(PATH):
+        raise failing(code)
+    assert told.value.retriable == (kind is JournalUnavailable)
+    assert told.value.hint
+    assert "relay.db" in str(told.value)
+
+
+def test_what_the_operating_system_refuses_is_told_with_a_hint() -> None:
+    """Broken: a missing permission on the volume would end in a traceback."""
+    with pytest.raises(JournalBroken, match="permissions"), translated(PATH):
+        raise PermissionError(13, "Permission denied")
