@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import pkgutil
 import signal
@@ -269,6 +270,7 @@ async def run(settings: Settings, telemetry: Telemetry | None = None) -> int:
     except RelayError as error:
         relay.telemetry.failed(error)
         return 1
+    _calm_the_collector()
     notify("READY=1")
     failure = asyncio.create_task(relay.failure())
     signalled = asyncio.create_task(stopping.wait())
@@ -284,6 +286,13 @@ def _tell(telemetry: Telemetry, context: dict[str, Any]) -> None:
     """asyncio's own log is off, since it quotes requests; what it has to say comes out as a signal."""
     message = str(context.get("message", ""))
     telemetry.task_failed(message, context.get("exception") or RuntimeError(message))
+
+
+def _calm_the_collector() -> None:
+    """Events make no reference cycles: looking for some every 700 objects costs 2 % of a core under load."""
+    gc.collect()
+    gc.freeze()  # what start-up made stays
+    gc.set_threshold(20_000, 20, 50)
 
 
 async def _end(relay: Relay, failure: asyncio.Task[RelayError] | None) -> int:
