@@ -16,6 +16,7 @@ from typing import Any
 from relay.core.dead import refused_draft
 from relay.core.errors import RelayError
 from relay.core.event import DEAD_LETTERS, Entry
+from relay.core.lineage import resume
 from relay.core.retry import Backoff
 from relay.core.settle import Advance, Bury, Narrow, settle
 from relay.core.sink import Batch, Checkpoint, Refused, Sink, SinkUnavailable
@@ -76,23 +77,19 @@ class Publisher:
         self._signals.sink_opened(self._position, self._journal.pending(self.label))
 
     async def _resume_after(self, held: Checkpoint | None) -> int:
-        journal, label = self._journal, self.label
-        known = journal.position(label)
-        if held is not None and held.journal_id != journal.journal_id:
-            # Another volume: offsets of one journal say nothing about another.
-            self._signals.lineage_started(journal.journal_id)
-            held = None
-        offset = held.offset if held is not None else 0
-        if offset > journal.last_offset:
-            self._signals.sink_ahead(offset, journal.last_offset)
-            await journal.raise_offset(offset)
-        if offset < known:
-            self._signals.sink_rewound(known, offset)
-            journal.rewind(label, offset)
-        elif offset > known:
-            # Published just before a crash; only our own copy had not caught up.
-            journal.advance(label, offset, published=offset - known, dead=0)
-        return offset
+        journal, label, signals = self._journal, self.label, self._signals
+        found = resume(held, journal.lineage, journal.attempted(label))
+        if found.finding == "other_journal":
+            signals.lineage_started(journal.journal_id)
+        if found.finding == "older_copy" and held is not None:
+            signals.sink_ahead(held.offset, journal.lineage.opened_at)
+            await journal.fork(held.offset)
+        if found.missing:
+            signals.events_missing(found.missing)
+        elif found.finding == "usual" and found.after < journal.position(label):
+            signals.sink_rewound(journal.position(label), found.after)
+        await journal.settle_at(label, found.after)
+        return found.after
 
     # -- publishing --------------------------------------------------------------------------------------------
 
@@ -119,6 +116,7 @@ class Publisher:
     async def _publish(self, page: Sequence[Entry]) -> None:
         entries = [entry for entry in page if self._is_mine(entry)]
         checkpoint = Checkpoint(self._journal.journal_id, page[-1].offset)
+        self._journal.attempt(self.label, checkpoint.offset)
         outcomes = await self._sink.publish(Batch(entries, checkpoint))
         match settle(entries, outcomes):
             case Advance():
@@ -150,13 +148,13 @@ class Publisher:
         A crash in between makes the sink refuse them again, and the journal absorb the second dead letter.
         """
         for entry, reason in refused:
+            self._buried.add(entry.offset)
             if entry.event.topic != DEAD_LETTERS:
                 # A refused dead letter is still in the journal's table; a letter about it would be refused too.
-                await self._journal.append(
-                    refused_draft(entry, reason, origin=self.label, refused_at=time.time_ns() // 1_000_000)
-                )
+                letter = refused_draft(entry, reason, origin=self.label, refused_at=time.time_ns() // 1_000_000)
+                if (await self._journal.append(letter)).result == "duplicate":
+                    continue
             self._signals.event_buried(reason.code, entry.event.id, reason.detail)
-            self._buried.add(entry.offset)
 
 
 def as_fatal(error: BaseException) -> RelayError:

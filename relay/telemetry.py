@@ -332,6 +332,10 @@ class SinkSignals:
             last_offset=last_offset,
         )
 
+    def events_missing(self, count: int) -> None:
+        """The sink lost more than the journal retains: that much will not come again."""
+        self._log.error("sink lost events that the journal does not retain any more", events=count)
+
     def lineage_started(self, journal_id: str) -> None:
         """The sink's checkpoint belongs to another journal (a new or lost volume): this one starts from its start."""
         self._log.warning("sink knows another journal, starting a new lineage", journal_id=journal_id)

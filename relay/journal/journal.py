@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from relay.core.event import Draft, Entry, Receipt
+from relay.core.lineage import Lineage
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.store import HeldDeadLetter, Progress, SavedCheckpoint, Store
 from relay.journal.writer import Writer
@@ -53,19 +54,23 @@ class Journal:
 
     def __init__(self, store: Store, sinks: Collection[str], policy: Policy, signals: Signals) -> None:
         self.journal_id = store.journal_id
-        self.last_offset = store.last_offset
+        self.last_offset = store.newest_offset()
+        """Of the newest event; the next one's may be further on, but nobody waits for what is not there."""
         self.broken: asyncio.Future[JournalBroken] = asyncio.get_running_loop().create_future()
         self._store = store
         self._policy = policy
         self._signals = signals
+        self._opened_at = store.last_offset
+        self._first_offset = store.oldest_offset() or store.last_offset + 1
         saved = store.checkpoints()
-        self._saved = {sink: saved.get(sink, SavedCheckpoint()) for sink in sinks}
+        unseen = SavedCheckpoint(self._first_offset - 1)  # a new sink waits for what is retained, not for all there was
+        self._saved = {sink: saved.get(sink, unseen) for sink in sinks}
         self._positions = {sink: checkpoint.offset for sink, checkpoint in self._saved.items()}
+        self._attempted = dict.fromkeys(self._positions, 0)
         self._tail: list[Entry] = []
         self._tail_bytes = 0
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._size = store.size()
-        self._first_offset = store.oldest_offset() or store.last_offset + 1
         self.dead_letters_held = store.count_dead_letters()
         self._writer = Writer(store, committed=self._committed, broken=self._broke)
 
@@ -131,6 +136,14 @@ class Journal:
         """The journal's own copy of a sink's checkpoint, with its counts."""
         return self._saved[sink]
 
+    def attempt(self, sink: str, offset: int) -> None:
+        """Everything up to ``offset`` is about to be published; the answer may get lost, so the attempt counts."""
+        self._attempted[sink] = max(self._attempted[sink], offset)
+
+    def attempted(self, sink: str) -> int:
+        """The highest offset that was tried on a sink since the file was opened."""
+        return self._attempted[sink]
+
     def advance(self, sink: str, offset: int, *, published: int, dead: int) -> None:
         """A sink has settled everything up to ``offset``. Saved with the next group; the sink holds the truth."""
         self._positions[sink] = offset
@@ -138,16 +151,30 @@ class Journal:
         self._saved[sink] = SavedCheckpoint(offset, before.published + published, before.dead + dead)
         self._writer.save(sink, Progress(offset, published, dead))
 
-    def rewind(self, sink: str, offset: int) -> None:
-        """A sink holds less than we thought (it lost acknowledged writes): its events are unpublished again."""
-        self._positions[sink] = offset
+    @property
+    def lineage(self) -> Lineage:
+        """What the journal knows of its own identity."""
+        return Lineage(self._store.journal_id, tuple(self._store.forks), self._opened_at, self._first_offset)
 
-    async def raise_offset(self, offset: int) -> None:
-        """A sink knows this journal further than it goes: continue beyond, or new events would look published."""
-        await self._writer.call(self._store.raise_offset, offset)
-        self.last_offset = max(self.last_offset, offset)
-        self._tail.clear()
+    async def fork(self, beyond: int) -> None:
+        """The file is an older copy: a new identity from where it was opened, offsets past ``beyond`` from now on."""
+        await self._writer.call(self._store.fork, self._opened_at, beyond)
+        self.journal_id = self._store.journal_id
+        self._tail.clear()  # offsets are no longer without gaps
         self._tail_bytes = 0
+
+    async def settle_at(self, sink: str, offset: int) -> None:
+        """A sink is really at ``offset``: behind what we knew (it lost events) or ahead (our copy was not saved).
+
+        The counts follow: what it lost is unpublished again.
+        """
+        known = self._positions[sink]
+        if offset == known:
+            return
+        low, high = sorted((offset, known))
+        mine, dead = await self._writer.call(self._store.tally, sink, low, high)
+        sign = 1 if offset > known else -1
+        self.advance(sink, offset, published=sign * (mine - dead), dead=sign * dead)
 
     def floor(self) -> int:
         """The offset up to which every configured sink has everything; without sinks, the last offset."""

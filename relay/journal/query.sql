@@ -22,6 +22,9 @@ SELECT max("offset") FROM (SELECT "offset", accepted_at FROM events ORDER BY "of
 -- name: oldest
 SELECT "offset", accepted_at FROM events ORDER BY "offset" LIMIT 1
 
+-- name: newest
+SELECT max("offset") FROM events
+
 -- name: accepted_at
 SELECT accepted_at FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT 1
 
@@ -40,3 +43,18 @@ SELECT count(*) FROM dead_letters
 
 -- name: delete_dead_letter
 DELETE FROM dead_letters WHERE id = ?
+
+-- name: save_meta
+UPDATE meta SET value = ? WHERE key = ?
+
+-- name: forget_last_offset
+DELETE FROM sqlite_sequence WHERE name = 'events'
+
+-- name: save_last_offset
+INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)
+
+-- name: events_for
+SELECT count(*) FROM events WHERE "offset" > ? AND "offset" <= ? AND (sink IS NULL OR sink = ?)
+
+-- name: dead_for
+SELECT count(*) FROM dead_letters WHERE event_offset > ? AND event_offset <= ? AND origin = ?

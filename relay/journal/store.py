@@ -20,6 +20,7 @@ from uuid import uuid4
 import orjson
 
 from relay.core.event import DeadLetter, Draft, Entry, Event, Receipt
+from relay.core.lineage import Fork
 from relay.journal import sql
 from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
 from relay.journal.errors import JournalBroken, translated
@@ -95,6 +96,7 @@ class Store:
             try:
                 self._prepare(max_pages)
                 self.journal_id = self._meta("journal_id")
+                self.forks = [Fork(*fork) for fork in orjson.loads(self._meta("forks"))]
                 self.last_offset: int = self._one(_QUERY["last_offset"])
                 self._index = DedupIndex(self._db)
             except BaseException:
@@ -134,7 +136,12 @@ class Store:
         with self._transaction():
             for statement in _split(sql.text("schema.sql")):
                 self._db.execute(statement)
-            rows = [("schema_version", SCHEMA_VERSION), ("journal_id", uuid4().hex), ("merged_offset", "0")]
+            rows = [
+                ("schema_version", SCHEMA_VERSION),
+                ("journal_id", uuid4().hex),
+                ("merged_offset", "0"),
+                ("forks", "[]"),
+            ]
             self._db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
         _fsync_directory(self.path.parent)
 
@@ -213,6 +220,11 @@ class Store:
     def oldest_offset(self) -> int | None:
         """The first offset still held."""
         return self._maybe_int(_QUERY["oldest"])
+
+    def newest_offset(self) -> int:
+        """The last offset held; without events, the last one given out."""
+        newest = self._maybe_int(_QUERY["newest"])
+        return self.last_offset if newest is None else newest
 
     def _maybe_int(self, statement: str, *parameters: int) -> int | None:
         with translated(self.path):
@@ -309,12 +321,26 @@ class Store:
         with translated(self.path), self._transaction():
             return self._index.sweep(after, older_than=older_than, step=step)
 
-    def raise_offset(self, offset: int) -> None:
-        """Makes the next offset larger than ``offset``: a sink knows this journal further than the journal itself."""
+    def fork(self, at: int, beyond: int) -> None:
+        """Gives the journal a new identity that shares its past up to ``at``; the next offset lies past ``beyond``.
+
+        For a file that turned out to be an older copy: offsets after ``at`` have meant other events before.
+        """
+        forks = [*self.forks, Fork(self.journal_id, at)]
+        journal_id, last_offset = uuid4().hex, max(self.last_offset, beyond)
         with translated(self.path), self._transaction():
-            self._db.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
-            self._db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (offset,))
-        self.last_offset = max(self.last_offset, offset)
+            known = orjson.dumps([(fork.journal_id, fork.offset) for fork in forks]).decode()
+            self._db.executemany(_QUERY["save_meta"], [(journal_id, "journal_id"), (known, "forks")])
+            self._db.execute(_QUERY["forget_last_offset"])
+            self._db.execute(_QUERY["save_last_offset"], (last_offset,))
+        self.journal_id, self.forks, self.last_offset = journal_id, forks, last_offset
+
+    def tally(self, sink: str, after: int, upto: int) -> tuple[int, int]:
+        """How many of the events in ``(after, upto]`` are for a sink, and how many of those it refused."""
+        with translated(self.path):
+            mine = int(self._one(_QUERY["events_for"], (after, upto, sink)))
+            dead = int(self._one(_QUERY["dead_for"], (after, upto, sink)))
+        return mine, dead
 
     def size(self) -> int:
         """Bytes of pages in use, the WAL not counted."""

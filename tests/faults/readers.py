@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.faults.oracle import Seen
-from tests.services.kafka import kcat_read
+from tests.integration.consumers import until_settled
+from tests.services.kafka import Kafka, kcat_read
 from tests.services.redis import redis_cli_read
 
 
-def read_kafka(bootstrap: str, topic: str) -> list[Seen]:
+async def read_kafka(bootstrap: str, topic: str) -> list[Seen]:
     """All committed events of a topic, by partition, in order."""
-    return [
-        Seen(record.headers["ce_id"] or "", record.headers["ce_subject"] or "", record.value or b"")
-        for record in kcat_read(bootstrap, topic, timeout=60)
-    ]
+    async with asyncio.timeout(60):
+        await until_settled(Kafka(bootstrap), topic)
+    records = await asyncio.to_thread(kcat_read, bootstrap, topic, timeout=60)
+    return [Seen(r.headers["ce_id"] or "", r.headers["ce_subject"] or "", r.value or b"") for r in records]
 
 
-def read_redis(url: str, key: str) -> list[Seen]:
+async def read_redis(url: str, key: str) -> list[Seen]:
     """All entries of a stream, in order."""
-    return [
-        Seen(fields["id"].decode(), fields["subject"].decode(), fields["data"])
-        for _, fields in redis_cli_read(url, key)
-    ]
+    entries = await asyncio.to_thread(redis_cli_read, url, key)
+    return [Seen(fields["id"].decode(), fields["subject"].decode(), fields["data"]) for _, fields in entries]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ LONG = os.environ.get("RELAY_TEST_LONG") == "1"
 KILLS = 20 if LONG else 5
 RATE = 300
 
-Reader = Callable[[], list[Seen]]
+Reader = Callable[[], Awaitable[list[Seen]]]
 
 
 def sink_and_reader(kind: str, kafka: Kafka, redis_server: Redis) -> tuple[dict[str, Any], Reader]:
@@ -58,7 +58,7 @@ async def test_no_event_is_lost_or_repeated_by_kill_9(
     await asyncio.sleep(1.0)
     await load.stop()
     await relay.until_drained()
-    verdict = judge(load.acknowledged, await asyncio.to_thread(reader))
+    verdict = judge(load.acknowledged, await reader())
     assert await relay.stop() == 0
     print(f"{kind}: {KILLS} kills, {load.tally}, ready after {[round(s, 2) for s in starts]} s, {verdict}")
     assert verdict.holds, verdict

@@ -82,7 +82,7 @@ async def _reading(kafka: Kafka, topic: str, isolation_level: str) -> AsyncItera
             await consumer.stop()
 
 
-async def _until_settled(kafka: Kafka, topic: str) -> None:
+async def until_settled(kafka: Kafka, topic: str) -> None:
     """Returns when no transaction is open. Kafka says "committed" before the partitions know: until they do, a
     consumer that reads to the end and stops (``kcat -e``) stops short of what was published."""
     async with (
@@ -112,7 +112,7 @@ async def python_redis(server: Redis, key: str) -> list[Fields]:
 
 async def on_kafka(kafka: Kafka, topic: str) -> list[Message]:
     """What both readers of Kafka see, which must be the same."""
-    await _until_settled(kafka, topic)
+    await until_settled(kafka, topic)
     records = await kcat(kafka, topic)
     assert records == await python_kafka(kafka, topic), "kcat and aiokafka disagree"
     return [of_record(record) for record in records]

@@ -113,7 +113,8 @@ async def test_an_older_copy_goes_on_beyond_what_the_sinks_have(relay: Bridge, p
     await check_both(pair, ids)
     assert [event["offset"] for event in await relay.events()] == [1, 2, 3, 8, 9, 10, 11, 12]
     for sink in ("kafka", "redis"):
-        assert await relay.states(sink) == States(published=12, pending=0, dead=0)
+        # The four that the copy does not know are on the sinks, but in no account of this journal.
+        assert await relay.states(sink) == States(published=8, pending=0, dead=0)
 
 
 async def test_an_older_copy_forgets_what_came_after_it(relay: Bridge, pair: Pair, tmp_path: Path) -> None:
@@ -135,7 +136,6 @@ async def test_an_older_copy_forgets_what_came_after_it(relay: Bridge, pair: Pai
     assert on_redis[1] == on_redis[2]
 
 
-@pytest.mark.xfail(strict=True, reason="Publisher._resume_after takes what was accepted since the start for published")
 async def test_deliveries_before_the_sinks_are_there_survive_an_older_copy(
     pair: Pair, bridge: MakeBridge, redis_process: RedisProcess, tmp_path: Path
 ) -> None:
@@ -185,7 +185,6 @@ async def test_a_redis_that_lost_everything_gets_it_again(
     assert [m.id for m in await consumers.on_redis(server.redis, pair.key + "tasks")] == ids
 
 
-@pytest.mark.xfail(strict=True, reason="Journal.rewind leaves the count of published events as it was")
 async def test_the_balance_holds_after_a_sink_lost_events(
     pair: Pair, bridge: MakeBridge, redis_process: RedisProcess
 ) -> None:

@@ -167,9 +167,6 @@ async def test_a_sink_added_later_gets_what_is_retained(pair: Pair, bridge: Make
     assert [m.id for m in await pair.on_redis()] == retained + new
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Journal.pending counts from offset 0 for a sink it has never seen, pruned or not"
-)
 @pytest.mark.usefixtures("swift_care")
 async def test_a_sink_added_later_waits_only_for_what_is_retained(
     pair: Pair, bridge: MakeBridge, redis_process: RedisProcess

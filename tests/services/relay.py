@@ -17,7 +17,7 @@ import aiohttp
 
 from tests.services.kafka import free_port
 
-TOKEN = "test-token-of-enough-length-0123456789"  # noqa: S105 - a test's own
+TOKEN = "test-token-of-enough-length-0123456789"
 START_TIMEOUT = 20.0
 
 
@@ -69,7 +69,7 @@ class RelayProcess:
         loop = asyncio.get_running_loop()
         started = loop.time()
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
                 [sys.executable, "-m", "relay", "serve", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,

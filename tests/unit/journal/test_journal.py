@@ -88,8 +88,10 @@ async def test_the_slowest_sink_decides_what_may_go(tmp_path: Path) -> None:
     assert (journal.floor(), journal.backlog(), journal.pending("kafka"), journal.pending("redis")) == (0, 4, 0, 4)
     journal.advance("redis", 2, published=2, dead=0)
     assert journal.floor() == 2
-    journal.rewind("kafka", 1)
-    assert journal.floor() == 1
+    await journal.settle_at("kafka", 1)
+    assert (journal.floor(), journal.saved("kafka").published) == (1, 1)
+    await journal.settle_at("kafka", 3)
+    assert (journal.floor(), journal.saved("kafka").published) == (2, 3)
     await journal.close()
 
 

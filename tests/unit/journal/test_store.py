@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.event import Draft
+from relay.core.event import DeadLetter, Draft
 from relay.journal.errors import JournalBroken, JournalInUse, JournalUnavailable
 from relay.journal.store import Progress, Store
 from tests.unit.drafts import dead_draft, draft
@@ -221,17 +221,32 @@ def test_an_unknown_layout_is_refused(path: Path) -> None:
         Store(path)
 
 
-def test_raising_the_offset_outlives_a_restart(path: Path) -> None:
+def test_a_fork_outlives_a_restart(path: Path) -> None:
     """TRAP J. Broken: a journal restored from an older copy would reuse offsets that a sink has passed."""
     store = Store(path)
     store.append([draft("a")], 1)
-    store.raise_offset(500)
+    before = store.journal_id
+    store.fork(1, 500)
+    assert store.journal_id != before
     store.close()
     again = Store(path)
     try:
+        assert [(fork.journal_id, fork.offset) for fork in again.forks] == [(before, 1)]
         assert results(again, draft("b")) == [("accepted", 501)]
     finally:
         again.close()
+
+
+def test_a_tally_counts_what_was_for_a_sink_and_what_it_refused(store: Store) -> None:
+    """Broken: after a crash or a loss on the sink the balance would never add up again."""
+    store.append([draft("a"), draft("b"), draft("c")._replace(sink="redis"), draft("d")], 1)
+    letter = dead_draft("dead-1")
+    assert letter.dead is not None
+    refused = DeadLetter("dead-1", "kafka", "too_large", "?", b"{}", event_offset=2)
+    store.append([letter._replace(dead=refused)], 1)
+    assert store.tally("kafka", 0, 4) == (3, 1)
+    assert store.tally("redis", 0, 4) == (4, 0)
+    assert store.tally("kafka", 2, 4) == (1, 0)
 
 
 def test_the_file_is_set_up_as_the_promises_need_it(store: Store) -> None:

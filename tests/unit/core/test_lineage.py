@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from relay.core.lineage import Fork, Lineage, Resume, resume
+from relay.core.sink import Checkpoint
+
+LINEAGE = Lineage("now", (Fork("before", 30),), opened_at=50, first_offset=1)
+
+
+@pytest.mark.parametrize(
+    ("held", "attempted", "expected"),
+    [
+        (None, 0, Resume(0)),
+        (Checkpoint("now", 20), 0, Resume(20)),
+        (Checkpoint("now", 50), 0, Resume(50)),
+        (Checkpoint("now", 60), 60, Resume(60)),
+        (Checkpoint("now", 60), 0, Resume(50, "older_copy")),
+        (Checkpoint("now", 61), 60, Resume(50, "older_copy")),
+        (Checkpoint("before", 20), 0, Resume(20)),
+        (Checkpoint("before", 70), 0, Resume(30)),
+        (Checkpoint("before", 35), 35, Resume(35)),
+        (Checkpoint("stranger", 20), 0, Resume(0, "other_journal")),
+    ],
+    ids=[
+        "a new sink gets everything",
+        "the usual case",
+        "all of it",
+        "what this process published since it opened the file",
+        "an older copy of the file",
+        "an older copy although this process has published, too",
+        "before the fork both copies are the same",
+        "after the fork they are not",
+        "published by this process before it found out",
+        "another volume",
+    ],
+)
+def test_where_to_go_on(held: Checkpoint | None, attempted: int, expected: Resume) -> None:
+    """TRAP J. Broken: new events would be taken for published and lost, or published ones be repeated."""
+    assert resume(held, LINEAGE, attempted) == expected
+
+
+def test_what_is_not_held_any_more_is_counted() -> None:
+    """Broken: a sink that lost more than the journal retains would have a gap that nobody hears of."""
+    pruned = Lineage("now", (), opened_at=50, first_offset=41)
+    assert resume(Checkpoint("now", 20), pruned, 0) == Resume(40, missing=20)
+    assert resume(None, pruned, 0) == Resume(40)
+    assert resume(Checkpoint("now", 45), pruned, 0) == Resume(45)
