@@ -123,7 +123,7 @@ class Store:
             "synchronous = FULL",
             "wal_autocheckpoint = 0",
             "journal_size_limit = 67108864",
-            "cache_size = -16384",
+            "cache_size = -12288",
             "temp_store = MEMORY",
             *([f"max_page_count = {max_pages}"] if max_pages else []),
         ):

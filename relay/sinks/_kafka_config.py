@@ -37,7 +37,7 @@ class Config(SinkConfig):
 
     compression_type: Literal["gzip", "lz4", "zstd", "snappy"] | None = None
     """All but gzip need the package ``cramjam``."""
-    max_batch_events: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    max_batch_events: Annotated[int, Field(ge=1, le=100_000)] = 3000
     """Events in one transaction, at most."""
     max_batch_bytes: Annotated[Size, Field(ge=1024)] = 4 * 1024 * 1024
     """Bytes of event data in one transaction, at most."""

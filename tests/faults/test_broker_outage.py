@@ -42,14 +42,14 @@ async def kafka_alone(kafka_broker: BrokerFactory) -> Broker:
     server = kafka_broker()
     await server.start()
     sink = {"type": "kafka", "bootstrap_servers": server.bootstrap}
-    return Broker(server, sink, lambda: read_kafka(server.bootstrap, "relay.tasks"), server.start)
+    return Broker(server, sink, lambda: read_kafka(server.bootstrap, "relay.tasks"))
 
 
 async def redis_alone(redis_process: RedisProcess) -> Broker:
     server = redis_process()
     await server.start()
     sink = {"type": "redis", "url": server.url}
-    return Broker(server, sink, lambda: read_redis(server.url, "{relay}:tasks"), server.start)
+    return Broker(server, sink, lambda: read_redis(server.url, "{relay}:tasks"))
 
 
 @contextmanager
@@ -76,7 +76,7 @@ async def test_an_outage_of_the_broker_is_not_noticed_by_senders_and_loses_nothi
     await asyncio.sleep(1.0)
     broker.server.kill()
     await asyncio.sleep(2.0)
-    await broker.restart()
+    await broker.server.start()
     await asyncio.sleep(2.0)
     with hanging(broker):
         await asyncio.sleep(HANG)
