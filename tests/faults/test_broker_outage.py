@@ -28,14 +28,8 @@ RATE = 200
 class Broker:
     """One broker that can be taken away, and how to reach and read it."""
 
-    def __init__(
-        self,
-        server: Any,
-        sink: dict[str, Any],
-        read: Callable[[], Awaitable[list[Seen]]],
-        restart: Callable[[], Awaitable[None]],
-    ) -> None:
-        self.server, self.sink, self.read, self.restart = server, sink, read, restart
+    def __init__(self, server: Any, sink: dict[str, Any], read: Callable[[], Awaitable[list[Seen]]]) -> None:
+        self.server, self.sink, self.read = server, sink, read
 
 
 async def kafka_alone(kafka_broker: BrokerFactory) -> Broker:
