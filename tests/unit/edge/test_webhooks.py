@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -253,19 +253,19 @@ async def test_signed_deliveries_pass_with_either_secret(journal: Journal) -> No
 @pytest.mark.parametrize(
     ("headers", "code"),
     [
-        ([], "missing_signature"),
-        (signed(task("a"), SECRETS[0])[:2], "missing_signature"),
-        (signed(task("other"), SECRETS[0]), "bad_signature"),
-        (signed(task("a"), "whsec_" + "x" * 32), "bad_signature"),
-        (signed(task("a"), SECRETS[0], at=-330), "stale_timestamp"),
-        (signed(task("a"), SECRETS[0], at=330), "stale_timestamp"),
-        (["webhook-id: 1", "webhook-timestamp: soon", "webhook-signature: v1,x"], "bad_timestamp"),
+        (lambda: [], "missing_signature"),
+        (lambda: signed(task("a"), SECRETS[0])[:2], "missing_signature"),
+        (lambda: signed(task("other"), SECRETS[0]), "bad_signature"),
+        (lambda: signed(task("a"), "whsec_" + "x" * 32), "bad_signature"),
+        (lambda: signed(task("a"), SECRETS[0], at=-330), "stale_timestamp"),
+        (lambda: signed(task("a"), SECRETS[0], at=330), "stale_timestamp"),
+        (lambda: ["webhook-id: 1", "webhook-timestamp: soon", "webhook-signature: v1,x"], "bad_timestamp"),
     ],
 )
-async def test_other_deliveries_are_refused(journal: Journal, headers: list[str], code: str) -> None:
+async def test_other_deliveries_are_refused(journal: Journal, headers: Callable[[], list[str]], code: str) -> None:
     """Forged, altered and replayed deliveries would become events."""
     async with receiving(journal, gate(TOKEN, signing_secrets=SECRETS)) as receiver:
-        reply = await ask(receiver.url, post(PATH, task("a"), *headers))
+        reply = await ask(receiver.url, post(PATH, task("a"), *headers()))
         assert (reply.status, reply.code) == (401, code)
         assert await delivered(journal) == []
         assert receiver.count("rejected") == 1
