@@ -66,6 +66,7 @@ class Journal:
         unseen = SavedCheckpoint(self._first_offset - 1)  # a new sink waits for what is retained, not for all there was
         self._saved = {sink: saved.get(sink, unseen) for sink in sinks}
         self._positions = {sink: checkpoint.offset for sink, checkpoint in self._saved.items()}
+        self._floor = min(self._positions.values(), default=0)
         self._attempted = dict.fromkeys(self._positions, 0)
         self._tail: list[Entry] = []
         self._tail_bytes = 0
@@ -88,6 +89,8 @@ class Journal:
         return self._writer.append(draft)
 
     def _refuse_when_full(self) -> None:
+        if self.last_offset - self._floor < self._policy.max_backlog and self._size <= self._policy.max_size:
+            return  # asked for every delivery
         if self.backlog() >= self._policy.max_backlog:
             raise JournalUnavailable(
                 "backlog_full",
@@ -147,6 +150,7 @@ class Journal:
     def advance(self, sink: str, offset: int, *, published: int, dead: int) -> None:
         """A sink has settled everything up to ``offset``. Saved with the next group; the sink holds the truth."""
         self._positions[sink] = offset
+        self._floor = min(self._positions.values())
         before = self._saved[sink]
         self._saved[sink] = SavedCheckpoint(offset, before.published + published, before.dead + dead)
         self._writer.save(sink, Progress(offset, published, dead))
@@ -178,7 +182,7 @@ class Journal:
 
     def floor(self) -> int:
         """The offset up to which every configured sink has everything; without sinks, the last offset."""
-        return min(self._positions.values(), default=self.last_offset)
+        return self._floor if self._positions else self.last_offset
 
     def backlog(self) -> int:
         """Events that at least one sink has not got yet."""
