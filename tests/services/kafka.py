@@ -21,14 +21,19 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 
 VERSION = os.environ.get("RELAY_TEST_KAFKA_VERSION", "4.1.0")
 START_TIMEOUT = 60.0
 CLI_TIMEOUT = 30.0
+SETTLE_TIMEOUT = 5.0
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = {"java": "default-jre-headless", "keytool": "default-jre-headless", "mvn": "maven", "kcat": "kcat"}
 _CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
@@ -93,7 +98,11 @@ def kcat_read(
     """All committed records of a topic, read by kcat, which shares no code with the relay; by partition and offset.
 
     None where there is no such topic. Bounded by ``timeout``, since ``kcat -e`` never ends on a topic that grows.
+    Without ``options`` (a listener with TLS or SASL) it first waits until no transaction is open.
     """
+    if not options:
+        with ThreadPoolExecutor(1) as thread:  # the caller's thread may have an event loop running
+            thread.submit(asyncio.run, _until_settled(bootstrap, topic)).result()
     command = [executable("kcat"), "-C", "-b", bootstrap, "-t", topic, "-o", "beginning", "-e", "-q", "-J", "-u"]
     settings = ("isolation.level=read_committed", "fetch.wait.max.ms=50", *options)
     for setting in settings:
@@ -104,6 +113,41 @@ def kcat_read(
     if done.returncode:
         raise RuntimeError(f"kcat: {done.stderr.decode(errors='replace')}")
     return sorted(map(_record, done.stdout.splitlines()), key=lambda record: (record.partition, record.offset))
+
+
+async def _until_settled(bootstrap: str, topic: str) -> None:
+    """Returns when the topic's partitions know how each transaction ended, or after ``SETTLE_TIMEOUT`` seconds.
+
+    Kafka says "committed" before they do; a consumer that reads to the end and stops (``kcat -e``) would until then
+    stop short of what was published.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(SETTLE_TIMEOUT):
+            if topic in await _topics(bootstrap):  # asking for one that is not there would create it
+                while await _ends(bootstrap, topic, "read_committed") != await _ends(
+                    bootstrap, topic, "read_uncommitted"
+                ):
+                    await asyncio.sleep(0.02)
+
+
+async def _topics(bootstrap: str) -> set[str]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        return set(await admin.list_topics())
+    finally:
+        await admin.close()
+
+
+async def _ends(bootstrap: str, topic: str, isolation_level: str) -> dict[Any, int]:
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=bootstrap, isolation_level=isolation_level, enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        return dict(await consumer.end_offsets(consumer.assignment()))
+    finally:
+        await consumer.stop()
 
 
 def _record(line: bytes) -> Record:
