@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -80,6 +81,12 @@ class Server:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics") as response:
             lines = response.read().decode().splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.split("{")[0].split(" ")[0] == name)
+
+    def buckets(self, name: str) -> list[tuple[float, float]]:
+        """A histogram's bounds and how many observations lie at or below each."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics") as response:
+            found = re.findall(rf'^{name}_bucket{{.*le="([^"]+)".*}} (\S+)$', response.read().decode(), re.MULTILINE)
+        return [(float(bound), float(below)) for bound, below in found]
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
@@ -215,8 +222,12 @@ def _measure(name: str, sinks: list[dict[str, Any]], rows: list[Ceiling], notes:
 
 
 def _end_to_end(server: Server) -> str:
+    """Mean, and the bucket that holds the median."""
     count, total = server.metric("relay_end_to_end_seconds_count"), server.metric("relay_end_to_end_seconds_sum")
-    return f"accept to broker mean {total / count * 1e3:.0f} ms" if count else "no sink"
+    if not count:
+        return "no sink"
+    bound = next(bound for bound, below in server.buckets("relay_end_to_end_seconds") if below >= count / 2)
+    return f"accept to broker mean {total / count * 1e3:.0f} ms, median at most {bound * 1e3:.0f} ms"
 
 
 def _million(rows: list[Ceiling], notes: list[str]) -> None:
