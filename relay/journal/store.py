@@ -54,6 +54,10 @@ class Progress:
     published: int
     dead: int
 
+    def then(self, later: Progress) -> Progress:
+        """Both together."""
+        return Progress(later.offset, self.published + later.published, self.dead + later.dead)
+
 
 @dataclass(frozen=True, slots=True)
 class HeldDeadLetter:

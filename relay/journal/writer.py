@@ -59,9 +59,7 @@ class Writer:
     def save(self, sink: str, progress: Progress) -> None:
         """Saves a sink's progress with the next group. It may be lost: the sink holds the truth."""
         earlier = self._progress.get(sink)
-        if earlier is not None:
-            progress = Progress(progress.offset, earlier.published + progress.published, earlier.dead + progress.dead)
-        self._progress[sink] = progress
+        self._progress[sink] = progress if earlier is None else earlier.then(progress)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a method of the store in its thread."""
@@ -103,7 +101,7 @@ class Writer:
         progress, self._progress = self._progress, {}
         self._busy_since = time.monotonic()
         job = self._thread.submit(self._append, [draft for draft, _ in group], progress)
-        job.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._settle, group, done))
+        job.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._settle, group, progress, done))
 
     def _take(self) -> list[tuple[Draft, asyncio.Future[Receipt]]]:
         size = count = 0
@@ -122,12 +120,16 @@ class Writer:
         return appended, time.perf_counter() - started
 
     def _settle(
-        self, group: list[tuple[Draft, asyncio.Future[Receipt]]], job: ThreadFuture[tuple[Appended, float]]
+        self,
+        group: list[tuple[Draft, asyncio.Future[Receipt]]],
+        progress: dict[str, Progress],
+        job: ThreadFuture[tuple[Appended, float]],
     ) -> None:
         self._busy_since = None
         self._in_flight = []
         error = job.exception()
         if error is not None:
+            self._keep(progress)
             self._fail(group, error)
         else:
             appended, seconds = job.result()
@@ -139,6 +141,12 @@ class Writer:
                 self._thread.submit(self._store.checkpoint_wal).add_done_callback(self._checked)
         if self._pending:
             self._commit()
+
+    def _keep(self, progress: dict[str, Progress]) -> None:
+        """Progress that was not written goes with the next group, or the sinks' counts would lack it for good."""
+        for sink, earlier in progress.items():
+            later = self._progress.get(sink)
+            self._progress[sink] = earlier if later is None else earlier.then(later)
 
     def _fail(self, group: list[tuple[Draft, asyncio.Future[Receipt]]], error: BaseException) -> None:
         """First error: nothing of the group was written, all of its waiters hear so."""
