@@ -89,8 +89,6 @@ class Journal:
         return self._writer.append(draft)
 
     def _refuse_when_full(self) -> None:
-        if self.last_offset - self._floor < self._policy.max_backlog and self._size <= self._policy.max_size:
-            return  # asked for every delivery
         if self.backlog() >= self._policy.max_backlog:
             raise JournalUnavailable(
                 "backlog_full",
@@ -164,8 +162,6 @@ class Journal:
         """The file is an older copy: a new identity from where it was opened, offsets past ``beyond`` from now on."""
         await self._writer.call(self._store.fork, self._opened_at, beyond)
         self.journal_id = self._store.journal_id
-        self._tail.clear()  # offsets are no longer without gaps
-        self._tail_bytes = 0
 
     async def settle_at(self, sink: str, offset: int) -> None:
         """A sink is really at ``offset``: behind what we knew (it lost events) or ahead (our copy was not saved).
@@ -272,6 +268,10 @@ class Journal:
         self._signals.group_committed(drafts, seconds)
         if not entries:
             return
+        if self._tail and entries[0].offset != self._tail[-1].offset + 1:
+            # A fork left a gap before these; reading finds its place by counting, so the tail has none.
+            self._tail.clear()
+            self._tail_bytes = 0
         self._tail.extend(entries)
         self._tail_bytes += sum(len(entry.event.data) for entry in entries)
         self.last_offset = entries[-1].offset
