@@ -3,7 +3,6 @@ from __future__ import annotations
 import resource
 import signal
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,6 @@ from relay.core.event import DeadLetter, Draft
 from relay.journal.errors import JournalBroken, JournalInUse, JournalUnavailable
 from relay.journal.store import Progress, Store
 from tests.unit.drafts import dead_draft, draft
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "relay.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    opened = Store(path)
-    yield opened
-    opened.close()
 
 
 def merge(store: Store) -> None:
