@@ -14,7 +14,7 @@ from relay.core.event import Draft, Event
 from relay.core.source import Delivery, NotJSON, Source, Unreadable
 from relay.edge.api import Refused, json_response, whole_number
 from relay.journal.journal import Journal
-from relay.journal.store import HeldDeadLetter
+from relay.journal.rows import HeldDeadLetter
 
 OCTETS = "application/octet-stream"
 DEFAULT_LIMIT = 100

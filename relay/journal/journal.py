@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ParamSpec, Protocol, TypeVar
 
 from relay.core.event import Draft, Entry, Receipt
 from relay.core.lineage import Lineage
+from relay.journal.companion import Companion
 from relay.journal.errors import JournalBroken, JournalUnavailable
-from relay.journal.store import HeldDeadLetter, Progress, SavedCheckpoint, Store
+from relay.journal.plan import Known
+from relay.journal.rows import HeldDeadLetter, Progress, SavedCheckpoint
+from relay.journal.store import Store
 from relay.journal.writer import Writer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+C = TypeVar("C", bound=Companion)
+
+COMPANIONS: tuple[type[Companion], ...] = ()
+"""The tables that change together with the events."""
 
 TAIL_EVENTS = 6_000
 TAIL_BYTES = 6 << 20
@@ -213,6 +223,24 @@ class Journal:
         self.dead_letters_held -= deleted
         return deleted
 
+    # -- companions --------------------------------------------------------------------------------------------
+
+    def companion(self, kind: type[C]) -> C:
+        """The companion of this class, for ``ask`` and ``change``: its own methods belong to the journal's thread."""
+        return self._store.companion(kind)
+
+    async def ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a companion's look-up."""
+        return await self._writer.call(lambda: self._store.ask(question, *args, **kwargs))
+
+    async def change(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a companion's change; it is fsynced when this returns."""
+        return await self._writer.call(lambda: self._store.change(change, *args, **kwargs))
+
+    async def known(self, keys: Sequence[bytes]) -> Known:
+        """Which facts the journal knows: those of the dedup keys, each with its fingerprint and its event's offset."""
+        return await self._writer.call(self._store.known, keys)
+
     # -- figures and care --------------------------------------------------------------------------------------
 
     def events_held(self) -> int:
@@ -300,7 +328,7 @@ class Journal:
 
 async def open_journal(path: Path, sinks: Collection[str], policy: Policy, signals: Signals) -> Journal:
     """Opens or creates the journal. Raises ``JournalInUse`` or ``JournalBroken`` with what to do."""
-    store = await asyncio.to_thread(Store, path)
+    store = await asyncio.to_thread(Store, path, companions=COMPANIONS)
     return Journal(store, sinks, policy, signals)
 
 

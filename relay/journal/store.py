@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar, cast
 from uuid import uuid4
 
 import orjson
 
-from relay.core.event import DeadLetter, Draft, Entry, Event, Receipt
+from relay.core.event import DeadLetter, Draft, Entry
 from relay.core.lineage import Fork
 from relay.journal import sql
+from relay.journal.companion import Companion
 from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
 from relay.journal.errors import JournalBroken, translated
-from relay.journal.plan import Plan
+from relay.journal.plan import Known, Plan
+from relay.journal.rows import Appended, HeldDeadLetter, Progress, SavedCheckpoint, entry_of, held_letter
+
+P = ParamSpec("P")
+T = TypeVar("T")
+C = TypeVar("C", bound=Companion)
 
 SCHEMA_VERSION = "1"
 MAX_GROUP = 64
@@ -37,58 +42,14 @@ _LONG_WAL_PAGES = 1024
 _SPARE_PAGES = 8192  # 32 MiB of free pages stay for the next events; beyond that the file shrinks
 
 
-@dataclass(frozen=True, slots=True)
-class SavedCheckpoint:
-    """The journal's copy of a sink's checkpoint and its counts since the journal began."""
-
-    offset: int = 0
-    published: int = 0
-    dead: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a sink got since the last save: its offset now, and what was published and refused on the way."""
-
-    offset: int
-    published: int
-    dead: int
-
-    def then(self, later: Progress) -> Progress:
-        """Both together."""
-        return Progress(later.offset, self.published + later.published, self.dead + later.dead)
-
-
-@dataclass(frozen=True, slots=True)
-class HeldDeadLetter:
-    """A dead letter as it is kept. ``event`` holds the refused event's attributes, ``None`` for a delivery."""
-
-    id: str
-    origin: str
-    reason: str
-    detail: str
-    accepted_at: int
-    raw_bytes: int
-    event_offset: int | None
-    event: dict[str, str] | None
-    raw: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """The receipts of a group, one per draft, and the entries it added, in order."""
-
-    receipts: list[Receipt]
-    entries: list[Entry]
-
-
 class Store:
     """The open journal file. Synchronous; every method belongs to the one writer thread.
 
-    ``max_pages`` bounds the file for tests of a full disk (``PRAGMA max_page_count``).
+    ``companions`` are the tables that change together with the events. ``max_pages`` bounds the file for tests of a
+    full disk (``PRAGMA max_page_count``).
     """
 
-    def __init__(self, path: Path, *, max_pages: int | None = None) -> None:
+    def __init__(self, path: Path, *, companions: Sequence[type[Companion]] = (), max_pages: int | None = None) -> None:
         self.path = path
         self._refuse_orphaned_wal()
         with translated(path):
@@ -103,6 +64,7 @@ class Store:
                 self.forks = [Fork(*fork) for fork in orjson.loads(self._meta("forks"))]
                 self.last_offset: int = self._one(_QUERY["last_offset"])
                 self._index = DedupIndex(self._db)
+                self._companions = {kind: kind(self._db) for kind in companions}
             except BaseException:
                 self._db.close()
                 raise
@@ -182,6 +144,8 @@ class Store:
                 self._insert(plan, start, start + MAX_GROUP, now)
             for dead in plan.dead:
                 self._insert_dead(dead, now)
+            for companion in self._companions.values():
+                companion.apply(plan.entries, now)
             for sink, saved in (progress or {}).items():
                 self._db.execute(_APPEND["save_checkpoint"], (sink, saved.offset, saved.published, saved.dead))
         self.last_offset = plan.last_offset
@@ -209,7 +173,7 @@ class Store:
         """The entries after an offset, at most ``limit`` of them and ``max_bytes`` of data (but at least one)."""
         with translated(self.path):
             page = orjson.loads(self._one(_QUERY["page"], (after, limit, max_bytes)))
-        return [_entry(row) for row in page]
+        return [entry_of(row) for row in page]
 
     def checkpoints(self) -> dict[str, SavedCheckpoint]:
         """What the journal knows of each sink."""
@@ -241,7 +205,7 @@ class Store:
         """Dead letters in the order of their ids, without their raw bytes."""
         with translated(self.path):
             rows = self._db.execute(_QUERY["dead_letters"], (after, limit)).fetchall()
-        return [_held(*row) for row in rows]
+        return [held_letter(*row) for row in rows]
 
     def dead_letter(self, id: str) -> HeldDeadLetter | None:
         """One dead letter with its raw bytes."""
@@ -250,7 +214,7 @@ class Store:
         if row is None:
             return None
         id, origin, reason, detail, raw, accepted_at, event_offset, event = row
-        return _held(id, origin, reason, detail, len(raw), accepted_at, event_offset, event, raw)
+        return held_letter(id, origin, reason, detail, len(raw), accepted_at, event_offset, event, raw)
 
     def count_dead_letters(self) -> int:
         """How many are held."""
@@ -261,6 +225,29 @@ class Store:
         """Deletes one; ``False`` if there is none."""
         with translated(self.path):
             return self._db.execute(_QUERY["delete_dead_letter"], (id,)).rowcount > 0
+
+    # -- companions --------------------------------------------------------------------------------------------
+
+    def companion(self, kind: type[C]) -> C:
+        """The companion of this class. Raises ``KeyError`` where the store was opened without it."""
+        return cast(C, self._companions[kind])
+
+    def ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a companion's look-up, its errors told as those of the journal."""
+        with translated(self.path):
+            return question(*args, **kwargs)
+
+    def known(self, keys: Sequence[bytes]) -> Known:
+        """Which of these dedup keys are known, each with its fingerprint and its event's offset."""
+        with translated(self.path):
+            return self._index.known(keys)
+
+    def change(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a companion's change in a transaction of its own: when this returns, it is fsynced."""
+        with translated(self.path), self._transaction():
+            changed = change(*args, **kwargs)
+        self._pages_since_checkpoint += 4
+        return changed
 
     # -- looking after the file --------------------------------------------------------------------------------
 
@@ -395,27 +382,6 @@ class Store:
 @lru_cache(maxsize=MAX_GROUP)
 def _insert_events_sql(count: int) -> str:
     return _APPEND["insert_events"].format(rows=sql.rows(count, _EVENT_COLUMNS))
-
-
-def _entry(row: list[Any]) -> Entry:
-    offset, accepted_at, topic, type_, id_, source, subject, time, dataschema, traceparent, sink, data = row
-    event = Event(topic, type_, id_, source, subject, time, data.encode(), dataschema, traceparent)
-    return Entry(offset, accepted_at, event, sink)
-
-
-def _held(
-    id: str,
-    origin: str,
-    reason: str,
-    detail: str,
-    raw_bytes: int,
-    accepted_at: int,
-    event_offset: int | None,
-    event: str | None,
-    raw: bytes | None = None,
-) -> HeldDeadLetter:
-    attributes = orjson.loads(event) if event else None
-    return HeldDeadLetter(id, origin, reason, detail, accepted_at, raw_bytes, event_offset, attributes, raw)
 
 
 def _split(script: str) -> list[str]:

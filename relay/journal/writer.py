@@ -15,7 +15,8 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from relay.core.event import Draft, Entry, Receipt
 from relay.journal.errors import JournalBroken
-from relay.journal.store import Appended, Progress, Store
+from relay.journal.rows import Appended, Progress
+from relay.journal.store import Store
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -18,6 +18,7 @@ MAX_LINES = 500
 
 TESTED_ELSEWHERE = {
     "relay/app.py": "wires the parts; tests/integration and tests/e2e run them wired",
+    "relay/journal/rows.py": "values and the rows they come from; tests/unit/journal/test_store.py reads them back",
     "relay/journal/sql.py": "hands out the statements; every test of tests/unit/journal goes through it",
     "relay/core/sink.py": "values and the port; every sink of tests/contract goes through them",
     "relay/core/event.py": "values; tests/unit/core/test_cloudevents.py and test_dedup.py go through them",

@@ -12,7 +12,8 @@ from relay.core.errors import RelayError
 from relay.journal import inspect
 from relay.journal.errors import JournalBroken, JournalInUse
 from relay.journal.inspect import Figures, SinkLedger, Span
-from relay.journal.store import Progress, Store
+from relay.journal.rows import Progress
+from relay.journal.store import Store
 from tests.unit.drafts import dead_draft, draft
 
 NOW = 1_700_000_000_000

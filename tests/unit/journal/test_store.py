@@ -9,7 +9,8 @@ import pytest
 
 from relay.core.event import DeadLetter, Draft
 from relay.journal.errors import JournalBroken, JournalInUse, JournalUnavailable
-from relay.journal.store import Progress, Store
+from relay.journal.rows import Progress
+from relay.journal.store import Store
 from tests.unit.drafts import dead_draft, draft
 
 

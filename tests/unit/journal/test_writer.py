@@ -9,7 +9,8 @@ import pytest
 
 from relay.core.event import Entry
 from relay.journal.errors import JournalBroken, JournalUnavailable
-from relay.journal.store import Progress, SavedCheckpoint, Store
+from relay.journal.rows import Progress, SavedCheckpoint
+from relay.journal.store import Store
 from relay.journal.writer import Writer
 from tests.unit.drafts import draft
 
