@@ -1,0 +1,20 @@
+"""Signals: past-tense calls that write the log line and move the metric, once, in one place.
+
+Metric names and labels are contract. No label takes unbounded values: no task ids, URLs or tokens.
+"""
+
+from relay.telemetry.deliveries import DeliverySignals
+from relay.telemetry.log import LogFormat, configure_logging
+from relay.telemetry.process import CONTENT_TYPE, JournalFigures, Telemetry
+from relay.telemetry.sinks import SinkFigures, SinkSignals
+
+__all__ = [
+    "CONTENT_TYPE",
+    "DeliverySignals",
+    "JournalFigures",
+    "LogFormat",
+    "SinkFigures",
+    "SinkSignals",
+    "Telemetry",
+    "configure_logging",
+]

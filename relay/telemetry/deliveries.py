@@ -1,0 +1,48 @@
+"""Signals about the deliveries of one source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter
+
+from relay.telemetry.histogram import Series
+from relay.telemetry.log import Sparing
+
+if TYPE_CHECKING:
+    from relay.telemetry.process import Telemetry
+
+
+class DeliverySignals:
+    """Signals about the deliveries of one source."""
+
+    def __init__(self, telemetry: Telemetry, source: str, counters: dict[str, Counter], ack: Series) -> None:
+        self._telemetry, self._source = telemetry, source
+        self._count: dict[str, Callable[[], None]] = {result: counter.inc for result, counter in counters.items()}
+        self._ack = ack
+        self._sparing: dict[str, Sparing] = {}
+
+    def delivery_answered(self, result: str, seconds: float) -> None:
+        """A delivery got its 2xx: accepted, duplicate, dead or ignored."""
+        self._count[result]()
+        self._ack.observe(seconds)
+
+    def delivery_buried(self, reason: str, dead_letter_id: str) -> None:
+        """A delivery could not be normalized and is kept as a dead letter."""
+        self._telemetry._dead.labels(reason).inc()
+        self._telemetry.log.warning(
+            "delivery became a dead letter", source=self._source, reason=reason, dead_letter=dead_letter_id
+        )
+
+    def delivery_rejected(self, code: str, status: int, peer: str) -> None:
+        """A delivery was refused; the sender knows. Of many alike, not each is logged."""
+        self._count["rejected"]()
+        if (unsaid := self._sparing.setdefault(code, Sparing()).speak()) is not None:
+            self._telemetry.log.warning(
+                "delivery rejected", source=self._source, code=code, status=status, peer=peer, **unsaid
+            )
+
+    def normalizing_failed(self, error: BaseException) -> None:
+        """A bug in a source; the delivery becomes a dead letter."""
+        self._telemetry.log.error("source failed", source=self._source, error=type(error).__name__, exc_info=error)

@@ -1,0 +1,80 @@
+"""The log: for people on a terminal, one JSON object per line otherwise. No secret, no flood."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Literal
+
+import orjson
+import structlog
+from structlog.typing import EventDict
+
+from relay.core.redact import scrub_text
+
+LogFormat = Literal["auto", "console", "json"]
+
+_NOISY = ("aiokafka", "aiohttp", "asyncio", "redis")
+
+
+class Sparing:
+    """Lets a few lines of a kind through per second, so that whoever sends rubbish does not fill the disk with logs."""
+
+    __slots__ = ("_clock", "_lines", "_said", "_unsaid", "_until")
+
+    def __init__(self, lines: int = 5, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lines, self._clock = lines, clock
+        self._until = 0.0
+        self._said = self._unsaid = 0
+
+    def speak(self) -> dict[str, int] | None:
+        """``None``: be silent. Else what to say with the line: how many were not said before it, if any."""
+        now = self._clock()
+        if now >= self._until:
+            self._until, self._said = now + 1.0, 0
+        if self._said >= self._lines:
+            self._unsaid += 1
+            return None
+        self._said += 1
+        unsaid, self._unsaid = self._unsaid, 0
+        return {"alike_not_logged": unsaid} if unsaid else {}
+
+
+def configure_logging(level: str, format: LogFormat) -> None:
+    """Sends all logs to standard error: for people on a terminal, one JSON object per line otherwise."""
+    console = format == "console" or (format == "auto" and sys.stderr.isatty())
+    renderer = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if console
+        else structlog.processors.JSONRenderer(_dumps)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _tell_exception,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    for name in _NOISY:
+        # Vendor clients log tracebacks and request lines; what matters of it comes out as our own signals.
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _tell_exception(_: object, __: str, event: EventDict) -> EventDict:
+    """The traceback as text without secrets. Never with local variables, as structlog has it: bodies, tokens."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        event["exception"] = scrub_text("".join(traceback.format_exception(error)).rstrip())
+    return event
+
+
+def _dumps(value: object, **_: object) -> str:
+    return orjson.dumps(value, default=str).decode()

@@ -1,0 +1,95 @@
+"""Signals about one sink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter
+
+from relay.core.errors import RelayError
+
+if TYPE_CHECKING:
+    from relay.telemetry.process import Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class SinkFigures:
+    """What one sink's gauges show at a scrape; ``lag_seconds`` is the age of its oldest unpublished event."""
+
+    pending: int
+    lag_seconds: float
+    published: int
+    dead: int
+
+
+class SinkSignals:
+    """Signals about one sink."""
+
+    def __init__(self, telemetry: Telemetry, label: str) -> None:
+        self._telemetry, self._label = telemetry, label
+        self._up = telemetry._sink_up.labels(label)
+        self._log = telemetry.log.bind(sink=label)
+        self._latency = telemetry._end_to_end.series(label)
+        self._topics: dict[str, Counter] = {}
+        self._down: str | None = None
+
+    def sink_opened(self, offset: int, pending: int) -> None:
+        """Connected; publishing goes on after ``offset``."""
+        self._up.set(1)
+        self._log.info("sink opened", after_offset=offset, pending=pending)
+        self._down = None
+
+    def sink_lost(self, error: RelayError, retry_in: float) -> None:
+        """Unavailable. Logged once per cause, not once per attempt."""
+        self._up.set(0)
+        self._telemetry._failures.labels(self._label, error.code).inc()
+        log = self._log.debug if self._down == error.code else self._log.warning
+        log("sink unavailable", code=error.code, error=error.message, hint=error.hint, retry_in=round(retry_in, 3))
+        self._down = error.code
+
+    def sink_rewound(self, expected: int, found: int) -> None:
+        """The sink holds less than it had acknowledged; the journal publishes the difference again."""
+        self._log.warning("sink lost acknowledged events, publishing them again", expected=expected, found=found)
+
+    def sink_ahead(self, found: int, last_offset: int) -> None:
+        """The sink knows this journal further than the journal itself: it was restored from an older copy."""
+        self._log.error(
+            "sink is ahead of the journal, which must be an older copy; offsets go on beyond it",
+            found=found,
+            last_offset=last_offset,
+        )
+
+    def events_missing(self, count: int) -> None:
+        """The sink lost more than the journal retains: that much will not come again."""
+        self._log.error("sink lost events that the journal does not retain any more", events=count)
+
+    def lineage_started(self, journal_id: str) -> None:
+        """The sink's checkpoint belongs to another journal (a new or lost volume): this one starts from its start."""
+        self._log.warning("sink knows another journal, starting a new lineage", journal_id=journal_id)
+
+    def batch_published(self, topics: dict[str, int], latencies: Iterable[float]) -> None:
+        """A batch is on the sink for good."""
+        for topic, count in topics.items():
+            counter = self._topics.get(topic)
+            if counter is None:
+                counter = self._topics[topic] = self._telemetry._published.labels(self._label, topic)
+            counter.inc(count)
+        for seconds in latencies:
+            self._latency.observe(seconds)
+
+    def event_buried(self, code: str, event_id: str, detail: str) -> None:
+        """The sink refused an event for good; it is a dead letter now."""
+        self._telemetry._failures.labels(self._label, code).inc()
+        self._telemetry._dead.labels(code).inc()
+        self._log.warning("event became a dead letter", code=code, event_id=event_id, detail=detail)
+
+    def sink_looked_at(self, figures: SinkFigures) -> None:
+        """A scrape is being answered."""
+        telemetry, label = self._telemetry, self._label
+        telemetry._lag_events.labels(label).set(figures.pending)
+        telemetry._lag_seconds.labels(label).set(figures.lag_seconds)
+        telemetry._ledger.labels(label, "published").set(figures.published)
+        telemetry._ledger.labels(label, "pending").set(figures.pending)
+        telemetry._ledger.labels(label, "dead").set(figures.dead)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+
+from relay import __version__
+from relay.core.errors import RelayError
+from relay.telemetry import Telemetry, configure_logging
+from tests.unit.telemetry.log_reader import Log
+from tests.unit.telemetry.readings import busy, families, values
+
+CONTRACT = {
+    "relay_deliveries": ("counter", {"source", "result"}),
+    "relay_webhook_ack_seconds": ("histogram", {"source"}),
+    "relay_journal_commit_seconds": ("histogram", set()),
+    "relay_journal_commit_events": ("histogram", set()),
+    "relay_journal_events": ("gauge", set()),
+    "relay_journal_bytes": ("gauge", set()),
+    "relay_published": ("counter", {"sink", "topic"}),
+    "relay_publish_failures": ("counter", {"sink", "code"}),
+    "relay_publish_lag_events": ("gauge", {"sink"}),
+    "relay_publish_lag_seconds": ("gauge", {"sink"}),
+    "relay_end_to_end_seconds": ("histogram", {"sink"}),
+    "relay_dead_letters_held": ("gauge", set()),
+    "relay_dead_letters": ("counter", {"reason"}),
+    "relay_build_info": ("gauge", {"version"}),
+    "relay_up": ("gauge", set()),
+    "relay_sink_up": ("gauge", {"sink"}),
+}
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_a_metric_has_the_name_the_type_and_the_labels_that_were_promised(name: str) -> None:
+    """Dashboards and alerts that people built on it would go blank."""
+    type_, labels = CONTRACT[name]
+    family = families(busy())[name]
+    assert family.type == type_
+    assert family.documentation
+    assert {label for sample in family.samples for label in sample.labels} - {"le"} == labels
+
+
+def test_what_happened_is_counted_once() -> None:
+    """The ledger of a relay would not add up (P5)."""
+    telemetry = busy()
+    results = ("accepted", "duplicate", "dead", "ignored", "rejected")
+    assert values(telemetry, "relay_deliveries_total") == {(result, "novita"): 1 for result in results}
+    assert values(telemetry, "relay_dead_letters_total") == {("unknown_status",): 1, ("too_large",): 1}
+    assert values(telemetry, "relay_published_total") == {("kafka", "tasks"): 3, ("kafka", "chat"): 2}
+    assert values(telemetry, "relay_publish_failures_total") == {("too_large", "kafka"): 1}
+    assert values(telemetry, "relay_journal_events") == {(): 7}
+    assert values(telemetry, "relay_dead_letters_held") == {(): 1}
+    assert values(telemetry, "relay_sink_events") == {
+        ("kafka", "published"): 5,
+        ("kafka", "pending"): 2,
+        ("kafka", "dead"): 1,
+    }
+    assert values(telemetry, "relay_build_info") == {(__version__,): 1}
+
+
+def test_results_are_there_before_they_happen() -> None:
+    """A rate over a counter that appears with its first event misses that event."""
+    telemetry = Telemetry()
+    telemetry.deliveries("novita")
+    assert set(values(telemetry, "relay_deliveries_total").values()) == {0}
+    telemetry.sink("kafka")
+    assert values(telemetry, "relay_sink_up") == {("kafka",): 0}
+
+
+def test_an_error_says_what_to_do(log: Log) -> None:
+    """The operator would know that it ended, not what to do."""
+    configure_logging("info", "json")
+    telemetry = Telemetry()
+    error = RelayError("journal_broken", "It broke.", hint="Mend it.")
+    telemetry.failed(error)
+    telemetry.journal_broke(error)
+    for line in log.lines:
+        assert (line["level"], line["code"], line["error"], line["hint"]) == (
+            "critical",
+            "journal_broken",
+            "It broke.",
+            "Mend it.",
+        )
+
+
+def test_the_rest_of_the_signals_are_lines(log: Log) -> None:
+    """What an operator looks for after an incident would not be there."""
+    configure_logging("debug", "json")
+    telemetry = busy()
+    telemetry.journal_opened("/j", "id", 3, "3.53")
+    telemetry.task_failed("callback", RuntimeError("x"))
+    telemetry.deliveries("novita").normalizing_failed(RuntimeError("x"))
+    telemetry.stopped()
+    sink = telemetry.sink("redis")
+    sink.sink_rewound(9, 3)
+    sink.sink_ahead(9, 3)
+    sink.lineage_started("id")
+    told = {line["event"] for line in log.lines}
+    assert told >= {"journal opened", "background failure", "source failed", "relay stopped"}
+    assert len([event for event in told if "sink" in event]) >= 4

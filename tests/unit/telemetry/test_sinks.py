@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from relay.core.errors import RelayError
+from relay.telemetry import Telemetry, configure_logging
+from tests.unit.telemetry.log_reader import Log
+from tests.unit.telemetry.readings import values
+
+
+def test_a_sinks_state_follows_its_connection() -> None:
+    """An alert on a sink would not fire, or never end."""
+    telemetry = Telemetry()
+    sink = telemetry.sink("kafka")
+    sink.sink_opened(0, 0)
+    assert values(telemetry, "relay_sink_up") == {("kafka",): 1}
+    sink.sink_lost(RelayError("timeout", "m"), 1.0)
+    assert values(telemetry, "relay_sink_up") == {("kafka",): 0}
+    assert values(telemetry, "relay_publish_failures_total") == {("timeout", "kafka"): 1}
+
+
+def test_a_sink_that_stays_down_is_told_once(log: Log) -> None:
+    """Each attempt would be a line for as long as an outage lasts."""
+    configure_logging("info", "json")
+    sink = Telemetry().sink("kafka")
+    for code in ("timeout", "timeout", "refused", "refused"):
+        sink.sink_lost(RelayError(code, "m", hint="h"), 0.5)
+    sink.sink_opened(0, 0)
+    sink.sink_lost(RelayError("refused", "m", hint="h"), 0.5)
+    assert [(line["event"], line.get("code")) for line in log.lines] == [
+        ("sink unavailable", "timeout"),
+        ("sink unavailable", "refused"),
+        ("sink opened", None),
+        ("sink unavailable", "refused"),
+    ]
