@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test check format bench lock check-format check-lint check-types check-imports check-unit
+.PHONY: help demo serve test faults check format bench lock check-format check-lint check-types check-imports check-unit
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -25,6 +25,9 @@ serve: $(INSTALLED) ## the relay itself (ARGS="--config relay.yaml")
 
 test: $(INSTALLED) ## every test, real brokers included (ARGS="tests/unit -k journal")
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: $(INSTALLED) ## the fault matrix: kills, fills and cuts everything, and reports (ARGS=--long: ten times as much)
+	$(BIN)/python -m pytest -q --matrix $(ARGS)
 
 check: $(INSTALLED) ## format, lint, types, imports and unit tests: before each commit, under a minute
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,15 +11,13 @@ from typing import Any
 import pytest
 
 from tests.faults.load import Load
+from tests.faults.matrix import SEED, Effort, Row
 from tests.faults.oracle import Seen, judge
 from tests.faults.readers import read_kafka, read_redis
 from tests.services.kafka import BrokerFactory
 from tests.services.redis import RedisProcess
 from tests.services.relay import RelayProcess
 
-SEED = int(os.environ.get("RELAY_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
-LONG = os.environ.get("RELAY_TEST_LONG") == "1"
-HANG = 20.0 if LONG else 6.0
 RATE = 200
 
 
@@ -55,13 +51,13 @@ def hanging(broker: Broker) -> Iterator[None]:
         broker.server.resume()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.row("R3", "broker loss and hang")
 @pytest.mark.parametrize("kind", ["kafka", "redis"])
 async def test_an_outage_of_the_broker_is_not_noticed_by_senders_and_loses_nothing(
-    kind: str, kafka_broker: BrokerFactory, redis_process: RedisProcess, tmp_path: Path
+    kind: str, kafka_broker: BrokerFactory, redis_process: RedisProcess, tmp_path: Path, row: Row, effort: Effort
 ) -> None:
     """Broken: P1 and P2: a broker that is down would turn webhooks away, lose events, or repeat them."""
-    print(f"seed {SEED}")
+    hang = effort(short=6, full=20)
     broker = await (kafka_alone(kafka_broker) if kind == "kafka" else redis_alone(redis_process))
     relay = RelayProcess(tmp_path / "relay", sinks=[broker.sink])
     await relay.start()
@@ -73,7 +69,7 @@ async def test_an_outage_of_the_broker_is_not_noticed_by_senders_and_loses_nothi
     await broker.server.start()
     await asyncio.sleep(2.0)
     with hanging(broker):
-        await asyncio.sleep(HANG)
+        await asyncio.sleep(hang)
     await asyncio.sleep(1.0)
     await load.stop()
     await relay.until_drained(within=90)
@@ -83,6 +79,10 @@ async def test_an_outage_of_the_broker_is_not_noticed_by_senders_and_loses_nothi
         f"p99 {load.tally.percentile(0.99) * 1e3:.1f} ms, {verdict}"
     )
     assert await relay.stop() == 0
+    row.load = f"{RATE}/s"
+    row.injected("kill -9 of the broker")
+    row.injected(f"SIGSTOP {hang} s")
+    row.judged(verdict, len(load.acknowledged.ids))
     assert verdict.holds, verdict
     assert set(load.tally.answers) == {"200"}
-    assert len(load.acknowledged.ids) > RATE * (HANG + 3)
+    assert len(load.acknowledged.ids) > RATE * (hang + 3)

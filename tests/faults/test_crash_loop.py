@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,15 +11,13 @@ from typing import Any
 import pytest
 
 from tests.faults.load import Load
+from tests.faults.matrix import SEED, Effort, Row
 from tests.faults.oracle import Seen, judge
 from tests.faults.readers import read_kafka, read_redis
 from tests.services.kafka import Kafka
 from tests.services.redis import Redis
 from tests.services.relay import RelayProcess
 
-SEED = int(os.environ.get("RELAY_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
-LONG = os.environ.get("RELAY_TEST_LONG") == "1"
-KILLS = 20 if LONG else 5
 RATE = 300
 
 Reader = Callable[[], Awaitable[list[Seen]]]
@@ -37,13 +34,13 @@ def sink_and_reader(kind: str, kafka: Kafka, redis_server: Redis) -> tuple[dict[
     return config, lambda: read_redis(redis_server.url, prefix + "tasks")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.row("R1", "crash loop")
 @pytest.mark.parametrize("kind", ["kafka", "redis"])
 async def test_no_event_is_lost_or_repeated_by_kill_9(
-    kind: str, kafka: Kafka, redis_server: Redis, tmp_path: Path
+    kind: str, kafka: Kafka, redis_server: Redis, tmp_path: Path, row: Row, effort: Effort
 ) -> None:
     """Broken: P2, the promise that the relay exists for."""
-    print(f"seed {SEED}")
+    kills = effort(short=5, full=20)
     dice = random.Random(SEED)
     sink, reader = sink_and_reader(kind, kafka, redis_server)
     relay = RelayProcess(tmp_path / "relay", sinks=[sink])
@@ -51,7 +48,7 @@ async def test_no_event_is_lost_or_repeated_by_kill_9(
     load = Load(lambda: relay.webhook_url, rate=RATE, seed=SEED)
     await load.start()
     starts = []
-    for _ in range(KILLS):
+    for _ in range(kills):
         await asyncio.sleep(dice.uniform(0.3, 3.0))
         await asyncio.to_thread(relay.kill)
         starts.append(await relay.start())
@@ -60,6 +57,10 @@ async def test_no_event_is_lost_or_repeated_by_kill_9(
     await relay.until_drained()
     verdict = judge(load.acknowledged, await reader())
     assert await relay.stop() == 0
-    print(f"{kind}: {KILLS} kills, {load.tally}, ready after {[round(s, 2) for s in starts]} s, {verdict}")
+    print(f"{kind}: {kills} kills, {load.tally}, ready after {[round(s, 2) for s in starts]} s, {verdict}")
+    row.load = f"{RATE}/s"
+    row.injected("kill -9", kills)
+    row.judged(verdict, len(load.acknowledged.ids))
+    row.notes.append(f"ready after {max(starts):.2f} s at most")
     assert verdict.holds, verdict
-    assert len(load.acknowledged.ids) > KILLS * 100
+    assert len(load.acknowledged.ids) > kills * 100

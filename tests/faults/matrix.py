@@ -1,0 +1,209 @@
+"""The fault matrix: which rows run and how much each does, and the report of what came of them.
+
+A row is a test with the marker ``row``; it may live in any folder. ``make test`` runs a short selection of each, ``make
+faults`` (``--matrix``) every row at full size, ``make faults ARGS=--long`` ten times as much. The report is printed and
+written to ``var/faults/REPORT.md``. ``RELAY_TEST_SEED`` repeats a run's choices (not its timing).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from tests.faults.oracle import Verdict
+from tests.services.kafka import VERSION
+
+Size = Literal["short", "full", "long"]
+
+SEED = int(os.environ.get("RELAY_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
+REPORT = Path(__file__).resolve().parents[2] / "var" / "faults" / "REPORT.md"
+_LIMITS: dict[Size, int] = {"short": 180, "full": 400, "long": 4000}
+"""Seconds that a row may take, whatever the default is."""
+_COLUMNS = (
+    "row",
+    "what",
+    "with",
+    "load",
+    "faults injected",
+    "acked",
+    "lost",
+    "repeated",
+    "reordered",
+    "time",
+    "result",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How often a row repeats what it does: ``effort(short=2, full=20)``; a long run does ten times the full one."""
+
+    size: Size
+
+    def __call__(self, *, short: int, full: int) -> int:
+        return {"short": short, "full": full, "long": full * 10}[self.size]
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the report, filled by its test. Figures that make no sense for a row stay ``None``."""
+
+    number: str
+    title: str
+    variant: str = ""
+    seed: int = SEED
+    load: str = ""
+    faults: Counter[str] = field(default_factory=Counter)
+    acknowledged: int | None = None
+    lost: int | None = None
+    repeated: int | None = None
+    reordered: int | None = None
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    result: str = "not run"
+
+    def injected(self, fault: str, count: int = 1) -> None:
+        """``count`` faults of a kind were really injected."""
+        self.faults[fault] += count
+
+    def counted(self, *, acknowledged: int = 0, lost: int = 0, repeated: int = 0, reordered: int = 0) -> None:
+        """Adds to the figures; for rows that have their own oracle."""
+        self.acknowledged = (self.acknowledged or 0) + acknowledged
+        self.lost = (self.lost or 0) + lost
+        self.repeated = (self.repeated or 0) + repeated
+        self.reordered = (self.reordered or 0) + reordered
+
+    def judged(self, verdict: Verdict, acknowledged: int) -> None:
+        """Adds what the oracle said of one sink."""
+        self.counted(
+            acknowledged=acknowledged,
+            lost=len(verdict.lost),
+            repeated=len(verdict.repeated),
+            reordered=len(verdict.reordered),
+        )
+
+    def cells(self) -> list[str]:
+        """The line, in the order of the columns."""
+        faults = ", ".join(f"{count} {fault}" for fault, count in self.faults.items()) or "none"
+        figures = (self.acknowledged, self.lost, self.repeated, self.reordered)
+        told = ["-" if figure is None else str(figure) for figure in figures]
+        return [self.number, self.title, self.variant, self.load, faults, *told, f"{self.seconds:.0f} s", self.result]
+
+
+_rows: list[Row] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The two sizes beyond the short selection."""
+    group = parser.getgroup("faults")
+    group.addoption("--matrix", action="store_true", help="run the fault matrix, and nothing else, at full size")
+    group.addoption("--long", action="store_true", help="ten times as much (with --matrix)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The markers."""
+    config.addinivalue_line("markers", "row(number, title): this test is a row of the fault matrix")
+    config.addinivalue_line("markers", "matrix: too slow for `make test`; runs in the matrix only")
+    config.addinivalue_line("markers", "long: runs in the long matrix only")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """The seed, with which a run is repeated."""
+    return f"faults: {size_of(config)}, RELAY_TEST_SEED={SEED}"
+
+
+def size_of(config: pytest.Config) -> Size:
+    """How much the rows do in this run."""
+    if config.getoption("--long"):
+        return "long"
+    return "full" if config.getoption("--matrix") else "short"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Selects by size, and gives each row its time."""
+    size = size_of(config)
+    chosen, left_out = [], []
+    for item in items:
+        (chosen if _belongs(item, size) else left_out).append(item)
+        if item.get_closest_marker("row"):
+            item.add_marker(pytest.mark.timeout(_LIMITS[size]))
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = chosen
+
+
+def _belongs(item: pytest.Item, size: Size) -> bool:
+    if size == "short":
+        return not (item.get_closest_marker("matrix") or item.get_closest_marker("long"))
+    wanted = size == "long" or not item.get_closest_marker("long")
+    return wanted and item.get_closest_marker("row") is not None
+
+
+@pytest.fixture
+def effort(request: pytest.FixtureRequest) -> Effort:
+    """How much this run does."""
+    return Effort(size_of(request.config))
+
+
+@pytest.fixture
+def row(request: pytest.FixtureRequest) -> Iterator[Row]:
+    """This test's line of the report."""
+    number, title = request.node.get_closest_marker("row").args
+    variant = getattr(getattr(request.node, "callspec", None), "id", "")
+    line = Row(number, title, variant)
+    request.node.stash[_LINE] = line
+    _rows.append(line)
+    print(f"seed {line.seed}")
+    started = time.monotonic()
+    yield line
+    line.seconds = time.monotonic() - started
+
+
+_LINE = pytest.StashKey[Row]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Tells the row how its test ended."""
+    report = yield
+    line = item.stash.get(_LINE, None)
+    if line is not None and (report.when == "call" or report.failed):
+        line.result = "held" if report.passed else "FAILED"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Prints the report, and writes it when the whole matrix was asked for."""
+    size = size_of(config)
+    if size == "short" or not _rows:
+        return
+    ordered = sorted(_rows, key=lambda line: (int(line.number.removeprefix("R")), line.title))
+    text = render(ordered, size)
+    terminalreporter.section("fault matrix")
+    terminalreporter.write_line(text)
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(text, "utf-8")
+    terminalreporter.write_line(f"written to {REPORT.relative_to(REPORT.parents[2])}")
+
+
+def render(rows: list[Row], size: Size) -> str:
+    """The report in Markdown: one line per row and variant, then what the tests noted."""
+    lines = [
+        f"# Fault matrix, {size}",
+        "",
+        f"Kafka {VERSION} unless a line names another, seed {SEED} (`RELAY_TEST_SEED`).",
+        "",
+        f"| {' | '.join(_COLUMNS)} |",
+        f"|{' --- |' * len(_COLUMNS)}",
+        *(f"| {' | '.join(line.cells())} |" for line in rows),
+    ]
+    notes = [f"- {line.number} {line.variant}: {note}" for line in rows for note in line.notes]
+    return "\n".join([*lines, "", *notes, ""])
