@@ -17,7 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 MAX_LINES = 500
 
 TESTED_ELSEWHERE = {
-    "relay/app.py": "wires the parts; tests/integration and tests/e2e run them wired",
+    "relay/app/doors.py": "wires the edge; tests/integration and tests/e2e run it wired",
+    "relay/app/plugins.py": "every test of tests/contract and tests/integration finds its sinks through it",
+    "relay/app/process.py": "signals and exit codes; tests/integration/test_drain.py and test_cli.py run processes",
+    "relay/app/relay.py": "wires the parts; tests/integration and tests/e2e run them wired",
     "relay/journal/rows.py": "values and the rows they come from; tests/unit/journal/test_store.py reads them back",
     "relay/journal/sql.py": "hands out the statements; every test of tests/unit/journal goes through it",
     "relay/core/sink.py": "values and the port; every sink of tests/contract goes through them",

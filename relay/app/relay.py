@@ -1,56 +1,28 @@
-"""The one place that builds, starts and stops the parts, in an order that reads from top to bottom."""
+"""One relay: what is started and stopped, in an order that reads from top to bottom."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import importlib
-import pkgutil
-import signal
 import time
 from collections.abc import Coroutine
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
-from aiohttp import web
-
-from relay import sinks as sink_package
+from relay.app.doors import Doors
+from relay.app.plugins import sink_plugins
 from relay.core.errors import RelayError
-from relay.core.sink import Identity, SinkConfig
+from relay.core.sink import Identity
 from relay.core.source import Source
-from relay.edge.admin import Admin
-from relay.edge.api import ApiGate
-from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, is_loopback, networks
-from relay.edge.dead_letters import DeadLetters
-from relay.edge.events import Events
-from relay.edge.front import Front, Routed
-from relay.edge.server import Limits, Listener
-from relay.edge.webhooks import BodyLimits, Gate, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.store import sqlite_version
 from relay.publisher import Publisher, as_fatal
 from relay.settings import Settings, warnings
 from relay.sources.novita_task import NovitaTask
-from relay.systemd import notify
 from relay.telemetry import JournalFigures, SinkFigures, SinkSignals, Telemetry
 
 _FIRST = asyncio.FIRST_COMPLETED
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_ADMIN_LIMITS = Limits(max_connections=256)
 _LAST_CALL = 0.5  # seconds; balancers are told by /readyz and given their time before the signal (preStop)
-
-
-def sink_plugins() -> dict[str, ModuleType]:
-    """The sink plug-ins by type: each file in ``relay/sinks`` that does not start with an underscore."""
-    found = (module.name for module in pkgutil.iter_modules(sink_package.__path__))
-    return {name: importlib.import_module(f"relay.sinks.{name}") for name in found if not name.startswith("_")}
-
-
-def sink_configs() -> dict[str, type[SinkConfig]]:
-    """The configuration model of each sink type, as ``relay.settings.load`` takes it."""
-    return {name: module.Config for name, module in sink_plugins().items()}
 
 
 class Relay:
@@ -64,8 +36,7 @@ class Relay:
             "novita": NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
         }
         self._stopping: asyncio.Task[None] | None = None
-        self._main: Listener | None = None
-        self._admin: Listener | None = None
+        self._doors: Doors | None = None
         self._publishers: list[Publisher] = []
         self._sink_signals: dict[str, SinkSignals] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -81,7 +52,8 @@ class Relay:
         try:
             self._start_publishers()
             self._tasks.append(asyncio.create_task(self.journal.tend(), name="journal care"))
-            await self._listen()
+            self._doors = self._build_doors()
+            await self._doors.open()
         except BaseException:
             await self.stop()
             raise
@@ -96,14 +68,14 @@ class Relay:
     @property
     def url(self) -> str:
         """The main listener's base URL."""
-        assert self._main is not None, "the relay has not been started"
-        return self._main.url
+        assert self._doors is not None, "the relay has not been started"
+        return self._doors.main.url
 
     @property
     def admin_url(self) -> str:
         """The admin listener's base URL."""
-        assert self._admin is not None, "the relay has not been started"
-        return self._admin.url
+        assert self._doors is not None, "the relay has not been started"
+        return self._doors.admin.url
 
     async def _open_journal(self) -> Journal:
         settings = self.settings
@@ -129,68 +101,15 @@ class Relay:
             self._publishers.append(publisher)
             self._tasks.append(asyncio.create_task(publisher.run(), name=f"publisher {config.label}"))
 
-    # -- the listeners -----------------------------------------------------------------------------------------
-
-    async def _listen(self) -> None:
-        server, admin = self.settings.server, self.settings.admin
-        limits = Limits(server.header_timeout, server.body_timeout, server.keepalive_timeout, server.max_connections)
-        self._events = Events(self.journal)
-        self._front = Front(self._api(), self._build_webhooks())
-        self._admin = self._listener(Routed(self._probes()), admin.host, admin.port, _ADMIN_LIMITS)
-        self._main = self._listener(self._front, server.host, server.port, limits)
-        await self._main.start()
-        await self._admin.start()  # last: whoever is told "ready" must find the door open
-
-    def _listener(self, serve: Front | Routed, host: str, port: int, limits: Limits) -> Listener:
-        return Listener(
-            serve,
-            host=host,
-            port=port,
-            limits=limits,
-            signals=self.telemetry,
-            request_factory=serve.request_factory,
-            shortcut=serve if isinstance(serve, Front) else None,
-        )
-
-    def _probes(self) -> web.Application:
-        app = web.Application()
-        Admin(
-            stalled_for=self.journal.stalled_for,
+    def _build_doors(self) -> Doors:
+        return Doors(
+            self.settings,
+            self.journal,
+            self._sources,
+            self.telemetry,
             unready=self.unready,
-            exposition=self.telemetry.exposition,
             before_scrape=self._look_at_everything,
-        ).add_to(app)
-        return app
-
-    def _build_webhooks(self) -> Webhooks:
-        settings, novita = self.settings, self.settings.webhooks.novita
-        gate = Gate(
-            tokens=TokenSet([token.get_secret_value() for token in novita.tokens]),
-            addresses=AddressFilter([str(cidr) for cidr in novita.allow_from]),
-            signatures=SignatureVerifier(
-                [secret.get_secret_value() for secret in novita.signing_secrets], novita.signature_tolerance
-            ),
-            trusted_proxies=networks([str(cidr) for cidr in settings.server.trusted_proxies]),
         )
-        inboxes = {name: Inbox(source, gate, self.telemetry.deliveries(name)) for name, source in self._sources.items()}
-        limits = BodyLimits(settings.server.max_body, settings.server.max_inflight, settings.server.body_timeout)
-        return Webhooks(inboxes, self.journal, limits)
-
-    def _api(self) -> web.Application:
-        server = self.settings.server
-        gate = ApiGate(
-            TokenSet([token.get_secret_value() for token in server.api_tokens]),
-            on_loopback=server.host == "localhost" or is_loopback(server.host),
-        )
-        labels = frozenset(config.label for config in self.settings.sinks)
-        letters = DeadLetters(self.journal, self._sources, labels)
-        app = web.Application()
-        app.router.add_get("/v1/events", gate.guard(self._events.get))
-        app.router.add_get("/v1/dead-letters", gate.guard(letters.list))
-        app.router.add_get("/v1/dead-letters/{id}", gate.guard(letters.show))
-        app.router.add_post("/v1/dead-letters/{id}/replay", gate.guard(letters.replay))
-        app.router.add_delete("/v1/dead-letters/{id}", gate.guard(letters.delete))
-        return app
 
     # -- looking -----------------------------------------------------------------------------------------------
 
@@ -241,10 +160,8 @@ class Relay:
         deadline = time.monotonic() + self.settings.server.drain_timeout
         self._draining = True
         self.telemetry.accepting(False)
-        if self._main is not None:
-            self._front.draining = True
-            self._events.stop()
-            await self._main.stop(_share(deadline, 0.5), min(_LAST_CALL, _share(deadline, 0.1)))
+        if self._doors is not None:
+            await self._doors.close(_share(deadline, 0.5), min(_LAST_CALL, _share(deadline, 0.1)))
         for publisher in self._publishers:
             publisher.stop()
         await _finish(self._tasks, _share(deadline, 0.7))
@@ -252,60 +169,9 @@ class Relay:
         try:
             await _bounded(self.journal.close(), max(_share(deadline, 1.0), 1.0))
         finally:
-            if self._admin is not None:
-                await self._admin.stop(1.0)
+            if self._doors is not None:
+                await self._doors.admin.stop(1.0)
         self.telemetry.stopped()
-
-
-async def run(settings: Settings, telemetry: Telemetry | None = None) -> int:
-    """Runs one relay until SIGTERM, SIGINT or a failure. Answers the exit code."""
-    relay = Relay(settings, telemetry)
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stopping.set)
-    loop.set_exception_handler(lambda _, context: _tell(relay.telemetry, context))
-    try:
-        await relay.start()
-    except RelayError as error:
-        relay.telemetry.failed(error)
-        return 1
-    _calm_the_collector()
-    notify("READY=1")
-    failure = asyncio.create_task(relay.failure())
-    signalled = asyncio.create_task(stopping.wait())
-    await asyncio.wait((failure, signalled), return_when=asyncio.FIRST_COMPLETED)
-    notify("STOPPING=1")
-    for number in _SIGNALS:
-        loop.remove_signal_handler(number)
-        signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once, without a traceback
-    return await _end(relay, failure if failure.done() else None)
-
-
-def _tell(telemetry: Telemetry, context: dict[str, Any]) -> None:
-    """asyncio's own log is off, since it quotes requests; what it has to say comes out as a signal."""
-    message = str(context.get("message", ""))
-    telemetry.task_failed(message, context.get("exception") or RuntimeError(message))
-
-
-def _calm_the_collector() -> None:
-    """Events make no reference cycles: looking for some every 700 objects costs 2 % of a core under load."""
-    gc.collect()
-    gc.freeze()  # what start-up made stays
-    gc.set_threshold(20_000, 20, 50)
-
-
-async def _end(relay: Relay, failure: asyncio.Task[RelayError] | None) -> int:
-    if failure is not None:
-        relay.telemetry.failed(failure.result())
-    else:
-        relay.telemetry.draining("signal")
-    try:
-        await relay.stop()
-    except RelayError as error:
-        relay.telemetry.failed(error)
-        return 1
-    return 1 if failure is not None else 0
 
 
 async def _bounded(closing: Coroutine[Any, Any, None], timeout: float) -> None:

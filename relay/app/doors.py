@@ -1,0 +1,110 @@
+"""The listeners and what stands behind them: webhooks, the consumer API, the probes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from relay.core.source import Source
+from relay.edge.admin import Admin
+from relay.edge.api import ApiGate
+from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, is_loopback, networks
+from relay.edge.dead_letters import DeadLetters
+from relay.edge.events import Events
+from relay.edge.front import Front, Routed
+from relay.edge.server import Limits, Listener
+from relay.edge.webhooks import BodyLimits, Gate, Inbox, Webhooks
+from relay.journal.journal import Journal
+from relay.settings import Settings
+from relay.telemetry import Telemetry
+
+_ADMIN_LIMITS = Limits(max_connections=256)
+
+
+class Doors:
+    """Both listeners. ``unready`` says why nothing should be sent here, ``before_scrape`` looks at every gauge."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        journal: Journal,
+        sources: Mapping[str, Source],
+        telemetry: Telemetry,
+        *,
+        unready: Callable[[], list[str]],
+        before_scrape: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._settings, self._journal, self._sources, self._telemetry = settings, journal, sources, telemetry
+        server, admin = settings.server, settings.admin
+        limits = Limits(server.header_timeout, server.body_timeout, server.keepalive_timeout, server.max_connections)
+        self._events = Events(journal)
+        self._front = Front(self._api(), self._webhooks())
+        probes = Routed(self._probes(unready, before_scrape))
+        self.main = self._listener(self._front, server.host, server.port, limits)
+        self.admin = self._listener(probes, admin.host, admin.port, _ADMIN_LIMITS)
+
+    async def open(self) -> None:
+        """Listens. Raises ``RelayError`` where an address cannot be had."""
+        await self.main.start()
+        await self.admin.start()  # last: whoever is told "ready" must find the door open
+
+    async def close(self, timeout: float, last_call: float) -> None:
+        """Ends the main listener within ``last_call + timeout`` seconds; the probes go on until ``admin`` stops."""
+        self._front.draining = True
+        self._events.stop()
+        await self.main.stop(timeout, last_call)
+
+    def _listener(self, serve: Front | Routed, host: str, port: int, limits: Limits) -> Listener:
+        return Listener(
+            serve,
+            host=host,
+            port=port,
+            limits=limits,
+            signals=self._telemetry,
+            request_factory=serve.request_factory,
+            shortcut=serve if isinstance(serve, Front) else None,
+        )
+
+    def _probes(
+        self, unready: Callable[[], list[str]], before_scrape: Callable[[], Awaitable[None]]
+    ) -> web.Application:
+        app = web.Application()
+        Admin(
+            stalled_for=self._journal.stalled_for,
+            unready=unready,
+            exposition=self._telemetry.exposition,
+            before_scrape=before_scrape,
+        ).add_to(app)
+        return app
+
+    def _webhooks(self) -> Webhooks:
+        server, novita = self._settings.server, self._settings.webhooks.novita
+        gate = Gate(
+            tokens=TokenSet([token.get_secret_value() for token in novita.tokens]),
+            addresses=AddressFilter([str(cidr) for cidr in novita.allow_from]),
+            signatures=SignatureVerifier(
+                [secret.get_secret_value() for secret in novita.signing_secrets], novita.signature_tolerance
+            ),
+            trusted_proxies=networks([str(cidr) for cidr in server.trusted_proxies]),
+        )
+        inboxes = {
+            name: Inbox(source, gate, self._telemetry.deliveries(name)) for name, source in self._sources.items()
+        }
+        return Webhooks(inboxes, self._journal, BodyLimits(server.max_body, server.max_inflight, server.body_timeout))
+
+    def _api(self) -> web.Application:
+        server = self._settings.server
+        gate = ApiGate(
+            TokenSet([token.get_secret_value() for token in server.api_tokens]),
+            on_loopback=server.host == "localhost" or is_loopback(server.host),
+        )
+        labels = frozenset(config.label for config in self._settings.sinks)
+        letters = DeadLetters(self._journal, self._sources, labels)
+        app = web.Application()
+        app.router.add_get("/v1/events", gate.guard(self._events.get))
+        app.router.add_get("/v1/dead-letters", gate.guard(letters.list))
+        app.router.add_get("/v1/dead-letters/{id}", gate.guard(letters.show))
+        app.router.add_post("/v1/dead-letters/{id}/replay", gate.guard(letters.replay))
+        app.router.add_delete("/v1/dead-letters/{id}", gate.guard(letters.delete))
+        return app
