@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from relay.core.event import Draft
+from relay.core.members import Body
 
 Via = Literal["webhook", "poll", "submit"]
 
@@ -54,3 +55,15 @@ class Source(Protocol):
     name: str
 
     def normalize(self, delivery: Delivery) -> Normalized: ...
+
+
+class Submittable(Source, Protocol):
+    """A source whose tasks are submitted through the relay."""
+
+    def read_answer(self, body: Body, received_at: int) -> tuple[Draft, ...] | Unreadable:
+        """What the upstream's 2xx answer to a submission says about a task, to be recorded in this order.
+
+        Empty: it speaks of no task. ``Unreadable``: it is no JSON object, or names a task by something that is no id.
+        ``received_at`` is epoch milliseconds.
+        """
+        ...

@@ -6,6 +6,7 @@ from ``pydantic.TypeAdapter(TaskData).json_schema()``. Unknown is null, never ab
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Annotated, Any, Final, Literal
@@ -26,6 +27,9 @@ TASK_SOURCE: Final = "/novita/tasks"
 """``source`` of every event about a Novita task, however it was learnt."""
 
 CONFLICTED: Final = "relay.task.conflicted"
+
+TASK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+"""What the relay takes for a task's id. The upstream's are opaque; they become subjects, keys and parts of paths."""
 
 TaskStatus = Literal["submitted", "running", "succeeded", "failed", "abandoned"]
 TerminalStatus = Literal["succeeded", "failed", "abandoned"]

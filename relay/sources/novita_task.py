@@ -15,9 +15,24 @@ from typing import Any, Final
 import orjson
 
 from relay.core.clock import MAX_MS, rfc3339, utc_ms
+from relay.core.event import Draft
+from relay.core.members import Body
 from relay.core.redact import redact
 from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Unreadable
-from relay.core.task import Kind, Nsfw, Output, TaskData, TaskStatus, Timings, progressed_draft, terminal_draft
+from relay.core.task import (
+    TASK_ID,
+    Kind,
+    Nsfw,
+    Output,
+    TaskData,
+    TaskStatus,
+    Timings,
+    bare_task,
+    progressed_draft,
+    submitted_draft,
+    terminal_draft,
+)
+from relay.sources._novita_answer import Answer, answer_in
 
 EVENT_TYPE: Final = "ASYNC_TASK_RESULT"
 
@@ -38,7 +53,6 @@ _EARLIEST_MS: Final = 10**12
 _MAX_TTL_S: Final = 10 * 366 * 86_400
 """Ten years: what is larger was not meant as a life in seconds."""
 
-_TASK_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 _SHOWABLE: Final = re.compile(r"[A-Za-z0-9 ._:-]{1,80}", re.ASCII)
 _DECIMAL: Final = re.compile(r"[0-9]{1,15}\.[0-9]{1,15}", re.ASCII)
 _MAX_DIGITS: Final = 15
@@ -70,16 +84,41 @@ class NovitaTask:
     def _event_of(self, result: dict[str, Any], delivery: Delivery) -> Normalized:
         task = result["task"]
         task_id, upstream_status = task.get("task_id"), task.get("status")
-        if not isinstance(task_id, str) or not _TASK_ID.fullmatch(task_id):
-            return Unreadable("invalid_task_id", f"task.task_id is {_shown(task_id)}; expected {_TASK_ID.pattern}")
+        if not isinstance(task_id, str) or not TASK_ID.fullmatch(task_id):
+            return Unreadable("invalid_task_id", f"task.task_id is {_shown(task_id)}; expected {TASK_ID.pattern}")
         status = STATUSES.get(upstream_status) if isinstance(upstream_status, str) else None
         if status is None:
             return _unknown_status(task_id, upstream_status, delivery)
         if status in _UNFINISHED and not self._progressed:
             return Ignored("progress_off", task_id)
-        redact(result)
-        data = _task_data(task_id, status, task, result, delivery, raw=self._raw)
+        data = self._data(task_id, status, result, delivery)
         return progressed_draft(data) if status in _UNFINISHED else terminal_draft(data)
+
+    def read_answer(self, body: Body, received_at: int) -> tuple[Draft, ...] | Unreadable:
+        """A submission's answer: the task was taken, and has ended already where the answer holds its outputs."""
+        answer = answer_in(body)
+        if answer is None or isinstance(answer, Unreadable):
+            return answer or ()
+        data = bare_task(answer.task_id, "submitted", via="submit", received_at=received_at)
+        data["task_type"] = _text(answer.result["task"].get("task_type"))
+        submitted = submitted_draft(data)
+        status = _status_of(answer)
+        if status in _UNFINISHED:
+            return (submitted,)
+        answered = Delivery(b"", received_at, "submit")
+        return submitted, terminal_draft(self._data(answer.task_id, status, answer.result, answered))
+
+    def _data(self, task_id: str, status: TaskStatus, result: dict[str, Any], delivery: Delivery) -> TaskData:
+        redact(result)
+        return _task_data(task_id, status, result["task"], result, delivery, raw=self._raw)
+
+
+def _status_of(answer: Answer) -> TaskStatus:
+    """Synchronous endpoints give no status: outputs are the success. An unknown status is no outcome."""
+    status = answer.result["task"].get("status")
+    if status is None:
+        return "succeeded" if answer.filled else "submitted"
+    return STATUSES.get(status, "submitted") if isinstance(status, str) else "submitted"
 
 
 def _task_result(document: Any) -> dict[str, Any] | Unreadable:
@@ -125,7 +164,7 @@ def _task_data(
         "task_id": task_id,
         "task_type": _text(task.get("task_type")),
         "status": status,
-        "upstream_status": task["status"],
+        "upstream_status": task.get("status"),
         "reason": _text(task.get("reason")),
         "progress_percent": percent if percent is not None and percent <= 100 else None,
         "eta_seconds": _number(task.get("eta")),
