@@ -10,11 +10,12 @@ from relay.core.source import Source
 from relay.edge.admin import Admin
 from relay.edge.api import ApiGate
 from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, is_loopback, networks
+from relay.edge.bodies import BodyLimits
 from relay.edge.dead_letters import DeadLetters
 from relay.edge.events import Events
 from relay.edge.front import Front, Routed
 from relay.edge.server import Limits, Listener
-from relay.edge.webhooks import BodyLimits, Gate, Inbox, Webhooks
+from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal
 from relay.settings import Settings
 from relay.telemetry import Telemetry

@@ -65,13 +65,18 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "not_replayable": Kind(
             409, "The dead letter cannot go on yet", "Read its reason; replay it after an upgrade, or delete it."
         ),
-        "payload_too_large": Kind(413, "The body is too large", "Send less, or raise server.max_body."),
+        "payload_too_large": Kind(413, "The body is too large", "Send less, or raise the limit that the detail names."),
         "unsupported_encoding": Kind(415, "Encoded bodies are not accepted", "Send the body without Content-Encoding."),
         "too_many_streams": Kind(
             429, "The client has too many streams open", "Wait for one to end, or raise max_streams."
         ),
         "internal": Kind(500, "The relay failed", "Try again; if it stays, read the relay's log."),
         "upstream_unreachable": Kind(502, "The upstream cannot be reached", "Try again; check upstream.base_url."),
+        "submission_outcome_unknown": Kind(
+            502,
+            "The upstream may or may not have taken the task",
+            "Do not submit it again blindly, it may be paid for: look for its result first.",
+        ),
         "journal_unavailable": Kind(
             503, "The journal cannot commit", "Try again; the operator should check the disk and its free space."
         ),

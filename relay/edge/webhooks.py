@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import unquote
 
 import orjson
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import hdrs, web
 from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDictProxy
 
@@ -30,6 +30,7 @@ from relay.edge.auth import (
     TokenSet,
     client_address,
 )
+from relay.edge.bodies import Bodies, BodyLimits, Refusal
 from relay.edge.lane import Respond
 from relay.edge.local import why_not_local
 from relay.edge.server import respond
@@ -40,7 +41,6 @@ from relay.telemetry import DeliverySignals
 PREFIX = "/webhooks/"
 
 _JSON = {hdrs.CONTENT_TYPE: "application/json"}
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +62,6 @@ class Inbox:
     signals: DeliverySignals
 
 
-@dataclass(frozen=True, slots=True)
-class BodyLimits:
-    """``max_body`` and ``max_inflight`` (all bodies being received together) in bytes, ``timeout`` in seconds."""
-
-    max_body: int
-    max_inflight: int
-    timeout: float
-
-
 class Head(NamedTuple):
     """What the gate looks at. ``path`` is as sent, not decoded; ``remote`` is the socket's other end."""
 
@@ -87,23 +78,14 @@ class Pending(NamedTuple):
     receipt: asyncio.Future[Receipt]
 
 
-class Refusal(Exception):
-    """Ends a request with this answer."""
-
-    def __init__(self, code: str, detail: str = "", allow: Sequence[str] = ()) -> None:
-        super().__init__(code)
-        self.code = code
-        self.answer = problems.answer(code, detail, allow=allow)
-
-
 class Webhooks:
     """Serves everything under ``/webhooks/``."""
 
     def __init__(self, inboxes: Mapping[str, Inbox], journal: Journal, limits: BodyLimits) -> None:
         self._inboxes = inboxes
         self._journal = journal
-        self._limits = limits
-        self._inflight = 0
+        self.bodies = Bodies(limits)
+        self._max_body = limits.max_body
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One delivery: 200 once it is on disk, a problem otherwise."""
@@ -147,7 +129,7 @@ class Webhooks:
         started = time.perf_counter()
         head = Head(message.method, message.path, message.headers, remote)
         inbox, token = self._addressed(head)
-        if inbox is None or hdrs.CONTENT_ENCODING in message.headers or len(body) > self._limits.max_body:
+        if inbox is None or hdrs.CONTENT_ENCODING in message.headers or len(body) > self._max_body:
             return False
         try:
             _admit(head, inbox.gate, token)
@@ -185,35 +167,8 @@ class Webhooks:
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise Refusal("unsupported_encoding")
-        expected = request.content_length
-        if expected is not None and expected > self._limits.max_body:
-            raise Refusal("payload_too_large", f"At most {self._limits.max_body} bytes are taken.")
-        if request.content.is_eof() and expected is not None:
-            return request.content.read_nowait(-1)  # all of it came with the head: nothing to wait for
-        _invite(request)
-        return await self._slow_body(request, self._limits.max_body if expected is None else expected)
-
-    async def _slow_body(self, request: web.BaseRequest, reserved: int) -> bytes:
-        if self._inflight + reserved > self._limits.max_inflight:
-            raise Refusal("overloaded", "Too many bodies are being received at once.")
-        self._inflight += reserved
-        try:
-            async with asyncio.timeout(self._limits.timeout):
-                return await self._read(request)
-        except TimeoutError:
-            raise Refusal("body_timeout") from None
-        except web.RequestPayloadError:
-            raise Refusal("bad_request", "The body is not framed as RFC 9112 has it.") from None
-        finally:
-            self._inflight -= reserved
-
-    async def _read(self, request: web.BaseRequest) -> bytes:
-        body = bytearray()
-        while chunk := await request.content.readany():
-            body += chunk
-            if len(body) > self._limits.max_body:
-                raise Refusal("payload_too_large", f"At most {self._limits.max_body} bytes are taken.")
-        return bytes(body)
+        async with self.bodies.received(request) as body:
+            return bytes(body)
 
 
 def path_of(request: web.BaseRequest) -> str:
@@ -261,13 +216,6 @@ def _admit(head: Head, gate: Gate, token: str) -> None:
             raise Refusal("forbidden_address")
     if head.method != hdrs.METH_POST:
         raise Refusal("method_not_allowed", allow=(hdrs.METH_POST,))
-
-
-def _invite(request: web.BaseRequest) -> None:
-    """Tells a sender that waits for it to go on with the body (RFC 9110, 10.1.1); curl does above 1 MiB."""
-    expected = request.headers.get(hdrs.EXPECT, "")
-    if expected.lower() == "100-continue" and request.version >= HttpVersion11 and request.transport is not None:
-        request.transport.write(_CONTINUE)  # not through the writer, for which the answer would have begun
 
 
 def _normalize(inbox: Inbox, delivery: Delivery) -> Normalized:

@@ -127,13 +127,22 @@ class CaptureSettings(Section):
 
 
 class ProxySettings(Section):
-    """The proxy in front of the upstream."""
+    """The proxy in front of the upstream. ``max_inflight`` counts the bodies of all its requests together."""
 
     clients: dict[ClientName, ClientSettings] = {}
     chunks: Literal["off", "coalesced", "each"] = "coalesced"
     coalesce: Duration = 0.25
     on_disconnect: OnDisconnect = "cancel"
     capture: CaptureSettings = CaptureSettings()
+    max_body: Annotated[Size, Field(ge=1024)] = 64 << 20
+    max_inflight: Annotated[Size, Field(ge=1024)] = 256 << 20
+    body_timeout: PositiveDuration = 300.0
+
+    @model_validator(mode="after")
+    def _a_body_fits(self) -> Self:
+        if self.max_inflight < self.max_body:
+            raise _conflict("proxy.max_inflight", "must be at least proxy.max_body, or such a body is never taken")
+        return self
 
     @field_validator("clients")
     @classmethod

@@ -12,9 +12,10 @@ from aiohttp import web
 from relay.core.source import Delivery, Normalized, Source
 from relay.edge.api import ApiGate, Route
 from relay.edge.auth import AddressFilter, Networks, SignatureVerifier, TokenSet
+from relay.edge.bodies import BodyLimits
 from relay.edge.front import Front, Routed
 from relay.edge.server import Limits, Listener
-from relay.edge.webhooks import BodyLimits, Gate, Inbox, Webhooks
+from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry import Telemetry

@@ -12,9 +12,10 @@ import pytest
 
 from relay.core.event import Draft, Receipt
 from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet
+from relay.edge.bodies import BodyLimits
 from relay.edge.lane import MAX_BODY, Lane
 from relay.edge.server import Connection, Limits, Listener
-from relay.edge.webhooks import BodyLimits, Gate, Inbox, Webhooks
+from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry import Telemetry

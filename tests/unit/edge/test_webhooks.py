@@ -15,8 +15,9 @@ import pytest
 
 from relay.core.source import Delivery, Normalized, Unreadable
 from relay.edge.auth import networks
+from relay.edge.bodies import BodyLimits
 from relay.edge.problems import KINDS
-from relay.edge.webhooks import BodyLimits, Webhooks
+from relay.edge.webhooks import Webhooks
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy
 from tests.services.raw_http import Answer, ask, chunked, get, post, wire
@@ -363,7 +364,7 @@ async def test_bodies_being_received_share_a_budget(journal: Journal) -> None:
 
 async def _until_inflight(webhooks: Webhooks, expected: int) -> None:
     async with asyncio.timeout(5):
-        while webhooks._inflight != expected:
+        while webhooks.bodies.inflight != expected:
             await asyncio.sleep(0.005)
 
 

@@ -11,6 +11,7 @@ ELSEWHERE = {
     "too_many_streams",
     "upstream_unreachable",
     "upstream_timeout",
+    "submission_outcome_unknown",
     "not_replayable",
     "draining",
     "internal",

@@ -37,6 +37,7 @@ BEYOND_THE_CONTRACT = """
 server:   {header_timeout: 10s, body_timeout: 10s, keepalive_timeout: 75s, max_connections: 10000, max_inflight: 64MiB}
 journal:  {max_backlog: 1000000}
 webhooks: {novita: {signature_tolerance: 5m}}
+proxy:    {max_body: 64MiB, max_inflight: 256MiB, body_timeout: 5m}
 tasks:    {progressed: false, raw: true}
 log:      {level: info, format: auto}
 """
@@ -74,6 +75,7 @@ def test_settings_cannot_be_changed_or_extended() -> None:
     ("section", "advice"),
     [
         ({"server": {"max_body": "128MiB"}}, "must be at least server.max_body"),
+        ({"proxy": {"max_body": "512MiB"}}, "must be at least proxy.max_body"),
         ({"reconcile": {"first_after": "48h"}}, "must be longer than reconcile.first_after"),
         ({"admin": {"port": 8080}}, "is also server.port"),
         ({"server": {"port": 9090}}, "is also server.port"),

@@ -1,0 +1,73 @@
+"""Bodies are received whole, once, within their limits. How they are refused on the way, test_webhooks.py shows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+
+from relay.edge.bodies import Bodies, BodyLimits, Refusal
+from relay.edge.server import Limits, Listener, respond
+from relay.telemetry import Telemetry
+from tests.services.raw_http import ask, chunked, post, wire
+
+LIMITS = BodyLimits(max_body=4 << 20, max_inflight=6 << 20, timeout=5.0, section="proxy")
+
+
+@asynccontextmanager
+async def receiving(bodies: Bodies, held: asyncio.Event | None = None) -> AsyncIterator[str]:
+    """Answers with the length of each body; with ``held`` it sets that and goes no further. Yields the URL."""
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            async with bodies.received(request) as body:
+                if held is not None:
+                    held.set()
+                    await asyncio.Event().wait()
+                return web.Response(text=f"{len(body)} {body[:2].decode()}{body[-2:].decode()}")
+        except Refusal as refusal:
+            return respond(refusal.answer)
+
+    listener = Listener(serve, host="127.0.0.1", port=0, limits=Limits(), signals=Telemetry())
+    await listener.start()
+    try:
+        yield listener.url
+    finally:
+        await listener.stop(1.0)
+
+
+@pytest.mark.parametrize("size", [0, 10, 100_000, 4 << 20])
+async def test_a_body_arrives_whole_however_it_is_framed(size: int) -> None:
+    """A submission would reach the upstream cut short, and be paid for."""
+    body = b"ab" + b"x" * (size - 4) + b"yz" if size else b""
+    seen = f"{size} abyz" if size else "0 "
+    async with receiving(Bodies(LIMITS)) as url:
+        assert (await ask(url, post("/", body))).body.decode() == seen
+        pieces = [body[at : at + 65_536] for at in range(0, size, 65_536)]
+        assert (await ask(url, chunked("/", *pieces))).body.decode() == seen
+
+
+async def test_a_body_counts_until_it_is_done_with() -> None:
+    """Bodies waiting for a slow upstream would fill the memory, as only their receipt was counted."""
+    bodies, held = Bodies(LIMITS), asyncio.Event()
+    async with receiving(bodies, held) as url:
+        async with wire(url) as first:
+            await first.send(post("/", b"x" * (4 << 20)))
+            async with asyncio.timeout(5):
+                await held.wait()
+            refused = await ask(url, post("/", b"x" * (3 << 20))[:100_000])
+            assert (refused.status, refused.code, refused.headers["retry-after"]) == (503, "overloaded", "5")
+        async with asyncio.timeout(5):
+            while bodies.inflight:
+                await asyncio.sleep(0.005)
+
+
+async def test_a_refusal_names_the_limit_that_can_be_raised() -> None:
+    """An operator would raise the limit of webhooks for a submission that is too large."""
+    async with receiving(Bodies(LIMITS)) as url:
+        announced = await ask(url, post("/", b"x" * (5 << 20))[:1000])
+        assert (announced.status, announced.code) == (413, "payload_too_large")
+        assert "proxy.max_body" in announced.json["detail"]
