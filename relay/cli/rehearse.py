@@ -14,6 +14,8 @@ from relay.cli.serve import run_loop
 from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
+    from relay.simulator.chat.manner import ChatFaults
+    from relay.simulator.faults import Faults
     from relay.simulator.options import Options
 
 
@@ -58,6 +60,10 @@ def simulate(
             metavar="WORD=RATE", show_default=False, help="How often it strikes, 0 to 1, like lost=0.1; repeatable."
         ),
     ] = None,
+    chat_fault: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WORD=RATE", show_default=False, help="The same of chats, like reset=0.1; repeatable."),
+    ] = None,
     api_key: Annotated[
         list[str] | None, typer.Option(show_default=False, help="Demand one of these keys; repeatable.")
     ] = None,
@@ -66,12 +72,13 @@ def simulate(
     ] = None,
     submissions_per_minute: Annotated[int | None, typer.Option(min=1, show_default="no limit")] = None,
     polls_per_minute: Annotated[int | None, typer.Option(min=1, show_default="no limit")] = None,
+    chats_per_minute: Annotated[int | None, typer.Option(min=1, show_default="no limit")] = None,
     json: options.Json = False,
 ) -> None:
     """A stand-in for the upstream, with faults on request.
 
-    Tasks, webhooks with the vendor's retries, and polling, as at https://api.novita.ai. A single request asks for
-    faults with the header X-Simulate, like 'X-Simulate: doubled, late=2s'.
+    Tasks, webhooks with the vendor's retries, polling, and the OpenAI routes, as at https://api.novita.ai. A single
+    request asks for faults with the header X-Simulate: 'doubled, late=2s' for a task, 'pace=50ms, reset' for a chat.
     """
     from relay.simulator.options import Options
 
@@ -82,33 +89,48 @@ def simulate(
         queue_seconds=queue,
         run_seconds=run,
         faults=_faults(fault or []),
+        chat_faults=_chat_faults(chat_fault or []),
         api_keys=tuple(api_key or ()),
         default_webhook=default_webhook,
         submissions_per_minute=submissions_per_minute,
         polls_per_minute=polls_per_minute,
+        chats_per_minute=chats_per_minute,
     )
     run_loop(_simulate(chosen, json))
 
 
-def _faults(given: list[str]) -> Any:
-    """Rates by word. Raises ``typer.BadParameter`` for an unknown word or a rate that is none."""
+def _faults(given: list[str]) -> Faults:
     from relay.simulator.faults import WORDS, Faults
 
+    try:
+        return Faults(**_rates(given, WORDS, "--fault"))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--fault'") from None
+
+
+def _chat_faults(given: list[str]) -> ChatFaults:
+    from relay.simulator.chat.manner import CHAT_FAULTS, ChatFaults
+
+    try:
+        return ChatFaults(**_rates(given, CHAT_FAULTS, "--chat-fault"))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--chat-fault'") from None
+
+
+def _rates(given: list[str], words: tuple[str, ...], option: str) -> dict[str, float]:
+    """``WORD=RATE`` read, by the words that there are."""
     rates: dict[str, float] = {}
     for item in given:
         word, _, rate = item.partition("=")
         name = word.strip().lower().replace("-", "_")
-        if name not in WORDS:
-            known = ", ".join(known.replace("_", "-") for known in WORDS)
-            raise typer.BadParameter(f"{word!r} is no fault; known: {known}", param_hint="'--fault'")
+        if name not in words:
+            known = ", ".join(known.replace("_", "-") for known in words)
+            raise typer.BadParameter(f"{word!r} is no fault; known: {known}", param_hint=f"'{option}'")
         try:
             rates[name] = float(rate)
         except ValueError:
-            raise typer.BadParameter(f"write a rate from 0 to 1, like {word}=0.1", param_hint="'--fault'") from None
-    try:
-        return Faults(**rates)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="'--fault'") from None
+            raise typer.BadParameter(f"write a rate from 0 to 1, like {word}=0.1", param_hint=f"'{option}'") from None
+    return rates
 
 
 async def _simulate(chosen: Options, json: bool) -> None:

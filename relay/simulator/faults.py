@@ -6,22 +6,14 @@ is a task without any. The words are the fields of ``Fate``, with ``-`` for ``_`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from random import Random
 
-HEADER = "X-Simulate"
+from relay.simulator.words import choice, count, duration, flag, status, unknown, words_in
 
 CONTRADICTIONS = ("status", "outputs")
 SUBMIT_ERRORS = (400, 403, 429, 500)
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)?")
-_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
-
-
-class UnknownFault(ValueError):
-    """A word or value in ``X-Simulate`` that means nothing. The message lists what would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +108,7 @@ _Reader = Callable[[str | None, Faults], object]
 
 def parse(header: str, faults: Faults) -> Fate:
     """The fate that a value of ``X-Simulate`` asks for. Raises ``UnknownFault``."""
-    named: dict[str, str | None] = {}
-    for item in filter(None, (part.strip() for part in header.split(","))):
-        word, _, value = item.partition("=")
-        named[word.strip().lower().replace("-", "_")] = value.strip() or None
-    named.pop("none", None)
-    return _fate(named, faults)
+    return _fate(words_in(header), faults)
 
 
 def draw(rng: Random, faults: Faults) -> Fate:
@@ -139,64 +126,19 @@ def _fate(named: Mapping[str, str | None], faults: Faults) -> Fate:
     for word, value in named.items():
         reader = _READERS.get(word)
         if reader is None:
-            known = ", ".join(["none", *(name.replace("_", "-") for name in WORDS)])
-            raise UnknownFault(f"{HEADER} does not know {word.replace('_', '-')!r}. It knows: {known}.")
+            raise unknown(word, WORDS)
         read[word] = reader(value, faults)
     return Fate(**read)  # type: ignore[arg-type]  # each reader gives its own field's type
 
 
-def _flag(value: str | None, _: Faults) -> bool:
-    if value not in (None, "true", "false"):
-        raise UnknownFault(f"{HEADER} takes no value {value!r} here. Name the word alone.")
-    return value != "false"
-
-
-def _count(default: int) -> _Reader:
-    def read(value: str | None, _: Faults) -> int:
-        if value is None:
-            return default
-        if not value.isdecimal() or not 1 <= int(value) <= 100:
-            raise UnknownFault(f"{HEADER} cannot read the count {value!r}. Give a number from 1 to 100.")
-        return int(value)
-
-    return read
-
-
-def _duration(field: str) -> _Reader:
-    def read(value: str | None, faults: Faults) -> float:
-        if value is None:
-            return float(getattr(faults, field))
-        match = _DURATION.fullmatch(value)
-        if match is None:
-            raise UnknownFault(f"{HEADER} cannot read the duration {value!r}. Write it as 250ms, 2s or 1m.")
-        return float(match[1]) * _UNIT_SECONDS[match[2]]
-
-    return read
-
-
-def _contradiction(value: str | None, _: Faults) -> str:
-    if value is not None and value not in CONTRADICTIONS:
-        raise UnknownFault(f"{HEADER} cannot contradict in {value!r}. Write one of: {', '.join(CONTRADICTIONS)}.")
-    return value or CONTRADICTIONS[0]
-
-
-def _submit_error(value: str | None, _: Faults) -> int:
-    if value is None:
-        return 500
-    if not value.isdecimal() or int(value) not in SUBMIT_ERRORS:
-        known = ", ".join(map(str, SUBMIT_ERRORS))
-        raise UnknownFault(f"{HEADER} cannot answer with {value!r}. Write one of: {known}.")
-    return int(value)
-
-
 _READERS: dict[str, _Reader] = {
-    **dict.fromkeys(WORDS, _flag),
-    "dropped": _count(1),
-    "unanswered": _count(1),
-    "doubled": _count(2),
-    "poll_error": _count(1),
-    "late": _duration("late_by"),
-    "slow": _duration("slow_by"),
-    "contradict": _contradiction,
-    "error": _submit_error,
+    **dict.fromkeys(WORDS, lambda value, _: flag(value)),
+    "dropped": lambda value, _: count(value),
+    "unanswered": lambda value, _: count(value),
+    "doubled": lambda value, _: count(value, 2),
+    "poll_error": lambda value, _: count(value),
+    "late": lambda value, faults: duration(value, faults.late_by),
+    "slow": lambda value, faults: duration(value, faults.slow_by),
+    "contradict": lambda value, _: choice(value, CONTRADICTIONS),
+    "error": lambda value, _: status(value, SUBMIT_ERRORS, 500),
 }

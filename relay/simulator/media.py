@@ -14,7 +14,7 @@ from relay.simulator import submission
 from relay.simulator.answers import Refused, document, unrouted
 from relay.simulator.courier import Courier
 from relay.simulator.direct import object_name, shape_of
-from relay.simulator.faults import HEADER, Fate, UnknownFault, draw, parse
+from relay.simulator.faults import Fate, draw, parse
 from relay.simulator.gate import RateLimit, admits
 from relay.simulator.ledger import Ledger, Record
 from relay.simulator.options import Options
@@ -22,6 +22,7 @@ from relay.simulator.postings import plan
 from relay.simulator.results import result
 from relay.simulator.submission import InvalidSubmission, Lottery, Submission
 from relay.simulator.tasks import REASONS, Task, life_of
+from relay.simulator.words import HEADER, UnknownFault
 
 RESULT_PATH = "/v3/async/task-result"
 TOLD_TO_FAIL = "the simulator was told to fail here"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from relay.simulator.chat.manner import ChatFaults
 from relay.simulator.faults import Faults
 
 
@@ -35,7 +36,8 @@ class Options:
     that. ``seed`` decides every id, fault and variation; none of them depends on timing. With ``api_keys`` requests
     need one of them. ``default_webhook`` is told about tasks whose submission names no webhook. The limits are
     requests per minute. ``checked_test_mode``: a submission in test mode fails with 500 when its webhook cannot be
-    reached, as a third party reports of the vendor. The newest ``retained`` tasks are remembered.
+    reached, as a third party reports of the vendor. The newest ``retained`` tasks and chat requests are
+    remembered.
     """
 
     host: str = "127.0.0.1"
@@ -45,10 +47,12 @@ class Options:
     run_seconds: float = 2.0
     retries: Retries = field(default_factory=Retries)
     faults: Faults = field(default_factory=Faults)
+    chat_faults: ChatFaults = field(default_factory=ChatFaults)
     api_keys: tuple[str, ...] = ()
     default_webhook: str | None = None
     submissions_per_minute: int | None = None
     polls_per_minute: int | None = None
+    chats_per_minute: int | None = None
     checked_test_mode: bool = False
     concurrency: int = 64
     retained: int = 100_000

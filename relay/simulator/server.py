@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
@@ -9,6 +10,9 @@ import aiohttp
 from aiohttp import web
 
 from relay.simulator.answers import Refused, document, error, unrouted
+from relay.simulator.chat.exchanges import Exchanges
+from relay.simulator.chat.routes import Chat
+from relay.simulator.chat.scripts import Scripts
 from relay.simulator.courier import Courier
 from relay.simulator.ledger import Ledger
 from relay.simulator.media import Media
@@ -25,12 +29,15 @@ class Simulator:
     """A stand-in for https://api.novita.ai on one address.
 
     ``start`` raises ``OSError`` when the address is taken. ``url`` is known once it has started, with the port that
-    the system chose where ``Options.port`` is 0. ``ledger`` says what was done so far.
+    the system chose where ``Options.port`` is 0. ``ledger`` says what was done so far about tasks, ``exchanges`` what
+    was seen on the OpenAI routes, ``scripts`` takes answers to be given there byte for byte.
     """
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
         self.ledger = Ledger(self.options.retained)
+        self._chat = Chat(self.options)
+        self._carried_out: set[asyncio.Task[web.StreamResponse]] = set()
         self._runner: web.AppRunner | None = None
         self._session: aiohttp.ClientSession | None = None
         self._media: Media | None = None
@@ -43,14 +50,28 @@ class Simulator:
             raise RuntimeError("The simulator has no address before it has started. Await start() first.")
         return self._url
 
+    @property
+    def exchanges(self) -> Exchanges:
+        """What was seen on the OpenAI routes."""
+        return self._chat.exchanges
+
+    @property
+    def scripts(self) -> Scripts:
+        """Answers to be given on the OpenAI routes byte for byte."""
+        return self._chat.scripts
+
     async def start(self) -> None:
         options = self.options
         connector = aiohttp.TCPConnector(limit=options.concurrency)
         self._session = aiohttp.ClientSession(connector=connector)
         self._media = Media(options, self.ledger, Courier(self._session, options.retries, options.concurrency))
         app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors])
-        app.add_routes([web.get(LEDGER_PATH, self._show_ledger), *self._media.routes()])
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        media = [
+            web.route(route.method, route.path, self._undisturbed(route.handler)) for route in self._media.routes()
+        ]
+        app.add_routes([web.get(LEDGER_PATH, self._show_ledger), *self._chat.routes(), *media])
+        # A stream ends with the client that reads it, at once.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         try:
             await self._runner.setup()
             await web.TCPSite(self._runner, options.host, options.port).start()
@@ -62,8 +83,11 @@ class Simulator:
 
     async def stop(self) -> None:
         """Ends what is still to be delivered and frees the address. May be called at any time, and again."""
+        self._chat.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        for unheard in self._carried_out:
+            unheard.cancel()
         if self._media is not None:
             await self._media.close()
         if self._session is not None:
@@ -83,6 +107,17 @@ class Simulator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    def _undisturbed(self, handler: _Handler) -> _Handler:
+        """A submission is carried out although its client has gone: it is the upstream's task then, like any other."""
+
+        async def carry_out(request: web.Request) -> web.StreamResponse:
+            work = asyncio.ensure_future(handler(request))
+            self._carried_out.add(work)
+            work.add_done_callback(self._carried_out.discard)
+            return await asyncio.shield(work)
+
+        return carry_out
 
     async def _show_ledger(self, request: web.Request) -> web.Response:
         return document(self.ledger.as_json(request.query.get("task_id")))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from relay.cli.rehearse import _faults, _seconds
+import pytest
+import typer
+
+from relay.cli.rehearse import _chat_faults, _faults, _seconds
+from relay.simulator.chat.manner import CHAT_FAULTS, ChatFaults
 from relay.simulator.faults import WORDS, Faults
 
 
@@ -10,6 +14,19 @@ def test_every_fault_can_be_asked_for_by_its_word() -> None:
     """A fault that requests can name would not be there as a flag."""
     chosen = _faults([f"{word.replace('_', '-')}=0.5" for word in WORDS])
     assert chosen == Faults(**dict.fromkeys(WORDS, 0.5))
+
+
+def test_every_fault_of_a_chat_can_be_asked_for_by_its_word() -> None:
+    """A staging upstream could break tasks, but no stream."""
+    chosen = _chat_faults([f"{word.replace('_', '-')}=0.5" for word in CHAT_FAULTS])
+    assert chosen == ChatFaults(**dict.fromkeys(CHAT_FAULTS, 0.5))
+
+
+@pytest.mark.parametrize(("given", "told"), [("lost=1", "known: error"), ("cut=often", "cut=0.1"), ("cut=3", "0 to 1")])
+def test_a_fault_of_a_chat_that_means_nothing_is_refused(given: str, told: str) -> None:
+    """A typing error would silently simulate a healthy upstream, or end in a traceback."""
+    with pytest.raises(typer.BadParameter, match=told):
+        _chat_faults([given])
 
 
 def test_durations_are_written_as_in_the_configuration() -> None:

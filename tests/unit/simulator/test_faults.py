@@ -5,7 +5,8 @@ from random import Random
 
 import pytest
 
-from relay.simulator.faults import WORDS, Fate, Faults, UnknownFault, draw, parse
+from relay.simulator.faults import WORDS, Fate, Faults, draw, parse
+from relay.simulator.words import UnknownFault
 
 
 def test_every_fault_has_a_rate_and_a_word() -> None:

@@ -84,3 +84,14 @@ def test_before_the_start_there_is_no_address() -> None:
     """A test would send its requests to an address that nobody has."""
     with pytest.raises(RuntimeError, match="start"):
         _ = Simulator().url
+
+
+async def test_a_submission_is_carried_out_although_its_client_has_gone(session: aiohttp.ClientSession) -> None:
+    """A task would be undone by the client's hanging up, which no upstream does: a relay that loses one looks fine."""
+    async with Simulator(QUICK) as simulator, asyncio.timeout(10):
+        headers = {"X-Simulate": "slow=200ms"}
+        with pytest.raises(TimeoutError):
+            timeout = aiohttp.ClientTimeout(total=0.05)
+            await session.post(f"{simulator.url}/v3/async/txt2img", json={}, headers=headers, timeout=timeout)
+        while not simulator.ledger.tasks():
+            await asyncio.sleep(0.01)

@@ -1,0 +1,138 @@
+"""What goes over the wire and when: frames cut into writes, pauses between them, faults that end them early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+
+from relay.simulator.chat.manner import Manner
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class End(Enum):
+    """How an answer ends."""
+
+    COMPLETE = "complete"
+    """As HTTP ends a body; the events in it may be incomplete."""
+    CUT = "cut"
+    """The connection is closed without the end of the body."""
+    RESET = "reset"
+    """The connection is reset."""
+    HANG = "hang"
+    """Nothing comes any more, until the client leaves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One write, and the pause before it in seconds."""
+
+    data: bytes
+    pause: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``status`` ``None``: the connection ends without an answer. ``delay`` (seconds) comes before the headers.
+
+    ``length`` is what ``Content-Length`` says; ``None``: the body comes in chunks.
+    """
+
+    status: int | None
+    headers: Headers = ()
+    pieces: Iterable[Piece] = ()
+    end: End = End.COMPLETE
+    delay: float = 0.0
+    length: int | None = None
+
+
+STREAM_HEADERS: Headers = (("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"))
+JSON_HEADERS: Headers = (("Content-Type", "application/json"),)
+COMMENTS = {"keep-alive": b": keep-alive\n\n", "openrouter": b": OPENROUTER PROCESSING\n\n"}
+NEWLINES = {"crlf": b"\r\n", "cr": b"\r"}
+
+
+def streamed(frames: Iterable[bytes], broken_by: Iterable[bytes], manner: Manner, rng: Random, middle: int) -> Answer:
+    """A stream of ``frames``; the fault, if any, strikes within the first ``middle`` frames and sends ``broken_by``."""
+    at = manner.at or rng.randint(1, max(1, middle))
+    framed = (_framed(frame, manner) for frame in _until(frames, at, manner))
+    ends = (_framed(frame, manner) for frame in broken_by)
+    pieces = _paced(_commented(_whole(framed, ends, manner), manner), at, manner)
+    return Answer(200, STREAM_HEADERS, _cut(pieces, manner, rng), _end(manner), manner.slow)
+
+
+def whole(body: bytes, manner: Manner, rng: Random, status: int = 200, headers: Headers = JSON_HEADERS) -> Answer:
+    """A body in one piece. What cuts a stream cuts it in its middle."""
+    body = (b"\n\n\n" if manner.blank_lines else b"") + body
+    end = _end(manner)
+    sent = body if end is End.COMPLETE else body[: len(body) // 2]
+    pieces = _cut(iter([Piece(sent, manner.first_token + manner.stall)]), manner, rng)
+    return Answer(status, headers, pieces, end, manner.slow, len(body))
+
+
+def _end(manner: Manner) -> End:
+    if manner.reset:
+        return End.RESET
+    if manner.cut:
+        return End.CUT
+    return End.HANG if manner.hang else End.COMPLETE
+
+
+def _until(frames: Iterable[bytes], at: int, manner: Manner) -> Iterator[bytes]:
+    """The frames up to the fault; of the one in whose middle the connection breaks, the first half."""
+    stops = manner.truncated or manner.error_frame or _end(manner) is not End.COMPLETE
+    for number, frame in enumerate(frames, 1):
+        if stops and number == at:
+            if manner.reset or manner.cut:
+                yield frame[: len(frame) // 2]
+            return
+        yield frame
+
+
+def _framed(frame: bytes, manner: Manner) -> bytes:
+    """The frame with the line ends that are asked for; JSON has none of its own."""
+    if manner.blank_lines:
+        frame += b"\n"
+    return frame.replace(b"\n", NEWLINES[manner.newline]) if manner.newline else frame
+
+
+def _whole(frames: Iterator[bytes], broken_by: Iterator[bytes], manner: Manner) -> Iterator[bytes]:
+    yield from frames
+    if manner.error_frame:
+        yield from broken_by
+
+
+def _commented(frames: Iterator[bytes], manner: Manner) -> Iterator[bytes]:
+    comment = _framed(COMMENTS[manner.comments], manner) if manner.comments else b""
+    for frame in frames:
+        yield comment + frame
+
+
+def _paced(frames: Iterator[bytes], at: int, manner: Manner) -> Iterator[Piece]:
+    """One piece per frame, or per ``batch`` of them, after its pause."""
+    number = 0
+    while batch := _taken(frames, manner.batch or 1):
+        pause = manner.pace if number else manner.first_token
+        if number < at <= number + len(batch):
+            pause += manner.stall
+        number += len(batch)
+        yield Piece(b"".join(batch), pause)
+
+
+def _taken(frames: Iterator[bytes], number: int) -> list[bytes]:
+    return [frame for _, frame in zip(range(number), frames, strict=False)]
+
+
+def _cut(pieces: Iterator[Piece], manner: Manner, rng: Random) -> Iterator[Piece]:
+    """The pieces in writes of the length asked for; the pause stays before the first part of each."""
+    if not manner.bytes and not manner.random:
+        yield from pieces
+        return
+    for piece in pieces:
+        pause, start = piece.pause, 0
+        while start < len(piece.data):
+            length = manner.bytes or rng.randint(1, 40)
+            yield Piece(piece.data[start : start + length], pause)
+            pause, start = 0.0, start + length

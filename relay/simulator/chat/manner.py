@@ -1,0 +1,196 @@
+"""How one chat answer comes, as words: its shape, its framing, its pace, and what goes wrong with it.
+
+``X-Simulate: chunks=200, pace=50ms, reset, at=20`` names them for one request; the rates of ``ChatFaults`` then do not
+apply to it. The words are the fields of ``Manner``, with ``-`` for ``_``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from random import Random
+
+from relay.simulator.words import choice, count, duration, flag, status, unknown, words_in
+
+STATUSES = (200, 400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504)
+"""With which an error can be answered. 200: some servers put an error body under it (ggml-org/llama.cpp#14566)."""
+
+MOST_CHUNKS = 1_000_000
+MOST_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFaults:
+    """How often each fault strikes, 0 to 1 per chat request; the words are explained in ``Manner``.
+
+    ``slow_by`` and ``stall_by`` (seconds) are the delays where the header gives none.
+    Raises ``ValueError`` for a rate outside 0 to 1.
+    """
+
+    error: float = 0.0
+    error_frame: float = 0.0
+    truncated: float = 0.0
+    cut: float = 0.0
+    reset: float = 0.0
+    no_answer: float = 0.0
+    slow: float = 0.0
+    stall: float = 0.0
+    hang: float = 0.0
+    slow_by: float = 1.0
+    stall_by: float = 2.0
+
+    def __post_init__(self) -> None:
+        for name in CHAT_FAULTS:
+            rate = getattr(self, name)
+            if not 0.0 <= rate <= 1.0:
+                raise ValueError(f"The rate of {name!r} is {rate}. Give a number from 0 to 1.")
+
+
+CHAT_FAULTS = tuple(field.name for field in fields(ChatFaults) if not field.name.endswith("_by"))
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How one chat request is answered. Durations in seconds; the defaults are those of a healthy upstream."""
+
+    # the shape of the answer
+    chunks: int = 0
+    """So many pieces of content; 0: as many as the seed says."""
+    size: int = 0
+    """So many characters in each piece of content; 0: a word."""
+    echo: bool = False
+    """The content is the last message of the request."""
+    reasoning: str = ""
+    """Reasoning comes before the content: as ``reasoning_content``, ``reasoning_details``, both, or ``<think>``."""
+    tools: int = 0
+    """So many tool calls; 0: one where the request offers tools and has no result of one yet."""
+    finish: str = ""
+    """``finish_reason`` stands alone, or on a chunk that also carries content; by default as the seed says."""
+    finish_reason: str = ""
+    """What it says; ``absent``: it never comes (earendil-works/pi#6225), ``empty``: ``""`` (sgl-project/sglang#3912)"""
+    usage: str = ""
+    """Where usage stands if it is asked for: on a ``chunk`` of its own, on that of the ``finish``, or nowhere."""
+    unknown_keys: bool = False
+    """Chunks, choices and deltas have keys that are documented nowhere."""
+    null_choices: bool = False
+    """One chunk says ``choices: null``."""
+
+    # the framing
+    comments: str = ""
+    """Comment lines before the first frame and between frames: ``: keep-alive`` or ``: OPENROUTER PROCESSING``."""
+    newline: str = ""
+    """Lines end in CRLF or in CR, not in LF."""
+    blank_lines: bool = False
+    """Blank lines before a body that is not streamed (DeepSeek), and between frames."""
+    done: str = ""
+    """``event``: ``[DONE]`` is an event with a name; ``absent``: it never comes; ``alone``: nothing comes before it."""
+
+    # the delivery
+    slow: float = 0.0
+    """The answer begins, with its headers, so much later."""
+    first_token: float = 0.0
+    """The first frame comes so long after the headers."""
+    pace: float = 0.0
+    """So much time between two frames."""
+    bytes: int = 0
+    """So many bytes in each write, wherever that cuts a frame; 1: byte by byte."""
+    random: bool = False
+    """Writes of random lengths, by the seed."""
+    batch: int = 0
+    """So many frames in each write."""
+
+    # what goes wrong
+    error: int = 0
+    """This HTTP status instead of an answer."""
+    error_body: str = ""
+    """What the body of that error is: Novita's ``flat`` object, ``openai``'s, or the ``text`` of a gateway."""
+    retry_after: str = ""
+    """The error says ``Retry-After``: this text."""
+    should_retry: str = ""
+    """The error says ``x-should-retry``, which the OpenAI SDKs obey."""
+    error_frame: str = ""
+    """An error in the stream, in the shape that this server is known for; nothing follows it but the stream's end."""
+    truncated: bool = False
+    """The stream ends cleanly in mid-answer: no ``finish_reason``, no ``[DONE]``."""
+    cut: bool = False
+    """The connection is closed in the middle of a frame, without the end of the body."""
+    reset: bool = False
+    """The connection is reset in the middle of a frame."""
+    no_answer: bool = False
+    """The connection is closed instead of an answer."""
+    stall: float = 0.0
+    """So long a pause in mid-answer."""
+    hang: bool = False
+    """Nothing comes any more in mid-answer, until the client leaves."""
+    at: int = 0
+    """Before which frame, counted from 1, the fault strikes; 0: where the seed says."""
+
+    def words(self) -> tuple[str, ...]:
+        """What is not as usual, as the header would name it."""
+        return tuple(name.replace("_", "-") for name in WORDS if getattr(self, name))
+
+
+WORDS = tuple(field.name for field in fields(Manner))
+
+_Reader = Callable[[str | None, ChatFaults], object]
+
+
+def parse(header: str, faults: ChatFaults) -> Manner:
+    """The manner that a value of ``X-Simulate`` asks for. Raises ``UnknownFault``."""
+    return _manner(words_in(header), faults)
+
+
+def draw(rng: Random, faults: ChatFaults) -> Manner:
+    """A manner by the rates. One number is drawn per fault, so a rate that changes moves no other fault."""
+    luck = {word: rng.random() for word in CHAT_FAULTS}
+    struck: dict[str, str | None] = {word: None for word in CHAT_FAULTS if luck[word] < getattr(faults, word)}
+    return _manner(struck, faults)
+
+
+def _manner(named: Mapping[str, str | None], faults: ChatFaults) -> Manner:
+    read: dict[str, object] = {}
+    for word, value in named.items():
+        reader = _READERS.get(word)
+        if reader is None:
+            raise unknown(word, WORDS)
+        read[word] = reader(value, faults)
+    return Manner(**read)  # type: ignore[arg-type]  # each reader gives its own field's type
+
+
+def _one_of(*known: str) -> _Reader:
+    return lambda value, _: choice(value, known)
+
+
+def _number(default: int, most: int) -> _Reader:
+    return lambda value, _: count(value, default, most)
+
+
+def _seconds(default: float) -> _Reader:
+    return lambda value, _: duration(value, default)
+
+
+_READERS: dict[str, _Reader] = {
+    **dict.fromkeys(WORDS, lambda value, _: flag(value)),
+    "chunks": _number(200, MOST_CHUNKS),
+    "size": _number(1024, MOST_BYTES),
+    "reasoning": _one_of("content", "details", "both", "think"),
+    "tools": _number(1, 100),
+    "finish": _one_of("alone", "joined"),
+    "finish_reason": _one_of("absent", "empty", "stop", "length", "content_filter"),
+    "usage": _one_of("chunk", "finish", "absent"),
+    "comments": _one_of("keep-alive", "openrouter"),
+    "newline": _one_of("crlf", "cr"),
+    "done": _one_of("absent", "event", "alone"),
+    "slow": lambda value, faults: duration(value, faults.slow_by),
+    "first_token": _seconds(0.5),
+    "pace": _seconds(0.05),
+    "bytes": _number(1, MOST_BYTES),
+    "batch": _number(10, 1000),
+    "error": lambda value, _: status(value, STATUSES, 503),
+    "error_body": _one_of("flat", "openai", "text"),
+    "retry_after": lambda value, _: value or "1",
+    "should_retry": _one_of("true", "false"),
+    "error_frame": _one_of("openai", "text", "event", "vllm", "openrouter", "flat", "deepinfra"),
+    "stall": lambda value, faults: duration(value, faults.stall_by),
+    "at": _number(1, MOST_CHUNKS),
+}

@@ -1,0 +1,70 @@
+"""Answers in one piece: documents, and errors in the shapes of the OpenAI routes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+import orjson
+
+from relay.simulator.chat.delivery import JSON_HEADERS, Answer, Headers, Piece, whole
+from relay.simulator.chat.manner import Manner
+
+Json = dict[str, Any]
+
+REASONS: Mapping[int, str] = {
+    400: "INVALID_REQUEST_BODY",
+    401: "FAILED_TO_AUTH",
+    403: "NOT_ENOUGH_BALANCE",
+    404: "MODEL_NOT_FOUND",
+    429: "RATE_LIMIT_EXCEEDED",
+    503: "SERVICE_NOT_AVAILABLE",
+}
+"""The usual ``reason`` of each status (vendor page of the LLM errors); other statuses are listed there without one."""
+
+
+class Refused(Exception):
+    """A request that is answered with an error in Novita's flat shape."""
+
+    def __init__(self, status: int, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason or REASONS[status]
+
+
+def document(body: Json) -> Answer:
+    raw = orjson.dumps(body)
+    return Answer(200, JSON_HEADERS, (Piece(raw),), length=len(raw))
+
+
+def refusal(refused: Refused) -> Answer:
+    body: Json = {"code": refused.status, "reason": refused.reason, "message": str(refused)}
+    if refused.status != 404:  # seen without metadata
+        body["metadata"] = {}
+    raw = orjson.dumps(body)
+    return Answer(refused.status, JSON_HEADERS, (Piece(raw),), length=len(raw))
+
+
+def unrouted() -> Answer:
+    """A path that the API does not know is answered in plain text, not in JSON."""
+    body = b"404 page not found"
+    return Answer(404, (("Content-Type", "text/plain"),), (Piece(body),), length=len(body))
+
+
+def told_to_fail(manner: Manner, rng: Random) -> Answer:
+    """The error that a request asks for, in the shape that it asks for."""
+    status = manner.error
+    said = "the simulator was told to fail here"
+    headers: Headers = JSON_HEADERS
+    if manner.error_body == "openai":
+        raw = orjson.dumps({"error": {"message": said, "type": "server_error", "param": None, "code": None}})
+    elif manner.error_body == "text":
+        raw, headers = b"upstream connect error or disconnect/reset before headers", (("Content-Type", "text/plain"),)
+    else:
+        raw = orjson.dumps({"code": status, "reason": REASONS.get(status, "INTERNAL"), "message": said, "metadata": {}})
+    if manner.retry_after:
+        headers += (("Retry-After", manner.retry_after),)
+    if manner.should_retry:
+        headers += (("x-should-retry", manner.should_retry),)
+    return whole(raw, manner, rng, status, headers)

@@ -1,0 +1,133 @@
+"""What the model says: made up from the request and its random numbers, so that equal requests are answered alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import orjson
+
+from relay.simulator.chat.asked import Asked
+from relay.simulator.chat.manner import Manner
+
+Json = dict[str, Any]
+
+VOCABULARY = (
+    "a kite over the sea held by one long line, and the wind does the rest; naïve, they said — 風, 🪁, until it flew"
+).split()
+_SPACED = [f" {word}" for word in VOCABULARY]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """``arguments`` is JSON text in the pieces in which it is streamed."""
+
+    call_id: str
+    name: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of the ``n`` answers; ``reasoning`` and ``content`` in the pieces in which they are streamed."""
+
+    reasoning: tuple[str, ...]
+    content: tuple[str, ...]
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer. ``created`` is in epoch seconds."""
+
+    completion_id: str
+    created: int
+    model: str
+    choices: tuple[Choice, ...]
+    prompt_tokens: int
+
+    @property
+    def completion_tokens(self) -> int:
+        """One for each piece."""
+        return sum(
+            len(choice.reasoning) + len(choice.content) + sum(len(call.arguments) for call in choice.tool_calls)
+            for choice in self.choices
+        )
+
+    @property
+    def reasoning_tokens(self) -> int:
+        return sum(len(choice.reasoning) for choice in self.choices)
+
+
+def invent(asked: Asked, manner: Manner, rng: Random, now: int) -> Reply:
+    """The answer to a request at ``now`` (epoch seconds)."""
+    return Reply(
+        # with and without the prefix, as observed in different years
+        completion_id=rng.choice(("chatcmpl-", "")) + f"{rng.getrandbits(128):032x}",
+        created=now,
+        model=asked.model,
+        choices=tuple(_choice(asked, manner, rng) for _ in range(asked.choices)),
+        prompt_tokens=asked.prompt_tokens,
+    )
+
+
+def _choice(asked: Asked, manner: Manner, rng: Random) -> Choice:
+    calls = manner.tools or (1 if asked.tools else 0)
+    style = manner.reasoning or asked.reasons
+    reasoning = _words(rng, rng.randint(3, 9)) if style else ()
+    tool_calls = tuple(_tool_call(asked.tools, number, rng) for number in range(calls))
+    content = () if calls else _content(asked, manner, rng)
+    finish_reason = "tool_calls" if calls else "stop"
+    if asked.max_tokens is not None and len(content) > asked.max_tokens:
+        content, finish_reason = content[: asked.max_tokens], "length"
+    if style == "think":
+        reasoning, content = (), ("<think>\n", *reasoning, "\n</think>\n\n", *content)
+    return Choice(reasoning, content, tool_calls, _finish_reason(manner, finish_reason))
+
+
+def _finish_reason(manner: Manner, usual: str) -> str | None:
+    if manner.finish_reason == "absent":
+        return None
+    return "" if manner.finish_reason == "empty" else manner.finish_reason or usual
+
+
+def _content(asked: Asked, manner: Manner, rng: Random) -> tuple[str, ...]:
+    if manner.echo:
+        return _pieces(asked.prompt)
+    number = manner.chunks or rng.randint(6, 20)
+    if manner.size:
+        return ("x" * manner.size,) * number
+    return _words(rng, number)
+
+
+def _words(rng: Random, number: int) -> tuple[str, ...]:
+    return (rng.choice(VOCABULARY), *rng.choices(_SPACED, k=number - 1))
+
+
+def _pieces(text: str) -> tuple[str, ...]:
+    """A text in words, each with the space before it."""
+    first, *others = text.split(" ")
+    return (first, *(f" {word}" for word in others))
+
+
+def _tool_call(functions: Sequence[Json], number: int, rng: Random) -> ToolCall:
+    function: Json = functions[number % len(functions)] if functions else {"name": "look_up"}
+    arguments = orjson.dumps(_example(function.get("parameters") or {}, rng)).decode()
+    half = len(arguments) // 2
+    pieces = (arguments[:half], arguments[half:]) if half else (arguments,)
+    return ToolCall(f"call_{rng.getrandbits(96):024x}", str(function.get("name")), pieces)
+
+
+def _example(schema: Json, rng: Random) -> Any:
+    """A value that a JSON Schema of a function's parameters allows, for the kinds that they are written in."""
+    if schema.get("enum"):
+        return rng.choice(schema["enum"])
+    kind = schema.get("type", "object")
+    if kind == "object":
+        return {name: _example(part, rng) for name, part in (schema.get("properties") or {}).items()}
+    if kind == "array":
+        return [_example(schema.get("items") or {"type": "string"}, rng)]
+    return {"integer": 7, "number": 0.5, "boolean": True}.get(str(kind), "a kite")

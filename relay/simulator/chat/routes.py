@@ -1,0 +1,198 @@
+"""The OpenAI routes over HTTP, under the base that is current and the older ones that clients still use."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+from urllib.parse import unquote
+
+import orjson
+from aiohttp import web
+
+from relay.simulator.chat import asked, catalog, frames, reply, scripts
+from relay.simulator.chat.delivery import Answer, End, streamed, whole
+from relay.simulator.chat.exchanges import CLIENT_GONE, STOPPED, Exchanges
+from relay.simulator.chat.manner import Manner, draw, parse
+from relay.simulator.chat.playing import play
+from relay.simulator.chat.refusals import Refused, document, refusal, told_to_fail, unrouted
+from relay.simulator.gate import RateLimit, admits
+from relay.simulator.options import Options
+from relay.simulator.submission import InvalidSubmission, Lottery, read_object
+from relay.simulator.words import HEADER, UnknownFault
+
+Json = dict[str, Any]
+
+BASES = ("/openai/v1", "/v3/openai/v1", "/v3/openai", "/openai")
+SCRIPTS_PATH = "/_simulator/scripts"
+EXCHANGES_PATH = "/_simulator/exchanges"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, let in. ``name`` is the last part of the path where the route has one."""
+
+    path: str
+    headers: Mapping[str, str]
+    raw: bytes
+    name: str
+
+
+Endpoint = Callable[[Call], Answer]
+
+
+class Chat:
+    """Answers the OpenAI routes, and tells what it saw of their clients."""
+
+    def __init__(self, options: Options) -> None:
+        self.exchanges = Exchanges(options.retained)
+        self.scripts = scripts.Scripts()
+        self._options = options
+        self._lottery = Lottery(options.seed, options.retained)
+        self._limit = RateLimit(options.chats_per_minute)
+        self._serving: set[asyncio.Task[Any]] = set()
+
+    def routes(self) -> list[web.RouteDef]:
+        one_piece = {
+            "completions": catalog.completion,
+            "embeddings": catalog.embeddings,
+            "rerank": catalog.rerank,
+        }
+        found: list[web.RouteDef] = []
+        for base in BASES:
+            found.append(web.post(f"{base}/chat/completions", self._served(self._chat)))
+            found += [
+                web.post(f"{base}/{name}", self._served(self._in_one_piece(make))) for name, make in one_piece.items()
+            ]
+            found.append(web.get(f"{base}/models", self._served(self._models)))
+            found.append(web.get(f"{base}/models/{{name:.+}}", self._served(self._model)))
+        others = [
+            web.route("*", f"{base}/{{name:.*}}", self._served(lambda _: unrouted()))
+            for base in ("/openai", "/v3/openai")
+        ]
+        told = [web.get(EXCHANGES_PATH, self._show_exchanges), web.post(SCRIPTS_PATH, self._register)]
+        return [*found, *others, *told]
+
+    def close(self) -> None:
+        """Ends what is still being answered."""
+        for serving in self._serving:
+            serving.cancel(STOPPED)
+
+    # -- what each route answers -----------------------------------------------------------------------------------
+
+    def _chat(self, call: Call) -> Answer:
+        body = self._let_in(call)
+        rng = self._lottery.ticket(call.path, body)
+        manner = self._manner(call, rng)
+        if manner.no_answer:
+            return Answer(None, delay=manner.slow, end=End.RESET if manner.reset else End.CUT)
+        if manner.error:
+            return told_to_fail(manner, rng)
+        request = asked.read(body)
+        said = reply.invent(request, manner, rng, int(time.time()))
+        if not request.stream:
+            return whole(frames.document(said, manner), manner, rng)
+        broken_by = frames.error_frames(manner.error_frame, said)
+        told = frames.stream(said, request, manner, rng)
+        return streamed(told, broken_by, manner, rng, said.completion_tokens)
+
+    def _in_one_piece(self, make: Callable[[Json, Random, int], Json]) -> Endpoint:
+        def answer(call: Call) -> Answer:
+            body = self._let_in(call)
+            rng = self._lottery.ticket(call.path, body)
+            manner = self._manner(call, rng)
+            if manner.error:
+                return told_to_fail(manner, rng)
+            return whole(orjson.dumps(make(body, rng, int(time.time()))), manner, rng)
+
+        return answer
+
+    def _models(self, call: Call) -> Answer:
+        self._check_key(call)
+        return document(catalog.models())
+
+    def _model(self, call: Call) -> Answer:
+        self._check_key(call)
+        try:
+            return document(catalog.model(unquote(call.name)))
+        except KeyError:
+            raise Refused(404, "model not found") from None
+
+    def _let_in(self, call: Call) -> Json:
+        """The body of a request that has a key, is within the limit and names a model that is there."""
+        self._check_key(call)
+        if not self._limit.allows(time.monotonic()):
+            raise Refused(429, "rate limit exceeded")  # no header says when to come back
+        body = read_object(call.raw)
+        if not isinstance(body.get("model"), str):
+            raise InvalidSubmission("model is not a string")
+        if body["model"] not in catalog.MODELS:
+            raise Refused(404, f"model not found: {body['model']}")
+        return body
+
+    def _check_key(self, call: Call) -> None:
+        """No key and a wrong key are told apart, as the vendor's table and what was observed have it."""
+        offered = call.headers.get("Authorization")
+        if not admits(offered, self._options.api_keys):
+            raise Refused(401, "failed to authenticate") if offered else Refused(403, "missing key", "INVALID_API_KEY")
+
+    def _manner(self, call: Call, rng: Random) -> Manner:
+        """How the request names it for itself, else by the rates."""
+        drawn = draw(rng, self._options.chat_faults)
+        header = call.headers.get(HEADER)
+        return drawn if header is None else parse(header, self._options.chat_faults)
+
+    # -- over HTTP ---------------------------------------------------------------------------------------------------
+
+    def _served(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            exchange = self.exchanges.enter(request.method, request.raw_path, request.headers, _now())
+            serving = asyncio.current_task()
+            assert serving is not None
+            self._serving.add(serving)
+            try:
+                raw = await request.read()
+                exchange.body_bytes, exchange.body_sha256 = len(raw), hashlib.sha256(raw).hexdigest()
+                call = Call(request.path, request.headers, raw, request.match_info.get("name", ""))
+                answer = self._answer(endpoint, call)
+                response = await play(request, answer, exchange)
+            except asyncio.CancelledError as cancelled:
+                exchange.end(STOPPED if STOPPED in cancelled.args else CLIENT_GONE, _now())
+                raise
+            except ConnectionError:  # it went between two writes
+                exchange.end(CLIENT_GONE, _now())
+                raise
+            finally:
+                self._serving.discard(serving)
+            exchange.end(answer.end.value, _now())
+            return response
+
+        return serve
+
+    def _answer(self, endpoint: Endpoint, call: Call) -> Answer:
+        try:
+            script_id = scripts.named_in(call.headers.get(HEADER, ""))
+            return self.scripts.next(script_id) if script_id is not None else endpoint(call)
+        except (InvalidSubmission, UnknownFault) as problem:
+            return refusal(Refused(400, str(problem)))
+        except Refused as refused:
+            return refusal(refused)
+
+    async def _show_exchanges(self, request: web.Request) -> web.Response:
+        after = request.query.get("after", "0")
+        return web.json_response(self.exchanges.as_json(int(after) if after.isdecimal() else 0))
+
+    async def _register(self, request: web.Request) -> web.Response:
+        try:
+            script_id = self.scripts.register(scripts.read(read_object(await request.read())))
+        except (InvalidSubmission, scripts.InvalidScript) as problem:
+            return web.json_response({"error": str(problem)}, status=400)
+        return web.json_response({"id": script_id, "header": f"{HEADER}: {scripts.WORD}={script_id}"})
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from random import Random
+
+import pytest
+
+from relay.simulator.chat.manner import CHAT_FAULTS, WORDS, ChatFaults, Manner, draw, parse
+from relay.simulator.words import UnknownFault
+
+
+def test_every_rate_is_that_of_a_word() -> None:
+    """A fault could be asked for by rate and not by header, or by two names."""
+    assert set(CHAT_FAULTS) < set(WORDS) == {field.name for field in fields(Manner)}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_word_alone_switches_on_what_it_names_and_nothing_else(word: str) -> None:
+    """A word that does nothing, or does something else, makes a test of a proxy pass for the wrong reason."""
+    manner = parse(word.replace("_", "-"), ChatFaults())
+    assert manner.words() == (word.replace("_", "-"),)
+
+
+@pytest.mark.parametrize(
+    ("header", "manner"),
+    [
+        ("", Manner()),
+        ("none", Manner()),
+        ("chunks=1000, pace=50ms", Manner(chunks=1000, pace=0.05)),
+        ("reset, at=7", Manner(reset=True, at=7)),
+        ("slow", Manner(slow=9.0)),
+        ("stall", Manner(stall=8.0)),
+        ("stall=250ms", Manner(stall=0.25)),
+        ("bytes", Manner(bytes=1)),
+        ("error", Manner(error=503)),
+        ("error=429, error-body=openai, retry-after=3", Manner(error=429, error_body="openai", retry_after="3")),
+        ("should-retry=false", Manner(should_retry="false")),
+        ("reasoning=both, finish=joined, usage=finish", Manner(reasoning="both", finish="joined", usage="finish")),
+    ],
+)
+def test_the_header_is_read_as_documented(header: str, manner: Manner) -> None:
+    """A scenario written for the header would not be the one that is played."""
+    assert parse(header, ChatFaults(slow_by=9.0, stall_by=8.0)) == manner
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("lost", "truncated"),
+        ("error=418", "429"),
+        ("error-frame=novel", "openrouter"),
+        ("at=0", "1 to"),
+        ("cut=2", "alone"),
+    ],
+)
+def test_what_means_nothing_is_refused(header: str, told: str) -> None:
+    """A typing error would silently give a healthy stream."""
+    with pytest.raises(UnknownFault, match=told):
+        parse(header, ChatFaults())
+
+
+def test_a_rate_of_one_always_strikes_and_a_changed_rate_moves_no_other_fault() -> None:
+    """Two runs that differ in one rate could not be compared."""
+    few, many = ChatFaults(cut=0.5), ChatFaults(cut=0.5, reset=1.0)
+    drawn = [[draw(Random(seed), faults) for seed in range(50)] for faults in (few, many)]
+    assert [manner.cut for manner in drawn[0]] == [manner.cut for manner in drawn[1]]
+    assert 10 < sum(manner.cut for manner in drawn[0]) < 40
+    assert all(manner.reset for manner in drawn[1])
+    assert not any(manner.reset for manner in drawn[0])
+
+
+def test_a_rate_outside_zero_to_one_is_refused() -> None:
+    """A percentage given by mistake would mean: always."""
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        ChatFaults(hang=5)
