@@ -88,7 +88,7 @@ class Publisher:
             signals.events_missing(found.missing)
         elif found.finding == "usual" and found.after < journal.position(label):
             signals.sink_rewound(journal.position(label), found.after)
-        await journal.settle_at(label, found.after)
+        await journal.settle_at(label, found.after, dead=found.dead, absorbed=found.absorbed)
         return found.after
 
     # -- publishing --------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ class Publisher:
 
     async def _publish(self, page: Sequence[Entry]) -> None:
         entries = [entry for entry in page if self._is_mine(entry)]
-        checkpoint = Checkpoint(self._journal.journal_id, page[-1].offset)
+        checkpoint = self._checkpoint(page)
         self._journal.attempt(self.label, checkpoint.offset)
         outcomes = await self._sink.publish(Batch(entries, checkpoint))
         match settle(entries, outcomes):
@@ -126,6 +126,13 @@ class Publisher:
             case Narrow(events):
                 self._batch_limit = events
 
+    def _checkpoint(self, page: Sequence[Entry]) -> Checkpoint:
+        saved = self._journal.saved(self.label)
+        return Checkpoint(self._journal.journal_id, page[-1].offset, saved.dead + self._dead_in(page), saved.absorbed)
+
+    def _dead_in(self, page: Sequence[Entry]) -> int:
+        return sum(1 for entry in page if entry.offset in self._buried) if self._buried else 0
+
     def _is_mine(self, entry: Entry) -> bool:
         return entry.sink in (None, self.label) and entry.offset not in self._buried
 
@@ -133,7 +140,7 @@ class Publisher:
         self._position = page[-1].offset
         self._failures = 0
         self._batch_limit = self._sink.limits.events
-        dead = sum(1 for entry in page if entry.offset in self._buried) if self._buried else 0
+        dead = self._dead_in(page)
         self._buried.clear()
         self._journal.advance(self.label, self._position, published=len(entries), dead=dead)
         now = time.time_ns() // 1_000_000

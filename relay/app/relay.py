@@ -133,7 +133,16 @@ class Relay:
             oldest = await journal.oldest_pending_at(label)
             lag = max(0.0, time.time() - oldest / 1000) if oldest is not None else 0.0
             saved = journal.saved(label)
-            signals.sink_looked_at(SinkFigures(journal.pending(label), lag, saved.published, saved.dead))
+            signals.sink_looked_at(
+                SinkFigures(
+                    accepted=journal.accepted(label),
+                    published=saved.published,
+                    pending=journal.pending(label),
+                    dead=saved.dead,
+                    absorbed=saved.absorbed,
+                    lag_seconds=lag,
+                )
+            )
 
     # -- stopping ----------------------------------------------------------------------------------------------
 

@@ -168,5 +168,6 @@ def _age(at: int, now: Callable[[], float] = time.time) -> str:
 
 
 def _write_sinks(found: Figures) -> None:
-    columns = ("SINK", "CHECKPOINT", "PUBLISHED", "DEAD", "PENDING")
-    write_table(columns, [(s.sink, s.offset, s.published, s.dead, s.pending) for s in found.sinks])
+    columns = ("SINK", "CHECKPOINT", "ACCEPTED", "= PUBLISHED", "+ PENDING", "+ DEAD", "+ ABSORBED")
+    rows = [(s.sink, s.offset, s.accepted, s.published, s.pending, s.dead, s.absorbed) for s in found.sinks]
+    write_table(columns, rows)

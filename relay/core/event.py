@@ -54,13 +54,16 @@ class Entry(NamedTuple):
     """An event at its place in the journal.
 
     ``offset`` grows by at least one per event and is never used again; ``accepted_at`` is epoch milliseconds.
-    ``sink`` names the only sink it is meant for (a replayed dead letter); ``None``: every sink.
+    ``sink`` names the only sink it is meant for (a replayed dead letter); ``None``: every sink. ``key`` and
+    ``fingerprint`` are the draft's: replicas that share a sink compare them.
     """
 
     offset: int
     accepted_at: int
     event: Event
     sink: str | None = None
+    key: bytes = b""
+    fingerprint: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,15 @@ from relay.core.sink import Checkpoint
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """An identity that the journal had before, and the last offset that both share."""
+    """An identity that the journal had before, and the last offset that both share.
+
+    The offsets in ``(gap_after, gap_upto]`` were skipped when it took a new one: no event has them.
+    """
 
     journal_id: str
     offset: int
+    gap_after: int = 0
+    gap_upto: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +39,26 @@ class Lineage:
     opened_at: int
     first_offset: int
 
+    @property
+    def origin(self) -> str:
+        """The identity that the journal began with: the same for all that descend from it."""
+        return self.forks[0].journal_id if self.forks else self.journal_id
+
 
 @dataclass(frozen=True, slots=True)
 class Resume:
     """Publish everything after this offset.
 
     ``finding`` says what was found beside it; ``missing`` counts events that the sink has not got and that the
-    journal does not hold any more.
+    journal does not hold any more. ``dead`` and ``absorbed`` are what the sink's checkpoint counts up to ``after``;
+    ``None``: it cannot tell for that place, and the journal's own counts stand.
     """
 
     after: int
     finding: Literal["usual", "older_copy", "other_journal"] = "usual"
     missing: int = 0
+    dead: int | None = 0
+    absorbed: int | None = 0
 
 
 def resume(held: Checkpoint | None, lineage: Lineage, attempted: int) -> Resume:
@@ -58,14 +71,15 @@ def resume(held: Checkpoint | None, lineage: Lineage, attempted: int) -> Resume:
         return Resume(lineage.first_offset - 1)
     if held.journal_id == lineage.journal_id:
         if held.offset > max(lineage.opened_at, attempted):
-            return _clamped(lineage.opened_at, lineage, "older_copy")
-        return _clamped(held.offset, lineage, "usual")
+            return _clamped(held, lineage.opened_at, lineage, "older_copy")
+        return _clamped(held, held.offset, lineage, "usual")
     for fork in lineage.forks:
         if held.journal_id == fork.journal_id:
-            return _clamped(min(held.offset, max(fork.offset, attempted)), lineage, "usual")
+            return _clamped(held, min(held.offset, max(fork.offset, attempted)), lineage, "usual")
     return Resume(lineage.first_offset - 1, "other_journal")
 
 
-def _clamped(after: int, lineage: Lineage, finding: Literal["usual", "older_copy"]) -> Resume:
+def _clamped(held: Checkpoint, after: int, lineage: Lineage, finding: Literal["usual", "older_copy"]) -> Resume:
     oldest = lineage.first_offset - 1
-    return Resume(max(after, oldest), finding, max(0, oldest - after))
+    dead, absorbed = (held.dead, held.absorbed) if after == held.offset else (None, None)
+    return Resume(max(after, oldest), finding, max(0, oldest - after), dead, absorbed)

@@ -38,10 +38,16 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How far a sink has got in one journal: everything up to and including ``offset`` is settled there."""
+    """How far a sink has got in one journal: everything up to and including ``offset`` is settled there.
+
+    ``dead`` and ``absorbed`` count what of it is not on the sink: kept as dead letters, and taken care of by another
+    replica. They travel with the offset, so that a crash cannot part the loss balance from what it counts.
+    """
 
     journal_id: str
     offset: int
+    dead: int = 0
+    absorbed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ INSERT OR IGNORE INTO dead_letters (id, origin, reason, detail, raw, accepted_at
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: save_checkpoint
-INSERT INTO checkpoints (sink, "offset", published, dead) VALUES (?, ?, ?, ?)
+INSERT INTO checkpoints (sink, "offset", published, dead, absorbed, passed) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (sink) DO UPDATE SET "offset" = excluded."offset",
-    published = published + excluded.published, dead = dead + excluded.dead
+    published = published + excluded.published, dead = dead + excluded.dead,
+    absorbed = absorbed + excluded.absorbed, passed = passed + excluded.passed

@@ -6,13 +6,14 @@ Nothing here writes. Opening does what each start of a relay does: it takes the 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from relay.core.errors import RelayError
 from relay.core.event import Entry
+from relay.core.lineage import Fork
 from relay.journal import sql
 from relay.journal.errors import JournalBroken, translated
 from relay.journal.store import Store
@@ -27,25 +28,36 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class SinkLedger:
-    """One sink as the journal saw it last.
+    """One sink as the journal saw it last; the counts are since the journal began.
 
-    Of the events up to ``offset``, ``published`` reached it and ``dead`` were refused, both counted since the journal
-    began; ``elsewhere`` are the held ones that were meant for another sink. ``pending`` are held beyond ``offset``.
+    Of the offsets up to ``offset``, ``published`` are on it, ``dead`` were refused, ``absorbed`` were taken care of by
+    another replica, ``passed`` were no events of this sink's. ``pending`` are held beyond ``offset``.
     """
 
     sink: str
     offset: int
     published: int
     dead: int
+    absorbed: int
+    passed: int
     pending: int
-    elsewhere: int
+
+    @property
+    def accepted(self) -> int:
+        """Events accepted for this sink, told by the offsets; what is lost beyond the checkpoint not among them."""
+        return self.offset - self.passed + self.pending
+
+    @property
+    def unaccounted(self) -> int:
+        """Accepted events that no count has; negative: counted twice."""
+        return self.offset - self.passed - self.published - self.dead - self.absorbed
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
     """A journal in numbers. ``size`` in bytes of pages in use, ``oldest_at`` in epoch milliseconds.
 
-    ``missing`` are the offsets up to ``last_offset`` that are not held: pruned ones, and holes.
+    ``missing`` are the offsets of events up to ``last_offset`` that are not held: pruned ones, and holes.
     """
 
     journal_id: str
@@ -134,15 +146,26 @@ def figures(store: Store) -> Figures:
         dedup_keys=dedup_keys,
         dead_letters=store.count_dead_letters(),
         sinks=ledgers,
-        missing=_missing(first, last, store.last_offset, gaps),
+        missing=_without_events(_not_held(first, last, store.last_offset, gaps), store.forks),
     )
 
 
-def _missing(first: int | None, last: int | None, last_offset: int, gaps: tuple[Span, ...]) -> tuple[Span, ...]:
+def _not_held(first: int | None, last: int | None, last_offset: int, gaps: tuple[Span, ...]) -> list[Span]:
     if first is None or last is None:
-        return ((1, last_offset),) if last_offset else ()
-    edges = ((1, first - 1), *gaps, (last + 1, last_offset))
-    return tuple((start, end) for start, end in edges if start <= end)
+        return [(1, last_offset)]
+    return [(1, first - 1), *gaps, (last + 1, last_offset)]
+
+
+def _without_events(spans: list[Span], forks: Sequence[Fork]) -> tuple[Span, ...]:
+    """What is left of the spans without the offsets that no event has had."""
+    for fork in forks:
+        low, high = fork.gap_after + 1, fork.gap_upto
+        spans = (
+            [part for start, end in spans for part in ((start, min(end, low - 1)), (max(start, high + 1), end))]
+            if low <= high
+            else spans
+        )
+    return tuple((start, end) for start, end in spans if start <= end)
 
 
 def verify(store: Store, sinks: Collection[str] | None = None) -> tuple[Figures | None, list[Finding]]:
@@ -168,11 +191,10 @@ _RESTORE = (
 
 
 def balance(found: Figures, sinks: Collection[str] | None = None) -> list[Finding]:
-    """The loss balance, accepted = published + pending + dead for each sink. Pure.
+    """The loss balance, accepted = published + pending + dead + absorbed for each sink. Pure.
 
-    An event is lost to a sink when it lies beyond the sink's checkpoint and is not held any more; and, as far as the
-    journal still holds every event, when the sink's counts do not add up to its checkpoint. They may exceed it: a
-    sink that lost what it had acknowledged gets it again.
+    An event is lost to a sink when it lies beyond the sink's checkpoint and is not held any more, and something has
+    gone wrong when the sink's counts do not add up to its checkpoint.
     """
     findings = []
     for ledger in found.sinks:
@@ -181,10 +203,8 @@ def balance(found: Figures, sinks: Collection[str] | None = None) -> list[Findin
         findings += [
             _lost(ledger, max(start, ledger.offset + 1), end) for start, end in found.missing if end > ledger.offset
         ]
-        unaccounted = ledger.offset - ledger.published - ledger.dead - ledger.elsewhere
-        complete = not found.missing or found.missing[0][0] > ledger.offset
-        if complete and unaccounted > 0:
-            findings.append(_unaccounted(ledger, unaccounted))
+        if ledger.unaccounted:
+            findings.append(_unaccounted(ledger))
     return findings
 
 
@@ -197,11 +217,12 @@ def _lost(ledger: SinkLedger, start: int, end: int) -> Finding:
     )
 
 
-def _unaccounted(ledger: SinkLedger, events: int) -> Finding:
+def _unaccounted(ledger: SinkLedger) -> Finding:
+    what = "are in none of the counts" if ledger.unaccounted > 0 else "are counted twice"
     return Finding(
         "unaccounted",
-        f"Sink {ledger.sink} is at offset {ledger.offset}, but {events} events up to there are neither counted as"
-        " published nor as dead.",
+        f"Sink {ledger.sink} is at offset {ledger.offset}, but {abs(ledger.unaccounted)} events up to there {what}"
+        " (published, dead, absorbed).",
         "Compare the sink with `relay journal export`, and please report it.",
     )
 

@@ -14,9 +14,8 @@ SELECT (SELECT count(*) FROM dedup) + (
       AND NOT EXISTS (SELECT 1 FROM dedup WHERE dedup.key = events.key))
 
 -- name: sinks
-SELECT sink, "offset", published, dead,
-    (SELECT count(*) FROM events e WHERE e."offset" > c."offset" AND coalesce(e.sink, c.sink) = c.sink),
-    (SELECT count(*) FROM events e WHERE e."offset" <= c."offset" AND e.sink <> c.sink)
+SELECT sink, "offset", published, dead, absorbed, passed,
+    (SELECT count(*) FROM events e WHERE e."offset" > c."offset" AND coalesce(e.sink, c.sink) = c.sink)
 FROM checkpoints c ORDER BY sink
 
 -- name: gaps

@@ -11,6 +11,7 @@ from typing import ParamSpec, Protocol, TypeVar
 
 from relay.core.event import Draft, Entry, Receipt
 from relay.core.lineage import Lineage
+from relay.journal.census import Census
 from relay.journal.companion import Companion
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.plan import Known
@@ -73,17 +74,20 @@ class Journal:
         self._opened_at = store.last_offset
         self._first_offset = store.oldest_offset() or store.last_offset + 1
         saved = store.checkpoints()
-        unseen = SavedCheckpoint(self._first_offset - 1)  # a new sink waits for what is retained, not for all there was
-        self._saved = {sink: saved.get(sink, unseen) for sink in sinks}
-        self._positions = {sink: checkpoint.offset for sink, checkpoint in self._saved.items()}
-        self._floor = min(self._positions.values(), default=0)
-        self._attempted = dict.fromkeys(self._positions, 0)
+        self._saved = {sink: saved.get(sink, SavedCheckpoint()) for sink in sinks}
+        self._census = Census(store.forks, store.addressed(0))
+        self._attempted = dict.fromkeys(self._saved, 0)
         self._tail: list[Entry] = []
         self._tail_bytes = 0
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._size = store.size()
         self.dead_letters_held = store.count_dead_letters()
         self._writer = Writer(store, committed=self._committed, broken=self._broke)
+        before = self._first_offset - 1
+        for sink in set(sinks) - saved.keys():
+            # A new sink waits for what is retained, not for all there was.
+            self._move(sink, Progress(before, 0, 0, passed=before))
+        self._floor = min((checkpoint.offset for checkpoint in self._saved.values()), default=0)
 
     # -- appending ---------------------------------------------------------------------------------------------
 
@@ -141,7 +145,7 @@ class Journal:
 
     def position(self, sink: str) -> int:
         """The offset up to which everything is settled on a sink, as far as this process knows."""
-        return self._positions[sink]
+        return self._saved[sink].offset
 
     def saved(self, sink: str) -> SavedCheckpoint:
         """The journal's own copy of a sink's checkpoint, with its counts."""
@@ -155,13 +159,20 @@ class Journal:
         """The highest offset that was tried on a sink since the file was opened."""
         return self._attempted[sink]
 
-    def advance(self, sink: str, offset: int, *, published: int, dead: int) -> None:
-        """A sink has settled everything up to ``offset``. Saved with the next group; the sink holds the truth."""
-        self._positions[sink] = offset
-        self._floor = min(self._positions.values())
-        before = self._saved[sink]
-        self._saved[sink] = SavedCheckpoint(offset, before.published + published, before.dead + dead)
-        self._writer.save(sink, Progress(offset, published, dead))
+    def advance(self, sink: str, offset: int, *, published: int, dead: int, absorbed: int = 0) -> None:
+        """A sink has settled everything up to ``offset``. Saved with the next group; the sink holds the truth.
+
+        What was passed over is counted by the offsets alone, so that an event which is in none of the counts shows
+        in the balance.
+        """
+        known = self._saved[sink].offset
+        passed = offset - known - self._census.events_for(sink, known, offset)
+        self._move(sink, Progress(offset, published, dead, absorbed, passed))
+        self._floor = min(checkpoint.offset for checkpoint in self._saved.values())
+
+    def _move(self, sink: str, progress: Progress) -> None:
+        self._saved[sink] = self._saved[sink].then(progress)
+        self._writer.save(sink, progress)
 
     @property
     def lineage(self) -> Lineage:
@@ -172,35 +183,47 @@ class Journal:
         """The file is an older copy: a new identity from where it was opened, offsets past ``beyond`` from now on."""
         await self._writer.call(self._store.fork, self._opened_at, beyond)
         self.journal_id = self._store.journal_id
+        self._census.learn_gaps(self._store.forks)
 
-    async def settle_at(self, sink: str, offset: int) -> None:
+    async def settle_at(self, sink: str, offset: int, *, dead: int | None = 0, absorbed: int | None = 0) -> None:
         """A sink is really at ``offset``: behind what we knew (it lost events) or ahead (our copy was not saved).
 
-        The counts follow: what it lost is unpublished again.
+        The counts follow: what it lost is unpublished again. ``dead`` and ``absorbed`` are those of the sink's own
+        checkpoint, ``None`` where it cannot tell.
         """
-        known = self._positions[sink]
-        if offset == known:
-            return
-        low, high = sorted((offset, known))
-        mine, dead = await self._writer.call(self._store.tally, sink, low, high)
-        sign = 1 if offset > known else -1
-        self.advance(sink, offset, published=sign * (mine - dead), dead=sign * dead)
+        saved = self._saved[sink]
+        low, high = sorted((offset, saved.offset))
+        mine = await self._writer.call(self._store.events_for, sink, low, high) if low < high else 0
+        sign = 1 if offset > saved.offset else -1
+        more_dead = 0 if dead is None else dead - saved.dead
+        more_absorbed = 0 if absorbed is None else absorbed - saved.absorbed
+        published = sign * mine - more_dead - more_absorbed
+        if offset != saved.offset or more_dead or more_absorbed:
+            self._move(sink, Progress(offset, published, more_dead, more_absorbed, sign * (high - low - mine)))
+            self._floor = min(checkpoint.offset for checkpoint in self._saved.values())
 
     def floor(self) -> int:
         """The offset up to which every configured sink has everything; without sinks, the last offset."""
-        return self._floor if self._positions else self.last_offset
+        return self._floor if self._saved else self.last_offset
 
     def backlog(self) -> int:
         """Events that at least one sink has not got yet."""
-        return self.last_offset - self.floor()
+        return self._census.events(self.floor(), self.last_offset)
 
     def pending(self, sink: str) -> int:
         """Events that this sink has not got yet."""
-        return self.last_offset - self._positions[sink]
+        return self._census.events_for(sink, self._saved[sink].offset, self.last_offset)
+
+    def accepted(self, sink: str) -> int:
+        """Events that were accepted for this sink since the journal began, told by the offsets alone.
+
+        Promise P5: it is the sum of what the sink has published, absorbed, refused, and has still to get.
+        """
+        return self._saved[sink].accepted + self.pending(sink)
 
     async def oldest_pending_at(self, sink: str) -> int | None:
         """When the oldest event that a sink has not got was accepted (epoch milliseconds)."""
-        after = self._positions[sink]
+        after = self._saved[sink].offset
         if after >= self.last_offset:
             return None
         if self._tail and after >= self._tail[0].offset - 1:
@@ -245,7 +268,7 @@ class Journal:
 
     def events_held(self) -> int:
         """Events in the journal, published or not."""
-        return self.last_offset - self._first_offset + 1
+        return self._census.events(self._first_offset - 1, self.last_offset)
 
     def bytes_held(self) -> int:
         """Size of the file's pages in use, as of the last look."""
@@ -285,6 +308,7 @@ class Journal:
                 return
             oldest = await self._writer.call(self._store.oldest_offset)
             self._first_offset = self.last_offset + 1 if oldest is None else oldest
+            self._census.forget(self._first_offset - 1)
             self._signals.journal_pruned(pruned)
             await asyncio.sleep(_PRUNE_PAUSE)
 
@@ -300,6 +324,7 @@ class Journal:
             # A fork left a gap before these; reading finds its place by counting, so the tail has none.
             self._tail.clear()
             self._tail_bytes = 0
+        self._census.add(entries)
         self._tail.extend(entries)
         self._tail_bytes += sum(len(entry.event.data) for entry in entries)
         self.last_offset = entries[-1].offset

@@ -42,7 +42,7 @@ class Plan:
         self.last_offset += 1
         known[draft.key] = (draft.fingerprint, self.last_offset)
         self.new_keys.append((draft.key, draft.fingerprint, self.last_offset))
-        self.entries.append(Entry(self.last_offset, self.now, draft.event, draft.sink))
+        self.entries.append(Entry(self.last_offset, self.now, draft.event, draft.sink, draft.key, draft.fingerprint))
         if draft.dead is not None:
             self.dead.append(draft.dead)
         self.receipts.append(Receipt("dead" if draft.dead else "accepted", draft.event.id, self.last_offset))

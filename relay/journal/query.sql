@@ -4,7 +4,7 @@
 -- At most ? events and ? bytes of data after an offset (the first event always fits), as one row for the whole page
 -- (see dedup.sql). data travels as text in a JSON string: its bytes must come back as they were.
 SELECT json_group_array(json_array("offset", accepted_at, topic, type, id, source, subject, time, dataschema,
-                                   traceparent, sink, CAST(data AS TEXT)))
+                                   traceparent, sink, hex(key) || ' ' || hex(fingerprint), CAST(data AS TEXT)))
 FROM (SELECT *, row_number() OVER w AS nth, sum(length(data)) OVER w AS bytes
       FROM (SELECT * FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT ?)
       WINDOW w AS (ORDER BY "offset"))
@@ -14,7 +14,7 @@ WHERE nth = 1 OR bytes <= ?
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)
 
 -- name: checkpoints
-SELECT sink, "offset", published, dead FROM checkpoints
+SELECT sink, "offset", published, dead, absorbed, passed FROM checkpoints
 
 -- name: last_older
 SELECT max("offset") FROM (SELECT "offset", accepted_at FROM events ORDER BY "offset" LIMIT ?) WHERE accepted_at < ?
@@ -56,5 +56,5 @@ INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)
 -- name: events_for
 SELECT count(*) FROM events WHERE "offset" > ? AND "offset" <= ? AND (sink IS NULL OR sink = ?)
 
--- name: dead_for
-SELECT count(*) FROM dead_letters WHERE event_offset > ? AND event_offset <= ? AND origin = ?
+-- name: addressed
+SELECT "offset", sink FROM events WHERE sink IS NOT NULL AND "offset" > ? ORDER BY "offset"

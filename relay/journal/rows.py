@@ -12,24 +12,53 @@ from relay.core.event import Entry, Event, Receipt
 
 @dataclass(frozen=True, slots=True)
 class SavedCheckpoint:
-    """The journal's copy of a sink's checkpoint and its counts since the journal began."""
+    """The journal's copy of a sink's checkpoint, and where the offsets up to it went since the journal began.
+
+    ``passed`` are those of no event, of events for another sink, and of events that were pruned before this sink
+    was there; so ``offset == published + dead + absorbed + passed``, or something is wrong.
+    """
 
     offset: int = 0
     published: int = 0
     dead: int = 0
+    absorbed: int = 0
+    passed: int = 0
+
+    @property
+    def accepted(self) -> int:
+        """Events up to the checkpoint that are this sink's, told by the offsets alone."""
+        return self.offset - self.passed
+
+    def then(self, progress: Progress) -> SavedCheckpoint:
+        """As it is after that progress."""
+        return SavedCheckpoint(
+            progress.offset,
+            self.published + progress.published,
+            self.dead + progress.dead,
+            self.absorbed + progress.absorbed,
+            self.passed + progress.passed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a sink got since the last save: its offset now, and what was published and refused on the way."""
+    """How far a sink got since the last save: its offset now, and by how much each count grew on the way."""
 
     offset: int
     published: int
     dead: int
+    absorbed: int = 0
+    passed: int = 0
 
     def then(self, later: Progress) -> Progress:
         """Both together."""
-        return Progress(later.offset, self.published + later.published, self.dead + later.dead)
+        return Progress(
+            later.offset,
+            self.published + later.published,
+            self.dead + later.dead,
+            self.absorbed + later.absorbed,
+            self.passed + later.passed,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +86,10 @@ class Appended:
 
 def entry_of(row: list[Any]) -> Entry:
     """An entry from its row of ``query.sql``'s page."""
-    offset, accepted_at, topic, type_, id_, source, subject, time, dataschema, traceparent, sink, data = row
+    offset, accepted_at, topic, type_, id_, source, subject, time, dataschema, traceparent, sink, fact, data = row
     event = Event(topic, type_, id_, source, subject, time, data.encode(), dataschema, traceparent)
-    return Entry(offset, accepted_at, event, sink)
+    key, _, fingerprint = fact.partition(" ")
+    return Entry(offset, accepted_at, event, sink, bytes.fromhex(key), bytes.fromhex(fingerprint))
 
 
 def held_letter(

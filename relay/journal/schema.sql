@@ -24,6 +24,9 @@ CREATE TABLE events (
     data        BLOB NOT NULL                   -- the event's data, JSON in UTF-8
 ) STRICT;
 
+-- Few events are for one sink only; counting must not look at all the others.
+CREATE INDEX addressed ON events (sink) WHERE sink IS NOT NULL;
+
 -- Keys of events up to meta.merged_offset; those of later events are in their rows only (see dedup_index.py).
 -- Outlives the events: a repetition is absorbed for the whole window, pruned or not.
 CREATE TABLE dedup (
@@ -44,10 +47,12 @@ CREATE TABLE dead_letters (
     event        TEXT                           -- the refused event's attributes, JSON; outlives the event's row
 ) STRICT;
 
--- A copy of what each sink holds itself; the sink's own checkpoint is the truth.
+-- A copy of what each sink holds itself; the sink's own checkpoint is the truth. "offset" is the sum of the counts.
 CREATE TABLE checkpoints (
     sink      TEXT PRIMARY KEY,
     "offset"  INTEGER NOT NULL,
     published INTEGER NOT NULL,
-    dead      INTEGER NOT NULL
+    dead      INTEGER NOT NULL,                 -- kept as dead letters
+    absorbed  INTEGER NOT NULL,                 -- taken care of by another replica
+    passed    INTEGER NOT NULL                  -- offsets up to there that are no event of this sink
 ) STRICT;

@@ -21,6 +21,7 @@ import orjson
 from relay.core.event import DeadLetter, Draft, Entry
 from relay.core.lineage import Fork
 from relay.journal import sql
+from relay.journal.census import Addressed
 from relay.journal.companion import Companion
 from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
 from relay.journal.errors import JournalBroken, translated
@@ -147,7 +148,8 @@ class Store:
             for companion in self._companions.values():
                 companion.apply(plan.entries, now)
             for sink, saved in (progress or {}).items():
-                self._db.execute(_APPEND["save_checkpoint"], (sink, saved.offset, saved.published, saved.dead))
+                counts = (saved.published, saved.dead, saved.absorbed, saved.passed)
+                self._db.execute(_APPEND["save_checkpoint"], (sink, saved.offset, *counts))
         self.last_offset = plan.last_offset
         self._index.add(plan.new_keys, now)
         self._pages_since_checkpoint += 4 + len(plan.entries)
@@ -317,21 +319,24 @@ class Store:
 
         For a file that turned out to be an older copy: offsets after ``at`` have meant other events before.
         """
-        forks = [*self.forks, Fork(self.journal_id, at)]
         journal_id, last_offset = uuid4().hex, max(self.last_offset, beyond)
+        forks = [*self.forks, Fork(self.journal_id, at, self.last_offset, last_offset)]
         with translated(self.path), self._transaction():
-            known = orjson.dumps([(fork.journal_id, fork.offset) for fork in forks]).decode()
+            known = orjson.dumps([(f.journal_id, f.offset, f.gap_after, f.gap_upto) for f in forks]).decode()
             self._db.executemany(_QUERY["save_meta"], [(journal_id, "journal_id"), (known, "forks")])
             self._db.execute(_QUERY["forget_last_offset"])
             self._db.execute(_QUERY["save_last_offset"], (last_offset,))
         self.journal_id, self.forks, self.last_offset = journal_id, forks, last_offset
 
-    def tally(self, sink: str, after: int, upto: int) -> tuple[int, int]:
-        """How many of the events in ``(after, upto]`` are for a sink, and how many of those it refused."""
+    def events_for(self, sink: str, after: int, upto: int) -> int:
+        """How many of the held events in ``(after, upto]`` are for a sink."""
         with translated(self.path):
-            mine = int(self._one(_QUERY["events_for"], (after, upto, sink)))
-            dead = int(self._one(_QUERY["dead_for"], (after, upto, sink)))
-        return mine, dead
+            return int(self._one(_QUERY["events_for"], (after, upto, sink)))
+
+    def addressed(self, after: int) -> list[Addressed]:
+        """The held events beyond ``after`` that are for one sink only."""
+        with translated(self.path):
+            return self._db.execute(_QUERY["addressed"], (after,)).fetchall()
 
     def size(self) -> int:
         """Bytes of pages in use, the WAL not counted."""

@@ -57,7 +57,13 @@ class Ledger:
 
     def checkpoint_record(self, checkpoint: Checkpoint) -> tuple[bytes, bytes]:
         """Key and value that move the checkpoint."""
-        fields = {"journal_id": checkpoint.journal_id, "offset": checkpoint.offset, "instance": self.identity.instance}
+        fields = {
+            "journal_id": checkpoint.journal_id,
+            "offset": checkpoint.offset,
+            "dead": checkpoint.dead,
+            "absorbed": checkpoint.absorbed,
+            "instance": self.identity.instance,
+        }
         return self._key("checkpoint"), orjson.dumps(fields)
 
     def marker_record(self, *, claim: bool) -> tuple[bytes, bytes]:
@@ -78,7 +84,8 @@ def _checkpoint_of(value: bytes | None) -> Found:
     if value is None:
         return Found()
     fields = orjson.loads(value)
-    return Found(Checkpoint(fields["journal_id"], fields["offset"]), fields["instance"])
+    counts = fields.get("dead", 0), fields.get("absorbed", 0)
+    return Found(Checkpoint(fields["journal_id"], fields["offset"], *counts), fields["instance"])
 
 
 def spans(end: int) -> Iterator[tuple[int, int]]:

@@ -1,10 +1,10 @@
 -- One script for everything the sink writes: who owns the checkpoint, the events, and the checkpoint itself.
 --
--- KEYS  the streams, then the checkpoint hash (journal_id, offset, instance, epoch) as the last one
+-- KEYS  the streams, then the checkpoint hash (journal_id, offset, dead, absorbed, instance, epoch) as the last one
 -- ARGV  'claim',   instance, epoch ('' for the first claim of a process)
---       'publish', instance, epoch, journal_id and offset as they should be ('' for none), journal_id and offset as
---                  they will be, age in ms past which entries are trimmed ('' for never), and for each event:
---                  its offset, the index of its stream in KEYS, the number of values that follow, name, value, ...
+--       'publish', instance, epoch, journal_id and offset as they should be ('' for none), journal_id, offset, dead
+--                  and absorbed as they will be, age in ms past which entries are trimmed ('' for never), and for each
+--                  event: its offset, the index of its stream in KEYS, the number of values that follow, name, ...
 --
 -- Answers {'OK', ...}, or without having written anything {'FENCED'}, {'MISMATCH', journal_id, offset} or
 -- {'WRONGTYPE', key, type}.
@@ -22,8 +22,8 @@ local function now_ms()
   return now[1] * 1000 + math.floor(now[2] / 1000)
 end
 
-local function write_checkpoint(journal_id, offset)
-  return redis.pcall('HSET', checkpoint, 'journal_id', journal_id, 'offset', offset)
+local function write_checkpoint(offset, ...)
+  return redis.pcall('HSET', checkpoint, 'journal_id', ARGV[6], 'offset', offset, ...)
 end
 
 for index, key in ipairs(KEYS) do
@@ -34,7 +34,7 @@ for index, key in ipairs(KEYS) do
   end
 end
 
-local held = redis.call('HMGET', checkpoint, 'journal_id', 'offset', 'instance', 'epoch')
+local held = redis.call('HMGET', checkpoint, 'journal_id', 'offset', 'instance', 'epoch', 'dead', 'absorbed')
 local held_epoch = tonumber(held[4] or '0') or 0
 local owned = held[3] == instance and held[4] == epoch
 
@@ -51,7 +51,7 @@ if ARGV[1] == 'claim' then
   if type(written) == 'table' and written.err then
     return written
   end
-  return {'OK', epoch, held[1], held[2]}
+  return {'OK', epoch, held[1], held[2], held[5], held[6]}
 end
 
 if not owned or (held[1] or '') ~= ARGV[4] or (held[2] or '') ~= ARGV[5] then
@@ -60,14 +60,14 @@ end
 
 local touched = {}
 local done = nil
-local at = 9
+local at = 11
 while at <= #ARGV do
   local key = KEYS[tonumber(ARGV[at + 1])]
   local values = tonumber(ARGV[at + 2])
   local added = redis.pcall('XADD', key, '*', unpack(ARGV, at + 3, at + 2 + values))
   if type(added) == 'table' and added.err then
     if done then
-      write_checkpoint(ARGV[6], done)
+      write_checkpoint(done)
     end
     return added
   end
@@ -76,13 +76,13 @@ while at <= #ARGV do
   at = at + 3 + values
 end
 
-local written = write_checkpoint(ARGV[6], ARGV[7])
+local written = write_checkpoint(ARGV[7], 'dead', ARGV[8], 'absorbed', ARGV[9])
 if type(written) == 'table' and written.err then
   return written
 end
 
-if ARGV[8] ~= '' then
-  local oldest = string.format('%.0f', now_ms() - tonumber(ARGV[8]))
+if ARGV[10] ~= '' then
+  local oldest = string.format('%.0f', now_ms() - tonumber(ARGV[10]))
   for key in pairs(touched) do
     redis.pcall('XTRIM', key, 'MINID', '~', oldest)
   end

@@ -257,8 +257,8 @@ class RedisSink:
         held = self._held or Checkpoint("", 0)
         offset = held.offset if self._held else ""
         target = batch.checkpoint
-        expected = (held.journal_id, offset, target.journal_id, target.offset, self._trim)
-        answer = await self._run(wire, "publish", *expected, *_arguments(batch.entries))
+        moved = (held.journal_id, offset, target.journal_id, target.offset, target.dead, target.absorbed)
+        answer = await self._run(wire, "publish", *moved, self._trim, *_arguments(batch.entries))
         if answer[0] == b"MISMATCH":
             message = f"The checkpoint on Redis {wire.node} is not the one the relay left there."
             raise SinkUnavailable("checkpoint_moved", message, hint="Redis lost writes; the relay sends them again.")
@@ -267,9 +267,11 @@ class RedisSink:
     async def _claim(self, wire: Wire) -> Checkpoint | None:
         # Loaded here and not by NOSCRIPT alone, so that a server that forbids scripts shows when opening.
         await wire.call("SCRIPT", "LOAD", SCRIPT)
-        _, epoch, journal_id, offset = await self._run(wire, "claim")
+        _, epoch, journal_id, offset, dead, absorbed = await self._run(wire, "claim")
         self._epoch = epoch.decode()
-        return Checkpoint(journal_id.decode(), int(offset)) if journal_id is not None and offset is not None else None
+        if journal_id is None or offset is None:
+            return None
+        return Checkpoint(journal_id.decode(), int(offset), int(dead or 0), int(absorbed or 0))
 
     async def _run(self, wire: Wire, operation: str, *args: str | bytes | int) -> Any:
         """Run the script; raises ``SinkFenced`` and ``SinkUnavailable``."""

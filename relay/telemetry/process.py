@@ -64,8 +64,14 @@ class Telemetry:
         )
         self._ledger = Gauge(
             "relay_sink_events",
-            "Events of the journal by where they are: accepted = published + pending + dead.",
+            "Events of the journal by where they are: published, pending, dead, or absorbed (another replica's).",
             ["sink", "state"],
+            registry=r,
+        )
+        self._accepted = Gauge(
+            "relay_sink_events_accepted",
+            "Events accepted for the sink since the journal began: what relay_sink_events must add up to.",
+            ["sink"],
             registry=r,
         )
         self._end_to_end = self.histogram(

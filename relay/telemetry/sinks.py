@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SinkFigures:
-    """What one sink's gauges show at a scrape; ``lag_seconds`` is the age of its oldest unpublished event."""
+    """What one sink's gauges show at a scrape; ``lag_seconds`` is the age of its oldest unpublished event.
 
-    pending: int
-    lag_seconds: float
+    The loss balance: ``accepted`` is the sum of ``published``, ``pending``, ``dead`` and ``absorbed``.
+    """
+
+    accepted: int
     published: int
+    pending: int
     dead: int
+    absorbed: int
+    lag_seconds: float
 
 
 class SinkSignals:
@@ -90,6 +95,6 @@ class SinkSignals:
         telemetry, label = self._telemetry, self._label
         telemetry._lag_events.labels(label).set(figures.pending)
         telemetry._lag_seconds.labels(label).set(figures.lag_seconds)
-        telemetry._ledger.labels(label, "published").set(figures.published)
-        telemetry._ledger.labels(label, "pending").set(figures.pending)
-        telemetry._ledger.labels(label, "dead").set(figures.dead)
+        telemetry._accepted.labels(label).set(figures.accepted)
+        for state in ("published", "pending", "dead", "absorbed"):
+            telemetry._ledger.labels(label, state).set(getattr(figures, state))

@@ -198,6 +198,16 @@ async def test_checkpoint_is_read_back_after_close(sink: Sink) -> None:
     assert await sink.open() == Checkpoint(JOURNAL, 3)
 
 
+async def test_the_counts_travel_with_the_checkpoint(sink: Sink) -> None:
+    """Else a crash would part the loss balance from what it counts."""
+    await sink.open()
+    await sink.publish(Batch(entries(1, 3), Checkpoint(JOURNAL, 9, 2, 4)))
+    await sink.close()
+    assert await sink.open() == Checkpoint(JOURNAL, 9, 2, 4)
+    await sink.publish(Batch((), Checkpoint(JOURNAL, 10, 3, 4)))
+    assert await sink.open() == Checkpoint(JOURNAL, 10, 3, 4)
+
+
 async def test_checkpoint_is_read_back_by_the_next_process(harness: SinkHarness, sink: Sink) -> None:
     """Else a restart of the relay would publish everything again."""
     await sink.open()

@@ -283,7 +283,7 @@ async def test_verify_fails_when_events_are_lost(relay: RelayProcess, tmp_path: 
     """The check that is run after an accident would find nothing."""
     await relay.stop()
     journal = sqlite3.connect(tmp_path / "relay.db")
-    journal.execute("INSERT INTO checkpoints VALUES ('kafka', 1, 1, 0)")
+    journal.execute("INSERT INTO checkpoints VALUES ('kafka', 1, 1, 0, 0, 0)")
     journal.execute('DELETE FROM events WHERE "offset" = 2')
     journal.commit()
     journal.close()

@@ -233,6 +233,26 @@ async def test_a_sink_that_lost_acknowledged_events_gets_them_again(bench: Bench
     assert bench.sink.events == names(7)
 
 
+async def test_the_balance_survives_a_crash_and_a_deleted_letter(bench: Bench) -> None:
+    """P5 broken: after a crash what a sink refused would count as published, once its letter is deleted."""
+
+    def refuse_one(batch: Batch) -> Sequence[Outcome] | None:
+        wrong = [entry.event.subject == "1" for entry in batch.entries]
+        return [Refused("too_large", "?") if each else Withheld() for each in wrong] if any(wrong) else None
+
+    bench.sink.answer = refuse_one
+    await bench.append(*map(draft, names(3)))
+    await bench.until_drained()
+    [letter] = await bench.journal.dead_letters("", 10)
+    await bench.journal.delete_dead_letter(letter.id)
+    await bench.journal.settle_at("memory", 0)  # as the journal's copy is after a crash that came before it was saved
+    assert (bench.journal.saved("memory").published, bench.journal.saved("memory").dead) == (0, 0)
+    again = Publisher("memory", bench.sink, bench.journal, bench.telemetry.sink("memory"))
+    await again._open()
+    saved = bench.journal.saved("memory")
+    assert (saved.offset, saved.published, saved.dead) == (4, 2, 2)  # the letter was refused, too
+
+
 async def test_another_journals_checkpoint_starts_a_new_lineage(bench: Bench) -> None:
     """TRAP J. Broken: after a lost volume every new event would look published: silent loss."""
     bench.sink.checkpoint = Checkpoint("another-journal", 1000)

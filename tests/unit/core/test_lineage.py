@@ -15,10 +15,10 @@ LINEAGE = Lineage("now", (Fork("before", 30),), opened_at=50, first_offset=1)
         (Checkpoint("now", 20), 0, Resume(20)),
         (Checkpoint("now", 50), 0, Resume(50)),
         (Checkpoint("now", 60), 60, Resume(60)),
-        (Checkpoint("now", 60), 0, Resume(50, "older_copy")),
-        (Checkpoint("now", 61), 60, Resume(50, "older_copy")),
+        (Checkpoint("now", 60), 0, Resume(50, "older_copy", dead=None, absorbed=None)),
+        (Checkpoint("now", 61), 60, Resume(50, "older_copy", dead=None, absorbed=None)),
         (Checkpoint("before", 20), 0, Resume(20)),
-        (Checkpoint("before", 70), 0, Resume(30)),
+        (Checkpoint("before", 70), 0, Resume(30, dead=None, absorbed=None)),
         (Checkpoint("before", 35), 35, Resume(35)),
         (Checkpoint("stranger", 20), 0, Resume(0, "other_journal")),
     ],
@@ -38,6 +38,14 @@ LINEAGE = Lineage("now", (Fork("before", 30),), opened_at=50, first_offset=1)
 def test_where_to_go_on(held: Checkpoint | None, attempted: int, expected: Resume) -> None:
     """TRAP J. Broken: new events would be taken for published and lost, or published ones be repeated."""
     assert resume(held, LINEAGE, attempted) == expected
+
+
+def test_the_sinks_counts_hold_where_its_offset_does() -> None:
+    """Broken: after a crash the loss balance would count refused events as published, or the other way round."""
+    assert resume(Checkpoint("now", 20, 2, 3), LINEAGE, 0) == Resume(20, dead=2, absorbed=3)
+    assert resume(Checkpoint("before", 20, 2, 3), LINEAGE, 0) == Resume(20, dead=2, absorbed=3)
+    assert resume(Checkpoint("now", 60, 2, 3), LINEAGE, 0).dead is None
+    assert resume(Checkpoint("stranger", 20, 2, 3), LINEAGE, 0).dead == 0
 
 
 def test_what_is_not_held_any_more_is_counted() -> None:

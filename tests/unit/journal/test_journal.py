@@ -8,6 +8,8 @@ import pytest
 from relay.journal import journal as module
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
+from relay.journal.rows import SavedCheckpoint
+from relay.journal.store import Store
 from tests.unit.drafts import dead_draft, draft
 
 
@@ -185,3 +187,70 @@ async def test_reading_across_the_gap_of_a_fork_skips_nothing(tmp_path: Path) ->
     for after, expected in ((2, 3), (3, 51), (40, 51), (50, 51), (51, 52), (52, 53)):
         assert (await journal.read(after, 1))[0].offset == expected
     await journal.close()
+
+
+def balance(journal: Journal, sink: str) -> tuple[int, int]:
+    """What was accepted, and the sum of where it is."""
+    saved = journal.saved(sink)
+    return journal.accepted(sink), saved.published + journal.pending(sink) + saved.dead + saved.absorbed
+
+
+async def test_the_offsets_that_a_new_identity_skips_are_counted_as_no_event(tmp_path: Path) -> None:
+    """P5 broken: after a restore the gauges would show events that never were, and a sink that is away would turn
+    webhooks off with a backlog of nothing."""
+    journal = await opened(tmp_path / "j.db", "kafka", policy=Policy(max_backlog=100))
+    await fill(journal, 3)
+    journal.advance("kafka", 2, published=2, dead=0)
+    await journal.fork(5_000)
+    await fill(journal, 2, start=3)
+    assert (journal.events_held(), journal.pending("kafka"), journal.backlog()) == (5, 3, 3)
+    assert journal.accepting() is None
+    assert balance(journal, "kafka") == (5, 5)
+    journal.advance("kafka", 5_002, published=3, dead=0)
+    assert balance(journal, "kafka") == (5, 5)
+    await journal.close()
+    again = await opened(tmp_path / "j.db", "kafka")
+    assert (again.events_held(), balance(again, "kafka")) == (5, (5, 5))
+    await again.settle_at("kafka", 1)
+    assert (again.pending("kafka"), balance(again, "kafka")) == (4, (5, 5))
+    await again.close()
+
+
+async def test_the_balance_knows_whose_events_are_whose(tmp_path: Path) -> None:
+    """P5 broken: a replay to one sink would be an event that the others never get."""
+    journal = await opened(tmp_path / "j.db", "kafka", "redis")
+    await fill(journal, 2)
+    await journal.append(draft("replayed")._replace(sink="redis"))
+    await fill(journal, 1, start=2)
+    assert (journal.pending("kafka"), journal.pending("redis")) == (3, 4)
+    journal.advance("kafka", 4, published=2, dead=0, absorbed=1)
+    journal.advance("redis", 4, published=3, dead=1)
+    assert (balance(journal, "kafka"), balance(journal, "redis")) == ((3, 3), (4, 4))
+    assert journal.saved("kafka") == SavedCheckpoint(4, 2, 0, 1, 1)
+    await journal.close()
+
+
+async def test_an_event_that_a_sink_was_never_given_shows_in_the_balance(tmp_path: Path) -> None:
+    """P5 broken: the sum would be made to fit, and hide the loss that it is there to show."""
+    journal = await opened(tmp_path / "j.db", "kafka")
+    await fill(journal, 4)
+    journal.advance("kafka", 4, published=3, dead=0)
+    assert balance(journal, "kafka") == (4, 3)
+    await journal.close()
+
+
+async def test_a_sink_that_joins_late_counts_from_there(tmp_path: Path) -> None:
+    """P5 broken: what was pruned before a sink was there would be missing on it for ever."""
+    journal = await opened(tmp_path / "j.db", "kafka")
+    await fill(journal, 6)
+    journal.advance("kafka", 4, published=4, dead=0)
+    await journal.close()
+    store = Store(tmp_path / "j.db")
+    store.merge_dedup()
+    assert store.prune(floor=4, older_than=1 << 60, over_size=1 << 60) == 4
+    store.close()
+    for _ in range(2):  # known from the first start on, published or not
+        journal = await opened(tmp_path / "j.db", "kafka", "redis")
+        assert (balance(journal, "kafka"), balance(journal, "redis")) == ((6, 6), (2, 2))
+        assert journal.saved("redis").passed == 4
+        await journal.close()

@@ -36,6 +36,6 @@ def busy() -> Telemetry:
     sink.sink_opened(0, 5)
     sink.batch_published({"tasks": 3, "chat": 2}, [0.01, 0.02, 0.03, 0.04, 9999.0])
     sink.event_buried("too_large", "a:succeeded", "1 MB")
-    sink.sink_looked_at(SinkFigures(pending=2, lag_seconds=1.5, published=5, dead=1))
+    sink.sink_looked_at(SinkFigures(accepted=11, published=5, pending=2, dead=1, absorbed=3, lag_seconds=1.5))
     telemetry.accepting(True)
     return telemetry

@@ -52,7 +52,9 @@ def test_what_happened_is_counted_once() -> None:
         ("kafka", "published"): 5,
         ("kafka", "pending"): 2,
         ("kafka", "dead"): 1,
+        ("kafka", "absorbed"): 3,
     }
+    assert values(telemetry, "relay_sink_events_accepted") == {("kafka",): 11}
     assert values(telemetry, "relay_build_info") == {(__version__,): 1}
 
 
