@@ -60,11 +60,15 @@ def schemas() -> dict[str, dict[str, Any]]:
     """The JSON Schema (2020-12) of each kind of ``data``, by name; ``$id`` is the events' ``dataschema``."""
     from pydantic import TypeAdapter
 
+    from relay.core.chat import CHAT_SCHEMA, CHUNK_SCHEMA, STARTED_SCHEMA, ChatChunk, ChatData, ChatStarted
     from relay.core.dead import DEAD_SCHEMA, DeadLetterData
     from relay.core.task import TASK_SCHEMA, TaskData
 
     models: dict[str, tuple[str, Any]] = {
         "task": (TASK_SCHEMA, TaskData),
+        "chat-started": (STARTED_SCHEMA, ChatStarted),
+        "chat-chunk": (CHUNK_SCHEMA, ChatChunk),
+        "chat": (CHAT_SCHEMA, ChatData),
         "dead-letter": (DEAD_SCHEMA, DeadLetterData),
     }
     return {

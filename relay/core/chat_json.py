@@ -1,0 +1,42 @@
+"""JSON of upstreams in, JSON of events out: for what orjson refuses and the SDKs of the upstream's users take."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import orjson
+
+from relay.core.redact import prune
+
+_DEEPEST: Final = 200
+
+
+def read_json(data: bytes) -> tuple[Any, bool]:
+    """A JSON document, and whether it is one by the letter; ``ValueError`` if it is none at all.
+
+    Not by the letter: bytes that are no UTF-8, halves of a character (some servers cut texts between the two escapes
+    of one), ``NaN``. The SDKs read those, so they are chunks; but the bytes are not fit for an event.
+    """
+    try:
+        return orjson.loads(data), True
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(data.decode(errors="replace"), parse_constant=_null), False
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _null(_constant: str) -> None:
+    """``NaN`` and ``Infinity`` have no JSON."""
+
+
+def write_json(document: Any) -> bytes:
+    """JSON that every reader takes. Halves of a character that meet are joined, others become U+FFFD."""
+    try:
+        return orjson.dumps(document)
+    except orjson.JSONEncodeError:
+        prune(document, _DEEPEST)
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()

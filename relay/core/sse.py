@@ -1,0 +1,171 @@
+"""Server-sent events, incrementally and in bulk: bytes in, events out, at whatever places the bytes were cut.
+
+Rules: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
+
+Nearly every chat stream is nothing but ``data: {...}`` and a blank line, with LF as line end. ``take_plain`` reads such
+bytes with a few calls into C; ``take`` reads everything. Both leave the parser in the same state.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+MAX_EVENT: Final = 1 << 20
+"""Bytes of one event, line ends around it not counted. What is larger is passed over and marked, never held."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+_LINE_ENDS: Final = b"\r\n"
+_PREFIX: Final = b"data: "
+_SEPARATOR: Final = b"\n\ndata: "
+_BORDER: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
+_REACH: Final = 3
+"""Bytes before new ones that may belong to the same border: CR LF CR of CR LF CR LF."""
+
+
+class SSEEvent(NamedTuple):
+    """One event. ``data`` is as received, not decoded; ``end`` is the byte of the stream after its blank
+    line.
+
+    ``oversized``: the event was larger than the parser holds, and only that much is known of it.
+    """
+
+    data: bytes
+    end: int
+    name: str = ""
+    oversized: bool = False
+
+
+class SSEParser:
+    """Takes a stream piece by piece. ``max_event`` bounds what is held of an event that is not complete, in bytes.
+
+    ``position`` is the place in the stream up to which events were taken; ``last_id`` and ``retry`` (milliseconds) are
+    the last ones that the stream gave.
+    """
+
+    def __init__(self, *, max_event: int = MAX_EVENT) -> None:
+        self.position = 0
+        self.last_id = ""
+        self.retry: int | None = None
+        self._max_event = max_event
+        self._tail = b""  # what came after the last border
+        self._at_start = True
+        self._skipping = False  # within an event that is too large; the tail is then the last few bytes of it
+
+    def take(self, data: bytes) -> list[SSEEvent]:
+        """The events that these bytes complete, in order."""
+        buffer = self._joined(data)
+        usable = len(buffer) - buffer.endswith(b"\r")  # it may be half of a CRLF: the next byte tells
+        return self._taken(buffer, usable, max(0, len(self._tail) - _REACH))
+
+    def take_plain(self, data: bytes) -> list[bytes] | None:
+        """The data of the events that these bytes complete, if all of them are plain; else ``None``, nothing taken.
+
+        Plain is one line ``data: ...`` ended by LF, a blank line, nothing else. Event ``k`` ends at ``position`` as it
+        was before, plus the bytes of the data up to and with it, plus 8 for each of them.
+        """
+        if self._skipping or (self._at_start and not self._starts_plainly(data)):
+            return None
+        buffer = self._joined(data)
+        end = buffer.rfind(b"\n\n", max(0, len(self._tail) - 1)) + 2
+        if end == 1:
+            return None
+        frames = plain_frames(buffer[:end], self._max_event)
+        if frames is not None:
+            self._tail = self._bounded(buffer[end:])
+            self.position += end
+        return frames
+
+    def _starts_plainly(self, data: bytes) -> bool:
+        """Whether the stream begins without a BOM, as far as these, its first bytes, tell."""
+        self._at_start = bool(self._tail) or not data.startswith(_PREFIX)
+        return not self._at_start
+
+    def close(self) -> list[SSEEvent]:
+        """The stream has ended: an event that lacks its blank line is discarded (a CR at the end needs no more)."""
+        buffer = self._joined(b"")
+        return self._taken(buffer, len(buffer), 0)
+
+    def _joined(self, data: bytes) -> bytes:
+        return self._tail + data if self._tail else data
+
+    def _taken(self, buffer: bytes, usable: int, scan: int) -> list[SSEEvent]:
+        if self._at_start:
+            if len(buffer) < len(_BOM) and _BOM.startswith(buffer):
+                self._tail = buffer
+                return []
+            self._at_start = False
+            if buffer.startswith(_BOM):
+                self.position = len(_BOM)
+                buffer, usable, scan = buffer[len(_BOM) :], usable - len(_BOM), 0
+        events: list[SSEEvent] = []
+        start = 0
+        for border in _BORDER.finditer(buffer, scan, usable):
+            event = self._event(buffer[start : border.end()])
+            if event is not None:
+                events.append(event)
+            start = border.end()
+        self._tail = self._bounded(buffer[start:])
+        return events
+
+    def _bounded(self, tail: bytes) -> bytes:
+        """What is to be held of an event that is not complete: all of it, or the little that its border needs."""
+        if self._skipping or self._is_oversized(tail):
+            self._skipping = True
+            self.position += max(0, len(tail) - _REACH)
+            return tail[-_REACH:]
+        return tail
+
+    def _is_oversized(self, frame: bytes) -> bool:
+        return len(frame) > self._max_event and len(frame.strip(_LINE_ENDS)) > self._max_event
+
+    def _event(self, frame: bytes) -> SSEEvent | None:
+        """The event that the lines up to a blank line make; ``None`` if they hold no data."""
+        self.position += len(frame)
+        if self._skipping or self._is_oversized(frame):
+            self._skipping = False
+            return SSEEvent(b"", self.position, oversized=True)
+        data: list[bytes] = []
+        name = b""
+        for line in frame.splitlines():
+            field, _, value = line.partition(b":")
+            value = value.removeprefix(b" ")
+            if field == b"data":
+                data.append(value)
+            elif field == b"event":
+                name = value
+            else:
+                self._note(field, value)
+        return SSEEvent(b"\n".join(data), self.position, name.decode(errors="replace")) if data else None
+
+    def _note(self, field: bytes, value: bytes) -> None:
+        if field == b"id" and b"\0" not in value:
+            self.last_id = value.decode(errors="replace")
+        elif field == b"retry" and value.isdigit():
+            self.retry = int(value[:18])
+
+
+def plain_frames(block: bytes, max_event: int = MAX_EVENT) -> list[bytes] | None:
+    """The data of each event, if ``block`` is nothing but complete plain events of at most ``max_event`` bytes."""
+    if not block.startswith(_PREFIX) or b"\r" in block:
+        return None
+    frames = block[len(_PREFIX) : -2].split(_SEPARATOR)
+    if block.count(b"\n") != 2 * len(frames):  # a comment, an event's name, a second line of data, a further blank line
+        return None
+    if len(block) > max_event and max(map(len, frames)) + len(_PREFIX) > max_event:
+        return None
+    return frames
+
+
+def is_border(tail: bytes) -> bool:
+    """Whether a stream that ends in ``tail`` (its last 4 bytes, or all of it if it is shorter) is between two events.
+
+    Only there may anything be put in without becoming part of an event.
+    """
+    if tail.endswith(b"\r\n"):
+        before = tail[:-2]
+    elif tail.endswith((b"\n", b"\r")):
+        before = tail[:-1]
+    else:
+        return not tail
+    return not before or before.endswith((b"\n", b"\r"))
