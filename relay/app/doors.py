@@ -11,14 +11,17 @@ from relay.edge.admin import Admin
 from relay.edge.api import ApiGate
 from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, is_loopback, networks
 from relay.edge.bodies import BodyLimits
+from relay.edge.clients import Clients
 from relay.edge.dead_letters import DeadLetters
 from relay.edge.events import Events
 from relay.edge.front import Front, Routed
+from relay.edge.proxy import Proxy, ProxyRoutes
 from relay.edge.server import Limits, Listener
 from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal
 from relay.settings import Settings
 from relay.telemetry import Telemetry
+from relay.upstream import Upstream
 
 _ADMIN_LIMITS = Limits(max_connections=256)
 
@@ -31,6 +34,7 @@ class Doors:
         settings: Settings,
         journal: Journal,
         sources: Mapping[str, Source],
+        upstream: Upstream,
         telemetry: Telemetry,
         *,
         unready: Callable[[], list[str]],
@@ -40,7 +44,7 @@ class Doors:
         server, admin = settings.server, settings.admin
         limits = Limits(server.header_timeout, server.body_timeout, server.keepalive_timeout, server.max_connections)
         self._events = Events(journal)
-        self._front = Front(self._api(), self._webhooks())
+        self._front = Front(self._api(), self._webhooks(), self._proxied(upstream))
         probes = Routed(self._probes(unready, before_scrape))
         self.main = self._listener(self._front, server.host, server.port, limits)
         self.admin = self._listener(probes, admin.host, admin.port, _ADMIN_LIMITS)
@@ -93,6 +97,14 @@ class Doors:
             name: Inbox(source, gate, self._telemetry.deliveries(name)) for name, source in self._sources.items()
         }
         return Webhooks(inboxes, self._journal, BodyLimits(server.max_body, server.max_inflight, server.body_timeout))
+
+    def _proxied(self, upstream: Upstream) -> ProxyRoutes:
+        settings = self._settings.proxy
+        key = self._settings.upstream.api_key
+        clients = Clients(settings, key.get_secret_value() if key else None)
+        limits = BodyLimits(settings.max_body, settings.max_inflight, settings.body_timeout, "proxy")
+        proxy = Proxy(upstream, clients, limits)
+        return ProxyRoutes(proxy, submissions=proxy, chat=proxy)
 
     def _api(self) -> web.Application:
         server = self._settings.server

@@ -20,6 +20,7 @@ from relay.publisher import Publisher, as_fatal
 from relay.settings import Settings, warnings
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry import JournalFigures, SinkFigures, SinkSignals, Telemetry
+from relay.upstream import Timeouts, Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED
 _LAST_CALL = 0.5  # seconds; balancers are told by /readyz and given their time before the signal (preStop)
@@ -35,6 +36,10 @@ class Relay:
         self._sources: dict[str, Source] = {
             "novita": NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
         }
+        timeouts = settings.upstream
+        self.upstream = Upstream(
+            timeouts.base_url, Timeouts(timeouts.connect_timeout, timeouts.first_byte_timeout, timeouts.idle_timeout)
+        )
         self._stopping: asyncio.Task[None] | None = None
         self._doors: Doors | None = None
         self._publishers: list[Publisher] = []
@@ -106,6 +111,7 @@ class Relay:
             self.settings,
             self.journal,
             self._sources,
+            self.upstream,
             self.telemetry,
             unready=self.unready,
             before_scrape=self._look_at_everything,
@@ -171,6 +177,7 @@ class Relay:
         self.telemetry.accepting(False)
         if self._doors is not None:
             await self._doors.close(_share(deadline, 0.5), min(_LAST_CALL, _share(deadline, 0.1)))
+        await self.upstream.close()
         for publisher in self._publishers:
             publisher.stop()
         await _finish(self._tasks, _share(deadline, 0.7))

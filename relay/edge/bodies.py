@@ -19,7 +19,7 @@ class Refusal(Exception):
 
     def __init__(self, code: str, detail: str = "", allow: Sequence[str] = ()) -> None:
         super().__init__(code)
-        self.code = code
+        self.code, self.detail = code, detail
         self.answer = problems.answer(code, detail, allow=allow)
 
 
@@ -63,7 +63,7 @@ class Bodies:
             self.inflight -= reserved
 
     async def _in_time(self, request: web.BaseRequest) -> bytearray:
-        _invite(request)
+        invite(request)
         try:
             async with asyncio.timeout(self._limits.timeout):
                 return await self._read(request)
@@ -85,7 +85,7 @@ class Bodies:
         return Refusal("payload_too_large", f"At most {limit} are taken.")
 
 
-def _invite(request: web.BaseRequest) -> None:
+def invite(request: web.BaseRequest) -> None:
     """Tells a sender that waits for it to go on with the body (RFC 9110, 10.1.1); curl does above 1 MiB."""
     expected = request.headers.get(hdrs.EXPECT, "")
     if expected.lower() == "100-continue" and request.version >= HttpVersion11 and request.transport is not None:

@@ -1,4 +1,4 @@
-"""What stands behind a listener: deliveries at once, everything else through aiohttp's router.
+"""What stands behind a listener: deliveries and the proxy at once, everything else through aiohttp's router.
 
 aiohttp runs applications only with its own server, so this reaches for two of its private methods, here and nowhere
 else; ``tests/unit/edge/test_front.py`` says so when a release moves them.
@@ -11,6 +11,7 @@ from aiohttp.http import RawRequestMessage
 
 from relay.edge import problems
 from relay.edge.lane import Respond
+from relay.edge.proxy import is_proxied
 from relay.edge.server import Handler, RequestFactory, respond
 from relay.edge.webhooks import PREFIX, Webhooks, path_of
 
@@ -37,20 +38,25 @@ class Routed:
 class Front:
     """The main listener's door."""
 
-    def __init__(self, app: web.Application, deliveries: Webhooks) -> None:
+    def __init__(self, app: web.Application, deliveries: Webhooks, proxied: Handler | None = None) -> None:
         self._routed = Routed(app)
         self._deliveries = deliveries
+        self._proxied: Handler = proxied or self._routed
         self.request_factory = self._routed.request_factory
         self.draining = False
         """While set, each answer asks the peer to close its connection; requests are still served."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Deliveries go past the router: resolving a route costs as much as parsing their JSON."""
-        serve: Handler = self._deliveries if path_of(request).startswith(PREFIX) else self._routed
-        response = await serve(request)
+        response = await self._part(path_of(request))(request)
         if self.draining:
             response.force_close()
         return response
+
+    def _part(self, path: str) -> Handler:
+        if path.startswith(PREFIX):
+            return self._deliveries
+        return self._proxied if is_proxied(path) else self._routed
 
     def take(self, message: RawRequestMessage, body: bytes, remote: str, respond: Respond) -> bool:
         """The short way for deliveries; not while draining, when answers carry a header more."""

@@ -77,6 +77,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "The upstream may or may not have taken the task",
             "Do not submit it again blindly, it may be paid for: look for its result first.",
         ),
+        "upstream_reset": Kind(502, "The upstream broke off", "Try again; check upstream.base_url."),
         "journal_unavailable": Kind(
             503, "The journal cannot commit", "Try again; the operator should check the disk and its free space."
         ),

@@ -62,8 +62,8 @@ def _without_effect(settings: Settings) -> Iterator[str]:
     """Nobody should rely on what is only validated."""
     default = Settings()
     for key, changed, missing in (
-        ("upstream", settings.upstream != default.upstream, "it calls no upstream"),
-        ("proxy", settings.proxy != default.proxy, "it has no chat proxy"),
+        ("proxy.chunks", settings.proxy.chunks != default.proxy.chunks, "it makes no events of chats yet"),
+        ("proxy.capture", settings.proxy.capture != default.proxy.capture, "it makes no events of chats yet"),
         ("reconcile", settings.reconcile != default.reconcile, "it does not poll for tasks whose webhook is lost"),
         ("dedup.shared_index", settings.dedup.shared_index is not None, "replicas do not share their dedup index"),
     ):

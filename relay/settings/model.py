@@ -90,10 +90,13 @@ class WebhooksSettings(Section):
 
 
 class UpstreamSettings(Section):
-    """The API behind the proxy and the reconciler."""
+    """The API behind the proxy and the reconciler. There is no total timeout: a stream may last for hours."""
 
     base_url: HttpUrl = "https://api.novita.ai"
     api_key: Secret | None = None
+    connect_timeout: PositiveDuration = 5.0
+    first_byte_timeout: PositiveDuration = 600.0
+    idle_timeout: PositiveDuration = 300.0
 
 
 class ClientSettings(Section):

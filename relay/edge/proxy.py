@@ -1,0 +1,148 @@
+"""The proxy: what goes to the upstream and comes back as it is.
+
+``relay.edge.submissions`` and ``relay.edge.chat`` look into some of what passes here; everything else streams through
+in both directions without being looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import orjson
+from aiohttp import hdrs, web
+
+from relay.core.errors import RelayError
+from relay.edge import problems
+from relay.edge.bodies import Bodies, BodyLimits, Refusal, invite
+from relay.edge.clients import Client, Clients
+from relay.edge.outgoing import Outgoing
+from relay.edge.server import respond
+from relay.edge.webhooks import path_of
+from relay.upstream import Answer, RawHeaders, Upstream, request_headers, response_headers
+
+OPENAI_PREFIXES = ("/openai/", "/v3/openai/")
+TASK_PREFIXES = ("/v3/", "/v3beta/")
+
+TASK_RESULT = "/v3/async/task-result"
+_COMPLETIONS = "/chat/completions"
+
+Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def is_proxied(path: str) -> bool:
+    """Whether a path belongs to the upstream."""
+    return path.startswith(OPENAI_PREFIXES) or path.startswith(TASK_PREFIXES)
+
+
+def is_openai(path: str) -> bool:
+    """Whether clients expect errors in OpenAI's shape there."""
+    return path.startswith(OPENAI_PREFIXES)
+
+
+class Proxy:
+    """Passes requests through, and has what those need who look into them."""
+
+    def __init__(self, upstream: Upstream, clients: Clients, limits: BodyLimits) -> None:
+        self.upstream = upstream
+        self.clients = clients
+        self.bodies = Bodies(limits)
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One request, passed through in both directions as it comes."""
+        outgoing = Outgoing(request)
+        try:
+            async with self._outbound_body(request, self.admit(request)) as body:
+                return await self._exchange(request, body, outgoing)
+        except (RelayError, Refusal) as error:
+            return outgoing.abort() if outgoing.begun else refused(request, error)
+
+    async def _exchange(
+        self, request: web.BaseRequest, body: bytes | AsyncIterator[bytes], outgoing: Outgoing
+    ) -> web.StreamResponse:
+        headers = self.outbound(request)
+        async with self.upstream.exchange(request.method, path_of(request), headers, body) as answer:
+            return await self.answer_with(outgoing, answer)
+
+    def admit(self, request: web.BaseRequest) -> Client:
+        """Who sent it. Raises ``Refused``."""
+        return self.clients.admit(request.headers)
+
+    def outbound(self, request: web.BaseRequest) -> RawHeaders:
+        """The request's headers as they go to the upstream, with the key that goes there."""
+        return self.clients.authorized(request_headers(request.raw_headers))
+
+    @asynccontextmanager
+    async def _outbound_body(
+        self, request: web.BaseRequest, client: Client
+    ) -> AsyncIterator[bytes | AsyncIterator[bytes]]:
+        if not request.body_exists:
+            yield b""
+        elif not (client.models and is_openai(path_of(request))):
+            yield _streamed(request)
+        else:
+            # A client that may use some models could get at the others by any route with a model in its body.
+            async with self.bodies.received(request) as body:
+                client.require_model(model_of(body))
+                yield bytes(body)
+
+    async def answer_with(self, outgoing: Outgoing, answer: Answer) -> web.StreamResponse:
+        """Hands the upstream's answer on. Raises ``UpstreamError`` where it breaks off."""
+        outgoing.begin(answer.status, answer.reason, response_headers(answer.raw_headers))
+        async for piece in answer.pieces():
+            await outgoing.write(piece)
+        return await outgoing.finish()
+
+
+class ProxyRoutes:
+    """Which part of the proxy serves which of the upstream's routes."""
+
+    def __init__(self, proxy: Route, *, submissions: Route, chat: Route) -> None:
+        self._proxy, self._submissions, self._chat = proxy, submissions, chat
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One request, served by the part that it belongs to."""
+        return await self._part(request.method, path_of(request))(request)
+
+    def _part(self, method: str, target: str) -> Route:
+        path = target.partition("?")[0]
+        if is_openai(path):
+            return self._chat if method == hdrs.METH_POST and path.endswith(_COMPLETIONS) else self._proxy
+        if method == hdrs.METH_POST or (method == hdrs.METH_GET and path == TASK_RESULT):
+            return self._submissions
+        return self._proxy
+
+
+def model_of(body: bytes | bytearray) -> object:
+    """The model that a request's body names; ``None`` if it names none, or is no JSON object."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return document.get("model") if isinstance(document, dict) else None
+
+
+def refused(request: web.BaseRequest, error: RelayError | Refusal) -> web.StreamResponse:
+    """The error in the shape that the route's clients read: OpenAI's, or a problem document."""
+    response = respond(_openai_answer(error) if is_openai(path_of(request)) else _problem(error))
+    if request.body_exists and not request.content.is_eof():
+        response.force_close()  # the rest of the body is not waited for
+    return response
+
+
+def _problem(error: RelayError | Refusal) -> problems.Answer:
+    return error.answer if isinstance(error, Refusal) else problems.answer_to(error)
+
+
+def _openai_answer(error: RelayError | Refusal) -> problems.Answer:
+    if isinstance(error, Refusal):
+        return problems.openai_answer(error.code, error.detail)
+    if error.code not in problems.KINDS:
+        return problems.openai_answer("internal")
+    return problems.openai_answer(error.code, error.message, hint=error.hint)
+
+
+async def _streamed(request: web.BaseRequest) -> AsyncIterator[bytes]:
+    invite(request)
+    while piece := await request.content.readany():
+        yield piece

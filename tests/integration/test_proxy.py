@@ -1,0 +1,52 @@
+"""A whole relay between a client and an upstream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.services.in_process import running
+from tests.services.raw_http import ask, get, post, wire
+from tests.services.scripted_upstream import Call, answering, chunks, ok, scripted
+
+PATHS = ["/openai/v1/models", "/openai/models", "/v3/openai/models/a%2Fb", "/v3/admin/x?y=1", "/v3beta/x"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_the_upstreams_routes_reach_it_at_the_same_path(tmp_path: Path, path: str) -> None:
+    """An SDK with the relay as its base address would not find what it calls."""
+    async with (
+        scripted(answering(ok(b"hello"))) as upstream,
+        running(tmp_path, upstream={"base_url": upstream.url}) as relay,
+    ):
+        assert (await ask(relay.url, get(path), "GET")).body == b"hello"
+        assert (await ask(relay.url, post(path, b"x"))).body == b"hello"
+        assert [call.line for call in upstream.calls] == [f"GET {path} HTTP/1.1", f"POST {path} HTTP/1.1"]
+
+
+async def test_the_relays_own_routes_do_not(tmp_path: Path) -> None:
+    """Tokens in the path of webhooks would be sent to the upstream."""
+    async with scripted(answering(ok())) as upstream, running(tmp_path, upstream={"base_url": upstream.url}) as relay:
+        for path in ("/webhooks/novita/x", "/v1/events", "/", "/elsewhere", "/v3x/y"):
+            await ask(relay.url, get(path), "GET")
+        assert upstream.calls == []
+
+
+async def test_a_stream_under_way_ends_with_the_relay(tmp_path: Path) -> None:
+    """A client would wait for the rest of a stream for ever, or take what it has for the whole."""
+
+    async def script(call: Call) -> None:
+        await call.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunks(b"one", end=False))
+        await call.until_gone()
+
+    sections = {"server": {"drain_timeout": "300ms"}}
+    async with scripted(script) as upstream:
+        async with running(tmp_path, upstream={"base_url": upstream.url}, **sections) as relay:
+            connection = wire(relay.url)
+            client = await connection.__aenter__()
+            await client.send(get("/openai/v1/files/x/content"))
+            await client.reader.readuntil(b"one\r\n")
+        assert await client.rest() == b""
+        await connection.__aexit__(None, None, None)
+        assert upstream.calls[0].gone.is_set()

@@ -1,0 +1,37 @@
+"""An answer past aiohttp's own responses: what ``tests/unit/edge/test_proxy.py`` does not see."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from relay.edge.outgoing import Outgoing
+from tests.services.raw_http import get, post, wire
+from tests.unit.edge.test_server import Noted, listening
+
+
+async def test_a_bug_in_the_middle_of_an_answer_makes_no_second_one() -> None:
+    """The client would read an error document as part of the body, or as the answer to its next request."""
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        outgoing = Outgoing(request)
+        outgoing.begin(200, "", [(b"Content-Length", b"9")])
+        await outgoing.write(b"one")
+        raise RuntimeError("a bug")
+
+    async with listening(serve, signals=Noted()) as listener, wire(listener.url) as connection:
+        await connection.send(get("/"))
+        received = await connection.rest()
+    assert received == b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\none"
+
+
+async def test_asked_to_close_it_says_so_and_closes() -> None:
+    """A client would keep the connection of a relay that is going away."""
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        outgoing = Outgoing(request)
+        outgoing.begin(299, "Odd", [(b"Content-Length", b"0")], close=True)
+        return await outgoing.finish()
+
+    async with listening(serve) as listener, wire(listener.url) as connection:
+        await connection.send(post("/"))
+        assert await connection.rest() == b"HTTP/1.1 299 Odd\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -1,0 +1,195 @@
+"""Exchanges with an upstream that does whatever it likes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from relay.upstream import Timeouts, Upstream, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
+from tests.services.scripted_upstream import Call, Script, ScriptedUpstream, answering, chunks, ok, scripted
+
+QUICK = Timeouts(connect=2.0, first_byte=0.2, idle=0.2)
+
+
+@asynccontextmanager
+async def between(script: Script, timeouts: Timeouts | None = None) -> AsyncIterator[tuple[ScriptedUpstream, Upstream]]:
+    async with scripted(script) as server:
+        upstream = Upstream(server.url, timeouts or Timeouts())
+        try:
+            yield server, upstream
+        finally:
+            await upstream.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_request_arrives_as_it_was_given() -> None:
+    """The upstream would see another path, other headers, or a body that was not sent."""
+    headers = [(b"X-b", b"2"), (b"x-A", "é".encode()), (b"X-b", b"3")]
+    async with (
+        between(answering(ok())) as (server, upstream),
+        upstream.exchange("POST", "/v3/a%2Fb//c?q=%20+&q", headers, b"body") as answer,
+    ):
+        assert await answer.read(100) == b"{}"
+        [call] = server.calls
+    assert call.line == "POST /v3/a%2Fb//c?q=%20+&q HTTP/1.1"
+    assert call.body == b"body"
+    own = {b"host", b"content-length"}
+    assert [field for field in call.fields if field[0].lower() not in own] == headers
+    assert call.header("host") == server.url.removeprefix("http://")
+
+
+async def test_a_base_with_a_path_stands_before_the_target() -> None:
+    """An upstream that is mounted below a path could not be reached."""
+    async with scripted(answering(ok())) as server:
+        upstream = Upstream(server.url + "/mounted", Timeouts())
+        async with upstream.exchange("GET", "/v3/x"):
+            pass
+        await upstream.close()
+        assert server.calls[0].line == "GET /mounted/v3/x HTTP/1.1"
+
+
+async def test_a_body_of_unknown_length_streams() -> None:
+    """Large uploads would have to fit into memory."""
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"one"
+        yield b"two"
+
+    async with (
+        between(answering(ok())) as (server, upstream),
+        upstream.exchange("POST", "/", [], body()) as answer,
+    ):
+        await answer.read(100)
+        assert server.calls[0].body == b"onetwo"
+        assert server.calls[0].header("transfer-encoding") == "chunked"
+
+
+async def test_an_answer_is_handed_over_as_it_came() -> None:
+    """Clients would lose the upstream's own status, spelling or repetitions."""
+    sent = ok(b"nope", "X-b: 2", "x-A: 1", "Content-Encoding: gzip", "x-A: 3", status="429 Slow Down")
+    async with between(answering(sent)) as (_, upstream), upstream.exchange("GET", "/") as answer:
+        assert (answer.status, answer.reason) == (429, "Slow Down")
+        assert [name for name, _ in answer.raw_headers][:4] == [b"X-b", b"x-A", b"Content-Encoding", b"x-A"]
+        assert answer.headers.getall("X-A") == ["1", "3"]
+        assert await answer.read(100) == b"nope"
+
+
+async def test_a_redirection_is_an_answer_like_any_other() -> None:
+    """The relay would send the upstream's key wherever the upstream points."""
+    async with (
+        between(answering(ok(b"", "Location: http://127.0.0.1:1/", status="302 Found"))) as (server, upstream),
+        upstream.exchange("GET", "/") as answer,
+    ):
+        assert answer.status == 302
+        assert len(server.calls) == 1
+
+
+async def test_pieces_come_as_they_are_sent() -> None:
+    """A stream would be held back until it is whole."""
+    more = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        await call.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunks(b"one", end=False))
+        await more.wait()
+        await call.send(chunks(b"two"))
+
+    async with between(script) as (_, upstream), upstream.exchange("GET", "/") as answer:
+        pieces = answer.pieces()
+        assert await anext(pieces) == b"one"
+        more.set()
+        assert [piece async for piece in pieces] == [b"two"]
+
+
+async def test_an_upstream_that_nobody_listens_for_is_unreachable_and_nothing_was_sent() -> None:
+    """What could safely be repeated would not be."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        upstream = Upstream(f"http://127.0.0.1:{unused.getsockname()[1]}", Timeouts())
+        with pytest.raises(UpstreamUnreachable) as caught:
+            async with upstream.exchange("POST", "/", [], b"x"):
+                pass
+        await upstream.close()
+    assert not caught.value.sent
+    assert caught.value.retriable
+
+
+async def test_silence_after_a_request_ends_in_time() -> None:
+    """A client would wait for an upstream that has hung, for ever."""
+
+    async def script(call: Call) -> None:
+        await call.until_gone()
+
+    async with between(script, QUICK) as (server, upstream):
+        with pytest.raises(UpstreamTimeout) as caught:
+            async with upstream.exchange("POST", "/", [], b"x"):
+                pass
+        assert caught.value.sent
+        assert not caught.value.retriable
+        await until(server.calls[0].gone.is_set)
+
+
+async def test_silence_in_an_answer_ends_in_time() -> None:
+    """A stream whose upstream has hung would stay open for ever."""
+
+    async def script(call: Call) -> None:
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\none")
+        await call.until_gone()
+
+    async with between(script, QUICK) as (server, upstream):
+        with pytest.raises(UpstreamTimeout):
+            async with upstream.exchange("GET", "/") as answer:
+                await answer.read(100)
+        await until(server.calls[0].gone.is_set)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"rubbish\r\n\r\n", id="no HTTP"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\none", id="less than its length"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\none", id="half a chunk"),
+    ],
+)
+async def test_an_answer_that_is_not_whole_is_told_from_one_that_is(sent: bytes) -> None:
+    """A truncated answer would be taken for the whole one."""
+
+    async def script(call: Call) -> None:
+        await call.send(sent)
+        call.writer.close()
+
+    async with between(script) as (_, upstream):
+        with pytest.raises(UpstreamReset) as caught:
+            async with upstream.exchange("POST", "/", [], b"x") as answer:
+                await answer.read(100)
+        assert caught.value.sent
+
+
+async def test_a_large_answer_does_not_fill_the_memory() -> None:
+    """Whoever reads an answer whole could be made to take all there is."""
+    async with between(answering(ok(b"x" * 101))) as (_, upstream):
+        with pytest.raises(UpstreamReset):
+            async with upstream.exchange("GET", "/") as answer:
+                await answer.read(100)
+
+
+async def test_leaving_early_closes_the_connection() -> None:
+    """The upstream would go on with what nobody reads, and bill it."""
+
+    async def script(call: Call) -> None:
+        await call.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunks(b"one", end=False))
+        await call.until_gone()
+
+    async with between(script) as (server, upstream):
+        async with upstream.exchange("GET", "/") as answer:
+            assert await anext(answer.pieces()) == b"one"
+        await until(server.calls[0].gone.is_set)
