@@ -69,6 +69,7 @@ class Row:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     result: str = "not run"
+    planted: bool = False
 
     def injected(self, fault: str, count: int = 1) -> None:
         """``count`` faults of a kind were really injected."""
@@ -89,6 +90,11 @@ class Row:
             repeated=len(verdict.repeated),
             reordered=len(verdict.reordered),
         )
+
+    def caught(self, verdict: Verdict) -> None:
+        """A planted bug was found: what the line shows as lost or repeated is what should be."""
+        self.planted = True
+        self.notes.append(f"caught: {verdict}")
 
     def cells(self) -> list[str]:
         """The line, in the order of the columns."""
@@ -176,7 +182,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
     line = item.stash.get(_LINE, None)
     if line is not None and (report.when == "call" or report.failed):
-        line.result = "held" if report.passed else "FAILED"
+        line.result = ("caught" if line.planted else "held") if report.passed else "FAILED"
     return report
 
 
@@ -185,7 +191,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     size = size_of(config)
     if size == "short" or not _rows:
         return
-    ordered = sorted(_rows, key=lambda line: (int(line.number.removeprefix("R")), line.title))
+    ordered = sorted(_rows, key=lambda line: (int(line.number[1:] or 99), line.title))  # planted bugs ("-") come last
     text = render(ordered, size)
     terminalreporter.section("fault matrix")
     terminalreporter.write_line(text)

@@ -1,17 +1,28 @@
-"""What must hold whatever was broken: invariants I1 to I4, checked by one piece of code for all fault tests.
+"""What must hold whatever was broken: invariants I1 to I8 and the loss balance, judged here for all fault tests.
 
-The load generator notes each acknowledged event; independent readers (``kcat`` with ``read_committed``,
-``redis-cli``) read each sink to its end; the oracle compares. It knows nothing of how the relay works.
+The load generator records each acknowledged event durably; independent readers (``kcat`` with ``read_committed``,
+``redis-cli``) read each sink to its end; the process is looked at from outside. The oracle compares. It knows nothing
+of how the relay works.
+
+I1 every acknowledged event is there; I2 each once; I3 per subject in the order of acknowledgement; I4 unchanged; I5 no
+2xx while the journal could not commit; I6 the backlog is gone in time; I7 memory, descriptors and threads are bounded;
+I8 no secret in any output. And at the end ``accepted = published + pending + dead``, with nothing pending.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
 import orjson
+
+MAX_RSS = 256 << 20
+MAX_DESCRIPTORS = 256
+MAX_THREADS = 24
+"""I7: far above what the tests' loads need, far below what a leak reaches. asyncio's tasks cannot be seen from outside;
+each that waits for a peer holds a descriptor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,38 +36,91 @@ class Seen:
 
 @dataclass(slots=True)
 class Acknowledged:
-    """What the relay said 2xx to: event ids, each with the task and the order in which they were acknowledged."""
+    """What the relay said 2xx to: event ids, each with its order, its content, and when (monotonic seconds)."""
 
     ids: dict[str, int] = field(default_factory=dict)
     bodies: dict[str, str] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
+    """Of an event's first 2xx."""
+    every: list[float] = field(default_factory=list)
+    """Of every 2xx, those of duplicates included."""
 
-    def note(self, event_id: str, body: bytes) -> None:
+    def note(self, event_id: str, content: str, at: float = 0.0) -> None:
         """One 2xx. The first counts: a duplicate's answer names the same event."""
         self.ids.setdefault(event_id, len(self.ids))
-        self.bodies.setdefault(event_id, digest(body))
+        self.bodies.setdefault(event_id, content)
+        self.times.setdefault(event_id, at)
+        self.every.append(at)
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Where one sink's events are, as the relay's metrics tell it."""
+
+    accepted: int
+    published: int
+    pending: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A process as ``/proc`` shows it; ``rss`` in bytes."""
+
+    rss: int
+    descriptors: int
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of one sink at the end of a test."""
+
+    acknowledged: Acknowledged
+    seen: Sequence[Seen]
+    balance: Balance | None = None
+    closed: Sequence[tuple[float, float]] = ()
+    """Spans (monotonic seconds) in which the journal could not commit, whatever the relay thought."""
+    undrained: int = 0
+    """Events that were still pending when the time for draining was over."""
+    usage: Sequence[Usage] = ()
+    outputs: Mapping[str, bytes] = field(default_factory=dict)
+    """What the process wrote and showed (log, metrics), by name."""
+    secrets: Sequence[str] = ()
+    """What must be in none of the outputs, nor in any event."""
+    presigned: Sequence[str] = ()
+    """What consumers need and no output may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a sink lost, repeated, changed or reordered; all empty when the promises hold."""
+    """What is wrong with one sink, by invariant; everything is empty when the promises hold."""
 
-    lost: list[str]
-    repeated: list[str]
-    changed: list[str]
-    reordered: list[str]
-    seen: int
+    lost: Sequence[str] = ()
+    repeated: Sequence[str] = ()
+    changed: Sequence[str] = ()
+    reordered: Sequence[str] = ()
+    untimely: Sequence[str] = ()
+    undrained: Sequence[str] = ()
+    unbounded: Sequence[str] = ()
+    leaked: Sequence[str] = ()
+    unbalanced: Sequence[str] = ()
+    seen: int = 0
+
+    @property
+    def faults(self) -> dict[str, Sequence[str]]:
+        """What is wrong, by kind."""
+        kinds = (each.name for each in fields(self) if each.name != "seen")
+        return {kind: found for kind in kinds if (found := getattr(self, kind))}
 
     @property
     def holds(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.lost or self.repeated or self.changed or self.reordered)
+        return not self.faults
 
     def __str__(self) -> str:
-        return (
-            f"{self.seen} events seen: {len(self.lost)} lost {self.lost[:5]}, {len(self.repeated)} repeated "
-            f"{self.repeated[:5]}, {len(self.changed)} changed {self.changed[:5]}, "
-            f"{len(self.reordered)} out of order {self.reordered[:5]}"
-        )
+        told = [f"{len(found)} {kind} {list(found[:5])}" for kind, found in self.faults.items()]
+        return f"{self.seen} events seen: {', '.join(told) or 'all promises kept'}"
 
 
 def digest(body: bytes) -> str:
@@ -66,12 +130,9 @@ def digest(body: bytes) -> str:
     return hashlib.sha256(orjson.dumps(task, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
-def judge(acknowledged: Acknowledged, seen: Sequence[Seen]) -> Verdict:
-    """Compares what was acknowledged with what one sink shows.
-
-    I1 every acknowledged id is present, I2 each id exactly once, I3 per subject in the order of acknowledgement,
-    I4 the content unchanged. An event that is present but was not acknowledged is fine: its 2xx got lost.
-    """
+def judge(evidence: Evidence) -> Verdict:
+    """The one judgement. An event that is present but was not acknowledged is fine: its 2xx got lost."""
+    acknowledged, seen = evidence.acknowledged, evidence.seen
     counts = Counter(event.id for event in seen)
     by_id = {event.id: event for event in seen}
     return Verdict(
@@ -83,6 +144,16 @@ def judge(acknowledged: Acknowledged, seen: Sequence[Seen]) -> Verdict:
             if event_id in by_id and _raw_digest(by_id[event_id].data) != body
         ],
         reordered=_reordered(acknowledged, seen),
+        untimely=[
+            f"2xx {at - start:.3f} s into a closed span of {end - start:.3f} s"
+            for start, end in evidence.closed
+            for at in acknowledged.every
+            if start < at < end
+        ],
+        undrained=[f"{evidence.undrained} events still pending"] if evidence.undrained else [],
+        unbounded=_unbounded(evidence.usage),
+        leaked=_leaked(evidence),
+        unbalanced=_unbalanced(evidence.balance, len(seen)),
         seen=len(seen),
     )
 
@@ -102,4 +173,35 @@ def _reordered(acknowledged: Acknowledged, seen: Iterable[Seen]) -> list[str]:
         if order < highest[event.subject]:
             wrong.append(event.id)
         highest[event.subject] = max(highest[event.subject], order)
+    return wrong
+
+
+def _unbounded(usage: Iterable[Usage]) -> list[str]:
+    limits = {"rss": MAX_RSS, "descriptors": MAX_DESCRIPTORS, "threads": MAX_THREADS}
+    return [
+        f"{name} {getattr(sample, name)}"
+        for sample in usage
+        for name, limit in limits.items()
+        if getattr(sample, name) > limit
+    ]
+
+
+def _leaked(evidence: Evidence) -> list[str]:
+    """Where a secret stands; the secret itself is not repeated."""
+    secrets = [secret.encode() for secret in evidence.secrets]
+    quiet = [*secrets, *(secret.encode() for secret in evidence.presigned)]
+    places = [name for name, text in evidence.outputs.items() if any(each in text for each in quiet)]
+    return places + [f"event {event.id}" for event in evidence.seen if any(each in event.data for each in secrets)]
+
+
+def _unbalanced(balance: Balance | None, seen: int) -> list[str]:
+    if balance is None:
+        return []
+    wrong = []
+    if balance.accepted != balance.published + balance.pending + balance.dead:
+        wrong.append(f"accepted is not published + pending + dead: {balance}")
+    if balance.pending:
+        wrong.append(f"still pending: {balance}")
+    if balance.published != seen:
+        wrong.append(f"{seen} events on the sink: {balance}")
     return wrong

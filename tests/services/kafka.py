@@ -288,10 +288,10 @@ BrokerFactory = Callable[..., KafkaBroker]
 
 
 @contextlib.contextmanager
-def running_broker() -> Iterator[KafkaBroker]:
+def running_broker(version: str = VERSION) -> Iterator[KafkaBroker]:
     """A broker on a temporary folder, killed in the end."""
     with tempfile.TemporaryDirectory(prefix="relay-kafka-") as directory:
-        broker = KafkaBroker(Path(directory) / "broker")
+        broker = KafkaBroker(Path(directory) / "broker", version=version)
         try:
             broker.launch()
             broker.wait_until_answering()
@@ -301,14 +301,14 @@ def running_broker() -> Iterator[KafkaBroker]:
 
 
 _session = contextlib.ExitStack()
-_shared: list[KafkaBroker] = []
+_shared: dict[str, KafkaBroker] = {}
 
 
-def shared_broker() -> KafkaBroker:
-    """The broker of this test session, started by whoever asks first."""
-    if not _shared:
-        _shared.append(_session.enter_context(running_broker()))
-    return _shared[0]
+def shared_broker(version: str = VERSION) -> KafkaBroker:
+    """The broker of this test session, one per version, started by whoever asks first."""
+    if version not in _shared:
+        _shared[version] = _session.enter_context(running_broker(version))
+    return _shared[version]
 
 
 def pytest_unconfigure() -> None:
@@ -328,8 +328,10 @@ async def kafka_broker(tmp_path: Path) -> AsyncIterator[BrokerFactory]:
     """Makes brokers of a test's own: ``kafka_broker(settings={...}, listeners={...})``, not yet started."""
     brokers: list[KafkaBroker] = []
 
-    def make(settings: Mapping[str, str] = {}, listeners: Mapping[str, str] = {}) -> KafkaBroker:
-        brokers.append(KafkaBroker(tmp_path / f"kafka-{len(brokers)}", settings, listeners))
+    def make(
+        settings: Mapping[str, str] = {}, listeners: Mapping[str, str] = {}, version: str = VERSION
+    ) -> KafkaBroker:
+        brokers.append(KafkaBroker(tmp_path / f"kafka-{len(brokers)}", settings, listeners, version))
         return brokers[-1]
 
     yield make

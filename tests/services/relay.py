@@ -64,17 +64,22 @@ class RelayProcess:
         assert self.process is not None
         return self.process.pid
 
-    async def start(self) -> float:
-        """Starts the process; answers the seconds until it was ready."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+    def launch(self, *program: str) -> None:
+        """Starts the process without waiting for it. ``program`` is what stands for ``relay`` after ``python -m``."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-                [sys.executable, "-m", "relay", "serve", "--config", str(self.config)],
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *(program or ("relay",)), "serve", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
                 env={k: v for k, v in os.environ.items() if not k.startswith(("RELAY_", "PYTHONDONTWRITE"))},
             )
+
+    async def start(self, *program: str) -> float:
+        """Starts the process; answers the seconds until it was ready."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        self.launch(*program)
+        assert self.process is not None
         async with asyncio.timeout(START_TIMEOUT), aiohttp.ClientSession() as session:
             while not await self._ready(session):
                 if self.process.poll() is not None:
@@ -116,12 +121,16 @@ class RelayProcess:
     async def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that carry these labels."""
         total = 0.0
-        async with aiohttp.ClientSession() as session, session.get(f"{self.admin_url}/metrics") as response:
-            for line in (await response.text()).splitlines():
-                sample, _, value = line.rpartition(" ")
-                if sample.partition("{")[0] == name and all(f'{k}="{v}"' in sample for k, v in labels.items()):
-                    total += float(value)
+        for line in (await self.exposition()).splitlines():
+            sample, _, value = line.rpartition(" ")
+            if sample.partition("{")[0] == name and all(f'{k}="{v}"' in sample for k, v in labels.items()):
+                total += float(value)
         return total
+
+    async def exposition(self) -> str:
+        """All metrics, as they are scraped."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.admin_url}/metrics") as response:
+            return await response.text()
 
     async def until_drained(self, within: float = 60.0) -> None:
         """Returns when every sink has everything."""

@@ -1,0 +1,37 @@
+"""``python -m tests.faults.launch [--crash NAME:NTH | --plant NAME] serve ...``: the relay, with one thing broken.
+
+The relay's own code has no hook for this: what is broken is replaced by name (``tests.faults.places``) before the
+command runs.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from relay.cli import main
+from tests.faults.failpoints import BY_NAME
+from tests.faults.planted import BUGS
+
+
+def crashing(name: str, nth: int) -> tuple[str, ...]:
+    """The program for ``RelayProcess``: dies when it reaches a failpoint for the ``nth`` time."""
+    return "tests.faults.launch", "--crash", f"{name}:{nth}"
+
+
+def planted(name: str) -> tuple[str, ...]:
+    """The program for ``RelayProcess``: has a bug."""
+    return "tests.faults.launch", "--plant", name
+
+
+def _break(option: str, value: str) -> None:
+    if option == "--plant":
+        BUGS[value]()
+        return
+    name, _, nth = value.rpartition(":")
+    BY_NAME[name].arm(int(nth))
+
+
+if __name__ == "__main__":
+    _break(*sys.argv[1:3])
+    del sys.argv[1:3]
+    main()

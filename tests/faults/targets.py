@@ -1,0 +1,46 @@
+"""Where a fault test publishes to, and how it reads what came out: Kafka of two versions, and Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.faults.oracle import Seen
+from tests.faults.readers import read_kafka, read_redis
+from tests.services.kafka import Kafka, KafkaBroker
+from tests.services.redis import Redis, RedisServer
+
+KAFKA_VERSIONS = {"kafka": None, "kafka-3.9": "3.9.1"}
+"""By the name of the parameter; ``None``: the version that all tests use, 4.x."""
+
+EVERYWHERE = ["kafka", "redis", pytest.param("kafka-3.9", marks=pytest.mark.long)]
+"""The older Kafka takes its turn in the long matrix; rows for which it does so in every matrix say so."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The configuration of one sink, who reads it, and the server where it is the test's own."""
+
+    sink: dict[str, Any]
+    read: Callable[[], Awaitable[list[Seen]]]
+    server: KafkaBroker | RedisServer | None = None
+
+    @property
+    def label(self) -> str:
+        """As the sink's metrics name it."""
+        return str(self.sink["type"])
+
+
+def on_kafka(kafka: Kafka, prefix: str, server: KafkaBroker | None = None, **keys: Any) -> Target:
+    """A Kafka sink; ``keys`` are further configuration."""
+    sink = {"type": "kafka", "bootstrap_servers": kafka.bootstrap, "prefix": prefix, **keys}
+    return Target(sink, lambda: read_kafka(kafka.bootstrap, prefix + "tasks"), server)
+
+
+def on_redis(redis: Redis, prefix: str, server: RedisServer | None = None, **keys: Any) -> Target:
+    """A Redis sink; ``keys`` are further configuration."""
+    sink = {"type": "redis", "url": redis.url, "prefix": prefix, **keys}
+    return Target(sink, lambda: read_redis(redis.url, prefix + "tasks"), server)

@@ -1,0 +1,40 @@
+"""R4: the server has acted, and its reply never arrives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Proxied
+from tests.faults.matrix import Effort, Row
+from tests.faults.trial import Trial
+
+RATE = 50
+OLDER = [pytest.param("kafka-3.9", kind, marks=pytest.mark.long) for kind in ("EndTxn", "Produce")]
+
+
+@pytest.mark.row("R4", "lost replies")
+@pytest.mark.parametrize(
+    ("kind", "request_kind"), [("kafka", "EndTxn"), ("kafka", "Produce"), ("redis", "publish"), *OLDER]
+)
+async def test_a_reply_that_is_lost_after_the_server_acted_doubles_nothing(
+    kind: str, request_kind: str, proxied: Proxied, tmp_path: Path, row: Row, effort: Effort
+) -> None:
+    """Broken: P2 where it is hardest: what was committed, but not known to be, would be published again."""
+    target, proxy = await proxied(kind)
+    async with Trial(tmp_path, target, row=row, rate=RATE) as trial:
+        await trial.acknowledged()
+        for n in range(effort(short=3, full=25)):
+            how = "blackhole" if n % 8 == 2 else "reset"
+            proxy.drop(request_kind, how)
+            await proxy.dropped()
+            trial.injected(f"reply to {request_kind} dropped ({how})")
+            await trial.acknowledged(5)
+        await trial.relay.until_drained(within=30)
+        proxy.slicing = True
+        trial.injected("spell of 1-byte slices")
+        await trial.acknowledged()
+        await trial.relay.until_drained(within=30)
+        proxy.slicing = False
+        await trial.conclude()

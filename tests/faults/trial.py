@@ -1,0 +1,191 @@
+"""What every fault test is made of: a relay, its sinks, a load, a time line of what was done to them, a judgement."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from tests.faults.load import SIGNATURE, Load
+from tests.faults.matrix import Row
+from tests.faults.oracle import Balance, Evidence, Usage, Verdict, judge
+from tests.faults.targets import Target
+from tests.services.relay import TOKEN, RelayProcess
+
+SAMPLE_EVERY = 1.0
+STEADY = 50
+"""2xx after which a load counts as under way."""
+
+
+class Trial:
+    """``async with``: the relay is up and the load runs. Break something, then ``conclude``.
+
+    ``sections`` are the relay's configuration; ``program`` is what stands for ``relay`` (see
+    ``tests.faults.launch``).
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *targets: Target,
+        row: Row,
+        rate: float,
+        program: Sequence[str] = (),
+        load: dict[str, Any] | None = None,
+        **sections: Any,
+    ) -> None:
+        self.row, self.targets, self.program = row, targets, tuple(program)
+        self.relay = RelayProcess(directory / "relay", sinks=[target.sink for target in targets], **sections)
+        self.load = Load(lambda: self.relay.webhook_url, directory / "record", rate=rate, seed=row.seed, **(load or {}))
+        self.closed: list[tuple[float, float]] = []
+        self.events: list[tuple[float, str]] = []
+        self.usage: list[Usage] = []
+        self._sampling: asyncio.Task[None] | None = None
+        row.load = row.load or f"{rate:g}/s"
+
+    async def __aenter__(self) -> Self:
+        await self.relay.start(*self.program)
+        await self.load.start()
+        self._sampling = asyncio.create_task(self._sample())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._sampling is not None
+        self._sampling.cancel()
+        await asyncio.gather(self._sampling, return_exceptions=True)
+        await self.load.abandon()
+        with contextlib.suppress(ProcessLookupError):
+            self.relay.resume()
+        self.relay.kill()
+
+    # -- what is done --------------------------------------------------------------------------------------------
+
+    def injected(self, fault: str) -> None:
+        """A fault has been injected: it goes into the report and onto the time line."""
+        self.row.injected(fault)
+        self.happened(fault)
+
+    def happened(self, what: str) -> None:
+        """Onto the time line, which a failed judgement is read against."""
+        self.events.append((time.monotonic(), what))
+
+    async def acknowledged(self, count: int = STEADY, within: float = 60.0) -> None:
+        """Returns when this many further deliveries have their 2xx."""
+        goal = self.load.record.count + count
+        async with asyncio.timeout(within):
+            while self.load.record.count < goal:
+                await asyncio.sleep(0.01)
+
+    async def published(self, count: int = 1, within: float = 60.0) -> None:
+        """Returns when the first sink has taken this many further events since the relay's start."""
+        label = self.targets[0].label
+        goal = await self.relay.metric("relay_published_total", sink=label) + count
+        async with asyncio.timeout(within):
+            while await self.relay.metric("relay_published_total", sink=label) < goal:
+                await asyncio.sleep(0.02)
+
+    async def kill(self) -> None:
+        """``kill -9`` of the relay."""
+        self.injected("kill -9")
+        await asyncio.to_thread(self.relay.kill)
+
+    async def restart(self) -> float:
+        """Starts it again; the seconds until it was ready."""
+        seconds = await self.relay.start(*self.program)
+        self.happened("ready again")
+        return seconds
+
+    async def died(self, within: float = 30.0) -> int:
+        """Waits for the relay to end by itself; its exit code."""
+        return await self.relay.ended(within)
+
+    @contextlib.contextmanager
+    def journal_closed(self) -> Iterator[None]:
+        """While this lasts the journal cannot commit, and so no 2xx may come (I5)."""
+        started = time.monotonic()
+        yield
+        self.closed.append((started, time.monotonic()))
+
+    # -- what came of it -----------------------------------------------------------------------------------------
+
+    async def conclude(self, within: float = 60.0) -> list[Verdict]:
+        """Ends load and relay, reads the sinks, and demands that every promise was kept."""
+        verdicts = await self.judged(within)
+        for verdict in verdicts:
+            assert verdict.holds, self._told(verdict)
+        return verdicts
+
+    async def judged(self, within: float = 60.0) -> list[Verdict]:
+        """The same without the demand: one verdict per sink."""
+        await self.load.stop()
+        undrained = await self._drain(within)
+        await self._look()
+        balances = [await self._balance(target.label) for target in self.targets]
+        outputs = {"metrics": (await self.relay.exposition()).encode()}
+        code = await self.relay.stop()
+        outputs["log"] = self.relay.log.read_bytes()
+        acknowledged = self.load.record.read()
+        verdicts = []
+        for target, balance in zip(self.targets, balances, strict=True):
+            evidence = Evidence(
+                acknowledged,
+                await target.read(),
+                balance,
+                self.closed,
+                undrained,
+                self.usage,
+                outputs,
+                secrets=[TOKEN],
+                presigned=[SIGNATURE],
+            )
+            verdict = judge(evidence)
+            self.row.judged(verdict, len(acknowledged.ids))
+            print(f"{self.row.number} {target.label}: {len(acknowledged.ids)} acknowledged, {verdict}")
+            verdicts.append(verdict)
+        print(f"{self.load.tally}, p99 {self.load.tally.percentile(0.99) * 1e3:.1f} ms")
+        assert code == 0, self.relay.log.read_text()[-2000:]
+        return verdicts
+
+    async def _drain(self, within: float) -> int:
+        """What is left when the time is over; 0: everything is out."""
+        with contextlib.suppress(TimeoutError):
+            await self.relay.until_drained(within)
+        return int(await self.relay.metric("relay_publish_lag_events"))
+
+    async def _balance(self, label: str) -> Balance:
+        states = [int(await self.relay.metric("relay_sink_events", sink=label, state=state)) for state in _STATES]
+        return Balance(int(await self.relay.metric("relay_journal_events")), *states)
+
+    async def _sample(self) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_EVERY)
+            await self._look()
+
+    async def _look(self) -> None:
+        with contextlib.suppress(OSError, ProcessLookupError, ValueError):  # it is just being killed
+            self.usage.append(usage_of(self.relay.pid))
+
+    def _told(self, verdict: Verdict) -> str:
+        """The verdict with what had been done before each bad event was acknowledged."""
+        times = self.load.record.read().times
+        lines = [str(verdict)]
+        for kind in ("lost", "repeated", "reordered", "changed"):
+            for event_id in getattr(verdict, kind)[:5]:
+                at = times.get(event_id, 0.0)
+                before = [f"{what} ({at - when:.3f} s before)" for when, what in self.events if when <= at]
+                lines.append(f"{kind} {event_id}: acknowledged after {before[-1:] or 'the start'}")
+        return "\n".join(lines)
+
+
+_STATES = ("published", "pending", "dead")
+
+
+def usage_of(pid: int) -> Usage:
+    """A process's memory, descriptors and threads. Raises ``OSError`` when it is gone."""
+    process = Path(f"/proc/{pid}")
+    status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    rss = int(status.get("VmRSS", "0").split()[0]) * 1024
+    return Usage(rss, len(list((process / "fd").iterdir())), int(status["Threads"]))
