@@ -2,7 +2,7 @@
 
 -- name: insert_events
 INSERT INTO events ("offset", accepted_at, topic, type, id, source, subject, time, dataschema, traceparent, sink,
-                    key, fingerprint, data)
+                    key, fingerprint, crc, data)
 VALUES {rows}
 
 -- name: insert_dead

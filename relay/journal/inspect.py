@@ -17,6 +17,7 @@ from relay.core.lineage import Fork
 from relay.journal import sql
 from relay.journal.errors import JournalBroken, translated
 from relay.journal.store import Store
+from relay.journal.volume import refuse_what_is_damaged
 
 _SQL = sql.statements("inspect.sql")
 _PAGE_EVENTS = 1000
@@ -93,7 +94,7 @@ def open_existing(path: Path) -> Store:
     with _advised():
         if path.exists() and not _holds_journal(path):
             raise _no_journal(f"{path} is not a relay's journal.")
-        return Store(path)
+        return Store(path, serving=False)
 
 
 @contextmanager
@@ -108,13 +109,18 @@ def _advised() -> Iterator[None]:
 
 
 def _holds_journal(path: Path) -> bool:
-    """Whether the tables are there; asked on a connection of its own, since a store would create them."""
+    """Whether the tables are there; asked on a connection of its own, since a store would create them.
+
+    It reads only. One that writes would move the log into the file when it closes, damaged or not.
+    """
     if not path.is_file() or path.stat().st_size == 0:
         return False
+    shared = path.with_name(path.name + "-shm")
+    made_here = not shared.exists()
+    mode = "mode=ro" if refuse_what_is_damaged(path) else "mode=ro&immutable=1"
     with translated(path):
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=0.5, isolation_level=None)
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=0.5, isolation_level=None)
         try:
-            db.execute("PRAGMA locking_mode = EXCLUSIVE")
             return bool(db.execute(_SQL["is_journal"]).fetchone()[0] == 3)
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
@@ -122,6 +128,8 @@ def _holds_journal(path: Path) -> bool:
             raise
         finally:
             db.close()
+            if made_here:
+                shared.unlink(missing_ok=True)
 
 
 def _no_journal(message: str) -> RelayError:

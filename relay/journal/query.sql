@@ -3,12 +3,17 @@
 -- name: page
 -- At most ? events and ? bytes of data after an offset (the first event always fits), as one row for the whole page
 -- (see dedup.sql). data travels as text in a JSON string: its bytes must come back as they were.
-SELECT json_group_array(json_array("offset", accepted_at, topic, type, id, source, subject, time, dataschema,
-                                   traceparent, sink, hex(key) || ' ' || hex(fingerprint), CAST(data AS TEXT)))
+SELECT CAST(json_group_array(json_array("offset", accepted_at, topic, type, id, source, subject, time, dataschema,
+                                        traceparent, sink, hex(key) || ' ' || hex(fingerprint), crc,
+                                        CAST(data AS TEXT))) AS BLOB)
 FROM (SELECT *, row_number() OVER w AS nth, sum(length(data)) OVER w AS bytes
       FROM (SELECT * FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT ?)
       WINDOW w AS (ORDER BY "offset"))
 WHERE nth = 1 OR bytes <= ?
+
+-- name: add_crc
+-- For a journal that was made before there was one.
+ALTER TABLE events ADD COLUMN crc INTEGER
 
 -- name: last_offset
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)
@@ -46,6 +51,9 @@ DELETE FROM dead_letters WHERE id = ?
 
 -- name: save_meta
 UPDATE meta SET value = ? WHERE key = ?
+
+-- name: put_meta
+INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)
 
 -- name: forget_last_offset
 DELETE FROM sqlite_sequence WHERE name = 'events'

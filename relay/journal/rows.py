@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import orjson
 
 from relay.core.event import Entry, Event, Receipt
+from relay.journal.volume import garbled
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,30 @@ class Appended:
     entries: list[Entry]
 
 
-def entry_of(row: list[Any]) -> Entry:
-    """An entry from its row of ``query.sql``'s page."""
-    offset, accepted_at, topic, type_, id_, source, subject, time, dataschema, traceparent, sink, fact, data = row
+def checksum(entry: Entry) -> int:
+    """CRC-32 of an entry, kept in its row: SQLite has none, and what a disk garbles must not be published."""
+    offset, accepted_at, (topic, type_, id_, source, subject, time, data, schema, trace), sink, key, fingerprint = entry
+    told = f"{offset}\n{accepted_at}\n{topic}\n{type_}\n{id_}\n{source}\n{subject}\n{time}\n{schema}\n{trace}\n{sink}"
+    return crc32(data, crc32(told.encode() + key + fingerprint))
+
+
+def entries_of(page: bytes, path: Path) -> list[Entry]:
+    """The entries of a page that ``query.sql`` read. Raises ``JournalBroken`` where one is not as it was written."""
+    try:
+        rows = orjson.loads(page)
+    except orjson.JSONDecodeError as error:
+        raise garbled(path, "An event") from error
+    return [_entry_of(row, path) for row in rows]
+
+
+def _entry_of(row: list[Any], path: Path) -> Entry:
+    offset, accepted_at, topic, type_, id_, source, subject, time, dataschema, traceparent, sink, fact, crc, data = row
     event = Event(topic, type_, id_, source, subject, time, data.encode(), dataschema, traceparent)
     key, _, fingerprint = fact.partition(" ")
-    return Entry(offset, accepted_at, event, sink, bytes.fromhex(key), bytes.fromhex(fingerprint))
+    entry = Entry(offset, accepted_at, event, sink, bytes.fromhex(key), bytes.fromhex(fingerprint))
+    if crc is not None and crc != checksum(entry):  # None: written before there was one
+        raise garbled(path, f"Event {offset}")
+    return entry
 
 
 def held_letter(

@@ -21,6 +21,7 @@ CREATE TABLE events (
     sink        TEXT,                           -- the only sink it is for; NULL: every sink
     key         BLOB NOT NULL,                  -- which fact this is, 16 bytes
     fingerprint BLOB NOT NULL,                  -- what the fact states
+    crc         INTEGER,                        -- of all of this (rows.py); NULL: written before there was one
     data        BLOB NOT NULL                   -- the event's data, JSON in UTF-8
 ) STRICT;
 

@@ -7,10 +7,9 @@ only one connection the WAL-reset bug of SQLite before 3.51.3 cannot occur.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -24,9 +23,10 @@ from relay.journal import sql
 from relay.journal.census import Addressed
 from relay.journal.companion import Companion
 from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
-from relay.journal.errors import JournalBroken, translated
+from relay.journal.errors import JournalBroken, JournalUnavailable, translated
 from relay.journal.plan import Known, Plan
-from relay.journal.rows import Appended, HeldDeadLetter, Progress, SavedCheckpoint, entry_of, held_letter
+from relay.journal.rows import Appended, HeldDeadLetter, Progress, SavedCheckpoint, checksum, entries_of, held_letter
+from relay.journal.volume import damaged, log_lost, make_folder, refuse_what_is_damaged, sync_folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,29 +38,44 @@ MAX_GROUP = 64
 
 _APPEND = sql.statements("append.sql")
 _QUERY = sql.statements("query.sql")
-_EVENT_COLUMNS = 14
+_EVENT_COLUMNS = 15
 _LONG_WAL_PAGES = 1024
+_CHECKED_AT_START = 256 << 20
+"""Bytes of pages that are looked through at each start: 0.4 s. `relay journal verify` looks through any number."""
 _SPARE_PAGES = 8192  # 32 MiB of free pages stay for the next events; beyond that the file shrinks
 
 
 class Store:
     """The open journal file. Synchronous; every method belongs to the one writer thread.
 
-    ``companions`` are the tables that change together with the events. ``max_pages`` bounds the file for tests of a
-    full disk (``PRAGMA max_page_count``).
+    ``companions`` are the tables that change together with the events. ``serving`` is off for a look at a journal
+    whose relay is stopped: it is not marked as in use. ``max_pages`` bounds the file for tests of a full disk
+    (``PRAGMA max_page_count``).
     """
 
-    def __init__(self, path: Path, *, companions: Sequence[type[Companion]] = (), max_pages: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        companions: Sequence[type[Companion]] = (),
+        serving: bool = True,
+        max_pages: int | None = None,
+    ) -> None:
         self.path = path
-        self._refuse_orphaned_wal()
         with translated(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
+            had_log = refuse_what_is_damaged(path)
             # Opened in one thread, used in another, never by two at once.
             self._db = sqlite3.connect(
                 path, isolation_level=None, cached_statements=4 * MAX_GROUP, check_same_thread=False, timeout=0.5
             )
             try:
                 self._prepare(max_pages)
+                self._in_use = self._meta("state", "closed") == "open"
+                if self._in_use and not had_log:
+                    raise log_lost(path)
+                if serving:
+                    self._begin()
                 self.journal_id = self._meta("journal_id")
                 self.forks = [Fork(*fork) for fork in orjson.loads(self._meta("forks"))]
                 self.last_offset: int = self._one(_QUERY["last_offset"])
@@ -70,15 +85,6 @@ class Store:
                 self._db.close()
                 raise
         self._pages_since_checkpoint = 0
-
-    def _refuse_orphaned_wal(self) -> None:
-        wal = self.path.with_name(self.path.name + "-wal")
-        if wal.exists() and wal.stat().st_size and not self.path.exists():
-            raise JournalBroken(
-                "journal_incomplete",
-                f"{wal} is there but {self.path} is not: the two belong together.",
-                hint="Restore the missing file, or move the -wal file away to start with an empty journal.",
-            )
 
     def _prepare(self, max_pages: int | None) -> None:
         new = not self.path.exists() or self.path.stat().st_size == 0
@@ -98,6 +104,8 @@ class Store:
         if self._one("SELECT count(*) FROM sqlite_master WHERE name = 'meta'") == 0:
             self._create()
         self._check_version()
+        if self._one("SELECT count(*) FROM pragma_table_info('events') WHERE name = 'crc'") == 0:
+            self._db.execute(_QUERY["add_crc"])
 
     def _create(self) -> None:
         with self._transaction():
@@ -110,7 +118,25 @@ class Store:
                 ("forks", "[]"),
             ]
             self._db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
-        _fsync_directory(self.path.parent)
+        sync_folder(self.path.parent)
+
+    def _begin(self) -> None:
+        """What a relay does and a look from outside does not: it checks the pages and marks the file as in use.
+
+        The mark goes into the main file at once: found there without a log, it tells that a log was lost.
+        """
+        if self.size() <= _CHECKED_AT_START:
+            problems = [row[0] for row in self._db.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
+            if problems:
+                raise damaged(self.path, problems)
+        with suppress(JournalUnavailable), translated(self.path):  # a full disk: the relay starts all the same
+            self._mark("open")
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+    def _mark(self, state: str) -> None:
+        with self._transaction():
+            self._db.execute(_QUERY["put_meta"], ("state", state))
+        self._in_use = state == "open"
 
     def _check_version(self) -> None:
         found = self._meta("schema_version")
@@ -124,6 +150,8 @@ class Store:
     def close(self) -> None:
         """Moves the WAL into the file and closes. Safe to call twice."""
         try:
+            if self._in_use:
+                self._mark("closed")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error:
             pass  # the next start recovers from the WAL just as well
@@ -160,7 +188,7 @@ class Store:
         for entry, (key, fingerprint, _) in zip(plan.entries[start:stop], plan.new_keys[start:stop], strict=True):
             e = entry.event
             values += (entry.offset, now, e.topic, e.type, e.id, e.source, e.subject, e.time)
-            values += (e.dataschema, e.traceparent, entry.sink, key, fingerprint, e.data)
+            values += (e.dataschema, e.traceparent, entry.sink, key, fingerprint, checksum(entry), e.data)
         self._db.execute(_insert_events_sql(len(values) // _EVENT_COLUMNS), values)
 
     def _insert_dead(self, dead: DeadLetter, now: int) -> None:
@@ -174,8 +202,8 @@ class Store:
     def read(self, after: int, limit: int, max_bytes: int) -> list[Entry]:
         """The entries after an offset, at most ``limit`` of them and ``max_bytes`` of data (but at least one)."""
         with translated(self.path):
-            page = orjson.loads(self._one(_QUERY["page"], (after, limit, max_bytes)))
-        return [entry_of(row) for row in page]
+            page = self._one(_QUERY["page"], (after, limit, max_bytes))
+        return entries_of(page, self.path)
 
     def checkpoints(self) -> dict[str, SavedCheckpoint]:
         """What the journal knows of each sink."""
@@ -355,10 +383,22 @@ class Store:
         for sink, saved in self.checkpoints().items():
             if saved.offset > self.last_offset:
                 problems.append(f"sink {sink} is at {saved.offset}, beyond the last offset {self.last_offset}")
-        return problems
+        return problems or self._garbled()
 
-    def _meta(self, key: str) -> str:
+    def _garbled(self) -> list[str]:
+        """The first event that is not as it was written, if there is one."""
+        after = 0
+        try:
+            while page := self.read(after, 1000, 4 << 20):
+                after = page[-1].offset
+        except JournalBroken as error:
+            return [error.message]
+        return []
+
+    def _meta(self, key: str, default: str | None = None) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        if row is None and default is not None:
+            return default
         if row is None:
             raise JournalBroken(
                 "journal_incomplete",
@@ -398,14 +438,6 @@ def _split(script: str) -> list[str]:
             found.append(pending)
             pending = ""
     return found
-
-
-def _fsync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sqlite_version() -> str:

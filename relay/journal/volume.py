@@ -1,0 +1,96 @@
+"""The journal's files and their folder: made so that a power cut leaves them there, refused where something is amiss.
+
+A journal that lost what it had acknowledged must not start as if nothing had happened. What shows is refused, with
+what to do; what cannot show is in docs/adr/0003-damaged-journals.md.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from relay.journal.errors import JournalBroken
+from relay.journal.wal import damage
+
+_ACCEPT = "UPDATE meta SET value = 'closed' WHERE key = 'state'"
+_RESTORE = "Check the disk, then restore the journal from a copy, or name another journal.path to begin anew"
+
+
+def log_of(path: Path) -> Path:
+    """The write-ahead log of a journal."""
+    return path.with_name(path.name + "-wal")
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it. Each new name is synced in the folder that holds it.
+
+    Otherwise a power cut may take away the folder of a journal whose own writes were all synced.
+    """
+    if folder.exists():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def refuse_what_is_damaged(path: Path) -> bool:
+    """Whether there is a log to recover from.
+
+    Raises ``JournalBroken`` where SQLite would drop acknowledged events in silence: where it would empty the log of a
+    file that is gone, or end its recovery in the middle of the log.
+    """
+    log = log_of(path)
+    if not log.exists() or log.stat().st_size == 0:
+        return False
+    if not path.exists() or path.stat().st_size == 0:
+        raise JournalBroken(
+            "journal_incomplete",
+            f"{log} is there but {path} is not, or is empty: the two belong together.",
+            hint="Restore the missing file, or move the -wal file away to start with an empty journal.",
+        )
+    found = damage(log)
+    if found is not None and damage(log) == found:  # that of a relay which is running changes under the reader
+        raise JournalBroken(
+            "journal_damaged",
+            f"Frame {found.frame} of {found.frames} in {log} is damaged, and acknowledged events follow it.",
+            hint="Check the disk, and restore both files from a copy if there is one. To go on without what follows,"
+            f" keep a copy of both and cut the log off: truncate -s {found.keep} {log}",
+        )
+    return True
+
+
+def log_lost(path: Path) -> JournalBroken:
+    """The relay did not stop in an orderly way, yet the log that it must have left is gone."""
+    return JournalBroken(
+        "journal_incomplete",
+        f"{path} was in use when its relay ended, but {log_of(path)} is missing: what was accepted last is in there.",
+        hint=f'Restore the missing file. To go on without it, keep a copy and say so: sqlite3 {path} "{_ACCEPT}"',
+    )
+
+
+def damaged(path: Path, problems: Sequence[str]) -> JournalBroken:
+    """SQLite's own check found pages that cannot be right."""
+    return JournalBroken(
+        "journal_damaged",
+        f"The journal {path} is damaged: {'; '.join(problems)}.",
+        hint=f"{_RESTORE}; `relay journal export` saves what can still be read.",
+    )
+
+
+def garbled(path: Path, what: str) -> JournalBroken:
+    """An event is not what was accepted; it is not published, and those behind it wait, for they are in order."""
+    return JournalBroken(
+        "journal_damaged",
+        f"{what} in the journal {path} is not as it was written.",
+        hint=f"{_RESTORE}; `relay journal verify` names what is damaged.",
+    )

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import os
+import shlex
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from relay.journal.errors import JournalBroken
+from relay.journal.inspect import open_existing
+from relay.journal.store import Store
+from relay.journal.volume import log_of, make_folder
+from relay.journal.wal import FRAME_HEADER, HEADER
+from tests.unit.drafts import draft
+
+FRAME = FRAME_HEADER + 4096
+
+
+def killed(path: Path, commits: int = 6) -> None:
+    """Leaves a journal as ``kill -9`` does: nothing is moved out of the log, nothing marked as closed."""
+    store = Store(path)
+    for n in range(commits):
+        store.append([draft(str(n))], 1)
+    main, log = path.read_bytes(), log_of(path).read_bytes()
+    store.close()
+    path.write_bytes(main)
+    log_of(path).write_bytes(log)
+
+
+def held(path: Path) -> int:
+    store = Store(path)
+    try:
+        return len(store.read(0, 1000, 1 << 30))
+    finally:
+        store.close()
+
+
+def test_new_folders_are_synced_in_the_folders_that_hold_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: a power cut could take away the folder of a journal whose own writes were all synced."""
+    synced = []
+    sync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    make_folder(tmp_path / "a" / "b" / "c")
+    assert len(synced) == 3
+
+
+def test_a_damaged_log_is_refused_until_it_is_cut_off_as_told(path: Path) -> None:
+    """Broken: acknowledged events would vanish in silence, or the advice given would not lead out of it."""
+    killed(path)
+    log = bytearray(log_of(path).read_bytes())
+    log[HEADER + (len(log) // FRAME // 2) * FRAME + 200] ^= 1
+    log_of(path).write_bytes(log)
+    with pytest.raises(JournalBroken) as refused:
+        Store(path)
+    assert refused.value.code == "journal_damaged"
+    assert log_of(path).read_bytes() == log, "the evidence is gone"
+    advice = refused.value.hint.partition("cut the log off: ")[2]
+    subprocess.run(shlex.split(advice), check=True, timeout=10)
+    assert 0 < held(path) < 6
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda log: log.write_bytes(b"")], ids=["missing", "empty"])
+def test_a_lost_log_is_refused_until_it_is_given_up_as_told(path: Path, lose: Callable[[Path], None]) -> None:
+    """Broken: what was accepted since the log was last moved into the file would vanish in silence."""
+    killed(path)
+    lose(log_of(path))
+    for _ in range(2):  # refusing must not count as closing
+        with pytest.raises(JournalBroken, match="was in use"):
+            Store(path)
+    with pytest.raises(JournalBroken) as refused:
+        open_existing(path)
+    advice = refused.value.hint.partition('"')[2].rstrip('"')
+    with sqlite3.connect(path) as db:
+        db.execute(advice)
+    db.close()
+    assert held(path) == 0
+
+
+def test_a_journal_that_was_closed_needs_no_log(path: Path) -> None:
+    """Broken: no journal could be copied or moved while its relay is stopped."""
+    killed(path)
+    assert held(path) == 6
+    assert not log_of(path).exists()
+    assert held(path) == 6
+
+
+def test_a_look_at_a_crashed_journal_leaves_it_startable(path: Path) -> None:
+    """Broken: `relay journal verify` after a crash would move the log into the file, and the relay then miss it."""
+    killed(path)
+    open_existing(path).close()
+    assert held(path) == 6
+
+
+def test_a_journal_whose_pages_are_damaged_is_refused(path: Path) -> None:
+    """Broken: a search through damaged pages could pass over events, and nobody would hear of it."""
+    store = Store(path)
+    store.append([draft(str(n), data=b'"' + b"x" * 800 + b'"') for n in range(200)], 1)
+    store.close()
+    data = bytearray(path.read_bytes())
+    page = data.index(b"x" * 100) // 4096 * 4096
+    data[page + 8] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(JournalBroken, match="damaged"):
+        Store(path)
+
+
+@pytest.mark.parametrize("byte", [b"needle", b"t1:succ"])
+def test_an_event_that_is_not_as_it_was_written_is_not_read(path: Path, byte: bytes) -> None:
+    """Broken: what a disk garbled would be published as if the upstream had said it."""
+    store = Store(path)
+    store.append([draft("t0"), draft("t1", data=b'{"n":"needle"}'), draft("t2")], 1)
+    store.close()
+    for bit in (0, 7):  # still text, and no text any more
+        data = bytearray(path.read_bytes())
+        data[data.index(byte)] ^= 1 << bit
+        path.write_bytes(data)
+        store = Store(path)
+        with pytest.raises(JournalBroken, match="not as it was written"):
+            store.read(0, 10, 1 << 20)
+        assert [entry.event.subject for entry in store.read(0, 1, 1 << 20)] == ["t0"]
+        assert store.integrity()
+        store.close()
+        data[data.index(bytes([byte[0] ^ 1 << bit]) + byte[1:])] ^= 1 << bit
+        path.write_bytes(data)
+
+
+def test_a_journal_from_before_the_checksums_is_read_and_written(path: Path) -> None:
+    """Broken: an upgrade would make the relay refuse its own journal."""
+    store = Store(path)
+    store.append([draft("old")], 1)
+    store.close()
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE events DROP COLUMN crc")
+        db.execute("DELETE FROM meta WHERE key = 'state'")
+    db.close()
+    store = Store(path)
+    store.append([draft("new")], 1)
+    assert [entry.event.subject for entry in store.read(0, 10, 1 << 20)] == ["old", "new"]
+    store.close()
