@@ -52,6 +52,29 @@ class Assembly:
         """The whole answer to a request that asked for no stream."""
         self._add(document, "message")
 
+    def only_text(self, chunk: Any) -> tuple[list[str], str] | None:
+        """If all that a chunk would add, were it added once more, is one text: where that is kept, and the text."""
+        if type(chunk) is not dict or chunk.get("usage"):
+            return None
+        if not _ORDINARY.issuperset(chunk) and error_of(chunk) is not None:
+            return None
+        choices = chunk.get("choices")
+        choice = choices[0] if type(choices) is list and len(choices) == 1 else None
+        if type(choice) is not dict or choice.get("finish_reason"):
+            return None
+        index, delta = choice.get("index"), choice.get("delta")
+        parts = self._choices.get(index if type(index) is int else 0)
+        return parts.only_text(delta) if parts is not None and type(delta) is dict else None
+
+    def keep(self, texts: list[str], said: list[str]) -> None:
+        """What ``only_text`` told of some chunks: the texts of each, in order, for one place."""
+        whole = "".join(said)
+        if whole and len(whole) <= self._room:
+            self._keep(texts, whole)
+        else:
+            for text in said:
+                self._keep(texts, text)
+
     def choices(self) -> list[Choice]:
         """The choices in the order of their index."""
         return [self._choices[index].choice(index, self._content) for index in sorted(self._choices)]
@@ -168,6 +191,23 @@ class _Parts:
                 return index
         last = max(self.calls, default=-1)
         return last + 1 if call_id is not None or name is not None or last < 0 else last
+
+    def only_text(self, delta: dict[str, Any]) -> tuple[list[str], str] | None:
+        """If a delta adds nothing but one text: where that is kept, and the text."""
+        content, reasoning = delta.get("content"), _reasoning(delta)
+        if delta.get("tool_calls"):
+            return None if content or reasoning else self._only_arguments(delta["tool_calls"])
+        if content and type(content) is str:
+            return (self.content, content) if reasoning is None else None
+        return (self.reasoning, reasoning) if reasoning is not None and not content else None
+
+    def _only_arguments(self, calls: Any) -> tuple[list[str], str] | None:
+        call = calls[0] if type(calls) is list and len(calls) == 1 else None
+        if type(call) is not dict or type(call.get("index")) is not int or call.get("index") not in self.calls:
+            return None
+        function = call.get("function")
+        arguments = function.get("arguments") if type(function) is dict else None
+        return (self.calls[call["index"]].arguments, arguments) if arguments and type(arguments) is str else None
 
     def choice(self, index: int, content: bool) -> Choice:
         return {

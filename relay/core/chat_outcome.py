@@ -30,7 +30,8 @@ class Seen(NamedTuple):
 
     ``status``: the upstream's, ``None`` without an answer. ``error``: it told an error, in the body or in a frame.
     ``done``: ``[DONE]`` came, or the whole body of an answer that is not a stream. ``finished``: a choice has a
-    ``finish_reason``. ``empty``: no choice came. ``unreadable``: the body was to be one JSON document and is none.
+    ``finish_reason``, or the body is too large to look. ``empty``: no choice came. ``unreadable``: the body was to be
+    one JSON document and is none.
     """
 
     status: int | None = None

@@ -5,41 +5,39 @@
     tap.answered(status, content_type)         # the head of the answer that goes to the client
     tap.feed(piece, now)                       # each piece, after it was handed to the client: costs next to nothing
     append(*tap.due(now))                      # from time to time: relay.chat.chunk
-    tap.client_left(now)                       # only if the relay reads on without the client (drain)
+    tap.client_left()                          # only if the relay reads on without the client (drain)
     closed = tap.end(ending, now)              # once
     append(*closed.chunks, closed.terminal)
 
 All times are seconds of the clock of ``Opening.opened``. Nothing here waits, and nothing raises for what an upstream
 sends. Parsing is put off to ``due`` and ``end``, where many pieces are read at once, which costs a fraction.
 
-Memory: ``MAX_PENDING`` of bytes not yet parsed, ``sse.MAX_EVENT`` of an event not yet complete, ``MAX_TEXT`` of texts,
-``MAX_HELD`` of chunks for which ``due`` was not called, and ``MAX_BODY`` for an answer that is no stream. Beyond these
-content is left out and counted (``gaps``, ``truncated``); usage, finish reasons and errors are still found, except in a
-body that is too large to be read at all.
+Memory: 64 KiB of bytes not yet parsed (or one piece, if that is larger), ``sse.MAX_EVENT`` of an event that is not
+complete, ``MAX_TEXT`` of texts, ``MAX_HELD`` of chunks for which ``due`` was not called, ``MAX_BODY`` of an answer that
+is no stream. What is beyond is left out and counted (``gaps``, ``truncated``); usage, finish reasons and errors are
+still found, except in an event or a body that is too large to be read at all.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from relay.core.chat import ChatData, Opening, chunk_draft, chunk_key, terminal_draft
 from relay.core.chat_assembly import MAX_TEXT, Assembly
-from relay.core.chat_error import error_of_status, upstream_error
-from relay.core.chat_json import read_json, write_json
+from relay.core.chat_error import upstream_error
 from relay.core.chat_outcome import Ending, Seen, Verdict, verdict
-from relay.core.chat_size import MAX_DATA, fitted
+from relay.core.chat_reader import MAX_BODY, MAX_CHUNK, MAX_HELD, BodyReader, StreamReader
+from relay.core.chat_size import fitted
 from relay.core.clock import rfc3339
 from relay.core.event import Draft
-from relay.core.sse import SSEParser, is_border
+from relay.core.sse import is_border
 
 ChunkEvents = Literal["off", "coalesced", "each"]
 
-MAX_PENDING: Final = 64 * 1024
-MAX_HELD: Final = 1 << 20
-MAX_BODY: Final = 4 << 20
-_DONE: Final = b"[DONE]"  # the SDKs' rule: the data begins with it
-_CHUNK_ROOM: Final = MAX_DATA - 1024
+_MAX_PENDING: Final = 64 * 1024
+_BORDER_REACH: Final = 4
+_STREAM_STARTS: Final = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +60,23 @@ class Closed(NamedTuple):
 
 
 class Tap:
-    """See the module."""
+    """The recorder of one stream; how it is used is told above. ``capture`` is shared by all streams."""
 
     def __init__(self, opening: Opening, capture: Capture) -> None:
         self._opening = opening
         self._capture = capture
         self._assembly = Assembly(content=capture.content, max_text=capture.max_text)
-        self._parser = SSEParser()
+        self._stream = StreamReader(self._assembly, hold=capture.chunks != "off", content=capture.content)
+        self._body: BodyReader | None = None  # instead of the stream
         self._status: int | None = None
-        self._is_stream = True
         self._pieces: list[bytes] = []
         self._times: list[float] = []
         self._pending = 0
-        self._bytes = 0  # absorbed, so without the pending ones
-        self._last = b""  # the last bytes of the absorbed ones
-        self._body: list[bytes] = []
+        self._bytes = 0  # those that were absorbed
+        self._last = b""  # the last few of them
         self._first_byte: float | None = None
         self._first_token: float | None = None
-        self._done = False
-        self._unreadable = False
-        self._chunks = 0
-        self._gaps = 0
-        self._held: list[bytes] = []
-        self._held_bytes = 0
+        self._thinned = 0
         self._key = chunk_key(opening.stream_id)
         self._due_at = opening.opened + capture.coalesce
         self._left: Verdict | None = None
@@ -92,30 +84,37 @@ class Tap:
     def answered(self, status: int, content_type: str | None) -> None:
         """The head of the upstream's answer: before any ``feed``; never, if there is no answer."""
         self._status = status
-        self._is_stream = (content_type or "").partition(";")[0].strip().lower() == "text/event-stream"
+        if (content_type or "").partition(";")[0].strip().lower() != "text/event-stream":
+            self._body = BodyReader(self._assembly, max_body=self._capture.max_body)
 
     def feed(self, data: bytes, at: float) -> None:
         """Bytes of the answer's body as they were forwarded, and when."""
         self._pieces.append(data)
         self._times.append(at)
         self._pending += len(data)
-        if self._pending > MAX_PENDING:
+        if self._pending > _MAX_PENDING:
             self._absorb()
 
     def at_border(self) -> bool:
         """Whether something may be put in after what was fed so far without becoming part of one of its events."""
-        return is_border((self._last + b"".join(self._pieces[-4:]))[-4:])
+        return is_border((self._last + b"".join(self._pieces))[-_BORDER_REACH:])
 
     def due(self, now: float, *, thin: bool = False) -> list[Draft]:
-        """The chunk events that are due; mostly none. ``thin``: leave them out, and count their chunks as gaps."""
-        if self._capture.chunks == "off" or not self._is_stream or now < self._due_at:
+        """The chunk events that are due; mostly none. ``thin``: leave them out, and count their chunks as gaps.
+
+        To be called at least as often as every ``coalesce`` seconds; rather more often, since fast streams are due
+        earlier, before what is held of them reaches its bound.
+        """
+        if self._capture.chunks == "off":
+            return []
+        if now < self._due_at and self._stream.held_bytes + self._pending < MAX_HELD // 4:
             return []
         self._due_at = now + self._capture.coalesce
         self._absorb()
         return self._released(now, thin=thin)
 
-    def client_left(self, now: float) -> None:
-        """The client has gone and the relay reads on: what comes now changes the content, not the outcome."""
+    def client_left(self) -> None:
+        """The client has gone and the relay reads on: what comes now adds to the content; the outcome is settled."""
         self._absorb()
         if self._left is None:
             self._left = verdict(self._seen(), "client_gone")
@@ -123,84 +122,42 @@ class Tap:
     def end(self, ending: Ending, now: float, *, thin: bool = False) -> Closed:
         """The stream has ended. Called once; nothing may be called after it."""
         self._absorb()
-        if self._is_stream:
-            for event in self._parser.close():
-                self._read(event.data, event.end, event.name, event.oversized)
+        if self._body is None:
+            self._stream.close()
         else:
-            self._read_body(b"".join(self._body))
+            self._body.close(self._status)
         chunks = self._released(now, thin=thin)
         data = self._data(self._left or verdict(self._seen(), ending), now)
-        serialized = fitted(data)
         time = rfc3339(self._opening.epoch_ms(now))
-        return Closed(chunks, terminal_draft(data, serialized, time=time, traceparent=self._opening.traceparent), data)
-
-    def _seen(self) -> Seen:
-        assembly = self._assembly
-        return Seen(
-            self._status, assembly.error is not None, self._done, assembly.finished, assembly.empty, self._unreadable
-        )
+        terminal = terminal_draft(data, fitted(data), time=time, traceparent=self._opening.traceparent)
+        return Closed(chunks, terminal, data)
 
     def _absorb(self) -> None:
         """Reads what was put off."""
         if not self._pieces:
             return
         data = b"".join(self._pieces)
-        if self._first_byte is None and data:
-            self._first_byte = self._times[0]
-        if not self._is_stream:
-            self._absorb_body(data)
-        elif not self._done:
-            self._absorb_events(data)
+        if self._bytes == 0 and data:
+            self._first_byte = next(at for piece, at in zip(self._pieces, self._times, strict=True) if piece)
+            self._choose_reader(data.lstrip())
+        if self._body is None:
+            self._stream.read(data)
+            if self._first_token is None and self._stream.token_end is not None:
+                self._first_token = self._arrival(self._stream.token_end)
+        else:
+            self._body.read(data)
         self._bytes += len(data)
-        self._last = (self._last + data[-4:])[-4:]
+        self._last = (self._last + data[-_BORDER_REACH:])[-_BORDER_REACH:]
         self._pieces.clear()
         self._times.clear()
         self._pending = 0
 
-    def _absorb_body(self, data: bytes) -> None:
-        if self._bytes + len(data) <= self._capture.max_body:
-            self._body.append(data)
-        else:
-            self._body.clear()
-            self._assembly.truncated = True
-
-    def _absorb_events(self, data: bytes) -> None:
-        start = self._parser.position
-        frames = self._parser.take_plain(data)
-        if frames is None:
-            for event in self._parser.take(data):
-                self._read(event.data, event.end, event.name, event.oversized)
-            return
-        for frame in frames:
-            start += len(frame) + 8
-            self._read(frame, start)
-
-    def _read(self, data: bytes, end: int, name: str = "", oversized: bool = False) -> None:
-        """One event. ``end`` is where it ends in the stream."""
-        if self._done or not (data or oversized):
-            return
-        if data.startswith(_DONE):
-            self._done = True
-            return
-        try:
-            chunk, exact = read_json(data)
-        except ValueError:
-            chunk, exact = None, False
-        if type(chunk) is dict:
-            self._add(chunk, data if exact else write_json(chunk), end)
-        else:
-            self._gaps += 1
-        if name == "error" and self._assembly.error is None:
-            self._assembly.error = error_of_status(chunk, data[:2000].decode(errors="replace"))
-
-    def _add(self, chunk: dict[str, Any], data: bytes, end: int) -> None:
-        self._assembly.add(chunk)
-        self._chunks += 1
-        if self._first_token is None and self._assembly.begun:
-            self._first_token = self._arrival(end)
-        if self._capture.chunks == "off":
-            return
-        self._held.append(data if self._capture.content else write_json(_without_texts(chunk)))
+    def _choose_reader(self, beginning: bytes) -> None:
+        """By what there is rather than by what its ``Content-Type`` says: servers that fail mix the two up."""
+        if beginning.startswith(b"{") and self._body is None:
+            self._body = BodyReader(self._assembly, max_body=self._capture.max_body)
+        elif beginning.startswith(_STREAM_STARTS):
+            self._body = None
 
     def _arrival(self, end: int) -> float:
         """When the piece came that holds the last byte before the place ``end`` of the stream."""
@@ -209,49 +166,41 @@ class Tap:
             reached += len(piece)
             if reached >= end:
                 return at
-        return self._times[-1] if self._times else self._opening.opened
+        return self._times[-1]
 
-    def _read_body(self, body: bytes) -> None:
-        try:
-            document, _exact = read_json(body)
-        except ValueError:
-            document = None
-        if type(document) is dict:
-            self._done = True
-            self._assembly.add_body(document)
-        elif not self._assembly.truncated:
-            self._unreadable = True
-        if self._status is not None and self._status >= 400:
-            self._assembly.error = error_of_status(document, body[:2000].decode(errors="replace"))
+    def _seen(self) -> Seen:
+        assembly, body = self._assembly, self._body
+        return Seen(
+            status=self._status,
+            error=assembly.error is not None,
+            done=self._stream.done if body is None else body.done,
+            finished=assembly.finished or (body is not None and body.oversized),
+            empty=assembly.empty,
+            unreadable=body is not None and body.unreadable,
+        )
 
     def _released(self, now: float, *, thin: bool) -> list[Draft]:
-        held, self._held = self._held, []
-        if not held:
-            return []
-        if thin:
-            self._gaps += len(held)
-            return []
-        first = self._chunks - len(held)
-        time = rfc3339(self._opening.epoch_ms(now))
-        groups = [[chunk] for chunk in held] if self._capture.chunks == "each" else [held]
-        drafts = []
-        for group in groups:
-            drafts.append(
-                chunk_draft(
-                    self._opening.stream_id,
-                    self._key,
-                    first,
-                    group,
-                    time=time,
-                    traceparent=self._opening.traceparent,
-                )
-            )
-            first += len(group)
+        drafts: list[Draft] = []
+        for first, chunks in self._stream.released():
+            if thin:
+                self._thinned += len(chunks)
+            elif self._capture.chunks == "each":
+                drafts += [self._chunk_draft(first + place, [chunk], now) for place, chunk in enumerate(chunks)]
+            elif sum(map(len, chunks)) + len(chunks) <= MAX_CHUNK:
+                drafts.append(self._chunk_draft(first, chunks, now))
+            else:
+                half = len(chunks) // 2  # each of the halves fits, since no more than twice as much is held
+                drafts.append(self._chunk_draft(first, chunks[:half], now))
+                drafts.append(self._chunk_draft(first + half, chunks[half:], now))
         return drafts
 
+    def _chunk_draft(self, first: int, chunks: list[bytes], now: float) -> Draft:
+        opening = self._opening
+        time = rfc3339(opening.epoch_ms(now))
+        return chunk_draft(opening.stream_id, self._key, first, chunks, time=time, traceparent=opening.traceparent)
+
     def _data(self, ended: Verdict, now: float) -> ChatData:
-        opening, assembly = self._opening, self._assembly
-        error = assembly.error
+        opening, assembly, error = self._opening, self._assembly, self._assembly.error
         if error is not None and not self._capture.content:
             error = upstream_error(error["code"], error["type"], None)
         return {
@@ -265,9 +214,9 @@ class Tap:
             "choices": assembly.choices(),
             "usage": assembly.usage,
             "usage_source": "absent" if assembly.usage is None else "reported",
-            "chunks": self._chunks,
+            "chunks": self._stream.chunks,
             "bytes": self._bytes,
-            "gaps": self._gaps,
+            "gaps": self._stream.gaps + self._thinned,
             "truncated": assembly.truncated,
             "timings": {
                 "started_at": rfc3339(opening.started_at),
@@ -281,8 +230,3 @@ class Tap:
 
     def _elapsed(self, at: float | None) -> int | None:
         return None if at is None else self._opening.elapsed_ms(at)
-
-
-def _without_texts(chunk: dict[str, Any]) -> dict[str, Any]:
-    """What of a chunk may be told without content: only what is known to hold no text of the model."""
-    return {key: chunk[key] for key in ("id", "object", "created", "model", "usage") if key in chunk}

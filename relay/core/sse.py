@@ -150,7 +150,7 @@ def plain_frames(block: bytes, max_event: int = MAX_EVENT) -> list[bytes] | None
     if not block.startswith(_PREFIX) or b"\r" in block:
         return None
     frames = block[len(_PREFIX) : -2].split(_SEPARATOR)
-    if block.count(b"\n") != 2 * len(frames):  # a comment, an event's name, a second line of data, a further blank line
+    if b"\n" in b"".join(frames):  # a comment, an event's name, a second line of data, a further blank line
         return None
     if len(block) > max_event and max(map(len, frames)) + len(_PREFIX) > max_event:
         return None

@@ -96,3 +96,15 @@ def test_without_an_answer_the_status_is_null() -> None:
     """An upstream that cannot be reached would be told with a status that it never gave."""
     data = Tap(OPENING, Capture()).end("upstream_unreachable", 101.0).data
     assert (data["http_status"], data["outcome"], data["reason"]) == (None, "failed", "upstream_unreachable")
+
+
+@pytest.mark.parametrize(
+    ("ending", "outcome"), [("end", "completed"), ("upstream_reset", "failed"), ("client_gone", "cancelled")]
+)
+def test_an_answer_too_large_to_be_read_ends_as_its_transport_did(ending: Ending, outcome: str) -> None:
+    """A large answer would be told as broken, or a broken one as complete."""
+    made = Tap(OPENING, Capture(max_body=100))
+    made.answered(200, "application/json")
+    made.feed(b'{"choices": [' + b" " * 200, 101.0)
+    data = made.end(ending, 102.0).data
+    assert (data["outcome"], data["truncated"]) == (outcome, True)
