@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
-from relay.core.source import Source
+from relay.core.source import Submittable
 from relay.edge.admin import Admin
 from relay.edge.api import ApiGate
 from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, is_loopback, networks
@@ -16,11 +17,13 @@ from relay.edge.dead_letters import DeadLetters
 from relay.edge.events import Events
 from relay.edge.front import Front, Routed
 from relay.edge.proxy import Proxy, ProxyRoutes
+from relay.edge.recording import Recording
 from relay.edge.server import Limits, Listener
+from relay.edge.submissions import Submissions
 from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal
 from relay.settings import Settings
-from relay.telemetry import Telemetry
+from relay.telemetry import SubmissionSignals, Telemetry
 from relay.upstream import Upstream
 
 _ADMIN_LIMITS = Limits(max_connections=256)
@@ -33,7 +36,7 @@ class Doors:
         self,
         settings: Settings,
         journal: Journal,
-        sources: Mapping[str, Source],
+        sources: Mapping[str, Submittable],
         upstream: Upstream,
         telemetry: Telemetry,
         *,
@@ -44,7 +47,10 @@ class Doors:
         server, admin = settings.server, settings.admin
         limits = Limits(server.header_timeout, server.body_timeout, server.keepalive_timeout, server.max_connections)
         self._events = Events(journal)
-        self._front = Front(self._api(), self._webhooks(), self._proxied(upstream))
+        self._proxy = self._build_proxy(upstream)
+        self._submissions = self._build_submissions(self._proxy)
+        routes = ProxyRoutes(self._proxy, submissions=self._submissions, chat=self._proxy)
+        self._front = Front(self._api(), self._webhooks(), routes)
         probes = Routed(self._probes(unready, before_scrape))
         self.main = self._listener(self._front, server.host, server.port, limits)
         self.admin = self._listener(probes, admin.host, admin.port, _ADMIN_LIMITS)
@@ -55,10 +61,15 @@ class Doors:
         await self.admin.start()  # last: whoever is told "ready" must find the door open
 
     async def close(self, timeout: float, last_call: float) -> None:
-        """Ends the main listener within ``last_call + timeout`` seconds; the probes go on until ``admin`` stops."""
+        """Ends the main listener, and what was begun behind it, within about ``last_call + timeout`` seconds.
+
+        The probes go on until ``admin`` stops.
+        """
         self._front.draining = True
         self._events.stop()
+        deadline = asyncio.get_running_loop().time() + last_call + timeout
         await self.main.stop(timeout, last_call)
+        await self._submissions.settle(max(0.1, deadline - asyncio.get_running_loop().time()))
 
     def _listener(self, serve: Front | Routed, host: str, port: int, limits: Limits) -> Listener:
         return Listener(
@@ -98,13 +109,17 @@ class Doors:
         }
         return Webhooks(inboxes, self._journal, BodyLimits(server.max_body, server.max_inflight, server.body_timeout))
 
-    def _proxied(self, upstream: Upstream) -> ProxyRoutes:
+    def _build_proxy(self, upstream: Upstream) -> Proxy:
         settings = self._settings.proxy
         key = self._settings.upstream.api_key
         clients = Clients(settings, key.get_secret_value() if key else None)
         limits = BodyLimits(settings.max_body, settings.max_inflight, settings.body_timeout, "proxy")
-        proxy = Proxy(upstream, clients, limits)
-        return ProxyRoutes(proxy, submissions=proxy, chat=proxy)
+        return Proxy(upstream, clients, limits)
+
+    def _build_submissions(self, proxy: Proxy) -> Submissions:
+        signals = SubmissionSignals(self._telemetry)
+        recording = Recording(self._journal, signals)
+        return Submissions(proxy, self._sources["novita"], recording, signals, self._settings.webhook_address)
 
     def _api(self) -> web.Application:
         server = self._settings.server

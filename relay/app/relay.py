@@ -13,7 +13,7 @@ from relay.app.doors import Doors
 from relay.app.plugins import sink_plugins
 from relay.core.errors import RelayError
 from relay.core.sink import Identity
-from relay.core.source import Source
+from relay.core.source import Submittable
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.store import sqlite_version
 from relay.publisher import Publisher, as_fatal
@@ -33,7 +33,7 @@ class Relay:
         self.settings = settings
         self.telemetry = telemetry or Telemetry()
         self._draining = self._closing = False
-        self._sources: dict[str, Source] = {
+        self._sources: dict[str, Submittable] = {
             "novita": NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
         }
         timeouts = settings.upstream

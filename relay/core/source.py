@@ -60,10 +60,10 @@ class Source(Protocol):
 class Submittable(Source, Protocol):
     """A source whose tasks are submitted through the relay."""
 
-    def read_answer(self, body: Body, received_at: int) -> tuple[Draft, ...] | Unreadable:
+    def read_answer(self, path: str, body: Body, received_at: int) -> tuple[Draft, ...] | Unreadable:
         """What the upstream's 2xx answer to a submission says about a task, to be recorded in this order.
 
         Empty: it speaks of no task. ``Unreadable``: it is no JSON object, or names a task by something that is no id.
-        ``received_at`` is epoch milliseconds.
+        ``path`` is that of the submission, without its query; ``received_at`` is epoch milliseconds.
         """
         ...

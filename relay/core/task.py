@@ -79,7 +79,10 @@ class TaskData(TypedDict):
     """``data`` of the events `relay.task.*`. Unknown is null, never absent."""
 
     task_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="The upstream's id; opaque.")]
-    task_type: Annotated[str | None, Field(description="The upstream's name of the type; an open set.")]
+    task_type: Annotated[
+        str | None,
+        Field(description="The upstream's name of the type, an open set; of a submitted task its endpoint's name."),
+    ]
     status: Annotated[TaskStatus, Field(description="The relay's word for the state of the task.")]
     upstream_status: Annotated[str | None, Field(description="The upstream's word, such as `TASK_STATUS_SUCCEED`.")]
     reason: Annotated[str | None, Field(description="Why it failed or was abandoned: free text of the upstream.")]

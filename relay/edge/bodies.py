@@ -50,8 +50,11 @@ class Bodies:
         expected = request.content_length
         if expected is not None and expected > self._limits.max_body:
             raise self._too_large()
-        if request.content.is_eof() and expected is not None:
-            yield request.content.read_nowait(-1)  # all of it came with the head: nothing to wait for
+        if request.content.is_eof():
+            body = request.content.read_nowait(-1)  # all of it came with the head: nothing to wait for
+            if len(body) > self._limits.max_body:
+                raise self._too_large()
+            yield body
             return
         reserved = self._limits.max_body if expected is None else expected
         if self.inflight + reserved > self._limits.max_inflight:

@@ -256,6 +256,14 @@ class Settings(Section):
         return sinks
 
     @property
+    def webhook_address(self) -> str | None:
+        """Where the upstream delivers to this relay: a secret. ``None`` without ``server.public_url``."""
+        if self.server.public_url is None:
+            return None
+        tokens = self.webhooks.novita.tokens
+        return f"{self.server.public_url}/webhooks/novita" + (f"/{tokens[0].get_secret_value()}" if tokens else "")
+
+    @property
     def identity_name(self) -> str:
         """Who this replica is to its sinks: as configured, else the host name. At most 100 of ``A-Za-z0-9._-``."""
         if self.identity is not None:

@@ -32,7 +32,7 @@ from relay.core.task import (
     submitted_draft,
     terminal_draft,
 )
-from relay.sources._novita_answer import Answer, answer_in
+from relay.sources._novita_answer import Answer, answer_in, endpoint_of
 
 EVENT_TYPE: Final = "ASYNC_TASK_RESULT"
 
@@ -94,13 +94,13 @@ class NovitaTask:
         data = self._data(task_id, status, result, delivery)
         return progressed_draft(data) if status in _UNFINISHED else terminal_draft(data)
 
-    def read_answer(self, body: Body, received_at: int) -> tuple[Draft, ...] | Unreadable:
+    def read_answer(self, path: str, body: Body, received_at: int) -> tuple[Draft, ...] | Unreadable:
         """A submission's answer: the task was taken, and has ended already where the answer holds its outputs."""
         answer = answer_in(body)
         if answer is None or isinstance(answer, Unreadable):
             return answer or ()
         data = bare_task(answer.task_id, "submitted", via="submit", received_at=received_at)
-        data["task_type"] = _text(answer.result["task"].get("task_type"))
+        data["task_type"] = _text(answer.result["task"].get("task_type")) or endpoint_of(path)
         submitted = submitted_draft(data)
         status = _status_of(answer)
         if status in _UNFINISHED:

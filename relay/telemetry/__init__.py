@@ -7,6 +7,7 @@ from relay.telemetry.deliveries import DeliverySignals
 from relay.telemetry.log import LogFormat, configure_logging
 from relay.telemetry.process import CONTENT_TYPE, JournalFigures, Telemetry
 from relay.telemetry.sinks import SinkFigures, SinkSignals
+from relay.telemetry.submissions import SubmissionSignals
 
 __all__ = [
     "CONTENT_TYPE",
@@ -15,6 +16,7 @@ __all__ = [
     "LogFormat",
     "SinkFigures",
     "SinkSignals",
+    "SubmissionSignals",
     "Telemetry",
     "configure_logging",
 ]

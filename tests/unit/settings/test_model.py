@@ -167,3 +167,13 @@ def test_paths_and_levels_take_their_usual_spellings() -> None:
     """The journal's path would not be a path, or ``LOG_LEVEL=INFO``, which everybody writes, would be refused."""
     settings = Settings.model_validate({"log": {"level": "WARNING"}, "journal": {"path": "/data/j.db"}})
     assert (settings.log.level, settings.journal.path) == ("warning", Path("/data/j.db"))
+
+
+def test_the_webhooks_address_is_made_of_the_public_one_and_the_newest_token() -> None:
+    """The upstream would deliver to nowhere, or with a token that is about to be taken away."""
+    public = {"public_url": "https://relay.example/base/"}
+    tokens = {"novita": {"tokens": ["new-token", "old-token"]}}
+    assert Settings.model_validate({"webhooks": tokens}).webhook_address is None
+    assert Settings.model_validate({"server": public}).webhook_address == "https://relay.example/base/webhooks/novita"
+    both = Settings.model_validate({"server": public, "webhooks": tokens})
+    assert both.webhook_address == "https://relay.example/base/webhooks/novita/new-token"

@@ -15,6 +15,7 @@ from relay.core.source import Delivery, Unreadable
 from relay.sources._novita_answer import MAX_PARSED
 from relay.sources.novita_task import NovitaTask
 
+PATH = "/v3/async/txt2img"
 NOW = 1_748_563_200_000
 FLUX = {
     "images": [{"image_url": "https://out.example/7.png", "image_url_ttl": 604800, "image_type": "png"}],
@@ -23,7 +24,7 @@ FLUX = {
 
 
 def read(body: Any) -> tuple[Draft, ...] | Unreadable:
-    return NovitaTask().read_answer(body if isinstance(body, bytes) else orjson.dumps(body), NOW)
+    return NovitaTask().read_answer(PATH, body if isinstance(body, bytes) else orjson.dumps(body), NOW)
 
 
 def told(body: Any) -> list[str]:
@@ -104,7 +105,7 @@ def test_a_synchronous_answer_is_the_success_that_a_poll_would_tell() -> None:
 def test_a_large_file_in_an_answer_is_neither_parsed_nor_published() -> None:
     """An image in base64 would make an event of megabytes, which brokers refuse."""
     image = "QUJD" * (1 << 20)
-    (draft,) = NovitaTask().read_answer(bytearray(orjson.dumps({"task_id": "t1", "image_file": image})), NOW)
+    (draft,) = NovitaTask().read_answer(PATH, bytearray(orjson.dumps({"task_id": "t1", "image_file": image})), NOW)
     assert isinstance(draft, Draft)
     assert len(draft.event.data) < 1000
     assert told({"task": {"task_id": "t1"}, "images": [image]}) == ["t1:submitted"]
@@ -117,3 +118,24 @@ def test_secrets_and_prompts_do_not_reach_the_event() -> None:
     drafts = read({**FLUX, "extra": extra})
     assert not isinstance(drafts, Unreadable)
     assert all(b"t0k3n" not in draft.event.data and b"kite" not in draft.event.data for draft in drafts)
+
+
+@pytest.mark.parametrize(
+    ("path", "task_type"),
+    [
+        ("/v3/async/kling-v2.1-t2v-master", "kling-v2.1-t2v-master"),
+        ("/v3beta/flux-1-schnell", "flux-1-schnell"),
+        ("/v3/video/create", "video/create"),
+        ("/v3/async/" + "x" * 101, None),
+        ("/v3/async/a%20b", None),
+    ],
+)
+def test_until_its_type_is_told_a_task_is_of_its_endpoint(path: str, task_type: str | None) -> None:
+    """Nobody could tell what was submitted, nor how long it usually takes."""
+    (draft,) = NovitaTask().read_answer(path, b'{"task_id":"t1"}', NOW)
+    assert isinstance(draft, Draft)
+    assert orjson.loads(draft.event.data)["task_type"] == task_type
+    told_type = b'{"task":{"task_id":"t1","task_type":"TXT_TO_IMG"}}'
+    (draft,) = NovitaTask().read_answer(path, told_type, NOW)
+    assert isinstance(draft, Draft)
+    assert orjson.loads(draft.event.data)["task_type"] == "TXT_TO_IMG"

@@ -1,0 +1,235 @@
+"""Submitting tasks through the relay: passed through, and recorded before the client hears of them.
+
+A submission costs money, and the upstream knows no idempotency key: it is sent once, whatever happens. Once it is on
+its way its answer is read and recorded even if the client has gone meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+
+from aiohttp import hdrs, web
+
+from relay.core.event import Draft
+from relay.core.members import Body
+from relay.core.source import Delivery, Submittable, Unreadable
+from relay.core.submission import Insertion, webhook_insertion
+from relay.edge import problems
+from relay.edge.bodies import Refusal
+from relay.edge.outgoing import Outgoing
+from relay.edge.proxy import Proxy, refused
+from relay.edge.recording import Recording
+from relay.edge.server import respond
+from relay.edge.webhooks import path_of
+from relay.telemetry import SubmissionSignals
+from relay.upstream import Answer, RawHeaders, UpstreamError, response_headers
+from relay.upstream.headers import replaced
+
+MAX_ANSWER = 64 << 20
+"""Bytes of an answer that are held until it is known which task it speaks of. Files come in base64, of some MB."""
+
+RECORDED = b"x-relay-recorded"
+"""Header of an answer whose task could not be recorded in time: ``false``."""
+
+_PIECE = 256 << 10
+_MAY_BE_OBJECT = re.compile(rb"[ \t\r\n]*+(?:\{|\Z)")
+
+
+class Submissions:
+    """Serves ``POST`` below ``/v3/`` and ``/v3beta/``, and ``GET /v3/async/task-result``.
+
+    ``webhook`` is the relay's own address, added to submissions that name none; ``None``: nothing is added.
+    """
+
+    def __init__(
+        self,
+        proxy: Proxy,
+        source: Submittable,
+        recording: Recording,
+        signals: SubmissionSignals,
+        webhook: str | None,
+    ) -> None:
+        self._proxy = proxy
+        self._source = source
+        self._recording = recording
+        self._signals = signals
+        self._webhook = webhook
+        self._under_way: set[asyncio.Task[web.StreamResponse]] = set()
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One submission, or one question for a result."""
+        if request.method != hdrs.METH_POST:
+            return await self._ask(request)
+        serving = asyncio.create_task(self._submit(request), name="submission")
+        self._under_way.add(serving)
+        serving.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(serving)  # the client may go: what was sent is paid for all the same
+
+    async def settle(self, timeout: float) -> None:
+        """Waits for submissions whose clients have gone, and for tasks that are not on disk yet."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        if self._under_way:
+            _, unanswered = await asyncio.wait(self._under_way, timeout=timeout)
+            for serving in unanswered:
+                serving.cancel()
+                self._signals.outcome_unknown("the relay stopped before the answer came")
+        await self._recording.settle(max(0.0, deadline - asyncio.get_running_loop().time()))
+
+    # -- submissions -------------------------------------------------------------------------------------------
+
+    async def _submit(self, request: web.BaseRequest) -> web.StreamResponse:
+        outgoing = Outgoing(request)
+        try:
+            self._proxy.admit(request)
+            self._recording.require_journal()
+            async with self._proxy.bodies.received(request) as body:
+                return await self._exchange(request, outgoing, body)
+        except Refusal as refusal:
+            self._signals.submission_rejected(refusal.code)
+            return refused(request, refusal)
+        except ConnectionError:
+            return outgoing.abort()  # the client has gone
+
+    async def _exchange(self, request: web.BaseRequest, outgoing: Outgoing, body: Body) -> web.StreamResponse:
+        insertion = self._insertion(request, body)
+        length = len(body) + (len(insertion.text) if insertion else 0)
+        headers = [*_asking_plain(self._proxy.outbound(request)), (b"Content-Length", str(length).encode())]
+        try:
+            async with self._proxy.upstream.exchange(
+                request.method, path_of(request), headers, _pieces(body, insertion)
+            ) as answer:
+                return await self._answer_with(request, outgoing, answer)
+        except UpstreamError as error:
+            return outgoing.abort() if outgoing.begun else self._tell(error)
+
+    def _insertion(self, request: web.BaseRequest, body: Body) -> Insertion | None:
+        if self._webhook is None or request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+            return None
+        return webhook_insertion(body, self._webhook)
+
+    async def _answer_with(self, request: web.BaseRequest, outgoing: Outgoing, answer: Answer) -> web.StreamResponse:
+        """Records what the answer says, then hands it on. What can hold no task streams through."""
+        headers, pieces = response_headers(answer.raw_headers), answer.pieces()
+        if not 200 <= answer.status < 300:
+            self._signals.submission_refused(answer.status)
+            return await _hand_on(outgoing, answer, headers, b"", pieces)
+        body, whole = await _hold(pieces)
+        if not whole:
+            self._signals.answer_unreadable("not_json", "the answer is no JSON object, or one beyond reason")
+        elif not await self._is_recorded(path_of(request), body):
+            headers = replaced(headers, RECORDED, b"false")
+        return await _hand_on(outgoing, answer, headers, body, pieces)
+
+    async def _is_recorded(self, target: str, body: Body) -> bool:
+        """Whether all that the answer says is on disk."""
+        drafts = self._read(target.partition("?")[0], body)
+        if isinstance(drafts, Unreadable):
+            self._signals.answer_unreadable(drafts.reason, drafts.detail)
+            return True
+        if not drafts:
+            self._signals.submission_untracked()
+            return True
+        recorded = await self._recording.record(drafts)
+        if recorded:
+            self._signals.task_recorded()
+        else:
+            self._signals.task_unrecorded(drafts[0].event.subject)
+        return recorded
+
+    def _read(self, path: str, body: Body) -> tuple[Draft, ...] | Unreadable:
+        try:
+            return self._source.read_answer(path, body, _now())
+        except Exception as error:  # a bug must not cost the client an answer that is paid for
+            return Unreadable("source_failed", f"The source failed with {type(error).__name__}.")
+
+    def _tell(self, error: UpstreamError) -> web.StreamResponse:
+        """What a client hears instead of an answer; some repeat a 502 by themselves unless they are told not to."""
+        if not error.sent:
+            self._signals.upstream_unreachable(error.message)
+            return respond(problems.answer_to(error))
+        self._signals.outcome_unknown(error.message)
+        response = respond(problems.answer("submission_outcome_unknown", error.message))
+        response.headers["X-Should-Retry"] = "false"
+        return response
+
+    # -- results -----------------------------------------------------------------------------------------------
+
+    async def _ask(self, request: web.BaseRequest) -> web.StreamResponse:
+        outgoing = Outgoing(request)
+        headers = _asking_plain(self._proxy.outbound(request))
+        try:
+            self._proxy.admit(request)
+            async with self._proxy.upstream.exchange(request.method, path_of(request), headers) as answer:
+                return await self._show(outgoing, answer)
+        except ConnectionError:
+            return outgoing.abort()  # the client has gone
+        except (UpstreamError, Refusal) as error:
+            return outgoing.abort() if outgoing.begun else refused(request, error)
+
+    async def _show(self, outgoing: Outgoing, answer: Answer) -> web.StreamResponse:
+        """Hands a result on. Where it is the end of a task, that is observed like a webhook."""
+        pieces = answer.pieces()
+        body: Body = b""
+        if answer.status == 200:
+            body, whole = await _hold(pieces)
+            if whole:
+                await self._observe(bytes(body))
+        return await _hand_on(outgoing, answer, response_headers(answer.raw_headers), body, pieces)
+
+    async def _observe(self, body: bytes) -> None:
+        with suppress(Exception):  # whatever is wrong with it, the client gets it, and somebody will ask again
+            normalized = self._source.normalize(Delivery(body, _now(), "poll"))
+            if isinstance(normalized, Draft):
+                await self._recording.observe(normalized)
+
+
+def _asking_plain(headers: RawHeaders) -> RawHeaders:
+    """The headers of a request whose answer is to be read here."""
+    return replaced(headers, b"accept-encoding", b"identity")
+
+
+async def _pieces(body: Body, insertion: Insertion | None) -> AsyncIterator[bytes]:
+    """The body with what is inserted, never joined: a large one is in memory once."""
+    at = insertion.at if insertion else 0
+    for piece in _slices(body, 0, at):
+        yield piece
+    if insertion:
+        yield insertion.text
+    for piece in _slices(body, at, len(body)):
+        yield piece
+
+
+def _slices(body: Body, start: int, end: int) -> Iterator[bytes]:
+    with memoryview(body) as view:
+        for at in range(start, end, _PIECE):
+            yield bytes(view[at : min(at + _PIECE, end)])
+
+
+async def _hold(pieces: AsyncIterator[bytes]) -> tuple[Body, bool]:
+    """All of what may be a JSON object, or the beginning of what is none (a page, a stream, a file) or too large."""
+    body = bytearray()
+    async for piece in pieces:
+        body += piece
+        if len(body) > MAX_ANSWER or not _MAY_BE_OBJECT.match(body):
+            return body, False
+    return body, True
+
+
+async def _hand_on(
+    outgoing: Outgoing, answer: Answer, headers: RawHeaders, held: Body, rest: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """The answer as it came: what is held of it, then the rest as it comes."""
+    outgoing.begin(answer.status, answer.reason, headers)
+    for piece in _slices(held, 0, len(held)):
+        await outgoing.write(piece)
+    async for piece in rest:
+        await outgoing.write(piece)
+    return await outgoing.finish()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

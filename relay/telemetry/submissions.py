@@ -1,0 +1,89 @@
+"""Signals about the tasks that are submitted, and asked for, through the relay."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter
+
+from relay.telemetry.log import Sparing
+
+if TYPE_CHECKING:
+    from relay.telemetry.process import Telemetry
+
+RESULTS = (
+    "recorded",
+    "untracked",
+    "unreadable",
+    "refused",
+    "unreachable",
+    "unknown",
+    "unrecorded",
+    "rejected",
+)
+"""How a submission ended: its task recorded; no task in the answer; an answer that cannot be read; refused by the
+upstream; not sent; sent without an answer; answered before its task could be recorded; rejected by the relay."""
+
+
+class SubmissionSignals:
+    """Past-tense calls, one per submission, and one per answer about a task that a client asked for."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        counter = Counter(
+            "relay_submissions", "Submissions, by how they ended.", ["result"], registry=telemetry.registry
+        )
+        self._count = {result: counter.labels(result).inc for result in RESULTS}
+        self._sparing: dict[str, Sparing] = {}
+
+    def task_recorded(self) -> None:
+        """The task is in the journal, and the client is answered."""
+        self._count["recorded"]()
+
+    def submission_untracked(self) -> None:
+        """The upstream answered without a task: there is nothing that could end later."""
+        self._count["untracked"]()
+
+    def answer_unreadable(self, reason: str, detail: str) -> None:
+        """A 2xx answer in which no task can be read. It was passed on."""
+        self._count["unreadable"]()
+        self._warn("submission's answer cannot be read", reason=reason, detail=detail)
+
+    def submission_refused(self, status: int) -> None:
+        """The upstream answered with another status than a 2xx. It was passed on."""
+        self._count["refused"]()
+        self._telemetry.log.debug("submission refused by the upstream", status=status)
+
+    def submission_rejected(self, code: str) -> None:
+        """The relay refused it; nothing was sent."""
+        self._count["rejected"]()
+        self._warn("submission rejected", reason=code)
+
+    def upstream_unreachable(self, detail: str) -> None:
+        """Nothing was sent."""
+        self._count["unreachable"]()
+        self._warn("submission not sent", reason="upstream_unreachable", detail=detail)
+
+    def outcome_unknown(self, detail: str) -> None:
+        """It was sent, and no whole answer came: there may be a task that nobody knows of."""
+        self._count["unknown"]()
+        self._warn("submission's outcome is unknown", reason="submission_outcome_unknown", detail=detail)
+
+    def task_unrecorded(self, task_id: str) -> None:
+        """The client has its answer, and the journal has not taken the task yet. It is tried on."""
+        self._count["unrecorded"]()
+        self._telemetry.log.error(
+            "task could not be recorded yet",
+            task_id=task_id,
+            hint="It is tried again while this process lives; POST /v1/tasks watches a task as well.",
+        )
+
+    def task_lost(self, task_id: str) -> None:
+        """The process ends, and the journal has never taken the task."""
+        self._telemetry.log.critical(
+            "task was not recorded", task_id=task_id, hint="Register it after the restart: POST /v1/tasks."
+        )
+
+    def _warn(self, event: str, *, reason: str, **facts: object) -> None:
+        if (unsaid := self._sparing.setdefault(reason, Sparing()).speak()) is not None:
+            self._telemetry.log.warning(event, reason=reason, **facts, **unsaid)

@@ -1,0 +1,59 @@
+"""``docs/tasks.md`` says what the submission proxy does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from relay.edge import submissions
+from relay.edge.problems import KINDS
+from relay.edge.recording import PATIENCE
+from relay.settings import Settings
+from relay.telemetry.submissions import RESULTS
+
+TEXT = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")
+ELSEWHERE = {
+    "bad_signature",
+    "bad_timestamp",
+    "draining",
+    "forbidden_address",
+    "forbidden_origin",
+    "header_timeout",
+    "internal",
+    "method_not_allowed",
+    "missing_signature",
+    "model_not_allowed",
+    "not_found",
+    "not_json",
+    "not_replayable",
+    "stale_timestamp",
+    "too_many_streams",
+    "unsupported_encoding",
+    "upstream_reset",
+    "upstream_timeout",
+}
+"""Codes that no submission meets; the last two are told of requests for a result."""
+
+
+def test_the_page_names_each_refusal_with_its_status() -> None:
+    """A client would meet an answer that is documented nowhere, or not know whether it may submit again."""
+    rows = re.findall(r"^\| `([a-z_]+)` \| (\d{3}) \| .+ \| .+ \|$", TEXT, re.MULTILINE)
+    assert {code: int(status) for code, status in rows} == {
+        code: kind.status for code, kind in KINDS.items() if code not in ELSEWHERE
+    }
+    for code in ("upstream_reset", "upstream_timeout"):
+        assert re.search(rf"`{code}`[^|]*\({KINDS[code].status}\)", TEXT)
+
+
+def test_the_page_names_each_figure() -> None:
+    """An operator would see a figure that is explained nowhere."""
+    assert set(re.findall(r"^\| `([a-z]+)` \| [^|]+ \|$", TEXT, re.MULTILINE)) == set(RESULTS)
+
+
+def test_the_page_gives_the_limits_and_headers_that_there_are() -> None:
+    """Somebody would wait for a header, or rely on a limit, that is another one."""
+    proxy = Settings().proxy
+    assert f"`proxy.max_body` ({proxy.max_body >> 20} MiB)" in TEXT
+    assert f"`proxy.max_inflight` ({proxy.max_inflight >> 20} MiB)" in TEXT
+    assert f"{PATIENCE:g} seconds" in TEXT
+    assert f"`{submissions.RECORDED.decode().title()}: false`" in TEXT
