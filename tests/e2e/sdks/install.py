@@ -1,0 +1,109 @@
+"""The SDKs, at the versions that are locked here: from PyPI and npm, once, into ``.cache/sdks``."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+_CACHE = HERE.parents[2] / ".cache" / "sdks"
+INSTALL_TIMEOUT = 300.0
+RUN_TIMEOUT = 90.0
+
+Json = dict[str, Any]
+
+
+def python_packages(major: int) -> Path:
+    """The folder with ``openai`` of this major version and what it needs."""
+    lock = HERE / f"openai-{major}.txt"
+
+    def install(folder: Path) -> None:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+        _run([*pip, "--only-binary=:all:", "--target", str(folder), "-r", str(lock)], folder)
+
+    tag = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return _cached(f"openai-{major}-py{tag}", lock.read_bytes(), install)
+
+
+def node_modules() -> Path:
+    """The folder ``node_modules`` with the JavaScript SDKs."""
+    names = ("package.json", "package-lock.json")
+
+    def install(folder: Path) -> None:
+        for name in names:
+            shutil.copy(HERE / name, folder)
+        _run([_program("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+
+    return _cached("npm", b"".join((HERE / name).read_bytes() for name in names), install) / "node_modules"
+
+
+def run_python(major: int, mode: str, cases: list[Json]) -> Json:
+    """Plays cases with the Python SDK; ``mode`` is ``sync`` or ``async``. Answers its version and the results."""
+    environment = {"PYTHONPATH": str(python_packages(major)), "NO_PROXY": "*", "PATH": os.environ["PATH"]}
+    return _played([sys.executable, "-S", "-P", str(HERE / "openai_client.py"), mode], environment, cases)
+
+
+def run_node(script: str, folder: Path, cases: list[Json]) -> Json:
+    """Plays cases with a JavaScript SDK from an empty ``folder``. Answers its version and the results."""
+    for name in ("cases.mjs", script):
+        shutil.copy(HERE / name, folder)
+    (folder / "node_modules").symlink_to(node_modules())
+    environment = {"NO_PROXY": "*", "PATH": os.environ["PATH"], "AI_SDK_LOG_WARNINGS": "false"}
+    return _played([_program("node"), str(folder / script)], environment, cases)
+
+
+def _played(command: list[str], environment: dict[str, str], cases: list[Json]) -> Json:
+    done = subprocess.run(
+        command,
+        input=json.dumps(cases),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=RUN_TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    played: Json = json.loads(done.stdout)
+    return played
+
+
+def _cached(name: str, lock: bytes, install: Callable[[Path], None]) -> Path:
+    """The folder for this lock, filled the first time; safe to call from several processes at once."""
+    folder = _CACHE / f"{name}-{hashlib.sha256(lock).hexdigest()[:12]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock")):
+        if not (folder / "complete").exists():
+            install(folder)
+            (folder / "complete").touch()
+    return folder
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False)
+    if done.returncode:
+        pytest.fail(f"{' '.join(command[:4])} failed: {(done.stdout + done.stderr)[-2000:]}")
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.fail(f"{name} is missing. On Debian: apt-get install {'nodejs' if name == 'node' else name}")
+    return found

@@ -1,0 +1,231 @@
+"""What the SDKs are made to live through: what each asks for, and what the upstream answers, attempt by attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
+
+from relay.simulator.chat import asked, catalog, frames, reply
+from relay.simulator.chat.delivery import Answer, End, Piece, streamed, whole
+from relay.simulator.chat.manner import ChatFaults, parse
+from relay.simulator.chat.refusals import document, told_to_fail, unrouted
+
+Json = dict[str, Any]
+
+CREATED = 1_700_000_000
+MODEL = "deepseek/deepseek-v3.1"
+BODY: Json = {"model": MODEL, "messages": [{"role": "user", "content": "fly a kite"}]}
+WEATHER: Json = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "parameters": {"type": "object", "properties": {"place": {"type": "string"}, "days": {"type": "integer"}}},
+    },
+}
+AT_ONCE = ("retry-after-ms", "1")
+"""Spares the tests the pause before a repetition, which each SDK obeys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """``answers`` are given in turn, the last one for good. ``error`` is the class that the OpenAI SDKs raise.
+
+    ``attempts`` is how often they ask, ``ai_attempts`` how often Vercel's does. ``breaks``: the connection breaks, so
+    what a proxy can tell of it is not what the client would have seen itself; that it broke must be told all the same.
+    """
+
+    name: str
+    answers: Sequence[Answer]
+    call: str = "stream"
+    params: Json = field(default_factory=lambda: BODY)
+    error: str | None = None
+    attempts: int = 1
+    ai_attempts: int | None = None
+    breaks: bool = False
+    leave_after: int | None = None
+
+
+def told(words: str = "", **more: Any) -> Answer:
+    """The stream, or the document, that the simulator answers to a request with ``X-Simulate: <words>``."""
+    request = asked.read(BODY | {"stream": True, "stream_options": {"include_usage": True}} | more)
+    manner, rng = parse(words, ChatFaults()), Random(7)
+    if manner.error:
+        return _kept(told_to_fail(manner, rng))
+    said = reply.invent(request, manner, rng, CREATED)
+    if not request.stream:
+        return _kept(whole(frames.document(said, manner), manner, rng))
+    broken_by = frames.error_frames(manner.error_frame, said)
+    return _kept(streamed(frames.stream(said, request, manner, rng), broken_by, manner, rng, said.completion_tokens))
+
+
+def _kept(answer: Answer) -> Answer:
+    """The same answer, to be given more than once."""
+    return replace(answer, pieces=tuple(answer.pieces))
+
+
+def refused(status: int, *headers: tuple[str, str], words: str = "") -> Answer:
+    """An error, by default in Novita's flat shape, with further headers."""
+    answer = told(f"error={status},{words}")
+    return replace(answer, headers=(*answer.headers, *headers))
+
+
+def _raw(*pieces: bytes) -> Answer:
+    return Answer(200, (("Content-Type", "text/event-stream"),), tuple(map(Piece, pieces)))
+
+
+def _streams() -> list[Scenario]:
+    """Streams that end well."""
+    shapes = {
+        "plain": "",
+        "many chunks": "chunks=400",
+        "byte by byte": "bytes=1,echo",
+        "arbitrary chunks": "random",
+        "many frames in a write": "batch=7",
+        "finish with content": "finish=joined",
+        "usage on the last chunk": "usage=finish",
+        "no usage": "usage=absent",
+        "reasoning_content": "reasoning=content",
+        "reasoning_details": "reasoning=details",
+        "both kinds of reasoning": "reasoning=both",
+        "think tags": "reasoning=think",
+        "two tool calls": "tools=2",
+        "unknown keys": "unknown-keys",
+        "comments": "comments=openrouter",
+        "crlf": "newline=crlf",
+        "cr": "newline=cr",
+        "blank lines": "blank-lines",
+        "done with a name": "done=event",
+        "no done": "done=absent",
+        "nothing but done": "done=alone",
+        "a finish reason that is empty": "finish-reason=empty",
+        "content filter": "finish-reason=content_filter",
+        "slow start": "slow=100ms,first-token=100ms",
+    }
+    made = [Scenario(f"stream, {name}", [told(words)]) for name, words in shapes.items()]
+    return [
+        *made,
+        Scenario("stream, three choices", [told(n=3)], params=BODY | {"n": 3}),
+        Scenario("stream, a tool that is offered", [told(tools=[WEATHER])], params=BODY | {"tools": [WEATHER]}),
+        Scenario("stream, cut off at max_tokens", [told("chunks=9", max_tokens=3)], params=BODY | {"max_tokens": 3}),
+        Scenario("stream, a client that leaves", [told("chunks=50,hang,at=30")], leave_after=3),
+        Scenario("stream, an empty body", [_raw()]),
+        Scenario("stream, json instead of events", [replace(told(stream=False), length=None)]),
+    ]
+
+
+def _broken_streams() -> list[Scenario]:
+    """Streams that do not end well. That a stream is cut short without an error is invisible to these SDKs."""
+    raised = {
+        "openai": "APIError",
+        "text": "APIError",
+        "event": "APIError",
+        "vllm": "APIError",
+        "openrouter": "APIError",
+    }
+    shapes = [*raised, "flat", "deepinfra"]
+    return [
+        *(
+            Scenario(f"stream, {shape} error", [told(f"error-frame={shape},at=4")], error=raised.get(shape))
+            for shape in shapes
+        ),
+        Scenario("stream, truncated", [told("truncated,at=4")]),
+        Scenario("stream, truncated in a frame", [_raw(_cut_short())]),
+        Scenario("stream, not json", [_raw(b"data: {\n\n")], error="JSONDecodeError"),
+        Scenario("stream, reset", [told("reset,at=4")], breaks=True),
+        Scenario("stream, cut", [told("cut,at=4")], breaks=True),
+    ]
+
+
+def _cut_short() -> bytes:
+    return b"".join(piece.data for piece in told().pieces)[:1500]
+
+
+def _documents() -> list[Scenario]:
+    """Answers that are not streamed."""
+    one = {"stream": False}
+    return [
+        Scenario("document", [told(**one)], "create"),
+        Scenario("document, three choices", [told(**one, n=3)], "create", BODY | {"n": 3}),
+        Scenario("document, a tool", [told(**one, tools=[WEATHER])], "create", BODY | {"tools": [WEATHER]}),
+        Scenario("document, reasoning", [told("reasoning=both", **one)], "create"),
+        Scenario("document, after blank lines", [told("blank-lines", **one)], "create"),
+        Scenario("document, slow and in pieces", [told("slow=200ms,bytes=100", **one)], "create"),
+        Scenario("models", [document(catalog.models())], "models"),
+        Scenario(
+            "embeddings",
+            [document(catalog.embeddings({"model": "baai/bge-m3", "input": ["a"]}, Random(1), CREATED))],
+            "embeddings",
+            {"model": "baai/bge-m3", "input": ["a"], "encoding_format": "float"},
+        ),
+        Scenario(
+            "completions",
+            [document(catalog.completion({"model": MODEL, "prompt": "a"}, Random(1), CREATED))],
+            "completions",
+            {"model": MODEL, "prompt": "a"},
+        ),
+    ]
+
+
+_ERRORS = {
+    400: ("BadRequestError", 1),
+    401: ("AuthenticationError", 1),
+    403: ("PermissionDeniedError", 1),
+    404: ("NotFoundError", 1),
+    408: ("APIStatusError", 3),
+    409: ("ConflictError", 3),
+    422: ("UnprocessableEntityError", 1),
+    429: ("RateLimitError", 3),
+    500: ("InternalServerError", 3),
+    502: ("InternalServerError", 3),
+    503: ("InternalServerError", 3),
+    504: ("InternalServerError", 3),
+}
+"""Status, the class that the OpenAI SDKs raise for it, and how often they ask (facts of the SDKs, 6.1)."""
+
+
+def _errors() -> list[Scenario]:
+    """Errors before the first byte."""
+    flat = [
+        Scenario(f"{status} to a {call}", [refused(status, AT_ONCE)], call, error=error, attempts=attempts)
+        for status, (error, attempts) in _ERRORS.items()
+        for call in ("stream", "create")
+    ]
+    return [
+        *flat,
+        Scenario("404 in plain text", [_kept(unrouted())], error="NotFoundError"),
+        Scenario(
+            "429 in openai's shape",
+            [refused(429, AT_ONCE, words="error-body=openai")],
+            error="RateLimitError",
+            attempts=3,
+        ),
+        Scenario(
+            "502 of a gateway",
+            [refused(502, AT_ONCE, words="error-body=text")],
+            error="InternalServerError",
+            attempts=3,
+        ),
+        Scenario("an error under 200", [told("error=200", stream=False)]),
+    ]
+
+
+def _retries() -> list[Scenario]:
+    """What is asked again, how often, and when."""
+    stop, go = ("x-should-retry", "false"), ("x-should-retry", "true")
+    return [
+        Scenario("503, then a stream", [refused(503, AT_ONCE), told()], attempts=2),
+        Scenario(
+            "429 twice, then a document", [*[refused(429, AT_ONCE)] * 2, told(stream=False)], "create", attempts=3
+        ),
+        Scenario("503 with retry-after", [refused(503, ("Retry-After", "1")), told()], attempts=2),
+        Scenario(
+            "503 that says stop", [refused(503, AT_ONCE, stop)], error="InternalServerError", attempts=1, ai_attempts=3
+        ),
+        Scenario("400 that says go on", [refused(400, AT_ONCE, go), told()], attempts=2, ai_attempts=1),
+        Scenario("no answer, then a stream", [Answer(None, end=End.CUT), told()], attempts=2, ai_attempts=2),
+    ]
+
+
+SCENARIOS = (*_streams(), *_broken_streams(), *_documents(), *_errors(), *_retries())

@@ -1,0 +1,157 @@
+"""The SDKs that people use, at the versions that they use, directly and through the relay: they notice nothing.
+
+Vercel's ``ai`` stands beside the ``openai`` packages because it shares no code with them: its own HTTP client, its own
+event parser, its own classes of errors and its own rules of what to ask again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.simulator.options import Options
+from relay.simulator.server import Simulator
+from tests.e2e.sdks.install import run_node, run_python
+from tests.e2e.sdks.scenarios import SCENARIOS, Scenario
+from tests.services.relay import RelayProcess
+
+Json = dict[str, Any]
+Run = Callable[[list[Json]], Json]
+
+VERSIONS = {1: "1.109.1", 2: "2.54.0", 3: "3.57.0"}
+PYTHON = [(major, mode) for major in VERSIONS for mode in ("sync", "async")]
+OTHER_NAMES = {"APIStatusError": "APIError", "JSONDecodeError": "SyntaxError"}
+"""What the JavaScript package calls an error that has another name in Python."""
+AI_CALLS = ("stream", "create")
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """What an SDK made of a scenario; ``ends`` says how each request ended that the upstream got."""
+
+    chunks: list[Json]
+    answer: Json | None
+    error: Json | None
+    ends: tuple[str | None, ...]
+
+    @property
+    def attempts(self) -> int:
+        return len(self.ends)
+
+    @property
+    def raised(self) -> str | None:
+        return self.error and self.error["class"]
+
+
+class Stage:
+    """A simulator, and a relay before it."""
+
+    def __init__(self, simulator: Simulator, relay: RelayProcess) -> None:
+        self._simulator = simulator
+        self._ways = {"direct": simulator.url, "through": relay.url}
+
+    async def play(self, run: Run, version: str, scenarios: list[Scenario]) -> list[tuple[Scenario, Lived, Lived]]:
+        """Each scenario, lived through directly and through the relay, by one SDK in one process."""
+        scripts = {(way, scenario.name): self._script(scenario) for way in self._ways for scenario in scenarios}
+        cases = [
+            {
+                "id": [way, scenario.name],
+                "url": f"{base}/openai/v1",
+                "headers": {"X-Simulate": f"script={scripts[way, scenario.name]}"},
+                "call": scenario.call,
+                "params": scenario.params,
+                "leave_after": scenario.leave_after,
+            }
+            for scenario in scenarios
+            for way, base in self._ways.items()
+        ]
+        played = await asyncio.to_thread(run, cases)
+        assert played["version"] == version
+        async with asyncio.timeout(5):
+            while self._simulator.exchanges.open():
+                await asyncio.sleep(0.01)
+        lived = {tuple(result["id"]): self._lived(result, scripts[tuple(result["id"])]) for result in played["results"]}
+        return [(scenario, *(lived[way, scenario.name] for way in self._ways)) for scenario in scenarios]
+
+    def _script(self, scenario: Scenario) -> str:
+        return self._simulator.scripts.register(scenario.answers)
+
+    def _lived(self, result: Json, script: str) -> Lived:
+        asked = [seen for seen in self._simulator.exchanges if seen.headers["X-Simulate"] == f"script={script}"]
+        ends = tuple(seen.outcome for seen in asked)
+        return Lived(result["chunks"], result["answer"], result["error"], ends)
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with Simulator(Options()) as simulator:
+        relay = RelayProcess(tmp_path / "relay", upstream={"base_url": simulator.url})
+        await relay.start()
+        try:
+            yield Stage(simulator, relay)
+        finally:
+            await relay.stop()
+
+
+def differences(scenario: Scenario, direct: Lived, through: Lived) -> Iterator[str]:
+    """What an application would notice of the relay."""
+    for what in ("chunks", "answer", "error", "ends"):
+        seen = [getattr(lived, what) for lived in (direct, through)]
+        if scenario.breaks and what in ("error", "ends"):
+            seen = [bool(each) for each in seen]
+        if seen[0] != seen[1]:
+            yield f"{scenario.name}: {what}\n    direct:  {seen[0]}\n    through: {seen[1]}"
+
+
+def assert_nothing_is_noticed(
+    lived: list[tuple[Scenario, Lived, Lived]], as_known: Callable[[Scenario, Lived], bool]
+) -> None:
+    """Directly the SDK does what it is known to do: the scenarios are what they mean to be. And through it the same."""
+    unknown = [
+        f"{scenario.name}: {direct.attempts} attempts, {direct.error}"
+        for scenario, direct, _ in lived
+        if not as_known(scenario, direct)
+    ]
+    assert not unknown, "\n".join(unknown)
+    noticed = [difference for one in lived for difference in differences(*one)]
+    assert not noticed, "\n".join(noticed)
+
+
+@pytest.mark.parametrize(("major", "mode"), PYTHON)
+async def test_the_openai_package_for_python(stage: Stage, major: int, mode: str) -> None:
+    """Applications of the most used SDK would see other chunks, errors or repetitions than without the relay."""
+
+    def as_known(scenario: Scenario, direct: Lived) -> bool:
+        return direct.attempts == scenario.attempts and (scenario.breaks or direct.raised == scenario.error)
+
+    lived = await stage.play(partial(run_python, major, mode), VERSIONS[major], list(SCENARIOS))
+    assert_nothing_is_noticed(lived, as_known)
+
+
+async def test_the_openai_package_for_javascript(stage: Stage, tmp_path: Path) -> None:
+    """Applications in JavaScript would see other chunks, errors or repetitions than without the relay."""
+
+    def as_known(scenario: Scenario, direct: Lived) -> bool:
+        raised = direct.raised in (scenario.error, OTHER_NAMES.get(scenario.error or "", scenario.error))
+        return direct.attempts == scenario.attempts and (scenario.breaks or raised)
+
+    lived = await stage.play(partial(run_node, "openai_client.mjs", tmp_path), "6.30.1", list(SCENARIOS))
+    assert_nothing_is_noticed(lived, as_known)
+
+
+async def test_the_ai_package_of_vercel(stage: Stage, tmp_path: Path) -> None:
+    """Applications whose SDK shares no code with OpenAI's would notice the relay."""
+
+    def as_known(scenario: Scenario, direct: Lived) -> bool:
+        told = bool(direct.error) or not (scenario.error or scenario.breaks)
+        return direct.attempts == (scenario.ai_attempts or scenario.attempts) and told
+
+    scenarios = [scenario for scenario in SCENARIOS if scenario.call in AI_CALLS]
+    lived = await stage.play(partial(run_node, "ai_client.mjs", tmp_path), "6.0.326", scenarios)
+    assert_nothing_is_noticed(lived, as_known)
