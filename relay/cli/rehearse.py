@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relay.simulator.chat.manner import ChatFaults
     from relay.simulator.faults import Faults
     from relay.simulator.options import Options
+    from relay.simulator.weather import Spell
 
 
 def demo(
@@ -70,6 +71,29 @@ def simulate(
     default_webhook: Annotated[
         str | None, typer.Option(show_default=False, help="Told about tasks that name no webhook.")
     ] = None,
+    webhook_timeout: Annotated[
+        Any, typer.Option(parser=_seconds, metavar="DURATION", help="For a webhook's receiver to answer.")
+    ] = "5s",
+    webhook_repeats: Annotated[int, typer.Option(min=0, help="Further tries of a webhook without a 2xx.")] = 5,
+    webhook_spacing: Annotated[
+        str, typer.Option(metavar="DURATION,...", help="Before each of them; the last one holds for the rest.")
+    ] = "1s,2s,4s,8s,16s",
+    late_by: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="How late a webhook is.")] = "2s",
+    slow_by: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="How slow an answer is.")] = "1s",
+    weather: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TROUBLE@START+LENGTH",
+            show_default=False,
+            help="down, reset, errors, storm or html for a while, like down@30s+1m; repeatable.",
+        ),
+    ] = None,
+    checked_test_mode: Annotated[
+        bool, typer.Option("--checked-test-mode", help="A test-mode submission fails if its webhook is unreachable.")
+    ] = False,
+    retry_after: Annotated[
+        int | None, typer.Option(min=0, show_default="no header", help="Seconds, in the header of each 429.")
+    ] = None,
     submissions_per_minute: Annotated[int | None, typer.Option(min=1, show_default="no limit")] = None,
     polls_per_minute: Annotated[int | None, typer.Option(min=1, show_default="no limit")] = None,
     chats_per_minute: Annotated[int | None, typer.Option(min=1, show_default="no limit")] = None,
@@ -80,7 +104,7 @@ def simulate(
     Tasks, webhooks with the vendor's retries, polling, and the OpenAI routes, as at https://api.novita.ai. A single
     request asks for faults with the header X-Simulate: 'doubled, late=2s' for a task, 'pace=50ms, reset' for a chat.
     """
-    from relay.simulator.options import Options
+    from relay.simulator.options import Options, Retries
 
     chosen = Options(
         host=host,
@@ -88,7 +112,11 @@ def simulate(
         seed=seed,
         queue_seconds=queue,
         run_seconds=run,
-        faults=_faults(fault or []),
+        retries=Retries(webhook_timeout, webhook_repeats, tuple(map(_seconds, webhook_spacing.split(",")))),
+        faults=_faults(fault or [], late_by, slow_by),
+        spells=tuple(map(_spell, weather or [])),
+        checked_test_mode=checked_test_mode,
+        retry_after=retry_after,
         chat_faults=_chat_faults(chat_fault or []),
         api_keys=tuple(api_key or ()),
         default_webhook=default_webhook,
@@ -99,11 +127,25 @@ def simulate(
     run_loop(_simulate(chosen, json))
 
 
-def _faults(given: list[str]) -> Faults:
+def _spell(text: str) -> Spell:
+    from relay.simulator.weather import TROUBLES, Spell
+
+    trouble, at, when = text.partition("@")
+    start, plus, length = when.partition("+")
+    if trouble not in TROUBLES or not at or not plus:
+        known = ", ".join(TROUBLES)
+        raise typer.BadParameter(f"write one of {known} with its time, like down@30s+1m", param_hint="'--weather'")
+    try:
+        return Spell(trouble, _seconds(start), _seconds(length))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="'--weather'") from None
+
+
+def _faults(given: list[str], late_by: float, slow_by: float) -> Faults:
     from relay.simulator.faults import WORDS, Faults
 
     try:
-        return Faults(**_rates(given, WORDS, "--fault"))
+        return Faults(**_rates(given, WORDS, "--fault"), late_by=late_by, slow_by=slow_by)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="'--fault'") from None
 

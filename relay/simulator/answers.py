@@ -18,14 +18,57 @@ REASONS: Mapping[int, str] = {
 """The usual ``reason`` of each status (vendor page basic-error-code)."""
 
 
-class Refused(Exception):
-    """A request that is answered with an error; ``reason`` is the usual one of the status where none is given."""
+VARIETY: Mapping[int, tuple[str, ...]] = {
+    400: (
+        "INVALID_REQUEST_BODY",
+        "IMAGE_FILE_EXCEEDS_MAX_SIZE",
+        "INVALID_IMAGE_FORMAT",
+        "IMAGE_EXCEEDS_MAX_RESOLUTION",
+        "INVALID_IMAGE_SIZE",
+        "IMAGE_NO_FACE_DETECTED",
+        "INVALID_CUSTOM_OUTPUT_PATH",
+        "ILLEGAL_PROMPT",
+        "ILLEGAL_IMAGE_CONTENT",
+        "INVALID_AUDIO_FILE",
+        "BILLING_BALANCE_NOT_ENOUGH",
+    ),
+    403: ("INVALID_API_KEY", "BILLING_AUTH_FAILED", "FEATURE_NOT_ALLOWED", "API_NOT_ALLOWED", "NOT_ENOUGH_BALANCE"),
+    404: ("API_NOT_FOUND",),
+    429: ("RATE_LIMIT_EXCEEDED",),
+    500: ("CREATE_TASK_FAILED", "BILLING_FAILED"),
+}
+"""What a submission may be refused for, by status (the same page, and what was observed)."""
 
-    def __init__(self, status: int, message: str, reason: str | None = None) -> None:
+PAGE = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+"""What a gateway in front of the API answers in its place."""
+
+
+class Refused(Exception):
+    """A request that is answered with an error; ``reason`` is the usual one of the status where none is given.
+
+    ``bare``: without ``metadata``, which was seen to be absent. ``retry_after``: seconds, for a ``Retry-After`` that
+    the vendor does not document.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        reason: str | None = None,
+        *,
+        bare: bool = False,
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.reason = reason or REASONS[status]
+        self.bare = bare
+        self.retry_after = retry_after
+
+
+class Broken(Exception):
+    """A request whose connection breaks in place of an answer."""
 
 
 def document(body: Any, status: int = 200) -> web.Response:
@@ -34,8 +77,18 @@ def document(body: Any, status: int = 200) -> web.Response:
 
 def error(refused: Refused) -> web.Response:
     """The flat error body of the media endpoints: ``code`` repeats the HTTP status as a number."""
-    body = {"code": refused.status, "reason": refused.reason, "message": refused.message, "metadata": {}}
-    return document(body, refused.status)
+    body: dict[str, Any] = {"code": refused.status, "reason": refused.reason, "message": refused.message}
+    if not refused.bare:
+        body["metadata"] = {}
+    response = document(body, refused.status)
+    if refused.retry_after is not None:
+        response.headers["Retry-After"] = str(refused.retry_after)
+    return response
+
+
+def page(status: int = 200) -> web.Response:
+    """HTML where JSON is expected."""
+    return web.Response(text=PAGE, status=status, content_type="text/html")
 
 
 def unrouted() -> web.Response:

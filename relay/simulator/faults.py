@@ -13,7 +13,7 @@ from random import Random
 from relay.simulator.words import choice, count, duration, flag, status, unknown, words_in
 
 CONTRADICTIONS = ("status", "outputs")
-SUBMIT_ERRORS = (400, 403, 429, 500)
+SUBMIT_ERRORS = (400, 403, 404, 429, 500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,11 @@ class Faults:
     never_ends: float = 0.0
     error: float = 0.0
     slow: float = 0.0
+    html: float = 0.0
+    reset: float = 0.0
     poll_error: float = 0.0
+    poll_missing: float = 0.0
+    poll_limited: float = 0.0
     late_by: float = 2.0
     slow_by: float = 1.0
 
@@ -93,8 +97,16 @@ class Fate:
     """The submission is answered with this HTTP status, and no task is created."""
     slow: float = 0.0
     """The submission is answered so much later."""
+    html: bool = False
+    """The answer is a page of HTML under 200, and no task is created."""
+    reset: bool = False
+    """The task is created, and the connection breaks before the answer."""
     poll_error: int = 0
-    """So many of the first polls of the task are answered with 500."""
+    """So many polls of the task are answered with 500, the first ones."""
+    poll_missing: int = 0
+    """So many polls are answered with 404, as if the task were unknown; they come before those answered with 500."""
+    poll_limited: int = 0
+    """So many polls are answered with 429; they come last of these."""
 
     def words(self) -> tuple[str, ...]:
         """The faults that are on, as the header would name them."""
@@ -137,6 +149,8 @@ _READERS: dict[str, _Reader] = {
     "unanswered": lambda value, _: count(value),
     "doubled": lambda value, _: count(value, 2),
     "poll_error": lambda value, _: count(value),
+    "poll_missing": lambda value, _: count(value, 2),
+    "poll_limited": lambda value, _: count(value),
     "late": lambda value, faults: duration(value, faults.late_by),
     "slow": lambda value, faults: duration(value, faults.slow_by),
     "contradict": lambda value, _: choice(value, CONTRADICTIONS),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ DROPPED = "dropped"
 UNANSWERED = "unanswered"
 TIMEOUT = "timeout"
 UNREACHABLE = "unreachable"
+
+_SECONDS = 7200
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,40 @@ class Record:
 
 
 class Ledger:
-    """The newest ``retained`` tasks, in the order of their submission, with every attempt to deliver."""
+    """The newest ``retained`` tasks, in the order of their submission, with every attempt to deliver.
+
+    ``paid`` counts the generations that were begun, tasks and those answered at once: each costs its client money.
+    ``answered`` has the newest task ids of the latter, as far as they have one.
+    """
 
     def __init__(self, retained: int) -> None:
         self._retained = retained
         self._records: OrderedDict[str, Record] = OrderedDict()
+        self.paid = 0
+        self.answered: deque[str] = deque(maxlen=retained)
+        self._polled: dict[int, int] = {}
+
+    def poll(self, now: float) -> None:
+        """A request for a result came, however it was answered; ``now`` in monotonic seconds."""
+        second = int(now)
+        self._polled[second] = self._polled.get(second, 0) + 1
+        if len(self._polled) > _SECONDS:
+            del self._polled[next(iter(self._polled))]
+
+    @property
+    def polls(self) -> list[int]:
+        """Requests for results in each second that had any, in order."""
+        return list(self._polled.values())
+
+    def answer(self, body: Mapping[str, Any]) -> None:
+        """A generation was answered at once."""
+        self.paid += 1
+        task_id = body.get("task", {}).get("task_id")
+        if task_id is not None:
+            self.answered.append(task_id)
 
     def enter(self, task: Task, born: float) -> Record:
+        self.paid += 1
         record = self._records[task.task_id] = Record(task, born)
         if len(self._records) > self._retained:
             self._records.popitem(last=False)
@@ -61,6 +90,7 @@ class Ledger:
 
     def forget(self, task_id: str) -> None:
         """A submission that was refused after all left no task."""
+        self.paid -= 1
         self._records.pop(task_id, None)
 
     def find(self, task_id: str) -> Record | None:
@@ -77,6 +107,9 @@ class Ledger:
         """For scripts. Webhook URLs are left out, since they may carry a secret."""
         chosen = list(self._chosen(task_id))
         return {
+            "paid": self.paid,
+            "answered": list(self.answered),
+            "polls": {"total": sum(self.polls), "most_in_a_second": max(self.polls, default=0)},
             "tasks": [_task_json(record) for record in chosen],
             "attempts": [_attempt_json(attempt) for record in chosen for attempt in record.attempts],
         }

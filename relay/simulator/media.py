@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from relay.simulator import submission
-from relay.simulator.answers import Refused, document, unrouted
+from relay.simulator.answers import VARIETY, Broken, Refused, document, page, unrouted
 from relay.simulator.courier import Courier
 from relay.simulator.direct import object_name, shape_of
 from relay.simulator.faults import Fate, draw, parse
@@ -76,10 +76,14 @@ class Media:
             asked = submission.read(request.path, order.body, self._options.default_webhook)
         except InvalidSubmission as problem:
             raise Refused(400, str(problem)) from None
-        await _strike(order.fate)
+        await _strike(order)
+        if order.fate.html:
+            return page()
         record = self._ledger.enter(_task(asked, order, self._options), time.monotonic())
         if asked.url is not None:
             await self._begin(asked.url, record)
+        if order.fate.reset:
+            raise Broken
         return document({"task_id": record.task.task_id})
 
     async def direct(self, request: web.Request) -> web.Response:
@@ -88,30 +92,55 @@ class Media:
         if shape is None:
             return unrouted()
         order = await self._let_in(request)
-        await _strike(order.fate)
-        return document(shape(order.rng, _now()))
+        await _strike(order)
+        if order.fate.html:
+            return page()
+        answer = shape(order.rng, _now())
+        self._ledger.answer(answer)
+        if order.fate.reset:
+            raise Broken
+        return document(answer)
 
     async def task_result(self, request: web.Request) -> web.Response:
         """The bare result of a task, whatever has become of it; a task that failed is a 200 as well."""
+        self._ledger.poll(time.monotonic())
         self._check(request, self._polls)
-        await _strike(_told(request, self._options) or Fate(), "GET_RESULT_FAILED")
+        told = _told(request, self._options) or Fate()
+        await asyncio.sleep(told.slow)
+        if told.error:
+            raise Refused(told.error, TOLD_TO_FAIL, "GET_RESULT_FAILED" if told.error == 500 else None)
+        if told.html:
+            return page()
+        if told.reset:
+            raise Broken
         task_id = request.query.get("task_id")
         if not task_id:
             raise Refused(400, "task_id is required")
+        return self._result(task_id)
+
+    def _result(self, task_id: str) -> web.Response:
         record = self._ledger.find(task_id)
         if record is None:
             raise Refused(404, "task not found")
         record.polls += 1
-        if record.polls <= record.task.fate.poll_error:
-            raise Refused(500, TOLD_TO_FAIL, "GET_RESULT_FAILED")
+        fate, number = record.task.fate, record.polls
+        for polls, status in ((fate.poll_missing, 404), (fate.poll_error, 500), (fate.poll_limited, 429)):
+            if number <= polls:
+                raise self._failed_poll(status)
+            number -= polls
         return document(result(record.task, record.task.at(time.monotonic() - record.born), _now()))
+
+    def _failed_poll(self, status: int) -> Refused:
+        if status == 429:
+            return Refused(429, "rate limit exceeded", retry_after=self._options.retry_after)
+        return Refused(status, TOLD_TO_FAIL, "GET_RESULT_FAILED" if status == 500 else None)
 
     def _check(self, request: web.Request, limit: RateLimit) -> None:
         if not admits(request.headers.get("Authorization"), self._options.api_keys):
             # 403 was observed, whatever the vendor's table says of a missing key
             raise Refused(403, "invalid api key")
         if not limit.allows(time.monotonic()):
-            raise Refused(429, "rate limit exceeded")
+            raise Refused(429, "rate limit exceeded", retry_after=self._options.retry_after)
 
     async def _let_in(self, request: web.Request) -> Order:
         self._check(request, self._submissions)
@@ -155,11 +184,11 @@ def _told(request: web.Request, options: Options) -> Fate | None:
         raise Refused(400, str(problem)) from None
 
 
-async def _strike(fate: Fate, reason: str | None = None) -> None:
-    """What goes wrong with the answer itself; ``reason`` names a 500."""
-    await asyncio.sleep(fate.slow)
-    if fate.error:
-        raise Refused(fate.error, TOLD_TO_FAIL, reason if fate.error == 500 else None)
+async def _strike(order: Order) -> None:
+    """What goes wrong before there is a task."""
+    await asyncio.sleep(order.fate.slow)
+    if status := order.fate.error:
+        raise Refused(status, TOLD_TO_FAIL, order.rng.choice(VARIETY[status]), bare=order.rng.random() < 0.3)
 
 
 def _task(asked: Submission, order: Order, options: Options) -> Task:

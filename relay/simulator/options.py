@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from relay.simulator.chat.manner import ChatFaults
 from relay.simulator.faults import Faults
+from relay.simulator.weather import Spell
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,10 @@ class Options:
     ``queue_seconds`` and ``run_seconds`` are means: a task takes half to one and a half times as long, a video twice
     that. ``seed`` decides every id, fault and variation; none of them depends on timing. With ``api_keys`` requests
     need one of them. ``default_webhook`` is told about tasks whose submission names no webhook. The limits are
-    requests per minute. ``checked_test_mode``: a submission in test mode fails with 500 when its webhook cannot be
-    reached, as a third party reports of the vendor. The newest ``retained`` tasks and chat requests are
-    remembered.
+    requests per minute; ``retry_after`` (seconds) puts a header on each 429, which the vendor does not document.
+    ``spells`` are times of trouble for all. ``checked_test_mode``: a submission in test mode fails with 500 when its
+    webhook cannot be reached, as a third party reports of the vendor. The newest ``retained`` tasks and chat requests
+    are remembered.
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +55,8 @@ class Options:
     submissions_per_minute: int | None = None
     polls_per_minute: int | None = None
     chats_per_minute: int | None = None
+    retry_after: int | None = None
+    spells: tuple[Spell, ...] = ()
     checked_test_mode: bool = False
     concurrency: int = 64
     retained: int = 100_000

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 
 import aiohttp
 from aiohttp import web
 
-from relay.simulator.answers import Refused, document, error, unrouted
+from relay.simulator.answers import Broken, Refused, document, error, page, unrouted
 from relay.simulator.chat.exchanges import Exchanges
 from relay.simulator.chat.routes import Chat
 from relay.simulator.chat.scripts import Scripts
@@ -17,8 +19,10 @@ from relay.simulator.courier import Courier
 from relay.simulator.ledger import Ledger
 from relay.simulator.media import Media
 from relay.simulator.options import Options
+from relay.simulator.weather import Spell, Trouble, Weather
 
 LEDGER_PATH = "/_simulator/ledger"
+WEATHER_PATH = "/_simulator/weather"
 MAX_BODY = 64 * 1024 * 1024
 """Submissions carry images as base64."""
 
@@ -30,15 +34,20 @@ class Simulator:
 
     ``start`` raises ``OSError`` when the address is taken. ``url`` is known once it has started, with the port that
     the system chose where ``Options.port`` is 0. ``ledger`` says what was done so far about tasks, ``exchanges`` what
-    was seen on the OpenAI routes, ``scripts`` takes answers to be given there byte for byte.
+    was seen on the OpenAI routes, ``scripts`` takes answers to be given there byte for byte. ``spell`` begins a time of
+    trouble.
     """
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
         self.ledger = Ledger(self.options.retained)
+        self.weather = Weather(self.options.spells)
         self._chat = Chat(self.options)
         self._carried_out: set[asyncio.Task[web.StreamResponse]] = set()
         self._runner: web.AppRunner | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._started_at = 0.0
         self._session: aiohttp.ClientSession | None = None
         self._media: Media | None = None
         self._url = ""
@@ -65,11 +74,12 @@ class Simulator:
         connector = aiohttp.TCPConnector(limit=options.concurrency)
         self._session = aiohttp.ClientSession(connector=connector)
         self._media = Media(options, self.ledger, Courier(self._session, options.retries, options.concurrency))
-        app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors])
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors, self._weathered])
         media = [
             web.route(route.method, route.path, self._undisturbed(route.handler)) for route in self._media.routes()
         ]
-        app.add_routes([web.get(LEDGER_PATH, self._show_ledger), *self._chat.routes(), *media])
+        told = [web.get(LEDGER_PATH, self._show_ledger), web.post(WEATHER_PATH, self._change_weather)]
+        app.add_routes([*told, *self._chat.routes(), *media])
         # A stream ends with the client that reads it, at once.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         try:
@@ -80,10 +90,20 @@ class Simulator:
             raise
         host, port = self._runner.addresses[0][:2]
         self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._started_at = time.monotonic()
+        self._watching = asyncio.create_task(self._watch(self._runner, host, port))
+
+    def spell(self, trouble: Trouble, seconds: float) -> None:
+        """Begins a time of trouble for everybody, now."""
+        self.weather.add(Spell(trouble, self._now(), seconds))
+        self._changed.set()
 
     async def stop(self) -> None:
         """Ends what is still to be delivered and frees the address. May be called at any time, and again."""
         self._chat.close()
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         if self._runner is not None:
             await self._runner.cleanup()
         for unheard in self._carried_out:
@@ -92,7 +112,7 @@ class Simulator:
             await self._media.close()
         if self._session is not None:
             await self._session.close()
-        self._media = self._runner = self._session = None
+        self._media = self._runner = self._session = self._watching = None
 
     async def settled(self) -> None:
         """Returns when every webhook was delivered or given up. Bound the wait with a timeout."""
@@ -119,6 +139,50 @@ class Simulator:
 
         return carry_out
 
+    # -- the weather -------------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return time.monotonic() - self._started_at
+
+    async def _watch(self, runner: web.AppRunner, host: str, port: int) -> None:
+        """Closes the address while the upstream is down, and opens it again."""
+        while True:
+            now = self._now()
+            down = self.weather.at(now) == "down"
+            if down and runner.sites:
+                for site in list(runner.sites):
+                    await site.stop()
+                _abort_connections(runner)
+            elif not down and not runner.sites:
+                await web.TCPSite(runner, host, port, reuse_address=True).start()
+            change = self.weather.next_change(now)
+            self._changed.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if change is None else change - now):
+                    await self._changed.wait()
+
+    @web.middleware
+    async def _weathered(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        trouble = None if request.path.startswith("/_simulator/") else self.weather.at(self._now())
+        if trouble is None:
+            return await handler(request)
+        if trouble == "errors":
+            raise Refused(500, "the upstream is in trouble", "GET_RESULT_FAILED")
+        if trouble == "storm":
+            raise Refused(429, "rate limit exceeded", retry_after=self.options.retry_after)
+        if trouble == "html":
+            return page(502)
+        raise Broken
+
+    async def _change_weather(self, request: web.Request) -> web.Response:
+        """``{"trouble": "storm", "seconds": 60}`` begins at once."""
+        try:
+            body = await request.json()
+            self.spell(body["trouble"], float(body["seconds"]))
+        except (ValueError, TypeError, KeyError) as problem:
+            raise Refused(400, f"trouble and seconds are needed: {problem}") from None
+        return document({"trouble": body["trouble"]})
+
     async def _show_ledger(self, request: web.Request) -> web.Response:
         return document(self.ledger.as_json(request.query.get("task_id")))
 
@@ -130,5 +194,16 @@ async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse
         return await handler(request)
     except Refused as refused:
         return error(refused)
+    except Broken:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return unrouted()
+
+
+def _abort_connections(runner: web.AppRunner) -> None:
+    assert runner.server is not None
+    for connection in runner.server.connections:
+        if connection.transport is not None:
+            connection.transport.abort()

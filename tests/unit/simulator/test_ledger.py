@@ -58,7 +58,23 @@ def test_the_ledger_can_be_asked_about_one_task() -> None:
         record.attempts.append(Attempt(name, "terminal", "TASK_STATUS_SUCCEED", 1, 200, 0))
     assert [attempt.task_id for attempt in ledger.attempts("b")] == ["b"]
     assert [task["task_id"] for task in ledger.as_json("a")["tasks"]] == ["a"]
-    assert ledger.as_json("c") == {"tasks": [], "attempts": []}
+    nobody = ledger.as_json("c")
+    assert (nobody["tasks"], nobody["attempts"]) == ([], [])
+
+
+def test_the_ledger_counts_what_was_paid_for_and_polled() -> None:
+    """A second paid task, or more polls than a limit allows, could not be held against a client."""
+    ledger = Ledger(10)
+    ledger.enter(make_task(), 0.0)
+    ledger.answer({"images": [], "task": {"task_id": "x7"}})
+    ledger.answer({"image_file": "QUJD"})
+    for moment in (5.0, 5.9, 7.1):
+        ledger.poll(moment)
+    shown = ledger.as_json()
+    assert (shown["paid"], shown["answered"]) == (3, ["x7"])
+    assert shown["polls"] == {"total": 3, "most_in_a_second": 2}
+    ledger.forget(make_task().task_id)
+    assert ledger.paid == 2
 
 
 @pytest.mark.parametrize(

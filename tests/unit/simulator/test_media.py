@@ -106,18 +106,68 @@ async def test_polling_fails_in_the_documented_ways(
 
 
 async def test_the_first_polls_of_a_task_can_fail(session: aiohttp.ClientSession) -> None:
-    """A reconciler that gives up at the first 500 would not be caught."""
+    """A reconciler that gives up at the first 500, or at a 404 for a task that is only new, would not be caught."""
     async with Simulator(QUICK) as simulator:
-        task_id = await submit(session, simulator, {}, "poll-error=2")
-        statuses = [(await poll(session, simulator, task_id))[0] for _ in range(3)]
-    assert statuses == [500, 500, 200]
+        task_id = await submit(session, simulator, {}, "poll-error=2, poll-missing=3, poll-limited")
+        statuses = [(await poll(session, simulator, task_id))[0] for _ in range(7)]
+    assert statuses == [404, 404, 404, 500, 500, 429, 200]
+    assert sum(simulator.ledger.polls) == 7
+
+
+@pytest.mark.parametrize("retry_after", [None, 3])
+async def test_a_429_says_when_to_come_again_only_if_it_is_told_to(
+    session: aiohttp.ClientSession, retry_after: int | None
+) -> None:
+    """A client that needs the header, which the vendor does not document, or one that ignores it, would look right."""
+    options = replace(QUICK, polls_per_minute=1, retry_after=retry_after)
+    async with Simulator(options) as simulator:
+        told = []
+        for _ in range(2):
+            async with session.get(simulator.url + RESULT, params={"task_id": "x"}) as response:
+                told.append((response.status, response.headers.get("Retry-After")))
+    assert told == [(404, None), (429, retry_after and str(retry_after))]
+
+
+async def test_a_page_of_html_is_no_task(session: aiohttp.ClientSession) -> None:
+    """A client that takes any 200 for a success would look right."""
+    async with Simulator(QUICK) as simulator:
+        for path in ("/v3/async/txt2img", "/v3beta/flux-1-schnell"):
+            async with session.post(simulator.url + path, json={}, headers={"X-Simulate": "html"}) as response:
+                assert (response.status, response.content_type) == (200, "text/html")
+        async with session.get(simulator.url + RESULT, headers={"X-Simulate": "html"}) as response:
+            assert response.content_type == "text/html"
+        assert simulator.ledger.paid == 0
+
+
+async def test_an_answer_that_is_lost_is_paid_for(session: aiohttp.ClientSession) -> None:
+    """A client that submits again after a reset would not be seen to pay twice."""
+    async with Simulator(QUICK) as simulator:
+        for path in ("/v3/async/txt2img", "/v3beta/flux-1-schnell"):
+            with pytest.raises(aiohttp.ClientConnectionError):
+                await session.post(simulator.url + path, json={}, headers={"X-Simulate": "reset"})
+        assert (simulator.ledger.paid, len(simulator.ledger.tasks())) == (2, 1)
+
+
+async def test_refusals_vary_as_the_documented_ones_do(session: aiohttp.ClientSession) -> None:
+    """A client that branches on one reason, or needs metadata, would look right."""
+    seen: set[str] = set()
+    bare = 0
+    async with Simulator(QUICK) as simulator:
+        for number in range(40):
+            body = {"request": {"prompt": f"kite {number}"}}
+            status, answer = await post(session, simulator, "/v3/async/txt2img", body, {"X-Simulate": "error=400"})
+            assert (status, answer["code"]) == (400, 400)
+            seen.add(answer["reason"])
+            bare += "metadata" not in answer
+    assert len(seen) > 5
+    assert 0 < bare < 40
 
 
 async def test_an_error_on_submission_creates_no_task(session: aiohttp.ClientSession) -> None:
     """A client that repeats a failed submission would be told that it made two tasks."""
     async with Simulator(QUICK) as simulator:
         status, body = await post(session, simulator, "/v3/async/upscale", {}, {"X-Simulate": "error"})
-        assert (status, body["reason"]) == (500, "CREATE_TASK_FAILED")
+        assert (status, body["code"]) == (500, 500)
         assert simulator.ledger.tasks() == []
 
 

@@ -1,0 +1,55 @@
+"""Trouble of the whole upstream for a while: an outage, a storm of 429, error pages. By option, or from a script.
+
+One spell at a time: a later one takes the place of an earlier one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Trouble = Literal["down", "reset", "errors", "storm", "html"]
+"""``down``: nobody listens. ``reset``: connections break before an answer, and nothing was done. ``errors``: 500.
+``storm``: 429. ``html``: a gateway's page under 502."""
+
+TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """A time of trouble: ``start`` in seconds since the simulator's own start, ``seconds`` long.
+
+    Raises ``ValueError`` for a trouble that is none, or a time that is not positive.
+    """
+
+    trouble: Trouble
+    start: float
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if self.trouble not in TROUBLES:
+            raise ValueError(f"There is no trouble {self.trouble!r}. Known: {', '.join(TROUBLES)}.")
+        if self.start < 0 or self.seconds <= 0:
+            raise ValueError("A spell begins at 0 or later and lasts for some time.")
+
+    @property
+    def end(self) -> float:
+        return self.start + self.seconds
+
+
+class Weather:
+    """Which trouble there is at a moment; times in seconds since the start."""
+
+    def __init__(self, spells: tuple[Spell, ...] = ()) -> None:
+        self._spells = list(spells)
+
+    def add(self, spell: Spell) -> None:
+        self._spells.append(spell)
+
+    def at(self, now: float) -> Trouble | None:
+        return next((spell.trouble for spell in reversed(self._spells) if spell.start <= now < spell.end), None)
+
+    def next_change(self, now: float) -> float | None:
+        """When something begins or ends next; ``None``: nothing will."""
+        moments = [moment for spell in self._spells for moment in (spell.start, spell.end) if moment > now]
+        return min(moments, default=None)
