@@ -10,9 +10,11 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
+from relay.claims import Claims
+from relay.core.claims import Shared, facts_of
 from relay.core.dead import refused_draft
 from relay.core.errors import RelayError
 from relay.core.event import DEAD_LETTERS, Entry
@@ -23,12 +25,22 @@ from relay.core.sink import Batch, Checkpoint, Refused, Sink, SinkUnavailable
 from relay.journal.journal import Journal
 from relay.telemetry import SinkSignals
 
+_SHORTEST_WAIT = 0.01
+_LONGEST_WAIT = 0.25
+"""Seconds between two looks at a claim that another replica holds: it lasts as long as a transaction, as a rule."""
+
 
 class Publisher:
     """Publishes every entry of the journal to one sink, exactly once, for as long as ``run`` runs."""
 
     def __init__(
-        self, label: str, sink: Sink, journal: Journal, signals: SinkSignals, backoff: Backoff | None = None
+        self,
+        label: str,
+        sink: Sink,
+        journal: Journal,
+        signals: SinkSignals,
+        backoff: Backoff | None = None,
+        claims: Claims | None = None,
     ) -> None:
         self.label = label
         self._sink = sink
@@ -36,7 +48,10 @@ class Publisher:
         self._signals = signals
         self._backoff = backoff or Backoff()
         self._position = journal.position(label)
+        self._claims = claims
         self._buried: set[int] = set()
+        self._absorbed: set[int] = set()  # of the page under way
+        self._waits = 0  # in a row, for a claim of another replica
         self._failures = 0  # in a row: opening alone proves little, only a published batch ends the row
         self._batch_limit = sink.limits.events
         self._stopping = asyncio.Event()
@@ -53,6 +68,8 @@ class Publisher:
                     await self._pause(error)
         finally:
             await self._sink.close()
+            if self._claims is not None:
+                await self._claims.close()
 
     def stop(self) -> None:
         """Ends ``run`` after the batch under way."""
@@ -62,8 +79,11 @@ class Publisher:
         # The dice only spread retries over time; nobody gains by guessing them.
         delay = self._backoff.delay(self._failures, random.random(), error.retry_after)  # noqa: S311
         self._signals.sink_lost(error, delay)
+        await self._rest(delay)
+
+    async def _rest(self, seconds: float) -> None:
         try:
-            async with asyncio.timeout(delay):
+            async with asyncio.timeout(seconds):
                 await self._stopping.wait()
         except TimeoutError:
             pass
@@ -72,8 +92,11 @@ class Publisher:
 
     async def _open(self) -> None:
         held = await self._sink.open()
+        known = self._journal.position(self.label)
         self._position = await self._resume_after(held)
         self._buried.clear()
+        self._absorbed.clear()
+        await self._confirm_between(known, self._position)
         self._signals.sink_opened(self._position, self._journal.pending(self.label))
 
     async def _resume_after(self, held: Checkpoint | None) -> int:
@@ -90,6 +113,16 @@ class Publisher:
             signals.sink_rewound(journal.position(label), found.after)
         await journal.settle_at(label, found.after, dead=found.dead, absorbed=found.absorbed)
         return found.after
+
+    async def _confirm_between(self, after: int, upto: int) -> None:
+        """What a predecessor, or a batch in doubt, did publish: its claims were not confirmed, perhaps."""
+        while self._claims is not None and after < upto:
+            page = await self._journal.read(after, self._sink.limits.events, self._sink.limits.bytes)
+            if not page:
+                return
+            facts = [fact for fact in facts_of(page) if fact.offset <= upto]
+            await self._claims.confirm(facts, again=True)
+            after = page[-1].offset
 
     # -- publishing --------------------------------------------------------------------------------------------
 
@@ -114,40 +147,65 @@ class Publisher:
             news.cancel()
 
     async def _publish(self, page: Sequence[Entry]) -> None:
-        entries = [entry for entry in page if self._is_mine(entry)]
+        entries: Sequence[Entry] = [entry for entry in page if self._is_mine(entry)]
+        if self._claims is not None:
+            page, entries = await self._claimed(self._claims, page, entries)
+            if not page:
+                return
         checkpoint = self._checkpoint(page)
         self._journal.attempt(self.label, checkpoint.offset)
         outcomes = await self._sink.publish(Batch(entries, checkpoint))
         match settle(entries, outcomes):
             case Advance():
-                self._advance(page, entries)
+                await self._advance(page, entries)
             case Bury(refused):
                 await self._bury(refused)
             case Narrow(events):
                 self._batch_limit = events
 
+    async def _claimed(
+        self, claims: Claims, page: Sequence[Entry], entries: Sequence[Entry]
+    ) -> tuple[Sequence[Entry], Sequence[Entry]]:
+        """The page up to where another replica's turn begins, and what of it is ours to publish."""
+        if isinstance(self._sink, Shared):
+            await self._sink.ready()
+        share = await claims.share(entries)
+        self._absorbed |= share.absorbed
+        if share.held_at is None:
+            return page, share.entries
+        page = [entry for entry in page if entry.offset < share.held_at]
+        if page:
+            self._waits = 0
+        else:
+            await self._rest(min(_LONGEST_WAIT, _SHORTEST_WAIT * 2**self._waits))
+            self._waits = min(self._waits + 1, 16)
+        return page, share.entries
+
     def _checkpoint(self, page: Sequence[Entry]) -> Checkpoint:
         saved = self._journal.saved(self.label)
-        return Checkpoint(self._journal.journal_id, page[-1].offset, saved.dead + self._dead_in(page), saved.absorbed)
-
-    def _dead_in(self, page: Sequence[Entry]) -> int:
-        return sum(1 for entry in page if entry.offset in self._buried) if self._buried else 0
+        dead, absorbed = _count(page, self._buried), _count(page, self._absorbed)
+        return Checkpoint(self._journal.journal_id, page[-1].offset, saved.dead + dead, saved.absorbed + absorbed)
 
     def _is_mine(self, entry: Entry) -> bool:
-        return entry.sink in (None, self.label) and entry.offset not in self._buried
+        offset = entry.offset
+        return entry.sink in (None, self.label) and offset not in self._buried and offset not in self._absorbed
 
-    def _advance(self, page: Sequence[Entry], entries: Sequence[Entry]) -> None:
+    async def _advance(self, page: Sequence[Entry], entries: Sequence[Entry]) -> None:
         self._position = page[-1].offset
         self._failures = 0
         self._batch_limit = self._sink.limits.events
-        dead = self._dead_in(page)
-        self._buried.clear()
-        self._journal.advance(self.label, self._position, published=len(entries), dead=dead)
+        dead, absorbed = _count(page, self._buried), _count(page, self._absorbed)
+        self._journal.advance(self.label, self._position, published=len(entries), dead=dead, absorbed=absorbed)
         now = time.time_ns() // 1_000_000
         self._signals.batch_published(
             Counter([entry.event.topic for entry in entries]),
             [(now - entry.accepted_at) / 1000 for entry in entries],
         )
+        if self._claims is not None:
+            settled = [entry for entry in page if entry.offset not in self._absorbed]
+            await self._claims.settled(settled, absorbed)
+        self._buried.clear()
+        self._absorbed.clear()
 
     async def _bury(self, refused: Sequence[tuple[Entry, Refused]]) -> None:
         """Keeps the refused events as dead letters first; only then may the checkpoint move past them.
@@ -162,6 +220,10 @@ class Publisher:
                 if (await self._journal.append(letter)).result == "duplicate":
                     continue
             self._signals.event_buried(reason.code, entry.event.id, reason.detail)
+
+
+def _count(page: Sequence[Entry], offsets: Set[int]) -> int:
+    return sum(1 for entry in page if entry.offset in offsets) if offsets else 0
 
 
 def as_fatal(error: BaseException) -> RelayError:

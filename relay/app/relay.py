@@ -11,18 +11,22 @@ from uuid import uuid4
 
 from relay.app.doors import Doors
 from relay.app.plugins import sink_plugins
+from relay.claims import Claims
+from relay.core.claims import Shared
 from relay.core.errors import RelayError
-from relay.core.sink import Identity
+from relay.core.sink import Identity, Sink
 from relay.core.source import Submittable
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.store import sqlite_version
 from relay.publisher import Publisher, as_fatal
 from relay.settings import Settings, warnings
+from relay.shared_index import RedisIndex
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry import JournalFigures, SinkFigures, SinkSignals, Telemetry
 from relay.upstream import Timeouts, Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED
+_LEASE_MARGIN = 5.0  # seconds from a claim to the begin of its transaction
 _LAST_CALL = 0.5  # seconds; balancers are told by /readyz and given their time before the signal (preStop)
 
 
@@ -102,9 +106,24 @@ class Relay:
         for config in self.settings.sinks:
             signals = self._sink_signals[config.label] = self.telemetry.sink(config.label)
             sink = plugins[config.type].connect(config, identity)
-            publisher = Publisher(config.label, sink, self.journal, signals)
+            publisher = Publisher(config.label, sink, self.journal, signals, claims=self._claims(config.label, sink))
             self._publishers.append(publisher)
             self._tasks.append(asyncio.create_task(publisher.run(), name=f"publisher {config.label}"))
+
+    def _claims(self, label: str, sink: Sink) -> Claims | None:
+        """What keeps this sink free of repetitions that several replicas accept, where it cannot do so itself."""
+        url = self.settings.dedup.shared_index
+        if url is None or not isinstance(sink, Shared):
+            return None
+        index = RedisIndex(
+            url.get_secret_value(),
+            scope=sink.scope,
+            identity=self.settings.identity_name,
+            origin=lambda: self.journal.lineage.origin,
+            lease=sink.in_doubt + _LEASE_MARGIN,
+            window=self.settings.dedup.window,
+        )
+        return Claims(index, self.telemetry.claims(label))
 
     def _build_doors(self) -> Doors:
         return Doors(

@@ -43,7 +43,8 @@ class Reached:
 def check(
     config: options.Config = None,
     connect: Annotated[
-        bool, typer.Option("--connect", help="Reach every sink and the upstream, too; creates topics where allowed.")
+        bool,
+        typer.Option("--connect", help="Reach every sink, the shared index and the upstream, too; creates topics."),
     ] = False,
     json: options.Json = False,
 ) -> None:
@@ -89,6 +90,8 @@ async def _reach_all(settings: Settings, *, told: bool) -> list[Reached]:
     identity = Identity(settings.identity_name + CHECK_SUFFIX, uuid4().hex)
     tries = [reach_sink(config, identity) for config in settings.sinks]
     reached = []
+    if settings.dedup.shared_index is not None:
+        tries.append(reach_index(settings.dedup.shared_index.get_secret_value()))
     for attempt in (*tries, asyncio.to_thread(reach_upstream, settings.upstream.base_url)):
         result = await attempt
         reached.append(result)
@@ -122,6 +125,21 @@ async def reach_sink(config: SinkConfig, identity: Identity) -> Reached:
     finally:
         await sink.close()
     return Reached(name, True, message=f"opened as {identity.name}")
+
+
+async def reach_index(url: str) -> Reached:
+    """Runs the script of the shared index, in a place of its own."""
+    from relay.shared_index import RedisIndex
+
+    name = "dedup.shared_index"
+    index = RedisIndex(url, scope="check", identity="check", origin=lambda: "check", lease=1.0, window=1.0)
+    try:
+        await index.reach()
+    except RelayError as error:
+        return Reached(name, False, error.code, error.message, error.hint or None)
+    finally:
+        await index.close()
+    return Reached(name, True, message="answers")
 
 
 def reach_upstream(base_url: str) -> Reached:

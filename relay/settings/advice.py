@@ -16,7 +16,8 @@ MIN_TOKEN = 22
 
 def warnings(settings: Settings) -> list[str]:
     """What an operator should look at, in the order of the configuration; empty when there is nothing."""
-    return [*_exposure(settings), *_weak_secrets(settings), *_clear_text(settings), *_without_effect(settings)]
+    parts = (_exposure, _weak_secrets, _clear_text, _without_effect, _without_use)
+    return [warning for part in parts for warning in part(settings)]
 
 
 def _exposure(settings: Settings) -> Iterator[str]:
@@ -65,7 +66,11 @@ def _without_effect(settings: Settings) -> Iterator[str]:
         ("proxy.chunks", settings.proxy.chunks != default.proxy.chunks, "it makes no events of chats yet"),
         ("proxy.capture", settings.proxy.capture != default.proxy.capture, "it makes no events of chats yet"),
         ("reconcile", settings.reconcile != default.reconcile, "it does not poll for tasks whose webhook is lost"),
-        ("dedup.shared_index", settings.dedup.shared_index is not None, "replicas do not share their dedup index"),
     ):
         if changed:
             yield f"{key} is set but has no effect in this release: {missing}."
+
+
+def _without_use(settings: Settings) -> Iterator[str]:
+    if settings.dedup.shared_index is not None and all(sink.type != "kafka" for sink in settings.sinks):
+        yield ("dedup.shared_index is set, but no sink needs it: it is for replicas that feed one Kafka.")

@@ -55,9 +55,21 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
 
 
 def _redis_url(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value().startswith(_REDIS_SCHEMES):
+    url = secret.get_secret_value()
+    if not url.startswith(_REDIS_SCHEMES):
         raise ValueError("must begin with redis://, rediss:// (TLS) or unix://")
+    if not url.startswith("unix://") and not _is_redis_address(url):
+        raise ValueError("must end in a port and a database number, like redis://host:6379/0, without ? and #")
     return secret
+
+
+def _is_redis_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        database = parts.path.strip("/")
+        return (parts.port or 1) > 0 and (not database or database.isdecimal()) and not (parts.query or parts.fragment)
+    except ValueError:
+        return False
 
 
 def _sha256(text: str) -> str:

@@ -105,10 +105,16 @@ def failure(error: BaseException, node: Node) -> SinkUnavailable:
 
 
 class Wire:
-    """One open connection. Commands go one after the other, each bounded by the socket timeout."""
+    """One open connection. Commands go one after the other, each bounded by ``timeout`` (seconds).
 
-    def __init__(self, connection: AbstractConnection, node: Node) -> None:
+    The bound is our own: redis-py bounds what it sends with ``asyncio.wait_for``, which before Python 3.12 loses a
+    cancellation that comes as it ends (https://github.com/python/cpython/issues/86296).
+    """
+
+    def __init__(self, connection: AbstractConnection, node: Node, timeout: float) -> None:
         self._connection = connection
+        self._timeout = timeout
+        connection.socket_timeout = None
         # redis-py forgets its writer on an error, and closing it would wait to flush to a peer that is gone.
         self._transport: asyncio.WriteTransport = connection._writer.transport  # type: ignore[union-attr]
         self.node = node
@@ -118,8 +124,9 @@ class Wire:
         packed: bytes = hiredis.pack_command(args)  # type: ignore[arg-type]  # its stub says a tuple of one
         if not self._connection.is_connected:
             raise LinkError("the connection is closed")
-        await self._connection.send_packed_command(packed, check_health=False)
-        return await self._connection.read_response()
+        async with asyncio.timeout(self._timeout):
+            await self._connection.send_packed_command(packed, check_health=False)
+            return await self._connection.read_response()
 
     async def call(self, *args: str | bytes | int) -> Any:
         """Like ``ask``; raises ``SinkUnavailable``."""
@@ -152,7 +159,7 @@ async def dial(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> 
         if isinstance(error, RedisError | OSError):
             raise failure(error, node) from None
         raise
-    return Wire(connection, node)
+    return Wire(connection, node, endpoints.timeout)
 
 
 def _connection(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> AbstractConnection:

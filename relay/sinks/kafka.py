@@ -48,10 +48,15 @@ def connect(config: Config, identity: Identity) -> Sink:
 
 
 class KafkaSink:
-    """The port ``Sink`` over Kafka. The transactional id is prefix, identity and label: one producer can hold it."""
+    """The ports ``Sink`` and ``Shared`` over Kafka.
+
+    The transactional id is prefix, identity and label: one producer can hold it.
+    """
 
     def __init__(self, config: Config, identity: Identity) -> None:
         self.limits = Limits(config.max_batch_events, config.max_batch_bytes)
+        self.scope = f"{config.label}:{config.prefix}"
+        self.in_doubt = config.publish_timeout + config.transaction_timeout
         self._config = config
         self._identity = identity
         self._transactional_id = f"{config.prefix}{identity.name}.{config.label}"
@@ -73,12 +78,14 @@ class KafkaSink:
         self._opened = True
         return self._settled
 
+    async def ready(self) -> None:
+        """Have a producer, which may take ``open_timeout``. Raises ``SinkUnavailable``."""
+        await self._producing()
+
     async def publish(self, batch: Batch) -> Sequence[Outcome]:
         """One transaction. Raises ``SinkUnavailable`` if what became of it is unknown."""
-        if not self._opened:
-            raise SinkUnavailable("not_open", "The Kafka sink is not open.")
+        session = await self._producing()
         try:
-            session = self._session or await self._renew()
             return await self._publish(session, batch)
         except BaseException:
             await self.close()
@@ -94,8 +101,19 @@ class KafkaSink:
         if session is not None:
             await session.discard(self._config.close_timeout)
 
+    async def _producing(self) -> Session:
+        """The producer, or a new one after one that was given up although nothing is unknown."""
+        if not self._opened:
+            raise SinkUnavailable("not_open", "The Kafka sink is not open.")
+        if self._session is not None:
+            return self._session
+        try:
+            return await self._renew()
+        except BaseException:
+            await self.close()
+            raise
+
     async def _renew(self) -> Session:
-        """A new producer after one that was given up although nothing is unknown."""
         if await self._start() != self._settled:
             raise SinkUnavailable("fenced", "The checkpoint was moved by another process.")
         assert self._session is not None

@@ -3,6 +3,7 @@
 Metric names and labels are contract. No label takes unbounded values: no task ids, URLs or tokens.
 """
 
+from relay.telemetry.claims import ClaimSignals
 from relay.telemetry.deliveries import DeliverySignals
 from relay.telemetry.log import LogFormat, configure_logging
 from relay.telemetry.process import CONTENT_TYPE, JournalFigures, Telemetry
@@ -11,6 +12,7 @@ from relay.telemetry.submissions import SubmissionSignals
 
 __all__ = [
     "CONTENT_TYPE",
+    "ClaimSignals",
     "DeliverySignals",
     "JournalFigures",
     "LogFormat",

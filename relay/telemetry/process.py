@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created
 
 from relay import __version__
 from relay.core.errors import RelayError
+from relay.telemetry.claims import ClaimSignals
 from relay.telemetry.deliveries import DeliverySignals
 from relay.telemetry.histogram import SECONDS, Histogram
 from relay.telemetry.log import Sparing
@@ -74,6 +75,13 @@ class Telemetry:
             ["sink"],
             registry=r,
         )
+        self._facts = Counter(
+            "relay_shared_index_facts",
+            "Events that replicas share, by how the index was asked: verified, unverified, absorbed, overrun.",
+            ["sink", "result"],
+            registry=r,
+        )
+        self._index_up = Gauge("relay_shared_index_up", "1 while the shared index answers.", ["sink"], registry=r)
         self._end_to_end = self.histogram(
             "relay_end_to_end_seconds", "From accepted to acknowledged by the sink.", SECONDS, "sink"
         )
@@ -142,6 +150,10 @@ class Telemetry:
         self._dead_held.set(figures.dead_letters)
 
     # -- the sinks ---------------------------------------------------------------------------------------------
+
+    def claims(self, label: str) -> ClaimSignals:
+        """The signals of one sink's claims in the shared index."""
+        return ClaimSignals(self, label)
 
     def sink(self, label: str) -> SinkSignals:
         """The signals of one sink."""

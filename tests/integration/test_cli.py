@@ -339,7 +339,8 @@ async def test_check_disturbs_no_relay_that_is_running(redis_process: RedisProce
     """Checking the configuration beside a running relay would fence it, and it would stop."""
     server = redis_process()
     await server.start()
-    relay = RelayProcess(tmp_path, sinks=[{"type": "redis", "url": server.url}])
+    sinks = [{"type": "redis", "url": server.url}]
+    relay = RelayProcess(tmp_path, sinks=sinks, dedup={"shared_index": server.url})
     await relay.start()
     try:
         await post(relay, GOOD)
@@ -349,6 +350,7 @@ async def test_check_disturbs_no_relay_that_is_running(redis_process: RedisProce
         )
         reached = {each["name"]: each for each in json.loads(checked.stdout)["reached"]}
         assert reached["sink redis"]["message"] == "opened as test-relay-check"
+        assert reached["dedup.shared_index"]["ok"]
         assert checked.returncode == 0
         await post(relay, FAILED)
         await relay.until_drained()
@@ -357,6 +359,7 @@ async def test_check_disturbs_no_relay_that_is_running(redis_process: RedisProce
         lost = await asyncio.to_thread(run, "check", "--connect", "--config", relay.config)
         assert lost.returncode == 1
         assert "failed   sink redis:" in lost.stdout
+        assert "failed   dedup.shared_index:" in lost.stdout
     finally:
         relay.kill()
 

@@ -330,6 +330,23 @@ async def test_loading_server_is_waited_for(make_sink: Connect, redis_process: R
     assert codes <= {"unreachable", "loading"}
 
 
+async def test_a_cancellation_is_not_lost_wherever_it_comes(make_sink: Connect, server: RedisServer) -> None:
+    """A publisher that is told to end while it sends would go on as if nothing had been said."""
+    for steps in range(12):
+        sink = make_sink(server.url)
+        held = await sink.open()
+        task = asyncio.ensure_future(
+            sink.publish(batch(held.offset + 1 if held else 1, held.offset + 1 if held else 1))
+        )
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        was_done = task.done()
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled() or was_done, steps
+        await sink.close()
+
+
 async def test_server_runs_only_while_the_test_does(redis_process: RedisProcess) -> None:
     """Else the fixtures would leave processes behind."""
     server = redis_process()

@@ -22,6 +22,7 @@ TESTED_ELSEWHERE = {
     "relay/app/process.py": "signals and exit codes; tests/integration/test_drain.py and test_cli.py run processes",
     "relay/app/relay.py": "wires the parts; tests/integration and tests/e2e run them wired",
     "relay/journal/rows.py": "values and the rows they come from; tests/unit/journal/test_store.py reads them back",
+    "relay/shared_index.py": "speaks to Redis; tests/integration/test_shared_index.py runs it against one",
     "relay/journal/sql.py": "hands out the statements; every test of tests/unit/journal goes through it",
     "relay/core/sink.py": "values and the port; every sink of tests/contract goes through them",
     "relay/core/event.py": "values; tests/unit/core/test_cloudevents.py and test_dedup.py go through them",

@@ -1,0 +1,121 @@
+"""The index that replicas share, in Redis: which of them publishes a fact. What it decides is in ``relay.core.claims``.
+
+One connection per sink, one script call per batch, each within ``PATIENCE`` seconds, the connecting included; Redis or
+Valkey, standalone, 6.2 or newer. Keys: ``{relay:<scope>}:`` and 16 bytes; each holds who claimed or published a fact,
+what was stated and at which offset of the owner's journal, in 41 bytes at most, so that it costs Redis about 160 bytes
+for the window. An owner is a replica *and* its journal: offsets of another journal say nothing.
+
+Redis must not evict (``noeviction``), and should persist (AOF). What it loses can be repeated, and nothing else: the
+events are in the journals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+from redis.exceptions import NoScriptError, RedisError
+
+from relay.core.claims import Claimed, Fact, IndexUnavailable, Verdict
+from relay.core.sink import SinkUnavailable
+from relay.sinks._redis_wire import Locator, Wire, failure
+from relay.sinks.redis import Config
+
+PATIENCE = 0.5
+"""Seconds that a batch waits for the index at most, twice: when claiming and when confirming."""
+
+MAX_FACTS = 1000
+"""Per script call: about two milliseconds in which Redis serves nobody else."""
+
+_SCRIPT = files("relay").joinpath("shared_index.lua").read_text(encoding="utf-8")
+_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_KINDS = {"plain": b"p", "stated": b"s", "contradiction": b"c"}
+_VERDICTS: dict[str, Verdict] = {"o": "ours", "c": "contradicts", "a": "absorbed"}
+
+
+def owner_of(identity: str, origin: str) -> bytes:
+    """Eight bytes that stand for a replica and its journal (``Lineage.origin``)."""
+    return hashlib.blake2b(f"{identity}\x1f{origin}".encode(), digest_size=8).digest()
+
+
+class RedisIndex:
+    """The port ``SharedIndex`` over Redis. ``lease`` and ``window`` in seconds; used by one task at a time.
+
+    ``origin`` is asked at each call: a journal may learn of a fork while the relay runs.
+    """
+
+    def __init__(
+        self, url: str, *, scope: str, identity: str, origin: Callable[[], str], lease: float, window: float
+    ) -> None:
+        keys = {"type": "redis", "url": url, "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+        self._scope = f"{{relay:{scope}}}:"
+        self._locator = Locator(Config.model_validate({**keys, "wait_timeout": PATIENCE / 2}).endpoints(), self._scope)
+        self._identity, self._origin = identity, origin
+        self._lease, self._window = int(lease * 1000), int(window * 1000)
+        self._wire: Wire | None = None
+
+    async def claim(self, facts: Sequence[Fact]) -> Claimed:
+        """Raises ``IndexUnavailable``; what was claimed all the same is ours when asked again, or ends by its lease."""
+        verdicts: list[Verdict] = []
+        memory = b""
+        async with self._patience():
+            for part in _parts(facts):
+                letters, memory = await self._run("claim", self._lease, part)
+                verdicts += [_VERDICTS[letter] for letter in letters.decode()]
+                if len(letters) < len(part):
+                    break
+        return Claimed(verdicts, memory.decode())
+
+    async def confirm(self, facts: Sequence[Fact]) -> int:
+        """Raises ``IndexUnavailable``; confirming again changes nothing."""
+        async with self._patience():
+            return sum([await self._run("confirm", self._window, part) for part in _parts(facts)])
+
+    async def reach(self) -> None:
+        """Sees whether the index answers and runs its script. Raises ``IndexUnavailable``."""
+        async with self._patience():
+            await self._run("claim", self._lease, ())
+
+    async def close(self) -> None:
+        """Raises nothing."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            await wire.close()
+
+    @asynccontextmanager
+    async def _patience(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                yield
+        except BaseException as error:
+            # A late reply must not be taken for the answer to the next call.
+            wire, self._wire = self._wire, None
+            if wire is not None:
+                wire.abort()
+            if isinstance(error, TimeoutError):
+                hint = "Is Redis overloaded, or far away? See dedup.shared_index."
+                raise IndexUnavailable("timeout", f"No answer within {PATIENCE:g} s.", hint=hint) from None
+            if isinstance(error, SinkUnavailable):
+                raise IndexUnavailable(error.code, error.message, hint=error.hint) from None
+            raise
+
+    async def _run(self, operation: str, life: int, facts: Sequence[Fact]) -> Any:
+        wire = self._wire = self._wire or await self._locator.connect()
+        owner = owner_of(self._identity, self._origin())
+        packed = [_KINDS[kind] + key + statement + b"%d" % offset for kind, key, statement, offset in facts]
+        command: tuple[str | bytes | int, ...] = ("EVALSHA", _SHA, 1, self._scope, operation, owner, life, *packed)
+        try:
+            return await wire.ask(*command)
+        except NoScriptError:
+            await wire.call("SCRIPT", "LOAD", _SCRIPT)
+            return await wire.call(*command)
+        except (RedisError, OSError) as error:
+            raise failure(error, wire.node) from None
+
+
+def _parts(facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:
+    return (facts[start : start + MAX_FACTS] for start in range(0, len(facts), MAX_FACTS))
