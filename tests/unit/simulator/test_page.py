@@ -1,0 +1,34 @@
+"""docs/simulator.md against the words that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from relay.simulator.chat import manner
+from relay.simulator.chat.routes import BASES, EXCHANGES_PATH, SCRIPTS_PATH
+from relay.simulator.faults import WORDS
+from relay.simulator.server import LEDGER_PATH, WEATHER_PATH
+from relay.simulator.weather import TROUBLES
+
+PAGE = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text("utf-8")
+TASKS, CHATS = PAGE.partition("### Tasks")[2].split("### Chats")
+
+
+@pytest.mark.parametrize(("part", "words"), [(TASKS, WORDS), (CHATS, manner.WORDS)])
+def test_every_word_is_explained(part: str, words: tuple[str, ...]) -> None:
+    """A fault could be asked for by those only who read the code."""
+    told = set(re.findall(r"`([a-z-]+)(?:=[^`]*)?`", part))
+    assert not {word.replace("_", "-") for word in words} - told
+
+
+def test_every_rate_and_address_is_named() -> None:
+    """A rate would be tried that is refused, or a route looked for where it is not."""
+    rates = PAGE.partition("Rates are there for")[2].partition(".")[0]
+    assert set(re.findall(r"`([a-z-]+)`", rates)) == {word.replace("_", "-") for word in manner.CHAT_FAULTS}
+    for place in (*BASES, LEDGER_PATH, WEATHER_PATH, SCRIPTS_PATH, EXCHANGES_PATH):
+        assert place in PAGE
+    for trouble in TROUBLES:
+        assert f"`{trouble}`" in PAGE.partition("## Trouble for everybody")[2]
