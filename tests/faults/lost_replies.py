@@ -91,6 +91,12 @@ class LossyProxy:
         self._done = asyncio.Event()
         self._open: set[asyncio.Task[None]] = set()
 
+    def redirect(self, port: int) -> None:
+        """New connections go there; the old ones are cut."""
+        self._target = port
+        for task in self._open:
+            task.cancel()
+
     async def forward_to(self, port: int) -> Self:
         """Begins to listen."""
         self._target = port

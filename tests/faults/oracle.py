@@ -6,14 +6,14 @@ of how the relay works.
 
 I1 every acknowledged event is there; I2 each once; I3 per subject in the order of acknowledgement; I4 unchanged; I5 no
 2xx while the journal could not commit; I6 the backlog is gone in time; I7 memory, descriptors and threads are bounded;
-I8 no secret in any output. And at the end ``accepted = published + pending + dead``, with nothing pending.
+I8 no secret in any output. And at the end ``accepted = published + absorbed + pending + dead``, with nothing pending.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 
 import orjson
@@ -55,10 +55,12 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Where one sink's events are, as the relay's metrics tell it."""
+    """Where one sink's events are, as the relay's metrics tell it; ``held`` is what its journal holds of all."""
 
+    held: int
     accepted: int
     published: int
+    absorbed: int
     pending: int
     dead: int
 
@@ -90,6 +92,10 @@ class Evidence:
     """What must be in none of the outputs, nor in any event."""
     presigned: Sequence[str] = ()
     """What consumers need and no output may have."""
+    others: Set[str] = frozenset()
+    """Ids of events that are another relay's: on the sink, but not in this one's balance."""
+    stranded: Set[str] = frozenset()
+    """Those of them that are still in the other relay's journal, as not published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +142,7 @@ def judge(evidence: Evidence) -> Verdict:
     counts = Counter(event.id for event in seen)
     by_id = {event.id: event for event in seen}
     return Verdict(
-        lost=[event_id for event_id in acknowledged.ids if event_id not in counts],
+        lost=[id for id in acknowledged.ids if id not in counts and id not in evidence.stranded],
         repeated=[event_id for event_id, count in counts.items() if count > 1],
         changed=[
             event_id
@@ -153,7 +159,7 @@ def judge(evidence: Evidence) -> Verdict:
         undrained=[f"{evidence.undrained} events still pending"] if evidence.undrained else [],
         unbounded=_unbounded(evidence.usage),
         leaked=_leaked(evidence),
-        unbalanced=_unbalanced(evidence.balance, len(seen)),
+        unbalanced=_unbalanced(evidence.balance, sum(1 for event in seen if event.id not in evidence.others)),
         seen=len(seen),
     )
 
@@ -198,8 +204,10 @@ def _unbalanced(balance: Balance | None, seen: int) -> list[str]:
     if balance is None:
         return []
     wrong = []
-    if balance.accepted != balance.published + balance.pending + balance.dead:
-        wrong.append(f"accepted is not published + pending + dead: {balance}")
+    if balance.accepted != balance.published + balance.absorbed + balance.pending + balance.dead:
+        wrong.append(f"accepted is not published + absorbed + pending + dead: {balance}")
+    if balance.accepted != balance.held:
+        wrong.append(f"accepted is not what the journal holds: {balance}")
     if balance.pending:
         wrong.append(f"still pending: {balance}")
     if balance.published != seen:

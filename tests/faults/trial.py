@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,8 +25,8 @@ STEADY = 50
 class Trial:
     """``async with``: the relay is up and the load runs. Break something, then ``conclude``.
 
-    ``sections`` are the relay's configuration; ``program`` is what stands for ``relay`` (see
-    ``tests.faults.launch``).
+    ``rate`` in deliveries a second; 0: the test sends by itself, and notes each 2xx in ``load.record``. ``sections``
+    are the relay's configuration; ``program`` is what stands for ``relay`` (see ``tests.faults.launch``).
     """
 
     def __init__(
@@ -32,7 +34,7 @@ class Trial:
         directory: Path,
         *targets: Target,
         row: Row,
-        rate: float,
+        rate: float = 0.0,
         program: Sequence[str] = (),
         load: dict[str, Any] | None = None,
         **sections: Any,
@@ -44,11 +46,15 @@ class Trial:
         self.events: list[tuple[float, str]] = []
         self.usage: list[Usage] = []
         self._sampling: asyncio.Task[None] | None = None
+        self.others: set[str] = set()
+        self.stranded: set[str] = set()
+        """What another relay has, and what of it is not published: see ``Evidence``."""
         row.load = row.load or f"{rate:g}/s"
 
     async def __aenter__(self) -> Self:
         await self.relay.start(*self.program)
-        await self.load.start()
+        if self.load.rate:
+            await self.load.start()
         self._sampling = asyncio.create_task(self._sample())
         return self
 
@@ -127,6 +133,8 @@ class Trial:
         outputs = {"metrics": (await self.relay.exposition()).encode()}
         code = await self.relay.stop()
         outputs["log"] = self.relay.log.read_bytes()
+        assert code == 0, self.relay.log.read_text()[-2000:]
+        await asyncio.to_thread(self._verify)
         acknowledged = self.load.record.read()
         verdicts = []
         for target, balance in zip(self.targets, balances, strict=True):
@@ -140,13 +148,14 @@ class Trial:
                 outputs,
                 secrets=[TOKEN],
                 presigned=[SIGNATURE],
+                others=self.others,
+                stranded=self.stranded,
             )
             verdict = judge(evidence)
             self.row.judged(verdict, len(acknowledged.ids))
             print(f"{self.row.number} {target.label}: {len(acknowledged.ids)} acknowledged, {verdict}")
             verdicts.append(verdict)
         print(f"{self.load.tally}, p99 {self.load.tally.percentile(0.99) * 1e3:.1f} ms")
-        assert code == 0, self.relay.log.read_text()[-2000:]
         return verdicts
 
     async def _drain(self, within: float) -> int:
@@ -157,7 +166,14 @@ class Trial:
 
     async def _balance(self, label: str) -> Balance:
         states = [int(await self.relay.metric("relay_sink_events", sink=label, state=state)) for state in _STATES]
-        return Balance(int(await self.relay.metric("relay_journal_events")), *states)
+        accepted = await self.relay.metric("relay_sink_events_accepted", sink=label)
+        return Balance(int(await self.relay.metric("relay_journal_events")), int(accepted), *states)
+
+    def _verify(self) -> None:
+        """``relay journal verify`` finds nothing wrong in what the relay left behind."""
+        command = [sys.executable, "-m", "relay", "journal", "verify", "--config", str(self.relay.config)]
+        done = subprocess.run(command, timeout=60, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     async def _sample(self) -> None:
         while True:
@@ -180,7 +196,7 @@ class Trial:
         return "\n".join(lines)
 
 
-_STATES = ("published", "pending", "dead")
+_STATES = ("published", "absorbed", "pending", "dead")
 
 
 def usage_of(pid: int) -> Usage:

@@ -1,0 +1,113 @@
+"""R7: the journal's disk is full, or fails. 503 and never 2xx; the relay goes on by itself, or ends to be restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Shared
+from tests.faults.matrix import Effort, Row
+from tests.faults.trial import Trial
+
+RATE = 100
+RECOVERS_WITHIN = 2.0
+ENDS_WITHIN = 10.0
+SPAN = 1.5
+"""Seconds for which a disk stays full."""
+
+
+@contextlib.asynccontextmanager
+async def failing(pid: int, calls: str, error: str) -> AsyncIterator[None]:
+    """The kernel answers these system calls of a running process with an error (strace, from outside)."""
+    found = shutil.which("strace")
+    assert found is not None, "strace is missing: install it (Debian: apt-get install strace)"
+    command = [found, "-f", "-o", "/dev/null", "-e", f"trace={calls}", "-e", f"inject={calls}:error={error}"]
+    strace = await asyncio.create_subprocess_exec(*command, "-p", str(pid), stderr=asyncio.subprocess.PIPE)
+    assert strace.stderr is not None
+    try:
+        async with asyncio.timeout(10):
+            while b"attached" not in (line := await strace.stderr.readline()):
+                assert line, "strace could not attach: ptrace must be allowed"
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            strace.send_signal(signal.SIGINT)  # it detaches, and the process goes on
+        await strace.wait()
+
+
+async def refused(trial: Trial) -> None:
+    """Waits for a 503."""
+    before = trial.load.tally.answers["503"]
+    async with asyncio.timeout(20):
+        while trial.load.tally.answers["503"] == before:
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.row("R7", "disk full")
+async def test_a_full_disk_is_503_until_there_is_room(shared: Shared, tmp_path: Path, row: Row, effort: Effort) -> None:
+    """Broken: P1: a 2xx for what is not on disk, or a relay that stays shut when there is room again."""
+    recovered = []
+    async with Trial(tmp_path, shared("redis"), row=row, rate=RATE) as trial:
+        for _ in range(effort(short=1, full=4)):
+            await trial.acknowledged()
+            async with failing(trial.relay.pid, "pwrite64,ftruncate,fallocate", "ENOSPC"):
+                trial.injected("ENOSPC")
+                await refused(trial)
+                with trial.journal_closed():
+                    await asyncio.sleep(SPAN)
+            room = time.monotonic()
+            await trial.acknowledged(1)
+            recovered.append(time.monotonic() - room)
+        await trial.acknowledged()
+        await trial.conclude()
+    row.notes.append(f"taken again after {max(recovered):.2f} s at most; answers {dict(trial.load.tally.answers)}")
+    assert max(recovered) < RECOVERS_WITHIN
+    assert set(trial.load.tally.answers) <= {"200", "503"}
+
+
+@pytest.mark.row("R7", "I/O error")
+@pytest.mark.parametrize(
+    ("calls", "error"),
+    [("fdatasync,fsync", "EIO"), pytest.param("pwrite64", "EIO", marks=pytest.mark.matrix)],
+)
+async def test_a_failing_disk_ends_the_relay(
+    calls: str, error: str, shared: Shared, tmp_path: Path, row: Row, effort: Effort
+) -> None:
+    """Broken: after a failed sync the kernel may forget the pages: every further 2xx would be a guess."""
+    async with Trial(tmp_path, shared("redis"), row=row, rate=RATE) as trial:
+        for _ in range(effort(short=1, full=4)):
+            await trial.acknowledged()
+            async with failing(trial.relay.pid, calls, error):
+                trial.injected(f"{error} from {calls}")
+                await asyncio.sleep(0.2)  # what was under way when strace came is answered by now
+                with trial.journal_closed():
+                    assert await trial.died(ENDS_WITHIN) == 1
+            await trial.restart()
+        await trial.acknowledged()
+        await trial.conclude()
+    assert "journal_broken" in trial.relay.log.read_text()
+
+
+@pytest.mark.row("R7", "file size limit")
+async def test_a_limit_on_the_size_of_files_ends_the_relay_and_not_its_promises(
+    shared: Shared, tmp_path: Path, row: Row
+) -> None:
+    """Broken: a write that the kernel cuts short (quota, ulimit) would be taken for written."""
+    async with Trial(tmp_path, shared("redis"), row=row, rate=RATE) as trial:
+        await trial.acknowledged()
+        wal = trial.relay.directory / "relay.db-wal"
+        limit = wal.stat().st_size + 10_000
+        trial.injected("RLIMIT_FSIZE")
+        resource.prlimit(trial.relay.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        assert await trial.died(ENDS_WITHIN) == 1
+        await trial.restart()
+        await trial.acknowledged()
+        await trial.conclude()

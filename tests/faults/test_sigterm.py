@@ -1,0 +1,55 @@
+"""R16: the relay is told to end, again and again, under load and with streams open."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.faults.conftest import Shared
+from tests.faults.matrix import Effort, Row
+from tests.faults.trial import Trial
+
+RATE = 200
+STREAMS = 5
+ENDS_WITHIN = 10.0
+
+
+@contextlib.asynccontextmanager
+async def streams_open(url: str) -> AsyncIterator[None]:
+    """Consumers that follow the events live."""
+    async with aiohttp.ClientSession() as session, contextlib.AsyncExitStack() as open_streams:
+        for _ in range(STREAMS):
+            stream = session.get(f"{url}/v1/events?after=0", headers={"Accept": "text/event-stream"})
+            response = await open_streams.enter_async_context(stream)
+            assert response.status == 200
+            assert await response.content.readline()
+        yield
+
+
+@pytest.mark.row("R16", "SIGTERM under load")
+@pytest.mark.parametrize("kind", ["kafka", "redis"])
+async def test_an_orderly_end_breaks_no_request_and_is_in_time(
+    kind: str, shared: Shared, tmp_path: Path, row: Row, effort: Effort
+) -> None:
+    """Broken: each rolling update would break deliveries, of which the upstream makes a few only."""
+    took = []
+    loop = asyncio.get_running_loop()
+    async with Trial(tmp_path, shared(kind), row=row, rate=RATE, load={"kept": False}) as trial:
+        for _ in range(effort(short=2, full=15)):
+            await trial.acknowledged()
+            async with streams_open(trial.relay.url):
+                trial.injected(f"SIGTERM with {STREAMS} streams open")
+                asked = loop.time()
+                assert await trial.relay.stop(within=ENDS_WITHIN) == 0
+                took.append(loop.time() - asked)
+            await trial.restart()
+        await trial.acknowledged()
+        await trial.conclude()
+    row.notes.append(f"ended after {max(took):.2f} s at most; answers {dict(trial.load.tally.answers)}")
+    # Refused: nobody listens, nothing was sent. Anything else is a request that was taken and not answered.
+    assert set(trial.load.tally.answers) <= {"200", "ClientConnectorError"}
