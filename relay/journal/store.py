@@ -26,7 +26,7 @@ from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
 from relay.journal.errors import JournalBroken, JournalUnavailable, translated
 from relay.journal.plan import Known, Plan
 from relay.journal.rows import Appended, HeldDeadLetter, Progress, SavedCheckpoint, checksum, entries_of, held_letter
-from relay.journal.volume import damaged, log_lost, make_folder, refuse_what_is_damaged, sync_folder
+from relay.journal.volume import damaged, log_kept, log_lost, make_folder, refuse_what_is_damaged, sync_folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -82,7 +82,8 @@ class Store:
                 self._index = DedupIndex(self._db)
                 self._companions = {kind: kind(self._db) for kind in companions}
             except BaseException:
-                self._db.close()
+                with log_kept(path):
+                    self._db.close()
                 raise
         self._pages_since_checkpoint = 0
 
@@ -154,7 +155,9 @@ class Store:
                 self._mark("closed")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error:
-            pass  # the next start recovers from the WAL just as well
+            # The next start recovers from the WAL just as well, and looks for it where the mark is still "open".
+            with log_kept(self.path):
+                self._db.close()
         finally:
             self._db.close()
 

@@ -7,7 +7,8 @@ what to do; what cannot show is in docs/adr/0003-damaged-journals.md.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from relay.journal.errors import JournalBroken
@@ -67,6 +68,27 @@ def refuse_what_is_damaged(path: Path) -> bool:
             f" keep a copy of both and cut the log off: truncate -s {found.keep} {log}",
         )
     return True
+
+
+@contextmanager
+def log_kept(path: Path) -> Iterator[None]:
+    """The log is there afterwards, although what happens meanwhile may move it into the file and delete it.
+
+    For a file that could not be marked as closed: the next start would miss its log. Recovering what the file has
+    already changes nothing. Where the file system has no second names, the log may go.
+    """
+    log = log_of(path)
+    spare, kept = log.with_name(log.name + "-kept"), False
+    with suppress(OSError):
+        spare.unlink(missing_ok=True)  # of another time, and no log of what the file is now
+        os.link(log, spare)
+        kept = True
+    yield
+    with suppress(OSError):
+        if kept and log.exists():
+            spare.unlink()
+        elif kept:
+            os.rename(spare, log)
 
 
 def log_lost(path: Path) -> JournalBroken:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import sqlite3
 import subprocess
@@ -91,6 +92,34 @@ def test_a_journal_that_was_closed_needs_no_log(path: Path) -> None:
     killed(path)
     assert held(path) == 6
     assert not log_of(path).exists()
+    assert held(path) == 6
+
+
+def test_a_disk_without_room_for_the_mark_keeps_the_log(path: Path) -> None:
+    """Broken: a relay that ended because of its disk would be refused at the next start, with nothing lost."""
+    store, log, count = Store(path), log_of(path), 0
+    begun = log.stat().st_size
+    while log.stat().st_size == begun:  # it is written from its start again: until then there is room in it
+        store.append([draft(str(count))], 1)
+        count += 1
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size, hard))
+    try:
+        store.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert held(path) == count
+    assert held(path) == count
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_start_that_fails_leaves_the_log(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: after a start that failed for any other reason, the next one would take the log for lost."""
+    killed(path)
+    monkeypatch.setattr("relay.journal.store.DedupIndex", None)
+    with pytest.raises(TypeError):
+        Store(path)
+    monkeypatch.undo()
     assert held(path) == 6
 
 
