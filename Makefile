@@ -8,7 +8,7 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-SOURCES := relay tests $(wildcard bench)
+SOURCES := relay tests $(wildcard bench deploy)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test faults check format bench lock check-format check-lint check-types check-imports check-unit
@@ -48,6 +48,11 @@ check-imports: $(INSTALLED)
 check-unit: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests/unit $(ARGS)
 
+check-deploy: $(INSTALLED) ## image, chart, rules and dashboards: needs root for the image (ARGS="-k chart")
+	deploy/tools.sh
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deploy.txt
+	PATH="$(CURDIR)/.cache/bin:$$PATH" $(BIN)/python -m pytest deploy/tests $(ARGS)
+
 format: $(INSTALLED) ## format the code and sort its imports
 	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
@@ -60,12 +65,14 @@ bench-%: bench/%.py $(INSTALLED) ## one benchmark: make bench-webhooks runs benc
 	$(BIN)/python -m bench.$* $(ARGS)
 
 LOCK = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
-  --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml $(ARGS)
+  --no-emit-index-url --custom-compile-command 'make lock' $(ARGS)
 
 lock: ## write requirements/*.txt anew from pyproject.toml (ARGS="--upgrade"); needs uv
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv. Install it: $(BIN)/pip install uv" >&2; exit 1; }
-	$(LOCK) --output-file requirements/run.txt
-	$(LOCK) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	$(LOCK) pyproject.toml --output-file requirements/run.txt
+	$(LOCK) pyproject.toml --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
+	$(LOCK) --group deploy --constraints requirements/dev.txt --output-file requirements/deploy.txt
 
 # An environment that is already there is brought up to date, not rebuilt.
 $(INSTALLED): requirements/dev.txt pyproject.toml

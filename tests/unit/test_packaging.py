@@ -18,7 +18,10 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 RUN = PYPROJECT["project"]["dependencies"]
-DEV = PYPROJECT["dependency-groups"]["dev"]
+GROUPS = PYPROJECT["dependency-groups"]
+BUILD, DEPLOY = GROUPS["build"], GROUPS["deploy"]
+DEV = [need for need in GROUPS["dev"] if need != {"include-group": "build"}] + BUILD
+LOCKS = {"run.txt": RUN, "dev.txt": [*RUN, *DEV], "build.txt": BUILD, "deploy.txt": DEPLOY}
 
 
 def locked(name: str) -> dict[str, str]:
@@ -28,7 +31,7 @@ def locked(name: str) -> dict[str, str]:
     return {canonicalize_name(package): version for package, version in pins}
 
 
-@pytest.mark.parametrize(("name", "wanted"), [("run.txt", RUN), ("dev.txt", [*RUN, *DEV])])
+@pytest.mark.parametrize(("name", "wanted"), LOCKS.items())
 def test_every_dependency_is_locked_within_its_range(name: str, wanted: list[str]) -> None:
     """A dependency was changed without ``make lock``: what is tested is not what pyproject.toml asks for."""
     pins = locked(name)
@@ -43,10 +46,12 @@ def test_every_dependency_is_locked_within_its_range(name: str, wanted: list[str
 
 def test_what_is_tested_is_what_runs() -> None:
     """The tests would pass with other versions than those that are deployed."""
-    assert locked("run.txt").items() <= locked("dev.txt").items()
+    tested = locked("dev.txt")
+    for name in ("run.txt", "build.txt"):
+        assert locked(name).items() <= tested.items()
 
 
-@pytest.mark.parametrize("name", ["run.txt", "dev.txt"])
+@pytest.mark.parametrize("name", LOCKS)
 def test_every_pin_has_its_hashes_and_no_address(name: str) -> None:
     """A replaced package would be installed, or the lock would work with one package index only."""
     text = (ROOT / "requirements" / name).read_text("utf-8")

@@ -1,0 +1,65 @@
+{{- define "relay.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "relay.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains (include "relay.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "relay.name" .) | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "relay.selector" -}}
+app.kubernetes.io/name: {{ include "relay.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "relay.labels" -}}
+{{ include "relay.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- define "relay.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ default .Chart.AppVersion .Values.image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{/* What the chart computes or wires itself: another value would break that. */}}
+{{- define "relay.config" -}}
+{{- range $key, $advice := dict "identity" "remove it" "server.host" "remove it" "server.port" "remove it" "server.drain_timeout" "set drain.streamsSeconds instead" "admin.host" "remove it" "admin.port" "remove it" "journal.path" "remove it" -}}
+{{- $parts := splitList "." $key -}}
+{{- $holder := ternary $.Values.config (default dict (get $.Values.config (first $parts))) (eq (len $parts) 1) -}}
+{{- if hasKey $holder (last $parts) -}}
+{{- fail (printf "config.%s is set by the chart; %s" $key $advice) -}}
+{{- end -}}
+{{- end -}}
+{{- $server := dict "host" "0.0.0.0" "port" 8080 "drain_timeout" (printf "%ds" (int .Values.drain.streamsSeconds)) -}}
+{{- $ours := dict "server" $server "admin" (dict "host" "0.0.0.0" "port" 9090) "journal" (dict "path" "/var/lib/relay/relay.db") -}}
+{{- mergeOverwrite (deepCopy .Values.config) $ours | toYaml -}}
+{{- end -}}
+
+{{/* As the restricted Pod Security Standard asks: https://kubernetes.io/docs/concepts/security/pod-security-standards/ */}}
+{{- define "relay.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ .Values.runAsUser }}
+runAsGroup: {{ .Values.runAsUser }}
+fsGroup: {{ .Values.runAsUser }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "relay.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}

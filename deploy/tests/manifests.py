@@ -1,0 +1,46 @@
+"""The chart's manifests as documents, by kind and name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.render import CHART, template
+
+VALUE_SETS = (None, *sorted((CHART / "ci").glob("*-values.yaml")))
+"""The chart's own defaults, and each file of values in ``ci``."""
+
+Manifest = dict[str, Any]
+
+
+def name_of(values: Path | None) -> str:
+    """For the names of tests."""
+    return "defaults" if values is None else values.name.removesuffix("-values.yaml")
+
+
+def rendered(values: Path | None = None, *arguments: str, kube_version: str = "1.32.0") -> list[Manifest]:
+    """What the chart makes of these values."""
+    chosen = () if values is None else ("--values", str(values))
+    return documents(template(*chosen, *arguments, kube_version=kube_version))
+
+
+def documents(text: str) -> list[Manifest]:
+    """The documents of a YAML stream, empty ones left out."""
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
+    """Those of one kind."""
+    return [manifest for manifest in manifests if manifest["kind"] == kind]
+
+
+def pod_specs(manifests: list[Manifest]) -> Iterator[Manifest]:
+    """The specification of every pod that the manifests make."""
+    for manifest in manifests:
+        if manifest["kind"] == "Pod":
+            yield manifest["spec"]
+        elif "template" in manifest.get("spec", {}):
+            yield manifest["spec"]["template"]["spec"]
