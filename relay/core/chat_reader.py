@@ -88,16 +88,17 @@ class StreamReader:
             self._read_frames(frames[position:] if position else frames)
 
     def _read_frames(self, frames: list[bytes]) -> None:
-        if self._template is None or len(frames) < _WORTHWHILE:
+        template = self._template
+        if template is None or len(frames) < _WORTHWHILE:
             self._read_each(frames)
             return
-        for run in runs(self._template, frames):
+        for run in runs(template, frames):
             if self.done:
                 return
             if run.said is None:
-                self._read_each(run.frames)
+                self._read_each(run.frames)  # which may learn another template, for the next frames that come
             else:
-                self._assembly.keep(self._template.texts, run.said)
+                self._assembly.keep(template.texts, run.said)
                 self._hold_all(run.frames)
 
     def _read_each(self, frames: list[bytes]) -> None:

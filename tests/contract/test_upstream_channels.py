@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 import pytest
 
+from relay.core.chat import Opening
+from relay.core.chat_tap import Capture, Closed, Tap
 from relay.core.dedup import judge
 from relay.core.event import Draft
 from relay.core.source import Delivery
@@ -143,6 +145,81 @@ class TestWebhookTaskResult:
         assert other.key == first.key
         assert conflict is not None
         assert conflict.event.type == "relay.task.conflicted"
+
+
+CHUNK = {
+    "id": "chatcmpl-9a1b2c3d",
+    "object": "chat.completion.chunk",
+    "created": 1748563200,
+    "model": "deepseek/deepseek-v3-0324",
+}
+USAGE = {"prompt_tokens": 16, "completion_tokens": 2, "total_tokens": 18}
+STREAM_CHUNKS = {
+    "roleDelta": {"choices": [{"index": 0, "delta": {"role": "assistant"}, "finish_reason": None, "logprobs": None}]},
+    "contentDelta": {"choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": None}]},
+    "toolCallDelta": {
+        "choices": [
+            {
+                "index": 0,
+                "delta": {
+                    "tool_calls": [
+                        {"index": 0, "id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+                    ]
+                },
+                "finish_reason": None,
+            }
+        ]
+    },
+    "finishWithUsage": {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": USAGE},
+    "usageAlone": {"choices": [], "usage": USAGE},
+}
+"""Shapes of the description's schema; the last as the vendor's page has the usage instead."""
+
+
+def streamed(*payloads: bytes) -> Closed:
+    """The events of a stream of these messages: one ``data:`` line each."""
+    tap = Tap(Opening("chat-1", 1_748_563_200_000, 0.0), Capture())
+    tap.answered(200, "text/event-stream")
+    for payload in payloads:
+        tap.feed(b"data: %b\n\n" % payload, 0.1)
+    return tap.end("end", 0.2)
+
+
+class TestChatCompletionChunk:
+    """Channel ``/openai/v1/chat/completions``, message ``ChatCompletionChunk``."""
+
+    @pytest.mark.parametrize("shape", STREAM_CHUNKS)
+    def test_each_shape_becomes_a_chunk_event_as_it_was_sent(self, shape: str) -> None:
+        """A message that the upstream's description shows would reach no consumer, or another one would."""
+        chunk = {**CHUNK, **STREAM_CHUNKS[shape]}
+        (draft,) = streamed(orjson.dumps(chunk)).chunks
+        event = draft.event
+        assert (event.topic, event.type, event.subject) == ("chat-chunks", "relay.chat.chunk", "chat-1")
+        assert orjson.loads(event.data) == {"stream_id": "chat-1", "first_sequence": 0, "chunks": [chunk]}
+
+    def test_all_of_them_feed_the_terminal_event(self) -> None:
+        """The answer that the chunks make would be told with a part missing."""
+        data = streamed(*(orjson.dumps({**CHUNK, **chunk}) for chunk in STREAM_CHUNKS.values())).data
+        (choice,) = data["choices"]
+        assert (choice["role"], choice["content"], choice["finish_reason"]) == ("assistant", "Hello", "stop")
+        assert [call["function"]["name"] for call in choice["tool_calls"]] == ["f"]
+        assert (data["completion_id"], data["model"]) == (CHUNK["id"], CHUNK["model"])
+        assert (data["usage"], data["usage_source"], data["chunks"]) == (USAGE, "reported", 5)
+
+
+class TestChatCompletionStreamDone:
+    """Channel ``/openai/v1/chat/completions``, message ``ChatCompletionStreamDone``: ``data: [DONE]``."""
+
+    def test_it_ends_the_stream_as_completed(self) -> None:
+        """A stream that the upstream ended in order would be told as truncated."""
+        said = orjson.dumps({**CHUNK, **STREAM_CHUNKS["contentDelta"]})
+        event = streamed(said, b"[DONE]").terminal.event
+        assert (event.topic, event.type, event.id) == ("chat", "relay.chat.completed", "chat-1:completed")
+        assert streamed(said).terminal.event.type == "relay.chat.failed"
+
+    def test_it_is_no_chunk(self) -> None:
+        """Consumers of chunks would meet something that is no object."""
+        assert streamed(b"[DONE]").chunks == []
 
 
 @pytest.fixture

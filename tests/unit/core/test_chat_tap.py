@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import orjson
@@ -11,8 +12,9 @@ from pydantic import TypeAdapter
 
 from relay.core.chat import ChatData, Opening
 from relay.core.chat_outcome import Ending
-from relay.core.chat_tap import Capture, Closed, Tap
+from relay.core.chat_tap import Capture, ChunkEvents, Closed, Tap
 from relay.core.event import Draft
+from relay.core.sse import is_border
 
 OPENING = Opening("s1", 1_700_000_000_000, 100.0, model="asked", client="web")
 VALIDATOR = Draft202012Validator(TypeAdapter(ChatData).json_schema())
@@ -108,3 +110,193 @@ def test_an_answer_too_large_to_be_read_ends_as_its_transport_did(ending: Ending
     made.feed(b'{"choices": [' + b" " * 200, 101.0)
     data = made.end(ending, 102.0).data
     assert (data["outcome"], data["truncated"]) == (outcome, True)
+
+
+def test_the_first_token_is_not_the_first_byte() -> None:
+    """The time to the first token would be that of a comment, of the role, or of the moment of parsing."""
+    closed = ended(b": waiting\n\n", frame({"role": "assistant"}), frame({"content": ""}), frame({}), said("Hi"), DONE)
+    assert closed.data["timings"]["first_byte_ms"] == 1000
+    assert closed.data["timings"]["first_token_ms"] == 5000
+
+
+@pytest.mark.parametrize(
+    "delta", [{"content": "x"}, {"reasoning_content": "x"}, {"tool_calls": [{"index": 0, "function": {"name": "f"}}]}]
+)
+def test_reasoning_and_tool_calls_are_tokens(delta: dict[str, Any]) -> None:
+    """A model that thinks first would seem to be slow."""
+    assert ended(frame({"role": "assistant"}), frame(delta), said("y")).data["timings"]["first_token_ms"] == 2000
+
+
+def test_the_first_token_came_when_its_frame_was_whole() -> None:
+    """A frame that comes byte by byte would be dated by its first byte, before anybody could have read it."""
+    made = tap()
+    at = 0
+    for byte in frame({"role": "assistant"}) + said("Hi"):
+        at += 1
+        made.feed(bytes((byte,)), 100.0 + at / 1000)
+        if at % 50 == 0:
+            made.due(101.0 + at)  # parsed in between or not, that must not matter
+    made.feed(said("later"), 300.0)
+    assert made.end("end", 301.0).data["timings"]["first_token_ms"] == at
+
+
+def test_an_answer_without_a_token_has_no_first_token() -> None:
+    """A stream that failed before its first token would lower the average."""
+    data = ended(frame({"role": "assistant"}), DONE).data
+    assert (data["timings"]["first_byte_ms"], data["timings"]["first_token_ms"]) == (1000, None)
+    assert ended().data["timings"]["first_byte_ms"] is None
+    assert ended(b"", said("x")).data["timings"]["first_byte_ms"] == 2000
+
+
+def test_each_makes_one_event_per_chunk() -> None:
+    """Who asked for every chunk as an event would get them in heaps, or with wrong numbers."""
+    closed = ended(said("a") + said("b"), said("c"), DONE, chunks="each")
+    assert sequences(closed.chunks) == [(0, 1), (1, 1), (2, 1)]
+    assert len({draft.key for draft in closed.chunks}) == 3
+
+
+def test_off_makes_no_chunk_event_and_no_gap() -> None:
+    """Chunk events that nobody wants would be written, or their absence be counted as a loss."""
+    made = tap(chunks="off")
+    for number in range(2000):
+        made.feed(said(str(number)), 101.0)
+        assert made.due(200.0) == []
+    closed = made.end("end", 201.0)
+    assert (closed.chunks, closed.data["gaps"], closed.data["chunks"]) == ([], 0, 2000)
+    assert closed.data["choices"][0]["content"] == "".join(map(str, range(2000)))
+
+
+def test_under_pressure_chunk_events_thin_and_the_ending_stays_whole() -> None:
+    """A slow journal would be flooded, or the ending lose what it is for."""
+    made = tap()
+    made.feed(said("a"), 100.1)
+    assert made.due(100.3, thin=True) == []
+    made.feed(said("b"), 100.4)
+    assert sequences(made.due(100.6)) == [(1, 1)]
+    made.feed(said("c") + FINISH + DONE, 100.7)
+    closed = made.end("end", 101.0, thin=True)
+    assert (closed.chunks, closed.data["gaps"], closed.data["chunks"]) == ([], 3, 4)
+    assert closed.data["choices"][0]["content"] == "abc"
+
+
+def test_a_fast_stream_is_due_early() -> None:
+    """What is held of a fast stream would reach its bound before the next event, and be lost for it."""
+    made = tap(coalesce=60.0)
+    drafts: list[Draft] = []
+    for number in range(3000):
+        made.feed(said("x" * 1000), 100.1)
+        if number % 100 == 0:
+            drafts += made.due(100.2)
+    assert len(drafts) > 5
+    assert made.end("end", 101.0).data["gaps"] == 0
+
+
+@pytest.mark.parametrize("chunks", ["coalesced", "each"])
+def test_no_event_is_too_large_for_a_broker(chunks: ChunkEvents) -> None:
+    """One large answer would become dead letters."""
+    made = tap(chunks=chunks)
+    made.feed(b"".join([said("x" * 10_000)] * 100), 100.1)
+    made.feed(said("y" * 1_100_000), 100.2)
+    closed = made.end("end", 101.0)
+    assert max(len(draft.event.data) for draft in [*closed.chunks, closed.terminal]) <= 1_000_000
+    assert sum(count for _, count in sequences(closed.chunks)) == 100
+    assert (closed.data["chunks"], closed.data["gaps"]) == (100, 1)
+
+
+def test_a_long_answer_is_cut_and_its_end_still_found() -> None:
+    """An answer of five megabytes would lose its usage, or its ending."""
+    made = tap(chunks="off")
+    for _ in range(500):
+        made.feed(said("x" * 10_000), 100.1)
+    made.feed(FINISH + USAGE + DONE, 100.2)
+    data = made.end("end", 101.0).data
+    assert (data["outcome"], data["usage"], data["truncated"]) == ("completed", {"total_tokens": 3}, True)
+    assert data["choices"][0]["finish_reason"] == "stop"
+    assert 700_000 < len(data["choices"][0]["content"] or "") <= 1_000_000
+
+
+def test_memory_is_bounded_whatever_comes() -> None:
+    """A stream without an end would fill the memory: of frames, of one frame, of a body, with nobody asking."""
+    for piece, content_type in (
+        (said("x" * 1000), "text/event-stream"),
+        (b"x" * 1000, "text/event-stream"),
+        (b" " * 1000, ""),
+    ):
+        made = Tap(OPENING, Capture())
+        made.answered(200, content_type)
+        made.feed(b"data: ", 100.0)
+        for _ in range(1000):  # a warm-up: everything that fills up is full
+            made.feed(piece * 10, 100.0)
+        tracemalloc.start()
+        for _ in range(1000):
+            made.feed(piece * 10, 100.0)
+        grown = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert grown < 200_000
+        assert made.end("client_gone", 101.0).data["bytes"] == 6 + 2000 * 10 * len(piece)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "outcome", "reason"),
+    [
+        (said("a"), said("b") + FINISH + DONE, "cancelled", "client_gone"),
+        (said("a"), b'data: {"error":"x"}\n\n', "cancelled", "client_gone"),
+        (said("a") + FINISH + DONE, b"", "completed", None),
+        (b'data: {"error":"x"}\n\n', said("b"), "failed", "upstream_error"),
+    ],
+)
+def test_a_client_that_left_settles_the_outcome_and_not_the_content(
+    before: bytes, after: bytes, outcome: str, reason: str | None
+) -> None:
+    """A stream read on without its client would count as completed, or lose what was read on for."""
+    made = tap()
+    made.feed(before, 100.1)
+    made.client_left()
+    made.feed(after, 100.2)
+    made.client_left()
+    data = made.end("end", 101.0).data
+    assert (data["outcome"], data["reason"]) == (outcome, reason)
+    assert data["bytes"] == len(before + after)
+
+
+def test_the_border_is_known_however_the_bytes_came() -> None:
+    """An error frame would be put into the middle of a frame, or never be sent."""
+    stream = b": c\r\n\r\n" + said("a") + b"data: b\r\rdata: c\n\r\n"
+    borders = [cut for cut in range(len(stream) + 1) if is_border(stream[:cut])]
+    for pieces in ([stream[place : place + 1] for place in range(len(stream))], [b"", *[bytes((b,)) for b in stream]]):
+        for asked in (False, True):
+            made = tap(coalesce=0.0)
+            found = [0] if made.at_border() else []
+            cut = 0
+            for piece in pieces:
+                made.feed(piece, 101.0)
+                cut += len(piece)
+                if asked:
+                    made.due(102.0)
+                if piece and made.at_border():
+                    found.append(cut)
+            assert found == borders
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", None, "text/event-stream"])
+def test_what_the_body_is_counts_for_more_than_what_it_is_called(content_type: str | None) -> None:
+    """A server that mislabels its answers would have none of them understood."""
+    for body, content in ((said("a") + FINISH + DONE, "a"), (b'\n{"choices":[{"message":{"content":"b"}}]}', "b")):
+        made = Tap(OPENING, Capture())
+        made.answered(200, content_type)
+        made.feed(body[:1], 100.1)
+        made.feed(body[1:], 100.1)
+        data = made.end("end", 101.0).data
+        assert (data["outcome"], data["choices"][0]["content"]) == ("completed", content)
+
+
+def test_without_content_no_text_of_the_answer_is_in_any_event() -> None:
+    """What the model said would leave the relay although it may not."""
+    words = {"content": "SECRET", "reasoning_content": "SECRET", "refusal": "SECRET"}
+    call = {"tool_calls": [{"index": 0, "id": "i", "function": {"name": "f", "arguments": "SECRET"}}]}
+    error = b'data: {"error":{"message":"SECRET","type":"server_error","code":1}}\n\n'
+    closed = ended(frame(words), *[said("SECRET")] * 20, frame(call), error, FINISH, USAGE, DONE, content=False)
+    assert not [draft for draft in [*closed.chunks, closed.terminal] if b"SECRET" in draft.event.data]
+    assert (closed.data["chunks"], closed.data["usage"]) == (25, {"total_tokens": 3})
+    assert closed.data["error"] == {"code": "1", "type": "server_error", "message": None}
+    assert closed.data["timings"]["first_token_ms"] == 1000

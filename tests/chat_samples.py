@@ -1,0 +1,56 @@
+"""Answers of upstreams as they come over the wire, each with the data of the event that ends it.
+
+``tests/samples/novita_chat/<name>.sse`` is the body of a stream, ``<name>.body`` that of another answer, and
+``<name>.expected.json`` holds what is given beside the body and what is to be told of it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from relay.core.chat_outcome import Ending
+
+FOLDER = Path(__file__).parent / "samples" / "novita_chat"
+EXPECTED = ".expected.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSample:
+    """``is_stream``: what the body is, whatever its ``content_type`` says. ``data``: the fields of the terminal event
+    that the answer decides."""
+
+    name: str
+    body: bytes
+    is_stream: bool
+    status: int
+    content_type: str
+    ending: Ending
+    data: dict[str, Any]
+
+
+def chat_samples() -> list[ChatSample]:
+    """All of them, in the order of their names."""
+    return [_read(path) for path in sorted(FOLDER.glob(f"*{EXPECTED}"))]
+
+
+def _read(path: Path) -> ChatSample:
+    expected = json.loads(path.read_text("utf-8"))
+    given = expected.get("given", {})
+    name = path.name.removesuffix(EXPECTED)
+    stream = FOLDER / f"{name}.sse"
+    is_stream = stream.exists()
+    return ChatSample(
+        name,
+        (stream if is_stream else FOLDER / f"{name}.body").read_bytes(),
+        is_stream,
+        given.get("status", 200),
+        given.get("content_type", "text/event-stream" if is_stream else "application/json"),
+        given.get("ending", "end"),
+        expected["data"],
+    )
+
+
+SAMPLES = chat_samples()
