@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Coroutine
 from pathlib import Path
@@ -27,6 +28,9 @@ from relay.upstream import Timeouts, Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED
 _LEASE_MARGIN = 5.0  # seconds from a claim to the begin of its transaction
+_ENDLESS = ("journal care", "loop watch")
+"""Tasks that do not end by themselves."""
+
 _LAST_CALL = 0.5  # seconds; balancers are told by /readyz and given their time before the signal (preStop)
 
 
@@ -61,6 +65,7 @@ class Relay:
         try:
             self._start_publishers()
             self._tasks.append(asyncio.create_task(self.journal.tend(), name="journal care"))
+            self._tasks.append(asyncio.create_task(self.telemetry.health.watch_the_loop(), name="loop watch"))
             self._doors = self._build_doors()
             await self._doors.open()
         except BaseException:
@@ -154,6 +159,7 @@ class Relay:
         self.telemetry.journal_looked_at(
             JournalFigures(journal.events_held(), journal.bytes_held(), journal.dead_letters_held)
         )
+        self.telemetry.health.looked_at(await asyncio.to_thread(_free_bytes, Path(self.settings.journal.path).parent))
         for label, signals in self._sink_signals.items():
             oldest = await journal.oldest_pending_at(label)
             lag = max(0.0, time.time() - oldest / 1000) if oldest is not None else 0.0
@@ -222,6 +228,15 @@ async def _bounded(closing: Coroutine[Any, Any, None], timeout: float) -> None:
         ) from None
 
 
+def _free_bytes(folder: Path) -> int | None:
+    """What the disk under a folder still takes from this user, in bytes."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
+
+
 async def _done(future: asyncio.Future[Any]) -> None:
     await asyncio.shield(future)
 
@@ -232,7 +247,7 @@ def _share(deadline: float, fraction: float) -> float:
 
 async def _finish(tasks: list[asyncio.Task[None]], timeout: float) -> None:
     """Lets the tasks end by themselves for a while, then cancels them; a second wait is bounded, too."""
-    care = [task for task in tasks if task.get_name() == "journal care"]
+    care = [task for task in tasks if task.get_name() in _ENDLESS]
     for task in care:
         task.cancel()
     pending = set(tasks)

@@ -12,6 +12,7 @@ from relay import __version__
 from relay.core.errors import RelayError
 from relay.telemetry.claims import ClaimSignals
 from relay.telemetry.deliveries import DeliverySignals
+from relay.telemetry.health import Health
 from relay.telemetry.histogram import SECONDS, Histogram
 from relay.telemetry.log import Sparing
 from relay.telemetry.sinks import SinkSignals
@@ -89,6 +90,7 @@ class Telemetry:
         self._dead = Counter("relay_dead_letters", "Dead letters made.", ["reason"], registry=r)
         self._sink_up = Gauge("relay_sink_up", "1 while the sink takes events.", ["sink"], registry=r)
         self._up = Gauge("relay_up", "1 while the relay accepts deliveries.", registry=r)
+        self.health = Health(r)
         Gauge("relay_build_info", "Constant 1.", ["version"], registry=r).labels(__version__).set(1)
 
     def histogram(self, name: str, documentation: str, bounds: Sequence[float], label: str | None = None) -> Histogram:

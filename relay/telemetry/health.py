@@ -1,0 +1,44 @@
+"""How the process itself is: its event loop, its clock, the disk under its journal, its memory and descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
+
+LOOK_EVERY = 0.25
+"""Seconds between two looks at the event loop."""
+
+
+class Health:
+    """Gauges that say whether this process can do its work; not what it did."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        ProcessCollector(registry=registry)
+        self._delay = Gauge(
+            "relay_event_loop_delay_seconds",
+            "The longest that the event loop was late since the last scrape.",
+            registry=registry,
+        )
+        self._free = Gauge(
+            "relay_journal_disk_free_bytes", "Bytes that the disk under the journal still takes.", registry=registry
+        )
+        # Compared with the time of the scrape this is the clock's error; webhooks' signatures depend on it.
+        Gauge("relay_time_seconds", "The relay's clock, in epoch seconds.", registry=registry).set_function(time.time)
+        self._longest = 0.0
+
+    async def watch_the_loop(self) -> None:
+        """Measures, for as long as it runs, how late the event loop wakes whoever sleeps."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LOOK_EVERY
+            await asyncio.sleep(LOOK_EVERY)
+            self._longest = max(self._longest, loop.time() - due)
+
+    def looked_at(self, disk_free_bytes: int | None) -> None:
+        """A scrape is being answered. ``None``: the disk does not say."""
+        self._delay.set(self._longest)
+        self._longest = 0.0
+        if disk_free_bytes is not None:
+            self._free.set(disk_free_bytes)
