@@ -12,18 +12,20 @@ from relay.edge.admin import Admin
 from relay.edge.api import ApiGate
 from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, is_loopback, networks
 from relay.edge.bodies import BodyLimits
+from relay.edge.chat import Chat
 from relay.edge.clients import Clients
 from relay.edge.dead_letters import DeadLetters
 from relay.edge.events import Events
 from relay.edge.front import Front, Routed
 from relay.edge.proxy import Proxy, ProxyRoutes
+from relay.edge.recorder import Recorder
 from relay.edge.recording import Recording
 from relay.edge.server import Limits, Listener
 from relay.edge.submissions import Submissions
 from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal
 from relay.settings import Settings
-from relay.telemetry import SubmissionSignals, Telemetry
+from relay.telemetry import ChatSignals, SubmissionSignals, Telemetry
 from relay.upstream import Upstream
 
 _ADMIN_LIMITS = Limits(max_connections=256)
@@ -38,6 +40,8 @@ class Doors:
         journal: Journal,
         sources: Mapping[str, Submittable],
         upstream: Upstream,
+        recorder: Recorder,
+        chat_signals: ChatSignals,
         telemetry: Telemetry,
         *,
         unready: Callable[[], list[str]],
@@ -49,7 +53,8 @@ class Doors:
         self._events = Events(journal)
         self._proxy = self._build_proxy(upstream)
         self._submissions = self._build_submissions(self._proxy)
-        routes = ProxyRoutes(self._proxy, submissions=self._submissions, chat=self._proxy)
+        self._chat = Chat(self._proxy, recorder, settings.proxy, chat_signals)
+        routes = ProxyRoutes(self._proxy, submissions=self._submissions, chat=self._chat)
         self._front = Front(self._api(), self._webhooks(), routes)
         probes = Routed(self._probes(unready, before_scrape))
         self.main = self._listener(self._front, server.host, server.port, limits)
@@ -67,9 +72,14 @@ class Doors:
         """
         self._front.draining = True
         self._events.stop()
-        deadline = asyncio.get_running_loop().time() + last_call + timeout
+        self._chat.drain()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + last_call + timeout
+        # Streams get what time there is, and a last bit of it for their clients to read how they ended.
+        loop.call_later(last_call + timeout * 0.8, self._chat.shut_down)
         await self.main.stop(timeout, last_call)
-        await self._submissions.settle(max(0.1, deadline - asyncio.get_running_loop().time()))
+        await self._chat.settle(max(0.1, deadline - loop.time()))
+        await self._submissions.settle(max(0.1, deadline - loop.time()))
 
     def _listener(self, serve: Front | Routed, host: str, port: int, limits: Limits) -> Listener:
         return Listener(
@@ -114,7 +124,7 @@ class Doors:
         key = self._settings.upstream.api_key
         clients = Clients(settings, key.get_secret_value() if key else None)
         limits = BodyLimits(settings.max_body, settings.max_inflight, settings.body_timeout, "proxy")
-        return Proxy(upstream, clients, limits)
+        return Proxy(upstream, clients, limits, send_timeout=settings.send_timeout)
 
     def _build_submissions(self, proxy: Proxy) -> Submissions:
         signals = SubmissionSignals(self._telemetry)

@@ -17,14 +17,16 @@ from relay.core.claims import Shared
 from relay.core.errors import RelayError
 from relay.core.sink import Identity, Sink
 from relay.core.source import Submittable
+from relay.edge.chat_restart import close_open_streams
+from relay.edge.recorder import Recorder
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.store import sqlite_version
 from relay.publisher import Publisher, as_fatal
 from relay.settings import Settings, warnings
 from relay.shared_index import RedisIndex
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import JournalFigures, SinkFigures, SinkSignals, Telemetry
-from relay.upstream import Timeouts, Upstream
+from relay.telemetry import ChatSignals, JournalFigures, SinkFigures, SinkSignals, Telemetry
+from relay.upstream import Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED
 _LEASE_MARGIN = 5.0  # seconds from a claim to the begin of its transaction
@@ -44,10 +46,6 @@ class Relay:
         self._sources: dict[str, Submittable] = {
             "novita": NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
         }
-        timeouts = settings.upstream
-        self.upstream = Upstream(
-            timeouts.base_url, Timeouts(timeouts.connect_timeout, timeouts.first_byte_timeout, timeouts.idle_timeout)
-        )
         self._stopping: asyncio.Task[None] | None = None
         self._doors: Doors | None = None
         self._publishers: list[Publisher] = []
@@ -61,12 +59,13 @@ class Relay:
         settings = self.settings
         for message in warnings(settings):
             self.telemetry.warned(message)
+        self.upstream = Upstream.configured(settings.upstream)
         self.journal = await self._open_journal()
         try:
             self._start_publishers()
             self._tasks.append(asyncio.create_task(self.journal.tend(), name="journal care"))
             self._tasks.append(asyncio.create_task(self.telemetry.health.watch_the_loop(), name="loop watch"))
-            self._doors = self._build_doors()
+            self._doors = await self._build_doors()
             await self._doors.open()
         except BaseException:
             await self.stop()
@@ -130,12 +129,16 @@ class Relay:
         )
         return Claims(index, self.telemetry.claims(label))
 
-    def _build_doors(self) -> Doors:
+    async def _build_doors(self) -> Doors:
+        recorder, signals = Recorder(self.journal), ChatSignals(self.telemetry)
+        await close_open_streams(self.journal, recorder, signals)
         return Doors(
             self.settings,
             self.journal,
             self._sources,
             self.upstream,
+            recorder,
+            signals,
             self.telemetry,
             unready=self.unready,
             before_scrape=self._look_at_everything,

@@ -7,7 +7,8 @@ whether the connection lives on.
 
 from __future__ import annotations
 
-from http import HTTPStatus
+import asyncio
+from contextlib import suppress
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -33,11 +34,15 @@ class Sent(web.StreamResponse):
 
 
 class Outgoing:
-    """One answer. ``begin`` it, ``write`` its pieces, and ``finish`` it, or ``abort`` where it ends too early."""
+    """One answer. ``begin`` it, ``write`` its pieces, and ``finish`` it, or ``abort`` where it ends too early.
 
-    def __init__(self, request: web.BaseRequest) -> None:
-        self._request = request
-        self._chunked = False
+    ``patience``: seconds for which the client may take nothing, before it is cut.
+    ``put`` and ``end`` are for those who write from outside a task, and look after slow clients themselves.
+    """
+
+    def __init__(self, request: web.BaseRequest, patience: float = 60.0) -> None:
+        self._request, self._patience = request, patience
+        self._chunked = self._framed = False
         self._bodiless = request.method == hdrs.METH_HEAD
         self._keep_alive = False
         self._status = 0
@@ -47,15 +52,26 @@ class Outgoing:
         """Whether the head went out, so that no other answer is possible."""
         return self._status != 0
 
-    def begin(self, status: int, reason: str, headers: RawHeaders, *, close: bool = False) -> None:
+    @property
+    def framed(self) -> bool:
+        """Whether the answer's length was told, so that nothing can be added."""
+        return self._framed
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the client has not taken yet."""
+        transport = self._request.transport
+        return transport.get_write_buffer_size() if transport is not None else 0
+
+    def begin(self, status: int, reason: bytes, headers: RawHeaders, *, close: bool = False) -> None:
         """Writes the head; the framing of the body is this connection's own (RFC 9112, 6). ``close``: after this."""
         self._status = status
         self._bodiless = self._bodiless or status in _BODILESS
         request = self._request
-        framed = self._bodiless or any(name.lower() == b"content-length" for name, _ in headers)
-        self._chunked = not framed and request.version >= HttpVersion11
-        self._keep_alive = request.keep_alive and not close and (framed or self._chunked)
-        lines = [f"HTTP/1.1 {status} {reason or _phrase(status)}".encode("latin-1", "replace")]
+        self._framed = self._bodiless or any(name.lower() == b"content-length" for name, _ in headers)
+        self._chunked = not self._framed and request.version >= HttpVersion11
+        self._keep_alive = request.keep_alive and not close and (self._framed or self._chunked)
+        lines = [b"HTTP/1.1 %d %b" % (status, reason)]
         lines += [name + b": " + value for name, value in headers]
         if self._chunked:
             lines.append(b"Transfer-Encoding: chunked")
@@ -65,18 +81,43 @@ class Outgoing:
             lines.append(b"Connection: keep-alive")
         self._put(b"\r\n".join([*lines, b"", b""]))
 
-    async def write(self, piece: bytes) -> None:
-        """Writes a piece of the body; waits while the client is slow. Raises ``ConnectionError`` once it is gone."""
+    def put(self, piece: bytes) -> None:
+        """Writes a piece of the body and waits for nothing. Raises ``ConnectionError`` once the client is gone."""
         if piece and not self._bodiless:
             self._put(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
-        await self._request.protocol._drain_helper()
 
-    async def finish(self) -> Sent:
+    async def write(self, piece: bytes) -> None:
+        """``put``, and waits while the client is slow."""
+        self.put(piece)
+        await self.drained()
+
+    def end(self) -> Sent:
         """The body ended as it should."""
         if self._chunked:
             self._put(b"0\r\n\r\n")
-        await self._request.protocol._drain_helper()
         return Sent(self._status, keep_alive=self._keep_alive)
+
+    async def finish(self) -> Sent:
+        """``end``, and waits while the client is slow."""
+        sent = self.end()
+        await self.drained()
+        return sent
+
+    async def drained(self) -> None:
+        """Waits until the client has nearly everything; cuts one that takes nothing for its ``patience``."""
+        unsent = self.unsent + 1
+        while self.unsent < unsent:
+            unsent = self.unsent
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    await self._request.protocol._drain_helper()
+                    return
+        self.cut()
+
+    def cut(self) -> None:
+        """Ends the connection at once, whatever the client has not taken."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
 
     def abort(self) -> Sent:
         """The body is not whole: closes without its end, so that the client can tell."""
@@ -91,10 +132,3 @@ class Outgoing:
             raise ConnectionResetError("the client has gone")
         self._request.writer.output_size += len(data)  # so that aiohttp sends no second answer after an error
         transport.write(data)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""

@@ -43,14 +43,15 @@ def is_openai(path: str) -> bool:
 class Proxy:
     """Passes requests through, and has what those need who look into them."""
 
-    def __init__(self, upstream: Upstream, clients: Clients, limits: BodyLimits) -> None:
+    def __init__(self, upstream: Upstream, clients: Clients, limits: BodyLimits, *, send_timeout: float = 60.0) -> None:
+        self._send_timeout = send_timeout
         self.upstream = upstream
         self.clients = clients
         self.bodies = Bodies(limits)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, passed through in both directions as it comes."""
-        outgoing = Outgoing(request)
+        outgoing = Outgoing(request, self._send_timeout)
         try:
             async with self._outbound_body(request, self.admit(request)) as body:
                 return await self._exchange(request, body, outgoing)
@@ -61,6 +62,8 @@ class Proxy:
         self, request: web.BaseRequest, body: bytes | AsyncIterator[bytes], outgoing: Outgoing
     ) -> web.StreamResponse:
         headers = self.outbound(request)
+        if request.content_length is not None and not isinstance(body, bytes):
+            headers = [*headers, (b"Content-Length", b"%d" % request.content_length)]
         async with self.upstream.exchange(request.method, path_of(request), headers, body) as answer:
             return await self.answer_with(outgoing, answer)
 

@@ -52,10 +52,18 @@ class Signals(Protocol):
     def request_malformed(self, peer: str, kind: str) -> None: ...
 
 
+class Flow(Protocol):
+    """What writes to a client as fast as something else gives it, and can be told to wait."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
 class Connection(RequestHandler):
     """aiohttp's connection, cut when a request's head does not arrive in time, and answering in problem documents."""
 
-    __slots__ = ("_head_begun", "_head_timer", "_header_timeout", "_lane", "_signals")
+    __slots__ = ("_head_begun", "_head_timer", "_header_timeout", "_lane", "_signals", "flow")
 
     def __init__(
         self,
@@ -74,6 +82,8 @@ class Connection(RequestHandler):
         self._signals = signals
         self._head_begun = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self.flow: Flow | None = None
+        """Who writes to this connection without waiting, and wants to know when it should not."""
 
     @property
     def idle(self) -> bool:
@@ -114,6 +124,18 @@ class Connection(RequestHandler):
         """Forgets the timer with the connection."""
         self._forget_head_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client is slower than what is written to it."""
+        super().pause_writing()
+        if self.flow is not None:
+            self.flow.pause()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        super().resume_writing()
+        if self.flow is not None:
+            self.flow.resume()
 
     def _process_keepalive(self) -> None:
         """Not idle while an answer is on its way past aiohttp, which does not know of it."""

@@ -63,8 +63,6 @@ def _without_effect(settings: Settings) -> Iterator[str]:
     """Nobody should rely on what is only validated."""
     default = Settings()
     for key, changed, missing in (
-        ("proxy.chunks", settings.proxy.chunks != default.proxy.chunks, "it makes no events of chats yet"),
-        ("proxy.capture", settings.proxy.capture != default.proxy.capture, "it makes no events of chats yet"),
         ("reconcile", settings.reconcile != default.reconcile, "it does not poll for tasks whose webhook is lost"),
     ):
         if changed:

@@ -97,6 +97,8 @@ class UpstreamSettings(Section):
     connect_timeout: PositiveDuration = 5.0
     first_byte_timeout: PositiveDuration = 600.0
     idle_timeout: PositiveDuration = 300.0
+    keepalive_timeout: Duration = 15.0
+    ssl_cafile: Path | None = None
 
 
 class ClientSettings(Section):
@@ -136,6 +138,10 @@ class ProxySettings(Section):
     chunks: Literal["off", "coalesced", "each"] = "coalesced"
     coalesce: Duration = 0.25
     on_disconnect: OnDisconnect = "cancel"
+    drain_time: PositiveDuration = 300.0
+    drain_size: Size = 16 << 20
+    send_timeout: PositiveDuration = 60.0
+    retries: Annotated[int, Field(ge=0, le=10)] = 0
     capture: CaptureSettings = CaptureSettings()
     max_body: Annotated[Size, Field(ge=1024)] = 64 << 20
     max_inflight: Annotated[Size, Field(ge=1024)] = 256 << 20

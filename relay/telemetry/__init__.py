@@ -3,6 +3,7 @@
 Metric names and labels are contract. No label takes unbounded values: no task ids, URLs or tokens.
 """
 
+from relay.telemetry.chat import ChatSignals
 from relay.telemetry.claims import ClaimSignals
 from relay.telemetry.deliveries import DeliverySignals
 from relay.telemetry.log import LogFormat, configure_logging
@@ -12,6 +13,7 @@ from relay.telemetry.submissions import SubmissionSignals
 
 __all__ = [
     "CONTENT_TYPE",
+    "ChatSignals",
     "ClaimSignals",
     "DeliverySignals",
     "JournalFigures",

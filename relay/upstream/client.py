@@ -1,51 +1,353 @@
-"""Requests to the upstream, one ``exchange`` each."""
+"""Requests to the upstream: connections that are used again, and two ways to take an answer.
+
+``start`` calls a ``Receiver`` with what comes, as it comes: for streams. ``exchange`` is for everybody else.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
 
-import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
-from yarl import URL
 
-from relay.upstream.errors import UpstreamReset, UpstreamTimeout, UpstreamUnreachable
-from relay.upstream.headers import RawHeaders
+from relay.core.errors import RelayError
+from relay.settings.model import UpstreamSettings
+from relay.upstream.connection import Connection, Receiver
+from relay.upstream.errors import UpstreamError, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
+from relay.upstream.headers import RawHeaders, declared_length
+from relay.upstream.wire import Head, Malformed, request_head
 
-Body = bytes | AsyncIterator[bytes]
+RequestBody = bytes | AsyncIterator[bytes]
+
+_HELD = 256 << 10  # bytes of an answer that wait for a slow reader, before the upstream is made to wait
+_REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds. ``first_byte`` runs from the request's end to the answer's head, ``idle`` between two of its pieces."""
+    """Seconds. ``first_byte`` runs from the request's end to the answer's head, ``idle`` between two of its pieces.
+
+    ``keepalive``: for which an idle connection is kept; less than the upstream keeps it.
+    """
 
     connect: float = 5.0
     first_byte: float = 600.0
     idle: float = 300.0
+    keepalive: float = 15.0
+
+
+class Signals(Protocol):
+    """What the client reports: whether the upstream is there."""
+
+    def upstream_reached(self, reached: bool) -> None: ...
+
+
+class Upstream:
+    """The upstream at ``base_url``. No redirects, no decompression, no proxy from the environment, no total timeout."""
+
+    def __init__(
+        self,
+        base_url: str,
+        timeouts: Timeouts,
+        signals: Signals | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        parts = urlsplit(base_url)
+        secure = parts.scheme == "https"
+        self.base_url = base_url
+        self.timeouts = timeouts
+        self._signals = signals
+        self._address = (parts.hostname or "", parts.port or (443 if secure else 80))
+        self._host = parts.netloc.encode("ascii")
+        self._prefix = parts.path.rstrip("/")
+        self._tls = (tls or ssl.create_default_context()) if secure else None
+        self._idle: deque[tuple[float, Connection]] = deque()
+        self._busy: set[Connection] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @classmethod
+    def configured(cls, settings: UpstreamSettings, signals: Signals | None = None) -> Upstream:
+        """The upstream as the settings have it. Raises ``RelayError`` where ``ssl_cafile`` holds no certificates."""
+        timeouts = Timeouts(
+            settings.connect_timeout, settings.first_byte_timeout, settings.idle_timeout, settings.keepalive_timeout
+        )
+        if settings.ssl_cafile is None:
+            return cls(settings.base_url, timeouts, signals)
+        try:
+            tls = ssl.create_default_context(cafile=settings.ssl_cafile)
+        except OSError as error:
+            raise RelayError(
+                "bad_certificates",
+                f"upstream.ssl_cafile, {settings.ssl_cafile}, cannot be used: {error.strerror or error}.",
+                hint="Name a readable file of certificates in PEM.",
+            ) from None
+        return cls(settings.base_url, timeouts, signals, tls=tls)
+
+    # -- taking an answer as it comes --------------------------------------------------------------------------
+
+    def idle(self) -> Connection | None:
+        """A connection that can be used at once, if there is one."""
+        while self._idle:
+            _, connection = self._idle.pop()  # the one used last is the least likely to have been closed meanwhile
+            if connection.open:
+                self._busy.add(connection)
+                return connection
+        return None
+
+    async def connect(self) -> Connection:
+        """A new connection. Raises ``UpstreamUnreachable`` or ``UpstreamTimeout``."""
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            raise UpstreamUnreachable("the relay is shutting down")
+        try:
+            async with asyncio.timeout(self.timeouts.connect):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(loop, self._freed), *self._address, ssl=self._tls
+                )
+        except TimeoutError:
+            self._reached(False)
+            raise UpstreamTimeout("connect_timeout", self.timeouts.connect, sent=False) from None
+        except OSError as error:
+            self._reached(False)
+            raise UpstreamUnreachable(error.strerror or type(error).__name__) from None
+        self._busy.add(connection)
+        return connection
+
+    def send(
+        self, connection: Connection, method: str, target: str, headers: RawHeaders, body: RequestBody, to: Receiver
+    ) -> None:
+        """Sends a request whose answer goes to a receiver; a body that is not whole yet follows by ``upload``.
+
+        Raises ``RelayError`` (``bad_request``) for a request that HTTP/1.1 has no form for.
+        """
+        whole = body if isinstance(body, bytes) else None
+        length = declared_length(headers) if whole is None else len(whole)
+        fields = [field for field in headers if field[0].lower() != b"content-length"]
+        try:
+            head = request_head(method, self._prefix + target, self._host, fields, length)
+        except Malformed as error:
+            self._freed(connection)
+            raise RelayError("bad_request", f"The request cannot be passed on: {error}.") from None
+        limits = self.timeouts
+        connection.send(method, head + (whole or b""), to, limits.first_byte, limits.idle, more=whole is None)
+
+    async def upload(self, connection: Connection, body: AsyncIterator[bytes], length: int | None) -> None:
+        """Sends the rest of a request: ``length`` bytes, or chunks. Raises ``ConnectionError``, ``TimeoutError``."""
+        left = length
+        async for piece in body:
+            if piece:
+                async with asyncio.timeout(self.timeouts.idle):
+                    await connection.write(piece if left is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
+                left = left - len(piece) if left is not None else None
+        if left:
+            raise ConnectionAbortedError("the body is shorter or longer than its length")
+        if left is None:
+            await connection.write(b"0\r\n\r\n")
+        connection.sent()
+
+    # -- for everybody else ------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def exchange(
+        self, method: str, target: str, headers: Sequence[tuple[bytes, bytes]] = (), body: RequestBody = b""
+    ) -> AsyncIterator[Answer]:
+        """One request. ``target`` is path and query as they go on the wire; leaving the block frees the connection.
+
+        ``headers`` go as they are; ``Host`` and the length of a whole body are set here. A body in pieces goes in
+        chunks, or as long as a ``Content-Length`` says.
+        Raises ``UpstreamUnreachable``, ``UpstreamTimeout`` or ``UpstreamReset``, and ``RelayError`` (``bad_request``)
+        for a request that HTTP/1.1 has no form for.
+        """
+        connection, incoming = await self._begun(method, target, headers, body)
+        uploading = None
+        if not isinstance(body, bytes):
+            length = declared_length(headers)
+            uploading = asyncio.create_task(self._uploaded(connection, incoming, body, length))
+        try:
+            yield Answer(await incoming.head(), incoming)
+        finally:
+            if uploading is not None:
+                uploading.cancel()
+                await asyncio.wait((uploading,))
+            incoming.leave()
+
+    async def _begun(
+        self, method: str, target: str, headers: RawHeaders, body: RequestBody
+    ) -> tuple[Connection, Incoming]:
+        connection = self.idle()
+        reused = connection is not None
+        connection = connection or await self.connect()
+        incoming = Incoming(connection)
+        self.send(connection, method, target, headers, body, incoming)
+        if reused and method in _REPEATABLE and isinstance(body, bytes):
+            try:
+                await incoming.head()
+            except UpstreamReset:  # it closed the connection while the request was on its way
+                connection = await self.connect()
+                incoming = Incoming(connection)
+                self.send(connection, method, target, headers, body, incoming)
+        return connection, incoming
+
+    async def _uploaded(
+        self, connection: Connection, incoming: Incoming, body: AsyncIterator[bytes], length: int | None
+    ) -> None:
+        try:
+            await self.upload(connection, body, length)
+        except TimeoutError:
+            incoming.give_up(UpstreamTimeout("idle_timeout", self.timeouts.idle, sent=True))
+        except Exception as error:
+            # Half a request must not look like a whole one. Where the upstream has answered and closed already, what
+            # it said counts.
+            if connection.open:
+                incoming.give_up(error)
+
+    # -- connections -------------------------------------------------------------------------------------------
+
+    def _freed(self, connection: Connection) -> None:
+        self._busy.discard(connection)
+        if self._closed or not connection.open:
+            connection.close()
+            return
+        loop = asyncio.get_running_loop()
+        self._idle.append((loop.time(), connection))
+        self._reached(True)
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(self.timeouts.keepalive, self._sweep)
+
+    def _sweep(self) -> None:
+        """Closes what was idle for too long, before the upstream does."""
+        self._sweeper = None
+        loop = asyncio.get_running_loop()
+        while self._idle and self._idle[0][0] + self.timeouts.keepalive <= loop.time() + 0.001:
+            self._idle.popleft()[1].close()
+        if self._idle:
+            due = self._idle[0][0] + self.timeouts.keepalive
+            self._sweeper = loop.call_at(due, self._sweep)
+
+    def _reached(self, reached: bool) -> None:
+        if self._signals is not None:
+            self._signals.upstream_reached(reached)
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        while self._idle:
+            self._idle.pop()[1].close()
+        for connection in list(self._busy):
+            connection.cancel()
+        self._busy.clear()
+        await asyncio.sleep(0)
+
+
+class Incoming:
+    """A receiver that keeps what came until it is asked for, and makes the upstream wait when that is too much."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection: Connection | None = connection
+        self._head: Head | None = None
+        self._pieces: deque[bytes] = deque()
+        self._held = 0
+        self._paused = False
+        self._finished = False
+        self._error: Exception | None = None
+        self._news: asyncio.Future[None] | None = None
+
+    def answered(self, head: Head) -> None:
+        """See ``Receiver``."""
+        self._head = head
+        self._wake()
+
+    def received(self, piece: bytes) -> None:
+        """See ``Receiver``."""
+        self._pieces.append(piece)
+        self._held += len(piece)
+        if self._held > _HELD and not self._paused and self._connection is not None:
+            self._paused = True
+            self._connection.pause()
+        self._wake()
+
+    def ended(self) -> None:
+        """See ``Receiver``."""
+        self._finished = True
+        self._connection = None
+        self._wake()
+
+    def failed(self, error: UpstreamError) -> None:
+        """See ``Receiver``."""
+        self._error = self._error or error
+        self._connection = None
+        self._wake()
+
+    def give_up(self, error: Exception) -> None:
+        """The request could not be sent to its end."""
+        if not self._finished:
+            self._error = self._error or error
+            self.leave()
+            self._wake()
+
+    def leave(self) -> None:
+        """Nothing more is wanted. A connection whose answer is not over is closed, which tells the upstream."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.cancel()
+
+    async def head(self) -> Head:
+        """The answer's head. Raises what went wrong instead."""
+        while self._head is None:
+            await self._wait()
+        return self._head
+
+    async def piece(self) -> bytes:
+        """The next piece of the body, empty at its end. Raises what went wrong, after what came before."""
+        while not self._pieces and not self._finished:
+            await self._wait()
+        if not self._pieces:
+            return b""
+        piece = self._pieces.popleft()
+        self._held -= len(piece)
+        if self._paused and self._held <= _HELD // 2 and self._connection is not None:
+            self._paused = False
+            self._connection.resume()
+        return piece
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._news = asyncio.get_running_loop().create_future()
+        await self._news
+
+    def _wake(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
 
 
 class Answer:
     """The upstream's answer: its head is here, its body comes in pieces."""
 
-    def __init__(self, response: aiohttp.ClientResponse, timeouts: Timeouts) -> None:
-        self._response = response
-        self._timeouts = timeouts
-        self.status = response.status
-        self.reason = response.reason or ""
-        self.headers: CIMultiDictProxy[str] = response.headers
-        self.raw_headers: RawHeaders = response.raw_headers
+    def __init__(self, head: Head, incoming: Incoming) -> None:
+        self._incoming = incoming
+        self.status = head.status
+        self.reason = head.reason
+        self.raw_headers: RawHeaders = head.headers
+        self.headers: CIMultiDictProxy[str] = CIMultiDictProxy(
+            CIMultiDict((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)
+        )
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes, without its transfer coding. Raises ``UpstreamReset`` or ``UpstreamTimeout``."""
-        try:
-            while piece := await self._response.content.readany():
-                yield piece
-        except TimeoutError:
-            raise UpstreamTimeout("idle_timeout", self._timeouts.idle, sent=True) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamReset(type(error).__name__) from None
+        while piece := await self._incoming.piece():
+            yield piece
 
     async def read(self, limit: int) -> bytes:
         """The whole body. Raises ``UpstreamReset`` for one of more than ``limit`` bytes."""
@@ -55,59 +357,3 @@ class Answer:
             if len(body) > limit:
                 raise UpstreamReset(f"its answer has more than {limit} bytes")
         return bytes(body)
-
-
-class Upstream:
-    """The upstream at ``base_url``. No redirects, no decompression, no proxy from the environment, no total timeout."""
-
-    def __init__(self, base_url: str, timeouts: Timeouts) -> None:
-        self.base_url = base_url
-        self._timeouts = timeouts
-        self._session: aiohttp.ClientSession | None = None
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
-                timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=self._timeouts.connect, sock_read=self._timeouts.idle
-                ),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-                auto_decompress=False,
-                trust_env=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
-        return self._session
-
-    @asynccontextmanager
-    async def exchange(
-        self, method: str, target: str, headers: Sequence[tuple[bytes, bytes]] = (), body: Body = b""
-    ) -> AsyncIterator[Answer]:
-        """One request. ``target`` is path and query as they go on the wire; leaving the block frees the connection.
-
-        ``headers`` go as they are, without those that are set here: ``Host`` and the length of the body.
-        Raises ``UpstreamUnreachable``, ``UpstreamTimeout`` or ``UpstreamReset``.
-        """
-        fields = CIMultiDict((name.decode("latin-1"), value.decode("utf-8", "replace")) for name, value in headers)
-        url = URL(self.base_url + target, encoded=True)
-        try:
-            async with asyncio.timeout(self._timeouts.connect + self._timeouts.first_byte):
-                response = await self._opened().request(
-                    method, url, headers=fields, data=body or None, allow_redirects=False
-                )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise UpstreamUnreachable(type(error).__name__) from None
-        except TimeoutError:
-            raise UpstreamTimeout("first_byte_timeout", self._timeouts.first_byte, sent=True) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise UpstreamReset(type(error).__name__) from None
-        try:
-            yield Answer(response, self._timeouts)
-        finally:
-            response.close()
-
-    async def close(self) -> None:
-        """Closes every connection."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None

@@ -33,8 +33,8 @@ _KEPT_OF_CONNECTION = frozenset((b"content-length", b"content-type", b"content-e
 def request_headers(received: RawHeaders) -> list[tuple[bytes, bytes]]:
     """What of a request's headers goes to the upstream.
 
-    ``Host``, ``Content-Length`` and ``Expect`` go as well: the client of the upstream sets the first two anew, and the
-    third was answered here.
+    ``Host``, ``Content-Length`` and ``Expect`` end here as well: the client of the upstream sets the first two anew,
+    and the third was answered here.
     """
     return _without(received, _REQUEST_ONLY | named_by_connection(received))
 
@@ -73,6 +73,12 @@ def replaced(headers: RawHeaders, name: bytes, value: bytes) -> list[tuple[bytes
 def first(headers: RawHeaders, name: bytes) -> bytes | None:
     """The value of the first field of this name (in lower case)."""
     return next((value for key, value in headers if key.lower() == name), None)
+
+
+def declared_length(headers: RawHeaders) -> int | None:
+    """What ``Content-Length`` says; ``None`` where it is missing or no number."""
+    value = first(headers, b"content-length") or b""
+    return int(value) if value.isdigit() else None
 
 
 def _without(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) -> list[tuple[bytes, bytes]]:

@@ -58,10 +58,13 @@ Script = Callable[[Call], Awaitable[None]]
 
 
 class ScriptedUpstream:
-    """A server that runs a script for each request of a connection; ``calls`` has the requests."""
+    """A server that runs a script for each request of a connection; ``calls`` has the requests.
 
-    def __init__(self, script: Script) -> None:
-        self.script = script
+    ``early``: as soon as there is a head, the body not yet read.
+    """
+
+    def __init__(self, script: Script, *, early: bool = False) -> None:
+        self.script, self.early = script, early
         self.calls: list[Call] = []
         self.connections = 0
         self.url = ""
@@ -73,14 +76,16 @@ class ScriptedUpstream:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while not writer.is_closing():
-                head = await reader.readuntil(b"\r\n\r\n")
-                call = Call(head, reader, writer)
-                self.calls.append(call)
-                call.body = await _body(call)
-                await self.script(call)
-        writer.close()
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                while not writer.is_closing():
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    call = Call(head, reader, writer)
+                    self.calls.append(call)
+                    call.body = b"" if self.early else await _body(call)
+                    await self.script(call)
+        finally:
+            writer.close()
 
     async def end(self) -> None:
         for task in list(self._tasks):
@@ -100,9 +105,9 @@ async def _body(call: Call) -> bytes:
 
 
 @asynccontextmanager
-async def scripted(script: Script) -> AsyncIterator[ScriptedUpstream]:
+async def scripted(script: Script, *, early: bool = False) -> AsyncIterator[ScriptedUpstream]:
     """An upstream on a free loopback port."""
-    upstream = ScriptedUpstream(script)
+    upstream = ScriptedUpstream(script, early=early)
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
     upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

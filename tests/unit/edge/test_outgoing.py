@@ -14,7 +14,7 @@ async def test_a_bug_in_the_middle_of_an_answer_makes_no_second_one() -> None:
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
         outgoing = Outgoing(request)
-        outgoing.begin(200, "", [(b"Content-Length", b"9")])
+        outgoing.begin(200, b"OK", [(b"Content-Length", b"9")])
         await outgoing.write(b"one")
         raise RuntimeError("a bug")
 
@@ -29,7 +29,7 @@ async def test_asked_to_close_it_says_so_and_closes() -> None:
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
         outgoing = Outgoing(request)
-        outgoing.begin(299, "Odd", [(b"Content-Length", b"0")], close=True)
+        outgoing.begin(299, b"Odd", [(b"Content-Length", b"0")], close=True)
         return await outgoing.finish()
 
     async with listening(serve) as listener, wire(listener.url) as connection:

@@ -52,7 +52,6 @@ def test_what_is_probably_not_meant_is_told(sections: dict[str, Any], start: str
 @pytest.mark.parametrize(
     ("sections", "starts"),
     [
-        ({"proxy": {"chunks": "off"}}, ["proxy.chunks is set but has no effect"]),
         ({"reconcile": {"max_rate": 1}}, ["reconcile is set but has no effect"]),
         ({"dedup": {"shared_index": "redis://localhost/0"}}, ["dedup.shared_index is set, but no sink needs it"]),
     ],

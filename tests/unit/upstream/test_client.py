@@ -33,7 +33,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_a_request_arrives_as_it_was_given() -> None:
     """The upstream would see another path, other headers, or a body that was not sent."""
-    headers = [(b"X-b", b"2"), (b"x-A", "é".encode()), (b"X-b", b"3")]
+    headers = [(b"X-b", b"2"), (b"x-A", b"\xe9"), (b"X-b", b"3")]
     async with (
         between(answering(ok())) as (server, upstream),
         upstream.exchange("POST", "/v3/a%2Fb//c?q=%20+&q", headers, b"body") as answer,
@@ -77,7 +77,7 @@ async def test_an_answer_is_handed_over_as_it_came() -> None:
     """Clients would lose the upstream's own status, spelling or repetitions."""
     sent = ok(b"nope", "X-b: 2", "x-A: 1", "Content-Encoding: gzip", "x-A: 3", status="429 Slow Down")
     async with between(answering(sent)) as (_, upstream), upstream.exchange("GET", "/") as answer:
-        assert (answer.status, answer.reason) == (429, "Slow Down")
+        assert (answer.status, answer.reason) == (429, b"Slow Down")
         assert [name for name, _ in answer.raw_headers][:4] == [b"X-b", b"x-A", b"Content-Encoding", b"x-A"]
         assert answer.headers.getall("X-A") == ["1", "3"]
         assert await answer.read(100) == b"nope"

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from relay.upstream.headers import first, named_by_connection, replaced, request_headers, response_headers
+from relay.upstream.headers import (
+    declared_length,
+    first,
+    named_by_connection,
+    replaced,
+    request_headers,
+    response_headers,
+)
 
 ENDING_HERE = [
     (b"Connection", b"keep-alive, X-Private"),
@@ -57,3 +64,9 @@ def test_the_first_of_several_is_found_in_any_case() -> None:
     """A content type in capitals would go unseen."""
     assert first([(b"X", b"0"), (b"CONTENT-TYPE", b"1"), (b"content-type", b"2")], b"content-type") == b"1"
     assert first([], b"content-type") is None
+
+
+def test_the_length_that_is_declared() -> None:
+    """An upload would be sent in chunks to an upstream that wants to know its length, or as long as no length."""
+    assert declared_length([(b"content-length", b"12")]) == 12
+    assert declared_length([]) is declared_length([(b"Content-Length", b"-1")]) is None

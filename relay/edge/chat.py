@@ -1,0 +1,136 @@
+"""Chat completions: who may begin one, and what all of them share.
+
+``ChatStream`` moves the bytes, ``Record`` and ``Recorder`` get the events into the journal. A stream waits for none of
+its events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from aiohttp import web
+
+from relay.core.chat import Opening
+from relay.core.chat_request import request_data
+from relay.core.chat_tap import Capture
+from relay.core.errors import RelayError
+from relay.edge.bodies import Refusal
+from relay.edge.chat_record import Record
+from relay.edge.chat_stream import ChatStream, Outbound, Patience
+from relay.edge.clients import Client
+from relay.edge.proxy import Proxy, refused
+from relay.edge.recorder import Recorder
+from relay.edge.webhooks import path_of
+from relay.settings.model import ProxySettings
+from relay.telemetry import ChatSignals
+from relay.upstream.headers import replaced
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Chat:
+    """Serves ``POST .../chat/completions``."""
+
+    def __init__(self, proxy: Proxy, recorder: Recorder, settings: ProxySettings, signals: ChatSignals) -> None:
+        self._proxy, self._recorder, self._signals = proxy, recorder, signals
+        self._capture = Capture(settings.chunks, settings.coalesce, settings.capture.content)
+        self._request_capture = settings.capture.request
+        self._patience = Patience(settings.send_timeout, settings.drain_time, settings.drain_size, settings.retries)
+        self._streams: dict[Record, ChatStream] = {}
+        self._held: Counter[str | None] = Counter()
+        self._draining = False
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One chat completion, streaming or not."""
+        client: Client | None = None
+        try:
+            client = self._proxy.admit(request)
+            self._require_room(client)
+            async with self._proxy.bodies.received(request) as received:
+                body = bytes(received)
+                stream = self._open(request, client, body)
+                del received
+                await stream.begin(body)
+            return await stream.finished()
+        except Refusal as refusal:
+            self._signals.stream_refused(refusal.code, client.name if client else None)
+            return refused(request, refusal)
+        except RelayError as error:
+            return refused(request, error)
+
+    def drain(self) -> None:
+        """Takes no new streams; those under way go on."""
+        self._draining = True
+
+    def shut_down(self) -> None:
+        """Ends the streams that are still under way."""
+        for stream in list(self._streams.values()):
+            stream.shut_down()
+
+    async def settle(self, timeout: float) -> int:
+        """Ends what is left and waits for the journal to have all events; the number of streams of which it has not."""
+        self.shut_down()
+        deadline = asyncio.get_running_loop().time() + timeout
+        while self._streams and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a turn or two
+            await asyncio.sleep(0.002)
+        return await self._recorder.settled(deadline - asyncio.get_running_loop().time())
+
+    def _require_room(self, client: Client) -> None:
+        if self._draining:
+            raise Refusal("draining")
+        if self._recorder.full:
+            raise Refusal("overloaded", "The journal does not take the events of chats.")
+        self._require_place(client)
+
+    def _require_place(self, client: Client) -> None:
+        if client.max_streams is not None and self._held[client.name] >= client.max_streams:
+            raise Refusal("too_many_streams", f"At most {client.max_streams} at once.")
+
+    def _open(self, request: web.BaseRequest, client: Client, body: bytes) -> ChatStream:
+        document = _document(body)
+        model = document.get("model")
+        client.require_model(model)
+        self._require_place(client)  # again: others may have come while the body did
+        opening = Opening(
+            stream_id=uuid4().hex,
+            started_at=time.time_ns() // 1_000_000,
+            opened=asyncio.get_running_loop().time(),
+            model=model if isinstance(model, str) else None,
+            stream=document.get("stream") is True,
+            client=client.name,
+            request=request_data(document, len(body), self._request_capture),
+            traceparent=_traceparent(request),
+        )
+        record = Record(opening, self._capture, self._recorder, self._signals, lambda: self._closed(record, client))
+        # What is compressed cannot be read on its way.
+        headers = replaced(self._proxy.outbound(request), b"accept-encoding", b"identity")
+        outbound = Outbound(request.method, path_of(request), headers)
+        stream = ChatStream(request, outbound, self._proxy.upstream, record, self._patience, client.on_disconnect)
+        self._streams[record] = stream
+        self._held[client.name] += 1
+        return stream
+
+    def _closed(self, record: Record, client: Client) -> None:
+        del self._streams[record]
+        self._held[client.name] -= 1
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    """A request's body; nothing where it is no JSON object, which is for the upstream to refuse."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _traceparent(request: web.BaseRequest) -> str | None:
+    """The caller's trace, if it is one (https://www.w3.org/TR/trace-context/#traceparent-header)."""
+    value = request.headers.get("traceparent", "")
+    return value if _TRACEPARENT.fullmatch(value) else None

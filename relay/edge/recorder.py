@@ -1,0 +1,132 @@
+"""Chat events on their way into the journal: no stream waits for it, and none of what must be told is lost.
+
+A stream's events keep their order: the first is on disk before the next ones are handed over, and the last only goes
+when all others are there. What the journal does not take (full disk, full backlog) is kept here and tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from relay.core.event import CHAT_CHUNKS, Draft, Receipt
+from relay.journal.errors import JournalBroken, JournalUnavailable
+
+PRESSED = 8 << 20
+"""Bytes of events waiting, from which on streams leave their chunk events out."""
+
+FULL = 64 << 20
+"""Bytes of events waiting, from which on no new streams are taken: their endings could not be promised."""
+
+_RETRY = 0.5
+
+
+class Journal(Protocol):
+    """Takes drafts, as ``relay.journal.journal.Journal`` does."""
+
+    def append(self, draft: Draft) -> asyncio.Future[Receipt]: ...
+
+
+class Recorder:
+    """What waits for the journal, of all streams."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.waiting = 0
+        """Bytes of events that the journal has not taken yet."""
+        self._tracks: set[Track] = set()
+        self._idle: asyncio.Future[None] | None = None
+
+    @property
+    def pressed(self) -> bool:
+        """Whether the journal is so slow that chunk events should be left out."""
+        return self.waiting > PRESSED
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that nothing new should begin."""
+        return self.waiting > FULL
+
+    def track(self) -> Track:
+        """The way into the journal for the events of one stream."""
+        return Track(self)
+
+    def busy(self, track: Track, yes: bool) -> None:
+        """A stream has events on the way, or none any more."""
+        (self._tracks.add if yes else self._tracks.discard)(track)
+        if not self._tracks and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def settled(self, timeout: float) -> int:
+        """Returns when the journal has everything, or after ``timeout`` seconds; the number of streams left over."""
+        if self._tracks:
+            self._idle = asyncio.get_running_loop().create_future()
+            await asyncio.wait((self._idle,), timeout=timeout)
+        return len(self._tracks)
+
+
+class Track:
+    """One stream's events, in their order."""
+
+    __slots__ = ("_failed", "_flying", "_recorder", "_waiting")
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._waiting: deque[Draft] = deque()
+        self._flying = 0
+        self._failed: list[Draft] = []
+
+    def put(self, drafts: Iterable[Draft]) -> None:
+        """The stream's next events."""
+        recorder, waiting = self._recorder, self._waiting
+        for draft in drafts:
+            waiting.append(draft)
+            recorder.waiting += len(draft.event.data)
+        if waiting and not self._flying:
+            recorder.busy(self, True)
+            self._go()
+
+    def _go(self) -> None:
+        """Hands over the next event, and with a chunk event those that follow it: their order matters to no ending."""
+        waiting = self._waiting
+        batch = [waiting.popleft()]
+        while waiting and batch[-1].event.topic == waiting[0].event.topic == CHAT_CHUNKS:
+            batch.append(waiting.popleft())
+        self._flying = len(batch)
+        for draft in batch:
+            self._append(draft)
+
+    def _append(self, draft: Draft) -> None:
+        try:
+            receipt = self._recorder.journal.append(draft)
+        except (JournalUnavailable, JournalBroken):
+            self._settled(draft, failed=True)
+        else:
+            receipt.add_done_callback(self._settling(draft))
+
+    def _settling(self, draft: Draft) -> Callable[[asyncio.Future[Receipt]], None]:
+        return lambda receipt: self._settled(draft, failed=receipt.cancelled() or receipt.exception() is not None)
+
+    def _settled(self, draft: Draft, *, failed: bool) -> None:
+        self._flying -= 1
+        if failed:
+            self._failed.append(draft)
+        else:
+            self._recorder.waiting -= len(draft.event.data)
+        if self._flying:
+            return
+        if self._failed:
+            self._waiting.extendleft(reversed(self._failed))
+            self._failed = []
+            self._flying = 1  # the pause: nothing goes before it is over
+            asyncio.get_running_loop().call_later(_RETRY, self._again)
+        elif self._waiting:
+            self._go()
+        else:
+            self._recorder.busy(self, False)
+
+    def _again(self) -> None:
+        self._flying = 0
+        self._go()

@@ -1,0 +1,79 @@
+"""The chat streams that are open: each has begun in the journal and has no ending there yet.
+
+A stream enters with its ``relay.chat.started`` and leaves with its ending, in the transaction of the event; so after a
+crash exactly those are here that somebody waits for in vain. An ending never comes before its beginning: the recorder
+hands it over when that is on disk.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import orjson
+
+from relay.core.chat import STARTED
+from relay.core.event import CHAT, Entry, Event
+from relay.journal import sql
+
+SCAN: Final = 200_000
+"""Events, the newest ones, among which the chunks of open streams are looked for: a start must not take minutes because
+one stream was open for hours. What is older is a gap in the ending."""
+
+_SQL = sql.statements("streams.sql")
+
+
+class OpenStream(NamedTuple):
+    """A stream without an ending. ``offset`` is that of its beginning, ``opened_at`` epoch milliseconds."""
+
+    stream_id: str
+    offset: int
+    opened_at: int
+
+
+class Remains(NamedTuple):
+    """What the journal still has of a stream: its beginning, if that was not pruned, and its chunks in order."""
+
+    started: Event | None
+    chunks: list[Event]
+
+
+class Streams:
+    """The table. A companion of the journal: its methods belong to the journal's thread."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        db.execute(_SQL["create"])
+
+    def apply(self, entries: Sequence[Entry], now: int) -> None:
+        """Enters what has begun and lets go of what has ended."""
+        begun: list[tuple[str, int]] = []
+        ended: list[str] = []
+        for entry in entries:
+            # A replay for one sink was here before, under its first offset.
+            if entry.event.topic == CHAT and entry.sink is None:
+                if entry.event.type == STARTED:
+                    begun.append((entry.event.subject, entry.offset))
+                else:
+                    ended.append(entry.event.subject)
+        if begun:
+            self._db.execute(_SQL["open"], {"rows": orjson.dumps(begun).decode(), "now": now})
+        if ended:
+            self._db.execute(_SQL["close"], {"ids": orjson.dumps(ended).decode()})
+
+    def all(self) -> list[OpenStream]:
+        """The open streams, in the order of their beginning."""
+        return [OpenStream(*row) for row in self._db.execute(_SQL["all"])]
+
+    def chunks(self) -> dict[str, list[int]]:
+        """Where the chunk events of the open streams are, among the newest ``SCAN`` events."""
+        rows = self._db.execute(_SQL["chunks"], {"scan": SCAN})
+        return {stream_id: [int(offset) for offset in offsets.split(",")] for stream_id, offsets in rows}
+
+    def remains(self, stream: OpenStream, chunks: Sequence[int]) -> Remains:
+        """What is left of a stream; ``chunks`` are the offsets of its chunk events."""
+        rows = self._db.execute(_SQL["events"], (orjson.dumps([stream.offset, *chunks]).decode(),))
+        events = [Event(*row) for row in rows]
+        started = next((event for event in events if event.type == STARTED), None)
+        return Remains(started, [event for event in events if event.type != STARTED])

@@ -1,0 +1,33 @@
+-- The chat streams that are open: see streams.py. Lists come as one JSON array, so that each statement is one step.
+
+-- name: create
+CREATE TABLE IF NOT EXISTS open_streams (
+    stream_id TEXT PRIMARY KEY,
+    "offset"  INTEGER NOT NULL,                 -- of its relay.chat.started
+    opened_at INTEGER NOT NULL                  -- epoch milliseconds
+) STRICT, WITHOUT ROWID
+
+-- name: open
+-- [[stream_id, offset], ...]
+INSERT OR IGNORE INTO open_streams (stream_id, "offset", opened_at)
+SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), :now FROM json_each(:rows)
+
+-- name: close
+-- [stream_id, ...]
+DELETE FROM open_streams WHERE stream_id IN (SELECT value FROM json_each(:ids))
+
+-- name: all
+SELECT stream_id, "offset", opened_at FROM open_streams ORDER BY "offset"
+
+-- name: chunks
+-- Where the newest chunk events of open streams are.
+SELECT subject, group_concat("offset") FROM (
+    SELECT subject, "offset" FROM events
+    WHERE "offset" > max((SELECT min("offset") FROM open_streams), (SELECT max("offset") FROM events) - :scan)
+      AND topic = 'chat-chunks' AND subject IN (SELECT stream_id FROM open_streams)
+    ORDER BY "offset")
+GROUP BY subject
+
+-- name: events
+SELECT topic, type, id, source, subject, time, data, dataschema, traceparent FROM events
+WHERE "offset" IN (SELECT value FROM json_each(?)) ORDER BY "offset"

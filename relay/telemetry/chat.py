@@ -1,0 +1,119 @@
+"""Signals about chat streams and their upstream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import Counter, Gauge
+
+from relay.core.chat import ChatData
+from relay.telemetry.histogram import SECONDS, Series
+from relay.telemetry.log import Sparing
+
+if TYPE_CHECKING:
+    from relay.telemetry.process import Telemetry
+
+MAX_MODELS = 100
+"""Models that get a label of their own; a client may ask for any name, so there must be an end to them."""
+
+OTHER = "other"
+
+_OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_TOKENS = {"prompt_tokens": "prompt", "completion_tokens": "completion"}
+_DETAILS = {
+    ("prompt_tokens_details", "cached_tokens"): "cached",
+    ("completion_tokens_details", "reasoning_tokens"): "reasoning",
+}
+
+
+class ChatSignals:
+    """Signals about chat streams."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        r = telemetry.registry
+        self._active = Gauge("relay_streams_active", "Chat requests under way.", registry=r)
+        self._ended = Counter("relay_streams", "Chat requests ended, by how.", ["outcome", "reason"], registry=r)
+        self._first_token = telemetry.histogram(
+            "relay_stream_first_token_seconds", "From a chat request to its first token.", SECONDS, "model"
+        )
+        self._duration = telemetry.histogram(
+            "relay_stream_duration_seconds", "From a chat request to its end.", SECONDS
+        ).series()
+        self._overhead = telemetry.histogram(
+            "relay_stream_overhead_seconds",
+            "Added by the relay before the first byte: request read to request sent, connecting included.",
+            _OVERHEAD,
+        ).series()
+        self._tokens = Counter("relay_stream_tokens", "Tokens that the upstream reported.", ["kind"], registry=r)
+        self._models: dict[str, Series] = {}
+        self._sparing: dict[str, Sparing] = {}
+
+    def stream_opened(self) -> None:
+        """A chat request was admitted."""
+        self._active.inc()
+
+    def stream_sent(self, seconds: float) -> None:
+        """Its request is on the way to the upstream, so long after it was read."""
+        self._overhead.observe(seconds)
+
+    def stream_ended(self, data: ChatData) -> None:
+        """It has ended, and this is what its event says."""
+        self._active.dec()
+        self._ended.labels(data["outcome"], data["reason"] or "").inc()
+        timings = data["timings"]
+        if timings["duration_ms"] is not None:
+            self._duration.observe(timings["duration_ms"] / 1000)
+        if timings["first_token_ms"] is not None:
+            self._series(data["model"]).observe(timings["first_token_ms"] / 1000)
+        if data["usage"]:
+            self._count_tokens(data["usage"])
+        if data["outcome"] == "failed":
+            self._tell_failure(data)
+
+    def streams_closed(self, count: int) -> None:
+        """Streams that were open when the relay was killed have their ending."""
+        self._ended.labels("failed", "relay_restarted").inc(count)
+        self._telemetry.log.warning("streams of before the restart closed", streams=count)
+
+    def stream_refused(self, code: str, client: str | None) -> None:
+        """A chat request was not admitted; the client knows."""
+        if (unsaid := self._sparing.setdefault(code, Sparing()).speak()) is not None:
+            self._telemetry.log.warning("chat refused", code=code, client=client, **unsaid)
+
+    def recording_failed(self, error: BaseException) -> None:
+        """A bug in the recorder; the stream itself goes on."""
+        self._telemetry.log.error("chat recording failed", error=type(error).__name__, exc_info=error)
+
+    def _series(self, model: str | None) -> Series:
+        name = model or OTHER
+        if name not in self._models and len(self._models) >= MAX_MODELS:
+            name = OTHER
+        series = self._models.get(name)
+        if series is None:
+            series = self._models[name] = self._first_token.series(name)
+        return series
+
+    def _count_tokens(self, usage: dict[str, object]) -> None:
+        for key, kind in _TOKENS.items():
+            self._count(kind, usage.get(key))
+        for (key, detail), kind in _DETAILS.items():
+            details = usage.get(key)
+            if isinstance(details, dict):
+                self._count(kind, details.get(detail))
+
+    def _count(self, kind: str, tokens: object) -> None:
+        if type(tokens) is int and 0 < tokens < 1 << 40:
+            self._tokens.labels(kind).inc(tokens)
+
+    def _tell_failure(self, data: ChatData) -> None:
+        reason = data["reason"] or ""
+        if (unsaid := self._sparing.setdefault(reason, Sparing()).speak()) is not None:
+            self._telemetry.log.warning(
+                "chat failed",
+                reason=reason,
+                status=data["http_status"],
+                stream_id=data["stream_id"],
+                client=data["client"],
+                **unsaid,
+            )

@@ -1,0 +1,97 @@
+"""Which streams are open, whatever happens to the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from relay.core.chat import Opening, chunk_draft, chunk_key, started_draft
+from relay.core.chat_restart import restarted_draft
+from relay.core.event import Draft
+from relay.journal import streams as module
+from relay.journal.store import Store
+from relay.journal.streams import OpenStream, Streams
+from tests.unit.drafts import draft
+
+TIME = "2026-01-01T00:00:00.000Z"
+
+
+@pytest.fixture
+def opened(path: Path) -> Iterator[Store]:
+    store = Store(path, companions=[Streams])
+    yield store
+    store.close()
+
+
+def started(stream_id: str) -> Draft:
+    return started_draft(Opening(stream_id, 1, 0.0))
+
+
+def chunk(stream_id: str, first: int) -> Draft:
+    return chunk_draft(stream_id, chunk_key(stream_id), first, [b"{}"], time=TIME)
+
+
+def ended(stream_id: str) -> Draft:
+    return restarted_draft(started(stream_id).event, [], 2)
+
+
+def open_ids(store: Store) -> list[str]:
+    return [stream.stream_id for stream in store.companion(Streams).all()]
+
+
+def test_a_stream_is_open_from_its_beginning_to_its_ending(opened: Store) -> None:
+    """A stream would be closed twice after a restart, or never."""
+    opened.append([started("a"), draft("task"), started("b")], 5)
+    assert opened.companion(Streams).all() == [OpenStream("a", 1, 5), OpenStream("b", 3, 5)]
+    opened.append([chunk("a", 0), ended("a")], 6)
+    assert open_ids(opened) == ["b"]
+
+
+def test_a_repetition_opens_nothing_again(opened: Store) -> None:
+    """A beginning that is written twice would leave a stream open for good."""
+    opened.append([started("a")], 1)
+    opened.append([ended("a")], 2)
+    opened.append([started("a")], 3)
+    assert open_ids(opened) == []
+
+
+def test_what_begins_and_ends_in_one_group_is_closed(opened: Store) -> None:
+    """The shortest streams would all be failed by the next start."""
+    opened.append([started("a"), ended("a"), started("b")], 1)
+    assert open_ids(opened) == ["b"]
+
+
+def test_it_survives_the_process(path: Path) -> None:
+    """A restart would know of no stream to close."""
+    store = Store(path, companions=[Streams])
+    store.append([started("a")], 1)
+    store.close()
+    again = Store(path, companions=[Streams])
+    assert open_ids(again) == ["a"]
+    again.close()
+
+
+def test_what_is_left_of_a_stream(opened: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ending would lack what was said, or hold what was said in another stream."""
+    opened.append([started("a"), started("b"), chunk("a", 0), chunk("b", 0), chunk("a", 1)], 1)
+    table = opened.companion(Streams)
+    a, _ = table.all()
+    assert table.chunks() == {"a": [3, 5], "b": [4]}
+    remains = table.remains(a, [3, 5])
+    assert remains.started == started("a").event
+    assert [event.id for event in remains.chunks] == ["a:chunk:0", "a:chunk:1"]
+    monkeypatch.setattr(module, "SCAN", 1)
+    assert table.chunks() == {"a": [5]}
+
+
+def test_a_beginning_that_was_pruned_is_not_missed(opened: Store) -> None:
+    """A stream that was open for longer than events are kept would stop every start."""
+    opened.append([started("a"), chunk("a", 0)], 1)
+    opened._db.execute('DELETE FROM events WHERE "offset" = 1')
+    table = opened.companion(Streams)
+    [a] = table.all()
+    remains = table.remains(a, [2])
+    assert remains.started is None
+    assert [event.id for event in remains.chunks] == ["a:chunk:0"]

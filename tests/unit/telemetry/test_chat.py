@@ -1,0 +1,85 @@
+"""The metrics and the log of chat streams."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from relay.core.chat import ChatData
+from relay.telemetry import ChatSignals, Telemetry
+from relay.telemetry import chat as module
+
+
+def data(**changes: Any) -> ChatData:
+    ended: dict[str, Any] = {
+        "stream_id": "s1",
+        "model": "a/m",
+        "outcome": "completed",
+        "reason": None,
+        "http_status": 200,
+        "usage": {"prompt_tokens": 5, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 3}},
+        "timings": {"started_at": "", "first_byte_ms": 1, "first_token_ms": 20, "duration_ms": 900},
+        "client": "web",
+    }
+    return ended | changes  # type: ignore[return-value]
+
+
+def sample(telemetry: Telemetry, name: str, **labels: str) -> float | None:
+    return telemetry.registry.get_sample_value(name, labels)
+
+
+def test_an_ending_moves_every_metric_of_the_contract() -> None:
+    """A dashboard would show nothing where the contract promises a figure."""
+    telemetry = Telemetry()
+    signals = ChatSignals(telemetry)
+    signals.stream_opened()
+    signals.stream_sent(0.0002)
+    assert sample(telemetry, "relay_streams_active") == 1
+    signals.stream_ended(data())
+    assert sample(telemetry, "relay_streams_active") == 0
+    assert sample(telemetry, "relay_streams_total", outcome="completed", reason="") == 1
+    assert sample(telemetry, "relay_stream_first_token_seconds_bucket", model="a/m", le="0.025") == 1
+    assert sample(telemetry, "relay_stream_duration_seconds_sum") == 0.9
+    assert sample(telemetry, "relay_stream_overhead_seconds_bucket", le="0.00025") == 1
+    kinds = {"prompt": 5, "completion": 7, "cached": 3, "reasoning": None}
+    assert {kind: sample(telemetry, "relay_stream_tokens_total", kind=kind) for kind in kinds} == kinds
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": "5"}, {"prompt_tokens": True}, {"prompt_tokens": -1}])
+def test_usage_of_any_shape_is_counted_or_not(usage: Any) -> None:
+    """An upstream's oddity would be an error of the relay's, or move a counter backwards."""
+    telemetry = Telemetry()
+    ChatSignals(telemetry).stream_ended(data(usage=usage))
+    assert sample(telemetry, "relay_stream_tokens_total", kind="prompt") is None
+
+
+def test_the_models_that_get_a_label_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client could fill the memory of every Prometheus with names of models."""
+    monkeypatch.setattr(module, "MAX_MODELS", 2)
+    telemetry = Telemetry()
+    signals = ChatSignals(telemetry)
+    for name in ("a", "b", "c", "d", "a", None):
+        signals.stream_ended(data(model=name))
+    counts = {name: sample(telemetry, "relay_stream_first_token_seconds_count", model=name) for name in "abcd"}
+    assert counts == {"a": 2, "b": 1, "c": None, "d": None}
+    assert sample(telemetry, "relay_stream_first_token_seconds_count", model="other") == 3
+
+
+def test_a_failure_is_told_without_what_was_said() -> None:
+    """An operator would not hear of failures, or find conversations in the log."""
+    signals = ChatSignals(Telemetry())
+    with capture_logs() as lines:
+        signals.stream_ended(data(outcome="failed", reason="upstream_reset", error={"message": "secret"}))
+        signals.stream_refused("too_many_streams", "web")
+        signals.streams_closed(3)
+        for _ in range(20):
+            signals.stream_ended(data(outcome="failed", reason="upstream_reset"))
+    assert [line["event"] for line in lines[:3]] == [
+        "chat failed",
+        "chat refused",
+        "streams of before the restart closed",
+    ]
+    assert "secret" not in str(lines)
+    assert len(lines) < 10
