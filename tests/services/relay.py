@@ -22,13 +22,18 @@ START_TIMEOUT = 20.0
 
 
 class RelayProcess:
-    """``relay serve`` with a configuration of its own. ``start`` returns when it is ready."""
+    """``relay serve`` with a configuration of its own. ``start`` returns when it is ready.
 
-    def __init__(self, directory: Path, *, sinks: list[Mapping[str, Any]] | None = None, **sections: Any) -> None:
+    ``public``: it adds its own address to what is submitted through it.
+    """
+
+    def __init__(
+        self, directory: Path, *, sinks: list[Mapping[str, Any]] | None = None, public: bool = False, **sections: Any
+    ) -> None:
         self.directory = directory
         self.port, self.admin_port = free_port(), free_port()
         config: dict[str, Any] = {
-            "server": {"port": self.port},
+            "server": {"port": self.port, "public_url": self.url if public else None},
             "admin": {"port": self.admin_port},
             "journal": {"path": str(directory / "relay.db")},
             "webhooks": {"novita": {"tokens": [TOKEN]}},

@@ -24,16 +24,16 @@ RUN_TIMEOUT = 90.0
 Json = dict[str, Any]
 
 
-def python_packages(major: int) -> Path:
-    """The folder with ``openai`` of this major version and what it needs."""
-    lock = HERE / f"openai-{major}.txt"
+def python_packages(name: str) -> Path:
+    """The folder with an SDK, and what it needs, as ``<name>.txt`` locks them."""
+    lock = HERE / f"{name}.txt"
 
     def install(folder: Path) -> None:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
         _run([*pip, "--only-binary=:all:", "--target", str(folder), "-r", str(lock)], folder)
 
     tag = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return _cached(f"openai-{major}-py{tag}", lock.read_bytes(), install)
+    return _cached(f"{name}-py{tag}", lock.read_bytes(), install)
 
 
 def node_modules() -> Path:
@@ -50,8 +50,12 @@ def node_modules() -> Path:
 
 def run_python(major: int, mode: str, cases: list[Json]) -> Json:
     """Plays cases with the Python SDK; ``mode`` is ``sync`` or ``async``. Answers its version and the results."""
-    environment = {"PYTHONPATH": str(python_packages(major)), "NO_PROXY": "*", "PATH": os.environ["PATH"]}
-    return _played([sys.executable, "-S", "-P", str(HERE / "openai_client.py"), mode], environment, cases)
+    return _played_in_python(f"openai-{major}", ["openai_client.py", mode], cases)
+
+
+def run_novita(cases: list[Json]) -> Json:
+    """Plays cases with the vendor's SDK for Python. Answers its version and the results."""
+    return _played_in_python("novita-client", ["novita_calls.py"], cases)
 
 
 def run_node(script: str, folder: Path, cases: list[Json]) -> Json:
@@ -61,6 +65,11 @@ def run_node(script: str, folder: Path, cases: list[Json]) -> Json:
     (folder / "node_modules").symlink_to(node_modules())
     environment = {"NO_PROXY": "*", "PATH": os.environ["PATH"], "AI_SDK_LOG_WARNINGS": "false"}
     return _played([_program("node"), str(folder / script)], environment, cases)
+
+
+def _played_in_python(packages: str, script: list[str], cases: list[Json]) -> Json:
+    environment = {"PYTHONPATH": str(python_packages(packages)), "NO_PROXY": "*", "PATH": os.environ["PATH"]}
+    return _played([sys.executable, "-S", "-P", str(HERE / script[0]), *script[1:]], environment, cases)
 
 
 def _played(command: list[str], environment: dict[str, str], cases: list[Json]) -> Json:
