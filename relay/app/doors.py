@@ -22,6 +22,7 @@ from relay.edge.recorder import Recorder
 from relay.edge.recording import Recording
 from relay.edge.server import Limits, Listener
 from relay.edge.submissions import Submissions
+from relay.edge.tasks import TaskRoutes
 from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal
 from relay.settings import Settings
@@ -32,7 +33,11 @@ _ADMIN_LIMITS = Limits(max_connections=256)
 
 
 class Doors:
-    """Both listeners. ``unready`` says why nothing should be sent here, ``before_scrape`` looks at every gauge."""
+    """Both listeners.
+
+    ``task_entered`` is called when a task is to be polled at once, ``unready`` says why nothing should be sent here,
+    ``before_scrape`` looks at every gauge.
+    """
 
     def __init__(
         self,
@@ -44,9 +49,11 @@ class Doors:
         chat_signals: ChatSignals,
         telemetry: Telemetry,
         *,
+        task_entered: Callable[[], None],
         unready: Callable[[], list[str]],
         before_scrape: Callable[[], Awaitable[None]],
     ) -> None:
+        self._task_entered = task_entered
         self._settings, self._journal, self._sources, self._telemetry = settings, journal, sources, telemetry
         server, admin = settings.server, settings.admin
         limits = Limits(server.header_timeout, server.body_timeout, server.keepalive_timeout, server.max_connections)
@@ -139,7 +146,11 @@ class Doors:
         )
         labels = frozenset(config.label for config in self._settings.sinks)
         letters = DeadLetters(self._journal, self._sources, labels)
+        tasks = TaskRoutes(self._journal, self._task_entered)
         app = web.Application()
+        app.router.add_get("/v1/tasks", gate.guard(tasks.list))
+        app.router.add_post("/v1/tasks", gate.guard(tasks.watch))
+        app.router.add_get("/v1/tasks/{id}", gate.guard(tasks.show))
         app.router.add_get("/v1/events", gate.guard(self._events.get))
         app.router.add_get("/v1/dead-letters", gate.guard(letters.list))
         app.router.add_get("/v1/dead-letters/{id}", gate.guard(letters.show))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from relay.app.doors import Doors
 from relay.app.plugins import sink_plugins
+from relay.app.tasks import CARE, TaskWatch
 from relay.claims import Claims
 from relay.core.claims import Shared
 from relay.core.errors import RelayError
@@ -30,7 +31,7 @@ from relay.upstream import Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED
 _LEASE_MARGIN = 5.0  # seconds from a claim to the begin of its transaction
-_ENDLESS = ("journal care", "loop watch")
+_ENDLESS = ("journal care", "loop watch", CARE)
 """Tasks that do not end by themselves."""
 
 _LAST_CALL = 0.5  # seconds; balancers are told by /readyz and given their time before the signal (preStop)
@@ -49,6 +50,7 @@ class Relay:
         self._stopping: asyncio.Task[None] | None = None
         self._doors: Doors | None = None
         self._publishers: list[Publisher] = []
+        self._watch: TaskWatch | None = None
         self._sink_signals: dict[str, SinkSignals] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -59,13 +61,15 @@ class Relay:
         settings = self.settings
         for message in warnings(settings):
             self.telemetry.warned(message)
-        self.upstream = Upstream.configured(settings.upstream)
+        self.upstream = Upstream.configured(settings.upstream, self.telemetry.upstream)
         self.journal = await self._open_journal()
         try:
             self._start_publishers()
             self._tasks.append(asyncio.create_task(self.journal.tend(), name="journal care"))
             self._tasks.append(asyncio.create_task(self.telemetry.health.watch_the_loop(), name="loop watch"))
-            self._doors = await self._build_doors()
+            self._watch = TaskWatch(settings, self.journal, self.upstream, self.telemetry.tasks)
+            self._tasks += self._watch.start()
+            self._doors = await self._build_doors(self._watch.entered)
             await self._doors.open()
         except BaseException:
             await self.stop()
@@ -129,7 +133,7 @@ class Relay:
         )
         return Claims(index, self.telemetry.claims(label))
 
-    async def _build_doors(self) -> Doors:
+    async def _build_doors(self, task_entered: Callable[[], None]) -> Doors:
         recorder, signals = Recorder(self.journal), ChatSignals(self.telemetry)
         await close_open_streams(self.journal, recorder, signals)
         return Doors(
@@ -140,6 +144,7 @@ class Relay:
             recorder,
             signals,
             self.telemetry,
+            task_entered=task_entered,
             unready=self.unready,
             before_scrape=self._look_at_everything,
         )
@@ -163,6 +168,8 @@ class Relay:
             JournalFigures(journal.events_held(), journal.bytes_held(), journal.dead_letters_held)
         )
         self.telemetry.health.looked_at(await asyncio.to_thread(_free_bytes, Path(self.settings.journal.path).parent))
+        if self._watch is not None:
+            await self._watch.look()
         for label, signals in self._sink_signals.items():
             oldest = await journal.oldest_pending_at(label)
             lag = max(0.0, time.time() - oldest / 1000) if oldest is not None else 0.0
@@ -203,6 +210,8 @@ class Relay:
         deadline = time.monotonic() + self.settings.server.drain_timeout
         self._draining = True
         self.telemetry.accepting(False)
+        if self._watch is not None:
+            self._watch.stop()
         if self._doors is not None:
             await self._doors.close(_share(deadline, 0.5), min(_LAST_CALL, _share(deadline, 0.1)))
         await self.upstream.close()

@@ -102,6 +102,16 @@ class Client:
         """Forgets one for good."""
         self._ask("DELETE", _letter(id))
 
+    # -- tasks -------------------------------------------------------------------------------------------------
+
+    def tasks(self, after: int, wanted: Mapping[str, str]) -> Json:
+        """A page of tasks beyond the row ``after``, where to go on, and how many tasks there are in each state."""
+        return self._ask("GET", "/v1/tasks", {**wanted, "after": str(after), "limit": str(PAGE)})
+
+    def task(self, task_id: str) -> Json:
+        """One task with the events about it."""
+        return self._ask("GET", "/v1/tasks/" + quote(task_id, safe=""))
+
     # -- HTTP --------------------------------------------------------------------------------------------------
 
     def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None) -> Json:

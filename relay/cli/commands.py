@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from relay.cli import about, check, dead_letters, journal, rehearse, serve, tail
+from relay.cli import about, check, dead_letters, journal, rehearse, serve, tail, tasks
 from relay.cli.outcome import Commands
 
 _RUN, _LOOK, _REHEARSE, _ABOUT = "Run", "Look inside", "Rehearse", "About"
@@ -35,6 +35,7 @@ def relay(
 app.command(rich_help_panel=_RUN)(serve.serve)
 app.command(rich_help_panel=_RUN)(check.check)
 app.command(rich_help_panel=_LOOK)(tail.tail)
+app.command(rich_help_panel=_LOOK)(tasks.tasks)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_LOOK)
 app.add_typer(journal.app, name="journal", rich_help_panel=_LOOK)
 app.command(rich_help_panel=_REHEARSE)(rehearse.demo)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +25,20 @@ class Backoff:
         """
         ceiling = min(self.most, self.first * 2.0 ** min(failures - 1, 32))
         return max(ceiling * (0.25 + 0.75 * chance), retry_after or 0.0)
+
+
+def retry_after(value: str | None, now: int) -> float | None:
+    """The seconds that a ``Retry-After`` asks for, counted from ``now`` (epoch milliseconds); at least 0.
+
+    It holds seconds or an HTTP date; ``None``: there is none, or nobody can read it.
+    Source: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:12])
+    try:
+        at = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)  # "-0000" and the old forms: HTTP dates are UTC in any case
+    return max(0.0, at.timestamp() - now / 1000)

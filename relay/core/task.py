@@ -85,7 +85,10 @@ class TaskData(TypedDict):
     ]
     status: Annotated[TaskStatus, Field(description="The relay's word for the state of the task.")]
     upstream_status: Annotated[str | None, Field(description="The upstream's word, such as `TASK_STATUS_SUCCEED`.")]
-    reason: Annotated[str | None, Field(description="Why it failed or was abandoned: free text of the upstream.")]
+    reason: Annotated[
+        str | None,
+        Field(description="Why it failed, in the upstream's words, or why it was abandoned: one of the relay's codes."),
+    ]
     progress_percent: Annotated[
         float | None, Field(ge=0, le=100, description="As reported; 0 is normal for an image that succeeded.")
     ]
@@ -132,7 +135,7 @@ def submitted_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
     """``relay.task.submitted``: the upstream took the task. Once per task, whatever a second one says."""
     task_id = data["task_id"]
     event = _event(data, "relay.task.submitted", f"{task_id}:submitted", data["received_at"], traceparent)
-    return Draft(event, key_of("task", "novita", task_id, "submitted"))
+    return Draft(event, submitted_key(task_id))
 
 
 def progressed_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
@@ -155,10 +158,31 @@ def terminal_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
     time = data["timings"]["finished_at"] or data["received_at"]
     return Draft(
         _event(data, f"relay.task.{status}", f"{task_id}:{status}", time, traceparent),
-        key_of("task", "novita", task_id, "terminal"),
+        terminal_key(task_id),
         ending_of(status, data["outputs"]),
         CONFLICTED,
     )
+
+
+def abandoned_draft(task_id: str, task_type: str | None, reason: str, *, now: int) -> Draft:
+    """``relay.task.abandoned``: the relay polls no more, for one of its reasons. ``now``: epoch milliseconds.
+
+    Known under the key of the ending, too. Where an ending is known already this contradicts nothing: it is absorbed.
+    An ending that comes later contradicts it, and is published as such.
+    """
+    data = bare_task(task_id, "abandoned", via="poll", received_at=now)
+    data["task_type"], data["reason"] = task_type, reason
+    return terminal_draft(data)._replace(conflict_type=None)
+
+
+def submitted_key(task_id: str) -> bytes:
+    """The dedup key of "this task was submitted"."""
+    return key_of("task", "novita", task_id, "submitted")
+
+
+def terminal_key(task_id: str) -> bytes:
+    """The dedup key of "how this task ended"."""
+    return key_of("task", "novita", task_id, "terminal")
 
 
 def ending_of(status: str, outputs: Iterable[Output]) -> bytes:

@@ -18,13 +18,14 @@ from relay.journal.plan import Known
 from relay.journal.rows import HeldDeadLetter, Progress, SavedCheckpoint
 from relay.journal.store import Store
 from relay.journal.streams import Streams
+from relay.journal.tasks import Tasks
 from relay.journal.writer import Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
 C = TypeVar("C", bound=Companion)
 
-COMPANIONS: tuple[type[Companion], ...] = (Streams,)
+COMPANIONS: tuple[type[Companion], ...] = (Streams, Tasks)
 """The tables that change together with the events."""
 
 TAIL_EVENTS = 6_000

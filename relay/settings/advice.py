@@ -16,7 +16,7 @@ MIN_TOKEN = 22
 
 def warnings(settings: Settings) -> list[str]:
     """What an operator should look at, in the order of the configuration; empty when there is nothing."""
-    parts = (_exposure, _weak_secrets, _clear_text, _without_effect, _without_use)
+    parts = (_exposure, _weak_secrets, _clear_text, _polls_without_key, _without_use)
     return [warning for part in parts for warning in part(settings)]
 
 
@@ -59,14 +59,15 @@ def _is_clear(url: str | None) -> bool:
     return parts.scheme == "http" and not is_loopback_host(parts.hostname or "")
 
 
-def _without_effect(settings: Settings) -> Iterator[str]:
-    """Nobody should rely on what is only validated."""
-    default = Settings()
-    for key, changed, missing in (
-        ("reconcile", settings.reconcile != default.reconcile, "it does not poll for tasks whose webhook is lost"),
-    ):
-        if changed:
-            yield f"{key} is set but has no effect in this release: {missing}."
+def _polls_without_key(settings: Settings) -> Iterator[str]:
+    """Of relays that tasks are submitted through. One that only receives webhooks polls for nothing."""
+    submits = settings.server.public_url is not None or bool(settings.proxy.clients)
+    local = is_loopback_host(urlsplit(settings.upstream.base_url).hostname or "")
+    if settings.reconcile.enabled and submits and settings.upstream.api_key is None and not local:
+        yield (
+            "upstream.api_key is not set, so polls for tasks whose webhook is lost go without credentials, which the"
+            " upstream will refuse: set it, or switch reconcile.enabled off."
+        )
 
 
 def _without_use(settings: Settings) -> Iterator[str]:

@@ -170,12 +170,16 @@ class ProxySettings(Section):
 
 
 class ReconcileSettings(Section):
-    """Polling for tasks whose webhook does not come. ``max_rate`` is polls per second."""
+    """Polling for tasks whose webhook does not come. ``max_rate`` is polls per second.
+
+    ``patience``: how long the upstream may not know a task, or not answer its last poll.
+    """
 
     enabled: bool = True
     first_after: Duration = 60.0
     every: PositiveDuration = 30.0
     give_up_after: PositiveDuration = 86_400.0
+    patience: PositiveDuration = 600.0
     max_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     concurrency: Annotated[int, Field(ge=1)] = 8
 

@@ -10,6 +10,7 @@ from relay.telemetry.log import LogFormat, configure_logging
 from relay.telemetry.process import CONTENT_TYPE, JournalFigures, Telemetry
 from relay.telemetry.sinks import SinkFigures, SinkSignals
 from relay.telemetry.submissions import SubmissionSignals
+from relay.telemetry.tasks import TaskFigures, TaskSignals
 
 __all__ = [
     "CONTENT_TYPE",
@@ -21,6 +22,8 @@ __all__ = [
     "SinkFigures",
     "SinkSignals",
     "SubmissionSignals",
+    "TaskFigures",
+    "TaskSignals",
     "Telemetry",
     "configure_logging",
 ]

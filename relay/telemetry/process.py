@@ -16,6 +16,8 @@ from relay.telemetry.health import Health
 from relay.telemetry.histogram import SECONDS, Histogram
 from relay.telemetry.log import Sparing
 from relay.telemetry.sinks import SinkSignals
+from relay.telemetry.tasks import TaskSignals
+from relay.telemetry.upstream import UpstreamSignals
 
 _GROUP_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 
@@ -91,6 +93,8 @@ class Telemetry:
         self._sink_up = Gauge("relay_sink_up", "1 while the sink takes events.", ["sink"], registry=r)
         self._up = Gauge("relay_up", "1 while the relay accepts deliveries.", registry=r)
         self.health = Health(r)
+        self.upstream = UpstreamSignals(r)
+        self.tasks = TaskSignals(self)
         Gauge("relay_build_info", "Constant 1.", ["version"], registry=r).labels(__version__).set(1)
 
     def histogram(self, name: str, documentation: str, bounds: Sequence[float], label: str | None = None) -> Histogram:

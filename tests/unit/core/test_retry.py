@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.retry import Backoff
+from relay.core.retry import Backoff, retry_after
 
 
 def test_delays_double_up_to_the_most() -> None:
@@ -24,3 +24,27 @@ def test_a_delay_is_never_zero_and_never_more_than_the_most(failures: int, chanc
 def test_what_the_other_side_asks_for_is_the_least() -> None:
     """Broken: Retry-After would be ignored."""
     assert Backoff().delay(1, 0.0, retry_after=7.0) == 7.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("Tue, 14 Nov 2023 22:14:20 GMT", 60.0),
+        ("Tuesday, 14-Nov-23 22:14:20 GMT", 60.0),
+        ("Tue Nov 14 22:14:20 2023", 60.0),
+        ("Tue, 14 Nov 2023 22:00:00 GMT", 0.0),
+        ("9" * 40, 999_999_999_999.0),
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("Tue, 99 Nov 2023 22:14:20 GMT", None),
+    ],
+)
+def test_what_retry_after_asks_for_is_read_in_both_its_forms(value: str | None, seconds: float | None) -> None:
+    """The relay would go on where it was asked to wait, or fail at a header that nobody can read."""
+    assert retry_after(value, 1_700_000_000_000) == seconds

@@ -1,15 +1,19 @@
-"""``docs/tasks.md`` says what the submission proxy does."""
+"""``docs/tasks.md`` says what the submission proxy does, and how every task ends."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
+from relay.core.reconcile import GROWTH, LONGEST, MAX_RETRY_AFTER, VIDEO_PATIENCE, Reason
 from relay.edge import submissions
 from relay.edge.problems import KINDS
 from relay.edge.recording import PATIENCE
+from relay.journal.tasks import STATES
 from relay.settings import Settings
 from relay.telemetry.submissions import RESULTS
+from relay.upstream.task_results import ANSWER_WITHIN
 
 TEXT = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")
 ELSEWHERE = {
@@ -47,7 +51,28 @@ def test_the_page_names_each_refusal_with_its_status() -> None:
 
 def test_the_page_names_each_figure() -> None:
     """An operator would see a figure that is explained nowhere."""
-    assert set(re.findall(r"^\| `([a-z]+)` \| [^|]+ \|$", TEXT, re.MULTILINE)) == set(RESULTS)
+    figures = TEXT.partition("`relay_submissions_total{result}`:")[2]
+    assert set(re.findall(r"^\| `([a-z]+)` \| [^|]+ \|$", figures, re.MULTILINE)) == set(RESULTS)
+
+
+def test_the_page_names_each_reason_to_abandon_a_task_and_each_state() -> None:
+    """A consumer would read a reason that is explained nowhere."""
+    reasons = TEXT.partition("### How a task is abandoned")[2].partition("## Figures")[0]
+    assert set(re.findall(r"^\| `([a-z_]+)` \| [^|]+ \|$", reasons, re.MULTILINE)) == set(get_args(Reason))
+    registry = TEXT.partition("## The registry")[2].partition("## Polling")[0]
+    assert set(STATES) <= set(re.findall(r"`([a-z]+)`", registry))
+
+
+def test_the_page_tells_how_tasks_are_polled() -> None:
+    """Somebody would count on a poll, or on a pause, that comes at another time."""
+    assert VIDEO_PATIENCE == 4
+    assert "videos four times as late" in TEXT
+    assert GROWTH == 1.5
+    assert "grows by half each" in TEXT
+    assert f"up to {LONGEST / 60:g} minutes" in TEXT
+    assert MAX_RETRY_AFTER == 3600
+    assert "for that long (an hour at most)" in TEXT
+    assert f"no answer within {ANSWER_WITHIN:g} s" in TEXT
 
 
 def test_the_page_gives_the_limits_and_headers_that_there_are() -> None:

@@ -10,6 +10,8 @@ STRONG = "s" * 22
 EXPOSED: dict[str, Any] = {
     "server": {"host": "0.0.0.0", "public_url": "https://relay.example.com", "api_tokens": [STRONG]},
     "webhooks": {"novita": {"tokens": [STRONG]}},
+    "upstream": {"api_key": "sk-1"},
+    "proxy": {"clients": {"web": {"key": STRONG}}},
 }
 
 
@@ -45,22 +47,29 @@ def test_the_default_configuration_gives_no_warning() -> None:
 )
 def test_what_is_probably_not_meant_is_told(sections: dict[str, Any], start: str) -> None:
     """A relay that is open, refuses everybody, or never finds lost tasks would start without a word."""
-    [warning] = advice(**sections)
+    [warning] = advice(**sections, reconcile={"enabled": False})
     assert warning.startswith(start)
 
 
+def test_what_no_part_uses_is_told() -> None:
+    """Somebody would rely on a part that is not there."""
+    [warning] = advice(dedup={"shared_index": "redis://localhost/0"})
+    assert warning.startswith("dedup.shared_index is set, but no sink needs it")
+
+
 @pytest.mark.parametrize(
-    ("sections", "starts"),
+    ("sections", "told"),
     [
-        ({"reconcile": {"max_rate": 1}}, ["reconcile is set but has no effect"]),
-        ({"dedup": {"shared_index": "redis://localhost/0"}}, ["dedup.shared_index is set, but no sink needs it"]),
+        ({"proxy": {"clients": {"web": {"key": STRONG}}}}, True),
+        ({"server": {"public_url": "https://relay.example.com"}, "webhooks": {"novita": {"tokens": [STRONG]}}}, True),
+        ({"proxy": {"clients": {"web": {"key": STRONG}}}, "upstream": {"base_url": "http://127.0.0.1:8090"}}, False),
+        ({"proxy": {"clients": {"web": {"key": STRONG}}}, "reconcile": {"enabled": False}}, False),
+        ({"reconcile": {"max_rate": 1}}, False),
     ],
 )
-def test_what_has_no_effect_yet_is_told(sections: dict[str, Any], starts: list[str]) -> None:
-    """Somebody would rely on a part that is not there."""
-    assert [told.startswith(start) for told, start in zip(advice(**sections), starts, strict=True)] == [True] * len(
-        starts
-    )
+def test_polls_that_the_upstream_will_refuse_are_told(sections: dict[str, Any], told: bool) -> None:
+    """Tasks whose webhook is lost would hang, and nobody know that a key is missing; or everybody be told."""
+    assert [warning.startswith("upstream.api_key is not set") for warning in advice(**sections)] == [True] * told
 
 
 def test_no_warning_shows_a_secret() -> None:

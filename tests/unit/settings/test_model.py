@@ -46,6 +46,7 @@ proxy:
   drain_size: 16MiB
   send_timeout: 1m
   retries: 0
+reconcile: {patience: 10m}
 tasks:    {progressed: false, raw: true}
 log:      {level: info, format: auto}
 """

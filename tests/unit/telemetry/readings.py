@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from relay.telemetry import JournalFigures, SinkFigures, Telemetry
+from relay.telemetry import JournalFigures, SinkFigures, TaskFigures, Telemetry
 
 
 def families(telemetry: Telemetry) -> dict[str, Metric]:
@@ -37,5 +37,9 @@ def busy() -> Telemetry:
     sink.batch_published({"tasks": 3, "chat": 2}, [0.01, 0.02, 0.03, 0.04, 9999.0])
     sink.event_buried("too_large", "a:succeeded", "1 MB")
     sink.sink_looked_at(SinkFigures(accepted=11, published=5, pending=2, dead=1, absorbed=3, lag_seconds=1.5))
+    telemetry.tasks.polled("succeeded")
+    telemetry.tasks.upstream_answered()
+    telemetry.tasks.tasks_looked_at(TaskFigures(pending=4, overdue=2))
+    telemetry.tasks.outputs_looked_at("kafka", 3)
     telemetry.accepting(True)
     return telemetry

@@ -25,6 +25,11 @@ CONTRACT = {
     "relay_build_info": ("gauge", {"version"}),
     "relay_up": ("gauge", set()),
     "relay_sink_up": ("gauge", {"sink"}),
+    "relay_tasks_pending": ("gauge", set()),
+    "relay_tasks_overdue": ("gauge", set()),
+    "relay_reconciled": ("counter", {"result"}),
+    "relay_outputs_expiring_unseen": ("gauge", {"sink"}),
+    "relay_upstream_up": ("gauge", set()),
 }
 
 
@@ -65,6 +70,7 @@ def test_results_are_there_before_they_happen() -> None:
     assert set(values(telemetry, "relay_deliveries_total").values()) == {0}
     telemetry.sink("kafka")
     assert values(telemetry, "relay_sink_up") == {("kafka",): 0}
+    assert set(values(telemetry, "relay_reconciled_total").values()) == {0}
 
 
 def test_an_error_says_what_to_do(log: Log) -> None:

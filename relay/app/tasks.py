@@ -1,0 +1,90 @@
+"""The registry of tasks and its reconciler, as one relay runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from relay.core.expiry import first_expiry
+from relay.core.reconcile import Timing
+from relay.journal.journal import Journal
+from relay.journal.tasks import PENDING, Tasks
+from relay.reconciler import Reconciler, forget_ended
+from relay.settings import Settings
+from relay.sources.novita_task import NovitaTask
+from relay.telemetry import TaskFigures, TaskSignals
+from relay.upstream import Upstream
+from relay.upstream.task_results import TaskResults
+
+CARE: Final = "registry care"
+"""Name of the background task that never ends by itself."""
+
+EXPIRES_SOON: Final = 15 * 60
+"""Seconds; outputs whose event a sink gets later than that before their end can hardly be fetched any more."""
+_LOOK_AT: Final = 1000  # of a sink's pending events, per scrape
+
+
+class TaskWatch:
+    """Keeps the registry in any case; ``reconcile.enabled`` says whether tasks are polled for."""
+
+    def __init__(self, settings: Settings, journal: Journal, upstream: Upstream, signals: TaskSignals) -> None:
+        chosen = settings.reconcile
+        timing = Timing(chosen.first_after, chosen.every, chosen.give_up_after, chosen.patience)
+        self._journal, self._signals = journal, signals
+        self._retention = settings.journal.retention
+        self._sinks = [config.label for config in settings.sinks]
+        self._tasks = journal.companion(Tasks)
+        self._tasks.timing = timing
+        self._reconciler: Reconciler | None = None
+        if chosen.enabled:
+            key = settings.upstream.api_key
+            self._reconciler = Reconciler(
+                journal,
+                NovitaTask(progressed=True, raw=settings.tasks.raw),
+                TaskResults(upstream, key.get_secret_value() if key else None),
+                signals,
+                timing,
+                rate=chosen.max_rate,
+                concurrency=chosen.concurrency,
+                publish_progress=settings.tasks.progressed,
+            )
+
+    def start(self) -> list[asyncio.Task[None]]:
+        """The background tasks."""
+        started = [asyncio.create_task(forget_ended(self._journal, self._retention), name=CARE)]
+        if self._reconciler is not None:
+            started.append(asyncio.create_task(self._reconciler.run(), name="reconciler"))
+        return started
+
+    def entered(self) -> None:
+        """A task was registered that is to be polled at once."""
+        if self._reconciler is not None:
+            self._reconciler.wake()
+
+    def stop(self) -> None:
+        """No further poll begins, and those under way are cut short."""
+        if self._reconciler is not None:
+            self._reconciler.stop()
+
+    async def look(self) -> None:
+        """Brings the gauges up to date."""
+        counts = await self._journal.ask(self._tasks.counts)
+        overdue = await self._journal.ask(self._tasks.overdue, _now())
+        self._signals.tasks_looked_at(TaskFigures(sum(counts[state] for state in PENDING), overdue))
+        for label in self._sinks:
+            self._signals.outputs_looked_at(label, await self._outputs_expiring(label))
+
+    async def _outputs_expiring(self, sink: str) -> int:
+        """Events with outputs that are about to expire, among the oldest that a sink has not got yet.
+
+        What came first expires first, as a rule, so that a look at the oldest tells whether it is high time.
+        """
+        soon = _now() + EXPIRES_SOON * 1000
+        entries = await self._journal.read(self._journal.position(sink), _LOOK_AT)
+        expiries = (first_expiry(entry.event) for entry in entries if entry.sink in (None, sink))
+        return sum(expiry is not None and expiry <= soon for expiry in expiries)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

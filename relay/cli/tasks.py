@@ -1,0 +1,107 @@
+"""``relay tasks``: which tasks are under way, and what became of them, over the relay's consumer API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated, Any, Final
+
+import typer
+
+from relay.cli import options
+from relay.cli.client import Client
+from relay.cli.connection import connect
+from relay.cli.outcome import complain
+from relay.cli.output import write_json, write_line, write_table
+from relay.cli.tail import event_line
+
+_COLUMNS: Final = ("TASK", "TYPE", "STATE", "AGE", "POLLS", "NEXT POLL", "NOTE")
+_UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+
+
+def tasks(
+    task_id: Annotated[
+        str | None, typer.Argument(metavar="TASK_ID", show_default=False, help="Show this one with its events.")
+    ] = None,
+    state: Annotated[
+        str,
+        typer.Option(help="pending, ended, all; or submitted, running, succeeded, failed, abandoned."),
+    ] = "pending",
+    kind: Annotated[
+        str | None, typer.Option("--type", show_default=False, help="Only of this type, like TXT_TO_VIDEO.")
+    ] = None,
+    older_than: Annotated[
+        str | None, typer.Option(metavar="AGE", show_default=False, help="Only those submitted that long ago: 90s, 2h.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most, the oldest first.")] = 1000,
+    config: options.Config = None,
+    url: options.Url = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    json: options.Json = False,
+) -> None:
+    """List tasks: submitted through the relay, or watched by it."""
+    client = connect(config, url, token, token_file)
+    if task_id is not None:
+        _show(client.task(task_id), json)
+        return
+    named = {"state": state, "type": kind, "older_than": older_than}
+    listing = Listing(client, {name: value for name, value in named.items() if value is not None})
+    found = list(islice(listing.tasks(), limit))
+    if json:
+        write_json({"tasks": found, "counts": listing.counts})
+        return
+    if found:
+        write_table(_COLUMNS, [_row(task) for task in found])
+    complain(summary(len(found), listing.counts))
+
+
+class Listing:
+    """The tasks that a relay lists, page by page. ``counts`` are those of the last page: all tasks by state."""
+
+    def __init__(self, client: Client, wanted: dict[str, str]) -> None:
+        self._client, self._wanted = client, wanted
+        self.counts: dict[str, int] = {}
+
+    def tasks(self) -> Iterator[dict[str, Any]]:
+        """All that is wanted, in the order of registration."""
+        after: int | None = 0
+        while after is not None:
+            page = self._client.tasks(after, self._wanted)
+            self.counts = page["counts"]
+            yield from page["tasks"]
+            after = page["next"]
+
+
+def summary(shown: int, counts: dict[str, int]) -> str:
+    """How many are shown, and how many there are."""
+    there = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none registered"
+    return f"{shown} shown; {there}."
+
+
+def _row(task: dict[str, Any]) -> tuple[Any, ...]:
+    note = task["reason"] or task["trouble"]
+    named = [task[name] for name in ("task_id", "task_type", "state")]
+    return (*named, age(task["submitted_at"]), task["polls"], task["next_poll_at"], note)
+
+
+def age(instant: str) -> str:
+    """How long ago an instant is, in its largest unit."""
+    from relay.core.clock import parse_rfc3339
+
+    seconds = max(0, int(time.time() - parse_rfc3339(instant) / 1000))
+    unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= size), _UNITS[-1])
+    return f"{seconds // size}{unit}"
+
+
+def _show(task: dict[str, Any], json: bool) -> None:
+    if json:
+        write_json(task)
+        return
+    for name, value in task.items():
+        if name != "events" and value is not None:
+            write_line((f"{name:<14} ", "bold"), (str(value), ""))
+    write_line()
+    for entry in task["events"]:
+        write_line(*event_line(entry["event"]))

@@ -1,0 +1,228 @@
+"""The registry of tasks: what was submitted and has to end, in the journal beside the events about it.
+
+A task enters with its ``relay.task.submitted`` or because somebody asked to have it watched, and ends with the first
+``relay.task.succeeded``, ``failed`` or ``abandoned``, each in the transaction of the event. Its row says when it is
+polled next; an index on that makes a million tasks which are not due cost nothing. An ending may come before its
+``submitted`` (the upstream's webhook can be faster than its answer): then it is not seen here, and whoever is about to
+poll asks the journal whether the ending is known (``Journal.known``).
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from relay.core.event import TASKS, Entry, Event
+from relay.core.reconcile import PollAgain, Timing, Watched
+from relay.journal import sql
+
+PENDING: Final = ("submitted", "running")
+ENDED: Final = ("succeeded", "failed", "abandoned")
+STATES: Final = (*PENDING, *ENDED)
+
+MAX_REASON: Final = 200
+"""Characters of a reason that are kept beside the events."""
+
+_SQL = sql.statements("tasks.sql")
+_PREFIX: Final = "relay.task."
+_TYPE: Final = re.compile(rb'\{"task_id":"[^"]*","task_type":"([^"\\]{1,80})"')
+"""The head of an event's data, whose keys are in the order of ``TaskData``: parsing all of it would cost ten times as
+much, for each webhook."""
+_SCAN: Final = 1000
+
+
+class Row(NamedTuple):
+    """A registered task. Instants are epoch milliseconds; ``offsets`` are those of its events, oldest first."""
+
+    id: int
+    task_id: str
+    task_type: str | None
+    state: str
+    reason: str | None
+    submitted_at: int
+    due_at: int | None
+    polls: int
+    trouble: str | None
+    trouble_since: int | None
+    ended_at: int | None
+    offsets: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which tasks a list is to hold. ``submitted_before``: epoch milliseconds; ``None`` is all."""
+
+    states: Collection[str] | None = None
+    task_type: str | None = None
+    submitted_before: int | None = None
+
+    def takes(self, row: Row) -> bool:
+        """Whether a task is one of them."""
+        return (
+            (self.states is None or row.state in self.states)
+            and self.task_type in (None, row.task_type)
+            and (self.submitted_before is None or row.submitted_at < self.submitted_before)
+        )
+
+
+class Tasks:
+    """The table. A companion of the journal: its methods belong to the journal's thread.
+
+    ``timing`` says when a task that enters is polled first.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.timing = Timing()
+        self._db = db
+        self._create()
+        # Whether any task may be waiting for its end. Too often true is a statement too many, never a wrong answer;
+        # so a rollback does no harm.
+        self._waiting = bool(self._one("any_pending"))
+
+    def _create(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        for name, statement in _SQL.items():
+            if name.startswith("create_"):
+                self._db.execute(statement)
+        self._db.execute("COMMIT")
+
+    # -- following the events ----------------------------------------------------------------------------------
+
+    def apply(self, entries: Sequence[Entry], now: int) -> None:
+        """Enters what was submitted and ends what has ended. Costs nothing while no registered task is waiting."""
+        submitted: list[Entry] = []
+        news: list[Entry] = []
+        for entry in entries:
+            # A replay for one sink was here before, under its first offset.
+            if entry.event.topic == TASKS and entry.sink is None:
+                (submitted if entry.event.type == "relay.task.submitted" else news).append(entry)
+        if submitted:
+            self._enter(submitted, now)
+        if news and self._waiting:
+            self._db.execute(_SQL["follow"], {"rows": _news(news), "now": now})
+
+    def _enter(self, entries: Sequence[Entry], now: int) -> None:
+        self._waiting = True
+        rows = []
+        for entry in entries:
+            event, kind = entry.event, _type_in(entry.event)
+            due_at = self.timing.first_poll(now, kind, _chance(event))
+            rows.append((event.subject, kind, due_at, f" {entry.offset}"))
+        self._db.execute(_SQL["enter"], {"rows": _json(rows), "now": now})
+
+    # -- polling -----------------------------------------------------------------------------------------------
+
+    def due(self, now: int, limit: int) -> list[Watched]:
+        """The tasks that are to be polled by now, the longest due first."""
+        return [Watched(*row) for row in self._db.execute(_SQL["due"], (now, limit))]
+
+    def next_due(self) -> int | None:
+        """When the next poll is due (epoch milliseconds); ``None``: no task is waiting."""
+        found: int | None = self._one("next_due")
+        if found is None:
+            self._waiting = False
+        return found
+
+    def polled(self, seen: Sequence[tuple[str, PollAgain]]) -> None:
+        """Notes what polls brought, for tasks that have not ended meanwhile."""
+        rows = [
+            (task_id, again.at, again.state, again.task_type, int(again.counts), again.trouble, again.trouble_since)
+            for task_id, again in seen
+        ]
+        self._db.execute(_SQL["polled"], {"rows": _json(rows)})
+
+    def watch(self, task_id: str, now: int) -> bool:
+        """Enters a task that was submitted elsewhere, to be polled at once; ``False``: it is registered already."""
+        self._waiting = True
+        return self._db.execute(_SQL["watch"], (task_id, now, now)).rowcount == 1
+
+    def settle(self, task_id: str, state: str, ended_at: int, offset: int) -> None:
+        """Ends a task by an event that the journal had before the task was registered."""
+        self._db.execute(_SQL["settle"], (state, ended_at, f" {offset}", task_id))
+
+    def forget(self, task_id: str) -> None:
+        """Takes out a task that ended longer ago than the journal remembers."""
+        self._db.execute(_SQL["forget"], (task_id,))
+
+    def prune(self, ended_before: int, chunk: int = 500) -> int:
+        """Takes out up to ``chunk`` tasks that ended before (epoch milliseconds); answers how many."""
+        return self._db.execute(_SQL["prune"], (ended_before, chunk)).rowcount
+
+    # -- looking -----------------------------------------------------------------------------------------------
+
+    def find(self, task_id: str) -> Row | None:
+        """One task."""
+        row = self._db.execute(_SQL["find"], (task_id,)).fetchone()
+        return None if row is None else _row(row)
+
+    def page(self, after: int, limit: int, wanted: Wanted, scans: int = 20) -> tuple[list[Row], int | None]:
+        """At most ``limit`` wanted tasks behind the row ``after``, in the order of registration, and where to go on.
+
+        It looks through ``scans`` times a thousand rows at most, so that a rare kind does not hold up the commits.
+        """
+        found: list[Row] = []
+        for _ in range(scans):
+            rows = self._db.execute(_SQL["page"], (after, _SCAN)).fetchall()
+            for raw in rows:
+                row = _row(raw)
+                after = row.id
+                if wanted.takes(row):
+                    found.append(row)
+                    if len(found) == limit:
+                        return found, after
+            if len(rows) < _SCAN:
+                return found, None
+        return found, after
+
+    def counts(self) -> dict[str, int]:
+        """How many tasks are registered in each state."""
+        return dict.fromkeys(STATES, 0) | dict(self._db.execute(_SQL["counts"]).fetchall())
+
+    def overdue(self, now: int) -> int:
+        """Tasks whose poll is due and has not been made."""
+        return int(self._one("overdue", now))
+
+    def _one(self, name: str, *parameters: Any) -> Any:
+        return self._db.execute(_SQL[name], parameters).fetchone()[0]
+
+
+def _news(entries: Sequence[Entry]) -> str:
+    """What the events say about their tasks, one row each: a group can hold several about one."""
+    rows: dict[str, list[Any]] = {}
+    for entry in entries:
+        event = entry.event
+        row = rows.setdefault(event.subject, [event.subject, None, None, None, ""])
+        row[4] += f" {entry.offset}"
+        state = event.type.removeprefix(_PREFIX)
+        if state in ENDED:
+            row[1], row[2] = state, _type_in(event)
+            row[3] = None if state == "succeeded" else _reason_in(event)
+    return _json(list(rows.values()))
+
+
+def _type_in(event: Event) -> str | None:
+    match = _TYPE.match(event.data)
+    return match[1].decode() if match else None
+
+
+def _reason_in(event: Event) -> str | None:
+    reason = orjson.loads(event.data).get("reason")
+    return reason[:MAX_REASON] if isinstance(reason, str) else None
+
+
+def _chance(event: Event) -> float:
+    """A number in [0, 1) that is the task's own: it spreads the polls of tasks that were submitted at once."""
+    return hash(event.subject) % 1024 / 1024
+
+
+def _json(rows: Sequence[Sequence[Any]]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+def _row(columns: Sequence[Any]) -> Row:
+    return Row._make((*columns[:-1], tuple(sorted(map(int, columns[-1].split())))))

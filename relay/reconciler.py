@@ -1,0 +1,260 @@
+"""Asks the upstream about tasks whose webhook does not come, until each has its one ending.
+
+All state is in the registry, so a restart goes on where the last process was. A terminal answer enters the journal as
+a webhook does, under the same key: whichever comes first counts, and the other is a duplicate. What an answer means
+is decided in ``relay.core.reconcile``; here it is obeyed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+from relay.core.errors import RelayError
+from relay.core.pace import Pace
+from relay.core.reconcile import (
+    Abandon,
+    Decision,
+    Ended,
+    Moment,
+    PollAgain,
+    PollAnswer,
+    Timing,
+    Unanswered,
+    Watched,
+    decide,
+)
+from relay.core.source import Delivery, Source
+from relay.core.task import abandoned_draft, terminal_key
+from relay.journal.errors import JournalBroken, JournalUnavailable
+from relay.journal.journal import Journal
+from relay.journal.tasks import Tasks
+from relay.telemetry.tasks import TaskSignals
+
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks into the registry at most: what has just been entered may be due before all others."""
+_BATCH: Final = 100
+_FRESH_FOR: Final = 1.0  # seconds: of a task that was due, the webhook may have come meanwhile
+_PRUNE_EVERY: Final = 60.0
+_PRUNE_CHUNK: Final = 500
+_PRUNE_PAUSE: Final = 0.02
+
+
+class Poll(Protocol):
+    """Asks the upstream for one task. Raises nothing but bugs."""
+
+    async def __call__(self, task_id: str) -> PollAnswer | Unanswered: ...
+
+
+class Reconciler:
+    """Polls what is due, at most ``rate`` times per second and ``concurrency`` at once.
+
+    ``source`` must report tasks under way, too; their events are published where ``publish_progress`` is set.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        source: Source,
+        poll: Poll,
+        signals: TaskSignals,
+        timing: Timing,
+        *,
+        rate: float = 10.0,
+        concurrency: int = 8,
+        publish_progress: bool = False,
+        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._journal, self._source, self._poll = journal, source, poll
+        self._signals, self._timing, self._now = signals, timing, now
+        self._publish_progress = publish_progress
+        self._tasks = journal.companion(Tasks)
+        self._pace = Pace(rate)
+        self._concurrency = concurrency
+        self._look_every = min(max(timing.first_after / 2, 0.05), LOOK_EVERY)
+        self._batch = max(1, min(round(rate * _FRESH_FOR), _BATCH))
+        self._due: list[Watched] = []
+        self._due_until = 0.0
+        self._polling: dict[str, asyncio.Task[None]] = {}
+        self._seen: dict[str, PollAgain] = {}
+        self._stopping = False
+        self._woken = asyncio.Event()
+
+    async def run(self) -> None:
+        """Polls until ``stop``. Polls under way are cut short: the next start makes them again."""
+        try:
+            while not self._stopping:
+                self._woken.clear()
+                try:
+                    await self._step()
+                except (JournalUnavailable, JournalBroken):
+                    # What polls brought stays noted; a broken journal ends the process, by its own way.
+                    await self._rest(self._look_every)
+        finally:
+            await self._end()
+
+    def stop(self) -> None:
+        """Ends ``run``. No further poll begins."""
+        self._stopping = True
+        self._woken.set()
+
+    def wake(self) -> None:
+        """A task was entered that is due at once."""
+        self._due_until = 0.0
+        self._woken.set()
+
+    async def _step(self) -> None:
+        """One poll begun, or a rest until one may be."""
+        loop_time = asyncio.get_running_loop().time()
+        wait = self._pace.ready_at() - loop_time
+        # During an outage one poll at a time finds out whether it is over.
+        room = len(self._polling) < (1 if self._pace.failures else self._concurrency)
+        if wait > 0 or not room or self._journal.accepting() is not None:
+            await self._rest(wait if room and wait > 0 else self._look_every)
+            return
+        task = await self._next(loop_time)
+        if task is None or self._stopping:
+            await self._rest(await self._until_due())
+            return
+        self._pace.take(loop_time)
+        polling = asyncio.create_task(self._reconcile(task), name="poll")
+        self._polling[task.task_id] = polling
+        polling.add_done_callback(lambda _: self._polled(task.task_id))
+
+    async def _rest(self, seconds: float) -> None:
+        """Returns after so long, or as soon as there is news."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+
+    # -- what is due -------------------------------------------------------------------------------------------
+
+    async def _next(self, loop_time: float) -> Watched | None:
+        if not self._due or loop_time >= self._due_until:
+            busy = set(self._polling)  # asked first: what is answered during the look is not noted yet
+            await self._note()
+            found = await self._journal.ask(self._tasks.due, self._now(), self._batch + len(busy))
+            idle = [task for task in found if task.task_id not in busy]
+            self._due = (await self._without_ended(idle))[::-1]
+            self._due_until = loop_time + _FRESH_FOR
+        return self._due.pop() if self._due else None
+
+    async def _until_due(self) -> float:
+        """Seconds until a task is due, as far as is known now."""
+        if self._polling:
+            return self._look_every
+        due_at = await self._journal.ask(self._tasks.next_due)
+        if due_at is None:
+            return self._look_every
+        return min(max((due_at - self._now()) / 1000, 0.001), self._look_every)
+
+    async def _note(self) -> None:
+        """Writes down what polls have brought."""
+        if self._seen:
+            noted = dict(self._seen)
+            await self._journal.change(self._tasks.polled, list(noted.items()))
+            for task_id, again in noted.items():
+                if self._seen.get(task_id) is again:
+                    del self._seen[task_id]
+
+    async def _without_ended(self, tasks: Sequence[Watched]) -> list[Watched]:
+        """The tasks of which no ending is known. Others ended before they were registered: that is noted instead."""
+        keys = {terminal_key(task.task_id): task for task in tasks}
+        known = await self._journal.known(list(keys)) if keys else {}
+        for key, (_, offset) in known.items():
+            await self._settle(keys[key].task_id, offset)
+        return [task for key, task in keys.items() if key not in known]
+
+    async def _settle(self, task_id: str, offset: int) -> None:
+        entries = await self._journal.read(offset - 1, 1)
+        if entries and entries[0].offset == offset:
+            entry = entries[0]
+            state = entry.event.type.rpartition(".")[2]
+            await self._journal.change(self._tasks.settle, task_id, state, entry.accepted_at, offset)
+        else:
+            await self._journal.change(self._tasks.forget, task_id)
+        self._signals.ending_was_known()
+
+    # -- one task ----------------------------------------------------------------------------------------------
+
+    async def _reconcile(self, task: Watched) -> None:
+        """Polls one task and does what its answer asks for. A bug here costs this task a poll, and no other its."""
+        try:
+            decision = await self._ask(task)
+            await self._obey(task, decision)
+        except JournalUnavailable:
+            self._again(task, PollAgain(self._now() + 1000, "running", counts=False))
+        except JournalBroken:
+            pass  # the process is about to end
+        except Exception as error:
+            self._signals.poll_failed(error)
+            at = self._timing.next_poll(task, self._now(), None, random.random())  # noqa: S311
+            self._again(task, PollAgain(at, "unreadable"))
+
+    async def _ask(self, task: Watched) -> Decision:
+        answer = await self._poll(task.task_id)
+        now = self._now()
+        normalized = None
+        if isinstance(answer, PollAnswer) and answer.status == 200:
+            normalized = self._source.normalize(Delivery(answer.body, now, "poll"))
+        # The dice only spread polls over time; nobody gains by guessing them.
+        moment = Moment(now, self._pace.failures, random.random())  # noqa: S311
+        decision = decide(task, answer, normalized, self._timing, moment)
+        self._signals.polled("abandoned" if isinstance(decision, Abandon) else decision.result)
+        return decision
+
+    async def _obey(self, task: Watched, decision: Decision) -> None:
+        match decision:
+            case Ended(draft):
+                self._slow_down(decision.result, 0.0)
+                await self._journal.append(draft)
+                self._again(task, PollAgain(self._now(), decision.result))
+            case Abandon(reason):
+                draft = abandoned_draft(task.task_id, task.task_type, reason, now=self._now())
+                if (await self._journal.append(draft)).result == "accepted":
+                    self._signals.task_abandoned(task.task_id, reason)
+                self._again(task, PollAgain(self._now(), decision.result))
+            case PollAgain(pause=pause, progress=progress):
+                if progress is not None and self._publish_progress:
+                    await self._journal.append(progress)
+                self._slow_down(decision.result, pause)
+                self._again(task, decision)
+
+    def _slow_down(self, result: str, pause: float) -> None:
+        if not pause:
+            self._pace.succeeded()
+            self._signals.upstream_answered()
+        elif self._pace.pause(asyncio.get_running_loop().time(), pause):
+            self._signals.polling_paused(result, pause)
+
+    def _again(self, task: Watched, again: PollAgain) -> None:
+        """To be noted. Of a task that has ended the registry knows, and keeps it so; else its ending is known
+        under an older event, which the next look finds."""
+        self._seen[task.task_id] = again
+
+    def _polled(self, task_id: str) -> None:
+        del self._polling[task_id]
+        self._woken.set()
+
+    async def _end(self) -> None:
+        for polling in (cut := list(self._polling.values())):
+            polling.cancel()
+        if cut:
+            await asyncio.wait(cut)
+        with suppress(RelayError):
+            await self._note()
+
+
+async def forget_ended(journal: Journal, retention: float) -> None:
+    """Takes tasks out of the registry that ended more than ``retention`` seconds ago, for as long as it runs."""
+    tasks = journal.companion(Tasks)
+    while True:
+        await asyncio.sleep(_PRUNE_EVERY)
+        before = time.time_ns() // 1_000_000 - round(retention * 1000)
+        with suppress(JournalUnavailable):
+            while await journal.change(tasks.prune, before, _PRUNE_CHUNK) == _PRUNE_CHUNK:  # noqa: ASYNC110
+                await asyncio.sleep(_PRUNE_PAUSE)  # commits go first

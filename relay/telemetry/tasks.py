@@ -1,0 +1,87 @@
+"""Signals about the registry of tasks and the polling for those whose webhook does not come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, get_args
+
+from prometheus_client import Counter, Gauge
+
+from relay.core.reconcile import Result
+
+if TYPE_CHECKING:
+    from relay.telemetry.process import Telemetry
+
+_HINTS: Final = {
+    "unauthorized": "Check upstream.api_key: the upstream does not let the relay ask. No task ends by this.",
+    "rate_limited": "Lower reconcile.max_rate if it goes on.",
+}
+_DOWN: Final = "Check upstream.base_url and the network; polling goes on by itself."
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFigures:
+    """What the gauges of the registry show at a scrape."""
+
+    pending: int
+    overdue: int
+
+
+class TaskSignals:
+    """Signals about tasks."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        r = telemetry.registry
+        self._log = telemetry.log
+        self._pending = Gauge("relay_tasks_pending", "Registered tasks that have not ended.", registry=r)
+        self._overdue = Gauge("relay_tasks_overdue", "Tasks whose poll is due and has not been made.", registry=r)
+        reconciled = Counter("relay_reconciled", "Polls by what they brought.", ["result"], registry=r)
+        self._reconciled = {result: reconciled.labels(result) for result in (*get_args(Result), "abandoned")}
+        self._expiring = Gauge(
+            "relay_outputs_expiring_unseen",
+            "Events whose outputs expire soon or have expired, and that the sink has not got yet; of its oldest 1000.",
+            ["sink"],
+            registry=r,
+        )
+        self._upstream = telemetry.upstream
+        self._paused: str | None = None
+
+    def polled(self, result: str) -> None:
+        """A poll was made; ``result`` as in ``relay.core.reconcile``, or ``abandoned``."""
+        self._reconciled[result].inc()
+
+    def upstream_answered(self) -> None:
+        """The upstream answered as it should."""
+        self._upstream.polls_answered(True)
+        if self._paused is not None:
+            self._log.info("polling goes on", after=self._paused)
+            self._paused = None
+
+    def polling_paused(self, result: str, seconds: float) -> None:
+        """Nothing is polled for a while. Logged once per cause, not once per pause."""
+        if result != "rate_limited":
+            self._upstream.polls_answered(False)
+        log = self._log.debug if self._paused == result else self._log.warning
+        log("polling pauses", reason=result, retry_in=round(seconds, 3), hint=_HINTS.get(result, _DOWN))
+        self._paused = result
+
+    def poll_failed(self, error: BaseException) -> None:
+        """A bug in a poll; the task is polled again."""
+        self._log.error("poll failed", error=type(error).__name__, exc_info=error)
+
+    def task_abandoned(self, task_id: str, reason: str) -> None:
+        """A task ended without anybody knowing how."""
+        self._log.warning("task abandoned", task_id=task_id, reason=reason)
+
+    def ending_was_known(self) -> None:
+        """A task turned out to have ended before it was registered."""
+        self._log.debug("task had ended before it was registered")
+
+    def tasks_looked_at(self, figures: TaskFigures) -> None:
+        """A scrape is being answered."""
+        self._pending.set(figures.pending)
+        self._overdue.set(figures.overdue)
+
+    def outputs_looked_at(self, sink: str, expiring: int) -> None:
+        """A scrape is being answered: so many of a sink's pending events speak of outputs that are about to expire."""
+        self._expiring.labels(sink).set(expiring)

@@ -1,0 +1,28 @@
+"""Signals about the upstream, from whoever speaks with it."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Gauge
+
+
+class UpstreamSignals:
+    """Whether the upstream is there and lets the relay in, as of the last time that somebody tried."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._up = Gauge(
+            "relay_upstream_up",
+            "0 while the upstream cannot be reached, or refuses or fails at polls; 1 otherwise.",
+            registry=registry,
+        )
+        self._reached = self._polled = True
+        self._up.set(1)
+
+    def upstream_reached(self, reached: bool) -> None:
+        """A connection was used, or could not be made."""
+        self._reached = reached
+        self._up.set(self._reached and self._polled)
+
+    def polls_answered(self, answered: bool) -> None:
+        """Polls are answered as they should be, or are refused or failed at: requests of clients may still do well."""
+        self._polled = answered
+        self._up.set(self._reached and self._polled)

@@ -1,0 +1,45 @@
+"""One poll: ``GET /v3/async/task-result`` (https://novita.ai/docs/api-reference/model-apis-task-result)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+from urllib.parse import quote
+
+from relay.core.reconcile import PollAnswer, Unanswered
+from relay.core.retry import retry_after
+from relay.upstream.client import Upstream
+from relay.upstream.errors import UpstreamError, UpstreamTimeout
+
+ANSWER_WITHIN: Final = 30.0
+"""Seconds for a whole answer. A poll can be made again, so it need not wait as long as a paid request."""
+MAX_ANSWER: Final = 4 << 20
+"""Bytes of an answer; a task result has links to files, not the files."""
+
+
+class TaskResults:
+    """Asks the upstream for the results of tasks, with ``api_key`` where there is one."""
+
+    def __init__(self, upstream: Upstream, api_key: str | None = None, *, within: float = ANSWER_WITHIN) -> None:
+        self._upstream = upstream
+        self._headers = [(b"Accept", b"application/json"), (b"Content-Type", b"application/json")]
+        if api_key is not None:
+            self._headers.append((b"Authorization", b"Bearer " + api_key.encode("ascii")))
+        self._within = within
+
+    async def __call__(self, task_id: str) -> PollAnswer | Unanswered:
+        """What the upstream answers, whatever that is."""
+        target = f"/v3/async/task-result?task_id={quote(task_id, safe='')}"
+        try:
+            async with (
+                asyncio.timeout(self._within),
+                self._upstream.exchange("GET", target, self._headers) as answer,
+            ):
+                body = await answer.read(MAX_ANSWER)
+                asked = retry_after(answer.headers.get("Retry-After"), time.time_ns() // 1_000_000)
+                return PollAnswer(answer.status, body, asked)
+        except (TimeoutError, UpstreamTimeout):
+            return Unanswered("timeout")
+        except UpstreamError:
+            return Unanswered("unreachable")
