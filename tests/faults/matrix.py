@@ -94,7 +94,8 @@ class Row:
     def caught(self, verdict: Verdict) -> None:
         """A planted bug was found: what the line shows as lost or repeated is what should be."""
         self.planted = True
-        self.notes.append(f"caught: {verdict}")
+        told = ", ".join(f"{len(found)} {kind}" for kind, found in verdict.faults.items())
+        self.notes.append(f"{self.title}: {told}")
 
     def cells(self) -> list[str]:
         """The line, in the order of the columns."""

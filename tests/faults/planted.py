@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from relay.core.cloudevents import redis_fields
-from relay.core.event import Draft
+from relay.core.event import Draft, Receipt
 from relay.core.sink import Batch, Published, SinkUnavailable
 from relay.journal.dedup_index import _merge_sql
 from relay.journal.plan import Plan
@@ -107,11 +107,33 @@ def plain_xadd() -> None:
     replace("relay.sinks.redis:RedisSink._append", wrap)
 
 
+def answer_before_commit() -> None:
+    """The sender hears 2xx as soon as its delivery is queued for the disk."""
+
+    def wrap(append: Function) -> Function:
+        def planted(writer: Any, draft: Draft) -> Any:
+            append(writer, draft).add_done_callback(asyncio.Future.exception)  # whatever becomes of it
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_result(Receipt("accepted", draft.event.id, 0))
+            return answer
+
+        return planted
+
+    replace("relay.journal.writer:Writer.append", wrap)
+
+
 def _on_each_sink(method: str, wrap: Callable[[Function], Function]) -> None:
     for sink in _SINKS:
         replace(f"{sink}.{method}", wrap)
 
 
 BUGS: dict[str, Callable[[], None]] = {
-    bug.__name__: bug for bug in (checkpoint_before_publish, key_before_event, swallowed_send_error, plain_xadd)
+    bug.__name__: bug
+    for bug in (
+        checkpoint_before_publish,
+        key_before_event,
+        swallowed_send_error,
+        plain_xadd,
+        answer_before_commit,
+    )
 }

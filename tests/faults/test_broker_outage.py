@@ -17,9 +17,9 @@ from tests.faults.trial import Trial
 
 RATE = 200
 ACK_WITHIN = 0.05
-"""Seconds: the 99th percentile of the 2xx, outages included, on a machine that does nothing else."""
-ACK_WITHIN_BUSY = 1.0
-"""The same in a test run that shares its two cores; far below the upstream's 5 s."""
+"""Seconds: the 99th percentile of the 2xx, outages included; on a busy machine, twice what it was before the first."""
+BEFORE = 400
+"""2xx before the first outage."""
 DRAIN_RATE = 2000
 """Events a second, at least, once a broker is back with a backlog of ``ENOUGH`` or more."""
 ENOUGH = 4000
@@ -72,6 +72,8 @@ async def test_an_outage_of_the_broker_is_not_noticed_by_senders_and_loses_nothi
     """Broken: P1 and P2: a broker that is down would turn webhooks away, lose events, or repeat them."""
     rates = []
     async with Trial(tmp_path, await own(kind), row=row, rate=RATE) as trial:
+        await trial.acknowledged(BEFORE)
+        usual = trial.load.tally.percentile(0.99)
         for _ in range(effort(short=1, full=2)):
             await trial.acknowledged()
             async with killed(trial, seconds=1.0):
@@ -82,7 +84,8 @@ async def test_an_outage_of_the_broker_is_not_noticed_by_senders_and_loses_nothi
             rates.append(await caught_up(trial))
         await trial.conclude(within=90)
     late = trial.load.tally.percentile(0.99)
-    row.notes.append(f"2xx p99 {late * 1e3:.1f} ms, drained at {max(rates):.0f} events/s")
+    before = f"{usual * 1e3:.1f} ms before the first outage"
+    row.notes.append(f"2xx p99 {late * 1e3:.1f} ms, {before}; drained at {max(rates):.0f} events/s")
     assert set(trial.load.tally.answers) == {"200"}
-    assert late < (ACK_WITHIN_BUSY if effort.size == "short" else ACK_WITHIN)
+    assert late < max(ACK_WITHIN, 2 * usual)
     assert all(rate > DRAIN_RATE for rate in rates if rate)

@@ -11,6 +11,7 @@ from tests.faults.launch import planted
 from tests.faults.matrix import Row
 from tests.faults.oracle import Verdict
 from tests.faults.test_broker_outage import killed
+from tests.faults.test_disk import fill_disk
 from tests.faults.trial import Trial
 
 RATE = 200
@@ -84,3 +85,17 @@ async def test_a_plain_xadd_with_retries_is_caught(proxied: Proxied, tmp_path: P
     row.caught(verdict)
     assert verdict.repeated
     assert not verdict.lost
+
+
+@pytest.mark.row("-", "planted: 2xx before the commit")
+async def test_an_answer_before_the_commit_is_caught(shared: Shared, tmp_path: Path, row: Row) -> None:
+    """Broken: P1: a 2xx for what is not on disk would pass unseen."""
+    program = planted("answer_before_commit")
+    async with Trial(tmp_path, shared("redis"), row=row, rate=RATE, program=program) as trial:
+        await trial.published()
+        await fill_disk(trial)
+        await trial.acknowledged()
+        (verdict,) = await trial.judged()
+    row.caught(verdict)
+    assert verdict.untimely
+    assert verdict.lost

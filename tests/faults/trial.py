@@ -45,6 +45,7 @@ class Trial:
         self.closed: list[tuple[float, float]] = []
         self.events: list[tuple[float, str]] = []
         self.usage: list[Usage] = []
+        self.first_start = 0.0
         self._sampling: asyncio.Task[None] | None = None
         self.others: set[str] = set()
         self.stranded: set[str] = set()
@@ -52,7 +53,7 @@ class Trial:
         row.load = row.load or f"{rate:g}/s"
 
     async def __aenter__(self) -> Self:
-        await self.relay.start(*self.program)
+        self.first_start = await self.relay.start(*self.program)
         if self.load.rate:
             await self.load.start()
         self._sampling = asyncio.create_task(self._sample())
