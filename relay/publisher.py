@@ -156,8 +156,9 @@ class Publisher:
         self._journal.attempt(self.label, checkpoint.offset)
         outcomes = await self._sink.publish(Batch(entries, checkpoint))
         match settle(entries, outcomes):
-            case Advance():
-                await self._advance(page, entries)
+            case Advance(absorbed):
+                self._absorbed |= absorbed
+                await self._advance(page, [entry for entry in entries if entry.offset not in absorbed])
             case Bury(refused):
                 await self._bury(refused)
             case Narrow(events):

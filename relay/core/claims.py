@@ -32,6 +32,8 @@ NO_STATEMENT = bytes(KEY_BYTES)
 
 Verdict = Literal["ours", "contradicts", "absorbed"]
 Kind = Literal["plain", "stated", "contradiction"]
+KIND_LETTERS: dict[Kind, bytes] = {"plain": b"p", "stated": b"s", "contradiction": b"c"}
+"""As the scripts in Redis know them."""
 
 
 class Fact(NamedTuple):
@@ -130,11 +132,12 @@ def share_out(entries: Sequence[Entry], facts: Sequence[Fact], verdicts: Sequenc
         if verdict == "absorbed":
             absorbed.add(entry.offset)
         else:
-            ours.append(_as_contradiction(entry) if verdict == "contradicts" else entry)
+            ours.append(as_contradiction(entry) if verdict == "contradicts" else entry)
     return Share(tuple(ours), frozenset(absorbed), held_at)
 
 
-def _as_contradiction(entry: Entry) -> Entry:
-    if entry.event.type == CONFLICTED:
+def as_contradiction(entry: Entry) -> Entry:
+    """The entry under the name of the contradiction that it turned out to be."""
+    if entry.event.type == CONFLICTED or not entry.fingerprint:
         return entry
     return entry._replace(event=contradicting(entry.event, entry.fingerprint, CONFLICTED))

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.core.event import Entry
-from relay.core.sink import Outcome, Published, Refused, Withheld
+from relay.core.sink import Absorbed, Outcome, Published, Refused, Withheld
 
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """All of it is on the sink: the checkpoint has moved."""
+    """All of it is on the sink: the checkpoint has moved. The ``absorbed`` offsets were there already."""
+
+    absorbed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,10 @@ def settle(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> Decision:
     """
     if len(entries) != len(outcomes):
         raise ValueError(f"a sink answered {len(outcomes)} outcomes for {len(entries)} events")
-    published = sum(1 for outcome in outcomes if isinstance(outcome, Published))
+    absorbed = frozenset(e.offset for e, o in zip(entries, outcomes, strict=True) if isinstance(o, Absorbed))
+    published = len(absorbed) + sum(1 for outcome in outcomes if isinstance(outcome, Published))
     if published == len(entries):
-        return Advance()
+        return Advance(absorbed)
     if published:
         raise ValueError("a sink published a part of a batch")
     refused = tuple((e, o) for e, o in zip(entries, outcomes, strict=True) if isinstance(o, Refused))

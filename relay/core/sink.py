@@ -76,6 +76,11 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
+class Absorbed:
+    """Not published: another replica has published this very fact here. The checkpoint has moved past it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """This very event will never be taken (too large, invalid). ``code`` is from a bounded set."""
 
@@ -92,8 +97,8 @@ class Withheld:
     detail: str = ""
 
 
-Outcome = Published | Refused | Withheld
-"""Of one batch either all are ``Published`` (and the checkpoint moved), or none is (and it did not)."""
+Outcome = Published | Absorbed | Refused | Withheld
+"""Of one batch either all are ``Published`` or ``Absorbed`` (and the checkpoint moved), or none is (and it did not)."""
 
 
 class SinkUnavailable(RelayError):

@@ -3,10 +3,16 @@
 -- KEYS  the streams, then the checkpoint hash (journal_id, offset, dead, absorbed, instance, epoch) as the last one
 -- ARGV  'claim',   instance, epoch ('' for the first claim of a process)
 --       'publish', instance, epoch, journal_id and offset as they should be ('' for none), journal_id, offset, dead
---                  and absorbed as they will be, age in ms past which entries are trimmed ('' for never), and for each
---                  event: its offset, the index of its stream in KEYS, the number of values that follow, name, ...
+--                  and absorbed as they will be, age in ms past which entries are trimmed ('' for never), window in ms
+--                  in which other replicas' facts are absorbed, what stands before their keys, and for each event:
+--                  its offset, the index of its stream in KEYS, its fact, its id and type should it contradict another
+--                  replica's, the number of values that follow, name, value, ...
 --
--- Answers {'OK', ...}, or without having written anything {'FENCED'}, {'MISMATCH', journal_id, offset} or
+-- A fact is '' where there is nothing to absorb, else a kind ('p' plain, 's' stated, 'c' a contradiction), a key and a
+-- statement of 16 bytes each (relay.core.claims). What is stated under a key is kept there for the window: streams,
+-- checkpoint and facts are lost together, if at all.
+--
+-- Answers {'OK', ...}, after 'publish' with the offsets that were absorbed, or without having written anything {'FENCED'}, {'MISMATCH', journal_id, offset} or
 -- {'WRONGTYPE', key, type}.
 --
 -- Redis does not roll a script back (https://redis.io/docs/latest/develop/interact/programmability/eval-intro/).
@@ -60,23 +66,65 @@ end
 
 local touched = {}
 local done = nil
-local at = 11
-while at <= #ARGV do
-  local key = KEYS[tonumber(ARGV[at + 1])]
-  local values = tonumber(ARGV[at + 2])
-  local added = redis.pcall('XADD', key, '*', unpack(ARGV, at + 3, at + 2 + values))
-  if type(added) == 'table' and added.err then
-    if done then
-      write_checkpoint(done)
-    end
-    return added
-  end
-  done = ARGV[at]
-  touched[key] = true
-  at = at + 3 + values
+local answer = {'OK'}
+local at = 13
+local window, facts = ARGV[11], ARGV[12]
+
+-- Under which key an event is to be remembered, and whether it contradicts what is known; nothing: it is known.
+local function unknown(fact)
+  local kind, key, statement = string.sub(fact, 1, 1), string.sub(fact, 2, 17), string.sub(fact, 18)
+  local known = redis.call('GET', facts .. key)
+  if known == statement then return nil end
+  if not known and kind ~= 'c' then return key, false end
+  if redis.call('EXISTS', facts .. statement) == 1 then return nil end
+  return statement, kind == 's'
 end
 
-local written = write_checkpoint(ARGV[7], 'dead', ARGV[8], 'absorbed', ARGV[9])
+local function contradicting(id, kind, values)
+  for place = 1, #values, 2 do
+    if values[place] == 'id' then values[place + 1] = id end
+    if values[place] == 'type' then values[place + 1] = kind end
+  end
+  return values
+end
+
+local function absorbed_by_now()
+  return string.format('%.0f', tonumber(ARGV[9]) + #answer - 1)
+end
+
+while at <= #ARGV do
+  local stream, fact, count = KEYS[tonumber(ARGV[at + 1])], ARGV[at + 2], tonumber(ARGV[at + 5])
+  local last = at + 5 + count
+  local key, contradicts
+  if fact ~= '' then
+    key, contradicts = unknown(fact)
+  end
+  if fact ~= '' and not key then
+    answer[#answer + 1] = ARGV[at]
+  else
+    local added
+    if contradicts then
+      local values = contradicting(ARGV[at + 3], ARGV[at + 4], {unpack(ARGV, at + 6, last)})
+      added = redis.pcall('XADD', stream, '*', unpack(values))
+    else
+      added = redis.pcall('XADD', stream, '*', unpack(ARGV, at + 6, last))
+    end
+    if type(added) == 'table' and added.err then
+      if done then
+        write_checkpoint(done, 'absorbed', absorbed_by_now())
+      end
+      return added
+    end
+    if key then
+      redis.pcall('SET', facts .. key, string.sub(fact, 18), 'PX', window)
+    end
+    touched[stream] = true
+  end
+  done = ARGV[at]
+  at = last + 1
+end
+
+local written = write_checkpoint(ARGV[7], 'dead', ARGV[8], 'absorbed', absorbed_by_now())
 if type(written) == 'table' and written.err then
   return written
 end
@@ -88,4 +136,4 @@ if ARGV[10] ~= '' then
   end
 end
 
-return {'OK'}
+return answer

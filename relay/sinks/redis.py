@@ -15,6 +15,10 @@ zombie and is fenced for good; an *earlier* one, or none, is an older state of t
 failover, FLUSHALL), which still holds the claim of a predecessor: the sink puts its own epoch back and goes on. It
 does not take a new one, because a zombie that came back first would otherwise outrank the process that fenced it.
 
+Several replicas may feed one set of streams, each with a checkpoint of its own. With ``shared_window`` the script also
+keeps which facts are on the streams, and skips those that another replica has published: in the same slot, by the same
+script, so that no claim and no second look are needed.
+
 Limits. Redis replicates asynchronously: a failover can lose acknowledged batches. The relay sends them again, but
 consumers may have seen the lost entries before, under other entry ids; the CloudEvents ``id`` stays the same.
 """
@@ -22,7 +26,7 @@ consumers may have seen the lost entries before, under other entry ids; the Clou
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -30,9 +34,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 from redis.exceptions import NoScriptError, RedisError
 
+from relay.core.claims import KIND_LETTERS, Fact, as_contradiction, facts_of
 from relay.core.cloudevents import redis_fields
 from relay.core.event import TOPICS, Entry, Event
 from relay.core.sink import (
+    Absorbed,
     Batch,
     Checkpoint,
     Identity,
@@ -52,6 +58,7 @@ from relay.sinks._redis_wire import Endpoints, Locator, Node, Wire, failure
 MIN_VERSION = (6, 2)
 SCRIPT = files("relay.sinks").joinpath("redis.lua").read_text(encoding="utf-8")
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_NO_FACT = ("", "", "")
 _STREAM_INDEX = {topic: index for index, topic in enumerate(TOPICS, start=1)}
 
 Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s@/\[\]]+):[0-9]{1,5}$")]
@@ -76,7 +83,11 @@ class Config(SinkConfig):
 
     ``allow_eviction``: publish although ``maxmemory-policy`` is ``allkeys-*``. Redis may then evict a stream, or
     the checkpoint alone, which repeats every event that the journal still holds. (``volatile-*`` evicts only keys
-    with an expiry, which the sink's keys never have.)
+    with an expiry, which only the facts of ``shared_window`` have.)
+
+    ``shared_window``: several replicas feed these streams, and the script skips what another one has published here
+    within it, or publishes it as the contradiction that it is. Each event then costs a key of about 170 bytes for as
+    long, and 10 microseconds in Redis instead of 5, so a relay that is alone leaves it off.
     """
 
     model_config = ConfigDict(hide_input_in_errors=True)
@@ -106,6 +117,7 @@ class Config(SinkConfig):
     wait_replicas: Annotated[int, Field(ge=0)] = 0
     wait_timeout: Annotated[Duration, Field(gt=0)] = 1.0
     allow_eviction: bool = False
+    shared_window: Annotated[Duration, Field(gt=0)] | None = None
 
     @field_validator("url")
     @classmethod
@@ -206,6 +218,7 @@ class RedisSink:
         self._keys = (*(config.prefix + topic for topic in TOPICS), f"{config.prefix}checkpoint:{identity.name}")
         self._locator = Locator(config.endpoints(), self._keys[-1])
         self._trim = "" if config.trim is None else str(int(config.trim * 1000))
+        self._window = "" if config.shared_window is None else str(int(config.shared_window * 1000))
         self._max_event_bytes = config.max_event_bytes
         self._wire: Wire | None = None
         self._epoch = ""
@@ -234,7 +247,7 @@ class RedisSink:
             raise SinkUnavailable("not_open", "The Redis sink is not open.")
         wire = self._wire
         try:
-            await self._append(wire, batch)
+            absorbed = await self._append(wire, batch)
             await self._replicated(wire)
         except UnicodeEncodeError:
             return self._refuse(batch)  # raised before anything was sent
@@ -243,7 +256,7 @@ class RedisSink:
             self._wire = None
             wire.abort()
             raise
-        return [Published()] * len(batch.entries)
+        return [Absorbed() if entry.offset in absorbed else Published() for entry in batch.entries]
 
     async def close(self) -> None:
         wire, self._wire = self._wire, None
@@ -253,16 +266,20 @@ class RedisSink:
     def _refuse(self, batch: Batch) -> Sequence[Outcome]:
         return [_refusal(entry.event, self._max_event_bytes) or Withheld() for entry in batch.entries]
 
-    async def _append(self, wire: Wire, batch: Batch) -> None:
+    async def _append(self, wire: Wire, batch: Batch) -> Set[int]:
+        """Answers the offsets of what another replica had published already."""
         held = self._held or Checkpoint("", 0)
         offset = held.offset if self._held else ""
         target = batch.checkpoint
         moved = (held.journal_id, offset, target.journal_id, target.offset, target.dead, target.absorbed)
-        answer = await self._run(wire, "publish", *moved, self._trim, *_arguments(batch.entries))
+        options = (self._trim, self._window, self._config.prefix + "fact:")
+        facts = facts_of(batch.entries) if self._window else []
+        answer = await self._run(wire, "publish", *moved, *options, *_arguments(batch.entries, facts))
         if answer[0] == b"MISMATCH":
             message = f"The checkpoint on Redis {wire.node} is not the one the relay left there."
             raise SinkUnavailable("checkpoint_moved", message, hint="Redis lost writes; the relay sends them again.")
         self._held = target
+        return {int(offset) for offset in answer[1:]}
 
     async def _claim(self, wire: Wire) -> Checkpoint | None:
         # Loaded here and not by NOSCRIPT alone, so that a server that forbids scripts shows when opening.
@@ -315,11 +332,12 @@ class RedisSink:
         if version and tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
             raise SinkUnavailable("unsupported", f"Redis {wire.node} is {version}; 6.2 or newer is needed.")
         policy = info.get("maxmemory_policy", "")
-        if policy.startswith("allkeys") and info.get("maxmemory") != "0" and not self._config.allow_eviction:
+        evicting = ("allkeys", "volatile") if self._window else ("allkeys",)
+        if policy.startswith(evicting) and info.get("maxmemory") != "0" and not self._config.allow_eviction:
             raise SinkUnavailable(
                 "eviction_enabled",
-                f"Redis {wire.node} may evict the checkpoint or a stream (maxmemory-policy {policy}).",
-                hint="Set maxmemory-policy noeviction, or accept losses with allow_eviction: true.",
+                f"Redis {wire.node} may evict the sink's keys (maxmemory-policy {policy}).",
+                hint="Set maxmemory-policy noeviction, or accept losses and repetitions with allow_eviction: true.",
             )
         setting = await _ask_if_allowed(wire, "CONFIG", "GET", "proto-max-bulk-len")
         bulk = int(setting[1]) if setting else self._config.max_event_bytes
@@ -351,8 +369,17 @@ def _refusal(event: Event, max_bytes: int) -> Refused | None:
     return None
 
 
-def _arguments(entries: Sequence[Entry]) -> Iterator[str | bytes | int]:
+def _arguments(entries: Sequence[Entry], facts: Sequence[Fact]) -> Iterator[str | bytes | int]:
+    by_offset = {fact.offset: fact for fact in facts}
     for entry in entries:
+        fact = by_offset.get(entry.offset)
+        yield from (entry.offset, _STREAM_INDEX[entry.event.topic], *(_NO_FACT if fact is None else _told(entry, fact)))
         fields = redis_fields(entry.event)
-        yield from (entry.offset, _STREAM_INDEX[entry.event.topic], len(fields))
+        yield len(fields)
         yield from fields
+
+
+def _told(entry: Entry, fact: Fact) -> tuple[bytes, str, str]:
+    """The fact, and the event's id and type should it contradict what another replica has published."""
+    other = as_contradiction(entry).event
+    return KIND_LETTERS[fact.kind] + fact.key + fact.statement, other.id, other.type
