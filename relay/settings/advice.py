@@ -72,4 +72,7 @@ def _polls_without_key(settings: Settings) -> Iterator[str]:
 
 def _without_use(settings: Settings) -> Iterator[str]:
     if settings.dedup.shared_index is not None and all(sink.type != "kafka" for sink in settings.sinks):
-        yield ("dedup.shared_index is set, but no sink needs it: it is for replicas that feed one Kafka.")
+        yield (
+            "dedup.shared_index is set, but no sink needs it: it is for replicas that feed one Kafka; for those that"
+            " feed one Redis, set shared_window of the sink."
+        )
