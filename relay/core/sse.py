@@ -70,9 +70,9 @@ class SSEParser:
             return None
         buffer = self._joined(data)
         end = buffer.rfind(b"\n\n", max(0, len(self._tail) - 1)) + 2
-        if end == 1:
+        if end == 1 or b"\r" in buffer:  # also behind the last blank line of LFs: there may be one of CRs
             return None
-        frames = plain_frames(buffer[:end], self._max_event)
+        frames = _plain_frames(buffer[:end], self._max_event)
         if frames is not None:
             self._tail = self._bounded(buffer[end:])
             self.position += end
@@ -147,9 +147,12 @@ class SSEParser:
             self.retry = int(value[:18])
 
 
-def plain_frames(block: bytes, max_event: int = MAX_EVENT) -> list[bytes] | None:
-    """The data of each event, if ``block`` is nothing but complete plain events of at most ``max_event`` bytes."""
-    if not block.startswith(_PREFIX) or b"\r" in block:
+def _plain_frames(block: bytes, max_event: int) -> list[bytes] | None:
+    """The data of each event, if complete plain events of at most ``max_event`` bytes are all that is in ``block``.
+
+    It ends with a blank line and has no CR.
+    """
+    if not block.startswith(_PREFIX):
         return None
     frames = block[len(_PREFIX) : -2].split(_SEPARATOR)
     if b"\n" in b"".join(frames):  # a comment, an event's name, a second line of data, a further blank line

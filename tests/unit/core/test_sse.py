@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.sse import SSEEvent, SSEParser, is_border, plain_frames
-
-
-def by_the_book(stream: bytes) -> list[tuple[str, str]]:
-    """https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation, on the whole stream
-    as text, character by character: data and name of each event."""
-    text = stream.decode("utf-8", "replace").removeprefix("\ufeff")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    events: list[tuple[str, str]] = []
-    data, name = "", ""
-    for line in text.split("\n")[:-1]:
-        if line == "":
-            if data:
-                events.append((data[:-1], name))
-            data, name = "", ""
-            continue
-        if line.startswith(":"):
-            continue
-        field, value = line.split(":", 1) if ":" in line else (line, "")
-        if value.startswith(" "):
-            value = value[1:]
-        if field == "data":
-            data += value + "\n"
-        elif field == "event":
-            name = value
-    return events
+from relay.core.sse import SSEEvent, SSEParser, is_border
+from tests.chat_reference import events_of
 
 
 def told(events: list[SSEEvent]) -> list[tuple[str, str]]:
@@ -69,6 +47,7 @@ STREAMS = {
     "crlf": b"data: 1\r\n\r\ndata: 2\r\n\r\n",
     "cr": b"data: 1\r\rdata: 2\r\r",
     "mixed line ends": b"data: 1\n\r\ndata: 2\r\n\rdata: 3\r\r\ndata: 4\n\n",
+    "plain, then not": b"data: 1\n\ndata: 2\r\n\r\ndata: 3\r\n\r\ndata: 4\r\rdata: 5\n\n",
     "bom": b"\xef\xbb\xbfdata: 1\n\n\xef\xbb\xbfdata: 2\n\ndata: 3\n\n",
     "comments": b": OPENROUTER PROCESSING\n\ndata: 1\n: inside\n\n:\n\ndata: 2\n\n",
     "several lines": b"data: 1\ndata: 2\ndata\ndata:\n\ndata: 3\n\n",
@@ -93,7 +72,7 @@ STREAMS = {
 def test_a_stream_cut_anywhere_makes_the_events_of_the_specification(read: object, stream: bytes) -> None:
     """Which events the relay sees would depend on how the network cuts the stream."""
     assert callable(read)
-    expected = by_the_book(stream)
+    expected = events_of(stream)
     whole = read([stream])
     assert told(whole) == expected
     assert read([bytes((byte,)) for byte in stream]) == whole
@@ -105,6 +84,7 @@ def test_a_stream_cut_anywhere_makes_the_events_of_the_specification(read: objec
 TOKENS = (
     *(b"data: ", b"data:", b"data", b"\n", b"\n\n", b"\n\ndata: ", b"\r", b"\r\n", b"\xef\xbb\xbf", b":", b" "),
     *(b"event: ", b"id: ", b"retry: ", b"x", b"[DONE]", b'{"a":1}', b"\xff", b"\xe2\x82", b"\xac", b"\0", b"7"),
+    *(b"data: 1\n\n", b"data: 2\n\n", b"data: 3\r\n\r\n", b"data: 4\r\r", b": 5\n\n", b"data: 6\n"),
 )
 
 
@@ -120,7 +100,7 @@ def cut_streams(draw: st.DrawFn) -> list[bytes]:
 def test_any_bytes_in_any_pieces_make_the_events_of_the_specification(read: object, pieces: list[bytes]) -> None:
     """A stream of a server that nobody thought of would be read otherwise than its clients read it."""
     assert callable(read)
-    assert told(read(pieces)) == by_the_book(b"".join(pieces))
+    assert told(read(pieces)) == events_of(b"".join(pieces))
 
 
 @pytest.mark.parametrize("tail", [b"", b"\n", b"x\n\n", b"x\r\n\r\n", b"\r\n\r", b"x\r\r", b"\n\r\n"])
@@ -135,6 +115,47 @@ def test_within_an_event_is_no_border(tail: bytes) -> None:
     assert not is_border(tail)
 
 
-def test_plain_frames_are_found() -> None:
+def test_plain_streams_take_the_short_way() -> None:
     """Every stream would be read the long way."""
-    assert plain_frames(b"data: 1\n\ndata: 2\n\n") == [b"1", b"2"]
+    parser = SSEParser()
+    assert parser.take_plain(b"data: 1\n\ndata: 2\n\nda") == [b"1", b"2"]
+    assert parser.take_plain(b"ta: 3\n") is None
+    assert parser.take(b"ta: 3\n") == []
+    assert parser.take_plain(b"\ndata: 4\n\n") == [b"3", b"4"]
+
+
+@pytest.mark.parametrize("read", [SSEParser.take, SSEParser.take_plain])
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"])
+def test_an_event_beyond_the_bound_is_passed_over_and_marked(read: object, end: bytes) -> None:
+    """One endless line would fill the memory, or take the events behind it with it."""
+    assert callable(read)
+    for size, oversized in ((20, False), (21, True), (50, True)):
+        stream = b"data: 1" + end + b"data: " + b"x" * (size - 6) + end + b"data: 2" + end
+        for cut in range(len(stream)):
+            parser = SSEParser(max_event=20)
+            events: list[SSEEvent] = []
+            for piece in (stream[:cut], stream[cut : cut + 1], stream[cut + 1 :]):
+                if read is SSEParser.take_plain and (frames := parser.take_plain(piece)) is not None:
+                    events += [SSEEvent(frame, 0) for frame in frames]
+                else:
+                    events += parser.take(piece)
+            assert [event.oversized for event in [*events, *parser.close()]] == [False, oversized, False], cut
+
+
+def test_no_more_is_held_than_the_bound() -> None:
+    """One endless line would fill the memory."""
+    parser = SSEParser(max_event=1000)
+    for _ in range(100):
+        parser.take(b"data: x")
+    assert sys.getsizeof(parser._tail) < 1100
+    for _ in range(1000):
+        parser.take(b"data: x")
+    assert sys.getsizeof(parser._tail) < 100
+    assert [event.oversized for event in parser.take(b"\n\n")] == [True]
+
+
+def test_ids_and_retry_are_noted() -> None:
+    """Who resumes a stream would ask for the wrong place."""
+    parser = SSEParser()
+    parser.take(b"id: 7\nretry: 250\n\nid: a\0b\nretry: 1x\n\n")
+    assert (parser.last_id, parser.retry) == ("7", 250)
