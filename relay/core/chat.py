@@ -34,6 +34,9 @@ CHUNK_SCHEMA: Final = "urn:relay:schema:chat-chunk:1"
 STARTED: Final = "relay.chat.started"
 CHUNK: Final = "relay.chat.chunk"
 
+MAX_MODEL: Final = 256
+"""Characters of the model's name, as a client wrote it, that events carry."""
+
 Outcome = Literal["completed", "failed", "cancelled"]
 Reason = Literal[
     "client_gone",
@@ -181,6 +184,11 @@ class Opening:
     request: RequestData | None = None
     traceparent: str | None = None
 
+    @property
+    def model_asked(self) -> str | None:
+        """The model that was asked for, as events tell it."""
+        return None if self.model is None else self.model[:MAX_MODEL]
+
     def epoch_ms(self, at: float) -> int:
         """Epoch milliseconds of an instant on the stream's clock."""
         return self.started_at + self.elapsed_ms(at)
@@ -194,7 +202,7 @@ def started_draft(opening: Opening) -> Draft:
     """``relay.chat.started``: once per stream."""
     data: ChatStarted = {
         "stream_id": opening.stream_id,
-        "model": opening.model,
+        "model": opening.model_asked,
         "stream": opening.stream,
         "started_at": rfc3339(opening.started_at),
         "client": opening.client,
@@ -223,7 +231,10 @@ def chunk_key(stream_id: str) -> bytes:
 def chunk_draft(
     stream_id: str, key: bytes, first_sequence: int, chunks: list[bytes], *, time: str, traceparent: str | None = None
 ) -> Draft:
-    """``relay.chat.chunk`` of chunk objects that are JSON already; ``key`` is the stream's ``chunk_key``."""
+    """``relay.chat.chunk`` of chunk objects that are JSON already; ``key`` is the stream's ``chunk_key``.
+
+    ``stream_id`` needs no escape in JSON (``StreamId``).
+    """
     data = b'{"stream_id":"%b","first_sequence":%d,"chunks":[%b]}' % (
         stream_id.encode(),
         first_sequence,

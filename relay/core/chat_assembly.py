@@ -17,6 +17,12 @@ MAX_TEXT: Final = 1_000_000
 MAX_PARTS: Final = 1024
 """Choices, and tool calls of one choice, that are kept."""
 
+MAX_WORD: Final = 1024
+"""Characters of an id, a name, a role or a finish reason that are kept."""
+
+_MANY: Final = 512
+"""Pieces of a text after which they are joined: each costs 50 bytes on top of its own."""
+
 _ORDINARY: Final = frozenset("id object created model choices usage system_fingerprint service_tier provider".split())
 
 
@@ -83,8 +89,8 @@ class Assembly:
         if not _ORDINARY.issuperset(document):
             self.error = self.error or error_of(document)
         if self.completion_id is None or self.model is None:
-            self.completion_id = self.completion_id or _text(document.get("id"))
-            self.model = self.model or _text(document.get("model"))
+            self.completion_id = self.completion_id or _word(document.get("id"))
+            self.model = self.model or _word(document.get("model"))
         usage = document.get("usage")
         if usage and type(usage) is dict:
             self.usage = usage
@@ -108,14 +114,14 @@ class Assembly:
                 self._add_rest(parts, delta)
         finish = choice.get("finish_reason")
         if finish and type(finish) is str:
-            parts.finish_reason = finish
+            parts.finish_reason = finish[:MAX_WORD]
             self.finished = True
             if finish == "error":
                 self.error = self.error or upstream_error(None, None, None)
 
     def _add_rest(self, parts: _Parts, delta: dict[str, Any]) -> None:
         """Everything that is not content."""
-        parts.role = parts.role or _text(delta.get("role"))
+        parts.role = parts.role or _word(delta.get("role"))
         reasoning = _reasoning(delta)
         if reasoning is not None:
             self._keep(parts.reasoning, reasoning)
@@ -130,16 +136,16 @@ class Assembly:
         function = call.get("function")
         if type(function) is not dict:
             function = {}
-        name = _text(function.get("name"))
-        kept = parts.call(call.get("index"), _text(call.get("id")), name)
+        name = _word(function.get("name"))
+        kept = parts.call(call.get("index"), _word(call.get("id")), name)
         if kept is None:
             self.truncated = True
             return
-        kept.id = kept.id or _text(call.get("id"))
-        kept.type = kept.type or _text(call.get("type"))
+        kept.id = kept.id or _word(call.get("id"))
+        kept.type = kept.type or _word(call.get("type"))
         kept.name = kept.name or name
-        arguments = _text(function.get("arguments"))
-        if arguments is not None:
+        arguments = function.get("arguments")
+        if type(arguments) is str:
             self._keep(kept.arguments, arguments)
 
     def _parts(self, index: int) -> _Parts | None:
@@ -162,6 +168,8 @@ class Assembly:
             return
         if self._content:
             texts.append(text)
+            if len(texts) == _MANY:
+                texts[:] = ("".join(texts),)
 
 
 class _Parts:
@@ -258,5 +266,5 @@ def _joined(parts: Any, key: str) -> str:
     return "".join(part[key] for part in parts if type(part) is dict and type(part.get(key)) is str)
 
 
-def _text(value: Any) -> str | None:
-    return value if value and type(value) is str else None
+def _word(value: Any) -> str | None:
+    return value[:MAX_WORD] if value and type(value) is str else None

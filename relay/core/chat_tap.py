@@ -206,7 +206,7 @@ class Tap:
         return {
             "stream_id": opening.stream_id,
             "completion_id": assembly.completion_id,
-            "model": assembly.model or opening.model,
+            "model": assembly.model or opening.model_asked,
             "outcome": ended.outcome,
             "reason": ended.reason,
             "http_status": self._status,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from relay.core.chat import Reason
 from relay.core.chat_outcome import Ending, Seen, verdict
 
 ENDINGS: tuple[Ending, ...] = get_args(Ending)
+PAGE = Path(__file__).parents[3] / "docs" / "chat-events.md"
 OPEN = Seen(200, empty=False)
 FINISHED = Seen(200, finished=True, empty=False)
 DONE = Seen(200, done=True, finished=True, empty=False)
@@ -64,3 +67,13 @@ def test_an_error_status_is_a_failure_however_its_body_ended(ending: Ending, sta
 def test_after_a_restart_every_open_stream_has_failed(seen: Seen) -> None:
     """A stream cut by the death of the relay would be told as complete."""
     assert verdict(seen, "relay_restarted") == ("failed", "relay_restarted")
+
+
+def test_the_page_names_every_reason_with_its_outcome() -> None:
+    """Consumers would meet a reason that no document explains."""
+    rows = [line.split("|")[1:3] for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
+    told = {(outcome.strip(), reason.strip().strip("`")) for outcome, reason in rows[2:]}
+    seen = [OPEN, FINISHED, DONE, ERROR, Seen(), Seen(500), Seen(200, done=True), Seen(200, unreadable=True)]
+    ends = {verdict(each, ending) for each in seen for ending in ENDINGS}
+    assert told == {(end.outcome, end.reason or "null") for end in ends}
+    assert {reason for _, reason in told} == {*get_args(Reason), "null"}

@@ -61,6 +61,19 @@ def test_in_bulk_as_frame_by_frame(stream: list[bytes], hold: bool, repeat: int,
     assert bulk.released() == single.released()
 
 
+@pytest.mark.parametrize("max_text", [0, 5, 19, 20, 21, 100])
+def test_in_bulk_texts_are_cut_where_they_are_cut_frame_by_frame(max_text: int) -> None:
+    """How much of a long answer an event has would depend on how it was read."""
+    stream = [frame("four")] * 10
+    one, many = Assembly(max_text=max_text), Assembly(max_text=max_text)
+    single, bulk = StreamReader(one), StreamReader(many)
+    for part in stream:
+        single.read(part)
+    bulk.read(b"".join(stream))
+    assert many.choices() == one.choices()
+    assert (many.truncated, many.begun) == (one.truncated, one.begun) == (max_text < 40, True)
+
+
 def test_chunks_are_held_as_they_were_sent() -> None:
     """Chunk events would not have the upstream's objects: other spaces, other numbers, other keys."""
     odd = b'{ "choices": [], "x": 1.0, "y": 12345678901234567890, "x": "\\u00fc" }'

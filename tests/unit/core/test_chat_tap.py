@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tracemalloc
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
-from relay.core.chat import ChatData, Opening
+from relay.core.chat import ChatData, Opening, started_draft
 from relay.core.chat_outcome import Ending
+from relay.core.chat_restart import restarted_draft
 from relay.core.chat_tap import Capture, ChunkEvents, Closed, Tap
+from relay.core.dedup import judge
 from relay.core.event import Draft
 from relay.core.sse import is_border
 
@@ -300,3 +303,29 @@ def test_without_content_no_text_of_the_answer_is_in_any_event() -> None:
     assert (closed.data["chunks"], closed.data["usage"]) == (25, {"total_tokens": 3})
     assert closed.data["error"] == {"code": "1", "type": "server_error", "message": None}
     assert closed.data["timings"]["first_token_ms"] == 1000
+
+
+def test_a_stream_has_one_ending_whichever_it_is() -> None:
+    """A stream that had its ending in the journal when the relay died would get a second one at the restart."""
+    endings = [ended(said("a"), FINISH), ended(said("a")), ended(said("a"), ending="client_gone")]
+    drafts = [closed.terminal for closed in endings]
+    drafts.append(restarted_draft(started_draft(OPENING).event, [], 1_700_000_000_000))
+    assert [draft.event.id for draft in drafts] == ["s1:completed", "s1:failed", "s1:cancelled", "s1:failed"]
+    assert len({draft.key for draft in drafts}) == 1
+    assert {judge(draft, drafts[0].fingerprint) for draft in drafts} == {None}
+    assert drafts[0].key != started_draft(OPENING).key
+
+
+def test_words_are_bounded_too() -> None:
+    """A name of a megabyte would make an event that no broker takes, and its stream would have no ending."""
+    long = "x" * 900_000
+    call = {"tool_calls": [{"index": 0, "id": long, "type": long, "function": {"name": long, "arguments": "{}"}}]}
+    made = Tap(dataclasses.replace(OPENING, model=long), Capture())
+    assert len(started_draft(dataclasses.replace(OPENING, model=long)).event.data) < 1000
+    made.answered(200, "text/event-stream")
+    for part in (frame({"role": long}), frame(call), b'data: {"id":"%b","model":"%b"}\n\n' % ((long.encode(),) * 2)):
+        made.feed(part, 100.1)
+    made.feed(b'data: {"choices":[{"delta":{},"finish_reason":"%b"}]}\n\n' % long.encode(), 100.2)
+    closed = made.end("end", 101.0)
+    assert len(closed.terminal.event.data) < 10_000
+    assert (closed.data["outcome"], closed.data["truncated"]) == ("completed", False)

@@ -39,6 +39,7 @@ def chunk(delta: dict[str, Any], **keys: Any) -> bytes:
         chunk({"tool_calls": [{"index": 0, "function": {"arguments": "X"}}]}),
         chunk({"content": "X"}, content="X", text="X", usage=None),
         b'{"choices": [{"delta": {"content": "X"}}], "content": "X"}',
+        b'{"content": "X", "choices": [{"text": "X", "delta": {"content": "X"}}]}',
     ],
 )
 def test_the_one_text_of_a_chunk_is_found(frame: bytes) -> None:
