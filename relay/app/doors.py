@@ -62,7 +62,11 @@ class Doors:
         self._submissions = self._build_submissions(self._proxy)
         self._chat = Chat(self._proxy, recorder, settings.proxy, chat_signals)
         routes = ProxyRoutes(self._proxy, submissions=self._submissions, chat=self._chat)
-        self._front = Front(self._api(), self._webhooks(), routes)
+        self._api_gate = ApiGate(
+            _api_tokens(settings), on_loopback=server.host == "localhost" or is_loopback(server.host)
+        )
+        self._webhooks = self._build_webhooks()
+        self._front = Front(self._api(), self._webhooks, routes)
         probes = Routed(self._probes(unready, before_scrape))
         self.main = self._listener(self._front, server.host, server.port, limits)
         self.admin = self._listener(probes, admin.host, admin.port, _ADMIN_LIMITS)
@@ -111,16 +115,16 @@ class Doors:
         ).add_to(app)
         return app
 
-    def _webhooks(self) -> Webhooks:
-        server, novita = self._settings.server, self._settings.webhooks.novita
-        gate = Gate(
-            tokens=TokenSet([token.get_secret_value() for token in novita.tokens]),
-            addresses=AddressFilter([str(cidr) for cidr in novita.allow_from]),
-            signatures=SignatureVerifier(
-                [secret.get_secret_value() for secret in novita.signing_secrets], novita.signature_tolerance
-            ),
-            trusted_proxies=networks([str(cidr) for cidr in server.trusted_proxies]),
-        )
+    def exchange(self, settings: Settings) -> None:
+        """Takes over tokens, secrets and clients; nothing else of the settings is looked at."""
+        self._webhooks.exchange(_gate(settings))
+        self._api_gate.tokens = _api_tokens(settings)
+        self._submissions.webhook = settings.webhook_address
+        self._proxy.clients.exchange(settings.proxy, settings.upstream_key)
+
+    def _build_webhooks(self) -> Webhooks:
+        server = self._settings.server
+        gate = _gate(self._settings)
         inboxes = {
             name: Inbox(source, gate, self._telemetry.deliveries(name)) for name, source in self._sources.items()
         }
@@ -128,8 +132,7 @@ class Doors:
 
     def _build_proxy(self, upstream: Upstream) -> Proxy:
         settings = self._settings.proxy
-        key = self._settings.upstream.api_key
-        clients = Clients(settings, key.get_secret_value() if key else None)
+        clients = Clients(settings, self._settings.upstream_key)
         limits = BodyLimits(settings.max_body, settings.max_inflight, settings.body_timeout, "proxy")
         return Proxy(upstream, clients, limits, send_timeout=settings.send_timeout)
 
@@ -139,11 +142,7 @@ class Doors:
         return Submissions(proxy, self._sources["novita"], recording, signals, self._settings.webhook_address)
 
     def _api(self) -> web.Application:
-        server = self._settings.server
-        gate = ApiGate(
-            TokenSet([token.get_secret_value() for token in server.api_tokens]),
-            on_loopback=server.host == "localhost" or is_loopback(server.host),
-        )
+        gate = self._api_gate
         labels = frozenset(config.label for config in self._settings.sinks)
         letters = DeadLetters(self._journal, self._sources, labels)
         tasks = TaskRoutes(self._journal, self._task_entered)
@@ -157,3 +156,19 @@ class Doors:
         app.router.add_post("/v1/dead-letters/{id}/replay", gate.guard(letters.replay))
         app.router.add_delete("/v1/dead-letters/{id}", gate.guard(letters.delete))
         return app
+
+
+def _gate(settings: Settings) -> Gate:
+    novita = settings.webhooks.novita
+    return Gate(
+        tokens=TokenSet([token.get_secret_value() for token in novita.tokens]),
+        addresses=AddressFilter([str(cidr) for cidr in novita.allow_from]),
+        signatures=SignatureVerifier(
+            [secret.get_secret_value() for secret in novita.signing_secrets], novita.signature_tolerance
+        ),
+        trusted_proxies=networks([str(cidr) for cidr in settings.server.trusted_proxies]),
+    )
+
+
+def _api_tokens(settings: Settings) -> TokenSet:
+    return TokenSet([token.get_secret_value() for token in settings.server.api_tokens])

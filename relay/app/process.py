@@ -8,6 +8,7 @@ import signal
 from typing import Any
 
 from relay.app.relay import Relay
+from relay.app.reload import Reloader, Reread
 from relay.core.errors import RelayError
 from relay.settings import Settings
 from relay.systemd import notify
@@ -16,13 +17,19 @@ from relay.telemetry import Telemetry
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-async def run(settings: Settings, telemetry: Telemetry | None = None) -> int:
-    """Runs one relay until SIGTERM, SIGINT or a failure. Answers the exit code."""
+async def run(settings: Settings, telemetry: Telemetry | None = None, *, reread: Reread | None = None) -> int:
+    """Runs one relay until SIGTERM, SIGINT or a failure. Answers the exit code.
+
+    ``reread`` reads the configuration again, on SIGHUP and when the file of a secret has changed.
+    """
     relay = Relay(settings, telemetry)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stopping.set)
+    loop.add_signal_handler(
+        signal.SIGHUP, lambda: None
+    )  # one that comes too early or too late must not end the process
     loop.set_exception_handler(lambda _, context: _tell(relay.telemetry, context))
     try:
         await relay.start()
@@ -31,14 +38,23 @@ async def run(settings: Settings, telemetry: Telemetry | None = None) -> int:
         return 1
     _calm_the_collector()
     notify("READY=1")
+    reloading = asyncio.create_task(_reload(relay, reread)) if reread is not None else None
     failure = asyncio.create_task(relay.failure())
     signalled = asyncio.create_task(stopping.wait())
     await asyncio.wait((failure, signalled), return_when=asyncio.FIRST_COMPLETED)
+    if reloading is not None:
+        reloading.cancel()
     notify("STOPPING=1")
     for number in _SIGNALS:
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once, without a traceback
     return await _end(relay, failure if failure.done() else None)
+
+
+async def _reload(relay: Relay, reread: Reread) -> None:
+    reloader = Reloader(relay, reread)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.want)
+    await reloader.run()
 
 
 def _tell(telemetry: Telemetry, context: dict[str, Any]) -> None:

@@ -149,6 +149,14 @@ class Relay:
             before_scrape=self._look_at_everything,
         )
 
+    def exchange(self, settings: Settings) -> None:
+        """Goes on with other tokens, secrets and clients; ``relay.settings.take_over`` says what may differ."""
+        self.settings = settings
+        if self._doors is not None:
+            self._doors.exchange(settings)
+        if self._watch is not None:
+            self._watch.exchange(settings)
+
     # -- looking -----------------------------------------------------------------------------------------------
 
     def unready(self) -> list[str]:

@@ -36,13 +36,13 @@ class TaskWatch:
         self._sinks = [config.label for config in settings.sinks]
         self._tasks = journal.companion(Tasks)
         self._tasks.timing = timing
+        self._results = TaskResults(upstream, settings.upstream_key)
         self._reconciler: Reconciler | None = None
         if chosen.enabled:
-            key = settings.upstream.api_key
             self._reconciler = Reconciler(
                 journal,
                 NovitaTask(progressed=True, raw=settings.tasks.raw),
-                TaskResults(upstream, key.get_secret_value() if key else None),
+                self._results,
                 signals,
                 timing,
                 rate=chosen.max_rate,
@@ -61,6 +61,10 @@ class TaskWatch:
         """A task was registered that is to be polled at once."""
         if self._reconciler is not None:
             self._reconciler.wake()
+
+    def exchange(self, settings: Settings) -> None:
+        """Polls with another key of the upstream's."""
+        self._results.authorize(settings.upstream_key)
 
     def stop(self) -> None:
         """No further poll begins, and those under way are cut short."""

@@ -17,6 +17,7 @@ def serve(config: options.Config = None) -> None:
     """Run the relay until SIGTERM or Ctrl-C.
 
     The log goes to standard error. Without a configuration: on loopback, journal under ./var, no sink.
+    SIGHUP, or a changed file of a secret, takes over tokens, secrets, clients and the log's level.
     """
     settings = configured.load(config)
 
@@ -24,7 +25,7 @@ def serve(config: options.Config = None) -> None:
     from relay.telemetry import configure_logging
 
     configure_logging(settings.log.level, settings.log.format)
-    raise typer.Exit(run_loop(run(settings)))
+    raise typer.Exit(run_loop(run(settings, reread=lambda: configured.load(config))))
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:

@@ -32,7 +32,8 @@ class ApiGate:
     """
 
     def __init__(self, tokens: TokenSet, *, on_loopback: bool) -> None:
-        self._tokens = tokens
+        self.tokens = tokens
+        """May be exchanged for others while the relay runs."""
         self._on_loopback = on_loopback
 
     def guard(self, route: Route) -> Route:
@@ -52,9 +53,9 @@ class ApiGate:
         return guarded
 
     def _admit(self, request: web.Request) -> None:
-        if self._tokens:
+        if self.tokens:
             presented = bearer(request.headers.get(hdrs.AUTHORIZATION))
-            if presented is None or not self._tokens.matches(presented):
+            if presented is None or not self.tokens.matches(presented):
                 raise Refused("unauthorized", "This route takes a bearer token from server.api_tokens.")
         elif not self._on_loopback:
             raise Refused("unauthorized", "No server.api_tokens are configured, and the relay is not on loopback.")

@@ -42,7 +42,8 @@ _MAY_BE_OBJECT = re.compile(rb"[ \t\r\n]*+(?:\{|\Z)")
 class Submissions:
     """Serves ``POST`` below ``/v3/`` and ``/v3beta/``, and ``GET /v3/async/task-result``.
 
-    ``webhook`` is the relay's own address, added to submissions that name none; ``None``: nothing is added.
+    ``webhook`` is the relay's own address, added to submissions that name none; ``None``: nothing is added. It may be
+    exchanged while the relay runs: the token in it is rotated.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Submissions:
         self._source = source
         self._recording = recording
         self._signals = signals
-        self._webhook = webhook
+        self.webhook = webhook
         self._under_way: set[asyncio.Task[web.StreamResponse]] = set()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -107,9 +108,9 @@ class Submissions:
             return outgoing.abort() if outgoing.begun else self._tell(error)
 
     def _insertion(self, request: web.BaseRequest, body: Body) -> Insertion | None:
-        if self._webhook is None or request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        if self.webhook is None or request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             return None
-        return webhook_insertion(body, self._webhook)
+        return webhook_insertion(body, self.webhook)
 
     async def _answer_with(self, request: web.BaseRequest, outgoing: Outgoing, answer: Answer) -> web.StreamResponse:
         """Records what the answer says, then hands it on. What can hold no task streams through."""

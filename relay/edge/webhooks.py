@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -86,6 +86,10 @@ class Webhooks:
         self._journal = journal
         self.bodies = Bodies(limits)
         self._max_body = limits.max_body
+
+    def exchange(self, gate: Gate) -> None:
+        """Puts this gate before every source, from the next delivery on."""
+        self._inboxes = {name: replace(inbox, gate=gate) for name, inbox in self._inboxes.items()}
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One delivery: 200 once it is on disk, a problem otherwise."""

@@ -24,6 +24,7 @@ from relay.settings.model import (
     UpstreamSettings,
     WebhooksSettings,
 )
+from relay.settings.reload import Reloaded, take_over
 
 __all__ = [
     "RESERVED",
@@ -40,6 +41,7 @@ __all__ = [
     "Problem",
     "ProxySettings",
     "ReconcileSettings",
+    "Reloaded",
     "ServerSettings",
     "Settings",
     "TasksSettings",
@@ -47,5 +49,6 @@ __all__ = [
     "WebhooksSettings",
     "load",
     "render_problems",
+    "take_over",
     "warnings",
 ]

@@ -41,13 +41,15 @@ for _kind, _pattern, _first in (
 class Written:
     """What was written, where each part of it was, and what is wrong with it so far.
 
-    ``unusable`` holds the sections in which a secret's file could not be read, so that its absence is not reported too.
+    ``unusable`` holds the sections in which a secret's file could not be read, so that its absence is not reported too;
+    ``secret_files`` are those that were named.
     """
 
     value: Any
     origins: dict[KeyPath, Origin] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     unusable: set[KeyPath] = field(default_factory=set)
+    secret_files: list[str] = field(default_factory=list)
 
     def origin(self, path: KeyPath) -> Origin:
         """Where the value at a path was written, or the nearest thing around it."""

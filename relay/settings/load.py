@@ -53,6 +53,7 @@ def load(path: Path | None, environ: Mapping[str, str], sinks: Mapping[str, type
     if settings is None or written.problems:
         secrets = secrets_in(written.value, shape)
         raise ConfigError(sorted((_scrubbed(problem, secrets) for problem in written.problems), key=_by_place))
+    settings.note_secret_files(written.secret_files)
     return settings
 
 

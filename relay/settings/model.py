@@ -9,10 +9,20 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    field_validator,
+    model_validator,
+)
 from pydantic import ValidationInfo as Info
 from pydantic_core import PydanticCustomError
 
@@ -235,6 +245,7 @@ class Settings(Section):
     console: ConsoleSettings = ConsoleSettings()
     log: LogSettings = LogSettings()
     identity: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
+    _secret_files: tuple[Path, ...] = PrivateAttr(())
 
     @field_validator("admin")
     @classmethod
@@ -272,6 +283,20 @@ class Settings(Section):
             return None
         tokens = self.webhooks.novita.tokens
         return f"{self.server.public_url}/webhooks/novita" + (f"/{tokens[0].get_secret_value()}" if tokens else "")
+
+    @property
+    def upstream_key(self) -> str | None:
+        """The upstream's API key in clear, where the relay has one."""
+        return self.upstream.api_key.get_secret_value() if self.upstream.api_key is not None else None
+
+    @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """The files that secrets were read from."""
+        return self._secret_files
+
+    def note_secret_files(self, files: Iterable[str]) -> None:
+        """Remembers where secrets were read from; called once, by whoever read them."""
+        self._secret_files = tuple(Path(file) for file in files)
 
     @property
     def identity_name(self) -> str:

@@ -44,6 +44,7 @@ def _replace(written: Written, path: KeyPath, section: dict[str, Any], key: str,
     if section.get(key) is not None:
         written.report(place, f"stands beside {key}", "give one of them")
         return
+    written.secret_files.append(str(file))
     try:
         section[key] = _read(file, secret.kind == "list")
         written.origins[(*path, key)] = written.origin(place)

@@ -6,7 +6,7 @@ Metric names and labels are contract. No label takes unbounded values: no task i
 from relay.telemetry.chat import ChatSignals
 from relay.telemetry.claims import ClaimSignals
 from relay.telemetry.deliveries import DeliverySignals
-from relay.telemetry.log import LogFormat, configure_logging
+from relay.telemetry.log import LogFormat, configure_logging, set_log_level
 from relay.telemetry.process import CONTENT_TYPE, JournalFigures, Telemetry
 from relay.telemetry.sinks import SinkFigures, SinkSignals
 from relay.telemetry.submissions import SubmissionSignals
@@ -26,4 +26,5 @@ __all__ = [
     "TaskSignals",
     "Telemetry",
     "configure_logging",
+    "set_log_level",
 ]

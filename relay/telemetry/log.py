@@ -17,6 +17,8 @@ from relay.core.redact import scrub_text
 
 LogFormat = Literal["auto", "console", "json"]
 
+_LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
+_least = logging.INFO
 _NOISY = ("aiokafka", "aiohttp", "asyncio", "redis")
 
 
@@ -53,19 +55,33 @@ def configure_logging(level: str, format: LogFormat) -> None:
     )
     structlog.configure(
         processors=[
+            _drop_what_is_below_the_level,
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _tell_exception,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    set_log_level(level)
     for name in _NOISY:
         # Vendor clients log tracebacks and request lines; what matters of it comes out as our own signals.
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def set_log_level(level: str) -> None:
+    """Writes what is at least that important from now on, also through loggers that were bound before."""
+    global _least
+    _least = logging.getLevelNamesMapping()[level.upper()]
+
+
+def _drop_what_is_below_the_level(_: object, method: str, event: EventDict) -> EventDict:
+    if _LEVELS.get(method, logging.CRITICAL) < _least:
+        raise structlog.DropEvent
+    return event
 
 
 def _tell_exception(_: object, __: str, event: EventDict) -> EventDict:

@@ -180,6 +180,16 @@ class Telemetry:
         """Everything is up."""
         self.log.info("relay started", version=__version__, **facts)
 
+    def reloaded(self, changed: Sequence[str], waiting: Sequence[str]) -> None:
+        """A changed configuration is in force, except for what waits for a restart. Keys only, no values."""
+        self.log.info("configuration reloaded", changed=list(changed))
+        if waiting:
+            self.log.warning("changes wait for a restart", keys=list(waiting))
+
+    def reload_refused(self, problems: str) -> None:
+        """The changed configuration is not valid: the old one stays in force."""
+        self.log.error("configuration not reloaded, the one before stays in force", problems=problems)
+
     def draining(self, reason: str) -> None:
         """No new work is taken."""
         self.log.info("draining", reason=reason)

@@ -23,10 +23,14 @@ class TaskResults:
 
     def __init__(self, upstream: Upstream, api_key: str | None = None, *, within: float = ANSWER_WITHIN) -> None:
         self._upstream = upstream
+        self._within = within
+        self.authorize(api_key)
+
+    def authorize(self, api_key: str | None) -> None:
+        """Asks with this key from the next poll on."""
         self._headers = [(b"Accept", b"application/json"), (b"Content-Type", b"application/json")]
         if api_key is not None:
             self._headers.append((b"Authorization", b"Bearer " + api_key.encode("ascii")))
-        self._within = within
 
     async def __call__(self, task_id: str) -> PollAnswer | Unanswered:
         """What the upstream answers, whatever that is."""

@@ -21,6 +21,7 @@ TESTED_ELSEWHERE = {
     "relay/app/plugins.py": "every test of tests/contract and tests/integration finds its sinks through it",
     "relay/app/process.py": "signals and exit codes; tests/integration/test_drain.py and test_cli.py run processes",
     "relay/app/tasks.py": "wires the registry; tests/integration/test_task_registry.py runs it wired",
+    "relay/app/reload.py": "tests/integration/test_reload.py changes the configuration of running relays",
     "relay/app/relay.py": "wires the parts; tests/integration and tests/e2e run them wired",
     "relay/journal/rows.py": "values and the rows they come from; tests/unit/journal/test_store.py reads them back",
     "relay/shared_index.py": "speaks to Redis; tests/integration/test_shared_index.py runs it against one",

@@ -1,0 +1,61 @@
+"""What of a changed configuration a running relay takes over, and what has to wait for a restart. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, TypeVar
+
+from pydantic import BaseModel
+
+from relay.settings.model import Settings
+
+M = TypeVar("M", bound=BaseModel)
+
+RELOADED = frozenset(
+    {
+        "log.level",
+        "server.api_tokens",
+        "webhooks.novita.tokens",
+        "webhooks.novita.signing_secrets",
+        "webhooks.novita.signature_tolerance",
+        "webhooks.novita.allow_from",
+        "upstream.api_key",
+        "proxy.clients",
+    }
+)
+"""Keys whose change takes effect without a restart: who may do what, with which secrets, and how much is logged."""
+
+
+class Reloaded(NamedTuple):
+    """``settings`` are in force now; ``changed`` names what was taken over, ``waiting`` what needs a restart."""
+
+    settings: Settings
+    changed: tuple[str, ...]
+    waiting: tuple[str, ...]
+
+
+def take_over(current: Settings, written: Settings) -> Reloaded:
+    """The current settings with what can be taken over of those that were written since."""
+    differing = tuple(_differing(current, written, ""))
+    changed = tuple(key for key in differing if key in RELOADED)
+    settings = current
+    for key in changed:
+        settings = _with(settings, key.split("."), written)
+    if settings is not current:
+        settings.note_secret_files(map(str, written.secret_files))
+    return Reloaded(settings, changed, tuple(key for key in differing if key not in RELOADED))
+
+
+def _differing(current: BaseModel, written: BaseModel, prefix: str) -> Iterator[str]:
+    for name in type(current).model_fields:
+        before, after, key = getattr(current, name), getattr(written, name), prefix + name
+        if isinstance(before, BaseModel) and isinstance(after, BaseModel):
+            yield from _differing(before, after, f"{key}.")
+        elif before != after:
+            yield key
+
+
+def _with(current: M, path: list[str], written: M) -> M:
+    name, *rest = path
+    value = getattr(written, name)
+    return current.model_copy(update={name: _with(getattr(current, name), rest, value) if rest else value})

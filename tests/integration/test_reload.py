@@ -1,0 +1,205 @@
+"""Secrets, clients and the log's level change under a running relay; nothing else does, and nothing wrong does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import RawTestServer
+
+from relay.app import Relay
+from relay.app.reload import Reloader
+from relay.settings import Settings, load
+from tests.services.relay import TOKEN, RelayProcess
+
+OTHER = "other-token-of-enough-length-9876543210"
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[RelayProcess]:
+    process = RelayProcess(tmp_path / "relay", server={"api_tokens": [TOKEN]})
+    yield process
+    process.kill()
+
+
+async def deliver(relay: RelayProcess, token: str, task: str) -> int:
+    body = {"task": {"task_id": task, "status": "TASK_STATUS_SUCCEED"}}
+    url = f"{relay.url}/webhooks/novita/{token}"
+    async with aiohttp.ClientSession() as session, session.post(url, json=body) as response:
+        return response.status
+
+
+async def events(relay: RelayProcess, token: str) -> int:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession() as session, session.get(f"{relay.url}/v1/events", headers=headers) as response:
+        return response.status
+
+
+def rewrite(relay: RelayProcess, **sections: dict[str, Any]) -> None:
+    config = json.loads(relay.config.read_text())
+    for name, section in sections.items():
+        config[name] = {**config.get(name, {}), **section}
+    relay.config.write_text(json.dumps(config))
+
+
+def lines(relay: RelayProcess) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in relay.log.read_text().splitlines()]
+
+
+async def hang_up(relay: RelayProcess) -> dict[str, Any]:
+    """SIGHUP; the line with which the relay answers it."""
+    before = len(lines(relay))
+    assert relay.process is not None
+    relay.process.send_signal(signal.SIGHUP)
+    async with asyncio.timeout(10):
+        while not (told := [line for line in lines(relay)[before:] if "reloaded" in line["event"]]):
+            await asyncio.sleep(0.02)
+    return told[0]
+
+
+async def test_tokens_are_exchanged_without_a_restart(relay: RelayProcess) -> None:
+    """A leaked token would stay valid until somebody restarts the relay, and cuts every stream."""
+    await relay.start()
+    assert await deliver(relay, TOKEN, "a") == 200
+    rewrite(relay, webhooks={"novita": {"tokens": [OTHER]}}, server={"api_tokens": [OTHER], "max_body": "2MiB"})
+    told = await hang_up(relay)
+    assert told["changed"] == ["server.api_tokens", "webhooks.novita.tokens"]
+    assert [await deliver(relay, token, "b") for token in (TOKEN, OTHER)] == [401, 200]
+    assert [await events(relay, token) for token in (TOKEN, OTHER)] == [401, 200]
+    assert [line["keys"] for line in lines(relay) if "restart" in line["event"]] == [["server.max_body"]]
+    assert not any(secret in relay.log.read_text() for secret in (TOKEN, OTHER))
+
+
+async def test_what_goes_to_the_upstream_is_exchanged_too(tmp_path: Path) -> None:
+    """Submissions would go on with a key that was revoked, and name a webhook whose token is not valid any more."""
+    seen: list[tuple[str | None, str]] = []
+
+    async def upstream(request: web.BaseRequest) -> web.Response:
+        body = await request.read()
+        url = json.loads(body)["extra"]["webhook"]["url"] if body else ""
+        seen.append((request.headers.get("Authorization"), url.rpartition("/")[2]))
+        return web.json_response({"task_id": f"t-{len(seen)}"})
+
+    server = RawTestServer(upstream)
+    await server.start_server()
+    relay = RelayProcess(
+        tmp_path / "relay",
+        server={"public_url": "https://relay.example"},
+        upstream={"base_url": str(server.make_url("")), "api_key": "upstream-key-1"},
+        proxy={"clients": {"web": {"key": "client-key-of-enough-length-1"}}},
+        reconcile={"first_after": "50ms", "every": "50ms"},
+    )
+    await relay.start()
+
+    async def submit(key: str) -> int:
+        headers = {"Authorization": f"Bearer {key}"}
+        url = f"{relay.url}/v3/async/txt2img"
+        async with aiohttp.ClientSession(headers=headers) as session, session.post(url, json={}) as response:
+            return response.status
+
+    try:
+        assert await submit("client-key-of-enough-length-1") == 200
+        assert seen[0] == ("Bearer upstream-key-1", TOKEN)
+        rewrite(
+            relay,
+            upstream={"api_key": "upstream-key-2"},
+            webhooks={"novita": {"tokens": [OTHER, TOKEN]}},
+            proxy={"clients": {"web": {"key": "client-key-of-enough-length-2"}}},
+        )
+        await hang_up(relay)
+        seen.clear()
+        assert [await submit(f"client-key-of-enough-length-{n}") for n in (1, 2)] == [401, 200]
+        assert ("Bearer upstream-key-2", OTHER) in seen
+        async with asyncio.timeout(10):
+            while ("Bearer upstream-key-2", "") not in seen:  # a poll
+                await asyncio.sleep(0.02)
+        assert "Bearer upstream-key-1" not in dict(seen)
+    finally:
+        relay.kill()
+        await server.close()
+
+
+async def test_a_wrong_configuration_changes_nothing(relay: RelayProcess) -> None:
+    """A typing error would lock every sender out, or end the relay."""
+    await relay.start()
+    rewrite(relay, webhooks={"novita": {"tokens": [OTHER], "tokns": []}})
+    told = await hang_up(relay)
+    assert told["level"] == "error"
+    assert "tokns" in told["problems"]
+    assert [await deliver(relay, token, "b") for token in (TOKEN, OTHER)] == [200, 401]
+
+
+async def test_the_level_of_the_log_changes_for_every_part(relay: RelayProcess) -> None:
+    """Whoever looks for a cause would have to restart the relay, and lose what they look for."""
+    await relay.start()
+    rewrite(relay, log={"level": "error"})
+    await hang_up_silently(relay)
+    before = len(lines(relay))
+    assert await deliver(relay, "wrong-token-0123456789012345", "x") == 401
+    assert len(lines(relay)) == before
+    rewrite(relay, log={"level": "debug"})
+    await hang_up(relay)
+    assert await deliver(relay, "wrong-token-0123456789012345", "x") == 401
+    assert "delivery rejected" in [line["event"] for line in lines(relay)]
+
+
+async def hang_up_silently(relay: RelayProcess) -> None:
+    """SIGHUP to a relay that will not tell: its level is taken over when a refusal is not logged any more."""
+    assert relay.process is not None
+    relay.process.send_signal(signal.SIGHUP)
+    async with asyncio.timeout(10):
+        while True:
+            before = len(lines(relay))
+            await deliver(relay, "wrong-token-0123456789012345", "x")
+            if len(lines(relay)) == before:
+                return
+            await asyncio.sleep(0.3)  # beyond the limit of lines per second, which would look the same
+
+
+async def test_a_secret_that_is_replaced_in_its_file_is_taken_over(tmp_path: Path) -> None:
+    """Kubernetes rotates mounted secrets without telling: the old token would stay valid, the new one be refused."""
+    secret = tmp_path / "token"
+    secret.write_text(TOKEN)
+
+    def reread() -> Settings:
+        config = tmp_path / "relay.yaml"
+        config.write_text(
+            json.dumps(
+                {
+                    "server": {"port": 0},
+                    "admin": {"port": 0},
+                    "journal": {"path": str(tmp_path / "relay.db")},
+                    "webhooks": {"novita": {"tokens_file": str(secret)}},
+                }
+            )
+        )
+        return load(config, {}, {})
+
+    relay = Relay(reread())
+    await relay.start()
+    reloading = asyncio.create_task(Reloader(relay, reread, look_every=0.05).run())
+    try:
+        await asyncio.sleep(0)
+        replacement = tmp_path / "replacement"
+        replacement.write_text(OTHER)
+        replacement.replace(secret)
+        async with asyncio.timeout(5):
+            while relay.settings.webhooks.novita.tokens[0].get_secret_value() != OTHER:
+                await asyncio.sleep(0.02)
+        async with aiohttp.ClientSession() as session:
+            body = {"task": {"task_id": "a", "status": "TASK_STATUS_SUCCEED"}}
+            statuses = []
+            for token in (TOKEN, OTHER):
+                async with session.post(f"{relay.url}/webhooks/novita/{token}", json=body) as response:
+                    statuses.append(response.status)
+        assert statuses == [401, 200]
+    finally:
+        reloading.cancel()
+        await relay.stop()

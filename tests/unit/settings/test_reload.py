@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from relay.settings import Settings, load, take_over
+from relay.settings.reload import RELOADED
+
+
+def settings(tmp_path: Path, text: str) -> Settings:
+    file = tmp_path / "relay.yaml"
+    file.write_text(text)
+    return load(file, {}, {})
+
+
+BEFORE = """
+server: {api_tokens: [an-api-token-0123456789abcd], port: 8080}
+webhooks: {novita: {tokens: [a-webhook-token-0123456789ab]}}
+log: {level: info}
+"""
+AFTER = """
+server: {api_tokens: [another-token-0123456789abcd], port: 9999}
+webhooks: {novita: {tokens: [a-webhook-token-0123456789ab], allow_from: [10.0.0.0/8]}}
+proxy: {clients: {web: {key: a-client-key-0123456789abcd}}, chunks: each}
+upstream: {api_key: the-upstreams-key}
+log: {level: debug}
+"""
+
+
+def test_who_may_do_what_changes_and_everything_else_waits(tmp_path: Path) -> None:
+    """A rotated secret would wait for a restart, or half a change of a listener would take effect."""
+    before = settings(tmp_path, BEFORE)
+    reloaded = take_over(before, settings(tmp_path, AFTER))
+    assert reloaded.changed == (
+        "server.api_tokens",
+        "webhooks.novita.allow_from",
+        "upstream.api_key",
+        "proxy.clients",
+        "log.level",
+    )
+    assert reloaded.waiting == ("server.port", "proxy.chunks")
+    now = reloaded.settings
+    assert now.server.port == 8080
+    assert now.server.api_tokens[0].get_secret_value() == "another-token-0123456789abcd"
+    assert set(now.proxy.clients) == {"web"}
+    assert now.proxy.chunks == before.proxy.chunks
+    assert now.webhooks.novita.tokens == before.webhooks.novita.tokens
+
+
+def test_an_unchanged_configuration_changes_nothing(tmp_path: Path) -> None:
+    """Each SIGHUP would look like a change."""
+    before = settings(tmp_path, BEFORE)
+    assert take_over(before, settings(tmp_path, BEFORE)) == (before, (), ())
+
+
+@pytest.mark.parametrize("key", sorted(RELOADED))
+def test_what_is_taken_over_is_a_key_of_the_configuration(key: str) -> None:
+    """A renamed key would silently need a restart from then on."""
+    part: object = Settings()
+    for name in key.split("."):
+        part = getattr(part, name)
+
+
+def test_the_files_of_secrets_are_known(tmp_path: Path) -> None:
+    """A rotated file would not be noticed."""
+    (tmp_path / "tokens").write_text("a-webhook-token-0123456789ab\n")
+    assert settings(tmp_path, BEFORE).secret_files == ()
+    found = settings(tmp_path, f"webhooks: {{novita: {{tokens_file: {tmp_path}/tokens}}}}")
+    assert found.secret_files == (tmp_path / "tokens",)
+    assert take_over(settings(tmp_path, BEFORE), found).settings.secret_files == (tmp_path / "tokens",)
