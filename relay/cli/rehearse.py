@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 def demo(
     once: Annotated[
-        bool, typer.Option("--once", help="End after one round; exit 0 if each task got its one terminal event.")
+        bool,
+        typer.Option("--once", help="End after one round; exit 0 if each task and stream got its one terminal event."),
     ] = False,
     tasks: Annotated[int, typer.Option(min=1, max=1000, help="Tasks in a round.")] = 30,
+    streams: Annotated[int, typer.Option(min=0, max=1000, help="Chats in a round.")] = 11,
     seed: Annotated[int, typer.Option(help="Decides what goes wrong with which task.")] = 1,
     json: options.Json = False,
 ) -> None:
@@ -36,7 +38,9 @@ def demo(
     from relay.telemetry import configure_logging
 
     configure_logging("error", "auto")  # the trouble is on purpose
-    raise typer.Exit(run_loop(run_demo(once=once, console=console(), tasks=tasks, seed=seed, json=json)))
+    raise typer.Exit(
+        run_loop(run_demo(once=once, console=console(), tasks=tasks, streams=streams, seed=seed, json=json))
+    )
 
 
 def _seconds(text: str) -> float:

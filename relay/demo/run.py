@@ -18,6 +18,8 @@ from rich.console import Console
 from rich.text import Text
 
 from relay.app import Relay
+from relay.demo import chats
+from relay.demo.chats import Chat, ChatStep, chat_line, chat_script, converse
 from relay.demo.scenario import NO_TROUBLE, Step, Trouble, script
 from relay.demo.screen import conclusion, event_line, table
 from relay.demo.verdict import TERMINAL, Expected, Verdict, judge, summary
@@ -37,17 +39,21 @@ LARGEST_EVENT = 4 * 1024 * 1024
 _ENDS = {"TASK_STATUS_SUCCEED": "relay.task.succeeded", "TASK_STATUS_FAILED": "relay.task.failed"}
 
 
-async def run_demo(*, once: bool, console: Console, tasks: int = 30, seed: int = 1, json: bool = False) -> int:
+async def run_demo(
+    *, once: bool, console: Console, tasks: int = 30, streams: int = 11, seed: int = 1, json: bool = False
+) -> int:
     """Plays rounds until Ctrl-C, or one with ``once``; answers the exit code.
 
-    0: every task of the rounds played got exactly its one terminal event. 1: not so, or interrupted with ``once``.
+    0: every task and every stream of the rounds played got exactly its one terminal event. 1: not so, or interrupted
+    with ``once``.
     With ``json`` each event is a line on the console, and the summary is the last line.
     """
     async with _stage(console, seed, json) as demo:
         with _interruptible() as interrupted:
             number = 0
             while not interrupted.is_set():
-                await _unless(interrupted, demo.play(script(tasks, seed + number, demo.webhook)))
+                turn = seed + number
+                await _unless(interrupted, demo.play(script(tasks, turn, demo.webhook), chat_script(streams, turn)))
                 number += 1
                 if once:
                     break
@@ -65,7 +71,7 @@ async def _stage(console: Console, seed: int, json: bool) -> AsyncIterator[Demo]
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-demo-"))
         simulator = await stack.enter_async_context(Simulator(pace))
-        relay = Relay(_settings(Path(folder), token))
+        relay = Relay(_settings(Path(folder), token, simulator.url))
         await relay.start()
         stack.push_async_callback(relay.stop)
         session = await stack.enter_async_context(aiohttp.ClientSession(read_bufsize=LARGEST_EVENT))
@@ -77,13 +83,14 @@ async def _stage(console: Console, seed: int, json: bool) -> AsyncIterator[Demo]
             following.cancel()
 
 
-def _settings(folder: Path, token: str) -> Settings:
+def _settings(folder: Path, token: str, upstream: str) -> Settings:
     return Settings.model_validate(
         {
             "server": {"host": "127.0.0.1", "port": 0, "drain_timeout": "2s"},
             "admin": {"host": "127.0.0.1", "port": 0},
             "journal": {"path": str(folder / "relay.db")},
             "webhooks": {"novita": {"tokens": [token]}},
+            "upstream": {"base_url": upstream},
         }
     )
 
@@ -101,23 +108,33 @@ class Demo:
     _troubles: dict[str, Trouble] = field(default_factory=dict)
     """By prompt: an event may come before the task's id is known."""
     _played: list[str] = field(default_factory=list)
+    _chats: dict[str, Chat] = field(default_factory=dict)
+    """By stream id, of the rounds that were played to their end."""
+    _unfinished: bool = False
     _ended: set[str] = field(default_factory=set)
     _shown: int = 0
     """The offset of the last event on the screen."""
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def play(self, steps: Iterable[Step]) -> None:
-        """Submits a round and waits until its tasks have ended, all is delivered, and all of it is on the screen."""
+    async def play(self, steps: Iterable[Step], chat_steps: Iterable[ChatStep] = ()) -> None:
+        """Plays a round and waits until all of it has ended, was delivered, and is on the screen."""
+        self._unfinished = True
         async with asyncio.TaskGroup() as group:
             submissions = [group.create_task(self._submit(step)) for step in steps]
+            streams = {
+                group.create_task(converse(self.session, self.relay_url, step)): step.chat for step in chat_steps
+            }
         submitted = [submission.result() for submission in submissions]
+        chatted = {stream.result(): chat for stream, chat in streams.items()}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await self.simulator.settled()
-                await self._until(lambda: self._ended.issuperset(submitted))
+                await self._until(lambda: self._ended.issuperset([*submitted, *chatted]))
                 last = max([offset async for offset, _ in _all_events(self.session, self.relay_url)], default=0)
                 await self._until(lambda: self._shown >= last)
         self._played += submitted
+        self._chats |= chatted
+        self._unfinished = False
 
     async def _until(self, enough: Callable[[], bool]) -> None:
         while not enough():
@@ -136,9 +153,17 @@ class Demo:
     async def verdict(self) -> Verdict:
         """Judges the rounds that were played to their end by the whole of the journal."""
         events = [event async for _, event in _all_events(self.session, self.relay_url)]
-        expected = [self._expected(task_id) for task_id in self._played]
-        cut_short = {task.task_id for task in self.simulator.ledger.tasks()} - set(self._played)
-        return judge(expected, (event for event in events if event["subject"] not in cut_short))
+        tasks = [self._expected(task_id) for task_id in self._played]
+        streams = [Expected(stream_id, chat.ends_in, chat.trouble) for stream_id, chat in self._chats.items()]
+        cut_short = self._cut_short(events)
+        return judge([*tasks, *streams], (event for event in events if event["subject"] not in cut_short))
+
+    def _cut_short(self, events: Iterable[Json]) -> set[str]:
+        """The tasks and streams of a round that was not played to its end."""
+        if not self._unfinished:
+            return set()
+        tasks = {task.task_id for task in self.simulator.ledger.tasks()} - set(self._played)
+        return tasks | ({event["subject"] for event in events if event["type"] in chats.TERMINAL} - self._chats.keys())
 
     def _expected(self, task_id: str) -> Expected:
         record = self.simulator.ledger.find(task_id)
@@ -161,7 +186,8 @@ class Demo:
             return
         places = {
             "relay": self.relay_url,
-            "events": f"{self.relay_url}/v1/events?topic=tasks",
+            "events": f"{self.relay_url}/v1/events",
+            "chat": f"{self.relay_url}{chats.PATH}",
             "follow": f"relay tail --url {self.relay_url}",
             "simulator": f"{self.simulator.url}  (what it did: /_simulator/ledger)",
         }
@@ -181,7 +207,11 @@ class Demo:
 
     def _show_event(self, offset: int, event: Json) -> None:
         if self.json:
-            self._line({"offset": offset, "topic": "tasks", "event": event})
+            self._line({"offset": offset, "event": event})
+        elif event["type"] == chats.CHUNK:
+            return  # many, and each is in the event of its stream's end
+        elif event["type"].startswith("relay.chat."):
+            self._say(chat_line(offset, event))
         else:
             record = self.simulator.ledger.find(event["subject"])
             self._say(event_line(offset, event, self._troubles[record.task.prompt] if record else NO_TROUBLE))
@@ -197,10 +227,10 @@ class Demo:
 
 
 async def _live_events(session: aiohttp.ClientSession, url: str) -> AsyncIterator[tuple[int, Json]]:
-    """Every event about tasks with its offset, from the first one on, for as long as the relay runs."""
+    """Every event with its offset, from the first one on, for as long as the relay runs."""
     timeout = aiohttp.ClientTimeout(total=None)
     headers = {"Accept": "text/event-stream"}
-    parameters = {"topic": "tasks", "after": "0"}
+    parameters = {"after": "0"}
     async with session.get(f"{url}/v1/events", params=parameters, headers=headers, timeout=timeout) as response:
         response.raise_for_status()
         while frame := await response.content.readuntil(b"\n\n"):
@@ -210,10 +240,10 @@ async def _live_events(session: aiohttp.ClientSession, url: str) -> AsyncIterato
 
 
 async def _all_events(session: aiohttp.ClientSession, url: str) -> AsyncIterator[tuple[int, Json]]:
-    """Every event about tasks that the journal holds, with its offset, page by page."""
+    """Every event that the journal holds, with its offset, page by page."""
     after = 0
     while True:
-        parameters = {"topic": "tasks", "after": str(after), "limit": "1000"}
+        parameters = {"after": str(after), "limit": "1000"}
         async with session.get(f"{url}/v1/events", params=parameters) as response:
             response.raise_for_status()
             page = await response.json()

@@ -37,27 +37,28 @@ def table(verdict: Verdict) -> Table:
     """One row per kind of trouble."""
     shown = Table(title="What went wrong on purpose, and what came out", title_justify="left")
     shown.add_column("injected")
-    for heading in ("tasks", "deliveries tried", "as expected"):
+    for heading in ("times", "deliveries tried", "as expected"):
         shown.add_column(heading, justify="right")
-    for trouble in dict.fromkeys(task.trouble for task in verdict.expected):
-        tasks = [task for task in verdict.expected if task.trouble == trouble]
-        good = sum(task.task_id not in verdict.bad for task in tasks)
-        style = "" if good == len(tasks) else "bold red"
-        shown.add_row(trouble.told, str(len(tasks)), str(sum(task.attempts for task in tasks)), str(good), style=style)
+    for trouble in dict.fromkeys(begun.trouble for begun in verdict.expected):
+        struck = [begun for begun in verdict.expected if begun.trouble == trouble]
+        good = sum(begun.subject not in verdict.bad for begun in struck)
+        tried = "-" if struck[0].is_chat else str(sum(begun.attempts for begun in struck))
+        shown.add_row(trouble.told, str(len(struck)), tried, str(good), style="" if good == len(struck) else "bold red")
     return shown
 
 
 def conclusion(verdict: Verdict) -> Iterator[Text]:
-    """The result in words, what is wrong by task id."""
-    attempts = sum(task.attempts for task in verdict.expected)
+    """The result in words, what is wrong by the id of the task or stream."""
+    attempts = sum(begun.attempts for begun in verdict.expected)
+    streams = sum(begun.is_chat for begun in verdict.expected)
     yield Text(
-        f"{len(verdict.expected)} tasks, {attempts} deliveries tried, {verdict.terminals} terminal events, "
-        f"conflicts: {len(verdict.conflicted)}."
+        f"{len(verdict.expected) - streams} tasks, {attempts} deliveries tried, {streams} chat streams, "
+        f"{verdict.terminals} terminal events, conflicts: {len(verdict.conflicted)}."
     )
-    for task_id in verdict.conflicted:
-        yield Text(f"conflicted: {task_id}", "yellow")
+    for subject in verdict.conflicted:
+        yield Text(f"conflicted: {subject}", "yellow")
     for fault in FAULTS:
-        for task_id in getattr(verdict, fault):
-            yield Text(f"{fault}: {task_id}", "bold red")
+        for subject in getattr(verdict, fault):
+            yield Text(f"{fault}: {subject}", "bold red")
     if not verdict.bad:
-        yield Text("Every task has exactly one terminal event.", "bold green")
+        yield Text("Every task and every stream has exactly one terminal event.", "bold green")

@@ -7,27 +7,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from relay.demo import chats
 from relay.demo.scenario import CONTRADICTED, Trouble
 
 Json = dict[str, Any]
 
-TERMINAL = ("relay.task.succeeded", "relay.task.failed", "relay.task.abandoned")
+TERMINAL = ("relay.task.succeeded", "relay.task.failed", "relay.task.abandoned", *chats.TERMINAL)
 CONFLICTED = "relay.task.conflicted"
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A task that was submitted: the event in which it has to end, and what went wrong on the way."""
+    """A task or stream that was begun: the event in which it has to end, and what went wrong on the way."""
 
-    task_id: str
+    subject: str
     ends_in: str
     trouble: Trouble
     attempts: int = 0
 
+    @property
+    def is_chat(self) -> bool:
+        return self.ends_in in chats.TERMINAL
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came out, measured against what had to: ids of tasks, each list empty where all is well."""
+    """What came out, measured against what had to: ids of tasks and streams, each list empty where all is well."""
 
     expected: tuple[Expected, ...]
     terminals: int
@@ -41,7 +46,7 @@ class Verdict:
     unnoticed: tuple[str, ...]
     """It was contradicted, and no conflict came."""
     unforeseen: tuple[str, ...]
-    """A conflict that nobody staged, or a task that nobody submitted."""
+    """A conflict that nobody staged, or a task or stream that nobody began."""
 
     @property
     def bad(self) -> frozenset[str]:
@@ -52,7 +57,7 @@ FAULTS = ("missing", "doubled", "wrong", "unnoticed", "unforeseen")
 
 
 def judge(expected: Sequence[Expected], events: Iterable[Json]) -> Verdict:
-    """Compares the tasks that were submitted with every event about tasks that came out."""
+    """Compares the tasks and streams that were begun with every event about them that came out."""
     ends: dict[str, list[str]] = {}
     conflicts: Counter[str] = Counter()
     for event in events:
@@ -60,17 +65,17 @@ def judge(expected: Sequence[Expected], events: Iterable[Json]) -> Verdict:
             ends.setdefault(event["subject"], []).append(event["type"])
         elif event["type"] == CONFLICTED:
             conflicts[event["subject"]] += 1
-    known = {task.task_id for task in expected}
-    staged = {task.task_id for task in expected if task.trouble == CONTRADICTED}
-    first = {task_id: types[0] for task_id, types in ends.items()}
-    repeated = Counter({task_id: len(types) for task_id, types in ends.items()}) | conflicts
+    known = {begun.subject for begun in expected}
+    staged = {begun.subject for begun in expected if begun.trouble == CONTRADICTED}
+    first = {subject: types[0] for subject, types in ends.items()}
+    repeated = Counter({subject: len(types) for subject, types in ends.items()}) | conflicts
     return Verdict(
         expected=tuple(expected),
         terminals=sum(map(len, ends.values())),
         conflicted=tuple(conflicts),
         missing=tuple(sorted(known - ends.keys())),
-        doubled=tuple(sorted(task_id for task_id, count in repeated.items() if count > 1)),
-        wrong=tuple(task.task_id for task in expected if first.get(task.task_id, task.ends_in) != task.ends_in),
+        doubled=tuple(sorted(subject for subject, count in repeated.items() if count > 1)),
+        wrong=tuple(begun.subject for begun in expected if first.get(begun.subject, begun.ends_in) != begun.ends_in),
         unnoticed=tuple(sorted(staged - conflicts.keys())),
         unforeseen=tuple(sorted((conflicts.keys() - staged) | (ends.keys() - known))),
     )
@@ -78,10 +83,12 @@ def judge(expected: Sequence[Expected], events: Iterable[Json]) -> Verdict:
 
 def summary(verdict: Verdict) -> Json:
     """The verdict for programs."""
-    injected = Counter(task.trouble.simulate for task in verdict.expected)
+    injected = Counter(begun.trouble.simulate for begun in verdict.expected)
+    streams = sum(begun.is_chat for begun in verdict.expected)
     return {
-        "tasks": len(verdict.expected),
-        "deliveries_tried": sum(task.attempts for task in verdict.expected),
+        "tasks": len(verdict.expected) - streams,
+        "streams": streams,
+        "deliveries_tried": sum(begun.attempts for begun in verdict.expected),
         "terminal_events": verdict.terminals,
         "injected": dict(injected),
         "conflicted": verdict.conflicted,

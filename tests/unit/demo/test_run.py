@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 from rich.console import Console
 
 from relay.demo import run
+from relay.demo.chats import CHATS, COMPLETED, FAILED, ChatStep
 from relay.demo.run import Demo, run_demo
 from relay.demo.scenario import CONTRADICTED, NO_TROUBLE, TROUBLES, Json, Step, Trouble
 from relay.simulator.options import Options, Retries
@@ -39,6 +40,15 @@ class StubRelay:
             self._events += [event] * self._copies
             self._news.notify_all()
         return web.Response()
+
+    async def chat(self, request: web.Request) -> web.Response:
+        """A chat that is answered in one byte, and whose end is published as completed."""
+        stream_id = f"chat-{len(self._events)}"
+        event = {"type": "relay.chat.completed", "subject": stream_id, "data": {"model": "m", "choices": []}}
+        async with self._news:
+            self._events += [event] * self._copies
+            self._news.notify_all()
+        return web.Response(text="x", headers={"X-Relay-Stream-Id": stream_id})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         if "text/event-stream" in request.headers.get("Accept", ""):
@@ -66,7 +76,13 @@ class StubRelay:
 async def staged(*, copies: int = 1, json: bool = True) -> AsyncIterator[Demo]:
     relay = StubRelay(copies)
     app = web.Application()
-    app.add_routes([web.post("/hook", relay.receive), web.get("/v1/events", relay.events)])
+    app.add_routes(
+        [
+            web.post("/hook", relay.receive),
+            web.post("/openai/v1/chat/completions", relay.chat),
+            web.get("/v1/events", relay.events),
+        ]
+    )
     quick = Options(queue_seconds=0.0, run_seconds=0.0, retries=Retries(spacing=(0.0,)))
     async with Simulator(quick) as simulator, aiohttp.ClientSession() as session, TestServer(app) as server:
         url = str(server.make_url("")).rstrip("/")
@@ -127,6 +143,17 @@ async def test_a_relay_that_does_not_see_a_contradiction_is_found_out() -> None:
         assert len((await demo.verdict()).unnoticed) == 1
 
 
+async def test_a_round_has_chats_too_and_each_must_end_as_it_went() -> None:
+    """The demo would prove nothing about chats, or end before their events are seen."""
+    async with staged() as demo:
+        went, broke = (next(chat for chat in CHATS if chat.ends_in == end) for end in (COMPLETED, FAILED))
+        await demo.play(steps(demo, NO_TROUBLE), [ChatStep({"model": "m"}, chat) for chat in (went, broke)])
+        verdict = await demo.verdict()
+    assert verdict.terminals == 3
+    assert len(verdict.wrong) == 1, "a chat that broke was published as completed"
+    assert verdict.bad == set(verdict.wrong)
+
+
 async def test_people_are_told_where_things_are_and_what_came_out() -> None:
     """The events of a running demo could not be followed, which is what it is for."""
     async with staged(json=False) as demo:
@@ -135,8 +162,8 @@ async def test_people_are_told_where_things_are_and_what_came_out() -> None:
         demo.show(await demo.verdict())
         shown = screen(demo)
         assert f"relay tail --url {demo.relay_url}" in shown
-        assert f"{demo.relay_url}/v1/events?topic=tasks" in shown
-    assert "Every task has exactly one terminal event." in shown
+        assert f"{demo.relay_url}/v1/events" in shown
+    assert "Every task and every stream has exactly one terminal event." in shown
     assert "\x1b[" not in shown
 
 

@@ -4,7 +4,8 @@ import io
 
 from rich.console import Console
 
-from relay.demo.scenario import NO_TROUBLE, TROUBLES
+from relay.demo.chats import FAILED
+from relay.demo.scenario import NO_TROUBLE, TROUBLES, Trouble
 from relay.demo.screen import conclusion, event_line, table
 from relay.demo.verdict import Expected, Json, judge
 
@@ -42,9 +43,18 @@ def test_the_table_counts_by_trouble() -> None:
     assert [cell.strip() for cell in row.strip("│").split("│")] == [TROUBLES[0].told, "2", "5", "1"]
 
 
+def test_a_chat_has_no_deliveries() -> None:
+    """The table would say that webhooks were tried for a chat, and none of them came."""
+    console = Console(file=io.StringIO(), width=120)
+    chat = Expected("c1", FAILED, Trouble("reset", "reset"))
+    console.print(table(judge([chat], [{"type": FAILED, "subject": "c1", "data": {}}])))
+    row = next(line for line in console.file.getvalue().splitlines() if "reset" in line)  # type: ignore[attr-defined]
+    assert [cell.strip() for cell in row.strip("│").split("│")] == ["reset", "1", "-", "1"]
+
+
 def test_the_conclusion_names_every_task_that_is_wrong() -> None:
     """A failing demo would not say which task to look at."""
     good = [line.plain for line in conclusion(judge([TASK], [event()]))]
     bad = [line.plain for line in conclusion(judge([TASK], [event(), event()]))]
-    assert good[-1] == "Every task has exactly one terminal event."
+    assert good[-1] == "Every task and every stream has exactly one terminal event."
     assert bad[-1] == "doubled: 0123456789"
