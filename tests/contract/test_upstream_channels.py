@@ -6,6 +6,7 @@ from the vendor's pages (the body is an envelope, deliveries are repeated), both
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from relay.core.chat_tap import Capture, Closed, Tap
 from relay.core.dedup import judge
 from relay.core.event import Draft
 from relay.core.source import Delivery
+from relay.simulator.chat.delivery import STREAM_HEADERS, Answer, Piece
+from relay.simulator.server import Simulator
 from relay.sources.novita_task import NovitaTask
 from tests.integration.bridge import TOKEN, Bridge
 
@@ -265,3 +268,81 @@ class TestWebhookTaskResultOverHTTP:
         for path in ("/webhooks/novita", "/webhooks/novita/", f"/webhooks/novita/{TOKEN[:-1]}"):
             assert (await relay.request("POST", path, data=wrap(IMAGE_TASK))).status == 401
         assert await relay.events() == []
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Simulator]:
+    """What stands behind the server ``production``."""
+    async with Simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def proxy(tmp_path: Path, upstream: Simulator) -> AsyncIterator[Bridge]:
+    """A relay before it, at the address that a client takes for the server ``production``."""
+    relay = Bridge(tmp_path, upstream={"base_url": upstream.url})
+    await relay.start()
+    yield relay
+    await relay.stop()
+
+
+async def chatted(
+    proxy: Bridge, upstream: Simulator, base: str, *payloads: bytes
+) -> tuple[bytes, dict[str, list[Any]]]:
+    """The body that a client of the channel gets for a stream of these messages, and the events by topic."""
+    sent = b"".join(b"data: %b\n\n" % payload for payload in payloads)
+    script = upstream.scripts.register([Answer(200, STREAM_HEADERS, (Piece(sent),))])
+    headers = {"X-Simulate": f"script={script}"}
+    body = {"model": CHUNK["model"], "messages": [{"role": "user", "content": "hi"}], "stream": True}
+    answer = await proxy.request("POST", f"{base}/chat/completions", json=body, headers=headers)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream")
+    async with asyncio.timeout(10):
+        while not any(event["event"]["type"] in ENDED for event in await proxy.events(topic="chat")):
+            await asyncio.sleep(0.02)
+    told = {topic: [entry["event"] for entry in await proxy.events(topic=topic)] for topic in ("chat", "chat-chunks")}
+    assert {event["subject"] for events in told.values() for event in events} == {answer.headers["X-Relay-Stream-Id"]}
+    assert answer.body.encode() == sent
+    return sent, told
+
+
+ENDED = ("relay.chat.completed", "relay.chat.failed", "relay.chat.cancelled")
+
+
+BASES = ("/openai/v1", "/openai", "/v3/openai")
+"""The channel's own, and the older ones that clients still use."""
+
+
+@pytest.mark.parametrize("base", BASES)
+class TestChatCompletionChunkOverHTTP:
+    """Channel ``/openai/v1/chat/completions``, server ``production``: ``POST`` with ``stream: true``."""
+
+    async def test_each_shape_is_proxied_untouched_and_told(
+        self, proxy: Bridge, upstream: Simulator, base: str
+    ) -> None:
+        """A client would get other bytes than the upstream sent, or consumers miss a chunk of the stream."""
+        chunks = [CHUNK | shape for shape in STREAM_CHUNKS.values()]
+        _, told = await chatted(proxy, upstream, base, *map(orjson.dumps, chunks), b"[DONE]")
+        assert [chunk for event in told["chat-chunks"] for chunk in event["data"]["chunks"]] == chunks
+        assert {event["type"] for event in told["chat-chunks"]} == {"relay.chat.chunk"}
+
+
+@pytest.mark.parametrize("base", BASES)
+class TestChatCompletionStreamDoneOverHTTP:
+    """Channel ``/openai/v1/chat/completions``, server ``production``: ``data: [DONE]``."""
+
+    async def test_it_is_proxied_untouched_and_ends_the_stream(
+        self, proxy: Bridge, upstream: Simulator, base: str
+    ) -> None:
+        """A stream in order would have no end for its client, or look truncated to consumers."""
+        said = orjson.dumps(CHUNK | STREAM_CHUNKS["contentDelta"])
+        sent, told = await chatted(proxy, upstream, base, said, b"[DONE]")
+        assert sent.endswith(b"data: [DONE]\n\n")
+        assert [event["type"] for event in told["chat"]] == ["relay.chat.started", "relay.chat.completed"]
+
+    async def test_without_done_the_stream_has_failed(self, proxy: Bridge, upstream: Simulator, base: str) -> None:
+        """A truncated stream, which its client cannot tell from a whole one, would look whole to consumers too."""
+        said = orjson.dumps(CHUNK | STREAM_CHUNKS["contentDelta"])
+        sent, told = await chatted(proxy, upstream, base, said)
+        assert b"[DONE]" not in sent
+        assert told["chat"][-1]["type"] == "relay.chat.failed"
+        assert told["chat"][-1]["data"]["reason"] == "truncated"
