@@ -22,6 +22,7 @@ from relay.core.lineage import resume
 from relay.core.retry import Backoff
 from relay.core.settle import Advance, Bury, Narrow, settle
 from relay.core.sink import Batch, Checkpoint, Refused, Sink, SinkUnavailable
+from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
 from relay.telemetry import SinkSignals
 
@@ -63,7 +64,8 @@ class Publisher:
                 try:
                     await self._open()
                     await self._publish_until_stopped()
-                except SinkUnavailable as error:
+                except (SinkUnavailable, JournalUnavailable) as error:
+                    # The journal's disk may be full just when a dead letter is to be kept: that passes, too.
                     self._failures += 1
                     await self._pause(error)
         finally:
@@ -75,9 +77,10 @@ class Publisher:
         """Ends ``run`` after the batch under way."""
         self._stopping.set()
 
-    async def _pause(self, error: SinkUnavailable) -> None:
+    async def _pause(self, error: SinkUnavailable | JournalUnavailable) -> None:
         # The dice only spread retries over time; nobody gains by guessing them.
-        delay = self._backoff.delay(self._failures, random.random(), error.retry_after)  # noqa: S311
+        retry_after = error.retry_after if isinstance(error, SinkUnavailable) else None
+        delay = self._backoff.delay(self._failures, random.random(), retry_after)  # noqa: S311
         self._signals.sink_lost(error, delay)
         await self._rest(delay)
 
@@ -101,12 +104,12 @@ class Publisher:
 
     async def _resume_after(self, held: Checkpoint | None) -> int:
         journal, label, signals = self._journal, self.label, self._signals
-        found = resume(held, journal.lineage, journal.attempted(label))
+        found = resume(held, journal.lineage, label, journal.attempted(label))
         if found.finding == "other_journal":
             signals.lineage_started(journal.journal_id)
         if found.finding == "older_copy" and held is not None:
             signals.sink_ahead(held.offset, journal.lineage.opened_at)
-            await journal.fork(held.offset)
+            await journal.fork(label, held.offset)
         if found.missing:
             signals.events_missing(found.missing)
         elif found.finding == "usual" and found.after < journal.position(label):
@@ -152,9 +155,8 @@ class Publisher:
             page, entries = await self._claimed(self._claims, page, entries)
             if not page:
                 return
-        checkpoint = self._checkpoint(page)
-        self._journal.attempt(self.label, checkpoint.offset)
-        outcomes = await self._sink.publish(Batch(entries, checkpoint))
+        await self._journal.attempt(self.label, page[-1].offset)
+        outcomes = await self._sink.publish(Batch(entries, self._checkpoint(page)))
         match settle(entries, outcomes):
             case Advance(absorbed):
                 self._absorbed |= absorbed

@@ -7,8 +7,8 @@ twice, and the sink's checkpoint counts only up to where the two copies are the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from relay.core.sink import Checkpoint
@@ -18,13 +18,16 @@ from relay.core.sink import Checkpoint
 class Fork:
     """An identity that the journal had before, and the last offset that both share.
 
-    The offsets in ``(gap_after, gap_upto]`` were skipped when it took a new one: no event has them.
+    The offsets in ``(gap_after, gap_upto]`` were skipped when it took a new one: no event has them. ``published`` is,
+    per sink, how far this journal itself had published under the old identity by then: a checkpoint up to there is
+    ours, although it lies beyond what is shared.
     """
 
     journal_id: str
     offset: int
     gap_after: int = 0
     gap_upto: int = 0
+    published: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,9 @@ class Resume:
     absorbed: int | None = 0
 
 
-def resume(held: Checkpoint | None, lineage: Lineage, attempted: int) -> Resume:
-    """Decides for one sink. ``attempted`` is the highest offset that this process has tried to publish there.
+def resume(held: Checkpoint | None, lineage: Lineage, sink: str, attempted: int) -> Resume:
+    """Decides for one sink. ``attempted`` is the highest offset that this process has tried to publish there under the
+    present identity; it says nothing of a checkpoint that names an earlier one.
 
     A checkpoint of this journal beyond both what the file held when it was opened and what this process has
     published since can only come from a later state of the same journal: the file is an older copy.
@@ -75,7 +79,8 @@ def resume(held: Checkpoint | None, lineage: Lineage, attempted: int) -> Resume:
         return _clamped(held, held.offset, lineage, "usual")
     for fork in lineage.forks:
         if held.journal_id == fork.journal_id:
-            return _clamped(held, min(held.offset, max(fork.offset, attempted)), lineage, "usual")
+            ours = max(fork.offset, fork.published.get(sink, 0))
+            return _clamped(held, min(held.offset, ours), lineage, "usual")
     return Resume(lineage.first_offset - 1, "other_journal")
 
 

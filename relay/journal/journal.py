@@ -79,6 +79,7 @@ class Journal:
         self._saved = {sink: saved.get(sink, SavedCheckpoint()) for sink in sinks}
         self._census = Census(store.forks, store.addressed(0))
         self._attempted = dict.fromkeys(self._saved, 0)
+        self._forking = asyncio.Lock()
         self._tail: list[Entry] = []
         self._tail_bytes = 0
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -153,12 +154,16 @@ class Journal:
         """The journal's own copy of a sink's checkpoint, with its counts."""
         return self._saved[sink]
 
-    def attempt(self, sink: str, offset: int) -> None:
-        """Everything up to ``offset`` is about to be published; the answer may get lost, so the attempt counts."""
-        self._attempted[sink] = max(self._attempted[sink], offset)
+    async def attempt(self, sink: str, offset: int) -> None:
+        """Everything up to ``offset`` is about to be published; the answer may get lost, so the attempt counts.
+
+        Waits while the journal takes a new identity, so that each attempt is made under the one it counts for.
+        """
+        async with self._forking:
+            self._attempted[sink] = max(self._attempted[sink], offset)
 
     def attempted(self, sink: str) -> int:
-        """The highest offset that was tried on a sink since the file was opened."""
+        """The highest offset that was tried on a sink since the file was opened, under the present identity."""
         return self._attempted[sink]
 
     def advance(self, sink: str, offset: int, *, published: int, dead: int, absorbed: int = 0) -> None:
@@ -181,11 +186,17 @@ class Journal:
         """What the journal knows of its own identity."""
         return Lineage(self._store.journal_id, tuple(self._store.forks), self._opened_at, self._first_offset)
 
-    async def fork(self, beyond: int) -> None:
-        """The file is an older copy: a new identity from where it was opened, offsets past ``beyond`` from now on."""
-        await self._writer.call(self._store.fork, self._opened_at, beyond)
-        self.journal_id = self._store.journal_id
-        self._census.learn_gaps(self._store.forks)
+    async def fork(self, sink: str, beyond: int) -> None:
+        """The file is an older copy: a new identity from where it was opened, offsets past ``beyond`` from now on.
+
+        ``sink`` showed it. What the others have from this process stays theirs.
+        """
+        async with self._forking:
+            published = {other: offset for other, offset in self._attempted.items() if other != sink}
+            await self._writer.call(self._store.fork, self._opened_at, beyond, published)
+            self._attempted = dict.fromkeys(self._attempted, 0)
+            self.journal_id = self._store.journal_id
+            self._census.learn_gaps(self._store.forks)
 
     async def settle_at(self, sink: str, offset: int, *, dead: int | None = 0, absorbed: int | None = 0) -> None:
         """A sink is really at ``offset``: behind what we knew (it lost events) or ahead (our copy was not saved).

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import astuple
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -345,15 +346,16 @@ class Store:
         with translated(self.path), self._transaction():
             return self._index.sweep(after, older_than=older_than, step=step)
 
-    def fork(self, at: int, beyond: int) -> None:
+    def fork(self, at: int, beyond: int, published: Mapping[str, int] | None = None) -> None:
         """Gives the journal a new identity that shares its past up to ``at``; the next offset lies past ``beyond``.
 
-        For a file that turned out to be an older copy: offsets after ``at`` have meant other events before.
+        For a file that turned out to be an older copy: offsets after ``at`` have meant other events before, except
+        on a sink which got them from this very file: up to ``published``.
         """
         journal_id, last_offset = uuid4().hex, max(self.last_offset, beyond)
-        forks = [*self.forks, Fork(self.journal_id, at, self.last_offset, last_offset)]
+        forks = [*self.forks, Fork(self.journal_id, at, self.last_offset, last_offset, dict(published or {}))]
         with translated(self.path), self._transaction():
-            known = orjson.dumps([(f.journal_id, f.offset, f.gap_after, f.gap_upto) for f in forks]).decode()
+            known = orjson.dumps([astuple(fork) for fork in forks]).decode()
             self._db.executemany(_QUERY["save_meta"], [(journal_id, "journal_id"), (known, "forks")])
             self._db.execute(_QUERY["forget_last_offset"])
             self._db.execute(_QUERY["save_last_offset"], (last_offset,))

@@ -20,6 +20,7 @@ from relay.core.sink import (
     SinkUnavailable,
     Withheld,
 )
+from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.publisher import Publisher
 from relay.telemetry import Telemetry
@@ -293,6 +294,60 @@ async def test_a_crash_before_the_first_batch_of_an_older_copy_loses_nothing(ben
     await Bench(journal, bench.sink).until_drained()
     await journal.close()
     assert bench.sink.events == ["early"]
+
+
+async def test_an_older_copy_whose_first_batch_got_lost_loses_nothing(bench: Bench) -> None:
+    """TRAP J. Broken: the attempt, made under the new identity, would vouch for the sink's old checkpoint: its events
+    would be taken for published."""
+    bench.sink.checkpoint = Checkpoint(bench.journal.journal_id, 50)
+    await bench.append(draft("early-1"), draft("early-2"))
+    lost = iter([True])
+
+    def answer(batch: Batch) -> None:
+        if next(lost, False):
+            raise SinkUnavailable("timeout", "nothing of it arrived")
+
+    bench.sink.answer = answer
+    await bench.until_drained()
+    assert bench.sink.events == ["early-1", "early-2"]
+
+
+async def test_a_fork_that_one_sink_causes_repeats_nothing_on_another(tmp_path: Path) -> None:
+    """TRAP J. Broken: when one sink shows that the journal is an older copy, a crash right after that would make the
+    relay publish to the other sink again what that has from this very file."""
+    path = tmp_path / "j.db"
+    journal = await open_journal(path, ["memory", "other"], Policy(), Telemetry())
+    sink = MemorySink()
+    await asyncio.gather(*(journal.append(draft(name)) for name in names(3)))
+    await Bench(journal, sink).until_drained()
+    await journal.fork("other", 50)
+    await journal.close()  # before anything was published under the new identity
+    journal = await open_journal(path, ["memory", "other"], Policy(), Telemetry())
+    again = Bench(journal, sink)
+    await again.append(draft("3"))
+    await again.until_drained()
+    await journal.close()
+    assert sink.events == names(4)
+
+
+async def test_a_full_disk_while_a_refused_event_is_kept_passes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: an event that a sink refuses in the moment when the disk is full would end the relay."""
+    full = iter([True, True])
+    append = bench.journal._store.append
+
+    def sometimes(drafts: Sequence[Draft], *rest: object) -> object:
+        if drafts and drafts[0].dead is not None and next(full, False):
+            raise JournalUnavailable("journal_full", "The disk is full.", hint="")
+        return append(drafts, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench.journal._store, "append", sometimes)
+    refused = [Refused("too_large", "?")]
+    bench.sink.answer = lambda batch: refused if batch.entries and batch.entries[0].event.subject == "0" else None
+    bench.sink.limits = Limits(events=1, bytes=1 << 20)
+    await bench.append(draft("0"))
+    await bench.until_drained()
+    assert len(await bench.journal.dead_letters("", 10)) == 1
+    assert bench.metric("relay_publish_failures_total", code="journal_full") == 2
 
 
 async def test_an_event_for_another_sink_is_passed_over(bench: Bench) -> None:

@@ -164,7 +164,7 @@ async def test_a_gap_at_the_end_is_stepped_over(tmp_path: Path) -> None:
     """After a sink knew more of the journal than it holds, a reader would ask for the gap without pause."""
     async with scene(tmp_path) as s:
         await fill(s.journal, "a")
-        await s.journal.fork(100)
+        await s.journal.fork("none", 100)
         assert await s.page("?after=1") == {"events": [], "next": 1}
         await fill(s.journal, "b")
         assert [e["offset"] for e in (await s.page("?after=1"))["events"]] == [101]
@@ -294,7 +294,7 @@ async def test_a_gap_at_the_end_does_not_make_a_stream_spin(tmp_path: Path, monk
     """One consumer would take a whole core, doing nothing."""
     async with scene(tmp_path) as s:
         await fill(s.journal, "a")
-        await s.journal.fork(100)
+        await s.journal.fork("none", 100)
         reads = 0
         read = s.journal.read
 

@@ -181,7 +181,7 @@ async def test_reading_across_the_gap_of_a_fork_skips_nothing(tmp_path: Path) ->
     """Broken: after a fork a reader would count its way into the wrong place, and skip events."""
     journal = await opened(tmp_path / "j.db")
     await fill(journal, 3)
-    await journal.fork(50)
+    await journal.fork("none", 50)
     await fill(journal, 3, start=3)
     assert [entry.offset for entry in await journal.read(0, 10)] == [1, 2, 3, 51, 52, 53]
     for after, expected in ((2, 3), (3, 51), (40, 51), (50, 51), (51, 52), (52, 53)):
@@ -201,7 +201,7 @@ async def test_the_offsets_that_a_new_identity_skips_are_counted_as_no_event(tmp
     journal = await opened(tmp_path / "j.db", "kafka", policy=Policy(max_backlog=100))
     await fill(journal, 3)
     journal.advance("kafka", 2, published=2, dead=0)
-    await journal.fork(5_000)
+    await journal.fork("none", 5_000)
     await fill(journal, 2, start=3)
     assert (journal.events_held(), journal.pending("kafka"), journal.backlog()) == (5, 3, 3)
     assert journal.accepting() is None
