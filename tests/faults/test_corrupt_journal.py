@@ -148,7 +148,7 @@ def _judged(store: Store, scene: Scene) -> str:
     if store.journal_id != scene.journal_id:
         return "another journal"  # whose lineage the sinks do not know: nothing new is taken for published
     held = Checkpoint(scene.journal_id, scene.entries[-1].offset)
-    found = resume(held, Lineage(store.journal_id, (), store.last_offset, 1), 0)
+    found = resume(held, Lineage(store.journal_id, (), store.last_offset, 1), "kafka", 0)
     return "shorter, and a sink shows it" if found.finding == "older_copy" else "WRONG: shorter, and nothing shows it"
 
 

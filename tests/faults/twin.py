@@ -1,0 +1,175 @@
+"""The journal's store as plain dictionaries: what it must do, in the fewest words.
+
+Two tests lean on it. The state machine of R9 holds the real store to it, so that the simulation of R10 may put it in
+the place of the real one, which syncs a disk and cannot run in virtual time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+from relay.core.event import DeadLetter, Draft, Entry
+from relay.core.lineage import Fork
+from relay.journal.errors import JournalUnavailable
+from relay.journal.plan import Known, Plan
+from relay.journal.rows import Appended, HeldDeadLetter, Progress, SavedCheckpoint
+
+
+@dataclass(slots=True)
+class Disk:
+    """What outlives a process."""
+
+    journal_id: str
+    events: dict[int, Entry] = field(default_factory=dict)
+    facts: dict[bytes, tuple[bytes, int, int]] = field(default_factory=dict)
+    """Key -> fingerprint, offset, when it was seen (epoch milliseconds)."""
+    letters: dict[str, tuple[DeadLetter, int]] = field(default_factory=dict)
+    saved: dict[str, SavedCheckpoint] = field(default_factory=dict)
+    forks: tuple[Fork, ...] = ()
+    last_offset: int = 0
+    merged_offset: int = 0
+
+    def copied(self) -> Disk:
+        """As it is now; a later state of this disk leaves the copy alone."""
+        other = copy(self)
+        other.events, other.facts = dict(self.events), dict(self.facts)
+        other.letters, other.saved = dict(self.letters), dict(self.saved)
+        return other
+
+
+class TwinStore:
+    """``relay.journal.store.Store`` without a file. ``full`` stands for a disk without space."""
+
+    def __init__(self, disk: Disk, new_id: Callable[[], str]) -> None:
+        self.disk = disk
+        self.full = False
+        self._new_id = new_id
+        self._merging: list[bytes] | None = None
+        self._merging_to = 0
+
+    @property
+    def journal_id(self) -> str:
+        return self.disk.journal_id
+
+    @property
+    def forks(self) -> tuple[Fork, ...]:
+        return self.disk.forks
+
+    @property
+    def last_offset(self) -> int:
+        return self.disk.last_offset
+
+    def _write(self) -> Disk:
+        if self.full:
+            raise JournalUnavailable("journal_full", "The twin's disk is full.", hint="")
+        return self.disk
+
+    def append(self, drafts: Sequence[Draft], now: int, progress: Mapping[str, Progress] | None = None) -> Appended:
+        disk = self._write()
+        plan = Plan(disk.last_offset, now)
+        plan.add_all(drafts, self.known)
+        disk.events |= {entry.offset: entry for entry in plan.entries}
+        disk.facts |= {key: (fingerprint, offset, now) for key, fingerprint, offset in plan.new_keys}
+        for dead in plan.dead:
+            disk.letters.setdefault(dead.id, (dead, now))
+        for sink, moved in (progress or {}).items():
+            disk.saved[sink] = disk.saved.get(sink, SavedCheckpoint()).then(moved)
+        disk.last_offset = plan.last_offset
+        return Appended(plan.receipts, plan.entries)
+
+    def known(self, keys: Sequence[bytes]) -> Known:
+        return {key: self.disk.facts[key][:2] for key in keys if key in self.disk.facts}
+
+    def read(self, after: int, limit: int, max_bytes: int) -> list[Entry]:
+        page: list[Entry] = []
+        size = 0
+        for offset in self._offsets(after):
+            entry = self.disk.events[offset]
+            size += len(entry.event.data)
+            if len(page) == limit or (page and size > max_bytes):
+                break
+            page.append(entry)
+        return page
+
+    def _offsets(self, after: int) -> Iterable[int]:
+        """Those beyond ``after``, in order: a dictionary keeps the order in which its entries came."""
+        return (offset for offset in self.disk.events if offset > after)
+
+    def checkpoints(self) -> dict[str, SavedCheckpoint]:
+        return dict(self.disk.saved)
+
+    def accepted_at(self, after: int) -> int | None:
+        return next((self.disk.events[offset].accepted_at for offset in self._offsets(after)), None)
+
+    def oldest_offset(self) -> int | None:
+        return next(iter(self.disk.events), None)
+
+    def newest_offset(self) -> int:
+        return max(self.disk.events, default=self.disk.last_offset)
+
+    def events_for(self, sink: str, after: int, upto: int) -> int:
+        return sum(1 for n, entry in self.disk.events.items() if after < n <= upto and entry.sink in (None, sink))
+
+    def addressed(self, after: int) -> list[tuple[int, str]]:
+        return [(n, entry.sink) for n, entry in self.disk.events.items() if n > after and entry.sink is not None]
+
+    def dead_letters(self, after: str, limit: int) -> list[HeldDeadLetter]:
+        return [self._held(id) for id in sorted(self.disk.letters) if id > after][:limit]
+
+    def _held(self, id: str) -> HeldDeadLetter:
+        dead, at = self.disk.letters[id]
+        event = {"topic": dead.event.topic, **dict(dead.event.attributes())} if dead.event else None
+        return HeldDeadLetter(id, dead.origin, dead.reason, dead.detail, at, len(dead.raw), dead.event_offset, event)
+
+    def count_dead_letters(self) -> int:
+        return len(self.disk.letters)
+
+    def delete_dead_letter(self, id: str) -> bool:
+        return self._write().letters.pop(id, None) is not None
+
+    def fork(self, at: int, beyond: int, published: Mapping[str, int] | None = None) -> None:
+        disk = self._write()
+        upto = max(disk.last_offset, beyond)
+        disk.forks = (*disk.forks, Fork(disk.journal_id, at, disk.last_offset, upto, dict(published or {})))
+        disk.journal_id, disk.last_offset = self._new_id(), upto
+
+    def prune(self, *, floor: int, older_than: int, over_size: int, chunk: int = 500) -> int:
+        """By age only: the size of a file is not the twin's business."""
+        oldest = self.oldest_offset()
+        if oldest is None or oldest > floor or self.disk.events[oldest].accepted_at >= older_than:
+            return 0
+        first = list(self.disk.events)[:chunk]
+        last = max(n for n in first if self.disk.events[n].accepted_at < older_than)
+        cut = min(last, floor, self.disk.merged_offset)
+        gone = [n for n in self.disk.events if n <= cut]
+        for n in gone if gone and self._write() else ():
+            del self.disk.events[n]
+        return len(gone)
+
+    def sweep_dedup(self, after: bytes, *, older_than: int, step: int = 2000) -> bytes:
+        disk = self._write()
+        merged = [
+            k for k, (_, offset, seen) in disk.facts.items() if offset <= disk.merged_offset and seen < older_than
+        ]
+        for key in merged:
+            del disk.facts[key]
+        return b""
+
+    def merge_is_due(self) -> bool:
+        return False
+
+    def wal_is_long(self) -> bool:
+        return False
+
+    def checkpoint_wal(self) -> None: ...
+
+    def size(self) -> int:
+        return 0
+
+    def ask(self, question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        return question(*args, **kwargs)
+
+    def close(self) -> None: ...
