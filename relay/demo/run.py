@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import signal
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ async def run_demo(
             number = 0
             while not interrupted.is_set():
                 turn = seed + number
-                await _unless(interrupted, demo.play(script(tasks, turn, demo.webhook), chat_script(streams, turn)))
+                await _unless(interrupted, demo.play(script(tasks, turn), chat_script(streams, turn)))
                 number += 1
                 if once:
                     break
@@ -75,7 +76,7 @@ async def _stage(console: Console, seed: int, json: bool) -> AsyncIterator[Demo]
         await relay.start()
         stack.push_async_callback(relay.stop)
         session = await stack.enter_async_context(aiohttp.ClientSession(read_bufsize=LARGEST_EVENT))
-        demo = Demo(simulator, relay.url, f"{relay.url}/webhooks/novita/{token}", session, console, json)
+        demo = Demo(simulator, relay.url, session, console, json)
         demo.announce()
         async with asyncio.TaskGroup() as group:
             following = group.create_task(demo.follow())
@@ -84,15 +85,26 @@ async def _stage(console: Console, seed: int, json: bool) -> AsyncIterator[Demo]
 
 
 def _settings(folder: Path, token: str, upstream: str) -> Settings:
+    port = _free_port()
+    public_url = f"http://127.0.0.1:{port}"
     return Settings.model_validate(
         {
-            "server": {"host": "127.0.0.1", "port": 0, "drain_timeout": "2s"},
+            "server": {"host": "127.0.0.1", "port": port, "public_url": public_url, "drain_timeout": "2s"},
             "admin": {"host": "127.0.0.1", "port": 0},
             "journal": {"path": str(folder / "relay.db")},
             "webhooks": {"novita": {"tokens": [token]}},
             "upstream": {"base_url": upstream},
+            "reconcile": {"first_after": "1s", "every": "1s"},  # nobody watches a demo for a minute
         }
     )
+
+
+def _free_port() -> int:
+    """The relay has to know its own address before it listens there."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 @dataclass(slots=True)
@@ -101,7 +113,6 @@ class Demo:
 
     simulator: Simulator
     relay_url: str
-    webhook: str
     session: aiohttp.ClientSession
     console: Console
     json: bool
@@ -174,7 +185,7 @@ class Demo:
     async def _submit(self, step: Step) -> str:
         self._troubles[step.prompt] = step.trouble
         headers = {HEADER: step.trouble.simulate}
-        async with self.session.post(self.simulator.url + step.path, json=step.body, headers=headers) as response:
+        async with self.session.post(self.relay_url + step.path, json=step.body, headers=headers) as response:
             response.raise_for_status()
             return str((await response.json())["task_id"])
 

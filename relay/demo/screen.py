@@ -16,6 +16,7 @@ Json = dict[str, Any]
 _STYLES = {
     "relay.task.succeeded": "green",
     "relay.task.failed": "red",
+    "relay.task.submitted": "dim",
     CONFLICTED: "bold yellow",
 }
 
@@ -28,6 +29,8 @@ def event_line(offset: int, event: Json, trouble: Trouble) -> Text:
     line.append(f"{event['type']:<22}", _STYLES.get(event["type"], ""))
     line.append(f"{data['task_type'] or '?':<27}{event['subject'][:8]}  ")
     line.append(outputs or data["reason"] or "")
+    if data["observed_via"] == "poll":
+        line.append("  found by polling", "cyan")
     if trouble != NO_TROUBLE:
         line.append(f"  ({trouble.told})", "dim")
     return line

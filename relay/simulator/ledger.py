@@ -70,9 +70,9 @@ class Ledger:
             del self._polled[next(iter(self._polled))]
 
     @property
-    def polls(self) -> list[int]:
-        """Requests for results in each second that had any, in order."""
-        return list(self._polled.values())
+    def polls(self) -> list[tuple[int, int]]:
+        """The seconds that had requests for results, in order, with their number."""
+        return list(self._polled.items())
 
     def answer(self, body: Mapping[str, Any]) -> None:
         """A generation was answered at once."""
@@ -106,10 +106,11 @@ class Ledger:
     def as_json(self, task_id: str | None = None) -> dict[str, Any]:
         """For scripts. Webhook URLs are left out, since they may carry a secret."""
         chosen = list(self._chosen(task_id))
+        polled = self._polled.values()
         return {
             "paid": self.paid,
             "answered": list(self.answered),
-            "polls": {"total": sum(self.polls), "most_in_a_second": max(self.polls, default=0)},
+            "polls": {"total": sum(polled), "most_in_a_second": max(polled, default=0)},
             "tasks": [_task_json(record) for record in chosen],
             "attempts": [_attempt_json(attempt) for record in chosen for attempt in record.attempts],
         }

@@ -17,7 +17,7 @@ from rich.console import Console
 from relay.demo import run
 from relay.demo.chats import CHATS, COMPLETED, FAILED, ChatStep
 from relay.demo.run import Demo, run_demo
-from relay.demo.scenario import CONTRADICTED, NO_TROUBLE, TROUBLES, Json, Step, Trouble
+from relay.demo.scenario import CONTRADICTED, NO_TROUBLE, Json, Step, Trouble
 from relay.simulator.options import Options, Retries
 from relay.simulator.server import Simulator
 
@@ -25,16 +25,34 @@ WORDS = {"TASK_STATUS_SUCCEED": "succeeded", "TASK_STATUS_FAILED": "failed"}
 
 
 class StubRelay:
-    """Publishes every webhook as a terminal event, ``copies`` times over: it knows no duplicates and no conflicts."""
+    """Publishes every webhook as a terminal event, ``copies`` times over: it knows no duplicates and no conflicts.
 
-    def __init__(self, copies: int) -> None:
+    Submissions go to ``upstream`` with its own webhook; it never polls.
+    """
+
+    def __init__(self, copies: int, upstream: str) -> None:
         self._copies = copies
+        self._upstream = upstream
         self._events: list[Json] = []
         self._news = asyncio.Condition()
 
+    async def submit(self, request: web.Request) -> web.Response:
+        body = {**await request.json(), "extra": {"webhook": {"url": str(request.url.origin() / "hook")}}}
+        headers = {"X-Simulate": request.headers["X-Simulate"]}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(self._upstream + request.path, json=body, headers=headers) as answer,
+        ):
+            return web.json_response(await answer.json())
+
     async def receive(self, request: web.Request) -> web.Response:
         task = (await request.json())["payload"]["task"]
-        data = {"task_type": task["task_type"], "outputs": [], "reason": task["reason"]}
+        data = {
+            "task_type": task["task_type"],
+            "outputs": [],
+            "reason": task["reason"],
+            "observed_via": "webhook",
+        }
         event = {"type": f"relay.task.{WORDS[task['status']]}", "subject": task["task_id"], "data": data}
         async with self._news:
             self._events += [event] * self._copies
@@ -74,30 +92,31 @@ class StubRelay:
 
 @asynccontextmanager
 async def staged(*, copies: int = 1, json: bool = True) -> AsyncIterator[Demo]:
-    relay = StubRelay(copies)
-    app = web.Application()
-    app.add_routes(
-        [
-            web.post("/hook", relay.receive),
-            web.post("/openai/v1/chat/completions", relay.chat),
-            web.get("/v1/events", relay.events),
-        ]
-    )
     quick = Options(queue_seconds=0.0, run_seconds=0.0, retries=Retries(spacing=(0.0,)))
-    async with Simulator(quick) as simulator, aiohttp.ClientSession() as session, TestServer(app) as server:
-        url = str(server.make_url("")).rstrip("/")
-        console = Console(file=io.StringIO(), width=120)
-        demo = Demo(simulator, url, f"{url}/hook", session, console, json)
-        following = asyncio.create_task(demo.follow())
-        yield demo
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+    async with Simulator(quick) as simulator, aiohttp.ClientSession() as session:
+        relay = StubRelay(copies, simulator.url)
+        app = web.Application()
+        app.add_routes(
+            [
+                web.post("/hook", relay.receive),
+                web.post("/v3/async/{name}", relay.submit),
+                web.post("/openai/v1/chat/completions", relay.chat),
+                web.get("/v1/events", relay.events),
+            ]
+        )
+        async with TestServer(app) as server:
+            url = str(server.make_url("")).rstrip("/")
+            console = Console(file=io.StringIO(), width=120)
+            demo = Demo(simulator, url, session, console, json)
+            following = asyncio.create_task(demo.follow())
+            yield demo
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
 
-def steps(demo: Demo, *troubles: Trouble) -> Iterator[Step]:
+def steps(*troubles: Trouble) -> Iterator[Step]:
     for number, trouble in enumerate(troubles):
-        body = {"extra": {"webhook": {"url": demo.webhook}}, "prompt": f"kite {number}"}
-        yield Step("/v3/async/qwen-image-txt2img", f"kite {number}", body, trouble)
+        yield Step("/v3/async/qwen-image-txt2img", f"kite {number}", {"prompt": f"kite {number}"}, trouble)
 
 
 def screen(demo: Demo) -> str:
@@ -112,7 +131,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_round_is_over_when_all_of_it_is_on_the_screen() -> None:
     """The summary would come before the events that it sums up."""
     async with staged() as demo:
-        await demo.play(steps(demo, NO_TROUBLE, TROUBLES[0], Trouble("fail", "fails")))
+        await demo.play(steps(NO_TROUBLE, Trouble("dropped=1", "sent again"), Trouble("fail", "fails")))
         lines = [orjson.loads(line) for line in screen(demo).splitlines()]
         verdict = await demo.verdict()
     assert [line["offset"] for line in lines] == [1, 2, 3]
@@ -124,7 +143,7 @@ async def test_a_round_is_over_when_all_of_it_is_on_the_screen() -> None:
 async def test_a_webhook_that_never_comes_is_missing_and_not_waited_for() -> None:
     """The demo would hang, or say that all is well."""
     async with staged() as demo:
-        await demo.play(steps(demo, NO_TROUBLE, Trouble("lost", "lost for good")))
+        await demo.play(steps(NO_TROUBLE, Trouble("lost", "lost for good")))
         verdict = await demo.verdict()
     assert (len(verdict.missing), verdict.terminals) == (1, 1)
 
@@ -132,14 +151,14 @@ async def test_a_webhook_that_never_comes_is_missing_and_not_waited_for() -> Non
 async def test_a_relay_that_doubles_events_is_found_out() -> None:
     """The demo would prove nothing."""
     async with staged(copies=2) as demo:
-        await demo.play(steps(demo, NO_TROUBLE))
+        await demo.play(steps(NO_TROUBLE))
         assert len((await demo.verdict()).doubled) == 1
 
 
 async def test_a_relay_that_does_not_see_a_contradiction_is_found_out() -> None:
     """A contradiction would count as survived because nothing came of it."""
     async with staged() as demo:
-        await demo.play(steps(demo, CONTRADICTED))
+        await demo.play(steps(CONTRADICTED))
         assert len((await demo.verdict()).unnoticed) == 1
 
 
@@ -147,7 +166,7 @@ async def test_a_round_has_chats_too_and_each_must_end_as_it_went() -> None:
     """The demo would prove nothing about chats, or end before their events are seen."""
     async with staged() as demo:
         went, broke = (next(chat for chat in CHATS if chat.ends_in == end) for end in (COMPLETED, FAILED))
-        await demo.play(steps(demo, NO_TROUBLE), [ChatStep({"model": "m"}, chat) for chat in (went, broke)])
+        await demo.play(steps(NO_TROUBLE), [ChatStep({"model": "m"}, chat) for chat in (went, broke)])
         verdict = await demo.verdict()
     assert verdict.terminals == 3
     assert len(verdict.wrong) == 1, "a chat that broke was published as completed"
@@ -158,7 +177,7 @@ async def test_people_are_told_where_things_are_and_what_came_out() -> None:
     """The events of a running demo could not be followed, which is what it is for."""
     async with staged(json=False) as demo:
         demo.announce()
-        await demo.play(steps(demo, TROUBLES[0]))
+        await demo.play(steps(Trouble("dropped=1", "sent again")))
         demo.show(await demo.verdict())
         shown = screen(demo)
         assert f"relay tail --url {demo.relay_url}" in shown

@@ -13,7 +13,7 @@ TASK = Expected("0123456789", "relay.task.succeeded", TROUBLES[0], 2)
 
 
 def event(**data: object) -> Json:
-    known = {"task_type": "[TXT_TO_IMG]", "outputs": [], "reason": "", **data}
+    known = {"task_type": "[TXT_TO_IMG]", "outputs": [], "reason": "", "observed_via": "webhook", **data}
     return {"type": "relay.task.succeeded", "subject": "0123456789", "data": known}
 
 
@@ -31,6 +31,12 @@ def test_a_failure_shows_its_reason_and_no_trouble_where_there_was_none() -> Non
     line = event_line(1, event(reason="worker error", task_type=None), NO_TROUBLE).plain
     assert line.rstrip().endswith("worker error")
     assert NO_TROUBLE.told not in line
+
+
+def test_what_polling_found_is_told() -> None:
+    """Nobody would see that a task has its end although its webhook never came."""
+    assert "found by polling" in event_line(1, event(observed_via="poll"), NO_TROUBLE).plain
+    assert "found by polling" not in event_line(1, event(), NO_TROUBLE).plain
 
 
 def test_the_table_counts_by_trouble() -> None:

@@ -111,7 +111,7 @@ async def test_the_first_polls_of_a_task_can_fail(session: aiohttp.ClientSession
         task_id = await submit(session, simulator, {}, "poll-error=2, poll-missing=3, poll-limited")
         statuses = [(await poll(session, simulator, task_id))[0] for _ in range(7)]
     assert statuses == [404, 404, 404, 500, 500, 429, 200]
-    assert sum(simulator.ledger.polls) == 7
+    assert sum(number for _, number in simulator.ledger.polls) == 7
 
 
 @pytest.mark.parametrize("retry_after", [None, 3])
