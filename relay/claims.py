@@ -73,6 +73,15 @@ class Claims:
         if strangers and not again:
             self._signals.claims_overrun(strangers)
 
+    async def release(self, facts: Sequence[Fact]) -> None:
+        """Lets others have what is certainly not on the sink."""
+        if not facts or self._clock() < self._quiet_until:
+            return
+        try:
+            await self._index.release(facts)
+        except IndexUnavailable as error:
+            self._lost(error)
+
     async def close(self) -> None:
         """Lets go of the connection."""
         await self._index.close()

@@ -100,6 +100,8 @@ class Publisher:
         self._buried.clear()
         self._absorbed.clear()
         await self._confirm_between(known, self._position)
+        if self._claims is not None and self._failures > 1:
+            await self._give_way(self._claims)
         self._signals.sink_opened(self._position, self._journal.pending(self.label))
 
     async def _resume_after(self, held: Checkpoint | None) -> int:
@@ -126,6 +128,15 @@ class Publisher:
             facts = [fact for fact in facts_of(page) if fact.offset <= upto]
             await self._claims.confirm(facts, again=True)
             after = page[-1].offset
+
+    async def _give_way(self, claims: Claims) -> None:
+        """Publishing fails again and again, perhaps here only: another replica gets a chance.
+
+        Having been opened, the sink has told what it has got, so what lies beyond is certainly not there.
+        """
+        page = await self._journal.read(self._position, self._sink.limits.events, self._sink.limits.bytes)
+        await claims.release(facts_of(page))
+        await self._rest(2 * _LONGEST_WAIT)
 
     # -- publishing --------------------------------------------------------------------------------------------
 

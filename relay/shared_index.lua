@@ -1,7 +1,7 @@
 -- One script for everything that the shared index does: see shared_index.py.
 --
 -- KEYS  the scope: what stands before each key
--- ARGV  'claim' or 'confirm', owner (8 bytes), lease or window in ms, and facts: each one string of a kind ('p' plain,
+-- ARGV  'claim', 'confirm' or 'release', owner (8 bytes), lease or window in ms, and facts: each one string of a kind ('p' plain,
 --       's' stated, 'c' a contradiction), key (16 bytes), statement (16 bytes), offset
 --
 -- A key's value: 'c' claimed or 'd' done, owner (8 bytes), statement (16 bytes), offset. Claims expire with the lease,
@@ -109,6 +109,17 @@ if operation == 'claim' then
     return verdict
   end)
   return {table.concat(verdicts), redis.call('GET', memory)}
+end
+
+if operation == 'release' then
+  each(function(_, key, statement)
+    for _, claimed in ipairs({key, statement}) do
+      local value = redis.call('GET', scope .. claimed)
+      if value and mine(value) and not done(value) then redis.call('DEL', scope .. claimed) end
+    end
+    return true
+  end)
+  return 0
 end
 
 local strangers = 0

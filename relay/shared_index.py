@@ -74,6 +74,12 @@ class RedisIndex:
         async with self._patience():
             return sum([await self._run("confirm", self._window, part) for part in _parts(facts)])
 
+    async def release(self, facts: Sequence[Fact]) -> None:
+        """Ends claims of ours; what is confirmed stays. Raises ``IndexUnavailable``."""
+        async with self._patience():
+            for part in _parts(facts):
+                await self._run("release", self._lease, part)
+
     async def reach(self) -> None:
         """Sees whether the index answers and runs its script. Raises ``IndexUnavailable``."""
         async with self._patience():

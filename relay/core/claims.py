@@ -75,6 +75,10 @@ class SharedIndex(Protocol):
         """These are on the sink. Answers how many of them another replica holds or has confirmed."""
         ...
 
+    async def release(self, facts: Sequence[Fact]) -> None:
+        """These are certainly not on the sink: another replica may have them."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -115,6 +115,11 @@ class Replica:
                     self._task.result()
                 await asyncio.sleep(0.005)
 
+    async def until_failing(self) -> None:
+        async with asyncio.timeout(WITHIN):
+            while self.publisher._failures < 2:
+                await asyncio.sleep(0.005)
+
     def balance(self) -> tuple[int, int]:
         saved = self.journal.saved("memory")
         counted = saved.published + saved.dead + saved.absorbed + self.journal.pending("memory")
@@ -269,6 +274,25 @@ async def test_a_dead_replicas_claims_are_taken_over(replicas: list[Replica]) ->
     await a.start()
     await drained(replicas)
     assert Counter(place_of(replicas).ids) == wanted("123")
+    assert a.journal.saved("memory").absorbed == 3
+
+
+async def test_a_replica_that_cannot_publish_holds_nobody_up(replicas: list[Replica]) -> None:
+    """A replica that is cut off from a part of the broker would renew its claims for ever, and stop all the others."""
+    a, b, _ = replicas
+    await a.kill()
+    a.loses = 1.0  # whatever it sends is lost, and the lease is 30 s
+    await a.start()
+    await a.accept(*map(draft, "123"))
+    await a.until_failing()
+    await b.accept(*map(draft, "123"))
+    async with asyncio.timeout(10):
+        await b.until_drained()
+    assert Counter(place_of(replicas).ids) == wanted("123")
+    await a.kill()
+    a.loses = 0.0
+    await a.start()
+    await drained(replicas)
     assert a.journal.saved("memory").absorbed == 3
 
 

@@ -149,6 +149,17 @@ async def test_a_dead_replicas_claim_ends_with_its_lease(replica: MakeIndex) -> 
     assert await b.confirm([ended("t", 1)]) == 0
 
 
+async def test_what_is_released_is_anybodys_and_what_is_done_stays(replica: MakeIndex) -> None:
+    """A replica that cannot publish would hold up the others; or take back what it has published."""
+    a, b = replica("a"), replica("b")
+    await published(a, ended("done", 1))
+    await a.claim([ended("t", 2)])
+    await b.release([ended("t", 2)])
+    assert verdicts(await b.claim([ended("t", 9)])) == []
+    await a.release([ended("done", 1), ended("t", 2)])
+    assert verdicts(await b.claim([ended("done", 8), ended("t", 9)])) == ["absorbed", "ours"]
+
+
 async def test_what_was_claimed_and_forgotten_is_confirmed_all_the_same(
     replica: MakeIndex, server: RedisServer
 ) -> None:

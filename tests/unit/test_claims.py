@@ -8,7 +8,7 @@ import pytest
 
 from relay import claims as module
 from relay.claims import PAUSE, Claims
-from relay.core.claims import Claimed, Fact, IndexUnavailable
+from relay.core.claims import Claimed, Fact, IndexUnavailable, facts_of
 from relay.core.event import Entry
 from relay.telemetry import Telemetry
 from tests.unit.drafts import draft
@@ -32,6 +32,9 @@ class Index:
         self._answer()
         self.confirmed += [fact.offset for fact in facts]
         return self.strangers
+
+    async def release(self, facts: Sequence[Fact]) -> None:
+        self._answer()
 
     async def close(self) -> None:
         self.away = True
@@ -134,6 +137,15 @@ async def test_claims_that_were_taken_over_are_counted(bench: Bench) -> None:
     bench.index.strangers = 1
     await bench.publish(1, 2)
     assert bench.facts("overrun") == 1
+
+
+async def test_an_index_that_is_away_keeps_nobody_from_giving_way(bench: Bench) -> None:
+    """A sink in trouble would be a publisher's end as soon as the index is in trouble, too."""
+    bench.index.away = True
+    facts = facts_of([bench.entry(1)])
+    await bench.claims.release(facts)
+    await bench.claims.release(facts)
+    assert (bench.index.asked, bench.up()) == (1, 0)
 
 
 async def test_a_batch_of_what_is_not_shared_asks_nobody(bench: Bench) -> None:
