@@ -18,7 +18,9 @@ import pytest
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
 from tests.e2e.sdks.install import run_node, run_python
-from tests.e2e.sdks.scenarios import SCENARIOS, Scenario
+from tests.e2e.sdks.scenarios import BODY, MODEL, SCENARIOS, Scenario
+from tests.faults.streams import balance, events_of
+from tests.services.chat import chat_client
 from tests.services.relay import RelayProcess
 
 Json = dict[str, Any]
@@ -29,6 +31,8 @@ PYTHON = [(major, mode) for major in VERSIONS for mode in ("sync", "async")]
 OTHER_NAMES = {"APIStatusError": "APIError", "JSONDecodeError": "SyntaxError"}
 """What the JavaScript package calls an error that has another name in Python."""
 AI_CALLS = ("stream", "create")
+KEY = "sk-test-0123456789abcdef"
+"""With which every client here comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,19 @@ class Stage:
         async with asyncio.timeout(5):
             while self._simulator.exchanges.open():
                 await asyncio.sleep(0.01)
+        await self._events_balance()
         lived = {tuple(result["id"]): self._lived(result, scripts[tuple(result["id"])]) for result in played["results"]}
         return [(scenario, *(lived[way, scenario.name] for way in self._ways)) for scenario in scenarios]
+
+    async def _events_balance(self) -> None:
+        """Each attempt of each SDK, retried or not, is a stream with exactly one terminal event."""
+        async with asyncio.timeout(10):
+            while (found := balance({}, await events_of(self._ways["through"]))).missing:
+                await asyncio.sleep(0.05)
+        assert found.holds, found
+        # An attempt that gets no answer is refused by the relay itself, and has its event all the same.
+        asked = [seen for seen in self._simulator.exchanges if seen.target.endswith("/chat/completions")]
+        assert found.ends.total() == len(asked) / len(self._ways)
 
     def _script(self, scenario: Scenario) -> str:
         return self._simulator.scripts.register(scenario.answers)
@@ -155,3 +170,40 @@ async def test_the_ai_package_of_vercel(stage: Stage, tmp_path: Path) -> None:
     scenarios = [scenario for scenario in SCENARIOS if scenario.call in AI_CALLS]
     lived = await stage.play(partial(run_node, "ai_client.mjs", tmp_path), "6.0.326", scenarios)
     assert_nothing_is_noticed(lived, as_known)
+
+
+REFUSALS = {
+    "an unknown key": ("AuthenticationError", 401, "invalid_request_error", "unauthorized"),
+    "a model that is not allowed": ("PermissionDeniedError", 403, "invalid_request_error", "model_not_allowed"),
+    "too many streams": ("RateLimitError", 429, "rate_limit_error", "too_many_streams"),
+    "no upstream": ("InternalServerError", 502, "server_error", "upstream_unreachable"),
+}
+
+
+@pytest.mark.parametrize("sdk", ["python", "javascript"])
+async def test_the_relays_own_refusals_are_errors_that_the_sdks_read(sdk: str, tmp_path: Path) -> None:
+    """An application could not tell a refusal of the relay from one of the upstream, nor why it was refused."""
+    run = partial(run_python, 3, "sync") if sdk == "python" else partial(run_node, "openai_client.mjs", tmp_path)
+    clients = {"app": {"key": KEY, "models": [MODEL], "max_streams": 1}}
+    async with Simulator(Options()) as simulator:
+        relay = RelayProcess(tmp_path / "relay", upstream={"base_url": simulator.url}, proxy={"clients": clients})
+        await relay.start()
+        case = {"url": f"{relay.url}/openai/v1", "headers": {}, "call": "stream", "params": BODY, "retries": 0}
+        unlike = [
+            {**case, "id": "an unknown key", "key": "sk-another-0123456789abcdef"},
+            {**case, "id": "a model that is not allowed", "params": BODY | {"model": "org/other"}},
+        ]
+        try:
+            results = (await asyncio.to_thread(run, unlike))["results"]
+            async with chat_client(relay.url) as held:
+                await held.ask({"Authorization": f"Bearer {KEY}", "X-Simulate": "hang"})
+                await held.head()
+                results += (await asyncio.to_thread(run, [{**case, "id": "too many streams"}]))["results"]
+            simulator.spell("down", 60.0)
+            results += (await asyncio.to_thread(run, [{**case, "id": "no upstream"}]))["results"]
+        finally:
+            await relay.stop()
+    told = {result["id"]: result["error"] for result in results}
+    seen = {name: tuple(error[key] for key in ("class", "status", "type", "code")) for name, error in told.items()}
+    assert seen == REFUSALS
+    assert all(error["body"]["message"] for error in told.values())

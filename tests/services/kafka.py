@@ -35,7 +35,14 @@ START_TIMEOUT = 60.0
 CLI_TIMEOUT = 30.0
 SETTLE_TIMEOUT = 5.0
 _ROOT = Path(__file__).resolve().parents[2]
-_PACKAGES = {"java": "default-jre-headless", "keytool": "default-jre-headless", "mvn": "maven", "kcat": "kcat"}
+_PACKAGES = {
+    "java": "default-jre-headless",
+    "keytool": "default-jre-headless",
+    "mvn": "maven",
+    "kcat": "kcat",
+    "node": "nodejs",
+    "npm": "npm",
+}
 _CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 _prefixes = itertools.count(1)
 

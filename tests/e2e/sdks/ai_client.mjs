@@ -3,7 +3,7 @@
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, jsonSchema, streamText, tool } from "ai";
 
-import { run, versionOf } from "./cases.mjs";
+import { KEY, run, versionOf } from "./cases.mjs";
 
 // What differs from call to call although the upstream's answer is the same.
 const FLEETING = new Set(["headers", "request", "timestamp"]);
@@ -42,7 +42,7 @@ async function play(c) {
   const provider = createOpenAICompatible({
     name: "novita",
     baseURL: c.url,
-    apiKey: "sk-test",
+    apiKey: KEY,
     headers: c.headers,
     includeUsage: true,
   });

@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 
+export const KEY = "sk-test-0123456789abcdef";
 const AT_ONCE = 8;
 
 export async function run(version, play) {

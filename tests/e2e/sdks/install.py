@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from tests.services.kafka import executable
+
 HERE = Path(__file__).resolve().parent
 _CACHE = HERE.parents[2] / ".cache" / "sdks"
 INSTALL_TIMEOUT = 300.0
@@ -43,7 +45,7 @@ def node_modules() -> Path:
     def install(folder: Path) -> None:
         for name in names:
             shutil.copy(HERE / name, folder)
-        _run([_program("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+        _run([executable("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
 
     return _cached("npm", b"".join((HERE / name).read_bytes() for name in names), install) / "node_modules"
 
@@ -59,12 +61,14 @@ def run_novita(cases: list[Json]) -> Json:
 
 
 def run_node(script: str, folder: Path, cases: list[Json]) -> Json:
-    """Plays cases with a JavaScript SDK from an empty ``folder``. Answers its version and the results."""
+    """Plays cases with a JavaScript SDK from a ``folder`` of the test's own. Answers its version and the results."""
     for name in ("cases.mjs", script):
         shutil.copy(HERE / name, folder)
-    (folder / "node_modules").symlink_to(node_modules())
+    modules = folder / "node_modules"
+    if not modules.exists():
+        modules.symlink_to(node_modules())
     environment = {"NO_PROXY": "*", "PATH": os.environ["PATH"], "AI_SDK_LOG_WARNINGS": "false"}
-    return _played([_program("node"), str(folder / script)], environment, cases)
+    return _played([executable("node"), str(folder / script)], environment, cases)
 
 
 def _played_in_python(packages: str, script: list[str], cases: list[Json]) -> Json:
@@ -109,10 +113,3 @@ def _run(command: list[str], folder: Path) -> None:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False)
     if done.returncode:
         pytest.fail(f"{' '.join(command[:4])} failed: {(done.stdout + done.stderr)[-2000:]}")
-
-
-def _program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        pytest.fail(f"{name} is missing. On Debian: apt-get install {'nodejs' if name == 'node' else name}")
-    return found

@@ -2,11 +2,12 @@
 
 import OpenAI from "openai";
 
-import { run, versionOf } from "./cases.mjs";
+import { KEY, run, versionOf } from "./cases.mjs";
 
 async function play(c) {
   const result = { id: c.id, chunks: [], answer: null, error: null };
-  const client = new OpenAI({ baseURL: c.url, apiKey: "sk-test", defaultHeaders: c.headers, timeout: 20000 });
+  const told = { baseURL: c.url, apiKey: c.key ?? KEY, defaultHeaders: c.headers, timeout: 20000 };
+  const client = new OpenAI(c.retries === undefined ? told : { ...told, maxRetries: c.retries });
   try {
     if (c.call === "stream") {
       const stream = await client.chat.completions.create({ stream: true, ...c.params });

@@ -19,14 +19,15 @@ import openai
 Json = dict[str, Any]
 
 AT_ONCE = 8
-DEFAULTS = {"api_key": "sk-test", "timeout": 20.0, "base_url": "http://nowhere.invalid"}
+KEY = "sk-test-0123456789abcdef"
+DEFAULTS = {"api_key": KEY, "timeout": 20.0, "base_url": "http://nowhere.invalid"}
 
 
 def play(shared: openai.OpenAI, case: Json) -> Json:
     """One case with the client that blocks."""
     result = _result(case)
     try:
-        answer = _call(shared.with_options(base_url=case["url"], default_headers=case["headers"]), case)
+        answer = _call(shared.with_options(**_options(case)), case)
         if case["call"] != "stream":
             result["answer"] = _plain(answer)
             return result
@@ -46,7 +47,7 @@ async def play_async(shared: openai.AsyncOpenAI, case: Json) -> Json:
     """One case with the client that does not."""
     result = _result(case)
     try:
-        answer = await _call(shared.with_options(base_url=case["url"], default_headers=case["headers"]), case)
+        answer = await _call(shared.with_options(**_options(case)), case)
         if case["call"] != "stream":
             result["answer"] = _plain(answer)
             return result
@@ -60,6 +61,11 @@ async def play_async(shared: openai.AsyncOpenAI, case: Json) -> Json:
     except Exception as error:
         result["error"] = {"class": type(error).__name__}
     return result
+
+
+def _options(case: Json) -> Json:
+    told = {"base_url": case["url"], "default_headers": case["headers"], "api_key": case.get("key", KEY)}
+    return told | ({"max_retries": case["retries"]} if "retries" in case else {})
 
 
 def _call(client: Any, case: Json) -> Any:
