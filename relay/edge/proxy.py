@@ -51,7 +51,7 @@ class Proxy:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, passed through in both directions as it comes."""
-        outgoing = Outgoing(request, self._send_timeout)
+        outgoing = self.outgoing(request)
         try:
             async with self._outbound_body(request, self.admit(request)) as body:
                 return await self._exchange(request, body, outgoing)
@@ -66,6 +66,10 @@ class Proxy:
             headers = [*headers, (b"Content-Length", b"%d" % request.content_length)]
         async with self.upstream.exchange(request.method, path_of(request), headers, body) as answer:
             return await self.answer_with(outgoing, answer)
+
+    def outgoing(self, request: web.BaseRequest) -> Outgoing:
+        """The answer to a request, which cuts a client that takes nothing of it for too long."""
+        return Outgoing(request, self._send_timeout)
 
     def admit(self, request: web.BaseRequest) -> Client:
         """Who sent it. Raises ``Refused``."""

@@ -83,7 +83,7 @@ class Submissions:
     # -- submissions -------------------------------------------------------------------------------------------
 
     async def _submit(self, request: web.BaseRequest) -> web.StreamResponse:
-        outgoing = Outgoing(request)
+        outgoing = self._proxy.outgoing(request)
         try:
             self._proxy.admit(request)
             self._recording.require_journal()
@@ -160,7 +160,7 @@ class Submissions:
     # -- results -----------------------------------------------------------------------------------------------
 
     async def _ask(self, request: web.BaseRequest) -> web.StreamResponse:
-        outgoing = Outgoing(request)
+        outgoing = self._proxy.outgoing(request)
         headers = _asking_plain(self._proxy.outbound(request))
         try:
             self._proxy.admit(request)

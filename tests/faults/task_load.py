@@ -80,6 +80,8 @@ def _plan(number: int, dice: random.Random, late_by: str) -> Plan:
         words.append(f"contradict={dice.choice(['status', 'outputs'])}")
     if fails:
         words.append("fail")
+    if dice.random() < 0.02:
+        words.append("reset")  # made and paid for, and its answer is lost: to submit it again would pay twice
     other = dice.choice(OTHERS)
     if dice.random() < 0.3 and not (contradicted and other in UNREAD):
         words.append(other)

@@ -70,6 +70,7 @@ async def submitting(
     limits: BodyLimits = LIMITS,
     timeouts: Timeouts = TIMEOUTS,
     patience: float = 5.0,
+    send_timeout: float = 60.0,
     settings: ProxySettings | None = None,
     api_key: str | None = None,
     base_url: str | None = None,
@@ -79,7 +80,7 @@ async def submitting(
     signals = SubmissionSignals(telemetry)
     async with scripted(script) as behind:
         upstream = Upstream(base_url or behind.url, timeouts)
-        proxy = Proxy(upstream, Clients(settings or ProxySettings(), api_key), limits)
+        proxy = Proxy(upstream, Clients(settings or ProxySettings(), api_key), limits, send_timeout=send_timeout)
         submissions = Submissions(proxy, NovitaTask(), Recording(journal, signals, patience), signals, webhook)
 
         async def serve(request: web.BaseRequest) -> web.StreamResponse:

@@ -71,3 +71,16 @@ async def test_a_refusal_names_the_limit_that_can_be_raised() -> None:
         announced = await ask(url, post("/", b"x" * (5 << 20))[:1000])
         assert (announced.status, announced.code) == (413, "payload_too_large")
         assert "proxy.max_body" in announced.json["detail"]
+
+
+async def test_the_limit_holds_for_what_comes_with_the_head() -> None:
+    """A body without a length would pass, whatever its size, if it only came quickly."""
+    async with receiving(Bodies(BodyLimits(max_body=1024, max_inflight=1024, timeout=5.0))) as url:
+        assert (await ask(url, chunked("/", b"x" * 1024))).status == 200
+        assert (await ask(url, chunked("/", b"x" * 1025))).code == "payload_too_large"
+
+
+async def test_a_request_without_a_body_takes_no_place() -> None:
+    """Requests without a body would be refused while large ones arrive."""
+    async with receiving(Bodies(BodyLimits(max_body=1024, max_inflight=1, timeout=5.0))) as url:
+        assert (await ask(url, b"POST / HTTP/1.1\r\nHost: a\r\n\r\n")).status == 200

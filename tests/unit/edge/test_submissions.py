@@ -288,6 +288,16 @@ async def test_a_stop_does_not_wait_for_ever(journal: Journal) -> None:
         assert relay.count("unknown") == 1
 
 
+async def test_a_client_that_does_not_read_holds_nothing_for_long(journal: Journal) -> None:
+    """A few clients that hang would fill the memory with their images, for ever."""
+    image = b'{"image_file":"' + b"QUJD" * (5 << 20) + b'"}'
+    async with submitting(journal, answering(ok(image)), send_timeout=0.2) as relay, wire(relay.url) as client:
+        await client.send(post("/v3/cleanup", b'{"a":"' + b"x" * (4 << 20) + b'"}'))
+        await relay.until(lambda: relay.count("untracked"))
+        assert relay.proxy.bodies.inflight > 4 << 20
+        await relay.until(lambda: not relay.proxy.bodies.inflight)
+
+
 async def test_only_known_clients_submit_and_their_key_is_exchanged(journal: Journal) -> None:
     """Anybody could spend the operator's money, or learn the operator's key."""
     settings = ProxySettings.model_validate({"clients": {"web": {"key": "k" * 32}}})
