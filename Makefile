@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test faults check format bench lock check-format check-lint check-types check-imports check-unit
+.PHONY: help demo serve test faults check format bench lock check-deploy check-format check-lint check-types check-imports check-unit
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
