@@ -6,6 +6,7 @@ Nothing here raises. A bug in the recorder costs content in events, never a stre
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 
@@ -17,6 +18,9 @@ from relay.telemetry import ChatSignals
 
 _SOON = 0.001
 """Seconds: the next turn of the event loop, when what was written to clients in this one is out."""
+
+_GRID = 0.01
+"""Seconds: streams are read in step with each other, or each event would have a commit of its own."""
 
 _MUCH = 256 << 10
 """Bytes after which a fast stream is read before its time: the tap holds a bounded number of chunks."""
@@ -92,7 +96,7 @@ class Record:
             return
         self._unread += len(piece)
         if self._timer is None:
-            self._timer = self._loop.call_later(self._capture.coalesce + _SOON, self._look)
+            self._timer = self._loop.call_at(self._next_look(), self._look)
         elif self._unread > _MUCH:
             self._timer.cancel()
             self._timer = self._loop.call_later(_SOON, self._look)
@@ -112,6 +116,10 @@ class Record:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(_SOON, self._close, ending, self._loop.time())
+
+    def _next_look(self) -> float:
+        """When the pieces that come from now on are read: for all streams at the same few instants."""
+        return math.ceil((self._loop.time() + self._capture.coalesce) / _GRID + 1) * _GRID
 
     def _look(self) -> None:
         self._timer, self._unread = None, 0

@@ -46,6 +46,7 @@ class Outgoing:
         self._bodiless = request.method == hdrs.METH_HEAD
         self._keep_alive = False
         self._status = 0
+        self._transport = request.transport
 
     @property
     def begun(self) -> bool:
@@ -79,7 +80,9 @@ class Outgoing:
             lines.append(b"Connection: close")
         elif request.version == HttpVersion10:
             lines.append(b"Connection: keep-alive")
-        self._put(b"\r\n".join([*lines, b"", b""]))
+        head = b"\r\n".join([*lines, b"", b""])
+        request.writer.output_size += len(head)  # so that aiohttp sends no second answer after an error
+        self._put(head)
 
     def put(self, piece: bytes) -> None:
         """Writes a piece of the body and waits for nothing. Raises ``ConnectionError`` once the client is gone."""
@@ -127,8 +130,7 @@ class Outgoing:
         return Sent(self._status, keep_alive=False)
 
     def _put(self, data: bytes) -> None:
-        transport = self._request.transport
+        transport = self._transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
-        self._request.writer.output_size += len(data)  # so that aiohttp sends no second answer after an error
         transport.write(data)

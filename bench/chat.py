@@ -1,0 +1,274 @@
+"""What a chat stream costs: ratios measured in one run on one machine.
+
+``make bench-chat``: an upstream, directly and behind nginx (``proxy_buffering off``), a naive aiohttp pass-through, and
+the relay with chunk events off, coalesced, and each. Streams of 200 frames at full speed, each frame a ``send`` of its
+own, in a closed loop (wrk); then streams paced at 20 frames a second, whose frames tell when they were sent. The server
+has one core, the load and the upstream the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.services.kafka import free_port
+
+SERVER_CORE, LOAD_CORE = 0, 1
+FRAMES, PACE_MS = 200, 50
+PATH = "/openai/v1/chat/completions"
+HERE = Path(__file__).parent
+KINDS = ("direct", "nginx", "naive", "off", "coalesced", "each")
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """Streams at full speed."""
+
+    name: str
+    rate: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+    cpu_us: float
+    rss_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """Streams at 20 frames a second. Delays in milliseconds; ``cpu_us`` per frame."""
+
+    name: str
+    streams: int
+    whole: int
+    p50: float
+    p99: float
+    first_p50: float
+    first_p99: float
+    cpu_us: float
+    cpu_share: float
+    rss_mb: float
+
+
+class Server:
+    """A server under test, or the upstream."""
+
+    def __init__(self, name: str, port: int, command: list[str]) -> None:
+        self.name, self.port = name, port
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self._await_listening()
+
+    def _await_listening(self) -> None:
+        for _ in range(400):
+            with suppress(OSError):
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.025)
+        raise SystemExit(f"{self.name} does not answer: {(self._process.stderr or sys.stdin).read()!r}")
+
+    def _pids(self) -> list[int]:
+        """The process, or nginx's worker."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return [int(child) for child in children] or [self._process.pid]
+
+    def cpu_seconds(self) -> float:
+        """User and system time so far."""
+        ticks = 0
+        for pid in self._pids():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def rss_mb(self) -> float:
+        """Resident memory now."""
+        pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self._pids())
+        return pages * resource.getpagesize() / 2**20
+
+    def stop(self) -> None:
+        """SIGTERM, then SIGKILL."""
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextmanager
+def upstream(core: int) -> Iterator[Server]:
+    """The upstream, on its core."""
+    port = free_port()
+    server = Server("upstream", port, [sys.executable, "-m", "bench._chat_upstream", str(port), str(core)])
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def serving(name: str, behind: Server) -> Iterator[Server]:
+    """A server of one kind in front of the upstream; the upstream itself for ``direct``."""
+    if name == "direct":
+        yield behind
+        return
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="relay-bench-") as folder:
+        server = Server(name, port, _command(name, port, behind.port, Path(folder)))
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+def _command(name: str, port: int, upstream_port: int, folder: Path) -> list[str]:
+    from bench._chat_servers import NGINX
+
+    if name == "nginx":
+        conf = folder / "nginx.conf"
+        conf.write_text(NGINX.format(folder=folder, port=port, upstream=upstream_port))
+        return ["nginx", "-c", str(conf), "-p", str(folder), "-e", str(folder / "error.log")]
+    if name == "naive":
+        url = f"http://127.0.0.1:{upstream_port}"
+        return [sys.executable, "-m", "bench._chat_servers", "naive", str(port), url]
+    config: dict[str, Any] = {
+        "server": {"port": port},
+        "admin": {"port": free_port()},
+        "journal": {"path": str(folder / "relay.db")},
+        "upstream": {"base_url": f"http://127.0.0.1:{upstream_port}"},
+        "proxy": {"chunks": name},
+        "log": {"level": "error"},
+    }
+    path = folder / "relay.yaml"
+    path.write_text(json.dumps(config))
+    return [sys.executable, "-m", "bench._chat_servers", "relay", str(path)]
+
+
+def full_speed(server: Server, connections: int, seconds: int, core: int) -> Full:
+    """A closed loop, after a warm-up."""
+    _wrk(server, connections, 2, core)
+    cpu = server.cpu_seconds()
+    requests, micros, p50, p99, errors, _ = _wrk(server, connections, seconds, core)
+    used = server.cpu_seconds() - cpu
+    return Full(
+        server.name,
+        requests / (micros / 1e6),
+        p50 / 1e3,
+        p99 / 1e3,
+        errors,
+        used / requests * 1e6,
+        server.rss_mb(),
+    )
+
+
+def _wrk(server: Server, connections: int, seconds: int, core: int) -> list[int]:
+    url = f"http://127.0.0.1:{server.port}{PATH}?frames={FRAMES}"
+    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
+    command += ["-s", str(HERE / "chat.lua"), url]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True).stdout
+    return [int(field) for line in out.splitlines() if line.startswith("RESULT") for field in line.split()[1:]]
+
+
+def paced(server: Server, streams: int, seconds: int) -> Paced:
+    """So many streams at once, for so long."""
+    frames = seconds * 1000 // PACE_MS
+    arguments = [str(value) for value in (server.port, streams, frames, PACE_MS, LOAD_CORE)]
+    load = subprocess.Popen([sys.executable, "-m", "bench._chat_load", *arguments], stdout=subprocess.PIPE, text=True)
+    assert load.stdout is not None
+    while load.stdout.readline().strip() != "STARTED":
+        pass
+    cpu, started = server.cpu_seconds(), time.monotonic()
+    time.sleep(seconds - 3)
+    used, elapsed, rss = server.cpu_seconds() - cpu, time.monotonic() - started, server.rss_mb()
+    result = json.loads(load.stdout.read().partition("RESULT ")[2])
+    load.wait()
+    return Paced(
+        server.name,
+        streams,
+        result["whole"],
+        result["p50"],
+        result["p99"],
+        result["first_p50"],
+        result["first_p99"],
+        used / (streams * elapsed * 1000 / PACE_MS) * 1e6,
+        used / elapsed,
+        rss,
+    )
+
+
+def main() -> None:
+    """Runs everything and prints two tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--connections", type=int, default=32, help="of the closed loop")
+    parser.add_argument("--seconds", type=int, default=6, help="of each run")
+    parser.add_argument("--streams", type=int, nargs="*", default=[10, 200, 1000], help="paced streams at once")
+    options = parser.parse_args()
+    for tool, package in (("wrk", "wrk"), ("nginx", "nginx-light")):
+        if shutil.which(tool) is None:
+            raise SystemExit(f"bench-chat needs {tool}: apt-get install {package}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    os.sched_setaffinity(0, {LOAD_CORE})
+    full = [_full(kind, options.connections, options.seconds) for kind in options.kinds]
+    _report_full(full)
+    if options.streams:
+        _report_paced([_paced(kind, streams) for streams in options.streams for kind in options.kinds])
+
+
+def _full(kind: str, connections: int, seconds: int) -> Full:
+    # Directly the upstream is the server: it has that core for itself, too.
+    with upstream(SERVER_CORE if kind == "direct" else LOAD_CORE) as behind, serving(kind, behind) as server:
+        row = full_speed(server, connections, seconds, LOAD_CORE)
+    print(kind, row, file=sys.stderr)
+    return row if kind != "direct" else Full("direct", *[getattr(row, name) for name in Full.__slots__[1:]])
+
+
+def _paced(kind: str, streams: int) -> Paced:
+    with upstream(LOAD_CORE) as behind, serving(kind, behind) as server:
+        row = paced(server, streams, 8)
+    print(kind, row, file=sys.stderr)
+    return row if kind != "direct" else Paced("direct", *[getattr(row, name) for name in Paced.__slots__[1:]])
+
+
+def _report_full(rows: list[Full]) -> None:
+    nginx = next((row.rate for row in rows if row.name == "nginx"), 0.0)
+    print("| server | streams/s | of nginx | p50 ms | p99 ms | CPU us per stream | RSS MB |")
+    print("|---|---|---|---|---|---|---|")
+    for row in rows:
+        share = f"{row.rate / nginx:.2f}" if nginx else ""
+        note = f" ({row.errors} errors)" if row.errors else ""
+        print(
+            f"| {row.name}{note} | {row.rate:,.0f} | {share} | {row.p50_ms:.1f} | {row.p99_ms:.1f} "
+            f"| {row.cpu_us:.0f} | {row.rss_mb:.0f} |"
+        )
+    print()
+
+
+def _report_paced(rows: list[Paced]) -> None:
+    print(
+        "| streams | server | first token p50 ms | p99 ms | frame p50 ms | p99 ms | CPU us per frame | cores | RSS MB |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        note = "" if row.whole == row.streams else f" ({row.streams - row.whole} broken)"
+        print(
+            f"| {row.streams} | {row.name}{note} | {row.first_p50:.2f} | {row.first_p99:.2f} | {row.p50:.2f} "
+            f"| {row.p99:.2f} | {row.cpu_us:.1f} | {row.cpu_share:.2f} | {row.rss_mb:.0f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
