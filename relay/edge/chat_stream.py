@@ -23,7 +23,7 @@ from relay.edge.chat_record import Record
 from relay.edge.outgoing import Outgoing, Sent
 from relay.edge.server import Connection as ClientConnection
 from relay.settings.model import OnDisconnect
-from relay.upstream import RawHeaders, Upstream, UpstreamError, UpstreamTimeout, response_headers
+from relay.upstream import RawHeaders, Upstream, UpstreamError, UpstreamReset, UpstreamTimeout, response_headers
 from relay.upstream.connection import Connection
 from relay.upstream.headers import first
 from relay.upstream.wire import Head
@@ -122,7 +122,7 @@ class ChatStream:
             self._record.sent()
             return await self._head
         except RelayError as error:
-            if self._may_retry and isinstance(error, UpstreamError):
+            if self._may_retry and _is_passing(error):
                 return False
             self._end(_ENDINGS.get(error.code, "upstream_reset"))
             raise
@@ -281,6 +281,11 @@ class ChatStream:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _is_passing(error: RelayError) -> bool:
+    """Whether it may go better at once: no connection, or one that broke before an answer. Not a time that is over."""
+    return isinstance(error, UpstreamReset) or (isinstance(error, UpstreamError) and not error.sent)
 
 
 def _marked(headers: RawHeaders, stream_id: str) -> RawHeaders:

@@ -119,6 +119,7 @@ class Upstream:
             self._reached(False)
             raise UpstreamUnreachable(error.strerror or type(error).__name__) from None
         self._busy.add(connection)
+        self._reached(True)
         return connection
 
     def send(

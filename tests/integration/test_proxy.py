@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ssl
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from relay.core.errors import RelayError
 from tests.services.in_process import running
 from tests.services.raw_http import ask, get, post, wire
 from tests.services.scripted_upstream import Call, answering, chunks, ok, scripted
+from tests.unit.edge.chatting import asking, frame, streaming
 
 PATHS = ["/openai/v1/models", "/openai/models", "/v3/openai/models/a%2Fb", "/v3/admin/x?y=1", "/v3beta/x"]
 
@@ -50,3 +54,45 @@ async def test_a_stream_under_way_ends_with_the_relay(tmp_path: Path) -> None:
         assert await client.rest() == b""
         await connection.__aexit__(None, None, None)
         assert upstream.calls[0].gone.is_set()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that no authority vouches for, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=upstream"]
+    new += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(new, cwd=folder, check=True, capture_output=True)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+async def test_an_upstream_behind_tls_is_reached_if_it_is_the_right_one(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    """The key and the conversations would go to whoever answers; or the real upstream could not be reached at all."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    frames = [frame("a" * 20_000), frame("b", "stop"), b"data: [DONE]\n\n"]
+    async with scripted(streaming(*frames), tls=context) as upstream:
+        known = {"base_url": upstream.url, "ssl_cafile": str(certificate[0])}
+        async with running(tmp_path, upstream=known) as relay:
+            for _ in range(2):
+                async with wire(relay.url) as client:
+                    await client.send(asking())
+                    received = await client.reader.readuntil(b"0\r\n\r\n")
+                    assert b"data: [DONE]" in received
+                    assert received.count(b"a") > 20_000
+            assert upstream.connections == 1
+        async with running(tmp_path, upstream={"base_url": upstream.url}) as relay:
+            answer = await ask(relay.url, asking())
+            assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_unreachable")
+
+
+async def test_a_file_that_holds_no_certificates_is_told_at_the_start(tmp_path: Path) -> None:
+    """The relay would start, and reach no upstream."""
+    (tmp_path / "ca.pem").write_text("no certificate")
+    for name in ("ca.pem", "missing.pem"):
+        with pytest.raises(RelayError) as caught:
+            async with running(tmp_path, upstream={"ssl_cafile": str(tmp_path / name)}):
+                pass
+        assert caught.value.code == "bad_certificates"

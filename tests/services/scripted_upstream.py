@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -77,7 +78,8 @@ class ScriptedUpstream:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         try:
-            with suppress(OSError, asyncio.IncompleteReadError):
+            # asyncio complains about a connection whose task was cancelled.
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while not writer.is_closing():
                     head = await reader.readuntil(b"\r\n\r\n")
                     call = Call(head, reader, writer)
@@ -105,11 +107,13 @@ async def _body(call: Call) -> bytes:
 
 
 @asynccontextmanager
-async def scripted(script: Script, *, early: bool = False) -> AsyncIterator[ScriptedUpstream]:
+async def scripted(
+    script: Script, *, early: bool = False, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ScriptedUpstream]:
     """An upstream on a free loopback port."""
     upstream = ScriptedUpstream(script, early=early)
-    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
-    upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, ssl=tls)
+    upstream.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield upstream
     finally:

@@ -18,7 +18,7 @@ from relay.edge.clients import Clients
 from relay.edge.proxy import Proxy, ProxyRoutes
 from relay.edge.recorder import Recorder
 from relay.edge.server import Limits, Listener
-from relay.journal.journal import Journal
+from relay.journal.journal import Journal, Policy
 from relay.settings.model import ProxySettings
 from relay.telemetry import ChatSignals, Telemetry
 from relay.upstream import Timeouts, Upstream
@@ -101,11 +101,13 @@ async def chatting(
     api_key: str | None = None,
     base_url: str | None = None,
     limits: Limits | None = None,
+    policy: Policy | None = None,
     **settings: Any,
 ) -> AsyncIterator[Chatting]:
-    """``settings`` are those of ``proxy``."""
+    """``settings`` are those of ``proxy``; with a ``policy`` there is a sink, ``kafka``, that takes nothing."""
     telemetry, proxy_settings = Telemetry(), ProxySettings.model_validate({"coalesce": "0s", **settings})
-    async with opened(tmp_path) as journal, scripted(script) as server:
+    sinks = ("kafka",) if policy else ()
+    async with opened(tmp_path, *sinks, policy=policy) as journal, scripted(script) as server:
         upstream = Upstream(base_url or server.url, timeouts or Timeouts())
         proxy = Proxy(upstream, Clients(proxy_settings, api_key), BodyLimits(1 << 20, 4 << 20, 5.0, "proxy"))
         recorder = Recorder(journal)

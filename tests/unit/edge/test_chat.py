@@ -9,9 +9,10 @@ import orjson
 import pytest
 
 from relay.edge import recorder
+from relay.journal.journal import Policy
 from tests.services.raw_http import ask, post, wire
 from tests.services.scripted_upstream import Call, answering, chunks, ok
-from tests.unit.edge.chatting import HEAD, PATH, asking, chatting, clients, frame, key, shown, streaming, until
+from tests.unit.edge.chatting import DONE, HEAD, PATH, asking, chatting, clients, frame, key, shown, streaming, until
 
 PLAIN = answering(ok(b'{"choices":[]}', "Content-Type: application/json"))
 
@@ -154,6 +155,23 @@ async def test_a_relay_that_shuts_down_before_the_first_byte_answers_with_an_err
         answer = await connection.answer()
         assert (answer.status, answer.json["error"]["code"]) == (503, "draining")
         assert (await served.ending())["reason"] == "relay_shutdown"
+
+
+async def test_a_journal_that_is_full_breaks_no_stream_and_loses_no_ending(tmp_path: Path) -> None:
+    """Clients would suffer from an outage of a broker, or conversations be lost to it."""
+    script = streaming(frame("a"), frame("b", "stop"), DONE)
+    async with chatting(tmp_path, script, policy=Policy(max_backlog=1)) as served:
+        async with wire(served.url) as connection:
+            for _ in range(2):
+                await connection.send(asking())
+                await connection.reader.readuntil(b"0\r\n\r\n")
+        await until(lambda: not served.chat._streams and served.journal.last_offset > 0)
+        assert served.recorder.waiting > 0
+        while await served.recorder.settled(0.05):
+            served.journal.advance("kafka", served.journal.last_offset, published=1, dead=0)
+        types = [event.type.removeprefix("relay.chat.") for event in await served.events()]
+    assert sorted(types) == sorted(2 * ["started", "chunk", "completed"])
+    assert types.index("started") < types.index("chunk") < types.index("completed")
 
 
 async def test_nothing_begins_whose_ending_could_not_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -232,6 +232,13 @@ async def test_by_default_nothing_is_tried_again(tmp_path: Path, first: bytes) -
         assert (await served.ending())["reason"] == ("error_status" if first else "upstream_reset")
 
 
+async def test_a_time_that_is_over_is_not_taken_again(tmp_path: Path) -> None:
+    """A client would wait several times ten minutes, and pay for each."""
+    async with chatting(tmp_path, before, retries=3, timeouts=Timeouts(first_byte=0.05)) as served:
+        assert (await ask(served.url, asking())).status == 504
+        assert len(served.upstream.calls) == 1
+
+
 async def test_after_the_first_byte_nothing_is_tried_again(tmp_path: Path) -> None:
     """The client would get the beginning of an answer twice."""
 

@@ -122,6 +122,31 @@ async def test_an_upstream_that_nobody_listens_for_is_unreachable_and_nothing_wa
     assert caught.value.retriable
 
 
+async def test_it_tells_whether_the_upstream_is_there() -> None:
+    """An operator would not see that the upstream is away, or that it is back."""
+
+    class Noted:
+        def __init__(self) -> None:
+            self.reached: list[bool] = []
+
+        def upstream_reached(self, reached: bool) -> None:
+            self.reached.append(reached)
+
+    noted = Noted()
+    async with scripted(answering(ok())) as server:
+        upstream = Upstream(server.url, Timeouts(), noted)
+        async with upstream.exchange("GET", "/") as answer:
+            await answer.read(10)
+        assert set(noted.reached) == {True}
+        await upstream.close()
+    upstream = Upstream(server.url, Timeouts(), noted)
+    with pytest.raises(UpstreamUnreachable):
+        async with upstream.exchange("GET", "/"):
+            pass
+    assert noted.reached[-1] is False
+    await upstream.close()
+
+
 async def test_silence_after_a_request_ends_in_time() -> None:
     """A client would wait for an upstream that has hung, for ever."""
 
