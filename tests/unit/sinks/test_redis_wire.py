@@ -7,7 +7,7 @@ from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, 
 from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LinkTimeout
 
-from relay.sinks._redis_wire import Node, _cluster_nodes, failure
+from relay.sinks._redis_wire import Endpoints, Node, _cluster_nodes, _connection, failure
 
 NODE = Node("127.0.0.1", 6379)
 
@@ -43,3 +43,12 @@ def test_unknown_endpoints_mean_the_host_that_was_asked() -> None:
     """Else a cluster that does not announce its addresses could not be followed."""
     slots = [[0, 1, [b"", 1, b"id"], [None, 2, b"id"]], [2, 3, [b"?", 3, b"id"], [b"other", 4, b"id"]]]
     assert _cluster_nodes(slots, "asked") == (Node("asked", 1), Node("asked", 2), Node("asked", 3), Node("other", 4))
+
+
+@pytest.mark.parametrize("node", [NODE, Node("/run/redis.sock", 0)])
+@pytest.mark.parametrize("tls", [None, {}])
+def test_trap_g_the_client_never_sends_again_by_itself(node: Node, tls: dict[str, str] | None) -> None:
+    """TRAP G. Else redis-py would send a command ten times whose answer got lost, without telling anybody."""
+    made = _connection(node, Endpoints((node,), 1.0, 1.0, tls=tls), {})
+    assert made.retry.get_retries() == 0
+    assert not made.retry_on_error

@@ -1,0 +1,185 @@
+"""The Kafka sink's transactions against a stub client, without a broker: reliability traps A, B, C, D and F."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import errors as kafka
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from relay.core.event import TOPICS, Entry, Event
+from relay.core.sink import Batch, Checkpoint, Identity, Published, SinkUnavailable, Withheld
+from relay.sinks import kafka as module
+from relay.sinks._kafka_checkpoint import Found
+from relay.sinks._kafka_client import Session, connection_options
+from relay.sinks.kafka import Config, KafkaSink, connect
+
+HELD = Checkpoint("journal", 4)
+Verdict = BaseException | None
+
+
+class StubProducer:
+    """aiokafka's producer as the sink uses it; ``verdict`` says what becomes of a batch for a topic."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.committed = 0
+        partitions = {f"relay.{topic}": {0} for topic in TOPICS}
+        self.client = SimpleNamespace(cluster=SimpleNamespace(partitions_for_topic=partitions.get))
+
+    async def start(self) -> None:
+        self._world.order.append("producer started")
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        return {0}
+
+    def create_batch(self) -> BatchBuilder:
+        return BatchBuilder(1 << 20, 0)
+
+    async def begin_transaction(self) -> None:
+        self._world.order.append("begin")
+
+    async def send_batch(self, builder: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[Any]:
+        sent: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        verdict = self._world.verdict(topic)
+        if verdict is None:
+            sent.set_result(SimpleNamespace(offset=0))
+        else:
+            sent.set_exception(verdict)
+        return sent
+
+    async def commit_transaction(self) -> None:
+        await self._world.commit()
+        self.committed += 1
+        self._world.order.append("commit")
+
+
+class StubSession:
+    """What stands for ``Session``: a producer, and whether it was let go."""
+
+    alive = True
+    lost_connections = 0
+
+    def __init__(self, world: World) -> None:
+        self.producer = StubProducer(world)
+        self.discarded = False
+
+    async def discard(self, timeout: float) -> None:
+        self.discarded = True
+
+
+class World:
+    """A sink over stub clients, what they do, and in which order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **keys: Any) -> None:
+        self.order: list[str] = []
+        self.sessions: list[StubSession] = []
+        self.verdict: Callable[[str], Verdict] = lambda topic: None
+        self.commit: Callable[[], Any] = self._at_once
+        monkeypatch.setattr(module, "Session", self._new_session)
+        monkeypatch.setattr(module, "ensure_topics", self._at_once)
+        monkeypatch.setattr(module, "read_back", self._read_back)
+        self.sink: KafkaSink = connect(Config(type="kafka", **keys), Identity("relay-0", "mine"))  # type: ignore[assignment]
+
+    async def _at_once(self, *_: object) -> None: ...
+
+    def _new_session(self, *_: object) -> StubSession:
+        self.sessions.append(StubSession(self))
+        return self.sessions[-1]
+
+    async def _read_back(self, *_: object) -> Found:
+        self.order.append("checkpoint read")
+        return Found(HELD, "mine")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def batch(count: int = 3) -> Batch:
+    events = [Event("tasks", "t", f"id-{n}", "s", "subject", "2026-01-01T00:00:00Z", b"{}") for n in range(count)]
+    return Batch([Entry(5 + n, 0, event) for n, event in enumerate(events)], Checkpoint("journal", 4 + count))
+
+
+def refusing(topic: str, error: BaseException) -> Callable[[str], Verdict]:
+    return lambda sent_to: error if sent_to == topic else None
+
+
+async def test_trap_a_nothing_is_committed_around_a_failed_record(world: World) -> None:
+    """TRAP A. Broken: aiokafka commits happily around a record that failed, the checkpoint with it: silent loss."""
+    assert await world.sink.open() == HELD
+    committed = world.sessions[0].producer.committed
+    world.verdict = refusing("relay.tasks", kafka.MessageSizeTooLargeError())
+    outcomes = await world.sink.publish(batch())
+    assert outcomes == [Withheld(True, outcomes[0].code, outcomes[0].detail)] * 3  # type: ignore[union-attr]
+    assert world.sessions[0].producer.committed == committed
+
+
+async def test_trap_a_a_checkpoint_that_failed_publishes_nothing(world: World) -> None:
+    """TRAP A. Broken: the events would be committed without their checkpoint, and be repeated later."""
+    await world.sink.open()
+    world.verdict = refusing("relay.checkpoint.relay-0", kafka.KafkaTimeoutError())
+    with pytest.raises(SinkUnavailable):
+        await world.sink.publish(batch())
+    assert "commit" not in world.order[world.order.index("checkpoint read") :]
+
+
+@pytest.mark.parametrize("error", [kafka.MessageSizeTooLargeError(), kafka.UnknownError(), kafka.ProducerFenced()])
+async def test_trap_b_a_failed_record_ends_its_producer(world: World, error: BaseException) -> None:
+    """TRAP B. Broken: the client has numbered a record that the broker never saw; the next batch fails for ever."""
+    await world.sink.open()
+    world.verdict = refusing("relay.tasks", error)
+    try:
+        await world.sink.publish(batch())
+    except SinkUnavailable:
+        await world.sink.open()
+    assert world.sessions[0].discarded
+    world.verdict = lambda topic: None
+    assert await world.sink.publish(batch()) == [Published()] * 3
+    assert len(world.sessions) == 2
+    assert not world.sessions[1].discarded
+
+
+async def test_trap_c_letting_go_waits_for_no_broker() -> None:
+    """TRAP C. Broken: ``stop()`` and ``abort_transaction()`` flush first, and so wait without limit for a broker that
+    is away; the relay could not end, nor open the sink again."""
+    options = connection_options(Config(type="kafka", bootstrap_servers="127.0.0.1:1"), "relay-0")
+    session = Session(Config(type="kafka"), "id", options, 1000)
+
+    async def forever(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    session.producer.stop = session.producer.flush = session.producer.abort_transaction = forever
+    session.producer.client.close = forever
+    async with asyncio.timeout(5):
+        await session.discard(0.05)
+
+
+async def test_trap_d_a_transaction_has_a_deadline_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRAP D. Broken: aiokafka tries a transaction again without any limit, and sends EndTxn again by itself, which
+    may land in a later transaction."""
+    world = World(monkeypatch, publish_timeout="50ms")
+    await world.sink.open()
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    world.commit = hang
+    async with asyncio.timeout(5):
+        with pytest.raises(SinkUnavailable) as caught:
+            await world.sink.publish(batch())
+    assert caught.value.code == "timeout"
+    assert world.sessions[0].discarded
+    world.commit = world._at_once
+    assert await world.sink.open() == HELD
+
+
+async def test_trap_f_the_checkpoint_is_read_after_the_new_producer_has_taken_over(world: World) -> None:
+    """TRAP F. Broken: a commit that is still being completed would be missed, and its events repeated."""
+    await world.sink.open()
+    assert world.order == ["producer started", "begin", "commit", "checkpoint read"]
