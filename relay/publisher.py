@@ -21,12 +21,14 @@ from relay.core.event import DEAD_LETTERS, Entry
 from relay.core.lineage import resume
 from relay.core.retry import Backoff
 from relay.core.settle import Advance, Bury, Narrow, settle
-from relay.core.sink import Batch, Checkpoint, Refused, Sink, SinkUnavailable
+from relay.core.sink import Batch, Checkpoint, Forgetful, Refused, Sink, SinkUnavailable
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
 from relay.telemetry import SinkSignals
 
 _SHORTEST_WAIT = 0.01
+_LOOK_EVERY = 10.0
+"""Seconds without an event after which a sink that may lose what it has is asked whether it did."""
 _LONGEST_WAIT = 0.25
 """Seconds between two looks at a claim that another replica holds: it lasts as long as a transaction, as a rule."""
 
@@ -156,9 +158,11 @@ class Publisher:
     async def _wait_for_news(self, stopping: asyncio.Future[Any]) -> None:
         news = asyncio.ensure_future(self._journal.wait(self._position))
         try:
-            await asyncio.wait((news, stopping), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((news, stopping), timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
         finally:
             news.cancel()
+        if not done and isinstance(self._sink, Forgetful):
+            await self._sink.look()
 
     async def _publish(self, page: Sequence[Entry]) -> None:
         entries: Sequence[Entry] = [entry for entry in page if self._is_mine(entry)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -134,3 +134,14 @@ class Sink(Protocol):
     async def publish(self, batch: Batch) -> Sequence[Outcome]: ...
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """A sink that may lose what it has acknowledged, like a Redis at a failover.
+
+    ``look`` is called now and then while there is nothing to publish: it raises ``SinkUnavailable`` where the
+    checkpoint is not what it was, or the sink is away. Otherwise the loss would show at the next event only.
+    """
+
+    async def look(self) -> None: ...

@@ -159,7 +159,8 @@ class KafkaSink:
         self.limits = Limits(8, 1 << 20)
         self._broker, self._network, self._instance = broker, network, instance
         self._epoch: int | None = None
-        self._owner = False
+        self._settled: Checkpoint | None = None
+        self._opened = self._owner = False
 
     @property
     def has_claimed(self) -> bool:
@@ -167,6 +168,11 @@ class KafkaSink:
 
     async def open(self) -> Checkpoint | None:
         await self.close()
+        self._settled = await self._start()
+        self._opened = True
+        return self._settled
+
+    async def _start(self) -> Checkpoint | None:
         ask, broker = self._network.ask, self._broker
         if self._owner:
             self._check(await ask(lambda: broker.owner))
@@ -192,9 +198,12 @@ class KafkaSink:
             raise SinkFenced("?")
 
     async def publish(self, batch: Batch) -> Sequence[Outcome]:
-        if self._epoch is None:
+        if not self._opened:
             raise SinkUnavailable("not_open", "?")
         try:
+            if self._epoch is None and await self._start() != self._settled:
+                raise SinkUnavailable("fenced", "?")
+            assert self._epoch is not None
             return await self._transact(self._epoch, batch)
         except Stale:
             await self.close()
@@ -208,11 +217,11 @@ class KafkaSink:
         try:
             await ask(lambda: broker.produce(epoch, batch.entries))
         except Refusal:
-            # The transaction is given up with its producer; nothing of it may be committed by the next one.
-            self._epoch = await ask(broker.init_producer)
+            self._epoch = None  # what was open is aborted by the next producer
             return self._single_out(batch)
         await ask(lambda: broker.produce(epoch, [batch.checkpoint]))
         await ask(lambda: broker.end(epoch))
+        self._settled = batch.checkpoint
         return [PUBLISHED] * len(batch.entries)
 
     def _single_out(self, batch: Batch) -> Sequence[Outcome]:
@@ -222,6 +231,7 @@ class KafkaSink:
         return [Refused("too_large", "?") if self._broker.refuses(entry) else Withheld() for entry in batch.entries]
 
     async def close(self) -> None:
+        self._opened = False
         self._epoch = None
 
 
@@ -307,6 +317,10 @@ class RedisSink:
             raise SinkUnavailable("checkpoint_moved", "?")
         self._held = batch.checkpoint
         return [PUBLISHED] * len(batch.entries)
+
+    async def look(self) -> None:
+        if self._held is not None:
+            await self.publish(Batch([], self._held))
 
     async def close(self) -> None:
         self._is_open = False

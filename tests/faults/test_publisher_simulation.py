@@ -113,7 +113,7 @@ class KeepsProducer(KafkaSink):
             held = await super().open()
             self._kept = self._epoch
             return held
-        self._epoch = self._kept
+        self._epoch, self._opened = self._kept, True
         checkpoint: Checkpoint | None = await self._network.ask(lambda: self._broker.checkpoint)
         return checkpoint
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from relay import publisher
 from tests.integration import consumers
 from tests.integration.bridge import Bridge, States, redis_sink
 from tests.integration.conftest import MakeBridge, Pair
@@ -182,6 +183,24 @@ async def test_a_redis_that_lost_everything_gets_it_again(
     """Events that a sink acknowledged and lost would stay lost, although the journal still has them."""
     server = redis_process()
     _, ids = await flushed(pair, bridge, server)
+    assert [m.id for m in await consumers.on_redis(server.redis, pair.key + "tasks")] == ids
+
+
+async def test_a_redis_that_lost_everything_in_a_quiet_hour_gets_it_again(
+    pair: Pair, bridge: MakeBridge, redis_process: RedisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a failover took from the sink would be missing there until the next event comes, be it in a week."""
+    monkeypatch.setattr(publisher, "_LOOK_EVERY", 0.1)
+    server = redis_process()
+    await server.start()
+    relay = bridge(redis_sink(server.url, pair.key))
+    await relay.start()
+    ids = await relay.accept(*bodies(5))
+    await relay.until_published()
+    await asyncio.to_thread(server.cli, "FLUSHALL")
+    async with asyncio.timeout(20):
+        while len(await consumers.redis_cli(server.redis, pair.key + "tasks")) < 5:
+            await asyncio.sleep(0.05)
     assert [m.id for m in await consumers.on_redis(server.redis, pair.key + "tasks")] == ids
 
 

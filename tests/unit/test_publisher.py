@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from relay import publisher as module
 from relay.core.event import Draft
 from relay.core.retry import Backoff
 from relay.core.sink import (
@@ -252,6 +253,31 @@ async def test_the_balance_survives_a_crash_and_a_deleted_letter(bench: Bench) -
     await again._open()
     saved = bench.journal.saved("memory")
     assert (saved.offset, saved.published, saved.dead) == (4, 2, 2)  # the letter was refused, too
+
+
+async def test_a_sink_that_loses_events_while_there_is_no_news_gets_them_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken: what a Redis lost at a failover would stay lost until the next event comes, be it in a week."""
+    monkeypatch.setattr(module, "_LOOK_EVERY", 0.01)
+
+    async def look() -> None:
+        if bench.sink.checkpoint is None or bench.sink.checkpoint.offset != 6:
+            raise SinkUnavailable("checkpoint_moved", "?")
+
+    bench.sink.look = look  # type: ignore[attr-defined]
+    await bench.append(*map(draft, names(6)))
+    task = asyncio.ensure_future(bench.publisher.run())
+    async with asyncio.timeout(10):
+        while len(bench.sink.events) < 6:
+            await asyncio.sleep(0.001)
+        bench.sink.events = bench.sink.events[:2]
+        bench.sink.checkpoint = Checkpoint(bench.journal.journal_id, 2)
+        while len(bench.sink.events) < 6:
+            await asyncio.sleep(0.001)
+    bench.publisher.stop()
+    await task
+    assert bench.sink.events == names(6)
 
 
 async def test_another_journals_checkpoint_starts_a_new_lineage(bench: Bench) -> None:
