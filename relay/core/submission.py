@@ -1,4 +1,4 @@
-"""The relay's webhook in a submission: where to insert it so that every other byte stays as the client sent it.
+"""A submission: its endpoint, and where the relay's webhook goes so that every other byte stays as the client sent it.
 
 Vendor page: https://novita.ai/docs/api-reference/model-apis-webhook (``extra.webhook.url``). The unified video API
 takes a ``callback`` instead (the vendor's own client); a client that names one has named its webhook.
@@ -6,11 +6,26 @@ takes a ``callback`` instead (the vendor's own client); a client that names one 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
 import orjson
 
 from relay.core.members import Body, Member, Members, Unwalkable, Walk
+
+UNIFIED: Final = "video/create"
+"""The endpoint that makes tasks of any model: the body names it."""
+
+_ENDPOINT: Final = re.compile(r"/v3(?:beta)?/(?:async/)?([A-Za-z0-9._/-]{1,100})", re.ASCII)
+
+
+def endpoint_of(path: str) -> str | None:
+    """The endpoint's name, which stands for the type of a task until the upstream tells that.
+
+    ``path`` is without its query; ``None`` for one that is no endpoint's.
+    """
+    match = _ENDPOINT.fullmatch(path)
+    return match[1] if match else None
 
 
 class Insertion(NamedTuple):

@@ -17,11 +17,11 @@ from aiohttp import hdrs, web
 from relay.core.event import Draft
 from relay.core.members import Body
 from relay.core.source import Delivery, Submittable, Unreadable
-from relay.core.submission import Insertion, webhook_insertion
+from relay.core.submission import UNIFIED, Insertion, endpoint_of, webhook_insertion
 from relay.edge import problems
 from relay.edge.bodies import Refusal
 from relay.edge.outgoing import Outgoing
-from relay.edge.proxy import Proxy, refused
+from relay.edge.proxy import Proxy, model_of, refused
 from relay.edge.recording import Recording
 from relay.edge.server import respond
 from relay.edge.webhooks import path_of
@@ -85,9 +85,10 @@ class Submissions:
     async def _submit(self, request: web.BaseRequest) -> web.StreamResponse:
         outgoing = self._proxy.outgoing(request)
         try:
-            self._proxy.admit(request)
+            client = self._proxy.admit(request)
             self._recording.require_journal()
             async with self._proxy.bodies.received(request) as body:
+                client.require_model(_model(request, body) if client.models else None)
                 return await self._exchange(request, outgoing, body)
         except Refusal as refusal:
             self._signals.submission_rejected(refusal.code)
@@ -186,6 +187,12 @@ class Submissions:
             normalized = self._source.normalize(Delivery(body, _now(), "poll"))
             if isinstance(normalized, Draft):
                 await self._recording.observe(normalized)
+
+
+def _model(request: web.BaseRequest, body: Body) -> object:
+    """What a client that may use some models only asks for: the endpoint, or the model where that makes any."""
+    endpoint = endpoint_of(path_of(request).partition("?")[0])
+    return model_of(body) if endpoint == UNIFIED else endpoint
 
 
 def _asking_plain(headers: RawHeaders) -> RawHeaders:

@@ -7,7 +7,6 @@ URLs. Those speak of no task. What is large is jumped over, not parsed.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -21,7 +20,6 @@ MAX_PARSED: Final = 256 << 10
 
 _OUTPUTS: Final = ("images", "videos", "audios")
 _PARTS: Final = ("task", "extra", *_OUTPUTS)
-_ENDPOINT: Final = re.compile(r"/v3(?:beta)?/(?:async/)?([A-Za-z0-9._/-]{1,100})", re.ASCII)
 
 
 class Answer(NamedTuple):
@@ -48,12 +46,6 @@ def answer_in(body: Body) -> Answer | Unreadable | None:
         return Unreadable("invalid_task_id", f"task_id is nothing that fits {TASK_ID.pattern}")
     result["task"] = {**task, "task_id": task_id}
     return Answer(task_id, result, any(isinstance(result.get(key), list) and result[key] for key in _OUTPUTS))
-
-
-def endpoint_of(path: str) -> str | None:
-    """The endpoint's name, which stands for the type of a task until the upstream tells that."""
-    match = _ENDPOINT.fullmatch(path)
-    return match[1] if match else None
 
 
 def _parsed(body: Body, member: Member) -> Any:

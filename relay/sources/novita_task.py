@@ -19,6 +19,7 @@ from relay.core.event import Draft
 from relay.core.members import Body
 from relay.core.redact import redact
 from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Unreadable
+from relay.core.submission import endpoint_of
 from relay.core.task import (
     TASK_ID,
     Kind,
@@ -32,7 +33,7 @@ from relay.core.task import (
     submitted_draft,
     terminal_draft,
 )
-from relay.sources._novita_answer import Answer, answer_in, endpoint_of
+from relay.sources._novita_answer import Answer, answer_in
 
 EVENT_TYPE: Final = "ASYNC_TASK_RESULT"
 

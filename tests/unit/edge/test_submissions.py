@@ -311,6 +311,32 @@ async def test_only_known_clients_submit_and_their_key_is_exchanged(journal: Jou
         assert relay.upstream.calls[0].header("authorization") == "Bearer upstream-key"
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "allowed"),
+    [
+        ("/v3/async/txt2img", b"{}", True),
+        ("/v3/async/txt2img?x=1", b"{}", True),
+        ("/v3beta/flux-1-schnell", b"{}", True),
+        ("/v3/video/create", b'{"model":"wan-2.6"}', True),
+        ("/v3/video/create", b'{"model":"txt2video"}', False),
+        ("/v3/video/create", b"{}", False),
+        ("/v3/async/txt2video", b'{"model":"txt2img"}', False),
+        ("/v3/async/a%20b", b"{}", False),
+    ],
+)
+async def test_a_client_that_may_use_some_models_makes_tasks_of_those_only(
+    journal: Journal, path: str, body: bytes, allowed: bool
+) -> None:
+    """A client that was let in for one cheap model could have videos made."""
+    models = ["txt2img", "flux-1-schnell", "wan-2.6"]
+    settings = ProxySettings.model_validate({"clients": {"web": {"key": "k" * 32, "models": models}}})
+    async with submitting(journal, answering(TAKEN), settings=settings) as relay:
+        reply = await ask(relay.url, post(path, body, f"Authorization: Bearer {'k' * 32}"))
+        assert reply.status == (200 if allowed else 403)
+        assert allowed or reply.code == "model_not_allowed"
+        assert len(relay.upstream.calls) == allowed
+
+
 # -- results -----------------------------------------------------------------------------------------------------
 
 

@@ -26,7 +26,6 @@ ELSEWHERE = {
     "internal",
     "method_not_allowed",
     "missing_signature",
-    "model_not_allowed",
     "not_found",
     "not_json",
     "not_replayable",
