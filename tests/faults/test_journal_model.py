@@ -21,11 +21,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from relay.core.event import Draft
+from relay.core.chat import STARTED
+from relay.core.dedup import key_of
+from relay.core.event import CHAT, Draft, Event
 from relay.journal import dedup_index
 from relay.journal.errors import JournalUnavailable
 from relay.journal.rows import Progress
 from relay.journal.store import Store
+from relay.journal.streams import Streams
 from relay.journal.volume import log_of
 from tests.faults.matrix import Effort, Row
 from tests.faults.twin import Disk, TwinStore
@@ -40,12 +43,20 @@ def _letter(name: str) -> Draft:
     return dead_draft(f"dead-{name}", b'{"raw":"%s"}' % name.encode())
 
 
+def _stream(name: str, ends: bool) -> Draft:
+    """A chat stream's beginning or its end."""
+    kind = "relay.chat.completed" if ends else STARTED
+    event = Event(CHAT, kind, f"{name}:{kind}", "/openai", name, "2026-01-01T00:00:00.000Z", b"{}")
+    return Draft(event, key_of("stream", name, kind))
+
+
 NAMES = st.sampled_from([f"task-{n}" for n in range(12)])
 DRAFTS = st.one_of(
     st.builds(draft, NAMES, says=st.sampled_from("abc"), data=st.sampled_from([b'{"n":1}', b'"%s"' % (b"x" * 3000)])),
     st.builds(draft, NAMES, says=st.sampled_from("ab"), conflict=st.just(False)),
     st.builds(lambda name, sink: draft(name)._replace(sink=sink), NAMES, st.sampled_from(SINKS)),
     st.builds(_letter, NAMES),
+    st.builds(_stream, NAMES, st.booleans()),
 )
 MOVES = st.dictionaries(st.sampled_from(SINKS), st.tuples(st.integers(0, 5), st.integers(0, 2)), max_size=2)
 
@@ -53,10 +64,10 @@ MOVES = st.dictionaries(st.sampled_from(SINKS), st.tuples(st.integers(0, 5), st.
 class JournalMachine(RuleBasedStateMachine):
     """Each rule does the same to the real store and to its twin; after each they must agree in all that shows.
 
-    A companion joins by two lines: its class in ``companions``, and what it answers in ``shown``.
+    A companion joins by two lines: its class in ``companions``, and what it answers beside the twin's in ``agree``.
     """
 
-    companions: tuple[Any, ...] = ()
+    companions = (Streams,)
 
     @initialize()
     def begin(self) -> None:
@@ -158,6 +169,7 @@ class JournalMachine(RuleBasedStateMachine):
             self.store._db.execute("BEGIN IMMEDIATE")
             self.store._db.execute("DELETE FROM dedup")
             self.store._db.execute("DELETE FROM events")
+            self.store._db.execute("DELETE FROM open_streams")
             self.store._db.execute("UPDATE meta SET value = '0' WHERE key = 'merged_offset'")
         self.copies += 1
         copy = self.folder / f"after-crash-{self.copies}.db"
@@ -192,6 +204,8 @@ class JournalMachine(RuleBasedStateMachine):
         if not hasattr(self, "store"):
             return
         assert self.shown(self.store) == self.shown(self.twin)
+        streams = self.store.ask(self.store.companion(Streams).all)
+        assert sorted((stream.stream_id, stream.offset) for stream in streams) == self.twin.open_streams()
         assert len(self.store.forks) == len(self.twin.forks)
         assert [fork.offset for fork in self.store.forks] == [fork.offset for fork in self.twin.forks]
 

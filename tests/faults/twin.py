@@ -11,7 +11,8 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.core.event import DeadLetter, Draft, Entry
+from relay.core.chat import STARTED
+from relay.core.event import CHAT, DeadLetter, Draft, Entry
 from relay.core.lineage import Fork
 from relay.journal.errors import JournalUnavailable
 from relay.journal.plan import Known, Plan
@@ -28,6 +29,8 @@ class Disk:
     """Key -> fingerprint, offset, when it was seen (epoch milliseconds)."""
     letters: dict[str, tuple[DeadLetter, int]] = field(default_factory=dict)
     saved: dict[str, SavedCheckpoint] = field(default_factory=dict)
+    streams: dict[str, int] = field(default_factory=dict)
+    """Open chat streams, each with the offset of its beginning."""
     forks: tuple[Fork, ...] = ()
     last_offset: int = 0
     merged_offset: int = 0
@@ -37,6 +40,7 @@ class Disk:
         other = copy(self)
         other.events, other.facts = dict(self.events), dict(self.facts)
         other.letters, other.saved = dict(self.letters), dict(self.saved)
+        other.streams = dict(self.streams)
         return other
 
 
@@ -75,10 +79,24 @@ class TwinStore:
         disk.facts |= {key: (fingerprint, offset, now) for key, fingerprint, offset in plan.new_keys}
         for dead in plan.dead:
             disk.letters.setdefault(dead.id, (dead, now))
+        self._follow_streams([entry for entry in plan.entries if entry.event.topic == CHAT and entry.sink is None])
         for sink, moved in (progress or {}).items():
             disk.saved[sink] = disk.saved.get(sink, SavedCheckpoint()).then(moved)
         disk.last_offset = plan.last_offset
         return Appended(plan.receipts, plan.entries)
+
+    def _follow_streams(self, entries: Sequence[Entry]) -> None:
+        """A beginning and an end in one group: it is over. (An end never comes before its beginning.)"""
+        for entry in entries:
+            if entry.event.type == STARTED:
+                self.disk.streams.setdefault(entry.event.subject, entry.offset)
+        for entry in entries:
+            if entry.event.type != STARTED:
+                self.disk.streams.pop(entry.event.subject, None)
+
+    def open_streams(self) -> list[tuple[str, int]]:
+        """What the companion ``Streams`` holds."""
+        return sorted(self.disk.streams.items())
 
     def known(self, keys: Sequence[bytes]) -> Known:
         return {key: self.disk.facts[key][:2] for key in keys if key in self.disk.facts}
