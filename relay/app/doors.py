@@ -87,7 +87,7 @@ class Doors:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + last_call + timeout
         # Streams get what time there is, and a last bit of it for their clients to read how they ended.
-        loop.call_later(last_call + timeout * 0.8, self._chat.shut_down)
+        loop.call_later(last_call + timeout - min(2.0, timeout * 0.2), self._chat.shut_down)
         await self.main.stop(timeout, last_call)
         await self._chat.settle(max(0.1, deadline - loop.time()))
         await self._submissions.settle(max(0.1, deadline - loop.time()))

@@ -34,6 +34,7 @@ _LEASE_MARGIN = 5.0  # seconds from a claim to the begin of its transaction
 _ENDLESS = ("journal care", "loop watch", CARE)
 """Tasks that do not end by themselves."""
 
+_FOR_THE_REST = 8.0  # seconds, at most, of a drain that are kept for the publishers and the journal
 _LAST_CALL = 0.5  # seconds; balancers are told by /readyz and given their time before the signal (preStop)
 
 
@@ -221,7 +222,7 @@ class Relay:
         if self._watch is not None:
             self._watch.stop()
         if self._doors is not None:
-            await self._doors.close(_share(deadline, 0.5), min(_LAST_CALL, _share(deadline, 0.1)))
+            await self._doors.close(_for_the_doors(deadline), min(_LAST_CALL, _share(deadline, 0.1)))
         await self.upstream.close()
         for publisher in self._publishers:
             publisher.stop()
@@ -259,6 +260,11 @@ def _free_bytes(folder: Path) -> int | None:
 
 async def _done(future: asyncio.Future[Any]) -> None:
     await asyncio.shield(future)
+
+
+def _for_the_doors(deadline: float) -> float:
+    """Most of a long drain is for streams, half of a short one: publishers and journal need seconds, not minutes."""
+    return max(_share(deadline, 0.5), _share(deadline, 1.0) - _FOR_THE_REST)
 
 
 def _share(deadline: float, fraction: float) -> float:

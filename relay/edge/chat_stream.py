@@ -135,7 +135,6 @@ class ChatStream:
             self._connection.cancel()
             self._told(False)
             return
-        self._may_retry = False
         content_type = (first(head.headers, b"content-type") or b"").decode("latin-1")
         self._is_stream = content_type.partition(";")[0].strip().lower() == _EVENT_STREAM
         self._record.answered(head.status, content_type)

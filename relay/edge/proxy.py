@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import unquote
 
 import orjson
 from aiohttp import hdrs, web
@@ -36,8 +37,26 @@ def is_proxied(path: str) -> bool:
 
 
 def is_openai(path: str) -> bool:
-    """Whether clients expect errors in OpenAI's shape there."""
-    return path.startswith(OPENAI_PREFIXES)
+    """Whether clients expect errors in OpenAI's shape there, and models are limited."""
+    return plain(path).startswith(OPENAI_PREFIXES)
+
+
+def plain(target: str) -> str:
+    """The path that a server may take this for: decoded, without empty and dotted segments, without a query.
+
+    What goes on is the target as it came; but a client must not get past a limit, or past being recorded, by another
+    spelling of a route.
+    """
+    path = target.partition("?")[0]
+    if "%" not in path and "//" not in path and "/." not in path:
+        return path
+    kept: list[str] = []
+    for segment in unquote(path).split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    return "/" + "/".join(kept)
 
 
 class Proxy:
@@ -112,9 +131,10 @@ class ProxyRoutes:
         return await self._part(request.method, path_of(request))(request)
 
     def _part(self, method: str, target: str) -> Route:
-        path = target.partition("?")[0]
+        path = plain(target)
         if is_openai(path):
-            return self._chat if method == hdrs.METH_POST and path.endswith(_COMPLETIONS) else self._proxy
+            chats = method == hdrs.METH_POST and path.rstrip("/").endswith(_COMPLETIONS)
+            return self._chat if chats else self._proxy
         if method == hdrs.METH_POST or (method == hdrs.METH_GET and path == TASK_RESULT):
             return self._submissions
         return self._proxy

@@ -17,7 +17,9 @@ from tests.unit.edge.chatting import DONE, HEAD, PATH, asking, chatting, clients
 PLAIN = answering(ok(b'{"choices":[]}', "Content-Type: application/json"))
 
 
-@pytest.mark.parametrize("path", [PATH, "/openai/chat/completions", "/v3/openai/chat/completions?x=1"])
+@pytest.mark.parametrize(
+    "path", [PATH, "/openai/chat/completions", "/v3/openai/chat/completions?x=1", "/openai/v1//chat/completions/"]
+)
 async def test_each_base_that_sdks_use_is_recorded(tmp_path: Path, path: str) -> None:
     """The chats of an older base would pass without a trace."""
     async with chatting(tmp_path, PLAIN) as served:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from relay.upstream import Timeouts
 from tests.services.raw_http import ask, wire
 from tests.services.scripted_upstream import Call, Script, answering, chunks, ok
-from tests.unit.edge.chatting import DONE, HEAD, asking, chatting, frame, streaming
+from tests.unit.edge.chatting import DONE, HEAD, asking, chatting, frame, streaming, until
 
 FRAMES = [b": hello\n\n", frame("Hel"), frame("lo", "stop"), DONE]
 
@@ -177,6 +178,24 @@ async def test_a_drained_stream_is_read_to_its_end(tmp_path: Path) -> None:
     assert ending["choices"][0]["content"] == "Hello"
 
 
+async def test_what_is_drained_is_not_tried_again(tmp_path: Path) -> None:
+    """A stream without a client would wait for an attempt that nobody makes, and never end."""
+    left = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        await left.wait()
+        await call.send(ok(b"", status="503 Service Unavailable"))
+
+    async with chatting(tmp_path, script, on_disconnect="drain", retries=3) as served:
+        async with wire(served.url) as connection:
+            await connection.send(asking())
+            await until(lambda: bool(served.upstream.calls))
+        await until(lambda: any(record.left for record in served.chat._streams))
+        left.set()
+        assert (await served.ending())["type"] == "relay.chat.cancelled"
+        assert len(served.upstream.calls) == 1
+
+
 @pytest.mark.parametrize("cap", [{"drain_time": "50ms"}, {"drain_size": 1000}])
 async def test_draining_has_an_end(tmp_path: Path, cap: dict[str, object]) -> None:
     """A stream without end would be read for nobody, for ever."""
@@ -307,18 +326,27 @@ async def _until_still(call: Call) -> None:
 
 async def test_a_reader_that_is_slow_but_reads_is_not_cut(tmp_path: Path) -> None:
     """A client on a thin line would lose its stream in the middle."""
-    total = 40
+    total, begun = 8, asyncio.Event()
 
     async def script(call: Call) -> None:
-        await call.send(HEAD, *[chunks(BLOCK, end=False)] * total, chunks(DONE))
+        await call.send(HEAD, chunks(frame("first"), end=False))
+        await begun.wait()
+        await call.send(*[chunks(BLOCK, end=False)] * total, chunks(DONE))
 
-    async with chatting(tmp_path, script, send_timeout="300ms") as served, wire(served.url) as connection:
+    async with chatting(tmp_path, script, send_timeout="250ms") as served, wire(served.url) as connection:
+        connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         await connection.send(asking())
-        received = b""
+        received = await connection.reader.readuntil(b"first")
+        [stream] = served.chat._streams.values()
+        stream._request.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        begun.set()
+        waited = 0
         while not received.endswith(b"0\r\n\r\n"):
-            received += await connection.reader.read(32768)
-            await asyncio.sleep(0.01)
-        assert received.count(b"data: {") == total
+            received += await connection.reader.read(8192)
+            await asyncio.sleep(0.02)
+            waited += stream._timer is not None
+        assert waited > 2 * 250 / 20
+        assert received.count(b"data: {") == total + 1
         assert (await served.ending())["type"] == "relay.chat.completed"
 
 

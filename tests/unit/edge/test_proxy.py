@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from relay.edge.bodies import BodyLimits
-from relay.edge.proxy import is_openai, is_proxied, model_of
+from relay.edge.proxy import is_openai, is_proxied, model_of, plain
 from relay.upstream import Timeouts
 from tests.services.raw_http import ask, chunked, get, post, wire
 from tests.services.scripted_upstream import Call, answering, chunks, ok
@@ -177,6 +177,33 @@ def test_the_upstreams_paths() -> None:
     assert all(map(is_proxied, ("/openai/v1/x", "/openai/x", "/v3/openai/x", "/v3/async/x", "/v3beta/x")))
     assert not any(map(is_proxied, ("/", "/v1/events", "/openai", "/v3", "/webhooks/novita", "/v3beta2/x")))
     assert [is_openai(path) for path in ("/openai/x", "/v3/openai/x", "/v3/async/x")] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/v3//openai/v1/completions",
+        "/v3/x/../openai/v1/completions",
+        "/openai/v1/./completions?x=//",
+        "/v3/%6Fpenai/v1/completions",
+        "/v3/x%2F..%2Fopenai/v1/completions",
+    ],
+)
+async def test_another_spelling_of_a_route_gets_past_no_limit(target: str) -> None:
+    """An upstream that tidies paths up would serve a client any model that it spells its way to."""
+    limited = {"web": {"key": KEY, "models": ["a/m"]}}
+    async with proxying(answering(ok()), clients=limited, api_key="upstream-key") as proxied:
+        key = f"Authorization: Bearer {KEY}"
+        assert (await ask(proxied.url, post(target, b'{"model":"b/m"}', key))).status == 403
+        assert (await ask(proxied.url, post(target, b'{"model":"a/m"}', key))).status == 200
+        assert [call.line for call in proxied.upstream.calls] == [f"POST {target} HTTP/1.1"]
+
+
+def test_the_path_that_a_target_may_be_taken_for() -> None:
+    """A route would be missed, or one be seen where there is none."""
+    assert plain("/a/b?c=/../d") == "/a/b"
+    assert plain("/a//b/./c/../%64") == "/a/b/d"
+    assert plain("/../../a") == "/a"
 
 
 def test_the_model_of_anything() -> None:
