@@ -231,7 +231,7 @@ def _held_off(
     One that is refused goes behind the others, since it may be the only one; one that came too often is next.
     """
     backoff = _LATER if result == "unauthorized" else _SOON
-    pause = backoff.delay(moment.failures + 1, moment.chance, _asked_for(answer))
+    pause = _pause(backoff, answer, moment)
     wait = max(pause, timing.every) if result == "unauthorized" else pause
     at = moment.now + round(wait * 1000)
     return PollAgain(at, result, None, None, task.trouble, task.trouble_since, counts=False, pause=pause)
@@ -248,14 +248,17 @@ def _in_trouble(
     if (late and lasting) if silent else (late or lasting):
         return Abandon(trouble, result)
     down = isinstance(answer, Unanswered) or answer.status in _OVERLOADED
-    pause = _SOON.delay(moment.failures + 1, moment.chance, _asked_for(answer)) if down else 0.0
+    pause = _pause(_SOON, answer, moment) if down else 0.0
     at = max(timing.next_poll(task, moment.now, None, moment.chance), moment.now + round(pause * 1000))
     return PollAgain(at, result, None, None, trouble, since, counts=not down, pause=pause)
 
 
-def _asked_for(answer: PollAnswer | Unanswered) -> float | None:
+def _pause(backoff: Backoff, answer: PollAnswer | Unanswered, moment: Moment) -> float:
+    """Seconds: as long as the upstream asks for, or ever longer where it does not."""
     asked = answer.retry_after if isinstance(answer, PollAnswer) else None
-    return None if asked is None else min(asked, MAX_RETRY_AFTER)
+    if asked is not None and asked >= backoff.first:
+        return min(asked, MAX_RETRY_AFTER)
+    return backoff.delay(moment.failures + 1, moment.chance)
 
 
 def _result_of(answer: PollAnswer | Unanswered, normalized: Normalized | None) -> Result:

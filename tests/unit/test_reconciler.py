@@ -14,7 +14,7 @@ from relay import reconciler as reconciler_module
 from relay.core.reconcile import PollAnswer, Timing
 from relay.journal.journal import Policy
 from relay.reconciler import forget_ended
-from tests.unit.reconciling import UNKNOWN, World, play, result, running, succeeded, world
+from tests.unit.reconciling import UNKNOWN, World, error, play, result, running, succeeded, world
 from tests.unit.virtual_time import virtually
 
 # -- whose end is told by whom -------------------------------------------------------------------------------------
@@ -213,6 +213,22 @@ def test_a_restart_goes_on_where_the_last_process_was(tmp_path: Path) -> None:
     virtually(main())
 
 
+def test_a_restart_remembers_what_the_last_polls_said(tmp_path: Path) -> None:
+    """What was learnt during a pause would be lost with the process: a task would be asked for too soon."""
+
+    async def main() -> None:
+        async with world(tmp_path, concurrency=1) as w:
+            w.upstream.answer = lambda task, n: error(429, "RATE_LIMIT_EXCEEDED", 600.0)
+            await w.watch("t1")
+            await asyncio.sleep(5)
+        async with world(tmp_path) as w:
+            await asyncio.sleep(500)
+            assert w.upstream.polls == []
+            await w.until_ended(200)
+
+    virtually(main())
+
+
 def test_a_bug_in_one_poll_stops_no_other(tmp_path: Path) -> None:
     """One answer that nobody thought of would end the polling of all tasks until the next restart."""
 
@@ -226,6 +242,7 @@ def test_a_bug_in_one_poll_stops_no_other(tmp_path: Path) -> None:
         await w.watch("t1", "t2")
         await w.until_ended(300)
         assert w.upstream.counts["t1"] == 3
+        assert all(later - earlier >= 27 for earlier, later in pairwise(w.upstream.times("t1")))
 
     play(tmp_path, story)
 
@@ -361,6 +378,7 @@ def test_ended_tasks_are_forgotten_after_the_retention(tmp_path: Path, monkeypat
     monkeypatch.setattr(reconciler_module, "_PRUNE_CHUNK", 3)
 
     async def story(w: World) -> None:
+        w.upstream.latency = 1000.0
         await w.submit(*(f"t{n}" for n in range(8)), "pending")
         for n in range(8):
             await w.webhook(f"t{n}")

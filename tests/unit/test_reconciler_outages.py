@@ -34,6 +34,21 @@ def test_what_an_outage_held_up_does_not_burst(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_one_poll_at_a_time_finds_out_whether_an_outage_is_over(tmp_path: Path) -> None:
+    """An upstream that does not answer would hold as many connections as are allowed, for as long as it is away."""
+
+    async def story(w: World) -> None:
+        w.upstream.answer = lambda task, n: Unanswered("timeout")
+        w.upstream.latency = 30.0
+        await w.watch(*(f"t{n}" for n in range(50)))
+        await asyncio.sleep(35)
+        w.upstream.most_at_once = 0
+        await asyncio.sleep(600)
+        assert w.upstream.most_at_once == 1
+
+    play(tmp_path, story)
+
+
 def test_an_outage_shows_and_its_end_shows(tmp_path: Path) -> None:
     """Nobody would see that the upstream is gone."""
 

@@ -209,6 +209,12 @@ def test_a_retry_after_is_honoured_up_to_an_hour(asked: float, pause: float) -> 
         assert again(answer).pause == pause
 
 
+def test_a_retry_after_of_nothing_does_not_make_polling_spin() -> None:
+    """An upstream that says 0 with each 429 would be asked at full speed."""
+    assert again(error(429, retry_after=0.0), failures=5).pause > 10
+    assert again(error(429, retry_after=2.0), failures=5).pause == 2.0
+
+
 def test_pauses_grow_while_nothing_else_happens() -> None:
     """A storm of 429s would be answered with polls at full speed."""
     for answer in (error(429), error(401), Unanswered("unreachable"), PollAnswer(503, HTML)):
