@@ -64,5 +64,9 @@ INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)
 -- name: events_for
 SELECT count(*) FROM events WHERE "offset" > ? AND "offset" <= ? AND (sink IS NULL OR sink = ?)
 
+-- name: index_addressed
+-- Those few events are asked for at each start, which would read all others to find them. No other event touches it.
+CREATE INDEX IF NOT EXISTS events_addressed ON events (sink) WHERE sink IS NOT NULL
+
 -- name: addressed
-SELECT "offset", sink FROM events WHERE sink IS NOT NULL AND "offset" > ? ORDER BY "offset"
+SELECT "offset", sink FROM events INDEXED BY events_addressed WHERE sink IS NOT NULL AND "offset" > ? ORDER BY "offset"

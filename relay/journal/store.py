@@ -108,6 +108,7 @@ class Store:
         self._check_version()
         if self._one("SELECT count(*) FROM pragma_table_info('events') WHERE name = 'crc'") == 0:
             self._db.execute(_QUERY["add_crc"])
+        self._db.execute(_QUERY["index_addressed"])
 
     def _create(self) -> None:
         with self._transaction():

@@ -10,7 +10,7 @@ import pytest
 from relay.core.event import Draft
 from relay.journal.errors import JournalBroken, JournalInUse, JournalUnavailable
 from relay.journal.rows import Progress
-from relay.journal.store import Store
+from relay.journal.store import _QUERY, Store
 from tests.unit.drafts import dead_draft, draft
 
 
@@ -262,3 +262,11 @@ def test_deleting_a_dead_letter_says_whether_there_was_one(store: Store) -> None
     assert store.delete_dead_letter("dead-1") is True
     assert store.delete_dead_letter("dead-1") is False
     assert store.count_dead_letters() == 0
+
+
+def test_the_few_addressed_events_are_found_without_reading_the_others(store: Store) -> None:
+    """Each start would read every event that the journal holds: a second for each million of them."""
+    plan = [row[3] for row in store._db.execute("EXPLAIN QUERY PLAN " + _QUERY["addressed"], (0,))]
+    assert any("INDEX events_addressed" in step for step in plan), plan
+    store.append([draft("a"), draft("b")._replace(sink="kafka")], 1)
+    assert store.addressed(0) == [(2, "kafka")]
