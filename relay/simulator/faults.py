@@ -6,11 +6,22 @@ is a task without any. The words are the fields of ``Fate``, with ``-`` for ``_`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from random import Random
 
-from relay.simulator.words import choice, count, duration, flag, status, unknown, words_in
+from relay.simulator.words import (
+    Reader,
+    choice,
+    count,
+    duration,
+    flag,
+    require_rates,
+    status,
+    struck,
+    values_of,
+    words_in,
+)
 
 CONTRADICTIONS = ("status", "outputs")
 SUBMIT_ERRORS = (400, 403, 404, 429, 500)
@@ -51,10 +62,7 @@ class Faults:
     slow_by: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in WORDS:
-            rate = getattr(self, name)
-            if not 0.0 <= rate <= 1.0:
-                raise ValueError(f"The rate of {name!r} is {rate}. Give a number from 0 to 1.")
+        require_rates(self, WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +123,7 @@ class Fate:
 
 WORDS = tuple(field.name for field in fields(Fate))
 
-_Reader = Callable[[str | None, Faults], object]
+_Reader = Reader[Faults]
 
 
 def parse(header: str, faults: Faults) -> Fate:
@@ -124,22 +132,16 @@ def parse(header: str, faults: Faults) -> Fate:
 
 
 def draw(rng: Random, faults: Faults) -> Fate:
-    """A fate by the rates. One number is drawn per word, so a rate that changes moves no other fault."""
-    luck = {word: rng.random() for word in WORDS}
+    """A fate by the rates."""
+    named = struck(rng, faults, WORDS)
     kind = rng.choice(CONTRADICTIONS)
-    struck: dict[str, str | None] = {word: None for word in WORDS if luck[word] < getattr(faults, word)}
-    if "contradict" in struck:
-        struck["contradict"] = kind
-    return _fate(struck, faults)
+    if "contradict" in named:
+        named["contradict"] = kind
+    return _fate(named, faults)
 
 
 def _fate(named: Mapping[str, str | None], faults: Faults) -> Fate:
-    read: dict[str, object] = {}
-    for word, value in named.items():
-        reader = _READERS.get(word)
-        if reader is None:
-            raise unknown(word, WORDS)
-        read[word] = reader(value, faults)
+    read = values_of(named, _READERS, faults)
     return Fate(**read)  # type: ignore[arg-type]  # each reader gives its own field's type
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from random import Random
+from typing import TypeVar
 
 HEADER = "X-Simulate"
 
@@ -25,10 +27,35 @@ def words_in(header: str) -> dict[str, str | None]:
     return named
 
 
-def unknown(word: str, known: Iterable[str]) -> UnknownFault:
-    """The error for a word that is not one of the known ones."""
-    listed = ", ".join(["none", *(name.replace("_", "-") for name in known)])
-    return UnknownFault(f"{HEADER} does not know {word.replace('_', '-')!r}. It knows: {listed}.")
+Rates = TypeVar("Rates")
+Reader = Callable[[str | None, Rates], object]
+"""Reads the value of one word (``None``: the word alone); the rates have the default delays."""
+
+
+def values_of(named: Mapping[str, str | None], readers: Mapping[str, Reader[Rates]], rates: Rates) -> dict[str, object]:
+    """The words of a header, read. Raises ``UnknownFault`` for a word that has no reader, or a value that is none."""
+    read: dict[str, object] = {}
+    for word, value in named.items():
+        reader = readers.get(word)
+        if reader is None:
+            listed = ", ".join(["none", *(name.replace("_", "-") for name in readers)])
+            raise UnknownFault(f"{HEADER} does not know {word.replace('_', '-')!r}. It knows: {listed}.")
+        read[word] = reader(value, rates)
+    return read
+
+
+def require_rates(rates: object, words: Iterable[str]) -> None:
+    """Raises ``ValueError`` unless each word's rate is from 0 to 1."""
+    for word in words:
+        rate = getattr(rates, word)
+        if not 0.0 <= rate <= 1.0:
+            raise ValueError(f"The rate of {word!r} is {rate}. Give a number from 0 to 1.")
+
+
+def struck(rng: Random, rates: object, words: Iterable[str]) -> dict[str, str | None]:
+    """The words that strike. One number is drawn per word, so a rate that changes moves no other fault."""
+    luck = {word: rng.random() for word in words}
+    return {word: None for word in luck if luck[word] < getattr(rates, word)}
 
 
 def flag(value: str | None) -> bool:

@@ -6,11 +6,22 @@ apply to it. The words are the fields of ``Manner``, with ``-`` for ``_``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from random import Random
 
-from relay.simulator.words import choice, count, duration, flag, status, unknown, words_in
+from relay.simulator.words import (
+    Reader,
+    choice,
+    count,
+    duration,
+    flag,
+    require_rates,
+    status,
+    struck,
+    values_of,
+    words_in,
+)
 
 STATUSES = (200, 400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504)
 """With which an error can be answered. 200: some servers put an error body under it (ggml-org/llama.cpp#14566)."""
@@ -40,10 +51,7 @@ class ChatFaults:
     stall_by: float = 2.0
 
     def __post_init__(self) -> None:
-        for name in CHAT_FAULTS:
-            rate = getattr(self, name)
-            if not 0.0 <= rate <= 1.0:
-                raise ValueError(f"The rate of {name!r} is {rate}. Give a number from 0 to 1.")
+        require_rates(self, CHAT_FAULTS)
 
 
 CHAT_FAULTS = tuple(field.name for field in fields(ChatFaults) if not field.name.endswith("_by"))
@@ -132,7 +140,7 @@ class Manner:
 
 WORDS = tuple(field.name for field in fields(Manner))
 
-_Reader = Callable[[str | None, ChatFaults], object]
+_Reader = Reader[ChatFaults]
 
 
 def parse(header: str, faults: ChatFaults) -> Manner:
@@ -141,19 +149,12 @@ def parse(header: str, faults: ChatFaults) -> Manner:
 
 
 def draw(rng: Random, faults: ChatFaults) -> Manner:
-    """A manner by the rates. One number is drawn per fault, so a rate that changes moves no other fault."""
-    luck = {word: rng.random() for word in CHAT_FAULTS}
-    struck: dict[str, str | None] = {word: None for word in CHAT_FAULTS if luck[word] < getattr(faults, word)}
-    return _manner(struck, faults)
+    """A manner by the rates."""
+    return _manner(struck(rng, faults, CHAT_FAULTS), faults)
 
 
 def _manner(named: Mapping[str, str | None], faults: ChatFaults) -> Manner:
-    read: dict[str, object] = {}
-    for word, value in named.items():
-        reader = _READERS.get(word)
-        if reader is None:
-            raise unknown(word, WORDS)
-        read[word] = reader(value, faults)
+    read = values_of(named, _READERS, faults)
     return Manner(**read)  # type: ignore[arg-type]  # each reader gives its own field's type
 
 
