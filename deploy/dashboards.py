@@ -1,0 +1,299 @@
+"""Writes the Grafana dashboard. ``python -m deploy.dashboards`` writes it, a test holds the committed file to it.
+
+Four rows, each a question of whoever looks: is anything lost or late, how fast, what flows, is it healthy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.render import CHART
+
+FILE = CHART / "dashboards" / "relay.json"
+_SOURCE = {"type": "prometheus", "uid": "${source}"}
+_MINE = 'instance=~"$instance"'
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel. ``queries``: PromQL with the legend of its series; ``$mine`` stands for the chosen replicas."""
+
+    title: str
+    what: str
+    queries: Sequence[tuple[str, str]]
+    unit: str = "short"
+    kind: str = "timeseries"
+    bad_above: float | None = None
+    stacked: bool = False
+
+
+def _quantiles(metric: str, by: str = "") -> list[tuple[str, str]]:
+    labels, legend = (f"{by}, le", f" {{{{{by}}}}}") if by else ("le", "")
+    return [
+        (
+            f"histogram_quantile({q}, sum by ({labels}) (rate({metric}_bucket{{$mine}}[$__rate_interval])))",
+            f"p{name}{legend}",
+        )
+        for q, name in ((0.5, "50"), (0.99, "99"))
+    ]
+
+
+def _rate(metric: str, by: str, selector: str = "$mine") -> list[tuple[str, str]]:
+    legend = " ".join(f"{{{{{label.strip()}}}}}" for label in by.split(","))
+    return [(f"sum by ({by}) (rate({metric}{{{selector}}}[$__rate_interval]))", legend)]
+
+
+ROWS: dict[str, list[Panel]] = {
+    "Is anything lost or late?": [
+        Panel(
+            "Unaccounted for",
+            "Accepted less published, pending, dead and absorbed. Anything but 0 is a bug.",
+            [
+                (
+                    "sum by (sink) (relay_sink_events_accepted{$mine} - ignoring(state) sum without (state)"
+                    " (relay_sink_events{$mine}))",
+                    "{{sink}}",
+                )
+            ],
+            kind="stat",
+            bad_above=0.5,
+        ),
+        Panel(
+            "Oldest unpublished event",
+            "Links of outputs live for about an hour.",
+            [("max by (sink) (relay_publish_lag_seconds{$mine})", "{{sink}}")],
+            unit="s",
+            kind="stat",
+            bad_above=900,
+        ),
+        Panel(
+            "Dead letters held",
+            "What waits for somebody: relay dead-letters list.",
+            [("sum(relay_dead_letters_held{$mine})", "held")],
+            kind="stat",
+            bad_above=0.5,
+        ),
+        Panel(
+            "Outputs expiring unseen",
+            "Events whose outputs expire soon and that a sink has not got yet.",
+            [("sum by (sink) (relay_outputs_expiring_unseen{$mine})", "{{sink}}")],
+            kind="stat",
+            bad_above=0.5,
+        ),
+        Panel(
+            "Waiting to be published",
+            "Events in the journal that the sink has not got yet.",
+            [("sum by (sink) (relay_publish_lag_events{$mine})", "{{sink}}")],
+        ),
+        Panel(
+            "Where the events are",
+            "Since the journals began.",
+            [("sum by (sink, state) (relay_sink_events{$mine})", "{{sink}} {{state}}")],
+        ),
+        Panel(
+            "Failed publishing",
+            "Batches and events, by code.",
+            _rate("relay_publish_failures_total", "sink, code"),
+            unit="ops",
+        ),
+        Panel("New dead letters", "By reason.", _rate("relay_dead_letters_total", "reason"), unit="ops"),
+    ],
+    "How fast?": [
+        Panel(
+            "Webhook acknowledged",
+            "From the request's head to its answer, fsync included. The upstream waits 5 s.",
+            _quantiles("relay_webhook_ack_seconds"),
+            unit="s",
+        ),
+        Panel(
+            "Accepted to published",
+            "Until the sink acknowledged the event.",
+            _quantiles("relay_end_to_end_seconds", "sink"),
+            unit="s",
+        ),
+        Panel(
+            "First token",
+            "From a chat request to its first token, by model.",
+            _quantiles("relay_stream_first_token_seconds", "model"),
+            unit="s",
+        ),
+        Panel("Stream overhead", "What the relay adds.", _quantiles("relay_stream_overhead_seconds"), unit="s"),
+        Panel("Stream duration", "From request to end.", _quantiles("relay_stream_duration_seconds"), unit="s"),
+        Panel("Group commit", "fsync included.", _quantiles("relay_journal_commit_seconds"), unit="s"),
+    ],
+    "What flows?": [
+        Panel(
+            "Deliveries",
+            "By how they were answered.",
+            _rate("relay_deliveries_total", "result"),
+            unit="ops",
+            stacked=True,
+        ),
+        Panel(
+            "Published", "By sink and topic.", _rate("relay_published_total", "sink, topic"), unit="ops", stacked=True
+        ),
+        Panel(
+            "Chat streams ended",
+            "By outcome and reason.",
+            _rate("relay_streams_total", "outcome, reason"),
+            unit="ops",
+            stacked=True,
+        ),
+        Panel("Chat streams open", "Now.", [("sum(relay_streams_active{$mine})", "open")]),
+        Panel(
+            "Tokens",
+            "As the upstream reported them.",
+            _rate("relay_stream_tokens_total", "kind"),
+            unit="ops",
+            stacked=True,
+        ),
+        Panel(
+            "Submissions", "By how they ended.", _rate("relay_submissions_total", "result"), unit="ops", stacked=True
+        ),
+        Panel(
+            "Tasks",
+            "Registered tasks that have not ended, and polls that are overdue.",
+            [("sum(relay_tasks_pending{$mine})", "pending"), ("sum(relay_tasks_overdue{$mine})", "overdue")],
+        ),
+        Panel("Polls", "By what they brought.", _rate("relay_reconciled_total", "result"), unit="ops", stacked=True),
+    ],
+    "Is it healthy?": [
+        Panel("Accepting", "1 while deliveries are accepted.", [("relay_up{$mine}", "{{instance}}")]),
+        Panel("Sinks", "1 while the sink takes events.", [("relay_sink_up{$mine}", "{{instance}} {{sink}}")]),
+        Panel("Upstream", "1 while it answers.", [("relay_upstream_up{$mine}", "{{instance}}")]),
+        Panel(
+            "Journal",
+            "Pages in use, and what the disk still takes.",
+            [
+                ("relay_journal_bytes{$mine}", "{{instance}} used"),
+                ("relay_journal_disk_free_bytes{$mine}", "{{instance}} free"),
+            ],
+            unit="bytes",
+        ),
+        Panel("Events in the journal", "Published or not.", [("relay_journal_events{$mine}", "{{instance}}")]),
+        Panel(
+            "Deliveries in a commit",
+            "Groups grow with the load, so the rate stays.",
+            _quantiles("relay_journal_commit_events"),
+        ),
+        Panel(
+            "Event loop delay",
+            "The longest between two scrapes.",
+            [("relay_event_loop_delay_seconds{$mine}", "{{instance}}")],
+            unit="s",
+        ),
+        Panel("Memory", "Resident.", [("process_resident_memory_bytes{$mine}", "{{instance}}")], unit="bytes"),
+        Panel(
+            "CPU",
+            "Cores; one relay uses one.",
+            [("rate(process_cpu_seconds_total{$mine}[$__rate_interval])", "{{instance}}")],
+        ),
+        Panel("Open descriptors", "Connections and files.", [("process_open_fds{$mine}", "{{instance}}")]),
+    ],
+}
+
+
+def dashboard() -> dict[str, Any]:
+    """The dashboard as Grafana imports it."""
+    panels: list[dict[str, Any]] = []
+    y = 0
+    for title, row in ROWS.items():
+        panels.append(_row(len(panels) + 1, title, y))
+        y += 1
+        stats = [panel for panel in row if panel.kind == "stat"]
+        plots = [panel for panel in row if panel.kind != "stat"]
+        for n, panel in enumerate(stats):
+            panels.append(_panel(len(panels) + 1, panel, 24 // len(stats) * n, y, 24 // len(stats), 4))
+        y += 4 if stats else 0
+        for n, panel in enumerate(plots):
+            panels.append(_panel(len(panels) + 1, panel, n % 3 * 8, y + n // 3 * 8, 8, 8))
+        y += -(-len(plots) // 3) * 8
+    return {
+        "title": "relay",
+        "uid": "relay",
+        "description": "Is anything lost or late, how fast, what flows, is it healthy.",
+        "tags": ["relay"],
+        "editable": True,
+        "graphTooltip": 1,
+        "schemaVersion": 41,
+        "refresh": "30s",
+        "time": {"from": "now-3h", "to": "now"},
+        "templating": {"list": [_source(), _instance()]},
+        "annotations": {"list": []},
+        "links": [],
+        "panels": panels,
+    }
+
+
+def _source() -> dict[str, Any]:
+    return {"name": "source", "label": "Data source", "type": "datasource", "query": "prometheus"}
+
+
+def _instance() -> dict[str, Any]:
+    return {
+        "name": "instance",
+        "label": "Replica",
+        "type": "query",
+        "datasource": _SOURCE,
+        "query": "label_values(relay_build_info, instance)",
+        "refresh": 2,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"text": "All", "value": "$__all"},
+    }
+
+
+def _row(number: int, title: str, y: int) -> dict[str, Any]:
+    return {
+        "id": number,
+        "type": "row",
+        "title": title,
+        "collapsed": False,
+        "gridPos": {"x": 0, "y": y, "w": 24, "h": 1},
+        "panels": [],
+    }
+
+
+def _panel(number: int, panel: Panel, x: int, y: int, width: int, height: int) -> dict[str, Any]:
+    steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
+    if panel.bad_above is not None:
+        steps.append({"color": "red", "value": panel.bad_above})
+    custom = {"fillOpacity": 20, "stacking": {"mode": "normal", "group": "A"}} if panel.stacked else {}
+    shown: dict[str, Any] = (
+        {"colorMode": "background", "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
+        if panel.kind == "stat"
+        else {
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        }
+    )
+    return {
+        "id": number,
+        "type": panel.kind,
+        "title": panel.title,
+        "description": panel.what,
+        "datasource": _SOURCE,
+        "gridPos": {"x": x, "y": y, "w": width, "h": height},
+        "fieldConfig": {
+            "defaults": {"unit": panel.unit, "custom": custom, "thresholds": {"mode": "absolute", "steps": steps}},
+            "overrides": [],
+        },
+        "options": shown,
+        "targets": [
+            {"refId": chr(65 + n), "datasource": _SOURCE, "expr": query.replace("$mine", _MINE), "legendFormat": legend}
+            for n, (query, legend) in enumerate(panel.queries)
+        ],
+    }
+
+
+def main() -> None:
+    """Writes the file."""
+    FILE.write_text(json.dumps(dashboard(), indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
