@@ -53,6 +53,11 @@ class Network:
     trouble: float = 0.0
     down: bool = False
     happened: dict[str, int] = field(default_factory=dict)
+    _connections: int = 0
+
+    def break_connections(self) -> None:
+        """The server was replaced: what was on its way to the old one never reaches the new one."""
+        self._connections += 1
 
     def _note(self, what: str) -> None:
         self.happened[what] = self.happened.get(what, 0) + 1
@@ -74,10 +79,15 @@ class Network:
             _land(request)
         elif fate == 2:
             self._note("message late")
-            asyncio.get_running_loop().call_later(self.dice.uniform(0, LATE), _land, request)
+            asyncio.get_running_loop().call_later(
+                self.dice.uniform(0, LATE), self._land_late, request, self._connections
+            )
         elif fate == 3:
             self._note("slow answer")
+            connection = self._connections
             await asyncio.sleep(self.dice.uniform(0, REQUEST_TIMEOUT))
+            if connection != self._connections:
+                raise SinkUnavailable("unreachable", "?")
             return request()
         else:
             self._note("connection reset")
@@ -86,6 +96,10 @@ class Network:
             raise SinkUnavailable("unreachable", "?")
         await asyncio.sleep(REQUEST_TIMEOUT)
         raise SinkUnavailable("timeout", "?")
+
+    def _land_late(self, request: Callable[[], Any], connection: int) -> None:
+        if connection == self._connections:
+            _land(request)
 
 
 def _land(request: Callable[[], Any]) -> None:

@@ -276,8 +276,10 @@ class World:
 
     async def fall_back(self) -> None:
         """A Redis loses its newest writes at a failover."""
-        for broker in self.brokers.values():
-            self.report.happened["failover with loss"] += broker.rewind()
+        for label, broker in self.brokers.items():
+            if broker.rewind():
+                self.report.happened["failover with loss"] += 1
+                self.networks[label].break_connections()
 
     def _start(self) -> None:
         self.relay = Relay(self, self.disk, self.new_id())

@@ -24,8 +24,6 @@ from tests.faults.simulated_sinks import PUBLISHED, KafkaSink, RedisSink
 from tests.faults.simulation import STEPS, Parts, Report, simulate
 
 CHUNK = 250
-RATE = 300
-"""Seeds per second, on all cores together, that a quiet machine with two of them makes."""
 
 
 def run_seeds(seeds: range) -> tuple[list[Report], Counter[str], int]:
