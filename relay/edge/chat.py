@@ -73,13 +73,14 @@ class Chat:
         for stream in list(self._streams.values()):
             stream.shut_down()
 
-    async def settle(self, timeout: float) -> int:
-        """Ends what is left and waits for the journal to have all events; the number of streams of which it has not."""
+    async def settle(self, timeout: float) -> None:
+        """Ends what is left and waits for the journal to have all events."""
         self.shut_down()
         deadline = asyncio.get_running_loop().time() + timeout
         while self._streams and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a turn or two
             await asyncio.sleep(0.002)
-        return await self._recorder.settled(deadline - asyncio.get_running_loop().time())
+        if left := await self._recorder.settled(deadline - asyncio.get_running_loop().time()):
+            self._signals.streams_unrecorded(left)
 
     def _require_room(self, client: Client) -> None:
         if self._draining:

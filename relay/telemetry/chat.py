@@ -76,6 +76,10 @@ class ChatSignals:
         self._ended.labels("failed", "relay_restarted").inc(count)
         self._telemetry.log.warning("streams of before the restart closed", streams=count)
 
+    def streams_unrecorded(self, count: int) -> None:
+        """The relay ends, and the journal has not taken all events of these streams."""
+        self._telemetry.log.error("events of streams not recorded", streams=count)
+
     def stream_refused(self, code: str, client: str | None) -> None:
         """A chat request was not admitted; the client knows."""
         if (unsaid := self._sparing.setdefault(code, Sparing()).speak()) is not None:

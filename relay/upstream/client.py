@@ -215,7 +215,7 @@ class Upstream:
     def _freed(self, connection: Connection) -> None:
         self._busy.discard(connection)
         if self._closed or not connection.open:
-            connection.close()
+            connection.cancel()
             return
         loop = asyncio.get_running_loop()
         self._idle.append((loop.time(), connection))
@@ -228,7 +228,7 @@ class Upstream:
         self._sweeper = None
         loop = asyncio.get_running_loop()
         while self._idle and self._idle[0][0] + self.timeouts.keepalive <= loop.time() + 0.001:
-            self._idle.popleft()[1].close()
+            self._idle.popleft()[1].cancel()
         if self._idle:
             due = self._idle[0][0] + self.timeouts.keepalive
             self._sweeper = loop.call_at(due, self._sweep)
@@ -244,7 +244,7 @@ class Upstream:
             self._sweeper.cancel()
             self._sweeper = None
         while self._idle:
-            self._idle.pop()[1].close()
+            self._idle.pop()[1].cancel()
         for connection in list(self._busy):
             connection.cancel()
         self._busy.clear()

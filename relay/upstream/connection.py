@@ -30,7 +30,7 @@ class Receiver(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """Serves one request after the other. ``freed`` is called when it may serve the next one."""
+    """Serves one request after the other. ``freed`` is called when it may serve the next one, or has closed."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, freed: Callable[[Connection], None]) -> None:
         self._loop = loop
@@ -91,10 +91,6 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def close(self) -> None:
-        """Closes an idle connection."""
-        self.cancel()
-
     def pause(self) -> None:
         """Reads no further until ``resume``: the upstream feels that the client is slow."""
         self._paused = True
@@ -134,8 +130,11 @@ class Connection(asyncio.Protocol):
         self._transport = None
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
-        if self._receiver is None:
-            return
+        if self._receiver is not None:
+            self._break_off(exc)
+        self._freed(self)
+
+    def _break_off(self, exc: BaseException | None) -> None:
         if exc is None and self._body is not None and self._body.open_ended:
             self._end(again=False)
         elif self._head is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from relay.edge import recorder
 from relay.journal.journal import Policy
@@ -135,7 +136,7 @@ async def test_a_relay_that_shuts_down_says_so_and_ends_what_is_left(tmp_path: P
     async with chatting(tmp_path, script) as served, wire(served.url) as connection:
         await connection.send(asking())
         await connection.reader.readuntil(b'"a"')
-        assert await served.chat.settle(5.0) == 0
+        await served.chat.settle(5.0)
         rest = await connection.rest()
         ending = await served.ending()
     assert b'data: {"error":{"message":"The relay is shutting down.","type":"server_error"' in rest
@@ -174,6 +175,20 @@ async def test_a_journal_that_is_full_breaks_no_stream_and_loses_no_ending(tmp_p
         types = [event.type.removeprefix("relay.chat.") for event in await served.events()]
     assert sorted(types) == sorted(2 * ["started", "chunk", "completed"])
     assert types.index("started") < types.index("chunk") < types.index("completed")
+
+
+async def test_a_relay_that_ends_before_the_journal_has_everything_says_so(tmp_path: Path) -> None:
+    """Conversations would be missing in the events without a word."""
+    with capture_logs() as lines:
+        async with chatting(tmp_path, streaming(DONE), policy=Policy(max_backlog=1)) as served:
+            async with wire(served.url) as connection:
+                await connection.send(asking())
+                await connection.reader.readuntil(b"0\r\n\r\n")
+            await until(lambda: served.journal.last_offset > 0)
+            await served.chat.settle(0.05)
+    assert {"streams": 1} in [
+        {"streams": line["streams"]} for line in lines if line["event"] == "events of streams not recorded"
+    ]
 
 
 async def test_nothing_begins_whose_ending_could_not_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

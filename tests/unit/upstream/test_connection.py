@@ -79,6 +79,21 @@ async def test_an_idle_connection_is_closed_in_time() -> None:
         assert server.connections == 2
 
 
+async def test_nothing_is_kept_of_a_connection_that_is_gone() -> None:
+    """Memory would grow with each client that leaves and each upstream that closes."""
+
+    async def script(call: Call) -> None:
+        await call.send(HEAD, chunks(b"one", end=False))
+        await call.until_gone()
+
+    async with between(script) as (_, upstream):
+        for _ in range(3):
+            async with upstream.exchange("POST", "/", [], b"x") as answer:
+                assert await anext(answer.pieces()) == b"one"
+                assert len(upstream._busy) == 1
+            await until(lambda: not upstream._busy)
+
+
 async def test_a_connection_that_closes_under_a_request_costs_nothing_that_can_be_repeated() -> None:
     """Polls would fail now and then, without a fault of anybody's; and nothing that costs may be sent twice."""
 
