@@ -171,7 +171,8 @@ class Publisher:
             if not page:
                 return
         await self._journal.attempt(self.label, page[-1].offset)
-        outcomes = await self._sink.publish(Batch(entries, self._checkpoint(page)))
+        with self._signals.batch_begun(entries):
+            outcomes = await self._sink.publish(Batch(entries, self._checkpoint(page)))
         match settle(entries, outcomes):
             case Advance(absorbed):
                 self._absorbed |= absorbed

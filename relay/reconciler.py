@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from relay.core.errors import RelayError
+from relay.core.event import Draft
 from relay.core.pace import Pace
 from relay.core.reconcile import (
     Abandon,
@@ -30,6 +31,7 @@ from relay.core.reconcile import (
 )
 from relay.core.source import Delivery, Source
 from relay.core.task import abandoned_draft, terminal_key
+from relay.core.trace import continued
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.tasks import Tasks
@@ -196,15 +198,18 @@ class Reconciler:
             self._again(task, PollAgain(at, "unreadable"))
 
     async def _ask(self, task: Watched) -> Decision:
+        span = self._signals.poll_begun(task.task_id)
         answer = await self._poll(task.task_id)
         now = self._now()
         normalized = None
         if isinstance(answer, PollAnswer) and answer.status == 200:
             normalized = self._source.normalize(Delivery(answer.body, now, "poll"))
+        if isinstance(normalized, Draft):
+            normalized = continued(normalized, span.traceparent)
         # The dice only spread polls over time; nobody gains by guessing them.
         moment = Moment(now, self._pace.failures, random.random())  # noqa: S311
         decision = decide(task, answer, normalized, self._timing, moment)
-        self._signals.polled("abandoned" if isinstance(decision, Abandon) else decision.result)
+        self._signals.polled("abandoned" if isinstance(decision, Abandon) else decision.result, span)
         return decision
 
     async def _obey(self, task: Watched, decision: Decision) -> None:

@@ -26,7 +26,7 @@ from relay.publisher import Publisher, as_fatal
 from relay.settings import Settings, warnings
 from relay.shared_index import RedisIndex
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import ChatSignals, JournalFigures, SinkFigures, SinkSignals, Telemetry
+from relay.telemetry import ChatSignals, JournalFigures, SinkFigures, SinkSignals, Telemetry, open_spans
 from relay.upstream import Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED
@@ -36,6 +36,8 @@ _ENDLESS = ("journal care", "loop watch", CARE)
 
 _FOR_THE_REST = 8.0  # seconds, at most, of a drain that are kept for the publishers and the journal
 _LAST_CALL = 0.5  # seconds; balancers are told by /readyz and given their time before the signal (preStop)
+
+_LAST_SPANS = 2.0  # seconds; what a collector has not taken by then is lost
 
 
 class Relay:
@@ -60,6 +62,7 @@ class Relay:
     async def start(self) -> None:
         """Opens the journal, starts the publishers, then listens. Raises ``RelayError`` when something is amiss."""
         settings = self.settings
+        self.telemetry.spans = open_spans(settings.tracing, settings.identity_name)
         for message in warnings(settings):
             self.telemetry.warned(message)
         self.upstream = Upstream.configured(settings.upstream, self.telemetry.upstream)
@@ -113,7 +116,7 @@ class Relay:
         identity = Identity(self.settings.identity_name, uuid4().hex)
         plugins = sink_plugins()
         for config in self.settings.sinks:
-            signals = self._sink_signals[config.label] = self.telemetry.sink(config.label)
+            signals = self._sink_signals[config.label] = self.telemetry.sink(config.label, config.type)
             sink = plugins[config.type].connect(config, identity)
             publisher = Publisher(config.label, sink, self.journal, signals, claims=self._claims(config.label, sink))
             self._publishers.append(publisher)
@@ -233,6 +236,7 @@ class Relay:
         finally:
             if self._doors is not None:
                 await self._doors.admin.stop(1.0)
+            await self.telemetry.spans.close(_LAST_SPANS)
         self.telemetry.stopped()
 
 

@@ -7,7 +7,6 @@ its events.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections import Counter
 from typing import Any
@@ -26,12 +25,11 @@ from relay.edge.chat_stream import ChatStream, Outbound, Patience
 from relay.edge.clients import Client
 from relay.edge.proxy import Proxy, refused
 from relay.edge.recorder import Recorder
+from relay.edge.trace import onward, trace_of
 from relay.edge.webhooks import path_of
 from relay.settings.model import ProxySettings
 from relay.telemetry import ChatSignals
 from relay.upstream.headers import replaced
-
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Chat:
@@ -98,7 +96,7 @@ class Chat:
         model = document.get("model")
         client.require_model(model)
         self._require_place(client)  # again: others may have come while the body did
-        opening = Opening(
+        received = Opening(
             stream_id=uuid4().hex,
             started_at=time.time_ns() // 1_000_000,
             opened=asyncio.get_running_loop().time(),
@@ -106,11 +104,13 @@ class Chat:
             stream=document.get("stream") is True,
             client=client.name,
             request=request_data(document, len(body), self._request_capture),
-            traceparent=_traceparent(request),
+            traceparent=trace_of(request.headers),
         )
+        opening = self._signals.stream_begun(received)
         record = Record(opening, self._capture, self._recorder, self._signals, lambda: self._closed(record, client))
         # What is compressed cannot be read on its way.
         headers = replaced(self._proxy.outbound(request), b"accept-encoding", b"identity")
+        headers = onward(headers, received.traceparent, opening.traceparent)
         outbound = Outbound(request.method, path_of(request), headers)
         stream = ChatStream(request, outbound, self._proxy.upstream, record, self._patience, client.on_disconnect)
         self._streams[record] = stream
@@ -129,9 +129,3 @@ def _document(body: bytes) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return document if isinstance(document, dict) else {}
-
-
-def _traceparent(request: web.BaseRequest) -> str | None:
-    """The caller's trace, if it is one (https://www.w3.org/TR/trace-context/#traceparent-header)."""
-    value = request.headers.get("traceparent", "")
-    return value if _TRACEPARENT.fullmatch(value) else None

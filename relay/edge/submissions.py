@@ -18,14 +18,16 @@ from relay.core.event import Draft
 from relay.core.members import Body
 from relay.core.source import Delivery, Submittable, Unreadable
 from relay.core.submission import UNIFIED, Insertion, endpoint_of, webhook_insertion
+from relay.core.trace import continued
 from relay.edge import problems
 from relay.edge.bodies import Refusal
 from relay.edge.outgoing import Outgoing
 from relay.edge.proxy import Proxy, model_of, refused
 from relay.edge.recording import Recording
 from relay.edge.server import respond
+from relay.edge.trace import onward, trace_of
 from relay.edge.webhooks import path_of
-from relay.telemetry import SubmissionSignals
+from relay.telemetry import Span, SubmissionSignals
 from relay.upstream import Answer, RawHeaders, UpstreamError, response_headers
 from relay.upstream.headers import replaced
 
@@ -100,11 +102,14 @@ class Submissions:
         insertion = self._insertion(request, body)
         length = len(body) + (len(insertion.text) if insertion else 0)
         headers = [*_asking_plain(self._proxy.outbound(request)), (b"Content-Length", str(length).encode())]
+        received = trace_of(request.headers)
         try:
-            async with self._proxy.upstream.exchange(
-                request.method, path_of(request), headers, _pieces(body, insertion)
-            ) as answer:
-                return await self._answer_with(request, outgoing, answer)
+            with self._signals.submission_begun(received) as span:
+                headers = onward(headers, received, span.traceparent)
+                async with self._proxy.upstream.exchange(
+                    request.method, path_of(request), headers, _pieces(body, insertion)
+                ) as answer:
+                    return await self._answer_with(request, outgoing, answer, span)
         except UpstreamError as error:
             return outgoing.abort() if outgoing.begun else self._tell(error)
 
@@ -113,8 +118,11 @@ class Submissions:
             return None
         return webhook_insertion(body, self.webhook)
 
-    async def _answer_with(self, request: web.BaseRequest, outgoing: Outgoing, answer: Answer) -> web.StreamResponse:
+    async def _answer_with(
+        self, request: web.BaseRequest, outgoing: Outgoing, answer: Answer, span: Span
+    ) -> web.StreamResponse:
         """Records what the answer says, then hands it on. What can hold no task streams through."""
+        span.note({"http.response.status_code": answer.status})
         headers, pieces = response_headers(answer.raw_headers), answer.pieces()
         if not 200 <= answer.status < 300:
             self._signals.submission_refused(answer.status)
@@ -122,11 +130,11 @@ class Submissions:
         body, whole = await _hold(pieces)
         if not whole:
             self._signals.answer_unreadable("not_json", "the answer is no JSON object, or one beyond reason")
-        elif not await self._is_recorded(path_of(request), body):
+        elif not await self._is_recorded(path_of(request), body, span):
             headers = replaced(headers, RECORDED, b"false")
         return await _hand_on(outgoing, answer, headers, body, pieces)
 
-    async def _is_recorded(self, target: str, body: Body) -> bool:
+    async def _is_recorded(self, target: str, body: Body, span: Span) -> bool:
         """Whether all that the answer says is on disk."""
         drafts = self._read(target.partition("?")[0], body)
         if isinstance(drafts, Unreadable):
@@ -135,7 +143,8 @@ class Submissions:
         if not drafts:
             self._signals.submission_untracked()
             return True
-        recorded = await self._recording.record(drafts)
+        span.note({"relay.task.id": drafts[0].event.subject})
+        recorded = await self._recording.record([continued(draft, span.traceparent) for draft in drafts])
         if recorded:
             self._signals.task_recorded()
         else:
@@ -166,27 +175,27 @@ class Submissions:
         try:
             self._proxy.admit(request)
             async with self._proxy.upstream.exchange(request.method, path_of(request), headers) as answer:
-                return await self._show(outgoing, answer)
+                return await self._show(outgoing, answer, trace_of(request.headers))
         except ConnectionError:
             return outgoing.abort()  # the client has gone
         except (UpstreamError, Refusal) as error:
             return outgoing.abort() if outgoing.begun else refused(request, error)
 
-    async def _show(self, outgoing: Outgoing, answer: Answer) -> web.StreamResponse:
+    async def _show(self, outgoing: Outgoing, answer: Answer, traceparent: str | None) -> web.StreamResponse:
         """Hands a result on. Where it is the end of a task, that is observed like a webhook."""
         pieces = answer.pieces()
         body: Body = b""
         if answer.status == 200:
             body, whole = await _hold(pieces)
             if whole:
-                await self._observe(bytes(body))
+                await self._observe(bytes(body), traceparent)
         return await _hand_on(outgoing, answer, response_headers(answer.raw_headers), body, pieces)
 
-    async def _observe(self, body: bytes) -> None:
+    async def _observe(self, body: bytes, traceparent: str | None) -> None:
         with suppress(Exception):  # whatever is wrong with it, the client gets it, and somebody will ask again
             normalized = self._source.normalize(Delivery(body, _now(), "poll"))
             if isinstance(normalized, Draft):
-                await self._recording.observe(normalized)
+                await self._recording.observe(continued(normalized, traceparent))
 
 
 def _model(request: web.BaseRequest, body: Body) -> object:

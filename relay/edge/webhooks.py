@@ -21,6 +21,7 @@ from multidict import CIMultiDictProxy
 from relay.core.dead import unreadable_draft
 from relay.core.event import Draft, Receipt
 from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Source, Unreadable
+from relay.core.trace import continued
 from relay.edge import problems
 from relay.edge.auth import (
     AddressFilter,
@@ -34,6 +35,8 @@ from relay.edge.bodies import Bodies, BodyLimits, Refusal
 from relay.edge.lane import Respond
 from relay.edge.local import why_not_local
 from relay.edge.server import respond
+from relay.edge.trace import HEADER as TRACEPARENT
+from relay.edge.trace import trace_of
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
 from relay.telemetry import DeliverySignals
@@ -153,7 +156,8 @@ class Webhooks:
         """Verifies, normalizes and queues; ``None``: understood, but no event under the current settings."""
         if inbox.gate.signatures:
             _check_signature(head, inbox.gate.signatures, body)
-        delivery = Delivery(body, time.time_ns() // 1_000_000)
+        received_at = time.time_ns()
+        delivery = Delivery(body, received_at // 1_000_000)
         normalized = _normalize(inbox, delivery)
         if isinstance(normalized, NotJSON):
             raise Refusal("not_json", normalized.detail)
@@ -162,9 +166,22 @@ class Webhooks:
         if isinstance(normalized, Unreadable):
             normalized = unreadable_draft(delivery, normalized, origin=inbox.source.name)
         try:
+            if inbox.signals.traced or TRACEPARENT in head.headers:
+                return Pending(normalized, self._append_traced(head, inbox, normalized, received_at))
             return Pending(normalized, self._journal.append(normalized))
         except (JournalUnavailable, JournalBroken) as error:
             raise _unavailable(error) from error
+
+    def _append_traced(self, head: Head, inbox: Inbox, draft: Draft, received_at: int) -> asyncio.Future[Receipt]:
+        """The event gets the sender's trace, or its place in the relay's part of it. ``received_at`` in nanoseconds."""
+        span = inbox.signals.delivery_begun(trace_of(head.headers), received_at)
+        try:
+            receipt = self._journal.append(continued(draft, span.traceparent))
+        except (JournalUnavailable, JournalBroken) as error:
+            span.end(error=error.code)
+            raise
+        receipt.add_done_callback(partial(inbox.signals.delivery_written, span, draft.event))
+        return receipt
 
     # -- the body ----------------------------------------------------------------------------------------------
 

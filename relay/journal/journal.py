@@ -55,7 +55,7 @@ class Policy:
 class Signals(Protocol):
     """What the journal reports, each once per group or occasion."""
 
-    def group_committed(self, drafts: int, seconds: float) -> None: ...
+    def group_committed(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None: ...
 
     def journal_pruned(self, events: int) -> None: ...
 
@@ -330,7 +330,7 @@ class Journal:
         await self._writer.close()
 
     def _committed(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None:
-        self._signals.group_committed(drafts, seconds)
+        self._signals.group_committed(entries, drafts, seconds)
         if not entries:
             return
         if self._tail and entries[0].offset != self._tail[-1].offset + 1:

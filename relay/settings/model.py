@@ -10,6 +10,7 @@ import hashlib
 import re
 import socket
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -229,6 +230,24 @@ class LogSettings(Section):
     format: Literal["auto", "console", "json"] = "auto"
 
 
+class TracingSettings(Section):
+    """Spans for an OpenTelemetry collector. What is ``None`` is as the variables ``OTEL_*`` say.
+
+    ``sample``: the part of the traces begun here that is recorded.
+    """
+
+    enabled: bool = False
+    endpoint: HttpUrl | None = None
+    sample: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    @field_validator("enabled")
+    @classmethod
+    def _is_installed(cls, enabled: bool) -> bool:
+        if enabled and not _has_opentelemetry():
+            raise ValueError("needs OpenTelemetry, which is not installed: pip install 'relay-bridge[otel]'")
+        return enabled
+
+
 class Settings(Section):
     """The whole configuration. ``Settings()`` is the relay without any: on loopback, with no sink."""
 
@@ -244,6 +263,7 @@ class Settings(Section):
     sinks: tuple[SerializeAsAny[SinkConfig], ...] = ()
     console: ConsoleSettings = ConsoleSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
     identity: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
     _secret_files: tuple[Path, ...] = PrivateAttr(())
 
@@ -304,6 +324,14 @@ class Settings(Section):
         if self.identity is not None:
             return self.identity
         return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip("-.")[:100] or "relay"
+
+
+def _has_opentelemetry() -> bool:
+    """Whether the extra ``otel`` is installed. Looks for its last package, and imports nothing of it."""
+    try:
+        return find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _conflict(key: str, message: str) -> PydanticCustomError:

@@ -1,4 +1,4 @@
-"""Signals: past-tense calls that write the log line and move the metric, once, in one place.
+"""Signals: past-tense calls that write the log line, move the metric and tell the span, once, in one place.
 
 Metric names and labels are contract. No label takes unbounded values: no task ids, URLs or tokens.
 """
@@ -9,11 +9,13 @@ from relay.telemetry.deliveries import DeliverySignals
 from relay.telemetry.log import LogFormat, configure_logging, set_log_level
 from relay.telemetry.process import CONTENT_TYPE, JournalFigures, Telemetry
 from relay.telemetry.sinks import SinkFigures, SinkSignals
+from relay.telemetry.spans import OFF, Span, Spans, open_spans
 from relay.telemetry.submissions import SubmissionSignals
 from relay.telemetry.tasks import TaskFigures, TaskSignals
 
 __all__ = [
     "CONTENT_TYPE",
+    "OFF",
     "ChatSignals",
     "ClaimSignals",
     "DeliverySignals",
@@ -21,10 +23,13 @@ __all__ = [
     "LogFormat",
     "SinkFigures",
     "SinkSignals",
+    "Span",
+    "Spans",
     "SubmissionSignals",
     "TaskFigures",
     "TaskSignals",
     "Telemetry",
     "configure_logging",
+    "open_spans",
     "set_log_level",
 ]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge
 
-from relay.core.chat import ChatData
+from relay.core.chat import ChatData, Opening
+from relay.telemetry.gen_ai import answer_attributes, request_attributes
 from relay.telemetry.histogram import SECONDS, Series
 from relay.telemetry.log import Sparing
+from relay.telemetry.spans import Span
 
 if TYPE_CHECKING:
     from relay.telemetry.process import Telemetry
@@ -48,6 +51,17 @@ class ChatSignals:
         self._tokens = Counter("relay_stream_tokens", "Tokens that the upstream reported.", ["kind"], registry=r)
         self._models: dict[str, Series] = {}
         self._sparing: dict[str, Sparing] = {}
+        self._spans: dict[str, Span] = {}
+
+    def stream_begun(self, opening: Opening) -> Opening:
+        """A chat request was read, in its client's trace. Answers it in the trace of what belongs under it."""
+        spans = self._telemetry.spans
+        if not spans.on:
+            return opening
+        name = f"chat {opening.model_asked}" if opening.model_asked else "chat"
+        span = spans.begin(name, "client", request_attributes(opening), parent=opening.traceparent)
+        self._spans[opening.stream_id] = span
+        return replace(opening, traceparent=span.traceparent)
 
     def stream_opened(self) -> None:
         """A chat request was admitted."""
@@ -60,6 +74,9 @@ class ChatSignals:
     def stream_ended(self, data: ChatData) -> None:
         """It has ended, and this is what its event says."""
         self._active.dec()
+        if (span := self._spans.pop(data["stream_id"], None)) is not None:
+            span.note(answer_attributes(data))
+            span.end(error=data["reason"] if data["outcome"] == "failed" else None)
         self._ended.labels(data["outcome"], data["reason"] or "").inc()
         timings = data["timings"]
         if timings["duration_ms"] is not None:

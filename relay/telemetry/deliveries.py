@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
 
+from relay.core.event import Event, Receipt
 from relay.telemetry.histogram import Series
 from relay.telemetry.log import Sparing
+from relay.telemetry.spans import Span, code_of
 
 if TYPE_CHECKING:
     from relay.telemetry.process import Telemetry
@@ -22,6 +25,32 @@ class DeliverySignals:
         self._count: dict[str, Callable[[], None]] = {result: counter.inc for result, counter in counters.items()}
         self._ack = ack
         self._sparing: dict[str, Sparing] = {}
+        self.traced = telemetry.spans.on
+        """Whether deliveries have spans. Looked at for each of them, so that those without pay for no call."""
+
+    def delivery_begun(self, parent: str | None, at: int) -> Span:
+        """A delivery that arrived ``at`` (epoch nanoseconds), and can be read, is about to be written."""
+        told = {"http.request.method": "POST", "http.route": f"/webhooks/{self._source}/{{token}}"}
+        return self._telemetry.spans.begin(f"webhook {self._source}", "server", told, parent=parent, at=at)
+
+    def delivery_written(self, span: Span, event: Event, receipt: asyncio.Future[Receipt]) -> None:
+        """The journal has answered, or failed, or whoever waited for it has hung up: it is written all the same."""
+        if receipt.cancelled():
+            span.end(error="client_gone")
+            return
+        if (error := receipt.exception()) is not None:
+            span.end(error=code_of(error))
+            return
+        span.note(
+            {
+                "http.response.status_code": 200,
+                "relay.delivery.result": receipt.result().result,
+                "cloudevents.event_id": receipt.result().event_id,
+                "cloudevents.event_source": event.source,
+                "cloudevents.event_subject": event.subject,
+            }
+        )
+        span.end()
 
     def delivery_answered(self, result: str, seconds: float) -> None:
         """A delivery got its 2xx: accepted, duplicate, dead or ignored."""

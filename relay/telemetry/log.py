@@ -19,7 +19,7 @@ LogFormat = Literal["auto", "console", "json"]
 
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 _least = logging.INFO
-_NOISY = ("aiokafka", "aiohttp", "asyncio", "redis")
+_NOISY = ("aiokafka", "aiohttp", "asyncio", "opentelemetry", "redis", "urllib3")
 
 
 class Sparing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,12 +11,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created
 
 from relay import __version__
 from relay.core.errors import RelayError
+from relay.core.event import Entry
 from relay.telemetry.claims import ClaimSignals
 from relay.telemetry.deliveries import DeliverySignals
 from relay.telemetry.health import Health
 from relay.telemetry.histogram import SECONDS, Histogram
 from relay.telemetry.log import Sparing
 from relay.telemetry.sinks import SinkSignals
+from relay.telemetry.spans import OFF, Spans, batch_span
 from relay.telemetry.tasks import TaskSignals
 from relay.telemetry.upstream import UpstreamSignals
 
@@ -37,9 +40,11 @@ class JournalFigures:
 
 
 class Telemetry:
-    """The process's metrics and its log. One instance, handed to the parts that signal."""
+    """The process's metrics, its log and its spans. One instance, handed to the parts that signal."""
 
     def __init__(self) -> None:
+        self.spans: Spans = OFF
+        """Exchanged before anything is signalled, where tracing is on."""
         self.registry = CollectorRegistry(auto_describe=False)
         self.log = structlog.get_logger("relay")
         self._malformed = Sparing()
@@ -132,10 +137,18 @@ class Telemetry:
 
     # -- the journal -------------------------------------------------------------------------------------------
 
-    def group_committed(self, drafts: int, seconds: float) -> None:
-        """One group is on disk."""
+    def group_committed(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None:
+        """One group is on disk: its ``drafts`` became these new ``entries``."""
         self._commit.observe(seconds)
         self._group.observe(drafts)
+        if self.spans.on:
+            self._trace_commit(entries, drafts, seconds)
+
+    def _trace_commit(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None:
+        told = {"relay.journal.drafts": drafts, "relay.journal.events": len(entries)}
+        began = time.time_ns() - round(seconds * 1e9)
+        events = (entry.event for entry in entries)
+        batch_span(self.spans, "journal commit", "internal", told, events, began).end()
 
     def journal_opened(self, path: str, journal_id: str, last_offset: int, sqlite: str) -> None:
         """The journal is open and recovered."""
@@ -161,10 +174,10 @@ class Telemetry:
         """The signals of one sink's claims in the shared index."""
         return ClaimSignals(self, label)
 
-    def sink(self, label: str) -> SinkSignals:
-        """The signals of one sink."""
+    def sink(self, label: str, system: str | None = None) -> SinkSignals:
+        """The signals of one sink; ``system`` is what kind of sink it is, where the label is another word."""
         self._sink_up.labels(label).set(0)
-        return SinkSignals(self, label)
+        return SinkSignals(self, label, system or label)
 
     # -- the process -------------------------------------------------------------------------------------------
 

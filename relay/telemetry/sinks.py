@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
 
 from relay.core.errors import RelayError
+from relay.core.event import Entry
+from relay.telemetry.spans import NOWHERE, Attributes, Span, batch_span
 
 if TYPE_CHECKING:
     from relay.telemetry.process import Telemetry
@@ -32,8 +35,8 @@ class SinkFigures:
 class SinkSignals:
     """Signals about one sink."""
 
-    def __init__(self, telemetry: Telemetry, label: str) -> None:
-        self._telemetry, self._label = telemetry, label
+    def __init__(self, telemetry: Telemetry, label: str, system: str) -> None:
+        self._telemetry, self._label, self._system = telemetry, label, system
         self._up = telemetry._sink_up.labels(label)
         self._log = telemetry.log.bind(sink=label)
         self._latency = telemetry._end_to_end.series(label)
@@ -73,6 +76,23 @@ class SinkSignals:
     def lineage_started(self, journal_id: str) -> None:
         """The sink's checkpoint belongs to another journal (a new or lost volume): this one starts from its start."""
         self._log.warning("sink knows another journal, starting a new lineage", journal_id=journal_id)
+
+    def batch_begun(self, entries: Sequence[Entry]) -> Span:
+        """A batch is about to be published, in this span."""
+        spans = self._telemetry.spans
+        if not spans.on:
+            return NOWHERE
+        events = [entry.event for entry in entries]
+        topics = {event.topic for event in events}
+        told: Attributes = {
+            "messaging.system": self._system,
+            "messaging.operation.name": "publish",
+            "messaging.operation.type": "send",
+            "messaging.batch.message_count": len(events),
+            "messaging.destination.name": topics.pop() if len(topics) == 1 else None,
+            "relay.sink": self._label,
+        }
+        return batch_span(spans, f"publish {self._label}", "producer", told, events, time.time_ns())
 
     def batch_published(self, topics: dict[str, int], latencies: Iterable[float]) -> None:
         """A batch is on the sink for good."""

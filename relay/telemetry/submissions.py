@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import Counter
 
 from relay.telemetry.log import Sparing
+from relay.telemetry.spans import Span
 
 if TYPE_CHECKING:
     from relay.telemetry.process import Telemetry
@@ -35,6 +36,10 @@ class SubmissionSignals:
         )
         self._count = {result: counter.labels(result).inc for result in RESULTS}
         self._sparing: dict[str, Sparing] = {}
+
+    def submission_begun(self, parent: str | None) -> Span:
+        """A submission was read, and is about to be sent, in this span."""
+        return self._telemetry.spans.begin("submit task", "client", {"http.request.method": "POST"}, parent=parent)
 
     def task_recorded(self) -> None:
         """The task is in the journal, and the client is answered."""

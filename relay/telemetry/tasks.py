@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, get_args
 from prometheus_client import Counter, Gauge
 
 from relay.core.reconcile import Result
+from relay.telemetry.spans import NOWHERE, Span
 
 if TYPE_CHECKING:
     from relay.telemetry.process import Telemetry
@@ -16,6 +17,7 @@ _HINTS: Final = {
     "unauthorized": "Check upstream.api_key: the upstream does not let the relay ask. No task ends by this.",
     "rate_limited": "Lower reconcile.max_rate if it goes on.",
 }
+_UNANSWERED: Final = frozenset({"unauthorized", "rate_limited", "unavailable", "unreadable", "unreachable", "timeout"})
 _DOWN: Final = "Check upstream.base_url and the network; polling goes on by itself."
 
 
@@ -32,7 +34,7 @@ class TaskSignals:
 
     def __init__(self, telemetry: Telemetry) -> None:
         r = telemetry.registry
-        self._log = telemetry.log
+        self._telemetry, self._log = telemetry, telemetry.log
         self._pending = Gauge("relay_tasks_pending", "Registered tasks that have not ended.", registry=r)
         self._overdue = Gauge("relay_tasks_overdue", "Tasks whose poll is due and has not been made.", registry=r)
         reconciled = Counter("relay_reconciled", "Polls by what they brought.", ["result"], registry=r)
@@ -46,9 +48,16 @@ class TaskSignals:
         self._upstream = telemetry.upstream
         self._paused: str | None = None
 
-    def polled(self, result: str) -> None:
+    def poll_begun(self, task_id: str) -> Span:
+        """A task is about to be polled, in this span."""
+        told = {"http.request.method": "GET", "relay.task.id": task_id}
+        return self._telemetry.spans.begin("poll task", "client", told)
+
+    def polled(self, result: str, span: Span = NOWHERE) -> None:
         """A poll was made; ``result`` as in ``relay.core.reconcile``, or ``abandoned``."""
         self._reconciled[result].inc()
+        span.note({"relay.poll.result": result})
+        span.end(error=result if result in _UNANSWERED else None)
 
     def upstream_answered(self) -> None:
         """The upstream answered as it should."""

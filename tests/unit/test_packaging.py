@@ -18,10 +18,17 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 RUN = PYPROJECT["project"]["dependencies"]
+TRACING = PYPROJECT["project"]["optional-dependencies"]["otel"]
 GROUPS = PYPROJECT["dependency-groups"]
 BUILD, DEPLOY = GROUPS["build"], GROUPS["deploy"]
 DEV = [need for need in GROUPS["dev"] if need != {"include-group": "build"}] + BUILD
-LOCKS = {"run.txt": RUN, "dev.txt": [*RUN, *DEV], "build.txt": BUILD, "deploy.txt": DEPLOY}
+LOCKS = {
+    "run.txt": RUN,
+    "dev.txt": [*RUN, *TRACING, *DEV],
+    "otel.txt": [*RUN, *TRACING],
+    "build.txt": BUILD,
+    "deploy.txt": DEPLOY,
+}
 
 
 def locked(name: str) -> dict[str, str]:
@@ -47,8 +54,13 @@ def test_every_dependency_is_locked_within_its_range(name: str, wanted: list[str
 def test_what_is_tested_is_what_runs() -> None:
     """The tests would pass with other versions than those that are deployed."""
     tested = locked("dev.txt")
-    for name in ("run.txt", "build.txt"):
+    for name in ("run.txt", "otel.txt", "build.txt"):
         assert locked(name).items() <= tested.items()
+
+
+def test_the_relay_itself_needs_no_opentelemetry() -> None:
+    """Every installation would carry what only tracing needs: the SDK, protobuf, requests and what they bring."""
+    assert not [name for name in locked("run.txt") if name.startswith(("opentelemetry", "protobuf", "requests"))]
 
 
 @pytest.mark.parametrize("name", LOCKS)

@@ -49,6 +49,7 @@ proxy:
 reconcile: {patience: 10m}
 tasks:    {progressed: false, raw: true}
 log:      {level: info, format: auto}
+tracing:  {enabled: false, endpoint: null, sample: null}
 """
 
 KEY = "k" * 32
@@ -97,6 +98,7 @@ def test_settings_cannot_be_changed_or_extended() -> None:
         ({"sinks": [Amber(type="amber", name="x"), Basalt(type="basalt", topic="t", name="x")]}, "labelled x"),
         ({"identity": "no spaces"}, "String should match pattern"),
         ({"reconcile": {"max_rate": 0}}, "greater than 0"),
+        ({"tracing": {"sample": 1.5}}, "less than or equal to 1"),
         ({"journal": {"max_size": "1KiB"}}, "greater than or equal to"),
     ],
 )

@@ -30,7 +30,7 @@ def busy() -> Telemetry:
         delivery.delivery_answered(result, 0.004)
     delivery.delivery_rejected("unauthorized", 401, "192.0.2.1")
     delivery.delivery_buried("unknown_status", "dead-1")
-    telemetry.group_committed(5, 0.002)
+    telemetry.group_committed((), 5, 0.002)
     telemetry.journal_looked_at(JournalFigures(events=7, bytes=4096, dead_letters=1))
     sink = telemetry.sink("kafka")
     sink.sink_opened(0, 5)

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
+from relay.core.event import TASKS, Event, Receipt
+from relay.journal.errors import JournalUnavailable
 from relay.telemetry import Telemetry, configure_logging
+from relay.telemetry.spans import Attributes, Unrecorded
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import values
 
@@ -19,3 +26,42 @@ def test_a_flood_of_refusals_is_logged_sparingly(log: Log) -> None:
     assert told.count("delivery rejected") < 20
     assert log.lines[-1]["code"] == "not_json", "another reason is told at once"
     assert values(telemetry, "relay_deliveries_total")[("rejected", "novita")] == 1001
+
+
+class Noted(Unrecorded):
+    """A span that remembers how it ended."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.told: dict[str, object] = {}
+        self.ended: list[str | None] = []
+
+    def note(self, attributes: Attributes) -> None:
+        self.told |= attributes
+
+    def end(self, *, error: str | None = None) -> None:
+        self.ended.append(error)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "result"),
+    [
+        (Receipt("duplicate", "e1", 1), None, "duplicate"),
+        (JournalUnavailable("disk_full", "m", hint="h"), "disk_full", None),
+        (None, "client_gone", None),
+    ],
+)
+async def test_the_span_of_a_delivery_ends_however_it_is_answered(
+    answer: Receipt | Exception | None, error: str | None, result: str | None
+) -> None:
+    """Deliveries that went wrong, or whose sender hung up, would be missing in their traces."""
+    receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+    span = Noted()
+    if answer is None:
+        receipt.cancel()
+    elif isinstance(answer, Exception):
+        receipt.set_exception(answer)
+    else:
+        receipt.set_result(answer)
+    Telemetry().deliveries("novita").delivery_written(span, Event(TASKS, "t", "e1", "s", "u", "now", b"{}"), receipt)
+    assert (span.ended, span.told.get("relay.delivery.result")) == ([error], result)

@@ -1,0 +1,166 @@
+"""Spans by OpenTelemetry's SDK, sent as OTLP over HTTP. The one home of ``opentelemetry``, imported if tracing is on.
+
+A span that ends is put into a bounded queue, and a thread of the SDK's sends them. Nothing waits for the collector:
+when it is slow or away, the oldest spans are lost, and the log says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+from relay import __version__
+from relay.core.trace import traceparent_of
+from relay.telemetry.log import Sparing
+from relay.telemetry.spans import Attributes, Kind, Span, code_of
+
+_PATH: Final = "/v1/traces"
+_KINDS: Final[dict[Kind, trace.SpanKind]] = {
+    "internal": trace.SpanKind.INTERNAL,
+    "server": trace.SpanKind.SERVER,
+    "client": trace.SpanKind.CLIENT,
+    "producer": trace.SpanKind.PRODUCER,
+}
+
+
+class OtelSpans:
+    """Spans of one relay. What is not given is as the variables ``OTEL_*`` say, else as the SDK has it.
+
+    ``endpoint`` is the collector's address without the signal's path; ``sample`` the part of the traces begun here that
+    is recorded, 0 to 1. Traces begun elsewhere are recorded if they are recorded there.
+    """
+
+    on = True
+
+    def __init__(self, instance: str, *, endpoint: str | None = None, sample: float | None = None) -> None:
+        self._provider = TracerProvider(
+            sampler=None if sample is None else ParentBased(TraceIdRatioBased(sample)),
+            resource=_resource(instance),
+            shutdown_on_exit=False,  # it would wait for the collector; ``close`` does, for as long as it is told
+        )
+        exporter = _Watched(OTLPSpanExporter(endpoint=None if endpoint is None else endpoint + _PATH))
+        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._tracer = self._provider.get_tracer("relay", __version__)
+
+    def begin(
+        self,
+        name: str,
+        kind: Kind,
+        attributes: Attributes,
+        *,
+        parent: str | None = None,
+        links: Sequence[str] = (),
+        at: int | None = None,
+    ) -> Span:
+        """See ``Spans``."""
+        above = _context_of(parent) if parent is not None else None
+        span = self._tracer.start_span(
+            name,
+            # An empty context: a trace goes from part to part as text here, never by what happens to be current.
+            context=trace.set_span_in_context(trace.NonRecordingSpan(above or trace.INVALID_SPAN_CONTEXT)),
+            kind=_KINDS[kind],
+            attributes=_told(attributes),
+            links=[trace.Link(context) for link in links if (context := _context_of(link)) is not None],
+            start_time=at,
+        )
+        return _OtelSpan(span, parent)
+
+    async def close(self, timeout: float) -> None:
+        """See ``Spans``."""
+        loop = asyncio.get_running_loop()
+        sent = asyncio.Event()
+
+        def shut_down() -> None:
+            self._provider.shutdown()
+            with suppress(RuntimeError):  # nobody waits any more, and the loop is closed
+                loop.call_soon_threadsafe(sent.set)
+
+        # A daemon: a collector that hangs must not hold up the end of the process.
+        threading.Thread(target=shut_down, name="last spans", daemon=True).start()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await sent.wait()
+
+
+class _OtelSpan:
+    """See ``Span``."""
+
+    __slots__ = ("_span", "traceparent")
+
+    def __init__(self, span: trace.Span, parent: str | None) -> None:
+        self._span = span
+        context = span.get_span_context()
+        self.traceparent = _text_of(context) if context.is_valid else parent
+
+    def note(self, attributes: Attributes) -> None:
+        self._span.set_attributes(_told(attributes))
+
+    def end(self, *, error: str | None = None) -> None:
+        if error is not None:
+            self._span.set_attribute("error.type", error)
+            self._span.set_status(trace.StatusCode.ERROR)
+        self._span.end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end(error=None if error is None else code_of(error))
+
+
+class _Watched(SpanExporter):
+    """An exporter whose failures are told: the SDK's own log quotes what it likes, so it is off."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self._sparing = Sparing(lines=1)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        if result is not SpanExportResult.SUCCESS and (unsaid := self._sparing.speak()) is not None:
+            hint = "Check tracing.endpoint, and whether the collector takes OTLP over HTTP there."
+            structlog.get_logger("relay").warning("spans not exported", spans=len(spans), hint=hint, **unsaid)
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+def _resource(instance: str) -> Resource:
+    """Who tells the spans. What ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES`` say goes first."""
+    ours = {"service.name": "relay", "service.version": __version__, "service.instance.id": instance}
+    said = OTELResourceDetector().detect().attributes
+    return Resource.create({key: value for key, value in ours.items() if key not in said})
+
+
+def _context_of(traceparent: str) -> trace.SpanContext | None:
+    """``None``: not valid (an event from a journal of before it was checked)."""
+    if traceparent_of((traceparent,)) is None:
+        return None
+    _, trace_id, span_id, flags = traceparent.split("-")
+    return trace.SpanContext(int(trace_id, 16), int(span_id, 16), True, trace.TraceFlags(int(flags, 16)))
+
+
+def _text_of(context: trace.SpanContext) -> str:
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+def _told(attributes: Attributes) -> dict[str, str | int | float | bool | Sequence[str]]:
+    return {name: value for name, value in attributes.items() if value is not None}

@@ -1,0 +1,162 @@
+"""The port of spans: parts of traces, told to a collector. ``relay.telemetry.otel`` is what stands behind it while
+tracing is on; ``Untraced`` while it is off, which only hands on what senders said.
+
+A trace goes from part to part as text, the ``traceparent`` of an event or a header: nothing else has to know it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
+
+from relay.core.errors import RelayError
+from relay.core.event import Event
+from relay.core.trace import is_sampled
+
+if TYPE_CHECKING:
+    from relay.settings.model import TracingSettings
+
+Attributes = Mapping[str, str | int | float | bool | Sequence[str] | None]
+"""Names from OpenTelemetry's semantic conventions, or under ``relay.``; what is ``None`` is left out.
+
+No prompt, no answer, no key, no token, no address that could hold one.
+"""
+
+Kind = Literal["internal", "server", "client", "producer"]
+
+
+class Span(Protocol):
+    """One span under way. Used in a ``with``, it ends there, with the code of the error that left it."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """What belongs under this span says that it is its parent."""
+        ...
+
+    def note(self, attributes: Attributes) -> None:
+        """Adds to what it tells."""
+        ...
+
+    def end(self, *, error: str | None = None) -> None:
+        """It is over. ``error``: a code from a bounded set."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+class Spans(Protocol):
+    """Where spans come from."""
+
+    @property
+    def on(self) -> bool:
+        """Whether anybody records them; what is expensive to tell need not be told otherwise."""
+        ...
+
+    def begin(
+        self,
+        name: str,
+        kind: Kind,
+        attributes: Attributes,
+        *,
+        parent: str | None = None,
+        links: Sequence[str] = (),
+        at: int | None = None,
+    ) -> Span:
+        """A span that begins now, or began ``at`` (epoch nanoseconds). ``parent``, ``links``: valid traceparents."""
+        ...
+
+    async def close(self, timeout: float) -> None:
+        """Sends what is left, for at most ``timeout`` seconds."""
+        ...
+
+
+class Unrecorded:
+    """A span of which nobody is told."""
+
+    __slots__ = ("traceparent",)
+
+    def __init__(self, traceparent: str | None) -> None:
+        self.traceparent = traceparent
+        """The sender's, as it came."""
+
+    def note(self, attributes: Attributes) -> None:
+        """See ``Span``."""
+
+    def end(self, *, error: str | None = None) -> None:
+        """See ``Span``."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+NOWHERE: Final = Unrecorded(None)
+"""The span of what belongs to no trace."""
+
+
+class Untraced:
+    """Tracing is off."""
+
+    on = False
+
+    def begin(
+        self,
+        name: str,
+        kind: Kind,
+        attributes: Attributes,
+        *,
+        parent: str | None = None,
+        links: Sequence[str] = (),
+        at: int | None = None,
+    ) -> Span:
+        """See ``Spans``."""
+        return NOWHERE if parent is None else Unrecorded(parent)
+
+    async def close(self, timeout: float) -> None:
+        """See ``Spans``."""
+
+
+OFF: Final = Untraced()
+
+
+def open_spans(settings: TracingSettings, instance: str) -> Spans:
+    """The spans that the settings ask for. ``instance`` tells this replica from others.
+
+    OpenTelemetry is imported here, and only if it is needed. Raises ``RelayError`` where it refuses its variables.
+    """
+    if not settings.enabled:
+        return OFF
+    from relay.telemetry.otel import OtelSpans
+
+    try:
+        return OtelSpans(instance, endpoint=settings.endpoint, sample=settings.sample)
+    except ValueError as error:  # its text may quote a variable
+        raise RelayError(
+            "bad_tracing",
+            f"OpenTelemetry refuses a variable OTEL_* ({type(error).__name__}).",
+            hint="Check the variables OTEL_* of this process, or set tracing.enabled to false.",
+        ) from None
+
+
+def batch_span(spans: Spans, name: str, kind: Kind, attributes: Attributes, events: Iterable[Event], at: int) -> Span:
+    """The span of something that was done for many events at once: in the trace of the first, linked to those of all.
+
+    So it is recorded if one of them is; where none is, there is nothing to tell.
+    """
+    traces = dict.fromkeys(event.traceparent for event in events)
+    links = [trace for trace in traces if trace is not None and is_sampled(trace)]
+    if not links:
+        return NOWHERE
+    return spans.begin(name, kind, attributes, parent=links[0], links=links, at=at)
+
+
+def code_of(error: BaseException) -> str:
+    """What a span says of an error: never its message, which may quote anything."""
+    return error.code if isinstance(error, RelayError) else type(error).__name__

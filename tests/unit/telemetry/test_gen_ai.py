@@ -1,0 +1,92 @@
+"""A chat's span in the words of the semantic conventions, and what must not be in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from relay.core.chat import ChatData, Opening
+from relay.telemetry.gen_ai import answer_attributes, request_attributes
+
+
+def ended(**changes: Any) -> ChatData:
+    choice = {"index": 0, "role": "assistant", "content": "the answer", "reasoning_content": "hm", "tool_calls": []}
+    data: dict[str, Any] = {
+        "stream_id": "s1",
+        "completion_id": "c1",
+        "model": "a/m-0825",
+        "outcome": "completed",
+        "reason": None,
+        "http_status": 200,
+        "error": {"code": "1", "type": "t", "message": "the message"},
+        "choices": [choice | {"finish_reason": "stop"}],
+        "usage": {
+            "prompt_tokens": 5,
+            "completion_tokens": 7,
+            "prompt_tokens_details": {"cached_tokens": 3},
+            "completion_tokens_details": {"reasoning_tokens": 2},
+        },
+        "chunks": 9,
+        "timings": {"started_at": "", "first_byte_ms": 12, "first_token_ms": 20, "duration_ms": 900},
+        "client": "web",
+        "request": {"messages": [{"role": "user", "content": "the prompt"}]},
+    }
+    return data | changes  # type: ignore[return-value]
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    """What is told, without what is left out."""
+    return {name: value for name, value in answer_attributes(ended(**changes)).items() if value is not None}
+
+
+def test_a_request_is_told_by_its_model() -> None:
+    """Nobody could tell the traces of one model from those of another."""
+    assert request_attributes(Opening("s1", 0, 0.0, model="a/m", client="web")) == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "novita",
+        "gen_ai.request.model": "a/m",
+        "gen_ai.request.stream": True,
+        "relay.stream.id": "s1",
+        "relay.client": "web",
+    }
+
+
+def test_an_answer_is_told_by_its_tokens_its_times_and_its_outcome() -> None:
+    """The views that tracing tools have for models would stay empty."""
+    assert told() == {
+        "gen_ai.response.id": "c1",
+        "gen_ai.response.model": "a/m-0825",
+        "gen_ai.response.finish_reasons": ["stop"],
+        "gen_ai.response.time_to_first_chunk": 0.012,
+        "gen_ai.usage.input_tokens": 5,
+        "gen_ai.usage.output_tokens": 7,
+        "gen_ai.usage.cache_read.input_tokens": 3,
+        "gen_ai.usage.reasoning.output_tokens": 2,
+        "http.response.status_code": 200,
+        "relay.chat.time_to_first_token": 0.02,
+        "relay.chat.outcome": "completed",
+        "relay.chat.chunks": 9,
+    }
+
+
+def test_nothing_that_was_said_is_told() -> None:
+    """Prompts and answers would be kept where everybody who looks at traces reads them."""
+    assert "the " not in str(told()) + str(request_attributes(Opening("s1", 0, 0.0)))
+
+
+@pytest.mark.parametrize("usage", [None, {"prompt_tokens": "5", "completion_tokens_details": 7}, {"prompt_tokens": -1}])
+def test_what_the_upstream_makes_of_its_usage_breaks_nothing(usage: dict[str, Any] | None) -> None:
+    """A stream's span would never end, or tell nonsense."""
+    assert not [name for name in told(usage=usage) if name.startswith("gen_ai.usage")]
+
+
+def test_a_model_that_did_not_answer_is_not_told_as_one_that_did() -> None:
+    """The model that was asked for would look like the one that answered."""
+    nothing = {"started_at": "", "first_byte_ms": None, "first_token_ms": None, "duration_ms": 5}
+    failed = {"outcome": "failed", "reason": "upstream_reset", "http_status": None, "chunks": 0}
+    assert told(completion_id=None, choices=[], usage=None, timings=nothing, **failed) == {
+        "relay.chat.outcome": "failed",
+        "relay.chat.reason": "upstream_reset",
+        "relay.chat.chunks": 0,
+    }
