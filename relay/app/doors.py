@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 
+from relay import __version__
+from relay.contract import asyncapi, rendered
 from relay.core.source import Submittable
 from relay.edge.admin import Admin
 from relay.edge.api import ApiGate
@@ -14,6 +16,7 @@ from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, is_loopb
 from relay.edge.bodies import BodyLimits
 from relay.edge.chat import Chat
 from relay.edge.clients import Clients
+from relay.edge.contract import ContractRoutes
 from relay.edge.dead_letters import DeadLetters
 from relay.edge.events import Events
 from relay.edge.front import Front, Routed
@@ -155,6 +158,7 @@ class Doors:
         app.router.add_get("/v1/dead-letters/{id}", gate.guard(letters.show))
         app.router.add_post("/v1/dead-letters/{id}/replay", gate.guard(letters.replay))
         app.router.add_delete("/v1/dead-letters/{id}", gate.guard(letters.delete))
+        ContractRoutes(lambda: rendered(asyncapi(__version__))).add_to(app)
         return app
 
 

@@ -1,19 +1,17 @@
-"""``relay version`` and ``relay schema``."""
+"""``relay version``, and the contract in machine form: ``relay schema``, ``relay asyncapi``."""
 
 from __future__ import annotations
 
 import platform
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from relay import __version__
 from relay.cli import options
-from relay.cli.output import write_json, write_json_line, write_line
+from relay.cli.output import write_block, write_json, write_json_line, write_line
 from relay.core.errors import RelayError
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def version(json: options.Json = False) -> None:
@@ -39,6 +37,8 @@ def schema(
     json: options.Json = False,
 ) -> None:
     """Show the JSON Schema of the data of events."""
+    from relay.contract import rendered, schemas
+
     if output is not None:
         if name is not None:
             raise typer.BadParameter("writes all schemas: leave the name out", param_hint="'--output'")
@@ -56,35 +56,27 @@ def schema(
         raise RelayError("unknown_schema", f"There is no schema {name!r}.", hint=f"Known: {', '.join(found)}.")
 
 
-def schemas() -> dict[str, dict[str, Any]]:
-    """The JSON Schema (2020-12) of each kind of ``data``, by name; ``$id`` is the events' ``dataschema``."""
-    from pydantic import TypeAdapter
+def asyncapi(
+    yaml: Annotated[bool, typer.Option("--yaml", help="As YAML instead of JSON.")] = False,
+) -> None:
+    """Show what comes in and what is published, as AsyncAPI."""
+    from relay.contract import asyncapi as described
+    from relay.contract import rendered
 
-    from relay.core.chat import CHAT_SCHEMA, CHUNK_SCHEMA, STARTED_SCHEMA, ChatChunk, ChatData, ChatStarted
-    from relay.core.dead import DEAD_SCHEMA, DeadLetterData
-    from relay.core.task import TASK_SCHEMA, TaskData
+    document = rendered(described(__version__))
+    if yaml:
+        from orjson import loads
+        from yaml import safe_dump
 
-    models: dict[str, tuple[str, Any]] = {
-        "task": (TASK_SCHEMA, TaskData),
-        "chat-started": (STARTED_SCHEMA, ChatStarted),
-        "chat-chunk": (CHUNK_SCHEMA, ChatChunk),
-        "chat": (CHAT_SCHEMA, ChatData),
-        "dead-letter": (DEAD_SCHEMA, DeadLetterData),
-    }
-    return {
-        name: {"$schema": DIALECT, "$id": urn, **TypeAdapter(model).json_schema(mode="serialization")}
-        for name, (urn, model) in models.items()
-    }
-
-
-def rendered(document: dict[str, Any]) -> bytes:
-    """A schema as it is committed under ``relay/schemas``."""
-    import orjson
-
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        # Read back first: parts that the document has twice would become anchors and aliases.
+        write_block(safe_dump(loads(document), sort_keys=False, allow_unicode=True, width=120))
+    else:
+        write_json_line(document.rstrip(b"\n"))
 
 
 def _write_all(folder: Path) -> None:
+    from relay.contract import rendered, schemas
+
     folder.mkdir(parents=True, exist_ok=True)
     for name, document in schemas().items():
         path = folder / f"{name}.json"

@@ -16,7 +16,19 @@ FAILED: Final = 1
 BAD_CONFIGURATION: Final = 78
 """``EX_CONFIG`` of sysexits.h: service managers can tell it from a crash."""
 
-_ORDER: Final = ("serve", "check", "tail", "tasks", "dead-letters", "journal", "demo", "simulate", "schema", "version")
+_ORDER: Final = (
+    "serve",
+    "check",
+    "tail",
+    "tasks",
+    "dead-letters",
+    "journal",
+    "demo",
+    "simulate",
+    "schema",
+    "asyncapi",
+    "version",
+)
 _INTENDED: Final = (typer.Exit, typer.Abort, typer.TyperException)
 
 

@@ -38,16 +38,16 @@ def python_packages(name: str) -> Path:
     return _cached(f"{name}-py{tag}", lock.read_bytes(), install)
 
 
-def node_modules() -> Path:
-    """The folder ``node_modules`` with the JavaScript SDKs."""
+def node_modules(locked_in: Path = HERE, name: str = "npm") -> Path:
+    """The folder ``node_modules`` with what the lock in a folder names, by default the JavaScript SDKs."""
     names = ("package.json", "package-lock.json")
 
     def install(folder: Path) -> None:
-        for name in names:
-            shutil.copy(HERE / name, folder)
+        for file in names:
+            shutil.copy(locked_in / file, folder)
         _run([executable("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
 
-    return _cached("npm", b"".join((HERE / name).read_bytes() for name in names), install) / "node_modules"
+    return _cached(name, b"".join((locked_in / file).read_bytes() for file in names), install) / "node_modules"
 
 
 def run_python(major: int, mode: str, cases: list[Json]) -> Json:

@@ -8,7 +8,19 @@ from typer.testing import CliRunner
 
 from relay.cli.commands import app
 
-COMMANDS = ["serve", "check", "tail", "tasks", "dead-letters", "journal", "demo", "simulate", "schema", "version"]
+COMMANDS = [
+    "serve",
+    "check",
+    "tail",
+    "tasks",
+    "dead-letters",
+    "journal",
+    "demo",
+    "simulate",
+    "schema",
+    "asyncapi",
+    "version",
+]
 
 
 def test_help_shows_the_commands_in_the_order_of_their_use() -> None:

@@ -1,0 +1,9 @@
+"""The contract in machine form: the schemas of the events' data, and what describes the surfaces around them.
+
+Pure: each document is made from the code that does what it describes, and read back by the official parsers in tests.
+"""
+
+from relay.contract.asyncapi import asyncapi
+from relay.contract.schemas import rendered, schemas
+
+__all__ = ["asyncapi", "rendered", "schemas"]

@@ -1,0 +1,68 @@
+"""The schemas of what the upstream sends, as tolerant as the relay's readers are: open, and asking for little.
+
+Sources, under https://novita.ai/docs/api-reference/: ``model-apis-webhook``, ``model-apis-task-result`` and
+``model-apis-llm-create-chat-completion``. The vendor's own samples disagree about types and presence: where the relay
+does not insist, the schema has a description and no type.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from relay.contract.schemas import Schema, reference
+from relay.core.task import TASK_ID
+from relay.sources.novita_task import EVENT_TYPE, STATUSES
+
+_OBJECT: Final[Schema] = {"type": "object"}
+
+
+def _files(kind: str) -> Schema:
+    ttl = "seconds, as a number or a text, 0: unknown"
+    return {"description": f"A list of objects with {kind}_url, {kind}_url_ttl ({ttl}) and {kind}_type."}
+
+
+RECEIVED: Final[dict[str, Schema]] = {
+    "TaskResultWebhook": {
+        "description": "A task result in its envelope, or bare.",
+        "anyOf": [
+            {
+                **_OBJECT,
+                "required": ["payload"],
+                "properties": {"event_type": {"const": EVENT_TYPE}, "payload": reference("TaskResult")},
+            },
+            reference("TaskResult"),
+        ],
+    },
+    "TaskResult": {
+        **_OBJECT,
+        "required": ["task"],
+        "properties": {
+            "task": {
+                **_OBJECT,
+                "required": ["task_id", "status"],
+                "properties": {
+                    "task_id": {"type": "string", "pattern": f"^{TASK_ID.pattern}$"},
+                    "status": {"enum": list(STATUSES)},
+                    "task_type": {"description": "A text from an open set."},
+                    "reason": {"description": "A text, empty unless it failed."},
+                },
+            },
+            "extra": {"description": "An object: seed, times, and what was asked for."},
+            "images": _files("image"),
+            "videos": _files("video"),
+            "audios": _files("audio"),
+        },
+    },
+    "ChatCompletionChunk": {
+        **_OBJECT,
+        "properties": {
+            "id": {"description": "The same on each chunk of a stream."},
+            "object": {"description": "`chat.completion.chunk`."},
+            "created": {"description": "Epoch seconds."},
+            "model": {"description": "A text."},
+            "choices": {"description": "A list of objects with index, delta and finish_reason; empty beside `usage`."},
+            "usage": {"description": "An object with counts of tokens, on the last chunk or one of its own."},
+        },
+    },
+    "ChatCompletionStreamDone": {"type": "string", "const": "[DONE]"},
+}
