@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from relay import __version__
-from relay.contract import asyncapi, rendered
+from relay.contract import asyncapi, openapi, rendered, schemas
 from relay.core.source import Submittable
 from relay.edge.admin import Admin
 from relay.edge.api import ApiGate
@@ -158,8 +158,16 @@ class Doors:
         app.router.add_get("/v1/dead-letters/{id}", gate.guard(letters.show))
         app.router.add_post("/v1/dead-letters/{id}/replay", gate.guard(letters.replay))
         app.router.add_delete("/v1/dead-letters/{id}", gate.guard(letters.delete))
-        ContractRoutes(lambda: rendered(asyncapi(__version__))).add_to(app)
+        _contract().add_to(app)
         return app
+
+
+def _contract() -> ContractRoutes:
+    return ContractRoutes(
+        lambda: rendered(asyncapi(__version__)),
+        lambda: rendered(openapi(__version__)),
+        lambda: {name: rendered(document) for name, document in schemas().items()},
+    )
 
 
 def _gate(settings: Settings) -> Gate:

@@ -4,6 +4,7 @@ Pure: each document is made from the code that does what it describes, and read 
 """
 
 from relay.contract.asyncapi import asyncapi
+from relay.contract.openapi import openapi
 from relay.contract.schemas import rendered, schemas
 
-__all__ = ["asyncapi", "rendered", "schemas"]
+__all__ = ["asyncapi", "openapi", "rendered", "schemas"]

@@ -1,0 +1,108 @@
+"""The OpenAPI document against a running relay: its routes, and its answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp.web_urldispatcher import Resource
+from jsonschema import Draft202012Validator, FormatChecker
+
+from relay.contract.examples import FAILED, SUCCEEDED
+from relay.contract.openapi import openapi
+from relay.contract.schemas import schemas
+from relay.edge.proxy import is_proxied
+from relay.edge.webhooks import PREFIX
+from tests.integration.bridge import TOKEN, Answer, Bridge
+
+DOCUMENT = orjson.loads(orjson.dumps(openapi("1.2.3")))
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture
+async def relay(tmp_path: Path) -> AsyncIterator[Bridge]:
+    """A relay without a sink."""
+    relay = Bridge(tmp_path)
+    await relay.start()
+    yield relay
+    await relay.stop()
+
+
+def hold(answer: Answer, method: str, path: str) -> None:
+    """Fails unless the document describes this answer to this operation."""
+    content = DOCUMENT["paths"][path][method]["responses"][str(answer.status)]["content"]
+    schema = content[answer.headers["Content-Type"].partition(";")[0]]["schema"]
+    whole = {**schema, "components": DOCUMENT["components"]}
+    Draft202012Validator(whole, format_checker=FormatChecker()).validate(answer.body)
+
+
+async def test_the_routes_are_those_of_the_application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A route would be described nowhere, or one described that is not there."""
+    registered: set[tuple[str, str]] = set()
+    add_route = Resource.add_route
+
+    def noted(self: Resource, method: str, *args: Any, **kwargs: Any) -> Any:
+        registered.add((method.lower(), self.canonical))
+        return add_route(self, method, *args, **kwargs)
+
+    monkeypatch.setattr(Resource, "add_route", noted)
+    relay = Bridge(tmp_path)
+    await relay.start()
+    await relay.stop()
+    described = {
+        (method, path)
+        for path, operations in DOCUMENT["paths"].items()
+        for method in operations.keys() & METHODS
+        if not is_proxied(path) and not f"{path}/".startswith(PREFIX)
+    }
+    assert described == {(method, path) for method, path in registered if method != "head"}
+
+
+async def test_answers_are_as_described(relay: Bridge) -> None:
+    """A generated client would fail to read what the relay answers."""
+    for result in (SUCCEEDED, SUCCEEDED, FAILED, {"task": {"task_id": "t1", "status": "NO_SUCH"}}):
+        hold(await relay.deliver(orjson.dumps(result)), "post", "/webhooks/novita/{token}")
+    hold(await relay.request("GET", "/v1/events?limit=2"), "get", "/v1/events")
+    hold(await relay.request("POST", "/v1/tasks", json={"task_id": "t2"}), "post", "/v1/tasks")
+    hold(await relay.request("POST", "/v1/tasks", json={"task_id": "t2"}), "post", "/v1/tasks")
+    hold(await relay.request("GET", "/v1/tasks"), "get", "/v1/tasks")
+    task_id = SUCCEEDED["task"]["task_id"]
+    hold(await relay.request("GET", f"/v1/tasks/{task_id}"), "get", "/v1/tasks/{id}")
+    letters = await relay.request("GET", "/v1/dead-letters")
+    hold(letters, "get", "/v1/dead-letters")
+    (letter,) = letters.body["dead_letters"]
+    path = f"/v1/dead-letters/{letter['id']}"
+    hold(await relay.request("GET", path), "get", "/v1/dead-letters/{id}")
+    refused = await relay.request("POST", f"{path}/replay")
+    assert refused.status == 409
+    hold(refused, "post", "/v1/dead-letters/{id}/replay")
+    assert (await relay.request("DELETE", path)).status == 204
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "described", "status"),
+    [
+        ("POST", "/webhooks/novita/wrong", "/webhooks/novita/{token}", 401),
+        ("POST", f"/webhooks/novita/{TOKEN}", "/webhooks/novita/{token}", 400),
+        ("GET", "/v1/events?limit=0", "/v1/events", 400),
+        ("GET", "/v1/tasks/none", "/v1/tasks/{id}", 404),
+        ("DELETE", "/v1/dead-letters/none", "/v1/dead-letters/{id}", 404),
+        ("GET", "/schemas/none.json", "/schemas/{name}", 404),
+    ],
+)
+async def test_refusals_are_as_described(relay: Bridge, method: str, path: str, described: str, status: int) -> None:
+    """A client could not tell one refusal from another by its code."""
+    answer = await relay.request(method, path)
+    assert answer.status == status
+    hold(answer, method.lower(), described)
+
+
+async def test_the_documents_are_served(relay: Bridge) -> None:
+    """A consumer would read another contract from the relay than the one that is tested."""
+    served = (await relay.request("GET", "/openapi.json")).body
+    assert served["paths"] == DOCUMENT["paths"]
+    for name, schema in schemas().items():
+        assert (await relay.request("GET", f"/schemas/{name}.json")).body == schema

@@ -1,0 +1,39 @@
+"""The schemas of answers."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from jsonschema import Draft202012Validator
+
+from relay.contract.answers import ANSWERS, openai_error_schema, problem_schema
+from relay.contract.examples import events
+from relay.contract.schemas import components
+from relay.core.cloudevents import structured_json
+from relay.edge.problems import KINDS, answer, openai_answer
+
+
+@pytest.mark.parametrize("code", KINDS)
+def test_each_refusal_follows_the_schema_of_its_code_only(code: str) -> None:
+    """A client could not read a refusal, or take one for another."""
+    body = orjson.loads(answer(code, "Why.").body)
+    assert Draft202012Validator(problem_schema([code])).is_valid(body)
+    others = [other for other in KINDS if other != code]
+    assert not Draft202012Validator(problem_schema(others)).is_valid(body)
+
+
+@pytest.mark.parametrize("code", KINDS)
+def test_each_refusal_in_openais_shape_follows_its_schema(code: str) -> None:
+    """A client of the OpenAI routes could not read a refusal."""
+    body = orjson.loads(openai_answer(code, "Why.").body)
+    assert Draft202012Validator(openai_error_schema([code])).is_valid(body)
+    assert not Draft202012Validator(openai_error_schema(["another"])).is_valid(body)
+
+
+@pytest.mark.parametrize("type_", events())
+def test_each_type_of_event_follows_the_schema_of_an_event(type_: str) -> None:
+    """A generated client of ``/v1/events`` would stop at an event."""
+    schema = {**ANSWERS["Event"], "components": {"schemas": {**components(), **ANSWERS}}}
+    event = orjson.loads(structured_json(events()[type_]))
+    Draft202012Validator(schema).validate(event)
+    assert not Draft202012Validator(schema).is_valid({**event, "data": {}})
