@@ -75,7 +75,7 @@ class OtelSpans:
             links=[trace.Link(context) for link in links if (context := _context_of(link)) is not None],
             start_time=at,
         )
-        return _OtelSpan(span, parent)
+        return _OtelSpan(span)
 
     async def close(self, timeout: float) -> None:
         """See ``Spans``."""
@@ -99,10 +99,10 @@ class _OtelSpan:
 
     __slots__ = ("_span", "traceparent")
 
-    def __init__(self, span: trace.Span, parent: str | None) -> None:
+    def __init__(self, span: trace.Span) -> None:
         self._span = span
         context = span.get_span_context()
-        self.traceparent = _text_of(context) if context.is_valid else parent
+        self.traceparent = _text_of(context) if context.is_valid else None  # where OTEL_SDK_DISABLED
 
     def note(self, attributes: Attributes) -> None:
         self._span.set_attributes(_told(attributes))

@@ -21,8 +21,9 @@ THEIRS = f"00-{'a' * 32}-{'b' * 16}-01"
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spans are sent without delay."""
+    """Spans are sent without delay, and given up soon."""
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
 
 
 async def test_a_span_tells_its_place_its_times_and_its_attributes() -> None:
@@ -87,14 +88,15 @@ async def test_a_trace_is_recorded_as_its_beginning_is(flags: str | None, sample
 
 
 async def test_the_sdk_switched_off_hands_on_what_senders_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``OTEL_SDK_DISABLED`` would cut every trace at the relay."""
+    """``OTEL_SDK_DISABLED`` would cut every trace at the relay, or give events a trace that is none."""
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     spans = OtelSpans("r0", endpoint="http://127.0.0.1:9")
     assert spans.begin("n", "client", {}, parent=THEIRS).traceparent == THEIRS
+    assert spans.begin("n", "client", {}).traceparent is None
     await spans.close(1.0)
 
 
-async def test_a_collector_that_is_away_costs_spans_and_one_line(log: Log) -> None:
+async def test_a_collector_that_is_away_costs_spans_and_one_line(log: Log, caplog: pytest.LogCaptureFixture) -> None:
     """The relay would wait for its collector, or fill its log with the SDK's complaints, or be silent about it."""
     configure_logging("info", "json")
     spans = OtelSpans("r0", endpoint="http://127.0.0.1:9")
@@ -109,6 +111,7 @@ async def test_a_collector_that_is_away_costs_spans_and_one_line(log: Log) -> No
     await spans.close(0.5)
     assert time.monotonic() - began < 1.5
     assert {line["event"] for line in log.lines} == {"spans not exported"}
+    assert [record.name for record in caplog.records] == []
 
 
 async def test_a_group_of_the_journal_has_its_span() -> None:
