@@ -93,9 +93,9 @@ class Evidence:
     presigned: Sequence[str] = ()
     """What consumers need and no output may have."""
     others: Set[str] = frozenset()
-    """Ids of events that are another relay's: on the sink, but not in this one's balance."""
+    """Ids of events that another relay has published: on the sink, but not in this one's balance."""
     stranded: Set[str] = frozenset()
-    """Those of them that are still in the other relay's journal, as not published."""
+    """Ids of events that are in another relay's journal only, as not published."""
 
 
 @dataclass(frozen=True, slots=True)

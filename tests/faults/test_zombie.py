@@ -23,12 +23,12 @@ ENDS_WITHIN = 5.0
 STRAYS = 20
 
 
-def journalled(relay: RelayProcess, label: str) -> tuple[set[str], set[str]]:
-    """The ids in the journal that an ended relay has left: all, and those that it had not published."""
+def left_by(relay: RelayProcess, label: str) -> tuple[set[str], set[str]]:
+    """The ids in the journal that an ended relay has left: those that it had published, and those that it had not."""
     with closing(sqlite3.connect(relay.directory / "relay.db")) as journal:
         events = journal.execute('SELECT "offset", id FROM events').fetchall()
         saved = journal.execute('SELECT max("offset") FROM checkpoints WHERE sink = ?', (label,)).fetchone()[0] or 0
-    return {id for _, id in events}, {id for offset, id in events if offset > saved}
+    return {id for offset, id in events if offset <= saved}, {id for offset, id in events if offset > saved}
 
 
 async def send_strays(relay: RelayProcess, directory: Path, dice: random.Random) -> list[str]:
@@ -72,7 +72,7 @@ async def test_a_zombie_publishes_nothing_and_ends(
             took = asyncio.get_running_loop().time() - before
         finally:
             zombie.kill()
-        trial.others, trial.stranded = journalled(zombie, target.label)
+        trial.others, trial.stranded = left_by(zombie, target.label)
         await trial.acknowledged()
         await trial.conclude()
     seen = {event.subject for event in await target.read()}
