@@ -92,10 +92,12 @@ class Evidence:
     """What must be in none of the outputs, nor in any event."""
     presigned: Sequence[str] = ()
     """What consumers need and no output may have."""
-    others: Set[str] = frozenset()
-    """Ids of events that another relay has published: on the sink, but not in this one's balance."""
+    own: Set[str] | None = None
+    """Ids of the events in this relay's journal, read from the file. Not known: all that the sink has are its own."""
+    rival: Set[str] = frozenset()
+    """Ids of the events in the journal of another relay that published to the same sink."""
     stranded: Set[str] = frozenset()
-    """Ids of events that are in another relay's journal only, as not published."""
+    """Those of them that it has not published, as far as it knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,7 @@ def judge(evidence: Evidence) -> Verdict:
         undrained=[f"{evidence.undrained} events still pending"] if evidence.undrained else [],
         unbounded=_unbounded(evidence.usage),
         leaked=_leaked(evidence),
-        unbalanced=_unbalanced(evidence.balance, sum(1 for event in seen if event.id not in evidence.others)),
+        unbalanced=_unbalanced(evidence),
         seen=len(seen),
     )
 
@@ -200,9 +202,12 @@ def _leaked(evidence: Evidence) -> list[str]:
     return places + [f"event {event.id}" for event in evidence.seen if any(each in event.data for each in secrets)]
 
 
-def _unbalanced(balance: Balance | None, seen: int) -> list[str]:
+def _unbalanced(evidence: Evidence) -> list[str]:
+    balance, ids = evidence.balance, [event.id for event in evidence.seen]
     if balance is None:
         return []
+    own = ids if evidence.own is None else [id for id in ids if id in evidence.own]
+    unknown = {*ids} - {*own} - evidence.rival
     wrong = []
     if balance.accepted != balance.published + balance.absorbed + balance.pending + balance.dead:
         wrong.append(f"accepted is not published + absorbed + pending + dead: {balance}")
@@ -210,6 +215,10 @@ def _unbalanced(balance: Balance | None, seen: int) -> list[str]:
         wrong.append(f"accepted is not what the journal holds: {balance}")
     if balance.pending:
         wrong.append(f"still pending: {balance}")
-    if balance.published != seen:
-        wrong.append(f"{seen} events on the sink: {balance}")
+    if balance.published + balance.absorbed != len(own):
+        wrong.append(f"{len(own)} of its events on the sink: {balance}")
+    if balance.absorbed and not evidence.rival:
+        wrong.append(f"absorbed, and nobody else published: {balance}")
+    if unknown:
+        wrong.append(f"{len(unknown)} events on the sink that no journal holds")
     return wrong

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,7 +49,7 @@ class Trial:
         self.usage: list[Usage] = []
         self.first_start = 0.0
         self._sampling: asyncio.Task[None] | None = None
-        self.others: set[str] = set()
+        self.rival: set[str] = set()
         self.stranded: set[str] = set()
         """What another relay has, and what of it is not published: see ``Evidence``."""
         row.load = row.load or f"{rate:g}/s"
@@ -137,6 +139,7 @@ class Trial:
         assert code == 0, self.relay.log.read_text()[-2000:]
         await asyncio.to_thread(self._verify)
         acknowledged = self.load.record.read()
+        own = journalled(self.relay)
         verdicts = []
         for target, balance in zip(self.targets, balances, strict=True):
             evidence = Evidence(
@@ -149,7 +152,8 @@ class Trial:
                 outputs,
                 secrets=[TOKEN],
                 presigned=[SIGNATURE],
-                others=self.others,
+                own=own,
+                rival=self.rival,
                 stranded=self.stranded,
             )
             verdict = judge(evidence)
@@ -198,6 +202,13 @@ class Trial:
 
 
 _STATES = ("published", "absorbed", "pending", "dead")
+
+
+def journalled(relay: RelayProcess, after: int = 0) -> set[str]:
+    """The ids of the events in the journal that an ended relay has left, those beyond an offset."""
+    with closing(sqlite3.connect(relay.directory / "relay.db")) as journal:
+        rows = journal.execute("SELECT id FROM events WHERE topic = 'tasks' AND \"offset\" > ?", (after,))
+        return {id for (id,) in rows}
 
 
 def usage_of(pid: int) -> Usage:
