@@ -91,7 +91,7 @@ def plain_xadd() -> None:
     """Redis without the script: one XADD per event, by a client that repeats what it has no answer to."""
 
     def wrap(_: Function) -> Function:
-        async def planted(sink: RedisSink, wire: Any, batch: Batch) -> None:
+        async def planted(sink: RedisSink, wire: Any, batch: Batch) -> set[int]:
             url, lost = sink._config.url.get_secret_value(), [RedisConnectionError, RedisTimeoutError]
             async with Redis.from_url(url, retry=Retry(NoBackoff(), 3), retry_on_error=lost) as client:
                 for entry in batch.entries:
@@ -101,6 +101,8 @@ def plain_xadd() -> None:
                 checkpoint = batch.checkpoint
                 mapping = {"journal_id": checkpoint.journal_id, "offset": str(checkpoint.offset)}
                 await client.hset(sink._keys[-1], mapping=mapping)
+            sink._held = checkpoint
+            return set()
 
         return planted
 
