@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from relay.simulator.options import Options
@@ -19,7 +20,7 @@ from relay.simulator.server import Simulator
 from tests.integration.bridge import TOKEN, Bridge
 from tests.integration.conftest import MakeBridge, Pair
 from tests.integration.deliveries import new_task, succeeded
-from tests.services.collector import Collector, Told, collector
+from tests.services.collector import Collector, collector
 from tests.services.kafka import free_port
 from tests.services.relay import RelayProcess
 
@@ -28,7 +29,7 @@ THEIRS = f"00-{TRACE}-{CALLER}-01"
 
 UPSTREAM_KEY, CLIENT_KEY = "sk-upstream-0123456789abcdef", "web-key-0123456789abcdef0123"
 PROMPT = "tell nobody about the purple kite"
-GUARDED = {"clients": {"web": {"key": CLIENT_KEY}}}
+GUARDED = {"clients": {"web": {"key": CLIENT_KEY}}, "capture": {"content": True, "request": "full"}}
 SIGNATURE = "5ec2e7516"
 SECRETS = (TOKEN, UPSTREAM_KEY, CLIENT_KEY, PROMPT, "purple", SIGNATURE)
 
@@ -144,11 +145,14 @@ async def test_a_chat_is_told_by_the_conventions_and_its_upstream_and_events_han
             upstream={"base_url": upstream.url, "api_key": UPSTREAM_KEY},
         )
         await relay.start()
-        answered = await chat(relay)
+        await chat(relay)
         await relay.until_published()
         span = await collecting.one("chat deepseek/deepseek-v3.1")
         [exchange] = list(upstream.exchanges)
-        await clean(relay, collecting, answered)
+        events = await pair.on_redis("chat")
+        answer = orjson.loads(events[-1].data)["choices"][0]["content"]
+        assert PROMPT.encode() in events[-1].data, "the test would not see it told"
+        await clean(relay, collecting, *answer.split()[:20])
     assert (span.kind, span.trace, span.parent, span.failed) == ("client", TRACE, CALLER, False)
     told = span.attributes
     assert (
@@ -168,13 +172,12 @@ async def test_a_chat_is_told_by_the_conventions_and_its_upstream_and_events_han
     assert told["gen_ai.usage.output_tokens"] > 0
     assert 0 < told["relay.chat.time_to_first_token"] < (span.end - span.start) / 1e9 + 0.01
     assert named(exchange.headers["traceparent"]) == span.place
-    events = await pair.on_redis("chat")
     assert [event.attributes["type"] for event in events] == ["relay.chat.started", "relay.chat.completed"]
     assert {named(event.attributes["traceparent"]) for event in events} == {span.place}
     assert all(publish.links == (span.place,) for publish in collecting.named("publish redis"))
 
 
-async def chat(relay: Bridge) -> str:
+async def chat(relay: Bridge) -> None:
     body = {
         "model": "deepseek/deepseek-v3.1",
         "messages": [{"role": "user", "content": PROMPT}],
@@ -185,7 +188,6 @@ async def chat(relay: Bridge) -> str:
     answer = await relay.request("POST", "/openai/v1/chat/completions", json=body, headers=headers)
     assert answer.status == 200, answer
     assert "[DONE]" in answer.body
-    return str(answer.body)
 
 
 async def test_a_chat_that_fails_is_told_as_failed(bridge: MakeBridge, collecting: Collector) -> None:
@@ -234,13 +236,9 @@ async def clean(relay: Bridge, collecting: Collector, *said: str) -> None:
     await relay.stop()
     exported = b"".join(collecting.bodies)
     assert [each for each in SECRETS if each.encode() in exported] == []
-    for text in said:
-        assert text.encode() not in exported
-    assert {name for span in collecting.spans for name in _attributes(span)} <= KNOWN
-
-
-def _attributes(span: Told) -> set[str]:
-    return {name for name in span.attributes if not name.startswith("gen_ai.")}
+    told = {word for span in collecting.spans for value in span.attributes.values() for word in str(value).split()}
+    assert not told & set(said)
+    assert {name for span in collecting.spans for name in span.attributes} <= KNOWN
 
 
 KNOWN = {
@@ -248,6 +246,18 @@ KNOWN = {
     "cloudevents.event_source",
     "cloudevents.event_subject",
     "error.type",
+    "gen_ai.operation.name",
+    "gen_ai.provider.name",
+    "gen_ai.request.model",
+    "gen_ai.request.stream",
+    "gen_ai.response.finish_reasons",
+    "gen_ai.response.id",
+    "gen_ai.response.model",
+    "gen_ai.response.time_to_first_chunk",
+    "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "gen_ai.usage.reasoning.output_tokens",
     "http.request.method",
     "http.response.status_code",
     "http.route",
