@@ -43,11 +43,17 @@ def image() -> str:
     """The image, built from the Dockerfile as it is."""
     if run("buildah", "inspect", "--type", "image", BASE, check=False).returncode != 0:
         run(str(ROOT / "container" / "local-base.sh"), BASE, sys.executable, timeout=500)
+    return build(IMAGE)
+
+
+def build(tag: str, *arguments: str) -> str:
+    """An image built over the local base."""
     mounts = [path for path in ("/etc/pip.conf", "/etc/ssl/certs") if Path(path).exists()]
     volumes = [part for path in mounts for part in ("-v", f"{path}:{path}:ro")]
     options = ("--isolation", "chroot", "--pull=never", "--format", "docker", "--build-arg", f"BASE={BASE}")
-    run("buildah", "bud", *options, *volumes, "--tag", IMAGE, str(PROJECT), timeout=500)
-    return IMAGE
+    given = [part for argument in arguments for part in ("--build-arg", argument)]
+    run("buildah", "bud", *options, *given, *volumes, "--tag", tag, str(PROJECT), timeout=500)
+    return tag
 
 
 class Container:
@@ -215,3 +221,14 @@ def test_the_journal_on_the_volume_survives_kill_9(image: str, tmp_path: Path, s
     second = start(image, tmp_path / "v", started)
     assert events(second) == [f"t-{number}:succeeded" for number in range(20)]
     assert deliver(second, "t-3")["status"] == "duplicate"
+
+
+def test_an_image_that_can_trace_is_built_on_demand(image: str) -> None:
+    """The chart's ``config.tracing`` would be of no use: nothing can be installed into a container."""
+    environment = ("--env=RELAY_TRACING__ENABLED=true", "--env=RELAY_SERVER__API_TOKENS=[" + API_TOKEN + "]")
+    limits = ("--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024")
+    command = (*PODMAN, "run", "--rm", "--pull=never", "--network=host", *limits, *environment, "--entrypoint=relay")
+    check = ("check", "--config", "/etc/relay/relay.yaml")
+    refused = run(*command, image, *check, check=False)
+    assert (refused.returncode, "relay-bridge[otel]" in refused.stderr) == (78, True), refused
+    run(*command, build(f"{IMAGE}-tracing", "TRACING=yes"), *check)
