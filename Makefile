@@ -29,7 +29,7 @@ test: $(INSTALLED) ## every test, real brokers included (ARGS="tests/unit -k jou
 faults: $(INSTALLED) ## the fault matrix: kills, fills and cuts everything, and reports (ARGS=--long: ten times as much)
 	$(BIN)/python -m pytest -q --matrix $(ARGS)
 
-check: $(INSTALLED) ## format, lint, types, imports and unit tests: before each commit, under a minute
+check: $(INSTALLED) ## format, lint, types, imports and unit tests: before each commit, about a minute
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
 	  check-types check-format check-lint check-imports check-unit
 
