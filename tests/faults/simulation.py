@@ -12,7 +12,7 @@ import gc
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,15 +39,19 @@ TIME = "2026-01-01T00:00:00.000Z"
 BACKOFF = Backoff(first=0.1, most=15.0)
 
 
+_NOTHING = nullcontext()
+
+
 class Quiet:
     """Signals of the journal and of a sink, counted by name."""
 
     def __init__(self) -> None:
         self.heard: Counter[str] = Counter()
 
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        def hear(*_: Any, **__: Any) -> None:
+    def __getattr__(self, name: str) -> Callable[..., AbstractContextManager[None]]:
+        def hear(*_: Any, **__: Any) -> AbstractContextManager[None]:
             self.heard[name] += 1
+            return _NOTHING  # some signals last for as long as what they tell of
 
         setattr(self, name, hear)
         return hear
@@ -269,7 +273,7 @@ class World:
         self._start()
         for network in self.networks.values():
             network.down = False
-        while not self.relay.has_opened_all():
+        while not self.relay.has_opened_all() and not self.report.wrong:
             await self.accept()
             await asyncio.sleep(self.dice.random())
             await self._restart_what_ended()
