@@ -138,19 +138,3 @@ def _bare_origin(match: re.Match[str]) -> str:
     scheme, rest = match[1], match[0][len(match[1]) :]
     authority, slash, _path = rest.partition("/")
     return f"{scheme}{authority.rpartition('@')[2]}{slash}{REDACTED if slash else ''}"
-
-
-def redact_url(url: str) -> str:
-    """A URL fit for a log: without user, query values, fragment and webhook token. Takes any text, never raises."""
-    address, _, _fragment = url.partition("#")
-    location, mark, query = address.partition("?")
-    scheme, separator, rest = location.partition("://")
-    authority, slash, path = rest.partition("/")
-    location = f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
-    shown = "&".join(_redact_pair(pair) for pair in query.split("&")) if query else ""
-    return _TOKEN_PATH.sub(rf"\1{REDACTED}", location) + mark + shown
-
-
-def _redact_pair(pair: str) -> str:
-    name, equals, _value = pair.partition("=")
-    return f"{name}={REDACTED}" if equals else REDACTED
