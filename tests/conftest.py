@@ -1,3 +1,9 @@
 """Fixtures shared by all tests: real brokers on loopback, started when the first test asks for them."""
 
+from hypothesis import settings
+
 pytest_plugins = ["tests.services.kafka", "tests.services.redis", "tests.faults.matrix"]
+
+# Beside other work an example may take longer than 200 ms, and again less: how fast code is, benchmarks say.
+settings.register_profile("without-deadline", settings(deadline=None))
+settings.load_profile("without-deadline")
