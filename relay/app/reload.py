@@ -63,6 +63,7 @@ class Reloader:
         reloaded = take_over(relay.settings, written)
         set_log_level(reloaded.settings.log.level)
         relay.exchange(reloaded.settings)
+        relay.telemetry.reread()
         if asked or reloaded.changed:
             relay.telemetry.reloaded(reloaded.changed, reloaded.waiting)
 

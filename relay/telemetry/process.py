@@ -97,6 +97,12 @@ class Telemetry:
         self._dead = Counter("relay_dead_letters", "Dead letters made.", ["reason"], registry=r)
         self._sink_up = Gauge("relay_sink_up", "1 while the sink takes events.", ["sink"], registry=r)
         self._up = Gauge("relay_up", "1 while the relay accepts deliveries.", registry=r)
+        self._reloaded = Gauge(
+            "relay_config_last_reload_successful",
+            "1 while the configuration as last read is in force, 0 while a later one is refused.",
+            registry=r,
+        )
+        self._reloaded.set(1)
         self.health = Health(r)
         self.upstream = UpstreamSignals(r)
         self.tasks = TaskSignals(self)
@@ -193,14 +199,19 @@ class Telemetry:
         """Everything is up."""
         self.log.info("relay started", version=__version__, **facts)
 
+    def reread(self) -> None:
+        """The configuration as written can be in force."""
+        self._reloaded.set(1)
+
     def reloaded(self, changed: Sequence[str], waiting: Sequence[str]) -> None:
-        """A changed configuration is in force, except for what waits for a restart. Keys only, no values."""
+        """The configuration as read is in force, except for what waits for a restart. Keys only, no values."""
         self.log.info("configuration reloaded", changed=list(changed))
         if waiting:
             self.log.warning("changes wait for a restart", keys=list(waiting))
 
     def reload_refused(self, problems: str) -> None:
         """The changed configuration is not valid: the old one stays in force."""
+        self._reloaded.set(0)
         self.log.error("configuration not reloaded, the one before stays in force", problems=problems)
 
     def draining(self, reason: str) -> None:

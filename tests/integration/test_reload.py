@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,6 +135,25 @@ async def test_a_wrong_configuration_changes_nothing(relay: RelayProcess) -> Non
     assert told["level"] == "error"
     assert "tokns" in told["problems"]
     assert [await deliver(relay, token, "b") for token in (TOKEN, OTHER)] == [200, 401]
+
+
+async def test_a_refused_configuration_shows_until_it_is_mended(relay: RelayProcess) -> None:
+    """A rotation that did not happen would be noticed when the old key ends, or at the next restart."""
+    await relay.start()
+    assert await in_force(relay) == 1
+    rewrite(relay, webhooks={"novita": {"tokns": []}})
+    await hang_up(relay)
+    assert await in_force(relay) == 0
+    relay.config.write_text(relay.config.read_text().replace("tokns", "allow_from"))
+    await hang_up(relay)
+    assert await in_force(relay) == 1
+
+
+async def in_force(relay: RelayProcess) -> float:
+    """The gauge on which an alert waits."""
+    async with aiohttp.ClientSession() as session, session.get(f"{relay.admin_url}/metrics") as response:
+        text = await response.text()
+    return float(re.findall(r"^relay_config_last_reload_successful (\S+)$", text, re.MULTILINE)[0])
 
 
 async def test_the_level_of_the_log_changes_for_every_part(relay: RelayProcess) -> None:
