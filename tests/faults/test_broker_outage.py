@@ -54,14 +54,19 @@ async def hanging(trial: Trial, seconds: float) -> AsyncIterator[None]:
 
 
 async def caught_up(trial: Trial) -> float:
-    """Waits until the backlog, that of the load going on included, is gone; events a second on the way there."""
-    backlog = await trial.relay.metric("relay_publish_lag_events")
-    started = time.monotonic()
+    """Waits until the backlog, that of the load going on included, is gone; events a second on the way there.
+
+    The way begins where the backlog is longest: until then the sink's back-off may not be over, which says nothing of
+    how fast a backlog drains.
+    """
+    peak, since = 0.0, time.monotonic()
     async with asyncio.timeout(60):
-        while await trial.relay.metric("relay_publish_lag_events") > RATE / 2:
+        while (backlog := await trial.relay.metric("relay_publish_lag_events")) > RATE / 2:
+            if backlog >= peak:
+                peak, since = backlog, time.monotonic()
             await asyncio.sleep(0.02)
-    took = time.monotonic() - started
-    return (backlog + RATE * took) / took if backlog >= ENOUGH else 0.0
+    took = time.monotonic() - since
+    return (peak + RATE * took) / took if peak >= ENOUGH else 0.0
 
 
 @pytest.mark.row("R3", "broker loss and hang")
@@ -85,7 +90,8 @@ async def test_an_outage_of_the_broker_is_not_noticed_by_senders_and_loses_nothi
         await trial.conclude(within=90)
     late = trial.load.tally.percentile(0.99)
     before = f"{usual * 1e3:.1f} ms before the first outage"
-    row.notes.append(f"2xx p99 {late * 1e3:.1f} ms, {before}; drained at {max(rates):.0f} events/s")
+    drained = " and ".join(f"{rate:.0f}" for rate in rates if rate) or "no full backlog"
+    row.notes.append(f"2xx p99 {late * 1e3:.1f} ms, {before}; drained at {drained} events/s")
     assert set(trial.load.tally.answers) == {"200"}
     assert late < max(ACK_WITHIN, 2 * usual)
     assert all(rate > DRAIN_RATE for rate in rates if rate)
