@@ -8,10 +8,10 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-SOURCES := relay tests $(wildcard bench deploy)
+SOURCES := relay tests $(wildcard bench deploy docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test faults check format bench lock check-deploy check-format check-lint check-types check-imports check-unit
+.PHONY: help demo serve test faults check docs format bench lock check-deploy check-format check-lint check-types check-imports check-unit
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -52,6 +52,9 @@ check-deploy: $(INSTALLED) ## image, chart, rules and dashboards: needs root for
 	deploy/tools.sh
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deploy.txt
 	PATH="$(CURDIR)/.cache/bin:$$PATH" $(BIN)/python -m pytest deploy/tests $(ARGS)
+
+docs: $(INSTALLED) ## write docs/reference/ anew, from the settings, the metrics, the schemas and the errors
+	$(BIN)/python -m docs.reference
 
 format: $(INSTALLED) ## format the code and sort its imports
 	$(BIN)/ruff check --fix-only --quiet $(SOURCES)

@@ -31,10 +31,10 @@ MAX_RAW: Final = 64 * 1024
 class DeadEvent(TypedDict):
     """The event that a sink refused, by its attributes."""
 
-    id: str
-    type: str
-    source: str
-    subject: str
+    id: Annotated[str, Field(description="Its `id`; the sinks that took it have it under this one.")]
+    type: Annotated[str, Field(description="Its `type`.")]
+    source: Annotated[str, Field(description="Its `source`.")]
+    subject: Annotated[str, Field(description="Its `subject`: the task or the stream.")]
 
 
 class DeadLetterData(TypedDict):

@@ -1,0 +1,80 @@
+"""``metrics.md``: every metric of a relay that runs, from the registry itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Metric
+
+from docs.reference.markdown import code, page, table
+from relay.telemetry import SinkFigures, SubmissionSignals, Telemetry, chat
+from relay.telemetry.histogram import Histogram
+
+INTRODUCTION: Final = """
+`GET /metrics` on the admin listener (`127.0.0.1:9090`), in Prometheus' text format. No label holds a task's id, a URL
+or a token. A histogram `NAME` has the series `NAME_bucket`, `NAME_sum` and `NAME_count`. Which of these to watch, and
+what to do when one is off: the alerts of the [runbook](../runbook.md); a dashboard:
+[`relay.json`](../../deploy/helm/relay/dashboards/relay.json).
+
+The values of a label are given where they are a fixed set. `sink` is the sink's `name`, or else its `type`; `topic`
+one of [these](events.md); `code` one of [these](errors.md#codes-of-the-relay-itself); `model` the first hundred that
+answer, then `other`; the `reason` of a chat one of [these](../chat-events.md#how-it-ended), that of a dead letter one
+of [these](errors.md#reasons-of-dead-letters).
+"""
+_VALUES: Final = {
+    "outcome": ("completed", "failed", "cancelled"),
+    "kind": (*chat._TOKENS.values(), *chat._DETAILS.values()),
+}
+"""Values of labels that show up only once a chat has ended."""
+
+_FIXED: Final = {"result", "state", *_VALUES}
+"""Labels whose values are a fixed set, and told nowhere else."""
+
+
+def metrics_page() -> str:
+    """The page."""
+    registry = _registry()
+    labels = _labels(registry)
+    families = sorted(registry.collect(), key=lambda family: family.name)
+    heads = ["metric", "type", "labels", "what it shows"]
+    ours, others = (
+        table(heads, [_row(family, labels) for family in families if family.name.startswith("relay_") == is_ours])
+        for is_ours in (True, False)
+    )
+    return page("Metrics", INTRODUCTION, [ours, f"## Of the process itself\n\n{others}"])
+
+
+def _registry() -> CollectorRegistry:
+    """The metrics of a relay with its sources and a sink, so that the fixed labels have their values."""
+    telemetry = Telemetry()
+    telemetry.deliveries("novita")
+    telemetry.claims("kafka")
+    telemetry.sink("kafka").sink_looked_at(SinkFigures(0, 0, 0, 0, 0, 0.0))
+    SubmissionSignals(telemetry)
+    chat.ChatSignals(telemetry)
+    return telemetry.registry
+
+
+def _labels(registry: CollectorRegistry) -> dict[str, Sequence[str]]:
+    """The labels of each metric, also of one without series; the client library tells them nowhere in public."""
+    found: dict[str, Sequence[str]] = {}
+    for collector, names in registry._collector_to_names.items():
+        if isinstance(collector, Histogram):
+            found |= dict.fromkeys(names, [collector._label] if collector._label else [])
+        else:
+            found |= dict.fromkeys(names, getattr(collector, "_labelnames", ()))
+    return found
+
+
+def _row(family: Metric, labels: Mapping[str, Sequence[str]]) -> list[str]:
+    name = family.name + ("_total" if family.type == "counter" else "")
+    told = "; ".join(code(label) + _values(family, label) for label in labels.get(name, ()))
+    return [code(name), family.type, told, family.documentation]
+
+
+def _values(family: Metric, label: str) -> str:
+    if label not in _FIXED:
+        return ""
+    seen = dict.fromkeys(sample.labels[label] for sample in family.samples)
+    return f": {', '.join(seen or _VALUES[label])}"

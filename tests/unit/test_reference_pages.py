@@ -1,0 +1,104 @@
+"""``docs/reference`` against the code that it is written from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from docs.reference.markdown import anchor, table
+from docs.reference.pages import pages
+from relay.app.plugins import sink_configs
+from relay.contract.examples import events
+from relay.contract.schemas import schemas
+from relay.edge.problems import KINDS
+from relay.settings import ClientSettings, Settings
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "docs" / "reference"
+PAGES = pages(ROOT)
+
+
+def rows(name: str) -> list[list[str]]:
+    """The cells of all tables of a page, without their heads."""
+    lines = [line for line in PAGES[name].splitlines() if line.startswith("| ") and not line.startswith("| ---")]
+    return [re.split(r"(?<!\\) \| ", line.removeprefix("| ").removesuffix(" |")) for line in lines]
+
+
+def keys_of(model: type[BaseModel], prefix: str) -> set[str]:
+    """Every key of a model that holds a value, with its path."""
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        is_section = isinstance(inner, type) and issubclass(inner, BaseModel)
+        found |= keys_of(inner, f"{prefix}{name}.") if is_section else {prefix + name}  # type: ignore[arg-type]
+    return found
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_is_what_the_code_says(name: str) -> None:
+    """Readers would be told of settings, metrics, fields or codes that are not there, or not of new ones."""
+    assert (FOLDER / name).read_text(encoding="utf-8") == PAGES[name], "run: make docs"
+
+
+def test_no_page_is_left_over() -> None:
+    """A reference page would stay that nothing writes any more."""
+    assert {path.name for path in FOLDER.glob("*.md")} == PAGES.keys()
+
+
+def test_every_setting_has_its_row_and_its_meaning() -> None:
+    """A setting would exist that the reference does not explain."""
+    expected = keys_of(Settings, "") - {"sinks"} | keys_of(ClientSettings, "proxy.clients.<name>.")
+    expected |= {key for config in sink_configs().values() for key in keys_of(config, "")} - {"type"}
+    told = {row[0].strip("`"): row for row in rows("settings.md") if row[0] != "key"}
+    assert told.keys() == expected
+    assert [key for key, row in told.items() if not (row[1] and row[2] and row[4] and row[5])] == []
+
+
+def test_every_code_has_its_row() -> None:
+    """A client would meet an answer that the reference does not explain."""
+    told = {row[0].strip("`"): row for row in rows("errors.md") if len(row) == 5}
+    assert told.keys() - {"code"} == KINDS.keys()
+    assert [code for code, row in told.items() if not all(row)] == []
+
+
+def test_every_failure_of_a_sink_says_something() -> None:
+    """An operator would look a code up and find an empty row."""
+    told = [row for row in rows("errors.md") if len(row) == 4]
+    silent = [row[0] for row in told if not (row[2] or row[3])]
+    assert len(told) > 60
+    assert set(silent) <= {"`broker_error`", "`producer_lost`", "`system`"}  # the broker's or the system's own words
+
+
+def test_every_metric_has_its_row() -> None:
+    """A figure of the contract would be missing from the reference, or stand there without a word."""
+    told = {row[0].strip("`"): row for row in rows("metrics.md") if row[0] != "metric"}
+    for name in ("relay_deliveries_total", "relay_webhook_ack_seconds", "relay_sink_events", "relay_streams_total"):
+        assert name in told
+    assert [name for name, row in told.items() if not (row[1] and row[3])] == []
+    assert told["relay_publish_failures_total"][2] == "`sink`; `code`"
+    assert told["relay_webhook_ack_seconds"][2] == "`source`"
+
+
+def test_every_type_and_every_field_has_its_row() -> None:
+    """A consumer would meet an event or a field that is explained nowhere."""
+    text = PAGES["events.md"]
+    told = {row[0].strip("`"): row for row in rows("events.md")}
+    assert events().keys() <= told.keys()
+    for name, schema in schemas().items():
+        part = text.partition(f"## The data of {name}\n")[2].partition("\n## ")[0]
+        assert all(f"| `{field}" in part for field in schema["properties"])
+    assert [line for line in text.splitlines() if line.endswith("|  |")] == []
+
+
+def test_a_cell_cannot_end_its_table() -> None:
+    """A bar or a tag in a text would tear the table apart on the page."""
+    assert table(["a"], [["x | <y> `<z>`"]]).splitlines()[2] == r"| x \| \<y> `<z>` |"
+
+
+def test_anchors_are_those_of_the_page() -> None:
+    """Links into a page would lead to its top."""
+    assert anchor("Codes of the relay itself") == "codes-of-the-relay-itself"
+    assert anchor("P5: nothing is dropped, `ever`") == "p5-nothing-is-dropped-ever"
