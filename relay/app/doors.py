@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
@@ -24,12 +25,15 @@ from relay.edge.proxy import Proxy, ProxyRoutes
 from relay.edge.recorder import Recorder
 from relay.edge.recording import Recording
 from relay.edge.server import Limits, Listener
+from relay.edge.status import Process, StatusRoutes
+from relay.edge.streams import StreamRoutes
+from relay.edge.subjects import SubjectRoutes
 from relay.edge.submissions import Submissions
 from relay.edge.tasks import TaskRoutes
 from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal
 from relay.settings import Settings
-from relay.telemetry import ChatSignals, SubmissionSignals, Telemetry
+from relay.telemetry import ChatSignals, SinkSignals, SubmissionSignals, Telemetry
 from relay.upstream import Upstream
 
 _ADMIN_LIMITS = Limits(max_connections=256)
@@ -51,12 +55,13 @@ class Doors:
         recorder: Recorder,
         chat_signals: ChatSignals,
         telemetry: Telemetry,
+        sink_signals: Mapping[str, SinkSignals],
         *,
         task_entered: Callable[[], None],
         unready: Callable[[], list[str]],
         before_scrape: Callable[[], Awaitable[None]],
     ) -> None:
-        self._task_entered = task_entered
+        self._task_entered, self._unready, self._sink_signals = task_entered, unready, sink_signals
         self._settings, self._journal, self._sources, self._telemetry = settings, journal, sources, telemetry
         server, admin = settings.server, settings.admin
         limits = Limits(server.header_timeout, server.body_timeout, server.keepalive_timeout, server.max_connections)
@@ -153,6 +158,9 @@ class Doors:
         app.router.add_get("/v1/tasks", gate.guard(tasks.list))
         app.router.add_post("/v1/tasks", gate.guard(tasks.watch))
         app.router.add_get("/v1/tasks/{id}", gate.guard(tasks.show))
+        app.router.add_get("/v1/subjects/{subject}", gate.guard(SubjectRoutes(self._journal).show))
+        app.router.add_get("/v1/streams", gate.guard(StreamRoutes(self._journal).list))
+        app.router.add_get("/v1/status", gate.guard(self._status().show))
         app.router.add_get("/v1/events", gate.guard(self._events.get))
         app.router.add_get("/v1/dead-letters", gate.guard(letters.list))
         app.router.add_get("/v1/dead-letters/{id}", gate.guard(letters.show))
@@ -160,6 +168,10 @@ class Doors:
         app.router.add_delete("/v1/dead-letters/{id}", gate.guard(letters.delete))
         _contract().add_to(app)
         return app
+
+    def _status(self) -> StatusRoutes:
+        process = Process(__version__, self._settings.identity_name, time.time_ns() // 1_000_000)
+        return StatusRoutes(process, self._journal, self._sink_signals, self._telemetry.upstream, self._unready)
 
 
 def _contract() -> ContractRoutes:

@@ -20,13 +20,14 @@ from relay.core.sink import Identity, Sink
 from relay.core.source import Submittable
 from relay.edge.chat_restart import close_open_streams
 from relay.edge.recorder import Recorder
+from relay.edge.status import figures_of
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.store import sqlite_version
 from relay.publisher import Publisher, as_fatal
 from relay.settings import Settings, warnings
 from relay.shared_index import RedisIndex
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import ChatSignals, JournalFigures, SinkFigures, SinkSignals, Telemetry, open_spans
+from relay.telemetry import ChatSignals, JournalFigures, SinkSignals, Telemetry, open_spans
 from relay.upstream import Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED
@@ -148,6 +149,7 @@ class Relay:
             recorder,
             signals,
             self.telemetry,
+            self._sink_signals,
             task_entered=task_entered,
             unready=self.unready,
             before_scrape=self._look_at_everything,
@@ -183,19 +185,7 @@ class Relay:
         if self._watch is not None:
             await self._watch.look()
         for label, signals in self._sink_signals.items():
-            oldest = await journal.oldest_pending_at(label)
-            lag = max(0.0, time.time() - oldest / 1000) if oldest is not None else 0.0
-            saved = journal.saved(label)
-            signals.sink_looked_at(
-                SinkFigures(
-                    accepted=journal.accepted(label),
-                    published=saved.published,
-                    pending=journal.pending(label),
-                    dead=saved.dead,
-                    absorbed=saved.absorbed,
-                    lag_seconds=lag,
-                )
-            )
+            signals.sink_looked_at(await figures_of(journal, label))
 
     # -- stopping ----------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ def tasks(
     ] = None,
     state: Annotated[
         str,
-        typer.Option(help="pending, ended, all; or submitted, running, succeeded, failed, abandoned."),
+        typer.Option(help="pending, overdue, ended, all; or submitted, running, succeeded, failed, abandoned."),
     ] = "pending",
     kind: Annotated[
         str | None, typer.Option("--type", show_default=False, help="Only of this type, like TXT_TO_VIDEO.")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, get_args
 
 from relay.contract.schemas import Schema, reference, schemas
 from relay.core.event import CONTENT_TYPE, SPECVERSION, TOPICS
 from relay.core.task import TASK_ID
 from relay.edge.problems import KINDS
+from relay.edge.subjects import KINDS as SUBJECT_KINDS
+from relay.journal.rows import PublicationState
 from relay.journal.tasks import STATES
 
 _TEXT: Final[Schema] = {"type": "string"}
@@ -21,6 +23,10 @@ _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 def _object(properties: dict[str, Schema], *, optional: Sequence[str] = ()) -> Schema:
     required = [name for name in properties if name not in optional]
     return {"type": "object", "required": required, "properties": properties}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
 
 
 def problem_schema(codes: Sequence[str]) -> Schema:
@@ -73,6 +79,79 @@ _TASK: Final[dict[str, Schema]] = {
     "trouble": {**_TEXT_OR_NULL, "description": "What keeps polls from answering."},
     "trouble_since": _TIME_OR_NULL,
 }
+_TROUBLE: Final = _object(
+    {"code": _TEXT, "message": _TEXT, "hint": _TEXT, "since": {**_TIME, "description": "Of the first in a row."}}
+)
+_SINK: Final[dict[str, Schema]] = {
+    "label": _TEXT,
+    "type": _TEXT,
+    "up": {"type": ["boolean", "null"], "description": "Null before the first attempt."},
+    "trouble": {"anyOf": [_TROUBLE, {"type": "null"}]},
+    "offset": {**_COUNT, "description": "Everything up to here is settled there."},
+    **dict.fromkeys(("accepted", "published", "pending", "dead", "absorbed"), _COUNT),
+    "lag_seconds": {"type": "number", "minimum": 0, "description": "Age of the oldest event that it has not got."},
+}
+_STATUS: Final[dict[str, Schema]] = {
+    "version": _TEXT,
+    "identity": _TEXT,
+    "started_at": _TIME,
+    "now": _TIME,
+    "ready": _object({"ok": {"type": "boolean"}, "reasons": _list(_TEXT)}),
+    "journal": _object(dict.fromkeys(("events", "bytes", "last_offset", "dead_letters"), _COUNT)),
+    "sinks": _list(_object(_SINK)),
+    "streams": _object({"open": _COUNT}),
+    "tasks": _object(
+        {"counts": {"type": "object", "additionalProperties": _COUNT}, "pending": _COUNT, "overdue": _COUNT}
+    ),
+    "upstream": _object({"up": {"type": ["boolean", "null"], "description": "Null before anybody has tried."}}),
+}
+_STREAM: Final[dict[str, Schema]] = {
+    "stream_id": _TEXT,
+    "model": _TEXT_OR_NULL,
+    "client": _TEXT_OR_NULL,
+    "opened_at": _TIME,
+    "offset": {**_COUNT, "description": "Of its `relay.chat.started`."},
+}
+_STORY: Final[dict[str, Schema]] = {
+    "subject": _TEXT,
+    "kind": {"enum": list(SUBJECT_KINDS)},
+    "task": {"anyOf": [reference("Task"), {"type": "null"}]},
+    "events": _list(reference("StoryEvent")),
+    "next": {"type": ["integer", "null"], "description": "The `after` of the next page."},
+    "truncated": {"type": "boolean", "description": "Whether there is more than this answer holds."},
+    "publications": _list(
+        _object(
+            {
+                "sink": _TEXT,
+                "offset": _COUNT,
+                "state": {"enum": list(get_args(PublicationState))},
+                "published_at": {**_TIME_OR_NULL, "description": "Null where it was not noted."},
+            }
+        )
+    ),
+    "duplicates": _list(
+        _object(
+            {
+                "offset": {**_COUNT, "description": "Of the event that stands for the fact."},
+                "count": _COUNT,
+                "first_at": _TIME,
+                "last_at": _TIME,
+                "observed_via": {"type": "object", "additionalProperties": _COUNT},
+            }
+        )
+    ),
+    "dead_letters": _list(
+        _object(
+            {
+                "id": _TEXT,
+                "origin": _TEXT,
+                "reason": _TEXT,
+                "accepted_at": _TIME,
+                "event_offset": {"type": ["integer", "null"]},
+            }
+        )
+    ),
+}
 _DEAD_LETTER: Final[dict[str, Schema]] = {
     "id": _TEXT,
     "origin": _TEXT,
@@ -82,6 +161,7 @@ _DEAD_LETTER: Final[dict[str, Schema]] = {
     "raw_bytes": _COUNT,
     "event_offset": {"type": ["integer", "null"]},
     "event": {"type": ["object", "null"], "description": "The attributes of the event that a sink refused."},
+    "subject": {**_TEXT_OR_NULL, "description": "The task or stream that it is about; else its own id."},
 }
 
 ANSWERS: Final[dict[str, Schema]] = {
@@ -90,25 +170,32 @@ ANSWERS: Final[dict[str, Schema]] = {
     ),
     "Event": {**_EVENT, "description": "A CloudEvent in structured JSON."},
     "OffsetEvent": _object({"offset": _COUNT, "topic": {"enum": list(TOPICS)}, "event": reference("Event")}),
-    "EventPage": _object({"events": {"type": "array", "items": reference("OffsetEvent")}, "next": _COUNT}),
+    "EventPage": _object({"events": _list(reference("OffsetEvent")), "next": _COUNT}),
     "Task": _object(_TASK),
-    "TaskWithEvents": _object({**_TASK, "events": {"type": "array", "items": reference("OffsetEvent")}}),
+    "TaskWithEvents": _object({**_TASK, "events": _list(reference("OffsetEvent"))}),
     "TaskPage": _object(
         {
-            "tasks": {"type": "array", "items": reference("Task")},
+            "tasks": _list(reference("Task")),
             "next": {"type": ["integer", "null"]},
             "counts": {"type": "object", "additionalProperties": _COUNT},
         }
     ),
+    "Status": _object(_STATUS),
+    "StreamPage": _object({"streams": _list(_object(_STREAM)), "next": {"type": ["integer", "null"]}}),
+    "StoryEvent": _object(
+        {
+            "offset": _COUNT,
+            "topic": {"enum": list(TOPICS)},
+            "event": reference("Event"),
+            "sink": {**_TEXT_OR_NULL, "description": "The only sink that it is for: a replay."},
+        }
+    ),
+    "Story": _object(_STORY),
     "WatchRequest": {**_object({"task_id": _TASK["task_id"]}), "additionalProperties": False},
     "DeadLetter": _object(_DEAD_LETTER),
     "DeadLetterWithRaw": _object({**_DEAD_LETTER, "raw": {**_TEXT, "description": "Without secrets."}}),
-    "DeadLetterPage": _object(
-        {"dead_letters": {"type": "array", "items": reference("DeadLetter")}, "next": _TEXT_OR_NULL}
-    ),
-    "Alive": _object(
-        {"status": {"enum": ["alive", "stalled"]}, "reasons": {"type": "array", "items": _TEXT}}, optional=("reasons",)
-    ),
-    "Ready": _object({"status": {"enum": ["ready", "unready"]}, "reasons": {"type": "array", "items": _TEXT}}),
+    "DeadLetterPage": _object({"dead_letters": _list(reference("DeadLetter")), "next": _TEXT_OR_NULL}),
+    "Alive": _object({"status": {"enum": ["alive", "stalled"]}, "reasons": _list(_TEXT)}, optional=("reasons",)),
+    "Ready": _object({"status": {"enum": ["ready", "unready"]}, "reasons": _list(_TEXT)}),
     "AnyObject": {"type": "object"},
 }

@@ -167,6 +167,36 @@ def _api() -> Document:
     )
     shown["responses"]["200"]["content"]["application/octet-stream"] = {}
     return {
+        "/v1/status": {
+            "get": _operation(
+                "status",
+                "How the relay is: its journal, sinks, streams, tasks and upstream.",
+                codes=_SHARED_API,
+                answers={200: ("Status", "As of now.")},
+                security=_TOKEN,
+            )
+        },
+        "/v1/streams": {
+            "get": _operation(
+                "list-streams",
+                "The chat streams that are open, in the order of their beginning.",
+                codes=_SHARED_API,
+                answers={200: ("StreamPage", "A page.")},
+                security=_TOKEN,
+                parameters=[_after(), limit],
+            )
+        },
+        "/v1/subjects/{subject}": {
+            "parameters": [_parameter("subject", "path", "A task's id, a stream's, or an unreadable delivery's.")],
+            "get": _operation(
+                "story",
+                "The whole story of one task or stream.",
+                codes=(*_SHARED_API, "not_found"),
+                answers={200: ("Story", "Its events, where they are, and what was absorbed.")},
+                security=_TOKEN,
+                parameters=[_after(), limit],
+            ),
+        },
         "/v1/events": {"get": events},
         "/v1/tasks": {
             "get": _operation(
@@ -176,9 +206,9 @@ def _api() -> Document:
                 answers={200: ("TaskPage", "A page.")},
                 security=_TOKEN,
                 parameters=[
-                    _parameter("after", "query", "`next` of the page before.", {"type": "integer", "minimum": 0}),
+                    _after(),
                     limit,
-                    _parameter("state", "query", "A state, `pending`, `ended` or `all`."),
+                    _parameter("state", "query", "A state, `pending`, `overdue`, `ended` or `all`."),
                     _parameter("type", "query", "Only of this type."),
                     _parameter("older_than", "query", "A duration, such as `1h`."),
                 ],
@@ -227,6 +257,10 @@ def _api() -> Document:
             ),
         },
     }
+
+
+def _after() -> Document:
+    return _parameter("after", "query", "`next` of the page before.", {"type": "integer", "minimum": 0})
 
 
 def _documents() -> Document:

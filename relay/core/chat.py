@@ -220,7 +220,17 @@ def started_draft(opening: Opening) -> Draft:
         STARTED_SCHEMA,
         opening.traceparent,
     )
-    return Draft(event, key_of("chat", "novita", stream_id, "started"))
+    return Draft(event, started_key(stream_id))
+
+
+def started_key(stream_id: str) -> bytes:
+    """The dedup key of "this stream has begun"."""
+    return key_of("chat", "novita", stream_id, "started")
+
+
+def ended_key(stream_id: str) -> bytes:
+    """The dedup key of "how this stream ended"."""
+    return key_of("chat", "novita", stream_id, "terminal")
 
 
 def chunk_key(stream_id: str) -> bytes:
@@ -262,4 +272,4 @@ def terminal_draft(data: ChatData, serialized: bytes, *, time: str, traceparent:
         CHAT_SCHEMA,
         traceparent,
     )
-    return Draft(event, key_of("chat", "novita", stream_id, "terminal"))
+    return Draft(event, ended_key(stream_id))

@@ -112,4 +112,5 @@ def _shown(letter: HeldDeadLetter) -> dict[str, Any]:
         "raw_bytes": letter.raw_bytes,
         "event_offset": letter.event_offset,
         "event": letter.event,
+        "subject": letter.subject,
     }

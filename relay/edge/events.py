@@ -13,6 +13,7 @@ from relay.core.cloudevents import structured_json
 from relay.core.errors import RelayError
 from relay.core.event import TOPICS, Entry
 from relay.edge.api import Refused, whole_number
+from relay.edge.story import shown
 from relay.journal.journal import Journal
 
 EVENT_STREAM = "text/event-stream"
@@ -162,11 +163,7 @@ def _filter(request: web.Request) -> Filter:
 
 
 def _page_json(entries: Sequence[Entry], scanned: int) -> bytes:
-    shown = [
-        {"offset": e.offset, "topic": e.event.topic, "event": orjson.Fragment(structured_json(e.event))}
-        for e in entries
-    ]
-    return orjson.dumps({"events": shown, "next": scanned})
+    return orjson.dumps({"events": [shown(entry) for entry in entries], "next": scanned})
 
 
 def _frame(entry: Entry) -> bytes:

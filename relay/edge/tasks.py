@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
 from relay.core.clock import rfc3339
-from relay.core.cloudevents import structured_json
-from relay.core.event import Entry
-from relay.core.task import TASK_ID, submitted_key, terminal_key
+from relay.core.event import TASKS
+from relay.core.task import TASK_ID
 from relay.core.units import parse_duration
 from relay.edge.api import Refused, json_response, whole_number
 from relay.edge.bodies import Bodies, BodyLimits, Refusal
 from relay.edge.server import respond
+from relay.edge.story import page_about, shown, trail_of
 from relay.journal.journal import Journal
 from relay.journal.tasks import ENDED, PENDING, STATES, Row, Tasks, Wanted
 
@@ -28,6 +29,7 @@ _BODY: Final = BodyLimits(max_body=4096, max_inflight=1 << 20, timeout=10.0)
 _STATES: Final[dict[str, Collection[str] | None]] = {
     **{state: (state,) for state in STATES},
     "pending": PENDING,
+    "overdue": PENDING,
     "ended": ENDED,
     "all": None,
 }
@@ -51,14 +53,14 @@ class TaskRoutes:
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
         rows, following = await self._journal.ask(self._tasks.page, after, limit, _wanted(request))
         counts = await self._journal.ask(self._tasks.counts)
-        return json_response({"tasks": [_shown(row) for row in rows], "next": following, "counts": counts})
+        return json_response({"tasks": [shown_task(row) for row in rows], "next": following, "counts": counts})
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """What is known of one task, and the events about it that the journal still holds."""
-        shown = await self._known(request.match_info["id"])
-        if shown is None:
+        known = await self._known(request.match_info["id"])
+        if known is None:
             raise Refused("not_found", "No task of this id was submitted or watched here, nor has its end been heard.")
-        return json_response(shown)
+        return json_response(known)
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """Registers a task that was submitted elsewhere, to be polled until it ends. Asked again: the same answer."""
@@ -67,33 +69,27 @@ class TaskRoutes:
                 task_id = _task_id(body)
         except Refusal as refusal:
             return respond(refusal.answer)
-        if (shown := await self._known(task_id)) is not None:
-            return json_response(shown)
-        await self._journal.change(self._tasks.watch, task_id, time.time_ns() // 1_000_000)
+        if (known := await self._known(task_id)) is not None:
+            return json_response(known)
+        await self._journal.change(self._tasks.watch, task_id, _now())
         self._entered()
         return json_response(await self._known(task_id), 201)
 
     async def _known(self, task_id: str) -> dict[str, Any] | None:
         row = await self._journal.ask(self._tasks.find, task_id)
-        entries = await self._events(task_id, row)
+        trail = replace(await trail_of(self._journal, task_id), chat=())
+        noted = row.offsets if row is not None else ()
+        page = await page_about(self._journal, task_id, trail, noted=noted)
+        # A replay for one sink was here before, under its first offset.
+        entries = [entry for entry in page.entries if entry.event.topic == TASKS and entry.sink is None]
         if row is None and not entries:
             return None
-        shown = _shown(row) if row is not None else _unregistered(task_id)
+        found = shown_task(row) if row is not None else _unregistered(task_id)
         for entry in entries:
             state = entry.event.type.rpartition(".")[2]
-            if state in ENDED and shown["state"] not in ENDED:  # heard of before it was registered, if it ever was
-                shown |= {"state": state, "next_poll_at": None, "ended_at": rfc3339(entry.accepted_at)}
-        return shown | {"events": [_event(entry) for entry in entries]}
-
-    async def _events(self, task_id: str, row: Row | None) -> Sequence[Entry]:
-        """By the offsets that the registry noted, and by what a task's submission and its end are known under.
-
-        The journal has no index of subjects: it would cost each webhook a page of its own.
-        """
-        known = await self._journal.known([submitted_key(task_id), terminal_key(task_id)])
-        offsets = {offset for _, offset in known.values()} | set(row.offsets if row is not None else ())
-        found = [entry for offset in sorted(offsets) for entry in await self._journal.read(offset - 1, 1)]
-        return [entry for entry in found if entry.offset in offsets]
+            if state in ENDED and found["state"] not in ENDED:  # heard of before it was registered, if it ever was
+                found |= {"state": state, "next_poll_at": None, "ended_at": rfc3339(entry.accepted_at)}
+        return found | {"events": [shown(entry) for entry in entries]}
 
 
 def _task_id(body: bytes | bytearray) -> str:
@@ -113,7 +109,12 @@ def _wanted(request: web.Request) -> Wanted:
     state = request.query.get("state") or "all"
     if state not in _STATES:
         raise Refused("bad_request", f"The parameter state must be one of {', '.join(_STATES)}.")
-    return Wanted(_STATES[state], request.query.get("type") or None, _before(request.query.get("older_than")))
+    return Wanted(
+        _STATES[state],
+        request.query.get("type") or None,
+        _before(request.query.get("older_than")),
+        overdue_at=_now() if state == "overdue" else None,
+    )
 
 
 def _before(age: str | None) -> int | None:
@@ -123,34 +124,35 @@ def _before(age: str | None) -> int | None:
         seconds = parse_duration(age)
     except ValueError as error:
         raise Refused("bad_request", f"The parameter older_than {error}.") from None
-    return time.time_ns() // 1_000_000 - round(seconds * 1000)
+    return _now() - round(seconds * 1000)
 
 
-def _shown(row: Row) -> dict[str, Any]:
+def shown_task(row: Row) -> dict[str, Any]:
+    """A registered task, as every route shows it."""
     return {
         "task_id": row.task_id,
         "task_type": row.task_type,
         "state": row.state,
         "reason": row.reason,
         "submitted_at": rfc3339(row.submitted_at),
-        "ended_at": _instant(row.ended_at),
+        "ended_at": instant(row.ended_at),
         "polls": row.polls,
-        "next_poll_at": _instant(row.due_at),
+        "next_poll_at": instant(row.due_at),
         "trouble": row.trouble,
-        "trouble_since": _instant(row.trouble_since),
+        "trouble_since": instant(row.trouble_since),
     }
 
 
 def _unregistered(task_id: str) -> dict[str, Any]:
     """A task that nobody submitted or watched here, of which a webhook told."""
     row = Row(0, task_id, None, "submitted", None, 0, None, 0, None, None, None, ())
-    return _shown(row) | {"submitted_at": None}
+    return shown_task(row) | {"submitted_at": None}
 
 
-def _instant(ms: int | None) -> str | None:
+def instant(ms: int | None) -> str | None:
+    """An instant in epoch milliseconds as answers tell it."""
     return None if ms is None else rfc3339(ms)
 
 
-def _event(entry: Entry) -> dict[str, Any]:
-    event = orjson.Fragment(structured_json(entry.event))
-    return {"offset": entry.offset, "topic": entry.event.topic, "event": event}
+def _now() -> int:
+    return time.time_ns() // 1_000_000

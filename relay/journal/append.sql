@@ -6,8 +6,8 @@ INSERT INTO events ("offset", accepted_at, topic, type, id, source, subject, tim
 VALUES {rows}
 
 -- name: insert_dead
-INSERT OR IGNORE INTO dead_letters (id, origin, reason, detail, raw, accepted_at, event_offset, event)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT OR IGNORE INTO dead_letters (id, origin, reason, detail, raw, accepted_at, event_offset, event, subject)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: save_checkpoint
 INSERT INTO checkpoints (sink, "offset", published, dead, absorbed, passed) VALUES (?, ?, ?, ?, ?, ?)

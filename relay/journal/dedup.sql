@@ -13,6 +13,9 @@ SELECT key, fingerprint, "offset", accepted_at FROM events WHERE "offset" > ?
 -- One row for all keys: each further row would cost one more hand-over of the interpreter lock.
 SELECT group_concat(hex(key) || ' ' || hex(fingerprint) || ' ' || "offset", ',') FROM dedup WHERE key IN ({keys})
 
+-- name: beginning_with
+SELECT "offset" FROM dedup WHERE key >= ? AND key < ? AND "offset" > ? ORDER BY "offset" LIMIT ?
+
 -- name: merge
 INSERT OR REPLACE INTO dedup (key, fingerprint, "offset", seen_at) VALUES {rows}
 

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from functools import lru_cache
 
+from relay.core.dedup import KEY_BYTES
 from relay.journal import sql
 from relay.journal.plan import Known
 
@@ -59,6 +60,16 @@ class DedupIndex:
         for row in rows.split(",") if rows else ():
             key, fingerprint, offset = row.split(" ")
             found[bytes.fromhex(key)] = (bytes.fromhex(fingerprint), int(offset))
+
+    def beginning_with(self, prefix: bytes, after: int, limit: int) -> list[int]:
+        """The offsets beyond ``after`` of the facts whose keys begin so, the first ``limit`` of them in order.
+
+        ``prefix`` is shorter than a key, and long enough to be that of few facts: they are all looked at.
+        """
+        beyond = prefix + b"\xff" * (KEY_BYTES + 1 - len(prefix))
+        found = [row[0] for row in self._db.execute(_SQL["beginning_with"], (prefix, beyond, after, limit))]
+        recent = {entry[1] for key, entry in self._recent.items() if key.startswith(prefix) and entry[1] > after}
+        return sorted(recent.union(found))[:limit]
 
     def add(self, keys: Sequence[tuple[bytes, bytes, int]], seen_at: int) -> None:
         """Remembers the keys of events that have just been committed. ``seen_at`` is epoch milliseconds."""

@@ -15,7 +15,7 @@ from relay.journal.census import Census
 from relay.journal.companion import Companion
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.plan import Known
-from relay.journal.rows import HeldDeadLetter, Progress, SavedCheckpoint
+from relay.journal.rows import HeldDeadLetter, Progress, Publication, SavedCheckpoint
 from relay.journal.store import Store
 from relay.journal.streams import Streams
 from relay.journal.tasks import Tasks
@@ -139,6 +139,14 @@ class Journal:
             return _cut(self._tail, after - self._tail[0].offset + 1, limit, max_bytes)
         return await self._writer.call(self._store.read, after, limit, max_bytes)
 
+    async def pick(self, offsets: Sequence[int], max_bytes: int = 4 << 20) -> list[Entry]:
+        """Those of the entries that are held, in order, up to so many bytes of data; at least one if there is one."""
+        return await self._writer.call(self._store.pick, offsets, max_bytes) if offsets else []
+
+    async def offsets_about(self, subject: str, after: int, limit: int) -> list[int]:
+        """Where contradictions, progress, dead letters and replays with this subject are, beyond an offset."""
+        return await self._writer.call(self._store.offsets_about, subject, after, limit)
+
     async def wait(self, after: int) -> None:
         """Returns when there is an event beyond ``after``."""
         while self.last_offset <= after:
@@ -234,6 +242,15 @@ class Journal:
         """
         return self._saved[sink].accepted + self.pending(sink)
 
+    async def publications(self, entries: Sequence[Entry]) -> list[Publication]:
+        """Where each of these entries is on each sink that it is for."""
+        return [
+            Publication(sink, entry.offset, "published" if entry.offset <= self.position(sink) else "pending")
+            for entry in entries
+            for sink in self._saved
+            if entry.sink in (None, sink)
+        ]
+
     async def oldest_pending_at(self, sink: str) -> int | None:
         """When the oldest event that a sink has not got was accepted (epoch milliseconds)."""
         after = self._saved[sink].offset
@@ -252,6 +269,10 @@ class Journal:
     async def dead_letter(self, id: str) -> HeldDeadLetter | None:
         """One dead letter with its raw bytes."""
         return await self._writer.call(self._store.dead_letter, id)
+
+    async def dead_letters_about(self, subject: str, limit: int) -> list[HeldDeadLetter]:
+        """Dead letters about a task or a stream, the oldest first, without raw bytes."""
+        return await self._writer.call(self._store.dead_letters_about, subject, limit)
 
     async def delete_dead_letter(self, id: str) -> bool:
         """Forgets a dead letter; ``False`` if there is none."""
@@ -276,6 +297,10 @@ class Journal:
     async def known(self, keys: Sequence[bytes]) -> Known:
         """Which facts the journal knows: those of the dedup keys, each with its fingerprint and its event's offset."""
         return await self._writer.call(self._store.known, keys)
+
+    async def known_beginning(self, prefix: bytes, after: int, limit: int) -> list[int]:
+        """Where the facts are whose keys begin so, beyond an offset: see ``DedupIndex.beginning_with``."""
+        return await self._writer.call(self._store.known_beginning, prefix, after, limit)
 
     # -- figures and care --------------------------------------------------------------------------------------
 

@@ -22,7 +22,8 @@ class Plan:
         self.receipts: list[Receipt] = []
         self.entries: list[Entry] = []
         self.new_keys: list[tuple[bytes, bytes, int]] = []
-        self.dead: list[DeadLetter] = []
+        self.dead: list[tuple[DeadLetter, str]] = []
+        """Each with its subject."""
 
     def add_all(self, drafts: Sequence[Draft], lookup: Lookup) -> None:
         known: Known = lookup([draft.key for draft in drafts])
@@ -44,5 +45,5 @@ class Plan:
         self.new_keys.append((draft.key, draft.fingerprint, self.last_offset))
         self.entries.append(Entry(self.last_offset, self.now, draft.event, draft.sink, draft.key, draft.fingerprint))
         if draft.dead is not None:
-            self.dead.append(draft.dead)
+            self.dead.append((draft.dead, draft.event.subject))
         self.receipts.append(Receipt("dead" if draft.dead else "accepted", draft.event.id, self.last_offset))

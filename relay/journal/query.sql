@@ -1,19 +1,28 @@
 -- Reading, pruning and looking after the journal.
 
 -- name: page
--- At most ? events and ? bytes of data after an offset (the first event always fits), as one row for the whole page
+-- At most ? events and ? bytes of data (the first event always fits), as one row for the whole page
 -- (see dedup.sql). data travels as text in a JSON string: its bytes must come back as they were.
 SELECT CAST(json_group_array(json_array("offset", accepted_at, topic, type, id, source, subject, time, dataschema,
                                         traceparent, sink, hex(key) || ' ' || hex(fingerprint), crc,
                                         CAST(data AS TEXT))) AS BLOB)
 FROM (SELECT *, row_number() OVER w AS nth, sum(length(data)) OVER w AS bytes
-      FROM (SELECT * FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT ?)
+      FROM (SELECT * FROM events WHERE {which} ORDER BY "offset" LIMIT ?)
       WINDOW w AS (ORDER BY "offset"))
 WHERE nth = 1 OR bytes <= ?
 
 -- name: add_crc
 -- For a journal that was made before there was one.
 ALTER TABLE events ADD COLUMN crc INTEGER
+
+-- name: add_dead_subject
+ALTER TABLE dead_letters ADD COLUMN subject TEXT
+
+-- name: fill_dead_subject
+UPDATE dead_letters SET subject = json_extract(event, '$.subject')
+
+-- name: index_dead_subject
+CREATE INDEX IF NOT EXISTS dead_letters_subject ON dead_letters (subject)
 
 -- name: last_offset
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)
@@ -37,11 +46,16 @@ SELECT accepted_at FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT 1
 DELETE FROM events WHERE "offset" <= ?
 
 -- name: dead_letters
-SELECT id, origin, reason, detail, length(raw), accepted_at, event_offset, event FROM dead_letters
+SELECT id, origin, reason, detail, length(raw), accepted_at, event_offset, event, subject FROM dead_letters
 WHERE id > ? ORDER BY id LIMIT ?
 
+-- name: dead_letters_about
+SELECT id, origin, reason, detail, length(raw), accepted_at, event_offset, event, subject FROM dead_letters
+WHERE subject = ? ORDER BY accepted_at LIMIT ?
+
 -- name: dead_letter
-SELECT id, origin, reason, detail, raw, accepted_at, event_offset, event FROM dead_letters WHERE id = ?
+SELECT id, origin, reason, detail, length(raw), accepted_at, event_offset, event, subject, raw FROM dead_letters
+WHERE id = ?
 
 -- name: count_dead_letters
 SELECT count(*) FROM dead_letters
@@ -70,3 +84,14 @@ CREATE INDEX IF NOT EXISTS events_addressed ON events (sink) WHERE sink IS NOT N
 
 -- name: addressed
 SELECT "offset", sink FROM events INDEXED BY events_addressed WHERE sink IS NOT NULL AND "offset" > ? ORDER BY "offset"
+
+-- name: index_unkeyed
+-- What is said about a task or a stream beyond its beginning and its end, which are found by their keys. It is rare
+-- (or asked for: tasks.progressed); no other event touches this index.
+CREATE INDEX IF NOT EXISTS events_unkeyed ON events (subject)
+WHERE sink IS NOT NULL OR topic = 'dead-letters' OR type IN ('relay.task.conflicted', 'relay.task.progressed')
+
+-- name: unkeyed
+SELECT "offset" FROM events INDEXED BY events_unkeyed
+WHERE (sink IS NOT NULL OR topic = 'dead-letters' OR type IN ('relay.task.conflicted', 'relay.task.progressed'))
+    AND subject = ? AND "offset" > ? ORDER BY "offset" LIMIT ?

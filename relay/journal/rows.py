@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 import orjson
 
 from relay.core.event import Entry, Event, Receipt
 from relay.journal.volume import garbled
+
+PublicationState = Literal["published", "pending", "dead", "absorbed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class HeldDeadLetter:
-    """A dead letter as it is kept. ``event`` holds the refused event's attributes, ``None`` for a delivery."""
+    """A dead letter as it is kept. ``event`` holds the refused event's attributes, ``None`` for a delivery.
+
+    ``subject`` is the task or the stream that it is about, its own id where that could not be read; ``None``: kept by
+    a release that did not note it.
+    """
 
     id: str
     origin: str
@@ -76,7 +82,22 @@ class HeldDeadLetter:
     raw_bytes: int
     event_offset: int | None
     event: dict[str, str] | None
+    subject: str | None
     raw: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Where one event is on one sink.
+
+    ``published``: it is there, since ``at`` (epoch milliseconds; ``None``: it was not noted when, or it is another
+    replica's). ``pending``: not yet. ``dead``: refused for good. ``absorbed``: another replica has taken care of it.
+    """
+
+    sink: str
+    offset: int
+    state: PublicationState
+    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +143,9 @@ def held_letter(
     accepted_at: int,
     event_offset: int | None,
     event: str | None,
+    subject: str | None,
     raw: bytes | None = None,
 ) -> HeldDeadLetter:
     """A dead letter from its columns."""
     attributes = orjson.loads(event) if event else None
-    return HeldDeadLetter(id, origin, reason, detail, accepted_at, raw_bytes, event_offset, attributes, raw)
+    return HeldDeadLetter(id, origin, reason, detail, accepted_at, raw_bytes, event_offset, attributes, subject, raw)

@@ -25,9 +25,6 @@ CREATE TABLE events (
     data        BLOB NOT NULL                   -- the event's data, JSON in UTF-8
 ) STRICT;
 
--- Few events are for one sink only; counting must not look at all the others.
-CREATE INDEX addressed ON events (sink) WHERE sink IS NOT NULL;
-
 -- Keys of events up to meta.merged_offset; those of later events are in their rows only (see dedup_index.py).
 -- Outlives the events: a repetition is absorbed for the whole window, pruned or not.
 CREATE TABLE dedup (
@@ -45,7 +42,8 @@ CREATE TABLE dead_letters (
     raw          BLOB NOT NULL,                 -- as received, or the refused event's data
     accepted_at  INTEGER NOT NULL,              -- epoch milliseconds
     event_offset INTEGER,                       -- the refused event's offset; NULL for a delivery
-    event        TEXT                           -- the refused event's attributes, JSON; outlives the event's row
+    event        TEXT,                          -- the refused event's attributes, JSON; outlives the event's row
+    subject      TEXT                           -- what it is about: a task, a stream, or itself
 ) STRICT;
 
 -- A copy of what each sink holds itself; the sink's own checkpoint is the truth. "offset" is the sum of the counts.

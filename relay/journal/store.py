@@ -39,6 +39,9 @@ MAX_GROUP = 64
 
 _APPEND = sql.statements("append.sql")
 _QUERY = sql.statements("query.sql")
+_PAGE = _QUERY["page"].format(which='"offset" > ?')
+_PICK = _QUERY["page"].format(which='"offset" IN (SELECT value FROM json_each(?))')
+_INDEXES = ("index_addressed", "index_unkeyed", "index_dead_subject")
 _EVENT_COLUMNS = 15
 _LONG_WAL_PAGES = 1024
 _CHECKED_AT_START = 256 << 20
@@ -108,11 +111,16 @@ class Store:
         self._check_version()
         if self._one("SELECT count(*) FROM pragma_table_info('events') WHERE name = 'crc'") == 0:
             self._db.execute(_QUERY["add_crc"])
-        self._db.execute(_QUERY["index_addressed"])
+        if self._one("SELECT count(*) FROM pragma_table_info('dead_letters') WHERE name = 'subject'") == 0:
+            with self._transaction():
+                self._db.execute(_QUERY["add_dead_subject"])
+                self._db.execute(_QUERY["fill_dead_subject"])
+        for index in _INDEXES:
+            self._db.execute(_QUERY[index])
 
     def _create(self) -> None:
         with self._transaction():
-            for statement in _split(sql.text("schema.sql")):
+            for statement in (*_split(sql.text("schema.sql")), *(_QUERY[index] for index in _INDEXES)):
                 self._db.execute(statement)
             rows = [
                 ("schema_version", SCHEMA_VERSION),
@@ -176,8 +184,8 @@ class Store:
             plan.add_all(drafts, self._index.known)
             for start in range(0, len(plan.entries), MAX_GROUP):
                 self._insert(plan, start, start + MAX_GROUP, now)
-            for dead in plan.dead:
-                self._insert_dead(dead, now)
+            for dead, subject in plan.dead:
+                self._insert_dead(dead, subject, now)
             for companion in self._companions.values():
                 companion.apply(plan.entries, now)
             for sink, saved in (progress or {}).items():
@@ -196,10 +204,10 @@ class Store:
             values += (e.dataschema, e.traceparent, entry.sink, key, fingerprint, checksum(entry), e.data)
         self._db.execute(_insert_events_sql(len(values) // _EVENT_COLUMNS), values)
 
-    def _insert_dead(self, dead: DeadLetter, now: int) -> None:
+    def _insert_dead(self, dead: DeadLetter, subject: str, now: int) -> None:
         event = dead.event
         attributes = orjson.dumps({"topic": event.topic, **dict(event.attributes())}).decode() if event else None
-        row = (dead.id, dead.origin, dead.reason, dead.detail, dead.raw, now, dead.event_offset, attributes)
+        row = (dead.id, dead.origin, dead.reason, dead.detail, dead.raw, now, dead.event_offset, attributes, subject)
         self._db.execute(_APPEND["insert_dead"], row)
 
     # -- reading -----------------------------------------------------------------------------------------------
@@ -207,8 +215,19 @@ class Store:
     def read(self, after: int, limit: int, max_bytes: int) -> list[Entry]:
         """The entries after an offset, at most ``limit`` of them and ``max_bytes`` of data (but at least one)."""
         with translated(self.path):
-            page = self._one(_QUERY["page"], (after, limit, max_bytes))
+            page = self._one(_PAGE, (after, limit, max_bytes))
         return entries_of(page, self.path)
+
+    def pick(self, offsets: Sequence[int], max_bytes: int) -> list[Entry]:
+        """Those of the entries that are held, in order: as many as have ``max_bytes`` of data (but at least one)."""
+        with translated(self.path):
+            page = self._one(_PICK, (orjson.dumps(offsets).decode(), len(offsets), max_bytes))
+        return entries_of(page, self.path)
+
+    def offsets_about(self, subject: str, after: int, limit: int) -> list[int]:
+        """Where contradictions, progress, dead letters and replays are that have this subject, beyond an offset."""
+        with translated(self.path):
+            return [row[0] for row in self._db.execute(_QUERY["unkeyed"], (subject, after, limit))]
 
     def checkpoints(self) -> dict[str, SavedCheckpoint]:
         """What the journal knows of each sink."""
@@ -242,14 +261,17 @@ class Store:
             rows = self._db.execute(_QUERY["dead_letters"], (after, limit)).fetchall()
         return [held_letter(*row) for row in rows]
 
+    def dead_letters_about(self, subject: str, limit: int) -> list[HeldDeadLetter]:
+        """Dead letters about a task or a stream, the oldest first, without their raw bytes."""
+        with translated(self.path):
+            rows = self._db.execute(_QUERY["dead_letters_about"], (subject, limit)).fetchall()
+        return [held_letter(*row) for row in rows]
+
     def dead_letter(self, id: str) -> HeldDeadLetter | None:
         """One dead letter with its raw bytes."""
         with translated(self.path):
             row = self._db.execute(_QUERY["dead_letter"], (id,)).fetchone()
-        if row is None:
-            return None
-        id, origin, reason, detail, raw, accepted_at, event_offset, event = row
-        return held_letter(id, origin, reason, detail, len(raw), accepted_at, event_offset, event, raw)
+        return None if row is None else held_letter(*row)
 
     def count_dead_letters(self) -> int:
         """How many are held."""
@@ -276,6 +298,11 @@ class Store:
         """Which of these dedup keys are known, each with its fingerprint and its event's offset."""
         with translated(self.path):
             return self._index.known(keys)
+
+    def known_beginning(self, prefix: bytes, after: int, limit: int) -> list[int]:
+        """See ``DedupIndex.beginning_with``."""
+        with translated(self.path):
+            return self._index.beginning_with(prefix, after, limit)
 
     def change(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a companion's change in a transaction of its own: when this returns, it is fsynced."""

@@ -32,6 +32,16 @@ class OpenStream(NamedTuple):
     opened_at: int
 
 
+class NamedStream(NamedTuple):
+    """An open stream with what its beginning says; ``None``: unknown, or the beginning was pruned."""
+
+    stream_id: str
+    offset: int
+    opened_at: int
+    model: str | None
+    client: str | None
+
+
 class Remains(NamedTuple):
     """What the journal still has of a stream: its beginning, if that was not pruned, and its chunks in order."""
 
@@ -65,6 +75,14 @@ class Streams:
     def all(self) -> list[OpenStream]:
         """The open streams, in the order of their beginning."""
         return [OpenStream(*row) for row in self._db.execute(_SQL["all"])]
+
+    def count(self) -> int:
+        """How many streams are open."""
+        return int(self._db.execute(_SQL["count"]).fetchone()[0])
+
+    def page(self, after: int, limit: int) -> list[NamedStream]:
+        """At most ``limit`` open streams that began after an offset, in the order of their beginning."""
+        return [NamedStream(*row) for row in self._db.execute(_SQL["page"], (after, limit))]
 
     def chunks(self) -> dict[str, list[int]]:
         """Where the chunk events of the open streams are, among the newest ``SCAN`` events."""

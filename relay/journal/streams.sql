@@ -19,6 +19,15 @@ DELETE FROM open_streams WHERE stream_id IN (SELECT value FROM json_each(:ids))
 -- name: all
 SELECT stream_id, "offset", opened_at FROM open_streams ORDER BY "offset"
 
+-- name: count
+SELECT count(*) FROM open_streams
+
+-- name: page
+SELECT s.stream_id, s."offset", s.opened_at,
+    json_extract(CAST(e.data AS TEXT), '$.model'), json_extract(CAST(e.data AS TEXT), '$.client')
+FROM open_streams s LEFT JOIN events e USING ("offset")
+WHERE s."offset" > ? ORDER BY s."offset" LIMIT ?
+
 -- name: chunks
 -- Where the newest chunk events of open streams are.
 SELECT subject, group_concat("offset") FROM (

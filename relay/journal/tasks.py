@@ -34,6 +34,7 @@ _TYPE: Final = re.compile(rb'\{"task_id":"[^"]*","task_type":"([^"\\]{1,80})"')
 """The head of an event's data, whose keys are in the order of ``TaskData``: parsing all of it would cost ten times as
 much, for each webhook."""
 _SCAN: Final = 1000
+_MOST_OVERDUE: Final = 20_000
 
 
 class Row(NamedTuple):
@@ -55,11 +56,15 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which tasks a list is to hold. ``submitted_before``: epoch milliseconds; ``None`` is all."""
+    """Which tasks a list is to hold. ``submitted_before`` and ``overdue_at``: epoch milliseconds; ``None`` is all.
+
+    ``overdue_at``: only those whose poll was due by then and has not been made.
+    """
 
     states: Collection[str] | None = None
     task_type: str | None = None
     submitted_before: int | None = None
+    overdue_at: int | None = None
 
     def takes(self, row: Row) -> bool:
         """Whether a task is one of them."""
@@ -167,7 +172,7 @@ class Tasks:
         """
         found: list[Row] = []
         for _ in range(scans):
-            rows = self._db.execute(_SQL["page"], (after, _SCAN)).fetchall()
+            rows = self._rows(after, wanted.overdue_at)
             for raw in rows:
                 row = _row(raw)
                 after = row.id
@@ -178,6 +183,12 @@ class Tasks:
             if len(rows) < _SCAN:
                 return found, None
         return found, after
+
+    def _rows(self, after: int, overdue_at: int | None) -> list[Any]:
+        if overdue_at is None:
+            return self._db.execute(_SQL["page"], (after, _SCAN)).fetchall()
+        overdue = {"now": overdue_at, "most": _MOST_OVERDUE, "after": after, "limit": _SCAN}
+        return self._db.execute(_SQL["overdue_page"], overdue).fetchall()
 
     def counts(self) -> dict[str, int]:
         """How many tasks are registered in each state."""

@@ -115,6 +115,13 @@ FROM tasks WHERE task_id = ?
 SELECT id, task_id, task_type, state, reason, submitted_at, due_at, polls, trouble, trouble_since, ended_at, offsets
 FROM tasks WHERE id > ? ORDER BY id LIMIT ?
 
+-- name: overdue_page
+-- Among so many that have been due for longest: sorting a million would hold up the commits.
+SELECT id, task_id, task_type, state, reason, submitted_at, due_at, polls, trouble, trouble_since, ended_at, offsets
+FROM tasks
+WHERE id IN (SELECT id FROM tasks WHERE due_at <= :now ORDER BY due_at LIMIT :most) AND id > :after
+ORDER BY id LIMIT :limit
+
 -- name: counts
 SELECT state, tasks FROM task_states WHERE tasks > 0
 

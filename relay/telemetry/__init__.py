@@ -8,10 +8,11 @@ from relay.telemetry.claims import ClaimSignals
 from relay.telemetry.deliveries import DeliverySignals
 from relay.telemetry.log import LogFormat, configure_logging, set_log_level
 from relay.telemetry.process import CONTENT_TYPE, JournalFigures, Telemetry
-from relay.telemetry.sinks import SinkFigures, SinkSignals
+from relay.telemetry.sinks import SinkFigures, SinkSignals, Trouble
 from relay.telemetry.spans import OFF, Span, Spans, open_spans
 from relay.telemetry.submissions import SubmissionSignals
 from relay.telemetry.tasks import TaskFigures, TaskSignals
+from relay.telemetry.upstream import UpstreamSignals
 
 __all__ = [
     "CONTENT_TYPE",
@@ -29,6 +30,8 @@ __all__ = [
     "TaskFigures",
     "TaskSignals",
     "Telemetry",
+    "Trouble",
+    "UpstreamSignals",
     "configure_logging",
     "open_spans",
     "set_log_level",

@@ -32,30 +32,44 @@ class SinkFigures:
     lag_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a sink takes nothing, in the words of the last error. ``since``: epoch milliseconds of the first in a row."""
+
+    code: str
+    message: str
+    hint: str
+    since: int
+
+
 class SinkSignals:
-    """Signals about one sink."""
+    """Signals about one sink; ``system`` is what kind of sink it is."""
 
     def __init__(self, telemetry: Telemetry, label: str, system: str) -> None:
-        self._telemetry, self._label, self._system = telemetry, label, system
+        self._telemetry, self._label, self.system = telemetry, label, system
+        self.up: bool | None = None
+        """Whether it was there at the last look; ``None`` before the first."""
+        self.trouble: Trouble | None = None
         self._up = telemetry._sink_up.labels(label)
         self._log = telemetry.log.bind(sink=label)
         self._latency = telemetry._end_to_end.series(label)
         self._topics: dict[str, Counter] = {}
-        self._down: str | None = None
 
     def sink_opened(self, offset: int, pending: int) -> None:
         """Connected; publishing goes on after ``offset``."""
         self._up.set(1)
+        self.up, self.trouble = True, None
         self._log.info("sink opened", after_offset=offset, pending=pending)
-        self._down = None
 
     def sink_lost(self, error: RelayError, retry_in: float) -> None:
         """Unavailable. Logged once per cause, not once per attempt."""
         self._up.set(0)
         self._telemetry._failures.labels(self._label, error.code).inc()
-        log = self._log.debug if self._down == error.code else self._log.warning
+        known = self.trouble
+        log = self._log.debug if known is not None and known.code == error.code else self._log.warning
         log("sink unavailable", code=error.code, error=error.message, hint=error.hint, retry_in=round(retry_in, 3))
-        self._down = error.code
+        since = time.time_ns() // 1_000_000 if known is None else known.since
+        self.up, self.trouble = False, Trouble(error.code, error.message, error.hint, since)
 
     def sink_rewound(self, expected: int, found: int) -> None:
         """The sink holds less than it had acknowledged; the journal publishes the difference again."""
@@ -85,7 +99,7 @@ class SinkSignals:
         events = [entry.event for entry in entries]
         topics = {event.topic for event in events}
         told: Attributes = {
-            "messaging.system": self._system,
+            "messaging.system": self.system,
             "messaging.operation.name": "publish",
             "messaging.operation.type": "send",
             "messaging.batch.message_count": len(events),

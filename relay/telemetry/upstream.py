@@ -15,14 +15,24 @@ class UpstreamSignals:
             registry=registry,
         )
         self._reached = self._polled = True
+        self._tried = False
         self._up.set(1)
+
+    @property
+    def up(self) -> bool | None:
+        """What the gauge says; ``None`` before anybody has tried."""
+        return (self._reached and self._polled) if self._tried else None
 
     def upstream_reached(self, reached: bool) -> None:
         """A connection was used, or could not be made."""
         self._reached = reached
-        self._up.set(self._reached and self._polled)
+        self._note()
 
     def polls_answered(self, answered: bool) -> None:
         """Polls are answered as they should be, or are refused or failed at: requests of clients may still do well."""
         self._polled = answered
+        self._note()
+
+    def _note(self) -> None:
+        self._tried = True
         self._up.set(self._reached and self._polled)

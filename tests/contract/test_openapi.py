@@ -71,6 +71,11 @@ async def test_answers_are_as_described(relay: Bridge) -> None:
     hold(await relay.request("GET", "/v1/tasks"), "get", "/v1/tasks")
     task_id = SUCCEEDED["task"]["task_id"]
     hold(await relay.request("GET", f"/v1/tasks/{task_id}"), "get", "/v1/tasks/{id}")
+    for subject in (task_id, "t2", "t1"):
+        hold(await relay.request("GET", f"/v1/subjects/{subject}"), "get", "/v1/subjects/{subject}")
+    hold(await relay.request("GET", "/v1/tasks?state=overdue"), "get", "/v1/tasks")
+    hold(await relay.request("GET", "/v1/streams"), "get", "/v1/streams")
+    hold(await relay.request("GET", "/v1/status"), "get", "/v1/status")
     letters = await relay.request("GET", "/v1/dead-letters")
     hold(letters, "get", "/v1/dead-letters")
     (letter,) = letters.body["dead_letters"]
@@ -89,6 +94,8 @@ async def test_answers_are_as_described(relay: Bridge) -> None:
         ("POST", f"/webhooks/novita/{TOKEN}", "/webhooks/novita/{token}", 400),
         ("GET", "/v1/events?limit=0", "/v1/events", 400),
         ("GET", "/v1/tasks/none", "/v1/tasks/{id}", 404),
+        ("GET", "/v1/subjects/none", "/v1/subjects/{subject}", 404),
+        ("GET", "/v1/streams?limit=x", "/v1/streams", 400),
         ("DELETE", "/v1/dead-letters/none", "/v1/dead-letters/{id}", 404),
         ("GET", "/schemas/none.json", "/schemas/{name}", 404),
     ],

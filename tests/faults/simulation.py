@@ -353,7 +353,7 @@ class World:
             newest[event.subject] = self.order[event.id]
 
     def _dead(self, label: str) -> set[str]:
-        letters = (letter for letter, _ in self.disk.letters.values() if letter.origin == label)
+        letters = (letter for letter, *_ in self.disk.letters.values() if letter.origin == label)
         return {letter.event.id for letter in letters if letter.event is not None}
 
     def _judge_balance(self, label: str) -> None:

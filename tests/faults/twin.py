@@ -27,7 +27,8 @@ class Disk:
     events: dict[int, Entry] = field(default_factory=dict)
     facts: dict[bytes, tuple[bytes, int, int]] = field(default_factory=dict)
     """Key -> fingerprint, offset, when it was seen (epoch milliseconds)."""
-    letters: dict[str, tuple[DeadLetter, int]] = field(default_factory=dict)
+    letters: dict[str, tuple[DeadLetter, str, int]] = field(default_factory=dict)
+    """Each with its subject, and when it was kept."""
     saved: dict[str, SavedCheckpoint] = field(default_factory=dict)
     streams: dict[str, int] = field(default_factory=dict)
     """Open chat streams, each with the offset of its beginning."""
@@ -77,8 +78,8 @@ class TwinStore:
         plan.add_all(drafts, self.known)
         disk.events |= {entry.offset: entry for entry in plan.entries}
         disk.facts |= {key: (fingerprint, offset, now) for key, fingerprint, offset in plan.new_keys}
-        for dead in plan.dead:
-            disk.letters.setdefault(dead.id, (dead, now))
+        for dead, subject in plan.dead:
+            disk.letters.setdefault(dead.id, (dead, subject, now))
         self._follow_streams([entry for entry in plan.entries if entry.event.topic == CHAT and entry.sink is None])
         for sink, moved in (progress or {}).items():
             disk.saved[sink] = disk.saved.get(sink, SavedCheckpoint()).then(moved)
@@ -138,9 +139,10 @@ class TwinStore:
         return [self._held(id) for id in sorted(self.disk.letters) if id > after][:limit]
 
     def _held(self, id: str) -> HeldDeadLetter:
-        dead, at = self.disk.letters[id]
+        dead, subject, at = self.disk.letters[id]
         event = {"topic": dead.event.topic, **dict(dead.event.attributes())} if dead.event else None
-        return HeldDeadLetter(id, dead.origin, dead.reason, dead.detail, at, len(dead.raw), dead.event_offset, event)
+        kept = (at, len(dead.raw), dead.event_offset, event, subject)
+        return HeldDeadLetter(id, dead.origin, dead.reason, dead.detail, *kept)
 
     def count_dead_letters(self) -> int:
         return len(self.disk.letters)

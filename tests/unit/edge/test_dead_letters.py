@@ -91,6 +91,7 @@ async def test_a_letter_in_the_list_says_what_it_is_about(tmp_path: Path) -> Non
             "raw_bytes": len(RAW),
             "event_offset": None,
             "event": None,
+            "subject": "a",
         }
 
 

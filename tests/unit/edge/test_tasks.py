@@ -207,6 +207,17 @@ async def test_a_list_goes_by_state_type_and_age(tmp_path: Path) -> None:
         assert counts == {"submitted": 2, "running": 0, "succeeded": 1, "failed": 0, "abandoned": 0}
 
 
+async def test_a_list_of_overdue_tasks_holds_those_whose_poll_is_late(tmp_path: Path) -> None:
+    """Nobody could see for which tasks polling does not keep up."""
+    async with scene(tmp_path) as s:
+        await s.submit("t1", "t2")
+        await s.watch(b'{"task_id": "t3"}')  # due at once
+        await s.watch(b'{"task_id": "t4"}')
+        await s.webhook("t4")
+        assert await s.ids("?state=overdue") == ["t3"]
+        assert await s.ids("?state=overdue&type=UPSCALE") == []
+
+
 async def test_pages_of_tasks_lead_on(tmp_path: Path) -> None:
     """With many tasks some could not be reached."""
     async with scene(tmp_path) as s:

@@ -92,3 +92,17 @@ def test_a_merge_is_due_once_enough_keys_have_gathered(store: Store, monkeypatch
     assert not store.merge_is_due()
     append(store, 9, 10)
     assert store.merge_is_due()
+
+
+def test_facts_are_found_by_what_their_keys_begin_with(store: Store) -> None:
+    """A chat's chunks could not be found, or those of another chat would be among them."""
+    facts = [bytes([first]) * 12 + bytes([0, 0, 0, n]) for n in range(30) for first in (7, 255)]
+    store.append([draft(str(n))._replace(key=key) for n, key in enumerate(facts)], 1)
+    sevens = list(range(1, 60, 2))
+    while True:
+        assert store.known_beginning(b"\x07" * 12, 0, 100) == sevens
+        assert store.known_beginning(b"\x07" * 12, 5, 4) == [7, 9, 11, 13]
+        assert store.known_beginning(b"\xff" * 12, 0, 100) == [offset + 1 for offset in sevens]
+        if not store._index.waiting():
+            break
+        store.merge_dedup()

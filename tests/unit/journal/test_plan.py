@@ -57,4 +57,4 @@ def test_a_dead_letter_is_receipted_as_dead_and_kept() -> None:
     """Broken: a delivery that could not be read would be told as accepted, or its bytes be lost."""
     plan = planned(Index(), dead_draft("dead-1"), dead_draft("dead-1"))
     assert [receipt.result for receipt in plan.receipts] == ["dead", "duplicate"]
-    assert [letter.id for letter in plan.dead] == ["dead-1"]
+    assert [(letter.id, subject) for letter, subject in plan.dead] == [("dead-1", "dead-1")]

@@ -12,7 +12,7 @@ from relay.core.chat_restart import restarted_draft
 from relay.core.event import Draft
 from relay.journal import streams as module
 from relay.journal.store import Store
-from relay.journal.streams import OpenStream, Streams
+from relay.journal.streams import NamedStream, OpenStream, Streams
 from tests.unit.drafts import draft
 
 TIME = "2026-01-01T00:00:00.000Z"
@@ -84,6 +84,17 @@ def test_what_is_left_of_a_stream(opened: Store, monkeypatch: pytest.MonkeyPatch
     assert [event.id for event in remains.chunks] == ["a:chunk:0", "a:chunk:1"]
     monkeypatch.setattr(module, "SCAN", 1)
     assert table.chunks() == {"a": [5]}
+
+
+def test_open_streams_are_paged_with_what_they_began_with(opened: Store) -> None:
+    """A list of a thousand open streams would be one answer, or name none of them."""
+    for stream_id in ("a", "b", "c"):
+        opened.append([started_draft(Opening(stream_id, 1, 0.0, "m", client=f"client-{stream_id}"))], 7)
+    opened._db.execute('DELETE FROM events WHERE "offset" = 2')
+    table = opened.companion(Streams)
+    assert table.count() == 3
+    assert table.page(0, 2) == [NamedStream("a", 1, 7, "m", "client-a"), NamedStream("b", 2, 7, None, None)]
+    assert table.page(2, 2) == [NamedStream("c", 3, 7, "m", "client-c")]
 
 
 def test_a_beginning_that_was_pruned_is_not_missed(opened: Store) -> None:

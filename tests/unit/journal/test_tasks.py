@@ -256,6 +256,21 @@ def test_a_rare_kind_is_looked_for_in_steps(store: Store, tasks: Tasks) -> None:
     assert ([row.task_id for row in rows], after) == (["t2499"], None)
 
 
+def test_overdue_tasks_are_listed_without_looking_at_the_others(
+    store: Store, tasks: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few late tasks among a million would be found after fifty questions, or the question hold up the commits."""
+    store.append([submitted(f"t{n}") for n in range(10)], AT)
+    store.change(tasks.polled, [(f"t{n}", PollAgain(AT + 9 - n, "running")) for n in (3, 5, 8)])
+    wanted = Wanted(states=tasks_module.PENDING, overdue_at=AT + 9)
+    assert [row.task_id for row in tasks.page(0, 10, wanted)[0]] == ["t3", "t5", "t8"]
+    first, after = tasks.page(0, 2, wanted)
+    assert after is not None
+    assert [row.task_id for row in (*first, *tasks.page(after, 2, wanted)[0])] == ["t3", "t5", "t8"]
+    monkeypatch.setattr(tasks_module, "_MOST_OVERDUE", 2)
+    assert [row.task_id for row in tasks.page(0, 10, wanted)[0]] == ["t5", "t8"]
+
+
 def test_overdue_tasks_are_counted(store: Store, tasks: Tasks) -> None:
     """Nobody would see that polling does not keep up."""
     store.append([submitted(f"t{n}") for n in range(3)], AT)

@@ -17,6 +17,21 @@ def test_a_sinks_state_follows_its_connection() -> None:
     assert values(telemetry, "relay_publish_failures_total") == {("timeout", "kafka"): 1}
 
 
+def test_a_sink_says_what_keeps_it_and_since_when() -> None:
+    """Somebody who looks at the status would see that a sink is down, and neither why nor for how long."""
+    sink = Telemetry().sink("main", "kafka")
+    assert (sink.system, sink.up, sink.trouble) == ("kafka", None, None)
+    sink.sink_lost(RelayError("timeout", "m", hint="h"), 1.0)
+    first = sink.trouble
+    assert first is not None
+    assert (sink.up, first.code, first.message, first.hint) == (False, "timeout", "m", "h")
+    sink.sink_lost(RelayError("refused", "n"), 1.0)
+    assert sink.trouble is not None
+    assert (sink.trouble.code, sink.trouble.since) == ("refused", first.since)
+    sink.sink_opened(0, 0)
+    assert (sink.up, sink.trouble) == (True, None)
+
+
 def test_a_sink_that_stays_down_is_told_once(log: Log) -> None:
     """Each attempt would be a line for as long as an outage lasts."""
     configure_logging("info", "json")

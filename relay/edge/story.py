@@ -1,0 +1,86 @@
+"""What the journal holds about one task or one chat stream, found without an index of subjects.
+
+Such an index would cost each webhook a page of its own. So the beginning and the end of a task or a stream are found
+by the keys that absorb their repetitions, the chunks of a stream by what their keys begin with, and the few other
+events (contradictions, progress, dead letters, replays) by an index that only they are in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from relay.core.chat import chunk_key, ended_key, started_key
+from relay.core.cloudevents import structured_json
+from relay.core.event import Entry
+from relay.core.task import submitted_key, terminal_key
+from relay.journal.journal import Journal
+
+MAX_EVENTS: Final = 1000
+"""Events of one page."""
+
+MAX_BYTES: Final = 4 << 20
+"""Bytes of their data, unless the first alone has more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the events about a subject, in order, replays included; ``next`` is where to go on, ``None``: the end."""
+
+    entries: Sequence[Entry]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Where the beginning and the end of a subject are, as a task and as a chat stream."""
+
+    task: Collection[int]
+    chat: Collection[int]
+
+
+async def trail_of(journal: Journal, subject: str) -> Trail:
+    """Looks for what a subject is known under."""
+    as_task = [submitted_key(subject), terminal_key(subject)]
+    as_chat = [started_key(subject), ended_key(subject)]
+    known = await journal.known([*as_task, *as_chat])
+    return Trail(
+        task=[known[key][1] for key in as_task if key in known],
+        chat=[known[key][1] for key in as_chat if key in known],
+    )
+
+
+async def page_about(
+    journal: Journal,
+    subject: str,
+    trail: Trail,
+    *,
+    noted: Collection[int] = (),
+    after: int = 0,
+    limit: int = MAX_EVENTS,
+) -> Page:
+    """The events beyond an offset; ``noted`` are further offsets that are known to be of this subject."""
+    offsets = {*trail.task, *trail.chat, *noted}
+    offsets.update(await journal.offsets_about(subject, after, limit + 1))
+    if trail.chat:
+        offsets.update(await journal.known_beginning(chunk_key(subject), after, limit + 1))
+    wanted = sorted(offset for offset in offsets if offset > after)
+    entries = await journal.pick(wanted[:limit], MAX_BYTES)
+    return Page(entries, _next(wanted, limit, entries))
+
+
+def _next(wanted: Sequence[int], limit: int, entries: Sequence[Entry]) -> int | None:
+    """What was pruned lies before all that is held, so what is missing behind it was cut for its size."""
+    asked = wanted[:limit]
+    if entries and entries[-1].offset < asked[-1]:
+        return entries[-1].offset
+    return asked[-1] if len(wanted) > limit else None
+
+
+def shown(entry: Entry) -> dict[str, Any]:
+    """An event with its place, as every route shows it."""
+    event = orjson.Fragment(structured_json(entry.event))
+    return {"offset": entry.offset, "topic": entry.event.topic, "event": event}
