@@ -1,9 +1,10 @@
-"""Writes the reference pages anew."""
+"""Writes the reference pages anew, and the commands in ``docs/cli.md``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from docs.reference.commands import renewed
 from docs.reference.pages import pages
 
 if __name__ == "__main__":
@@ -11,3 +12,6 @@ if __name__ == "__main__":
     for name, text in pages(here.parents[1]).items():
         (here / name).write_text(text, encoding="utf-8")
         print(f"docs/reference/{name}")
+    commands = here.parent / "cli.md"
+    commands.write_text(renewed(commands.read_text("utf-8")), encoding="utf-8")
+    print("docs/cli.md")

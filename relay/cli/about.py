@@ -1,17 +1,23 @@
-"""``relay version``, and the contract in machine form: ``relay schema``, ``relay asyncapi``."""
+"""``relay version``, and the contract in machine form: ``relay schema``, ``relay asyncapi``, ``relay openapi``."""
 
 from __future__ import annotations
 
 import platform
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from relay import __version__
-from relay.cli import options
+from relay.cli import completion, options
 from relay.cli.output import write_block, write_json, write_json_line, write_line
 from relay.core.errors import RelayError
+
+if TYPE_CHECKING:
+    from relay.contract.schemas import Schema
+
+Yaml = Annotated[bool, typer.Option("--yaml", help="As YAML instead of JSON.")]
+JsonAsAlways = Annotated[bool, typer.Option("--json", help="As JSON, which it is without --yaml.")]
 
 
 def version(json: options.Json = False) -> None:
@@ -30,7 +36,15 @@ def show_version(wanted: bool) -> None:
 
 
 def schema(
-    name: Annotated[str | None, typer.Argument(show_default=False, help="Whose schema; without it: the names.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            show_default=False,
+            autocompletion=completion.schema_names,
+            help="Whose schema; without it: the names.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="DIR", show_default=False, help="Write all of them here.")
     ] = None,
@@ -56,22 +70,34 @@ def schema(
         raise RelayError("unknown_schema", f"There is no schema {name!r}.", hint=f"Known: {', '.join(found)}.")
 
 
-def asyncapi(
-    yaml: Annotated[bool, typer.Option("--yaml", help="As YAML instead of JSON.")] = False,
-) -> None:
+def asyncapi(yaml: Yaml = False, json: JsonAsAlways = False) -> None:
     """Show what comes in and what is published, as AsyncAPI."""
     from relay.contract import asyncapi as described
+
+    _write_document(described(__version__), yaml=yaml, json=json)
+
+
+def openapi(yaml: Yaml = False, json: JsonAsAlways = False) -> None:
+    """Show the routes of both listeners, as OpenAPI."""
+    from relay.contract import openapi as described
+
+    _write_document(described(__version__), yaml=yaml, json=json)
+
+
+def _write_document(document: Schema, *, yaml: bool, json: bool) -> None:
     from relay.contract import rendered
 
-    document = rendered(described(__version__))
-    if yaml:
-        from orjson import loads
-        from yaml import safe_dump
+    if yaml and json:
+        raise typer.BadParameter("excludes --json", param_hint="'--yaml'")
+    text = rendered(document)
+    if not yaml:
+        write_json_line(text.rstrip(b"\n"))
+        return
+    from orjson import loads
+    from yaml import safe_dump
 
-        # Read back first: parts that the document has twice would become anchors and aliases.
-        write_block(safe_dump(loads(document), sort_keys=False, allow_unicode=True, width=120))
-    else:
-        write_json_line(document.rstrip(b"\n"))
+    # Read back first: parts that the document has twice would become anchors and aliases.
+    write_block(safe_dump(loads(text), sort_keys=False, allow_unicode=True, width=120))
 
 
 def _write_all(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from relay.cli import options
+from relay.cli import completion, options
 from relay.cli.client import Client, Unreachable
 from relay.cli.connection import connect
 from relay.cli.outcome import FAILED, complain
@@ -19,9 +19,16 @@ app = typer.Typer(help="List, inspect, replay and delete what could not go on.",
 
 _COLUMNS: Final = ("ID", "ACCEPTED", "ORIGIN", "REASON", "SUBJECT", "BYTES", "DETAIL")
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", show_default=False)]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="ID",
+        show_default=False,
+        autocompletion=completion.dead_letters,
+        help="Which ones, as `relay dead-letters list` shows them.",
+    ),
+]
 All = Annotated[bool, typer.Option("--all", help="Every dead letter that is held now.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask back.")]
 
 
 @app.command("list")
@@ -44,7 +51,15 @@ def list_(
 
 @app.command()
 def show(
-    id: Annotated[str, typer.Argument(metavar="ID", show_default=False)],
+    id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            show_default=False,
+            autocompletion=completion.dead_letters,
+            help="Which one, as `relay dead-letters list` shows it.",
+        ),
+    ],
     config: options.Config = None,
     url: options.Url = None,
     token: options.Token = None,
@@ -69,7 +84,7 @@ def show(
 def replay(
     ids: Ids = None,
     all_: All = False,
-    yes: Yes = False,
+    yes: options.Yes = False,
     config: options.Config = None,
     url: options.Url = None,
     token: options.Token = None,
@@ -85,7 +100,7 @@ def replay(
 def delete(
     ids: Ids = None,
     all_: All = False,
-    yes: Yes = False,
+    yes: options.Yes = False,
     config: options.Config = None,
     url: options.Url = None,
     token: options.Token = None,

@@ -27,7 +27,9 @@ app = typer.Typer(help="Look into the journal of a relay that is stopped.", no_a
 
 JournalPath = Annotated[
     Path | None,
-    typer.Option("--path", show_default="journal.path of the configuration", help="The journal's file."),
+    typer.Option(
+        "--path", metavar="FILE", show_default="journal.path of the configuration", help="The journal's file."
+    ),
 ]
 
 
@@ -69,10 +71,12 @@ def export(
     config: options.Config = None,
     path: JournalPath = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", show_default="standard output", help="A new file to write.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", show_default="standard output", help="A new file to write."),
     ] = None,
-    after: Annotated[int, typer.Option(min=0, help="Begin after this offset.")] = 0,
-    topic: Annotated[str | None, typer.Option(show_default=False, help="Only of this topic.")] = None,
+    after: Annotated[int, typer.Option(metavar="OFFSET", min=0, help="Begin after this offset.")] = 0,
+    topic: options.Topic = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON lines, which they always are.")] = False,
 ) -> None:
     """Write every event as a line of JSON.
 

@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from relay.cli import completion
+
 Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
         "-c",
+        metavar="FILE",
         envvar="RELAY_CONFIG",
         show_default="./relay.yaml if there, else built-in defaults",
         help="The configuration file.",
@@ -20,12 +23,15 @@ Config = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 Url = Annotated[
     str | None,
-    typer.Option("--url", show_default="as configured, else http://127.0.0.1:8080", help="The relay's address."),
+    typer.Option(
+        "--url", metavar="URL", show_default="as configured, else http://127.0.0.1:8080", help="The relay's address."
+    ),
 ]
 Token = Annotated[
     str | None,
     typer.Option(
         "--token",
+        metavar="TOKEN",
         envvar="RELAY_API_TOKEN",
         show_envvar=True,
         show_default=False,
@@ -33,5 +39,32 @@ Token = Annotated[
     ),
 ]
 TokenFile = Annotated[
-    Path | None, typer.Option("--token-file", show_default=False, help="A file that holds the token.")
+    Path | None,
+    typer.Option("--token-file", metavar="FILE", show_default=False, help="A file that holds the token."),
 ]
+
+Topic = Annotated[
+    str | None,
+    typer.Option(
+        "--topic",
+        metavar="TOPIC",
+        show_default=False,
+        autocompletion=completion.topics,
+        help="Only of this topic: tasks, chat, chat-chunks, dead-letters.",
+    ),
+]
+Type = Annotated[
+    str | None,
+    typer.Option(
+        "--type",
+        metavar="TYPE",
+        show_default=False,
+        autocompletion=completion.event_types,
+        help="Only of this type, like relay.task.failed.",
+    ),
+]
+Subject = Annotated[
+    str | None,
+    typer.Option("--subject", metavar="ID", show_default=False, help="Only about this task or stream."),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask back.")]

@@ -27,6 +27,7 @@ _ORDER: Final = (
     "simulate",
     "schema",
     "asyncapi",
+    "openapi",
     "version",
 )
 _INTENDED: Final = (typer.Exit, typer.Abort, typer.TyperException)

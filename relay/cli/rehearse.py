@@ -19,15 +19,20 @@ if TYPE_CHECKING:
     from relay.simulator.options import Options
     from relay.simulator.weather import Spell
 
+PerMinute = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, show_default="no limit", help="What is beyond it in a minute is answered 429."),
+]
+
 
 def demo(
     once: Annotated[
         bool,
         typer.Option("--once", help="End after one round; exit 0 if each task and stream got its one terminal event."),
     ] = False,
-    tasks: Annotated[int, typer.Option(min=1, max=1000, help="Tasks in a round.")] = 30,
-    streams: Annotated[int, typer.Option(min=0, max=1000, help="Chats in a round.")] = 11,
-    seed: Annotated[int, typer.Option(help="Decides what goes wrong with which task.")] = 1,
+    tasks: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Tasks in a round.")] = 30,
+    streams: Annotated[int, typer.Option(metavar="N", min=0, max=1000, help="Chats in a round.")] = 11,
+    seed: Annotated[int, typer.Option(metavar="N", help="Decides what goes wrong with which task.")] = 1,
     json: options.Json = False,
 ) -> None:
     """A relay and a simulated upstream, with trouble on the way.
@@ -54,9 +59,9 @@ def _seconds(text: str) -> float:
 
 
 def simulate(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8081,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    seed: Annotated[int, typer.Option(help="Decides ids, faults and variations.")] = 0,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0: a free one.")] = 8081,
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
+    seed: Annotated[int, typer.Option(metavar="N", help="Decides ids, faults and variations.")] = 0,
     queue: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Mean wait of a task.")] = "500ms",
     run: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Mean work on a task.")] = "2s",
     fault: Annotated[
@@ -70,15 +75,17 @@ def simulate(
         typer.Option(metavar="WORD=RATE", show_default=False, help="The same of chats, like reset=0.1; repeatable."),
     ] = None,
     api_key: Annotated[
-        list[str] | None, typer.Option(show_default=False, help="Demand one of these keys; repeatable.")
+        list[str] | None, typer.Option(metavar="KEY", show_default=False, help="Demand one of these keys; repeatable.")
     ] = None,
     default_webhook: Annotated[
-        str | None, typer.Option(show_default=False, help="Told about tasks that name no webhook.")
+        str | None, typer.Option(metavar="URL", show_default=False, help="Told about tasks that name no webhook.")
     ] = None,
     webhook_timeout: Annotated[
         Any, typer.Option(parser=_seconds, metavar="DURATION", help="For a webhook's receiver to answer.")
     ] = "5s",
-    webhook_repeats: Annotated[int, typer.Option(min=0, help="Further tries of a webhook without a 2xx.")] = 5,
+    webhook_repeats: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Further tries of a webhook without a 2xx.")
+    ] = 5,
     webhook_spacing: Annotated[
         str, typer.Option(metavar="DURATION,...", help="Before each of them; the last one holds for the rest.")
     ] = "1s,2s,4s,8s,16s",
@@ -96,11 +103,11 @@ def simulate(
         bool, typer.Option("--checked-test-mode", help="A test-mode submission fails if its webhook is unreachable.")
     ] = False,
     retry_after: Annotated[
-        int | None, typer.Option(min=0, show_default="no header", help="Seconds, in the header of each 429.")
+        int | None, typer.Option(metavar="SECONDS", min=0, show_default="no header", help="In the header of each 429.")
     ] = None,
-    submissions_per_minute: Annotated[int | None, typer.Option(min=1, show_default="no limit")] = None,
-    polls_per_minute: Annotated[int | None, typer.Option(min=1, show_default="no limit")] = None,
-    chats_per_minute: Annotated[int | None, typer.Option(min=1, show_default="no limit")] = None,
+    submissions_per_minute: PerMinute = None,
+    polls_per_minute: PerMinute = None,
+    chats_per_minute: PerMinute = None,
     json: options.Json = False,
 ) -> None:
     """A stand-in for the upstream, with faults on request.

@@ -35,13 +35,9 @@ def tail(
     url: options.Url = None,
     token: options.Token = None,
     token_file: options.TokenFile = None,
-    topic: Annotated[
-        str | None, typer.Option(show_default=False, help="Only of this topic: tasks, chat, chat-chunks, dead-letters.")
-    ] = None,
-    kind: Annotated[
-        str | None, typer.Option("--type", show_default=False, help="Only of this type, like relay.task.failed.")
-    ] = None,
-    subject: Annotated[str | None, typer.Option(show_default=False, help="Only about this task or stream.")] = None,
+    topic: options.Topic = None,
+    kind: options.Type = None,
+    subject: options.Subject = None,
     after: Annotated[
         str | None, typer.Option(metavar="OFFSET", show_default="latest", help="Begin after this offset, or 'latest'.")
     ] = None,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from relay.cli import options
+from relay.cli import completion, options
 from relay.cli.client import Client
 from relay.cli.connection import connect
 from relay.cli.outcome import complain
@@ -17,24 +17,37 @@ from relay.cli.output import write_json, write_line, write_table
 from relay.cli.tail import event_line
 
 _COLUMNS: Final = ("TASK", "TYPE", "STATE", "AGE", "POLLS", "NEXT POLL", "NOTE")
+STATES: Final = ("pending", "overdue", "ended", "all", "submitted", "running", "succeeded", "failed", "abandoned")
+"""What ``--state`` takes."""
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
 def tasks(
     task_id: Annotated[
-        str | None, typer.Argument(metavar="TASK_ID", show_default=False, help="Show this one with its events.")
+        str | None,
+        typer.Argument(
+            metavar="TASK_ID",
+            show_default=False,
+            autocompletion=completion.task_ids,
+            help="Show this one with its events.",
+        ),
     ] = None,
     state: Annotated[
         str,
-        typer.Option(help="pending, overdue, ended, all; or submitted, running, succeeded, failed, abandoned."),
+        typer.Option(
+            metavar="STATE",
+            autocompletion=completion.task_states,
+            help="pending, overdue, ended, all; or submitted, running, succeeded, failed, abandoned.",
+        ),
     ] = "pending",
     kind: Annotated[
-        str | None, typer.Option("--type", show_default=False, help="Only of this type, like TXT_TO_VIDEO.")
+        str | None,
+        typer.Option("--type", metavar="TYPE", show_default=False, help="Only of this type, like TXT_TO_VIDEO."),
     ] = None,
     older_than: Annotated[
         str | None, typer.Option(metavar="AGE", show_default=False, help="Only those submitted that long ago: 90s, 2h.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most, the oldest first.")] = 1000,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many at most, the oldest first.")] = 1000,
     config: options.Config = None,
     url: options.Url = None,
     token: options.Token = None,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import yaml
 from typer.testing import CliRunner
 
 import relay
 from relay.cli.commands import app
+from relay.contract import openapi, rendered
 
 COMMITTED = Path(relay.__file__).parent / "schemas"
 
@@ -29,6 +31,15 @@ def test_an_unknown_schema_is_refused_with_the_known_names() -> None:
     result = CliRunner().invoke(app, ["schema", "tasks"])
     assert result.exit_code == 1
     assert "task, chat-started" in result.stderr
+
+
+def test_openapi_is_the_document_of_the_route_in_both_notations() -> None:
+    """Whoever generates a client from the command's output would have another API than the relay serves."""
+    runner = CliRunner()
+    document = runner.invoke(app, ["openapi", "--json"]).stdout
+    assert document.encode() == rendered(openapi(relay.__version__))
+    assert runner.invoke(app, ["openapi"]).stdout == document
+    assert yaml.safe_load(runner.invoke(app, ["openapi", "--yaml"]).stdout) == json.loads(document)
 
 
 def test_the_version_is_the_packages() -> None:

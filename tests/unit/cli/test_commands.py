@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -19,8 +22,28 @@ COMMANDS = [
     "simulate",
     "schema",
     "asyncapi",
+    "openapi",
     "version",
 ]
+
+WITHOUT_JSON = {"serve": "runs until it is stopped; its output is the log, and log.format: json makes that JSON"}
+"""Commands that take no ``--json``, and why."""
+
+
+def commands(group: Any = None, *path: str) -> Iterator[tuple[str, Any]]:
+    """Every command that does something, by its full name."""
+    for name, command in (group or get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *path, name)
+        else:
+            yield " ".join((*path, name)), command
+
+
+def test_every_command_takes_json() -> None:
+    """A script that reads JSON from one command would get a table, or a refusal, from another."""
+    taking = {name: any("--json" in each.opts for each in command.params) for name, command in commands()}
+    assert len(taking) > 15
+    assert {name for name, takes in taking.items() if not takes} == set(WITHOUT_JSON)
 
 
 def test_help_shows_the_commands_in_the_order_of_their_use() -> None:
@@ -55,6 +78,7 @@ def test_every_command_says_in_one_line_what_it_does(command: str) -> None:
         ["simulate", "--fault", "lost=2"],
         ["simulate", "--queue", "5"],
         ["schema", "task", "--output", "x"],
+        ["openapi", "--yaml", "--json"],
     ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:

@@ -1,0 +1,94 @@
+"""What a shell is offered behind an option, where it costs little to know.
+
+Whatever goes wrong, nothing is offered: a message in the middle of somebody's command line would help nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import wraps
+from itertools import islice
+from typing import Any, Final
+
+import typer
+
+MOST: Final = 100
+"""Values that are offered at once, at most."""
+
+Offer = tuple[str, str]
+"""A value, and what it is in a few words."""
+
+
+def _quiet(source: Callable[[dict[str, Any]], Iterable[Offer]]) -> Callable[[typer.Context, str], list[Offer]]:
+    """A source of values, which is given what was typed so far, as typer asks for it."""
+
+    @wraps(source)
+    def offered(ctx: typer.Context, incomplete: str) -> list[Offer]:
+        found: list[Offer] = []
+        with suppress(Exception, SystemExit):
+            found += islice((offer for offer in source(ctx.params) if offer[0].startswith(incomplete)), MOST)
+        return found
+
+    offered.__annotations__ = {"ctx": typer.Context, "incomplete": str, "return": list[Offer]}
+    del offered.__wrapped__  # typer reads the parameters off it
+    return offered
+
+
+@_quiet
+def topics(_: dict[str, Any]) -> Iterable[Offer]:
+    """The logical topics."""
+    from relay.core.event import TOPICS
+
+    return ((topic, "") for topic in TOPICS)
+
+
+@_quiet
+def event_types(_: dict[str, Any]) -> Iterable[Offer]:
+    """The types of events."""
+    from relay.contract.asyncapi import SUMMARIES
+
+    return SUMMARIES.items()
+
+
+@_quiet
+def task_states(_: dict[str, Any]) -> Iterable[Offer]:
+    """The states of tasks, and the words for several of them."""
+    from relay.cli.tasks import STATES
+
+    return ((state, "") for state in STATES)
+
+
+@_quiet
+def schema_names(_: dict[str, Any]) -> Iterable[Offer]:
+    """The names of the JSON Schemas."""
+    from relay.contract import schemas
+
+    return ((name, document["$id"]) for name, document in schemas().items())
+
+
+@_quiet
+def sink_labels(typed: dict[str, Any]) -> Iterable[Offer]:
+    """The labels of the configured sinks."""
+    from relay.cli import configured
+
+    return ((sink.label, sink.type) for sink in configured.load(typed.get("config")).sinks)
+
+
+@_quiet
+def dead_letters(typed: dict[str, Any]) -> Iterable[Offer]:
+    """The dead letters that a running relay holds."""
+    return ((letter["id"], letter["reason"]) for letter in _relay(typed).dead_letters())
+
+
+@_quiet
+def task_ids(typed: dict[str, Any]) -> Iterable[Offer]:
+    """The tasks that a running relay is following."""
+    page = _relay(typed).tasks(0, {"state": "pending"})
+    return ((task["task_id"], task["state"]) for task in page["tasks"])
+
+
+def _relay(typed: dict[str, Any]) -> Any:
+    from relay.cli.connection import connect
+
+    return connect(*(typed.get(name) for name in ("config", "url", "token", "token_file")))
