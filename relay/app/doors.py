@@ -17,6 +17,7 @@ from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, is_loopb
 from relay.edge.bodies import BodyLimits
 from relay.edge.chat import Chat
 from relay.edge.clients import Clients
+from relay.edge.console import Console
 from relay.edge.contract import ContractRoutes
 from relay.edge.dead_letters import DeadLetters
 from relay.edge.events import Events
@@ -70,9 +71,8 @@ class Doors:
         self._submissions = self._build_submissions(self._proxy)
         self._chat = Chat(self._proxy, recorder, settings.proxy, chat_signals)
         routes = ProxyRoutes(self._proxy, submissions=self._submissions, chat=self._chat)
-        self._api_gate = ApiGate(
-            _api_tokens(settings), on_loopback=server.host == "localhost" or is_loopback(server.host)
-        )
+        self._on_loopback = server.host == "localhost" or is_loopback(server.host)
+        self._api_gate = ApiGate(_api_tokens(settings), on_loopback=self._on_loopback)
         self._webhooks = self._build_webhooks()
         self._front = Front(self._api(), self._webhooks, routes)
         probes = Routed(self._probes(unready, before_scrape))
@@ -167,6 +167,8 @@ class Doors:
         app.router.add_post("/v1/dead-letters/{id}/replay", gate.guard(letters.replay))
         app.router.add_delete("/v1/dead-letters/{id}", gate.guard(letters.delete))
         _contract().add_to(app)
+        if self._settings.console.enabled:
+            Console(on_loopback=self._on_loopback).add_to(app)
         return app
 
     def _status(self) -> StatusRoutes:

@@ -83,6 +83,7 @@ class Relay:
         self.telemetry.started(
             url=self.url,
             admin_url=self.admin_url,
+            console=f"{self.url}/" if settings.console.enabled else None,
             sinks=[publisher.label for publisher in self._publishers],
             identity=settings.identity_name,
         )

@@ -52,7 +52,7 @@ def openapi(version: str) -> Document:
         },
         "servers": [{"url": "http://127.0.0.1:8080", "description": "The main listener: `server`."}],
         "security": [],
-        "paths": {**_webhooks(), **_chats(), **_tasks_proxied(), **_api(), **_documents(), **_probes()},
+        "paths": {**_webhooks(), **_chats(), **_tasks_proxied(), **_api(), **_documents(), **_console(), **_probes()},
         "components": {
             "schemas": {**components(), **RECEIVED, **ANSWERS, "Problem": problem_schema(tuple(KINDS))},
             "securitySchemes": {
@@ -275,6 +275,22 @@ def _documents() -> Document:
             "parameters": [_parameter("name", "path", "Whose `data` it describes.", names)],
             "get": get("schema", "A JSON Schema (2020-12).", ("not_found",)),
         },
+    }
+
+
+def _console() -> Document:
+    def get(name: str, summary: str, media_types: Sequence[str]) -> Document:
+        operation = _operation(name, summary, codes=("not_found",), answers={200: (None, "The file.")})
+        operation["responses"]["200"]["content"] = {media_type: {} for media_type in media_types}
+        operation["responses"]["304"] = {"description": "It is the one of the `If-None-Match`."}
+        return operation
+
+    file = get("console-file", "What the console consists of.", ("text/javascript", "text/css", "image/svg+xml"))
+    return {
+        "/": {
+            "get": get("console", "The console: a page for people; not there unless `console.enabled`.", ("text/html",))
+        },
+        "/console/{file}": {"parameters": [_parameter("file", "path", "Its name.")], "get": file},
     }
 
 

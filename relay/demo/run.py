@@ -196,6 +196,7 @@ class Demo:
         if self.json:
             return
         places = {
+            "console": f"{self.relay_url}/",
             "relay": self.relay_url,
             "events": f"{self.relay_url}/v1/events",
             "chat": f"{self.relay_url}{chats.PATH}",

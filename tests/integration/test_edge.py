@@ -39,6 +39,20 @@ async def test_a_relay_without_any_configuration_is_open_to_this_machine_only(tm
         assert (rebound.status, rebound.code) == (403, "forbidden_origin")
 
 
+async def test_the_console_can_be_switched_off_and_is_named_at_the_start(tmp_path: Path) -> None:
+    """An operator who wants no page would have one, or whoever wants it would not know where it is."""
+    with capture_logs() as log:
+        async with running(tmp_path) as relay:
+            assert (await ask(relay.url, get("/"))).headers["content-type"].startswith("text/html")
+            url = relay.url
+        async with running(tmp_path, console={"enabled": False}) as relay:
+            for path in ("/", "/console/main.js"):
+                reply = await ask(relay.url, get(path))
+                assert (reply.status, reply.code) == (404, "not_found")
+    started = [line for line in log if line["event"] == "relay started"]
+    assert [line["console"] for line in started] == [f"{url}/", None]
+
+
 async def test_with_api_tokens_the_api_asks_for_one_and_deliveries_do_not(tmp_path: Path) -> None:
     """One secret would open two doors, or none."""
     api_token = "api-token-0123456789abcdef-0123456789"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -182,6 +183,7 @@ async def test_people_are_told_where_things_are_and_what_came_out() -> None:
         shown = screen(demo)
         assert f"relay tail --url {demo.relay_url}" in shown
         assert f"{demo.relay_url}/v1/events" in shown
+        assert re.search(rf"^console +{re.escape(demo.relay_url)}/$", shown, re.MULTILINE)
     assert "Every task and every stream has exactly one terminal event." in shown
     assert "\x1b[" not in shown
 

@@ -1,0 +1,9 @@
+"""The console: a page for people at ``GET /``, and the files that it consists of.
+
+It holds no data, so everybody who reaches the listener may load it; what it shows comes from ``/v1``, with the token
+that its user enters. ``static/`` is what the browser runs, as it is: no build step, nothing from elsewhere.
+"""
+
+from relay.edge.console.routes import Console
+
+__all__ = ["Console"]

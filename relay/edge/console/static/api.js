@@ -1,0 +1,78 @@
+// The relay's own API. The token lives in this tab's session storage, and travels in one header; never in an address.
+
+const STORED = "relay.token";
+
+/** Tells `token` when the token was entered or forgotten, and `unauthorized` when the relay wants another one. */
+export const access = new EventTarget();
+
+/** A refusal of the relay: its status, and its problem document (RFC 9457) as far as there is one. */
+export class Problem extends Error {
+  constructor(status, told, retryAfter) {
+    super(told.title ?? `The relay answered ${status}`);
+    this.status = status;
+    this.code = told.code ?? null;
+    this.detail = told.detail ?? "";
+    this.hint = told.hint ?? "";
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** The relay cannot be reached at all. */
+export class Unreachable extends Error {
+  constructor() {
+    super("The relay does not answer");
+    this.detail = "It may be stopped, or the network between here and there may be down.";
+    this.hint = "Check that relay runs and that its address is the one above.";
+  }
+}
+
+export function hasToken() {
+  return sessionStorage.getItem(STORED) !== null;
+}
+
+export function enterToken(token) {
+  sessionStorage.setItem(STORED, token);
+  access.dispatchEvent(new Event("token"));
+}
+
+export function forgetToken() {
+  sessionStorage.removeItem(STORED);
+  access.dispatchEvent(new Event("token"));
+}
+
+/** The response to a request. Throws `Problem` for a refusal, `Unreachable` without an answer, `AbortError`. */
+export async function send(path, { method = "GET", headers = {}, signal } = {}) {
+  const token = sessionStorage.getItem(STORED);
+  const authorization = token === null ? {} : { Authorization: `Bearer ${token}` };
+  const response = await fetch(path, {
+    method,
+    headers: { ...headers, ...authorization },
+    signal,
+    cache: "no-store",
+    redirect: "error",
+    referrerPolicy: "no-referrer",
+  }).catch((error) => {
+    throw error.name === "AbortError" ? error : new Unreachable();
+  });
+  if (response.ok) return response;
+  const problem = await problemOf(response);
+  if (problem.status === 401) access.dispatchEvent(new Event("unauthorized"));
+  throw problem;
+}
+
+/** The JSON document at a path; null where the answer has no body. */
+export async function ask(path, options) {
+  const response = await send(path, options);
+  return response.status === 204 ? null : response.json();
+}
+
+/** A path with the parameters that have a value. */
+export function withQuery(path, parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
+}
+
+async function problemOf(response) {
+  const told = await response.json().catch(() => ({}));
+  return new Problem(response.status, told, Number(response.headers.get("Retry-After")) || null);
+}

@@ -1,0 +1,115 @@
+// The page: which view stands for which address, and what holds for all of them.
+
+import { access, forgetToken, hasToken } from "./api.js";
+import { showBanner, showCounts, showReadiness } from "./frame.js";
+import { askForToken } from "./dialogs.js";
+import { feed } from "./feed.js";
+import { listenToKeys } from "./keys.js";
+import { status } from "./status.js";
+import { storyOf } from "./words.js";
+import * as deadLetters from "./view-dead-letters.js";
+import * as events from "./view-events.js";
+import * as health from "./view-health.js";
+import * as streams from "./view-streams.js";
+import * as subject from "./view-subject.js";
+import * as tasks from "./view-tasks.js";
+
+const VIEWS = {
+  events: { title: "Live events", list: events.show },
+  subjects: { title: "Story", one: subject.show },
+  tasks: { title: "Tasks", list: tasks.show },
+  streams: { title: "Open streams", list: streams.show },
+  "dead-letters": { title: "Dead letters", list: deadLetters.list, one: deadLetters.letter },
+  health: { title: "Health", list: health.show },
+};
+
+const main = document.getElementById("main");
+let leaving = new AbortController();
+
+function go(address) {
+  if (location.hash === address) render();
+  else location.hash = address;
+}
+
+/** Says something once, to all: it is shown for a while, and read out. */
+function announce(text) {
+  const notice = document.getElementById("notice");
+  notice.textContent = text;
+  clearTimeout(announce.timer);
+  announce.timer = setTimeout(() => (notice.textContent = ""), 6_000);
+}
+
+/** `#/dead-letters/ID?after=X` as its parts; what is not known is the live events. */
+function parsed(hash) {
+  const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
+  const [name, ...rest] = path.split("/");
+  const id = decoded(rest.join("/"));
+  const view = VIEWS[name];
+  const shown = view && (id ? view.one : view.list);
+  if (!shown) return { name: "events", title: VIEWS.events.title, shown: VIEWS.events.list, id: "", query: new URLSearchParams() };
+  return { name, title: id ? `${view.title} ${id}` : view.title, shown, id, query: new URLSearchParams(query) };
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function render() {
+  leaving.abort();
+  leaving = new AbortController();
+  const { name, title, shown, id, query } = parsed(location.hash);
+  document.title = `${title} · relay`;
+  for (const link of document.querySelectorAll(".tabs a")) {
+    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  main.replaceChildren(...shown({ id, query, go, announce, signal: leaving.signal }));
+}
+
+/** Another view was asked for: its heading has the focus, so that the keyboard and a screen reader begin there. */
+function navigate() {
+  if (location.hash && !location.hash.startsWith("#/")) return;
+  const kept = document.activeElement?.id;
+  render();
+  window.scrollTo(0, 0);
+  (kept && main.querySelector(`#${CSS.escape(kept)}`) || main.querySelector("h1"))?.focus({ preventScroll: true });
+}
+
+function search(event) {
+  event.preventDefault();
+  const field = document.getElementById("search-id");
+  const wanted = field.value.trim();
+  if (!wanted) return;
+  field.value = "";
+  field.blur();
+  go(storyOf(wanted));
+}
+
+function tokenChanged() {
+  document.getElementById("forget-token").hidden = !hasToken();
+  feed.restart();
+  render();
+}
+
+access.addEventListener("unauthorized", askForToken);
+access.addEventListener("token", tokenChanged);
+status.addEventListener("change", () => {
+  showReadiness(status);
+  showCounts(status.known);
+  showBanner(status.error, () => status.refresh());
+});
+document.getElementById("search").addEventListener("submit", search);
+document.getElementById("forget-token").addEventListener("click", forgetToken);
+document.getElementById("forget-token").hidden = !hasToken();
+document.getElementById("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
+window.addEventListener("hashchange", navigate);
+listenToKeys(go, events.toggle);
+status.start();
+render();

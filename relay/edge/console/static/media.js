@@ -1,0 +1,66 @@
+// What tasks made, shown while its links live. A link of a stranger is loaded by the elements that show pictures and
+// sound, and by nothing else; it gets no referrer.
+
+import { element, icon, isWebAddress } from "./dom.js";
+import { ago, clock, duration } from "./format.js";
+
+/** The outputs of a task; each shows when its link dies, and that it did. Null without any. */
+export function outputs(list) {
+  if (!list?.length) return null;
+  return element("ul", { class: "outputs" }, ...list.map(output));
+}
+
+function output(told, at) {
+  const name = `${told.kind} ${at + 1}`;
+  const item = element("li", { class: "output" });
+  const expires = told.expires_at ? new Date(told.expires_at).getTime() : null;
+  const show = () => item.replaceChildren(frame(told, name, isOver(expires)), caption(told, name, expires));
+  show();
+  whenOver(expires, item, show);
+  return item;
+}
+
+/** The output itself, or why it is not to be seen. */
+function frame(told, name, over) {
+  if (!told.url) return absent("The upstream gave no link.");
+  if (!isWebAddress(told.url)) return absent("The link is no web address, so it is not opened.");
+  if (over) return absent("The link has expired.");
+  const place = element("div", { class: "frame" });
+  const onerror = () => place.replaceWith(absent("The link cannot be loaded."));
+  place.append(player(told, name, onerror));
+  return place;
+}
+
+function player({ kind, url }, name, onerror) {
+  const shared = { src: url, referrerpolicy: "no-referrer", onerror };
+  if (kind === "video") return element("video", { ...shared, controls: true, preload: "metadata", "aria-label": name });
+  if (kind === "audio") return element("audio", { ...shared, controls: true, preload: "metadata", "aria-label": name });
+  return element("img", { ...shared, alt: `Output: ${name}`, loading: "lazy", decoding: "async" });
+}
+
+function caption(told, name, expires) {
+  const words = [name, told.format].filter(Boolean).join(" · ");
+  const over = isOver(expires);
+  const life = expires === null ? "no expiry known"
+    : over ? element("span", {}, "expired ", ago(told.expires_at))
+    : element("span", {}, `expires in ${duration(expires - Date.now())}, at `, clock(told.expires_at));
+  const open = !over && told.url && isWebAddress(told.url)
+    && element("a", { href: told.url, target: "_blank", rel: "noopener noreferrer" }, icon("away"), `Open ${name}`);
+  const verdict = told.nsfw && element("p", {}, `NSFW verdict: valid ${told.nsfw.valid ?? "unknown"}, confidence ${told.nsfw.confidence ?? "unknown"}`);
+  return element("div", { class: "caption" }, element("p", { class: "lead" }, words), element("p", {}, life), verdict, open);
+}
+
+function absent(why) {
+  return element("div", { class: "frame absent" }, element("p", {}, why));
+}
+
+function isOver(expires) {
+  return expires !== null && expires <= Date.now();
+}
+
+/** Calls `show` at the moment when the link dies, if the item is still on the page. */
+function whenOver(expires, item, show) {
+  const left = expires === null ? null : expires - Date.now();
+  if (left === null || left <= 0 || left > 2 ** 31 - 1) return;
+  setTimeout(() => item.isConnected && show(), left + 1);
+}

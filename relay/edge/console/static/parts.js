@@ -1,0 +1,98 @@
+// What several views are made of.
+
+import { Unreachable } from "./api.js";
+import { element } from "./dom.js";
+import { indented } from "./format.js";
+import { storyOf, typeOf } from "./words.js";
+
+/** The heading of a view, with what stands beside it. */
+export function heading(title, ...beside) {
+  return element("div", { class: "heading" }, element("h1", { tabindex: "-1" }, title), ...beside);
+}
+
+/** A coloured word: the colour repeats what the word says. */
+export function tag(text, tone) {
+  return element("span", { class: `tag ${tone}` }, element("span", { class: "dot" }), text);
+}
+
+export function typeTag(event) {
+  const { title, tone } = typeOf(event);
+  return tag(title, tone);
+}
+
+/** An id that leads to the story of what it names. */
+export function subjectLink(subject) {
+  return element("a", { class: "id", href: storyOf(subject), title: subject }, subject);
+}
+
+/** Terms and what they are; what is unknown is a dash. */
+export function facts(pairs) {
+  const rows = pairs.map(([term, value]) =>
+    element("div", {}, element("dt", {}, term), element("dd", {}, value ?? element("span", { class: "muted" }, "–"))),
+  );
+  return element("dl", { class: "facts" }, ...rows);
+}
+
+/** A text as it is, JSON with its lines broken; it scrolls by itself, so it can be reached by the keyboard. */
+export function verbatim(text, name) {
+  return element("pre", { tabindex: "0", role: "region", "aria-label": name }, indented(text));
+}
+
+export function button(text, { kind = null, ...attributes }) {
+  return element("button", { type: "button", class: kind, ...attributes }, text);
+}
+
+/** In place of a list that is empty. */
+export function nothing(title, text) {
+  return element("div", { class: "nothing" }, element("p", { class: "lead" }, title), element("p", {}, text));
+}
+
+/** What went wrong, why, what to do, and a way to try again. */
+export function failure(error, retry) {
+  return element(
+    "div",
+    { class: "failure", role: "alert" },
+    element("p", { class: "lead" }, `${error.message}.`),
+    error.detail && element("p", {}, error.detail),
+    error.hint && element("p", {}, error.hint),
+    retry && button("Try again", { onclick: retry }),
+  );
+}
+
+/** Fills `place` with what `load` answers; with what went wrong otherwise. Answers whether it went well. */
+export async function fill(place, load, signal) {
+  place.setAttribute("aria-busy", "true");
+  try {
+    const content = await load();
+    if (signal.aborted) return false;
+    place.replaceChildren(...[content].flat());
+    return true;
+  } catch (error) {
+    if (signal.aborted || error.name === "AbortError") return false;
+    if (error.status !== 401) place.replaceChildren(failure(error, () => fill(place, load, signal)));
+    if (!(error instanceof Unreachable) && error.status === undefined) throw error; // ours: it belongs into the log
+    return false;
+  } finally {
+    place.removeAttribute("aria-busy");
+  }
+}
+
+/** Calls `refresh` every so many milliseconds while the view is there and seen. */
+export function repeatedly(refresh, milliseconds, signal) {
+  const timer = setInterval(() => document.hidden || refresh(), milliseconds);
+  signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+}
+
+/** A table that becomes a list of cards where there is no room for its columns. */
+export function table(name, columns, rows) {
+  const head = columns.map((column) => element("th", { scope: "col" }, column));
+  const body = rows.map((cells) =>
+    element("tr", {}, ...cells.map((cell, at) => element("td", { "data-column": columns[at] }, element("div", {}, ...[cell ?? "–"].flat())))),
+  );
+  return element(
+    "table",
+    { class: "cards", "aria-label": name },
+    element("thead", {}, element("tr", {}, ...head)),
+    element("tbody", {}, ...body),
+  );
+}

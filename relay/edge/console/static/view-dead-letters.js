@@ -1,0 +1,94 @@
+// Dead letters: what could not go on. The list, and one of them with its raw delivery.
+
+import { ask, withQuery } from "./api.js";
+import { confirmed } from "./dialogs.js";
+import { element } from "./dom.js";
+import { clock, counted, size } from "./format.js";
+import { button, facts, failure, fill, heading, nothing, subjectLink, table, verbatim } from "./parts.js";
+import { status } from "./status.js";
+import { storyOf } from "./words.js";
+
+const PAGE = 100;
+const COLUMNS = ["Accepted", "Reason", "Detail", "Origin", "Size", "Id"];
+
+/** The list, a page at a time. */
+export function list({ query, signal }) {
+  const place = element("div", {});
+  fill(place, () => pageOf(query.get("after") ?? "", signal), signal);
+  return [heading("Dead letters"), place];
+}
+
+/** One of them. */
+export function letter({ id, go, signal, announce }) {
+  const place = element("div", {});
+  fill(place, () => ask(pathOf(id), { signal }).then((told) => letterOf(told, go, announce)).catch(unknownLetter), signal);
+  return [heading("Dead letter", element("span", { class: "id whole" }, id)), place];
+}
+
+async function pageOf(after, signal) {
+  const { dead_letters: letters, next } = await ask(withQuery("/v1/dead-letters", { after, limit: PAGE }), { signal });
+  if (!letters.length) return nothing("No dead letters", "Everything that came could be read, and no sink has refused an event.");
+  return [
+    table("Dead letters", COLUMNS, letters.map(rowOf)),
+    next && element("p", {}, element("a", { href: `#/dead-letters?after=${encodeURIComponent(next)}` }, "The next page")),
+  ].filter(Boolean);
+}
+
+function rowOf(told) {
+  const link = element("a", { class: "id", href: letterAddress(told.id), "data-row": true }, told.id);
+  return [clock(told.accepted_at), element("strong", {}, told.reason), told.detail, told.origin, size(told.raw_bytes), link];
+}
+
+function letterOf(told, go, announce) {
+  const trouble = element("div", {});
+  const act = (work) => work().catch((error) => trouble.replaceChildren(failure(error)));
+  return [
+    element("p", { class: "verdict" }, told.detail),
+    facts([
+      ["Reason", element("code", {}, told.reason)],
+      ["Origin", told.origin],
+      ["Accepted", clock(told.accepted_at)],
+      ["Size", size(told.raw_bytes)],
+      told.event && ["Event", element("code", {}, `${told.event.type} ${told.event.id}`)],
+      ["About", subjectLink(told.subject)],
+    ].filter(Boolean)),
+    element(
+      "div",
+      { class: "actions" },
+      button("Replay", { kind: "chief", onclick: () => act(() => replay(told, go, announce)) }),
+      button("Delete…", { kind: "danger", onclick: () => act(() => remove(told, go, announce)) }),
+    ),
+    trouble,
+    element("section", {}, element("h2", {}, told.event ? "The event's data" : "The delivery, as it came"), verbatim(told.raw, "Raw delivery"),
+      element("p", { class: "muted" }, "Secrets are withheld. The very bytes: ", element("code", {}, `relay dead-letters show ${told.id} --raw`))),
+  ];
+}
+
+async function replay(told, go, announce) {
+  const answer = await ask(`${pathOf(told.id)}/replay`, { method: "POST" });
+  announce(answer.status === "duplicate" ? "Its event was here already; the dead letter is gone." : "It is on its way again.");
+  status.refresh();
+  go(storyOf(told.subject));
+}
+
+async function remove(told, go, announce) {
+  const explanation = `${counted(told.raw_bytes, "byte")} from ${told.origin} are forgotten for good, and cannot be replayed any more.`;
+  if (!(await confirmed("Delete this dead letter?", explanation, "Delete it"))) return;
+  await ask(pathOf(told.id), { method: "DELETE" });
+  announce("The dead letter is deleted.");
+  status.refresh();
+  go("#/dead-letters");
+}
+
+function unknownLetter(error) {
+  if (error.status !== 404) throw error;
+  return nothing("No dead letter has this id", "It was replayed or deleted, or is older than journal.retention.");
+}
+
+function pathOf(id) {
+  return `/v1/dead-letters/${encodeURIComponent(id)}`;
+}
+
+function letterAddress(id) {
+  return `#/dead-letters/${encodeURIComponent(id)}`;
+}

@@ -1,0 +1,111 @@
+// How the relay is: whether it takes deliveries, how far its sinks are, what its journal holds.
+
+import { element } from "./dom.js";
+import { clock, count, duration, size } from "./format.js";
+import { facts, failure, heading, nothing, tag } from "./parts.js";
+import { status } from "./status.js";
+
+export function show({ signal }) {
+  const place = element("div", { class: "health" });
+  const render = () => {
+    const open = place.contains(document.activeElement);
+    if (status.known) open || place.replaceChildren(...contentOf(status.known));
+    else if (status.error && status.error.status !== 401) place.replaceChildren(failure(status.error, () => status.refresh()));
+  };
+  status.addEventListener("change", render, { signal });
+  render();
+  return [heading("Health"), place];
+}
+
+function contentOf(told) {
+  return [
+    readiness(told),
+    section("Sinks", sinks(told.sinks), "wide"),
+    section("Journal", facts([
+      ["Events held", count(told.journal.events)],
+      ["Size", size(told.journal.bytes)],
+      ["Last offset", count(told.journal.last_offset)],
+      ["Dead letters", link("#/dead-letters", count(told.journal.dead_letters))],
+    ])),
+    section("Tasks and streams", facts([
+      ["Tasks under way", link("#/tasks?state=pending", count(told.tasks.pending))],
+      ["Polls overdue", link("#/tasks?state=overdue", count(told.tasks.overdue))],
+      ["Streams open", link("#/streams", count(told.streams.open))],
+      ["Upstream", upText(told.upstream.up)],
+    ])),
+    section("This relay", facts([
+      ["Version", told.version],
+      ["Identity", told.identity],
+      ["Started", clock(told.started_at)],
+      ["Up for", duration(new Date(told.now) - new Date(told.started_at))],
+    ])),
+  ];
+}
+
+function readiness({ ready }) {
+  if (ready.ok) return element("p", { class: "ready good" }, tag("Ready", "good"), " Deliveries are accepted durably.");
+  return element(
+    "div",
+    { class: "ready bad" },
+    element("p", {}, tag("Not ready", "bad"), " Senders are told to try again."),
+    element("ul", {}, ...ready.reasons.map((reason) => element("li", {}, reason))),
+  );
+}
+
+function sinks(list) {
+  if (!list.length) {
+    return nothing("No sink is configured", "The journal itself is the stream: consumers follow GET /v1/events, people relay tail.");
+  }
+  return element("div", { class: "sinks" }, ...list.map(sinkOf));
+}
+
+function sinkOf(sink) {
+  return element(
+    "article",
+    { class: "sink" },
+    element("h3", {}, sink.label, element("span", { class: "muted" }, sink.type)),
+    element("p", {}, sink.up === null ? tag("Opening", "calm") : sink.up ? tag("Up", "good") : tag("Down", "bad")),
+    sink.trouble && trouble(sink.trouble),
+    facts([
+      ["Lag", lagText(sink)],
+      ["Offset", sink.offset === null ? null : count(sink.offset)],
+      ["Accepted", known(sink.accepted)],
+      ["Published", known(sink.published)],
+      ["Pending", known(sink.pending)],
+      ["Dead", known(sink.dead)],
+      ["Absorbed", known(sink.absorbed)],
+    ]),
+  );
+}
+
+function trouble({ code, message, hint, since }) {
+  return element(
+    "div",
+    { class: "trouble" },
+    element("p", { class: "lead" }, message),
+    hint && element("p", {}, hint),
+    element("p", { class: "muted" }, element("code", {}, code), since && " since ", since && clock(since)),
+  );
+}
+
+function lagText({ pending, lag_seconds: seconds }) {
+  if (seconds === null) return null;
+  return pending ? `${duration(seconds * 1000)}, ${count(pending)} waiting` : "none";
+}
+
+function known(number) {
+  return number === null ? null : count(number);
+}
+
+function upText(up) {
+  if (up === null) return "not asked yet";
+  return up ? tag("Up", "good") : tag("Down, or refuses", "bad");
+}
+
+function link(address, text) {
+  return element("a", { href: address }, text);
+}
+
+function section(title, content, kind = null) {
+  return element("section", { class: kind }, element("h2", {}, title), content);
+}

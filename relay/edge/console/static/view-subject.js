@@ -1,0 +1,178 @@
+// The story of one task or stream: what became of it, what it made or said, and every moment of it on one time line.
+
+import { ask } from "./api.js";
+import { Conversation } from "./conversation.js";
+import { element } from "./dom.js";
+import { clock, counted, duration } from "./format.js";
+import { outputs } from "./media.js";
+import { facts, fill, heading, nothing, repeatedly, tag, verbatim } from "./parts.js";
+import { gapsOf, momentsOf } from "./story.js";
+import { follow } from "./stream.js";
+import { ENDINGS, typeOf } from "./words.js";
+import { transcript } from "./transcript.js";
+
+const MOST = 1000; // events; as many as the relay tells at once
+const REFRESH = 5_000;
+const SETTLE = 400; // ms after an event before the publications are asked for: a burst is asked for once
+
+export function show({ id, signal, announce }) {
+  const place = element("div", { class: "story" });
+  begin();
+  return [heading("Story", element("span", { class: "id whole" }, id)), place];
+
+  async function begin() {
+    let story = null;
+    const load = async () => {
+      story = await ask(pathOf(id), { signal });
+      return contentOf(story);
+    };
+    if (!(await fill(place, () => load().catch(unknownSubject), signal)) || !story) return;
+    const page = new Page(place, story);
+    const again = async () => page.renew(await ask(pathOf(id), { signal }).catch(() => page.story));
+    repeatedly(again, REFRESH, signal);
+    let settling = null;
+    const last = story.events.at(-1)?.offset ?? 0;
+    const onEvent = (_, event) => {
+      if (page.hear(event)) announce(`${typeOf(event).title}.`);
+      settling ??= setTimeout(() => {
+        settling = null;
+        if (!signal.aborted) again();
+      }, SETTLE);
+    };
+    await follow({ subject: id }, last, { onEvent, onState: () => {}, signal });
+  }
+}
+
+/** The parts of the page that change while it is open. */
+class Page {
+  constructor(place, story) {
+    this.place = place;
+    this.story = story;
+    this.conversation = conversationOf(story);
+  }
+
+  /** Shows the chat grown by an event; whether the event is an ending. */
+  hear(event) {
+    const changed = this.conversation?.take(event);
+    if (changed) this.place.querySelector(".transcript")?.replaceWith(transcript(this.conversation));
+    return ENDINGS.has(event.type.split(".").at(-1));
+  }
+
+  /** Shows the story anew where it has changed; what is open or playing in it is left alone otherwise. */
+  renew(story) {
+    if (JSON.stringify(story) === JSON.stringify(this.story)) return;
+    const open = [...this.place.querySelectorAll("details[open]")].map((details) => details.dataset.moment);
+    const made = this.place.querySelector(".outputs");
+    const same = JSON.stringify(outputsOf(story)) === JSON.stringify(outputsOf(this.story));
+    this.story = story;
+    this.conversation = conversationOf(story);
+    const renewed = contentOf(story);
+    this.place.replaceChildren(...renewed);
+    if (made && same) this.place.querySelector(".outputs")?.replaceWith(made);
+    for (const details of this.place.querySelectorAll("details")) details.open = open.includes(details.dataset.moment);
+  }
+}
+
+function pathOf(id) {
+  return `/v1/subjects/${encodeURIComponent(id)}?limit=${MOST}`;
+}
+
+function unknownSubject(error) {
+  if (error.status !== 404) throw error;
+  return nothing("Nothing is known of this id", "The journal holds no event about it: it was never here, or is older than journal.retention.");
+}
+
+function contentOf(story) {
+  const made = outputs(outputsOf(story));
+  const conversation = conversationOf(story);
+  return [
+    facts(factsOf(story)),
+    conversation && section("Conversation", transcript(conversation)),
+    made && section("Outputs", made),
+    section("Time line", timeline(story)),
+    story.truncated && element("p", { class: "muted" }, "The story is longer than is shown here: GET /v1/events?subject= has all of it."),
+  ].filter(Boolean);
+}
+
+function section(title, content) {
+  return element("section", {}, element("h2", {}, title), content);
+}
+
+/** The outputs that were published last: a contradiction brings others. */
+function outputsOf({ events }) {
+  return events.findLast(({ event }) => event.data?.outputs?.length)?.event.data.outputs ?? [];
+}
+
+function conversationOf({ kind, events }) {
+  if (kind !== "chat") return null;
+  const conversation = new Conversation();
+  for (const { event } of events) conversation.take(event);
+  return conversation;
+}
+
+function factsOf({ kind, task, events, duplicates }) {
+  const absorbed = duplicates.reduce((sum, duplicate) => sum + duplicate.count, 0);
+  const common = [["Duplicates absorbed", String(absorbed)]];
+  return [...(kind === "chat" ? chatFacts(events) : taskFacts(task, events)), ...common];
+}
+
+function taskFacts(task, events) {
+  const ending = events.find(({ event }) => ENDINGS.has(event.type.split(".").at(-1)))?.event;
+  const state = task?.state ?? ending?.data.status ?? "unknown";
+  return [
+    ["State", tag(state, toneOf(state))],
+    ["Type", ending?.data.task_type ?? task?.task_type],
+    ["Reason", ending?.data.reason ?? task?.reason],
+    ["Polls", task && String(task.polls)],
+    task?.next_poll_at && ["Next poll", clock(task.next_poll_at)],
+    task?.trouble && ["Polling is in trouble", task.trouble],
+  ].filter(Boolean);
+}
+
+function chatFacts(events) {
+  const ending = events.find(({ event }) => event.data?.outcome)?.event.data;
+  const started = events.find(({ event }) => event.type === "relay.chat.started")?.event.data;
+  const outcome = ending?.outcome ?? "open";
+  const timings = ending?.timings ?? {};
+  const usage = ending?.usage;
+  return [
+    ["Outcome", tag(outcome, toneOf(outcome))],
+    ["Model", ending?.model ?? started?.model],
+    ["Reason", ending?.reason],
+    ending?.error && ["Upstream's error", ending.error.message],
+    ["First token", timings.first_token_ms == null ? null : duration(timings.first_token_ms)],
+    ["Lasted", timings.duration_ms == null ? null : duration(timings.duration_ms)],
+    ["Tokens", usage?.total_tokens == null ? null : counted(usage.total_tokens, "token")],
+    ["Client", ending?.client ?? started?.client],
+  ].filter(Boolean);
+}
+
+function toneOf(state) {
+  return { succeeded: "good", completed: "good", failed: "bad", abandoned: "odd", cancelled: "odd" }[state] ?? "calm";
+}
+
+function timeline(story) {
+  const moments = momentsOf(story);
+  const gaps = gapsOf(moments);
+  return element("ol", { class: "timeline" }, ...moments.map((moment, at) => momentOf(moment, gaps[at])));
+}
+
+function momentOf({ at, title, tone, text, about, letter }, gap) {
+  return element(
+    "li",
+    { class: `moment ${tone}` },
+    element("span", { class: "when" }, at ? clock(at) : tone === "calm" ? "not yet" : "not noted", gap >= 1 && element("span", { class: "gap" }, `+${duration(gap)}`)),
+    element(
+      "div",
+      { class: "what" },
+      letter ? element("a", { href: `#/dead-letters/${encodeURIComponent(letter)}`, class: "lead" }, title) : element("span", { class: "lead" }, title),
+      text && element("span", { class: "muted" }, text),
+      about && element(
+        "details",
+        { "data-moment": String(about.offset) },
+        element("summary", {}, `Event at offset ${about.offset}`),
+        verbatim(JSON.stringify(about.event), `Event at offset ${about.offset}`),
+      ),
+    ),
+  );
+}

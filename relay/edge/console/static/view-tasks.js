@@ -1,0 +1,61 @@
+// Tasks: by state, those first that wait for their poll too long.
+
+import { ask, withQuery } from "./api.js";
+import { element } from "./dom.js";
+import { ago, clock, count } from "./format.js";
+import { fill, heading, nothing, repeatedly, subjectLink, table, tag } from "./parts.js";
+
+const REFRESH = 5_000;
+const PAGE = 100;
+const COLUMNS = ["Task", "Type", "State", "Submitted", "Polls", "Next poll"];
+const STATES = ["pending", "overdue", "running", "succeeded", "failed", "abandoned", "all"];
+const TONES = { succeeded: "good", failed: "bad", abandoned: "odd" };
+
+export function show({ query, signal }) {
+  const state = query.get("state") ?? "pending";
+  const place = element("div", {});
+  const load = () => pageOf(state, query.get("after") ?? "", signal);
+  fill(place, load, signal);
+  repeatedly(() => place.contains(document.activeElement) || fill(place, load, signal), REFRESH, signal);
+  return [heading("Tasks"), states(state), place];
+}
+
+function states(chosen) {
+  const links = STATES.map((state) =>
+    element("li", {}, element("a", { href: `#/tasks?state=${state}`, "aria-current": state === chosen && "true" }, state)),
+  );
+  return element("nav", { class: "states", "aria-label": "States" }, element("ul", {}, ...links));
+}
+
+async function pageOf(state, after, signal) {
+  const page = await ask(withQuery("/v1/tasks", { state, after, limit: PAGE }), { signal });
+  const next = page.next === null ? null
+    : element("p", {}, element("a", { href: `#/tasks?state=${state}&after=${page.next}` }, "The next page"));
+  const body = page.tasks.length ? table("Tasks", COLUMNS, page.tasks.map(rowOf)) : nothing(...emptyText(state));
+  return [element("p", { class: "muted" }, countsText(page.counts)), body, next].filter(Boolean);
+}
+
+function rowOf(task) {
+  const link = subjectLink(task.task_id);
+  link.dataset.row = "";
+  const told = [tag(task.state, TONES[task.state] ?? "calm"), task.reason && element("span", { class: "muted" }, task.reason)];
+  const trouble = task.trouble && element("span", { class: "muted" }, task.trouble);
+  const due = task.next_poll_at && element("span", { title: task.next_poll_at }, dueText(task.next_poll_at));
+  return [link, task.task_type, told.filter(Boolean), task.submitted_at && clock(task.submitted_at), count(task.polls), [due ?? "–", trouble].filter(Boolean)];
+}
+
+function dueText(at) {
+  const late = Date.now() - new Date(at).getTime();
+  return late > 0 ? `due ${ago(at)}` : ago(at);
+}
+
+function countsText(counts) {
+  const told = Object.entries(counts).filter(([, number]) => number).map(([state, number]) => `${count(number)} ${state}`);
+  return told.length ? `In the registry: ${told.join(", ")}.` : "The registry is empty.";
+}
+
+function emptyText(state) {
+  if (state === "overdue") return ["Nothing is overdue", "Every poll that is due has been made."];
+  if (state === "pending") return ["Nothing is under way", "Every task that was submitted through relay has ended."];
+  return ["No such task", "Tasks enter the registry when they are submitted through relay, or watched with POST /v1/tasks."];
+}

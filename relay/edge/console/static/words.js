@@ -1,0 +1,64 @@
+// What the types of events are called here, and what an event says in one line.
+
+import { textOf } from "./conversation.js";
+import { counted } from "./format.js";
+
+/** By topic, in the order of the contract; `tone` is how it is coloured, beside its title. */
+export const TYPES = {
+  "relay.task.submitted": { topic: "tasks", title: "Task submitted", tone: "calm" },
+  "relay.task.progressed": { topic: "tasks", title: "Task progressed", tone: "calm" },
+  "relay.task.succeeded": { topic: "tasks", title: "Task succeeded", tone: "good" },
+  "relay.task.failed": { topic: "tasks", title: "Task failed", tone: "bad" },
+  "relay.task.abandoned": { topic: "tasks", title: "Task abandoned", tone: "odd" },
+  "relay.task.conflicted": { topic: "tasks", title: "Task contradicted", tone: "odd" },
+  "relay.chat.started": { topic: "chat", title: "Chat started", tone: "calm" },
+  "relay.chat.completed": { topic: "chat", title: "Chat completed", tone: "good" },
+  "relay.chat.failed": { topic: "chat", title: "Chat failed", tone: "bad" },
+  "relay.chat.cancelled": { topic: "chat", title: "Chat cancelled", tone: "odd" },
+  "relay.chat.chunk": { topic: "chat-chunks", title: "Chat chunk", tone: "faint" },
+  "relay.delivery.dead": { topic: "dead-letters", title: "Dead letter", tone: "bad" },
+};
+export const TOPICS = [...new Set(Object.values(TYPES).map((type) => type.topic))];
+export const ENDINGS = new Set(["succeeded", "failed", "abandoned", "completed", "cancelled"]);
+
+const LONGEST = 200;
+
+export function typeOf(event) {
+  return TYPES[event.type] ?? { topic: "", title: event.type, tone: "calm" };
+}
+
+/** The fragment of the view about what an event is about. */
+export function storyOf(subject) {
+  return `#/subjects/${encodeURIComponent(subject)}`;
+}
+
+/** What an event says, in a line. */
+export function summaryOf(event) {
+  const data = event.data ?? {};
+  const said = event.type === "relay.chat.chunk" ? chunkSummary(data)
+    : event.type.startsWith("relay.chat.") ? chatSummary(data)
+    : event.type === "relay.delivery.dead" ? [data.origin, data.reason, data.detail]
+    : taskSummary(data);
+  return said.filter(Boolean).join(" · ").replaceAll(/\s+/g, " ").slice(0, LONGEST);
+}
+
+/** How a fact was learnt, as a sentence goes on: "learnt ...". */
+export function via(observed) {
+  const ways = { webhook: "by webhook", poll: "by polling", submit: "from an answer that passed" };
+  return ways[observed] ?? `by ${observed}`;
+}
+
+function taskSummary(data) {
+  const outputs = data.outputs?.length ? counted(data.outputs.length, "output") : null;
+  return [data.task_type, outputs, data.reason, data.status === "submitted" ? null : via(data.observed_via)];
+}
+
+function chatSummary(data) {
+  const answers = data.choices ?? [];
+  const calls = answers.flatMap((choice) => choice.tool_calls ?? []).map((call) => `${call.function?.name}()`);
+  return [data.model, data.reason, data.error?.message, answers.map((choice) => choice.content ?? "").join(" "), ...calls];
+}
+
+function chunkSummary(data) {
+  return [counted(data.chunks.length, "chunk"), textOf(data.chunks)];
+}

@@ -1,0 +1,103 @@
+"""The console's files: how they are served, and what is in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+import relay.edge.console
+from relay.edge.console import Console
+from relay.edge.console.routes import MEDIA_TYPES
+from tests.services.raw_http import ask, get
+from tests.unit.edge.serving import routed
+
+STATIC = Path(relay.edge.console.__file__).parent / "static"
+FILES = sorted(STATIC.iterdir())
+SCRIPTS = [file for file in FILES if file.suffix == ".js"]
+PAGE = (STATIC / "index.html").read_text("utf-8")
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async with routed(Console(on_loopback=True).add_to) as served:
+        yield served
+
+
+async def test_the_page_is_at_the_root_and_says_how_to_treat_it(url: str) -> None:
+    """There would be no console, or one without its policy."""
+    reply = await ask(url, get("/"))
+    assert reply.status == 200
+    assert reply.headers["content-type"] == "text/html; charset=utf-8"
+    assert "script-src 'self'" in reply.headers["content-security-policy"]
+    assert reply.body.decode() == PAGE
+
+
+@pytest.mark.parametrize(("file", "content"), [pytest.param(file, file.read_bytes(), id=file.name) for file in FILES])
+async def test_every_file_is_served_under_its_policy(url: str, file: Path, content: bytes) -> None:
+    """The page would miss a part, or a part would be opened alone without the page's policy."""
+    reply = await ask(url, get(f"/console/{file.name}"))
+    assert (reply.status, reply.body) == (200, content)
+    assert reply.headers["content-type"] == MEDIA_TYPES[file.suffix]
+    assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
+
+
+async def test_a_file_that_the_browser_has_is_not_sent_again(url: str) -> None:
+    """Each visit would load everything anew, or after an upgrade show files of two versions."""
+    first = await ask(url, get("/console/main.js"))
+    tag = first.headers["etag"]
+    again = await ask(url, get("/console/main.js", f'If-None-Match: "other", {tag}'))
+    assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
+    assert "content-security-policy" in again.headers
+    other = await ask(url, get("/console/main.js", 'If-None-Match: "other"'))
+    assert (other.status, other.body) == (200, first.body)
+    assert (await ask(url, get("/console/dom.js"))).headers["etag"] != tag
+
+
+@pytest.mark.parametrize("name", ["none.js", "..%2froutes.py", "%2e%2e%2froutes.py", "routes.py", ".", "main.js%00"])
+async def test_nothing_else_can_be_fetched(url: str, name: str) -> None:
+    """Somebody could read files of the machine through the console."""
+    reply = await ask(url, get(f"/console/{name}"))
+    assert (reply.status, reply.json["code"]) == (404, "not_found")
+
+
+async def test_the_console_is_read_only(url: str) -> None:
+    """A form of another site could send something to it."""
+    assert (await ask(url, get("/", method="POST"))).json["code"] == "method_not_allowed"
+
+
+def test_the_page_holds_no_script_and_no_style_of_its_own() -> None:
+    """The policy would have to allow inline code, and with it whatever gets into the page."""
+    assert re.findall(r"<script(?![^>]*\ssrc=)", PAGE) == []
+    assert re.findall(r"<style|\sstyle=|\son\w+=", PAGE) == []
+    sources = re.findall(r'(?:src|href)="([^#"]+)"', PAGE)
+    assert sources
+    assert all(source.startswith("/console/") for source in sources)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
+def test_no_script_makes_markup_or_code_of_a_text(script: Path) -> None:
+    """What a stranger wrote into an event could become markup or script."""
+    text = script.read_text("utf-8")
+    makers = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|\beval\b|new Function|setHTML"
+    assert not re.search(makers, text)
+    assert not re.search(r"localStorage|document\.cookie", text), "the token lives no longer than the tab"
+
+
+def test_every_script_finds_what_it_imports_and_is_used() -> None:
+    """A module would fail to load, and with it the whole page; or lie there dead."""
+    imported = {name for script in SCRIPTS for name in re.findall(r'from "\./([^"]+)"', script.read_text("utf-8"))}
+    linked = set(re.findall(r'(?:src|href)="/console/([^"]+)"', PAGE))
+    assert imported | linked | {"index.html"} == {file.name for file in FILES}
+
+
+def test_every_icon_that_is_named_is_drawn() -> None:
+    """A button would be empty."""
+    drawn = set(re.findall(r'<symbol id="icon-([a-z-]+)"', PAGE))
+    named = set(re.findall(r'href="#icon-([a-z-]+)"', PAGE))
+    for script in SCRIPTS:
+        named |= set(re.findall(r'\bicon\("([a-z-]+)"\)', script.read_text("utf-8")))
+    assert named <= drawn
+    assert drawn - named <= {"pause", "play"}
