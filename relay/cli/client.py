@@ -65,11 +65,15 @@ class Client:
         """What the relay holds beyond an offset, up to the event that is the newest now."""
         newest = self.latest()
         while after < newest:
-            page = self._ask("GET", "/v1/events", {**wanted, "after": str(after), "limit": str(PAGE)})
+            page = self.page(after, wanted)
             yield from page["events"]
             if page["next"] <= after:
                 return
             after = page["next"]
+
+    def page(self, after: int, wanted: Mapping[str, str], limit: int = PAGE) -> Json:
+        """Events beyond an offset, and ``next``, up to which none of the wanted ones is left out."""
+        return self._ask("GET", "/v1/events", {**wanted, "after": str(after), "limit": str(limit)})
 
     def follow(self, after: int, wanted: Mapping[str, str]) -> Iterator[Frame | None]:
         """Events beyond an offset as they come, ``None`` for a heartbeat, until the relay ends the stream.

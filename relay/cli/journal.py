@@ -99,20 +99,27 @@ def export(
 @contextmanager
 def _opened(config: Path | None, path: Path | None) -> Iterator[tuple[Store, list[str] | None]]:
     """The journal, and the labels of the configured sinks where the configuration was asked."""
-    from relay.journal.errors import JournalInUse
-    from relay.journal.inspect import open_existing
-
     sinks = None
     if path is None:
         settings = configured.load(config)
         path, sinks = settings.journal.path, [sink.label for sink in settings.sinks]
+    with opened_journal(path) as store:
+        yield store, sinks
+
+
+@contextmanager
+def opened_journal(path: Path) -> Iterator[Store]:
+    """The journal of a relay that is stopped. Raises ``RelayError`` where there is none, or its relay runs."""
+    from relay.journal.errors import JournalInUse
+    from relay.journal.inspect import open_existing
+
     try:
         store = open_existing(path)
     except JournalInUse as error:
         hint = "Stop the relay first; while it runs, GET /metrics and `relay tail` show its state."
         raise RelayError(error.code, error.message, hint=hint) from None
     with closing(store):
-        yield store, sinks
+        yield store
 
 
 @contextmanager

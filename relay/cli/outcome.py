@@ -19,6 +19,7 @@ BAD_CONFIGURATION: Final = 78
 _ORDER: Final = (
     "serve",
     "check",
+    "replay",
     "tail",
     "tasks",
     "dead-letters",

@@ -27,6 +27,10 @@ class SinkConfig(BaseModel):
     def label(self) -> str:
         return self.name or self.type
 
+    def name_of(self, topic: str) -> str:
+        """What a topic is called on this sink."""
+        return topic
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

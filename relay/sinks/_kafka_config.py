@@ -68,6 +68,10 @@ class Config(SinkConfig):
     sasl_plain_username: str | None = None
     sasl_plain_password: SecretStr | None = None
 
+    def name_of(self, topic: str) -> str:
+        """The topic's name on the broker."""
+        return self.prefix + topic
+
     @model_validator(mode="after")
     def _deadlines_in_order(self) -> Self:
         if self.publish_timeout >= min(self.transaction_timeout, self.request_timeout):

@@ -10,19 +10,18 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import NoError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 from aiokafka.protocol.metadata import MetadataRequest
 
-from relay.core.event import TOPICS
 from relay.core.sink import SinkUnavailable
 from relay.sinks._kafka_checkpoint import TOPIC_CONFIG
 from relay.sinks._kafka_config import Config
 from relay.sinks._kafka_errors import unauthorized
 
 
-async def ensure_topics(config: Config, options: dict[str, Any], checkpoint_topic: str) -> None:
+async def ensure_topics(config: Config, options: dict[str, Any], topics: Sequence[str], checkpoint_topic: str) -> None:
     """Create what is missing, if allowed to. Raises ``SinkUnavailable`` that names what stays missing."""
     admin = AIOKafkaAdminClient(**options)
     try:
         await admin.start()
-        missing = await _missing(admin, [*(config.prefix + topic for topic in TOPICS), checkpoint_topic])
+        missing = await _missing(admin, [*map(config.name_of, topics), checkpoint_topic])
         if missing and not config.create_topics:
             raise SinkUnavailable(
                 "topics_missing",

@@ -42,9 +42,9 @@ _SLICE = 200
 _SMALLEST_BATCH = 16 * 1024
 
 
-def connect(config: Config, identity: Identity) -> Sink:
-    """The sink that ``config`` describes; nothing is contacted before ``open``."""
-    return KafkaSink(config, identity)
+def connect(config: Config, identity: Identity, topics: Sequence[str] = TOPICS) -> Sink:
+    """The sink that ``config`` describes, for events of these topics; nothing is contacted before ``open``."""
+    return KafkaSink(config, identity, topics)
 
 
 class KafkaSink:
@@ -53,12 +53,13 @@ class KafkaSink:
     The transactional id is prefix, identity and label: one producer can hold it.
     """
 
-    def __init__(self, config: Config, identity: Identity) -> None:
+    def __init__(self, config: Config, identity: Identity, topics: Sequence[str] = TOPICS) -> None:
         self.limits = Limits(config.max_batch_events, config.max_batch_bytes)
         self.scope = f"{config.label}:{config.prefix}"
         self.in_doubt = config.publish_timeout + config.transaction_timeout
         self._config = config
         self._identity = identity
+        self._topics = topics
         self._transactional_id = f"{config.prefix}{identity.name}.{config.label}"
         self._ledger = Ledger(topic_name(config.prefix, identity), identity, config.label)
         self._render = render_binary if config.content_mode == "binary" else render_structured
@@ -136,13 +137,13 @@ class KafkaSink:
         that is still being completed can hide a newer checkpoint from this read.
         """
         options = connection_options(self._config, f"relay-{self._identity.name}")
-        await ensure_topics(self._config, options, self._ledger.topic)
+        await ensure_topics(self._config, options, self._topics, self._ledger.topic)
         if self._owner:
             self._check_owner((await read_back(self._ledger, options)).owner)
         session = self._session = Session(self._config, self._transactional_id, options, self._batch_size)
         await session.producer.start()
-        for topic in TOPICS:
-            await session.producer.partitions_for(self._config.prefix + topic)
+        for topic in self._topics:
+            await session.producer.partitions_for(self._config.name_of(topic))
         marker = await self._write_marker(session)
         found = await read_back(self._ledger, options, marker + 1)
         if self._owner:
@@ -214,7 +215,7 @@ class KafkaSink:
     def _partitions(self, session: Session) -> Mapping[str, int]:
         """As the metadata has it now: a topic may be given more partitions at any time."""
         cluster = session.producer.client.cluster
-        counts = {topic: len(cluster.partitions_for_topic(self._config.prefix + topic) or ()) for topic in TOPICS}
+        counts = {topic: len(cluster.partitions_for_topic(self._config.name_of(topic)) or ()) for topic in self._topics}
         if not all(counts.values()):
             raise SinkUnavailable("topics_missing", "A topic of the Kafka sink is gone.", hint="Was it deleted?")
         return counts

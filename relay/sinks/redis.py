@@ -26,7 +26,7 @@ consumers may have seen the lost entries before, under other entry ids; the Clou
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -59,7 +59,6 @@ MIN_VERSION = (6, 2)
 SCRIPT = files("relay.sinks").joinpath("redis.lua").read_text(encoding="utf-8")
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _NO_FACT = ("", "", "")
-_STREAM_INDEX = {topic: index for index, topic in enumerate(TOPICS, start=1)}
 
 Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s@/\[\]]+):[0-9]{1,5}$")]
 """``host:port`` or ``[ipv6]:port``."""
@@ -150,6 +149,10 @@ class Config(SinkConfig):
             raise ValueError("wait_timeout must be shorter than socket_timeout, or its answer would not be awaited")
         return self
 
+    def name_of(self, topic: str) -> str:
+        """The key of the topic's stream."""
+        return self.prefix + topic
+
     def endpoints(self) -> Endpoints:
         """The addresses and redis-py's connection arguments, the secrets among them revealed."""
         node, options, tls = _parse_url(self.url.get_secret_value())
@@ -203,19 +206,20 @@ def _parse_url(url: str) -> tuple[Node, dict[str, Any], bool]:
     return node, options | {"db": int(db or 0)}, parts.scheme == "rediss"
 
 
-def connect(config: Config, identity: Identity) -> Sink:
-    """The sink, not yet open."""
-    return RedisSink(config, identity)
+def connect(config: Config, identity: Identity, topics: Sequence[str] = TOPICS) -> Sink:
+    """The sink for events of these topics, not yet open."""
+    return RedisSink(config, identity, topics)
 
 
 class RedisSink:
     """See the module's text. One connection; ``publish`` is called by one task at a time."""
 
-    def __init__(self, config: Config, identity: Identity) -> None:
+    def __init__(self, config: Config, identity: Identity, topics: Sequence[str] = TOPICS) -> None:
         self.limits = Limits(config.max_batch_events, config.max_batch_bytes)
         self._config = config
         self._identity = identity
-        self._keys = (*(config.prefix + topic for topic in TOPICS), f"{config.prefix}checkpoint:{identity.name}")
+        self._keys = (*map(config.name_of, topics), f"{config.prefix}checkpoint:{identity.name}")
+        self._places = {topic: place for place, topic in enumerate(topics, start=1)}
         self._locator = Locator(config.endpoints(), self._keys[-1])
         self._trim = "" if config.trim is None else str(int(config.trim * 1000))
         self._window = "" if config.shared_window is None else str(int(config.shared_window * 1000))
@@ -279,7 +283,7 @@ class RedisSink:
         moved = (held.journal_id, offset, target.journal_id, target.offset, target.dead, target.absorbed)
         options = (self._trim, self._window, self._config.prefix + "fact:")
         facts = facts_of(batch.entries) if self._window else []
-        answer = await self._run(wire, "publish", *moved, *options, *_arguments(batch.entries, facts))
+        answer = await self._run(wire, "publish", *moved, *options, *_arguments(batch.entries, facts, self._places))
         if answer[0] == b"MISMATCH":
             message = f"The checkpoint on Redis {wire.node} is not the one the relay left there."
             raise SinkUnavailable("checkpoint_moved", message, hint="Redis lost writes; the relay sends them again.")
@@ -374,11 +378,14 @@ def _refusal(event: Event, max_bytes: int) -> Refused | None:
     return None
 
 
-def _arguments(entries: Sequence[Entry], facts: Sequence[Fact]) -> Iterator[str | bytes | int]:
+def _arguments(
+    entries: Sequence[Entry], facts: Sequence[Fact], places: Mapping[str, int]
+) -> Iterator[str | bytes | int]:
+    """``places``: of each topic, its stream's place among the script's keys."""
     by_offset = {fact.offset: fact for fact in facts}
     for entry in entries:
         fact = by_offset.get(entry.offset)
-        yield from (entry.offset, _STREAM_INDEX[entry.event.topic], *(_NO_FACT if fact is None else _told(entry, fact)))
+        yield from (entry.offset, places[entry.event.topic], *(_NO_FACT if fact is None else _told(entry, fact)))
         fields = redis_fields(entry.event)
         yield len(fields)
         yield from fields

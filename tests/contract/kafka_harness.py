@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
-from relay.core.event import Event
+from relay.core.event import TOPICS, Event
 from relay.core.sink import Identity, Sink
 from relay.sinks.kafka import Config, connect
 from tests.services.kafka import Kafka, Record, kcat_read, shared_broker
@@ -27,7 +28,7 @@ class Harness:
         self._broker = await asyncio.to_thread(shared_broker)
         self._prefix = Kafka(self._broker.bootstrap).topic_prefix()
 
-    def connect(self, identity: Identity) -> Sink:
+    def connect(self, identity: Identity, topics: Sequence[str] = TOPICS) -> Sink:
         config = Config(
             type="kafka",
             bootstrap_servers=self._broker.bootstrap,
@@ -37,7 +38,7 @@ class Harness:
             publish_timeout=3,
             close_timeout=2,
         )
-        return connect(config, identity)
+        return connect(config, identity, topics)
 
     async def read(self, topic: str) -> list[tuple[dict[str, str], bytes]]:
         records = await asyncio.to_thread(kcat_read, self._broker.bootstrap, self._prefix + topic)

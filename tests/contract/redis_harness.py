@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
-from relay.core.event import TASKS, Event
+from relay.core.event import TASKS, TOPICS, Event
 from relay.core.sink import Identity, Sink
 from relay.sinks.redis import Config, connect
 from tests.services.redis import RedisServer, redis_cli_read
@@ -23,10 +24,10 @@ class Harness:
     async def start(self) -> None:
         await self._server.start()
 
-    def connect(self, identity: Identity) -> Sink:
+    def connect(self, identity: Identity, topics: Sequence[str] = TOPICS) -> Sink:
         timeouts = {"socket_timeout": "2s", "socket_connect_timeout": "2s"}
         keys = {"url": self._server.url, "prefix": self._prefix, "max_event_bytes": MAX_EVENT_BYTES}
-        return connect(Config.model_validate({"type": "redis", **keys, **timeouts}), identity)
+        return connect(Config.model_validate({"type": "redis", **keys, **timeouts}), identity, topics)
 
     async def read(self, topic: str) -> list[tuple[dict[str, str], bytes]]:
         entries = await asyncio.to_thread(redis_cli_read, self._server.port, self._prefix + topic)

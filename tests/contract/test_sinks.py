@@ -46,7 +46,7 @@ class SinkHarness(Protocol):
 
     def __init__(self, tmp_path: Path) -> None: ...
     async def start(self) -> None: ...
-    def connect(self, identity: Identity) -> Sink: ...
+    def connect(self, identity: Identity, topics: Sequence[str] = TOPICS) -> Sink: ...
     async def read(self, topic: str) -> Read: ...
     def oversized(self) -> Event | None: ...
     async def lose(self) -> None: ...
@@ -387,3 +387,19 @@ async def test_close_raises_nothing(harness: SinkHarness, sink: Sink) -> None:
     async with asyncio.timeout(BOUND):
         await sink.close()
         await sink.close()
+
+
+async def test_topics_of_ones_choice_are_published_to(harness: SinkHarness) -> None:
+    """A replay could go nowhere but to the topics that consumers read, or would need those as well."""
+    sink = harness.connect(Identity("relay-0-replay", "instance-1"), ("tasks-again",))
+    moved = [entry._replace(event=entry.event._replace(topic="tasks-again")) for entry in entries(1, 3)]
+    async with asyncio.timeout(BOUND):
+        assert await sink.open() is None
+        assert await sink.publish(Batch([], Checkpoint(JOURNAL, 0))) == []
+        assert await sink.publish(batch(moved)) == [Published()] * 3
+        await sink.close()
+    assert sorted(attributes["id"] for attributes, _ in await harness.read("tasks-again")) == [
+        "event-1",
+        "event-2",
+        "event-3",
+    ]

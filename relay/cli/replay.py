@@ -1,0 +1,290 @@
+"""``relay replay``: publishes a range of the journal once more, to a topic of one's choice."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from uuid import uuid4
+
+import typer
+
+from relay.cli import completion, configured, options
+from relay.cli.client import Client, Unreachable
+from relay.cli.connection import connect
+from relay.cli.outcome import FAILED, complain
+from relay.cli.output import progress_bar, write_json, write_line, write_table
+from relay.cli.serve import run_loop
+from relay.core.errors import RelayError
+
+if TYPE_CHECKING:
+    from relay.cli.history import History
+    from relay.core.replay import Request, Selection
+    from relay.core.sink import Identity, SinkConfig
+    from relay.replay import Report
+    from relay.settings import Settings
+
+Limits = tuple[int | None, int | None]
+"""The first and the last offset, where they were given as such."""
+
+_NEWEST: Final = "latest"
+_GOES_ON: Final = "Run the same command again: it goes on from there."
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A sink by its configuration, and as whom it is published to."""
+
+    config: SinkConfig
+    identity: Identity
+
+
+def replay(
+    begin: Annotated[
+        str,
+        typer.Option("--from", metavar="OFFSET|TIME", help="The first event: its offset, or a time (RFC 3339)."),
+    ],
+    end: Annotated[
+        str,
+        typer.Option("--to", metavar="OFFSET|TIME", help="The last event, included; or latest: the newest one now."),
+    ],
+    sink: Annotated[
+        str,
+        typer.Option(
+            "--sink", metavar="LABEL", autocompletion=completion.sink_labels, help="Which sink to publish to."
+        ),
+    ],
+    topic: Annotated[
+        str | None,
+        typer.Option(
+            "--topic",
+            metavar="NAME",
+            show_default=False,
+            help="The topic to publish to, like tasks-again. The sink's prefix comes before it.",
+        ),
+    ] = None,
+    same_topic: Annotated[
+        bool,
+        typer.Option("--same-topic", help="Instead: where the events were first, so that consumers get them again."),
+    ] = False,
+    only_topic: Annotated[
+        str | None,
+        typer.Option(
+            "--only-topic",
+            metavar="TOPIC",
+            show_default=False,
+            autocompletion=completion.topics,
+            help="Only events of this topic: tasks, chat, chat-chunks, dead-letters.",
+        ),
+    ] = None,
+    kind: options.Type = None,
+    subject: options.Subject = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be published, and do nothing.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Even if this very replay has been done before.")] = False,
+    abandon: Annotated[bool, typer.Option("--abandon", help="Give up another replay that was not finished.")] = False,
+    stopped: Annotated[
+        bool, typer.Option("--stopped", help="Read the file of the journal: the relay is stopped.")
+    ] = False,
+    yes: options.Yes = False,
+    config: options.Config = None,
+    url: options.Url = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    json: options.Json = False,
+) -> None:
+    """Publish a range of the journal once more, on purpose.
+
+    The events keep their ids. The sink keeps the place of the replay as IDENTITY-replay: interrupted and typed again,
+    it goes on and repeats nothing. Times are the events' own. Exit code 1 if the sink refused events.
+    """
+    settings = configured.load(config)
+    request, limits = _request(begin, end, topic, only_topic, kind, subject, same_topic=same_topic)
+    target = _target(settings, sink, request)
+
+    def serve() -> Client:
+        return connect(config, url, token, token_file)
+
+    with _history(settings, request.selection, None if stopped else serve) as history:
+        span = _span(limits, history)
+        if dry_run:
+            _count(request, target, span, history, json)
+            return
+        if not yes:
+            _agree(request, target, span)
+        report = _run(request, target, span, history, again=again, abandon=abandon)
+    _tell(report, request, target, json)
+
+
+def _request(
+    begin: str,
+    end: str,
+    topic: str | None,
+    only_topic: str | None,
+    kind: str | None,
+    subject: str | None,
+    *,
+    same_topic: bool,
+) -> tuple[Request, Limits]:
+    """What is asked for, and the offsets in it. Raises ``typer.BadParameter``."""
+    from relay.core.event import TOPICS
+    from relay.core.replay import Request, Selection
+
+    if (topic is None) != same_topic:
+        raise typer.BadParameter("say where to: --topic NAME, or --same-topic", param_hint="'--topic'")
+    if only_topic is not None and only_topic not in TOPICS:
+        raise typer.BadParameter(f"must be one of {', '.join(TOPICS)}", param_hint="'--only-topic'")
+    first, not_before = _bound(begin, "--from")
+    last, not_after = (None, None) if end == _NEWEST else _bound(end, "--to")
+    selection = Selection(only_topic, kind, subject, not_before, not_after)
+    return Request(begin, end, selection, topic), (first, last)
+
+
+def _bound(text: str, option: str) -> tuple[int | None, int | None]:
+    """An offset, or an instant."""
+    from relay.core.clock import parse_rfc3339
+
+    if text.isascii() and text.isdigit() and 0 < len(text) < 19:
+        return max(1, int(text)), None
+    try:
+        return None, parse_rfc3339(text)
+    except ValueError:
+        message = "must be an offset like 17, or a time like 2026-01-31T09:00:00Z"
+        raise typer.BadParameter(message, param_hint=f"'{option}'") from None
+
+
+def _target(settings: Settings, label: str, request: Request) -> Target:
+    from relay.core.replay import IDENTITY_SUFFIX, why_no_topic
+    from relay.core.sink import Identity
+    from relay.settings.errors import nearest
+
+    config = next((each for each in settings.sinks if each.label == label), None)
+    if config is None:
+        known = nearest(label, [each.label for each in settings.sinks])
+        raise typer.BadParameter(f"no sink is configured as {label!r}; {known}", param_hint="'--sink'")
+    wrong = why_no_topic(request.topic, config.name_of("")) if request.topic is not None else None
+    if wrong is not None:
+        raise typer.BadParameter(wrong, param_hint="'--topic'")
+    return Target(config, Identity(settings.identity_name + IDENTITY_SUFFIX, uuid4().hex))
+
+
+@contextmanager
+def _history(settings: Settings, selection: Selection, serve: Callable[[], Client] | None) -> Iterator[History]:
+    """A running relay's, or that of the file where there is nobody to serve it."""
+    from relay.cli.history import Served, Stored
+    from relay.cli.journal import opened_journal
+
+    if serve is None:
+        with opened_journal(settings.journal.path) as store:
+            yield Stored(store, selection)
+        return
+    try:
+        yield Served(serve(), selection)
+    except Unreachable as error:
+        hint = "Is it running? --url names another address; of one that is stopped, --stopped reads the journal."
+        raise RelayError(error.code, error.message, hint=hint) from None
+
+
+def _span(limits: Limits, history: History) -> tuple[int, int]:
+    """The offsets to go through. Raises ``RelayError`` where there are none."""
+    newest = history.newest()
+    first, last = limits[0] or 1, limits[1] or newest
+    if last > newest:
+        raise RelayError("no_events", f"The newest event has offset {newest}.", hint="Give --to latest.")
+    oldest = history.oldest(first - 1)
+    if first > last or oldest is None or oldest > last:
+        raise RelayError("no_events", f"The journal holds no event from {first} to {last}.")
+    if oldest > first and limits[0] is not None:
+        complain(f"relay: the journal holds nothing from {first} to {oldest - 1} (any more).")
+    return max(first, oldest), last
+
+
+def _count(request: Request, target: Target, span: tuple[int, int], history: History, json: bool) -> None:
+    """What would be published, by type."""
+    counts: Counter[tuple[str, str]] = Counter()
+    after = span[0] - 1
+    while after < span[1]:
+        page = history.page(after)
+        counts.update((e.event.topic, e.event.type) for e in page.entries if e.offset <= span[1])
+        after = page.upto
+    rows = [(topic, kind, number, _place(request, target, topic)) for (topic, kind), number in sorted(counts.items())]
+    if json:
+        named = [dict(zip(("topic", "type", "events", "to"), row, strict=True)) for row in rows]
+        write_json({"sink": target.config.label, "first": span[0], "last": span[1], "would_publish": named})
+        return
+    if rows:
+        write_table(("TOPIC", "TYPE", "EVENTS", "TO"), rows)
+    complain(f"{counts.total()} events would be published, of offsets {span[0]} to {span[1]}; nothing was done.")
+
+
+def _place(request: Request, target: Target, topic: str) -> str:
+    return target.config.name_of(request.topic or topic)
+
+
+def _agree(request: Request, target: Target, span: tuple[int, int]) -> None:
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("is needed where nobody can be asked", param_hint="'--yes'")
+    where = (
+        target.config.name_of(request.topic) if request.topic else "their own topics, where consumers read them again"
+    )
+    number = span[1] - span[0] + 1
+    typer.confirm(
+        f"Publish what is selected of offsets {span[0]} to {span[1]} (at most {number} events) to {where}"
+        f" on {target.config.label}?",
+        abort=True,
+        err=True,
+    )
+
+
+def _run(
+    request: Request, target: Target, span: tuple[int, int], history: History, *, again: bool, abandon: bool
+) -> Report:
+    from relay.app import sink_plugins
+    from relay.core.sink import SinkUnavailable
+    from relay.replay import Replay
+
+    sink = sink_plugins()[target.config.type].connect(target.config, target.identity, request.topics)
+    with progress_bar("replaying") as moved:
+
+        def told(report: Report) -> None:
+            run = report.run
+            moved(report.at - run.first + 1, run.last - run.first + 1, f"{report.published} published")
+
+        replaying = Replay(sink, target.config.label, request, span, history.page, told)
+        try:
+            return run_loop(replaying.run(again=again, abandon=abandon))
+        except SinkUnavailable as error:
+            raise RelayError(error.code, error.message, hint=f"{error.hint} {_GOES_ON}".strip()) from None
+        except KeyboardInterrupt:
+            complain(f"relay: interrupted. {_GOES_ON}")
+            raise typer.Exit(FAILED) from None
+
+
+def _tell(report: Report, request: Request, target: Target, json: bool) -> None:
+    refused = [
+        {"offset": entry.offset, "id": entry.event.id, "code": reason.code, "detail": reason.detail}
+        for entry, reason in report.refused
+    ]
+    if json:
+        document: dict[str, Any] = {"sink": target.config.label, "first": report.run.first, "last": report.run.last}
+        document |= {"to": target.config.name_of(request.topic) if request.topic else None}
+        document |= {"finished_before": report.finished_before, "resumed_after": report.resumed_after}
+        write_json(document | {"published": report.published, "refused": refused})
+    else:
+        _say(report, request, target)
+    for each in refused:
+        complain(f"refused  offset {each['offset']}, {each['id']}: {each['detail']} ({each['code']})")
+    if refused:
+        raise typer.Exit(FAILED)
+
+
+def _say(report: Report, request: Request, target: Target) -> None:
+    where = target.config.name_of(request.topic) if request.topic else "their own topics"
+    offsets = f"offsets {report.run.first} to {report.run.last}"
+    if report.finished_before:
+        write_line(("done     ", "green"), (f"before: {offsets} to {where}; --again publishes them once more", ""))
+        return
+    before = "" if report.resumed_after is None else f", going on after offset {report.resumed_after}"
+    write_line(("done     ", "green"), (f"{report.published} events of {offsets} to {where}{before}", ""))
