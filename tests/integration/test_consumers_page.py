@@ -1,4 +1,4 @@
-"""docs/consumers.md, read by a machine: each of its commands and programs is run, and prints what the page says."""
+"""docs/consumers.md, read by a machine: each of its commands is run, and prints what the page says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ PAGE = ROOT / "docs" / "consumers.md"
 SAMPLES = ROOT / "tests" / "samples" / "novita_task"
 WITHIN = 30.0
 
-_BLOCK = re.compile(r"^```(sh|python|text|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(sh|text|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _THIS_RUN = re.compile(r"20(?:2[6-9]|[3-9]\d)-\d\d-\d\dT[\d:.]+Z|\b\d{13}-\d+\b")
 """Times and entry ids of the run: the only parts of an output that another run may print differently."""
 
@@ -30,7 +29,6 @@ _THIS_RUN = re.compile(r"20(?:2[6-9]|[3-9]\d)-\d\d-\d\dT[\d:.]+Z|\b\d{13}-\d+\b"
 class Example:
     """Something to run, and what the page says that it prints."""
 
-    language: str
     code: str
     output: str
 
@@ -39,15 +37,14 @@ def examples() -> list[Example]:
     """The page's examples: each block of code and the block of output after it."""
     blocks = _BLOCK.findall(PAGE.read_text())
     pairs = list(zip(blocks[::2], blocks[1::2], strict=True))
-    assert all(code[0] in ("sh", "python") and output[0] in ("text", "json") for code, output in pairs)
-    return [Example(language, code, output) for (language, code), (_, output) in pairs]
+    assert all(code[0] == "sh" and output[0] in ("text", "json") for code, output in pairs)
+    return [Example(code, output) for (_, code), (_, output) in pairs]
 
 
 def here(code: str, relay: Bridge, pair: Pair) -> str:
     """The code as a reader would run it, with this test's addresses and names."""
     for theirs, ours in (
         ("http://127.0.0.1:8080", relay.url),
-        ("redis://localhost:6379/0", pair.redis.url),
         ("redis-cli ", f"redis-cli -p {pair.redis.port} "),
         ("localhost:9092", pair.kafka.bootstrap),
         ("{relay}:", pair.key),
@@ -60,13 +57,12 @@ def here(code: str, relay: Bridge, pair: Pair) -> str:
 
 async def printed(example: Example, code: str, directory: Path) -> str:
     """What it prints: all of it, or as much as the page shows of a program that goes on."""
-    command = [sys.executable, "-c", code] if example.language == "python" else ["bash", "-c", code]
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=directory, stdout=asyncio.subprocess.PIPE, start_new_session=True
+        "bash", "-c", code, cwd=directory, stdout=asyncio.subprocess.PIPE, start_new_session=True
     )
     assert process.stdout is not None
     lines: list[str] = []
-    goes_on = example.language == "python" or "curl -sN" in code
+    goes_on = "curl -sN" in code
     try:
         async with asyncio.timeout(WITHIN):
             while not (goes_on and len(lines) == example.output.count("\n")):
@@ -104,21 +100,6 @@ async def test_every_example_prints_what_the_page_says(relay: Bridge, pair: Pair
     for example in examples():
         output = await printed(example, here(example.code, relay, pair), tmp_path)
         assert _THIS_RUN.sub("...", output) == _THIS_RUN.sub("...", example.output), example.code
-
-
-async def test_the_programs_do_nothing_twice(relay: Bridge, pair: Pair, tmp_path: Path) -> None:
-    """A consumer written after the page would repeat its effects when it reads everything again after a crash."""
-    for program in (each for each in examples() if each.language == "python"):
-        code = here(program.code, relay, pair)
-        assert await printed(program, code, tmp_path) == program.output
-    pair.redis_cli("XGROUP", "SETID", f"{pair.key}tasks", "billing", "0")
-    await relay.deliver((SAMPLES / "failed.json").read_bytes())
-    await relay.until_published()
-    for program in (each for each in examples() if each.language == "python"):
-        # Kafka: under another group, which starts from the beginning.
-        code = here(program.code, relay, pair).replace('group_id="billing"', 'group_id="billing-again"')
-        once_more = Example("python", code, "relay.task.failed 00000000-0000-4000-8000-000000000003\n")
-        assert await printed(once_more, code, tmp_path) == once_more.output
 
 
 async def test_tokens_guard_the_stream(pair: Pair, bridge: MakeBridge) -> None:

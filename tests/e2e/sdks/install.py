@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,10 @@ def python_packages(name: str) -> Path:
 
     def install(folder: Path) -> None:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-        _run([*pip, "--only-binary=:all:", "--target", str(folder), "-r", str(lock)], folder)
+        run_installer([*pip, "--only-binary=:all:", "--target", str(folder), "-r", str(lock)], folder)
 
     tag = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return _cached(f"{name}-py{tag}", lock.read_bytes(), install)
+    return cached(f"{name}-py{tag}", lock.read_bytes(), install)
 
 
 def node_modules(locked_in: Path = HERE, name: str = "npm") -> Path:
@@ -45,9 +45,9 @@ def node_modules(locked_in: Path = HERE, name: str = "npm") -> Path:
     def install(folder: Path) -> None:
         for file in names:
             shutil.copy(locked_in / file, folder)
-        _run([executable("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+        run_installer([executable("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
 
-    return _cached(name, b"".join((locked_in / file).read_bytes() for file in names), install) / "node_modules"
+    return cached(name, b"".join((locked_in / file).read_bytes() for file in names), install) / "node_modules"
 
 
 def run_python(major: int, mode: str, cases: list[Json]) -> Json:
@@ -91,7 +91,7 @@ def _played(command: list[str], environment: dict[str, str], cases: list[Json]) 
     return played
 
 
-def _cached(name: str, lock: bytes, install: Callable[[Path], None]) -> Path:
+def cached(name: str, lock: bytes, install: Callable[[Path], None]) -> Path:
     """The folder for this lock, filled the first time; safe to call from several processes at once."""
     folder = _CACHE / f"{name}-{hashlib.sha256(lock).hexdigest()[:12]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,16 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_TIMEOUT, check=False)
+def run_installer(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    """Runs what fills a folder; what it said, if it fails, is why the test does."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_TIMEOUT,
+        check=False,
+    )
     if done.returncode:
         pytest.fail(f"{' '.join(command[:4])} failed: {(done.stdout + done.stderr)[-2000:]}")
