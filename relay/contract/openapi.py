@@ -15,7 +15,9 @@ from relay.contract.examples import SUCCEEDED, TASK_ID, enveloped
 from relay.contract.received import RECEIVED
 from relay.contract.schemas import Schema, components, reference, schemas
 from relay.core.event import TOPICS
+from relay.core.units import DURATION_PATTERN
 from relay.edge.problems import KINDS, PROBLEM_JSON
+from relay.edge.tasks import SELECTIONS
 
 Document = dict[str, Any]
 
@@ -37,6 +39,12 @@ _SUBMISSION: Final = (*_PROXIED, "submission_outcome_unknown", "journal_unavaila
 _TOKEN: Final[Sequence[Document]] = [{"token": []}, {}]
 _CLIENT: Final[Sequence[Document]] = [{"client": []}, {}]
 _JSON: Final = "application/json"
+_ANYTHING: Final = "*/*"
+_CHAT_REQUEST: Final[Document] = {
+    "model": "deepseek/deepseek-v3.1",
+    "messages": [{"role": "user", "content": "Hello"}],
+    "stream": True,
+}
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 
 
@@ -105,6 +113,7 @@ def _chats() -> Document:
             "headers": {"X-Relay-Stream-Id": {"description": "The events' subject.", "schema": {"type": "string"}}},
             "content": {"text/event-stream": {}, _JSON: {}},
         }
+        post["requestBody"] = _body_passed(_CHAT_REQUEST)
         paths[f"{base}/chat/completions"] = {"post": post}
     for name, prefix in (("openai", "/openai"), ("v3-openai", "/v3/openai")):
         paths[prefix + "/{path}"] = _passed_through(name, "Everything else of the OpenAI routes.", openai=True)
@@ -117,6 +126,7 @@ def _tasks_proxied() -> Document:
         methods = _passed_through(name, "Passed through.")
         summary = "Submits a task: its `task_id` is recorded before the client sees it."
         methods["post"] = _passed(f"{name}-submit", summary, _SUBMISSION)
+        methods["post"]["requestBody"] = _body_passed()
         paths[f"/{name}/{{path}}"] = methods
     summary = "The upstream's answer; an ending in it becomes an event as a webhook's would."
     result = _passed("v3-task-result", summary, (*_PROXIED, "journal_unavailable"))
@@ -154,7 +164,9 @@ def _api() -> Document:
             _parameter("topic", "query", "Only of this topic.", {"enum": list(TOPICS)}),
             _parameter("type", "query", "Only of this type."),
             _parameter("subject", "query", "Only about this task or stream."),
-            _parameter("Last-Event-ID", "header", "Resumes a live stream.", offset),
+            _parameter(
+                "Last-Event-ID", "header", "Resumes a live stream: an offset, or `latest`. Pages do not read it."
+            ),
         ],
     )
     events["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
@@ -166,6 +178,18 @@ def _api() -> Document:
         security=_TOKEN,
     )
     shown["responses"]["200"]["content"]["application/octet-stream"] = {}
+    letters = _operation(
+        "list-dead-letters",
+        "Dead letters in the order of their ids.",
+        codes=_SHARED_API,
+        answers={200: ("DeadLetterPage", "A page.")},
+        security=_TOKEN,
+        parameters=[_parameter("after", "query", "`next` of the page before."), limit],
+    )
+    first = {"id": "$response.body#/dead_letters/0/id"}
+    letters["responses"]["200"]["links"] = {
+        name: {"operationId": f"{name}-dead-letter", "parameters": first} for name in ("show", "replay", "delete")
+    }
     return {
         "/v1/status": {
             "get": _operation(
@@ -208,9 +232,11 @@ def _api() -> Document:
                 parameters=[
                     _after(),
                     limit,
-                    _parameter("state", "query", "A state, `pending`, `overdue`, `ended` or `all`."),
+                    _parameter(
+                        "state", "query", "A state, or some of them.", {"enum": list(SELECTIONS), "default": "all"}
+                    ),
                     _parameter("type", "query", "Only of this type."),
-                    _parameter("older_than", "query", "A duration, such as `1h`."),
+                    _parameter("older_than", "query", "Up to 36500d.", {"type": "string", "pattern": DURATION_PATTERN}),
                 ],
             ),
             "post": watch,
@@ -225,16 +251,7 @@ def _api() -> Document:
                 security=_TOKEN,
             ),
         },
-        "/v1/dead-letters": {
-            "get": _operation(
-                "list-dead-letters",
-                "Dead letters in the order of their ids.",
-                codes=_SHARED_API,
-                answers={200: ("DeadLetterPage", "A page.")},
-                security=_TOKEN,
-                parameters=[_parameter("after", "query", "`next` of the page before."), limit],
-            )
-        },
+        "/v1/dead-letters": {"get": letters},
         "/v1/dead-letters/{id}": {
             "parameters": path_id,
             "get": shown,
@@ -268,12 +285,14 @@ def _documents() -> Document:
         return _operation(name, summary, codes=codes, answers={200: ("AnyObject", "The document.")})
 
     names = {"enum": [f"{name}.json" for name in schemas()]}
+    schema = get("schema", "A JSON Schema (2020-12).", ("not_found",))
+    schema["responses"]["200"]["content"] = {"application/schema+json": {"schema": reference("AnyObject")}}
     return {
         "/asyncapi.json": {"get": get("asyncapi", "What is received and published, as AsyncAPI 3.0.")},
         "/openapi.json": {"get": get("openapi", "This document.")},
         "/schemas/{name}": {
             "parameters": [_parameter("name", "path", "Whose `data` it describes.", names)],
-            "get": get("schema", "A JSON Schema (2020-12).", ("not_found",)),
+            "get": schema,
         },
     }
 
@@ -313,13 +332,33 @@ def _probes() -> Document:
 def _passed_through(name: str, summary: str, *, openai: bool = False) -> Document:
     path = _parameter("path", "path", "All that follows, with its slashes.")
     methods = {method: _passed(f"{name}-{method}", summary, _PROXIED, openai=openai) for method in _METHODS}
+    for method in ("post", "put", "patch"):
+        methods[method]["requestBody"] = _body_passed()
     return {"parameters": [path], **methods}
 
 
 def _passed(name: str, summary: str, codes: Sequence[str], *, openai: bool = False) -> Document:
     operation = _operation(name, summary, codes=codes, security=_CLIENT, openai=openai)
+    for refusal in operation["responses"].values():
+        refusal["description"] = f"The relay's: {refusal['description']} Or the upstream's, as it is."
+        refusal["content"] = _or_the_upstreams(refusal["content"])
     operation["responses"]["default"] = {"description": "The upstream's answer, as it is."}
     return operation
+
+
+def _or_the_upstreams(content: Document) -> Document:
+    """A status may be the upstream's, too, whose body is then of any type, and of any shape."""
+    own = {**content}
+    if _JSON in own:
+        own[_JSON] = {"schema": {"anyOf": [own[_JSON]["schema"], {"description": "The upstream's."}]}}
+    return {**own, _ANYTHING: {}}
+
+
+def _body_passed(example: Document | None = None) -> Document:
+    described: Document = {"schema": {"description": "Whatever the upstream reads."}}
+    if example:
+        described["example"] = example
+    return {"description": "It goes on as it is.", "content": {_JSON: described, _ANYTHING: {}}}
 
 
 def _operation(

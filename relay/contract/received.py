@@ -14,6 +14,7 @@ from relay.core.task import TASK_ID
 from relay.sources.novita_task import EVENT_TYPE, STATUSES
 
 _OBJECT: Final[Schema] = {"type": "object"}
+_EVENT_TYPE: Final[Schema] = {"enum": [EVENT_TYPE, None]}
 
 
 def _files(kind: str) -> Schema:
@@ -28,9 +29,15 @@ RECEIVED: Final[dict[str, Schema]] = {
             {
                 **_OBJECT,
                 "required": ["payload"],
-                "properties": {"event_type": {"const": EVENT_TYPE}, "payload": reference("TaskResult")},
+                "properties": {"event_type": _EVENT_TYPE, "payload": reference("TaskResult")},
             },
-            reference("TaskResult"),
+            {
+                "allOf": [reference("TaskResult")],
+                "properties": {
+                    "event_type": _EVENT_TYPE,
+                    "payload": {"not": _OBJECT, "description": "Not an object, or this is an envelope."},
+                },
+            },
         ],
     },
     "TaskResult": {

@@ -73,7 +73,7 @@ def whole_number(text: str | None, name: str, *, least: int = 0, most: int, defa
 
     Raises ``Refused`` (``bad_request``) for anything else.
     """
-    if not text:
+    if text is None:
         return default
     if text.isascii() and text.isdigit() and len(text) <= 19 and least <= int(text) <= most:
         return int(text)

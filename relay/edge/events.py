@@ -156,7 +156,7 @@ class Events:
 
 
 def _filter(request: web.Request) -> Filter:
-    topic = request.query.get("topic") or None
+    topic = request.query.get("topic")
     if topic is not None and topic not in TOPICS:
         raise Refused("bad_request", f"The parameter topic must be one of {', '.join(TOPICS)}.")
     return Filter(topic, request.query.get("type") or None, request.query.get("subject") or None)

@@ -26,13 +26,14 @@ MAX_LIMIT: Final = 1000
 MAX_ID: Final = (1 << 63) - 1
 
 _BODY: Final = BodyLimits(max_body=4096, max_inflight=1 << 20, timeout=10.0)
-_STATES: Final[dict[str, Collection[str] | None]] = {
+SELECTIONS: Final[dict[str, Collection[str] | None]] = {
     **{state: (state,) for state in STATES},
     "pending": PENDING,
     "overdue": PENDING,
     "ended": ENDED,
     "all": None,
 }
+"""What the parameter ``state`` may say, and the states meant; ``None``: all."""
 
 
 class TaskRoutes:
@@ -106,11 +107,11 @@ def _task_id(body: bytes | bytearray) -> str:
 
 
 def _wanted(request: web.Request) -> Wanted:
-    state = request.query.get("state") or "all"
-    if state not in _STATES:
-        raise Refused("bad_request", f"The parameter state must be one of {', '.join(_STATES)}.")
+    state = request.query.get("state", "all")
+    if state not in SELECTIONS:
+        raise Refused("bad_request", f"The parameter state must be one of {', '.join(SELECTIONS)}.")
     return Wanted(
-        _STATES[state],
+        SELECTIONS[state],
         request.query.get("type") or None,
         _before(request.query.get("older_than")),
         overdue_at=_now() if state == "overdue" else None,
@@ -118,7 +119,7 @@ def _wanted(request: web.Request) -> Wanted:
 
 
 def _before(age: str | None) -> int | None:
-    if not age:
+    if age is None:
         return None
     try:
         seconds = parse_duration(age)

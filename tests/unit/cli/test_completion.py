@@ -30,7 +30,7 @@ def test_words_are_those_that_the_options_take() -> None:
 
 def test_the_states_are_those_of_the_route() -> None:
     """A state that the relay knows could not be found on the command line."""
-    assert set(STATES) == set(tasks._STATES)
+    assert set(STATES) == set(tasks.SELECTIONS)
 
 
 def test_the_labels_are_those_of_the_named_configuration(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ async def test_pages_follow_each_other_without_gap_or_overlap(tmp_path: Path) ->
         ("subject=b", [3]),
         ("subject=b&topic=tasks&type=relay.task.succeeded", [3]),
         ("subject=b&topic=dead-letters", []),
-        ("topic=&type=&subject=", [1, 2, 3]),
+        ("type=&subject=", [1, 2, 3]),
     ],
 )
 async def test_filters_leave_the_rest_out_and_still_lead_on(tmp_path: Path, query: str, offsets: list[int]) -> None:
