@@ -23,6 +23,7 @@ from relay.core.retry import Backoff
 from relay.core.settle import Advance, Bury, Narrow, settle
 from relay.core.sink import Batch, Checkpoint, Forgetful, Refused, Sink, SinkUnavailable
 from relay.journal.errors import JournalUnavailable
+from relay.journal.history import SettledAs
 from relay.journal.journal import Journal
 from relay.telemetry import SinkSignals
 
@@ -214,7 +215,14 @@ class Publisher:
         self._failures = 0
         self._batch_limit = self._sink.limits.events
         dead, absorbed = _count(page, self._buried), _count(page, self._absorbed)
-        self._journal.advance(self.label, self._position, published=len(entries), dead=dead, absorbed=absorbed)
+        self._journal.advance(
+            self.label,
+            self._position,
+            published=len(entries),
+            dead=dead,
+            absorbed=absorbed,
+            exceptions=self._exceptions(page),
+        )
         now = time.time_ns() // 1_000_000
         self._signals.batch_published(
             Counter([entry.event.topic for entry in entries]),
@@ -225,6 +233,13 @@ class Publisher:
             await self._claims.settled(settled, absorbed)
         self._buried.clear()
         self._absorbed.clear()
+
+    def _exceptions(self, page: Sequence[Entry]) -> Sequence[tuple[int, SettledAs]]:
+        """What of the page is settled without being published."""
+        if not self._buried and not self._absorbed:
+            return ()
+        dead: list[tuple[int, SettledAs]] = [(e.offset, "dead") for e in page if e.offset in self._buried]
+        return [*dead, *((e.offset, "absorbed") for e in page if e.offset in self._absorbed)]
 
     async def _bury(self, refused: Sequence[tuple[Entry, Refused]]) -> None:
         """Keeps the refused events as dead letters first; only then may the checkpoint move past them.

@@ -10,7 +10,7 @@ from relay.core.event import CONTENT_TYPE, SPECVERSION, TOPICS
 from relay.core.task import TASK_ID
 from relay.edge.problems import KINDS
 from relay.edge.subjects import KINDS as SUBJECT_KINDS
-from relay.journal.rows import PublicationState
+from relay.journal.publications import PublicationState
 from relay.journal.tasks import STATES
 
 _TEXT: Final[Schema] = {"type": "string"}

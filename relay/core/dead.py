@@ -70,7 +70,8 @@ def unreadable_draft(
     )
     data = _data(letter, delivery.received_at, None)
     subject = unreadable.subject or letter.id
-    return _draft(letter, data, source, subject, rfc3339(delivery.received_at), traceparent)
+    draft = _draft(letter, data, source, subject, rfc3339(delivery.received_at), traceparent)
+    return draft._replace(via=delivery.via)
 
 
 def refused_draft(entry: Entry, refused: Refused, *, origin: str, refused_at: int) -> Draft:
@@ -80,8 +81,9 @@ def refused_draft(entry: Entry, refused: Refused, *, origin: str, refused_at: in
     of its own) that is refused again makes a new one instead of vanishing as a duplicate.
     """
     event = entry.event
-    letter_id = _letter_id(origin.encode(), event.source.encode(), event.id.encode(), str(entry.offset).encode())
-    letter = DeadLetter(letter_id, origin, refused.code, scrub_text(refused.detail), event.data, entry.offset, event)
+    letter = DeadLetter(
+        _refusal_id(entry, origin), origin, refused.code, scrub_text(refused.detail), event.data, entry.offset, event
+    )
     refused_event: DeadEvent = {
         "id": event.id,
         "type": event.type,
@@ -90,6 +92,20 @@ def refused_draft(entry: Entry, refused: Refused, *, origin: str, refused_at: in
     }
     data = _data(letter, entry.accepted_at, refused_event)
     return _draft(letter, data, f"/relay/sinks/{origin}", event.subject, rfc3339(refused_at), event.traceparent)
+
+
+def refusal_key(entry: Entry, origin: str) -> bytes:
+    """The dedup key of the dead letter that an entry has become on a sink, if it has."""
+    return _letter_key(_refusal_id(entry, origin))
+
+
+def _refusal_id(entry: Entry, origin: str) -> str:
+    event = entry.event
+    return _letter_id(origin.encode(), event.source.encode(), event.id.encode(), str(entry.offset).encode())
+
+
+def _letter_key(letter_id: str) -> bytes:
+    return key_of("dead", letter_id)
 
 
 def _letter_id(*parts: bytes) -> str:
@@ -117,7 +133,7 @@ def _draft(
     event = Event(
         DEAD_LETTERS, DEAD_TYPE, letter.id, source, subject, time, orjson.dumps(data), DEAD_SCHEMA, traceparent
     )
-    return Draft(event, key_of("dead", letter.id), dead=letter)
+    return Draft(event, _letter_key(letter.id), dead=letter)
 
 
 def _shown(raw: bytes) -> tuple[str, bool]:

@@ -90,7 +90,7 @@ class Draft(NamedTuple):
     ``key`` (16 bytes) says which fact this is; ``fingerprint`` what that fact states. Known key, same fingerprint:
     a duplicate. Known key, other fingerprint: a contradiction, published once under ``conflict_type``, or absorbed
     as a duplicate where that is ``None`` (see ``relay.core.dedup``). ``dead`` is stored in the same transaction.
-    ``sink`` limits the event to one sink.
+    ``sink`` limits the event to one sink. ``via`` is how the fact was observed, where repetitions are counted.
     """
 
     event: Event
@@ -99,6 +99,7 @@ class Draft(NamedTuple):
     conflict_type: str | None = None
     dead: DeadLetter | None = None
     sink: str | None = None
+    via: str | None = None
 
 
 class Receipt(NamedTuple):

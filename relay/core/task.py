@@ -135,7 +135,7 @@ def submitted_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
     """``relay.task.submitted``: the upstream took the task. Once per task, whatever a second one says."""
     task_id = data["task_id"]
     event = _event(data, "relay.task.submitted", f"{task_id}:submitted", data["received_at"], traceparent)
-    return Draft(event, submitted_key(task_id))
+    return Draft(event, submitted_key(task_id), via=data["observed_via"])
 
 
 def progressed_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
@@ -145,7 +145,7 @@ def progressed_draft(data: TaskData, *, traceparent: str | None = None) -> Draft
     event = _event(
         data, "relay.task.progressed", f"{task_id}:progressed:{status}:{step}", data["received_at"], traceparent
     )
-    return Draft(event, key_of("task", "novita", task_id, "progressed", status, step))
+    return Draft(event, key_of("task", "novita", task_id, "progressed", status, step), via=data["observed_via"])
 
 
 def terminal_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
@@ -161,6 +161,7 @@ def terminal_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
         terminal_key(task_id),
         ending_of(status, data["outputs"]),
         CONFLICTED,
+        via=data["observed_via"],
     )
 
 
@@ -172,7 +173,7 @@ def abandoned_draft(task_id: str, task_type: str | None, reason: str, *, now: in
     """
     data = bare_task(task_id, "abandoned", via="poll", received_at=now)
     data["task_type"], data["reason"] = task_type, reason
-    return terminal_draft(data)._replace(conflict_type=None)
+    return terminal_draft(data)._replace(conflict_type=None, via=None)
 
 
 def submitted_key(task_id: str) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any, Final
 
 from aiohttp import web
@@ -11,8 +13,10 @@ from relay.core.event import TASKS
 from relay.edge.api import Refused, json_response, whole_number
 from relay.edge.story import MAX_EVENTS, Page, Trail, page_about, shown, trail_of
 from relay.edge.tasks import instant, shown_task
+from relay.journal.history import Repetition
 from relay.journal.journal import Journal
-from relay.journal.rows import HeldDeadLetter, Publication
+from relay.journal.publications import Publication, publications_of
+from relay.journal.rows import HeldDeadLetter
 from relay.journal.tasks import Row, Tasks
 
 KINDS: Final = ("task", "chat", "delivery")
@@ -43,7 +47,8 @@ class SubjectRoutes:
         kind = _kind(subject, row, trail, page, letters)
         if kind is None:
             raise Refused("not_found", "Nothing is known here of a task, a stream or a delivery of this id.")
-        publications = await self._journal.publications(page.entries)
+        publications = await publications_of(self._journal, page.entries)
+        repetitions = await self._journal.repetitions([entry.offset for entry in page.entries])
         return json_response(
             {
                 "subject": subject,
@@ -53,7 +58,7 @@ class SubjectRoutes:
                 "next": page.next,
                 "truncated": page.next is not None or len(letters) > MAX_DEAD_LETTERS,
                 "publications": [_publication(each) for each in publications],
-                "duplicates": [],
+                "duplicates": _duplicates(repetitions),
                 "dead_letters": [_letter(letter) for letter in letters[:MAX_DEAD_LETTERS]],
             }
         )
@@ -68,6 +73,21 @@ def _kind(subject: str, row: Row | None, trail: Trail, page: Page, letters: list
     if not known:
         return None
     return "delivery" if subject in known else "task"
+
+
+def _duplicates(repetitions: Sequence[Repetition]) -> list[dict[str, Any]]:
+    """One row for each fact that was told again, in however many ways."""
+    return [_duplicate(offset, list(ways)) for offset, ways in groupby(repetitions, key=lambda each: each.offset)]
+
+
+def _duplicate(offset: int, ways: Sequence[Repetition]) -> dict[str, Any]:
+    return {
+        "offset": offset,
+        "count": sum(way.times for way in ways),
+        "first_at": rfc3339(min(way.first_at for way in ways)),
+        "last_at": rfc3339(max(way.last_at for way in ways)),
+        "observed_via": {way.via: way.times for way in ways},
+    }
 
 
 def _publication(publication: Publication) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
@@ -14,8 +15,9 @@ from relay.core.lineage import Lineage
 from relay.journal.census import Census
 from relay.journal.companion import Companion
 from relay.journal.errors import JournalBroken, JournalUnavailable
+from relay.journal.history import Found, Passage, Repetition, SettledAs
 from relay.journal.plan import Known
-from relay.journal.rows import HeldDeadLetter, Progress, Publication, SavedCheckpoint
+from relay.journal.rows import HeldDeadLetter, Progress, SavedCheckpoint
 from relay.journal.store import Store
 from relay.journal.streams import Streams
 from relay.journal.tasks import Tasks
@@ -84,6 +86,8 @@ class Journal:
         self._tail_bytes = 0
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._size = store.size()
+        self._merge_at = self._sweep_at = 0.0
+        self._swept = b""  # where the next sweep goes on
         self.dead_letters_held = store.count_dead_letters()
         self._writer = Writer(store, committed=self._committed, broken=self._broke)
         before = self._first_offset - 1
@@ -154,6 +158,11 @@ class Journal:
 
     # -- sinks -------------------------------------------------------------------------------------------------
 
+    @property
+    def sinks(self) -> tuple[str, ...]:
+        """The labels of the configured sinks."""
+        return tuple(self._saved)
+
     def position(self, sink: str) -> int:
         """The offset up to which everything is settled on a sink, as far as this process knows."""
         return self._saved[sink].offset
@@ -174,8 +183,19 @@ class Journal:
         """The highest offset that was tried on a sink since the file was opened, under the present identity."""
         return self._attempted[sink]
 
-    def advance(self, sink: str, offset: int, *, published: int, dead: int, absorbed: int = 0) -> None:
+    def advance(
+        self,
+        sink: str,
+        offset: int,
+        *,
+        published: int,
+        dead: int,
+        absorbed: int = 0,
+        exceptions: Sequence[tuple[int, SettledAs]] = (),
+    ) -> None:
         """A sink has settled everything up to ``offset``. Saved with the next group; the sink holds the truth.
+
+        ``exceptions`` are the offsets of the dead and the absorbed.
 
         What was passed over is counted by the offsets alone, so that an event which is in none of the counts shows
         in the balance.
@@ -184,6 +204,7 @@ class Journal:
         passed = offset - known - self._census.events_for(sink, known, offset)
         self._move(sink, Progress(offset, published, dead, absorbed, passed))
         self._floor = min(checkpoint.offset for checkpoint in self._saved.values())
+        self._store.history.passed(Passage(sink, offset, _now(), exceptions))
 
     def _move(self, sink: str, progress: Progress) -> None:
         self._saved[sink] = self._saved[sink].then(progress)
@@ -212,6 +233,9 @@ class Journal:
         The counts follow: what it lost is unpublished again. ``dead`` and ``absorbed`` are those of the sink's own
         checkpoint, ``None`` where it cannot tell.
         """
+        self._store.history.rewound(sink, offset)
+        if offset > self._saved[sink].offset:
+            self._store.history.passed(Passage(sink, offset, None))
         saved = self._saved[sink]
         low, high = sorted((offset, saved.offset))
         mine = await self._writer.call(self._store.events_for, sink, low, high) if low < high else 0
@@ -242,15 +266,6 @@ class Journal:
         """
         return self._saved[sink].accepted + self.pending(sink)
 
-    async def publications(self, entries: Sequence[Entry]) -> list[Publication]:
-        """Where each of these entries is on each sink that it is for."""
-        return [
-            Publication(sink, entry.offset, "published" if entry.offset <= self.position(sink) else "pending")
-            for entry in entries
-            for sink in self._saved
-            if entry.sink in (None, sink)
-        ]
-
     async def oldest_pending_at(self, sink: str) -> int | None:
         """When the oldest event that a sink has not got was accepted (epoch milliseconds)."""
         after = self._saved[sink].offset
@@ -259,6 +274,14 @@ class Journal:
         if self._tail and after >= self._tail[0].offset - 1:
             return self._tail[after - self._tail[0].offset + 1].accepted_at
         return await self._writer.call(self._store.accepted_at, after)
+
+    async def passages(self, sink: str, offsets: Sequence[int]) -> dict[int, Found]:
+        """What is noted of when a sink has settled these events: see ``History``."""
+        return await self.ask(self._store.history.passages, sink, offsets) if offsets else {}
+
+    async def repetitions(self, offsets: Sequence[int]) -> list[Repetition]:
+        """How often the facts that these events stand for were told again, in the order of their offsets."""
+        return await self.ask(self._store.history.repetitions, offsets)
 
     # -- dead letters ------------------------------------------------------------------------------------------
 
@@ -317,19 +340,31 @@ class Journal:
         return self._writer.stalled_for()
 
     async def tend(self) -> None:
-        """Merges dedup keys, prunes and sweeps while the journal lives, in steps too small to delay a commit."""
-        swept, sweep_at, merge_at = b"", time.monotonic() + _SWEEP_EVERY, time.monotonic() + _MERGE_EVERY
+        """Looks after the file while the journal lives, in steps too small to delay a commit.
+
+        Merges dedup keys, prunes, writes down what became of the events, and sweeps. A full disk keeps none of it for
+        good: the senders are told to come back meanwhile.
+        """
+        self._merge_at, self._sweep_at = time.monotonic() + _MERGE_EVERY, time.monotonic() + _SWEEP_EVERY
         while True:
             await asyncio.sleep(_TEND_EVERY)
-            now = time.monotonic()
-            if self._store.merge_is_due() or now >= merge_at:
-                await self._merge()
-                merge_at = now + _MERGE_EVERY
-            await self._prune()
-            if now >= sweep_at:
-                older_than = _now() - int(self._policy.dedup_window * 1000)
-                swept = await self._writer.call(self._store.sweep_dedup, swept, older_than=older_than)
-                sweep_at = now + (_TEND_EVERY if swept else _SWEEP_EVERY)
+            for step in (self._merge_when_due, self._prune, self._keep_history, self._sweep_when_due):
+                with suppress(JournalUnavailable):
+                    await step()
+
+    async def _merge_when_due(self) -> None:
+        if self._store.merge_is_due() or time.monotonic() >= self._merge_at:
+            await self._merge()
+            self._merge_at = time.monotonic() + _MERGE_EVERY
+
+    async def _keep_history(self) -> None:
+        await self._writer.call(self._store.keep_history, _now())
+
+    async def _sweep_when_due(self) -> None:
+        if time.monotonic() >= self._sweep_at:
+            older_than = _now() - int(self._policy.dedup_window * 1000)
+            self._swept = await self._writer.call(self._store.sweep_dedup, self._swept, older_than=older_than)
+            self._sweep_at = time.monotonic() + (_TEND_EVERY if self._swept else _SWEEP_EVERY)
 
     async def _merge(self) -> None:
         while await self._writer.call(self._store.merge_dedup):

@@ -24,6 +24,8 @@ class Plan:
         self.new_keys: list[tuple[bytes, bytes, int]] = []
         self.dead: list[tuple[DeadLetter, str]] = []
         """Each with its subject."""
+        self.repeated: list[tuple[int, str]] = []
+        """Facts that were told again: the offset of each one's event, and how."""
 
     def add_all(self, drafts: Sequence[Draft], lookup: Lookup) -> None:
         known: Known = lookup([draft.key for draft in drafts])
@@ -36,6 +38,8 @@ class Plan:
             conflict = judge(draft, seen[0])
             if conflict is None:
                 self.receipts.append(Receipt("duplicate", draft.event.id, seen[1]))
+                if draft.via is not None:
+                    self.repeated.append((seen[1], draft.via))
                 return
             known.update(lookup([conflict.key]) if conflict.key not in known else {})
             self._add(conflict, known, lookup)

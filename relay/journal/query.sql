@@ -11,19 +11,6 @@ FROM (SELECT *, row_number() OVER w AS nth, sum(length(data)) OVER w AS bytes
       WINDOW w AS (ORDER BY "offset"))
 WHERE nth = 1 OR bytes <= ?
 
--- name: add_crc
--- For a journal that was made before there was one.
-ALTER TABLE events ADD COLUMN crc INTEGER
-
--- name: add_dead_subject
-ALTER TABLE dead_letters ADD COLUMN subject TEXT
-
--- name: fill_dead_subject
-UPDATE dead_letters SET subject = json_extract(event, '$.subject')
-
--- name: index_dead_subject
-CREATE INDEX IF NOT EXISTS dead_letters_subject ON dead_letters (subject)
-
 -- name: last_offset
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)
 
@@ -78,18 +65,8 @@ INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)
 -- name: events_for
 SELECT count(*) FROM events WHERE "offset" > ? AND "offset" <= ? AND (sink IS NULL OR sink = ?)
 
--- name: index_addressed
--- Those few events are asked for at each start, which would read all others to find them. No other event touches it.
-CREATE INDEX IF NOT EXISTS events_addressed ON events (sink) WHERE sink IS NOT NULL
-
 -- name: addressed
 SELECT "offset", sink FROM events INDEXED BY events_addressed WHERE sink IS NOT NULL AND "offset" > ? ORDER BY "offset"
-
--- name: index_unkeyed
--- What is said about a task or a stream beyond its beginning and its end, which are found by their keys. It is rare
--- (or asked for: tasks.progressed); no other event touches this index.
-CREATE INDEX IF NOT EXISTS events_unkeyed ON events (subject)
-WHERE sink IS NOT NULL OR topic = 'dead-letters' OR type IN ('relay.task.conflicted', 'relay.task.progressed')
 
 -- name: unkeyed
 SELECT "offset" FROM events INDEXED BY events_unkeyed

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from zlib import crc32
 
 import orjson
 
 from relay.core.event import Entry, Event, Receipt
 from relay.journal.volume import garbled
-
-PublicationState = Literal["published", "pending", "dead", "absorbed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +82,6 @@ class HeldDeadLetter:
     event: dict[str, str] | None
     subject: str | None
     raw: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """Where one event is on one sink.
-
-    ``published``: it is there, since ``at`` (epoch milliseconds; ``None``: it was not noted when, or it is another
-    replica's). ``pending``: not yet. ``dead``: refused for good. ``absorbed``: another replica has taken care of it.
-    """
-
-    sink: str
-    offset: int
-    state: PublicationState
-    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,8 @@ from relay.journal.census import Addressed
 from relay.journal.companion import Companion
 from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
 from relay.journal.errors import JournalBroken, JournalUnavailable, translated
+from relay.journal.history import QUIET, History
+from relay.journal.layout import complete_tables, make_tables
 from relay.journal.plan import Known, Plan
 from relay.journal.rows import Appended, HeldDeadLetter, Progress, SavedCheckpoint, checksum, entries_of, held_letter
 from relay.journal.volume import damaged, log_kept, log_lost, make_folder, refuse_what_is_damaged, sync_folder
@@ -41,7 +43,6 @@ _APPEND = sql.statements("append.sql")
 _QUERY = sql.statements("query.sql")
 _PAGE = _QUERY["page"].format(which='"offset" > ?')
 _PICK = _QUERY["page"].format(which='"offset" IN (SELECT value FROM json_each(?))')
-_INDEXES = ("index_addressed", "index_unkeyed", "index_dead_subject")
 _EVENT_COLUMNS = 15
 _LONG_WAL_PAGES = 1024
 _CHECKED_AT_START = 256 << 20
@@ -84,6 +85,7 @@ class Store:
                 self.forks = [Fork(*fork) for fork in orjson.loads(self._meta("forks"))]
                 self.last_offset: int = self._one(_QUERY["last_offset"])
                 self._index = DedupIndex(self._db)
+                self.history = History(self._db)
                 self._companions = {kind: kind(self._db) for kind in companions}
             except BaseException:
                 with log_kept(path):
@@ -109,19 +111,12 @@ class Store:
         if self._one("SELECT count(*) FROM sqlite_master WHERE name = 'meta'") == 0:
             self._create()
         self._check_version()
-        if self._one("SELECT count(*) FROM pragma_table_info('events') WHERE name = 'crc'") == 0:
-            self._db.execute(_QUERY["add_crc"])
-        if self._one("SELECT count(*) FROM pragma_table_info('dead_letters') WHERE name = 'subject'") == 0:
-            with self._transaction():
-                self._db.execute(_QUERY["add_dead_subject"])
-                self._db.execute(_QUERY["fill_dead_subject"])
-        for index in _INDEXES:
-            self._db.execute(_QUERY[index])
+        with self._transaction():
+            complete_tables(self._db)
 
     def _create(self) -> None:
         with self._transaction():
-            for statement in (*_split(sql.text("schema.sql")), *(_QUERY[index] for index in _INDEXES)):
-                self._db.execute(statement)
+            make_tables(self._db)
             rows = [
                 ("schema_version", SCHEMA_VERSION),
                 ("journal_id", uuid4().hex),
@@ -162,6 +157,8 @@ class Store:
         """Moves the WAL into the file and closes. Safe to call twice."""
         try:
             if self._in_use:
+                with self._transaction():
+                    self.history.write(0)
                 self._mark("closed")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error:
@@ -191,6 +188,12 @@ class Store:
             for sink, saved in (progress or {}).items():
                 counts = (saved.published, saved.dead, saved.absorbed, saved.passed)
                 self._db.execute(_APPEND["save_checkpoint"], (sink, saved.offset, *counts))
+            takes_along = bool(plan.entries or progress) and self.history.due(now)
+            if takes_along:
+                self.history.write(now)
+        if takes_along:
+            self.history.written()
+        self.history.repeated(plan.repeated, now)
         self.last_offset = plan.last_offset
         self._index.add(plan.new_keys, now)
         self._pages_since_checkpoint += 4 + len(plan.entries)
@@ -338,6 +341,7 @@ class Store:
                 return 0
             with self._transaction():
                 deleted = self._db.execute(_QUERY["delete_events"], (cut,)).rowcount
+                self.history.prune(cut)
             if self._one("PRAGMA freelist_count") > _SPARE_PAGES:
                 self._db.execute("PRAGMA incremental_vacuum(1024)").fetchall()
         self._pages_since_checkpoint += chunk
@@ -373,6 +377,14 @@ class Store:
         """Forgets facts seen before ``older_than`` among the next ``step`` keys; answers where to go on."""
         with translated(self.path), self._transaction():
             return self._index.sweep(after, older_than=older_than, step=step)
+
+    def keep_history(self, now: int) -> None:
+        """Writes what waits of the history, where no commit has taken it along for a while. ``now``: epoch ms."""
+        if self.history.due(now, QUIET):
+            with translated(self.path), self._transaction():
+                self.history.write(now)
+            self.history.written()
+            self._pages_since_checkpoint += 4
 
     def fork(self, at: int, beyond: int, published: Mapping[str, int] | None = None) -> None:
         """Gives the journal a new identity that shares its past up to ``at``; the next offset lies past ``beyond``.
@@ -460,17 +472,6 @@ class Store:
 @lru_cache(maxsize=MAX_GROUP)
 def _insert_events_sql(count: int) -> str:
     return _APPEND["insert_events"].format(rows=sql.rows(count, _EVENT_COLUMNS))
-
-
-def _split(script: str) -> list[str]:
-    """The statements of a script, one by one: ``executescript`` would commit between them."""
-    found, pending = [], ""
-    for line in script.splitlines(keepends=True):
-        pending += line
-        if sqlite3.complete_statement(pending):
-            found.append(pending)
-            pending = ""
-    return found
 
 
 def sqlite_version() -> str:

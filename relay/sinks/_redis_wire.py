@@ -101,7 +101,11 @@ def failure(error: BaseException, node: Node) -> SinkUnavailable:
     if isinstance(error.__context__, ssl.SSLError):
         hint = "See ssl_ca_certs, ssl_certfile and ssl_check_hostname; TLS needs a rediss:// url."
         return SinkUnavailable("tls_failed", f"No TLS connection to Redis {node}: {text}.", hint=hint)
-    return SinkUnavailable("unreachable", f"No connection to Redis {node}: {text}.")
+    return SinkUnavailable(
+        "unreachable",
+        f"No connection to Redis {node}: {text.rstrip('.')}.",
+        hint="Check url, and whether Redis runs there and can be reached from here.",
+    )
 
 
 class Wire:

@@ -26,6 +26,7 @@ from relay.core.dedup import key_of
 from relay.core.event import CHAT, Draft, Event
 from relay.journal import dedup_index
 from relay.journal.errors import JournalUnavailable
+from relay.journal.history import Passage, SettledAs
 from relay.journal.rows import Progress
 from relay.journal.store import Store
 from relay.journal.streams import Streams
@@ -52,7 +53,9 @@ def _stream(name: str, ends: bool) -> Draft:
 
 NAMES = st.sampled_from([f"task-{n}" for n in range(12)])
 DRAFTS = st.one_of(
-    st.builds(draft, NAMES, says=st.sampled_from("abc"), data=st.sampled_from([b'{"n":1}', b'"%s"' % (b"x" * 3000)])),
+    st.builds(
+        draft, NAMES, says=st.sampled_from("abc"), data=st.sampled_from([b'{"n":1}', b'"%s"' % (b"x" * 3000)])
+    ).map(lambda told: told._replace(via="webhook")),
     st.builds(draft, NAMES, says=st.sampled_from("ab"), conflict=st.just(False)),
     st.builds(lambda name, sink: draft(name)._replace(sink=sink), NAMES, st.sampled_from(SINKS)),
     st.builds(_letter, NAMES),
@@ -79,6 +82,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.now = 1_000_000
         self.offsets_given: dict[int, str] = {}
         self.opened_at = 0
+        self.crashes = 0
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
@@ -92,12 +96,41 @@ class JournalMachine(RuleBasedStateMachine):
         """A group, and with it how far the sinks have got."""
         self.now += later
         progress = {sink: self._moved(sink, *by) for sink, by in moves.items()}
+        for sink, moved in progress.items():
+            self._pass(sink, moved)
         mine = self._both(lambda store: store.append(drafts, self.now, progress))
         for entry in mine.entries if mine else ():
             assert entry.offset not in self.offsets_given, "an offset was given out twice"
             self.offsets_given[entry.offset] = entry.event.id
 
     append_again = append_once_more = append_yet_again = append  # as often as all that goes wrong
+
+    def _pass(self, sink: str, moved: Progress) -> None:
+        """What a full disk kept from being saved is not passed again."""
+        before = self._reached(sink)
+        refused: list[tuple[int, SettledAs]] = [
+            (offset, "dead") for offset in range(max(before, moved.offset - moved.dead) + 1, moved.offset + 1)
+        ]
+        if moved.offset > before:
+            self._note(Passage(sink, moved.offset, self.now, refused))
+
+    def _note(self, passage: Passage) -> None:
+        for store in (self.store, self.twin):
+            store.history.passed(passage)
+
+    @rule(sink=st.sampled_from(SINKS), back=st.integers(0, 6))
+    def lose(self, sink: str, back: int) -> None:
+        """A sink says that it is not as far as it was."""
+        self._open_sink(sink, max(0, self._reached(sink) - back))
+
+    def _reached(self, sink: str) -> int:
+        return max(self.twin.history.sinks.get(sink, {}), default=0)
+
+    def _open_sink(self, sink: str, at: int) -> None:
+        """As a publisher does, which asks its sink how far it has got."""
+        for store in (self.store, self.twin):
+            store.history.rewound(sink, at)
+        self._note(Passage(sink, at, None))
 
     def _moved(self, sink: str, published: int, dead: int) -> Progress:
         known = self.twin.disk.saved.get(sink)
@@ -142,6 +175,15 @@ class JournalMachine(RuleBasedStateMachine):
                 return  # a full disk
         self._both(lambda store: _sweep_all(store, self.now - age))
 
+    @rule(later=st.integers(0, 20_000))
+    def keep_history(self, later: int) -> None:
+        """Changes nothing that anybody can ask for."""
+        self.now += later
+        try:
+            self.store.keep_history(self.now)
+        except JournalUnavailable:
+            self._count_full_disk()
+
     @rule()
     def move_log_into_file(self) -> None:
         self.store.checkpoint_wal()
@@ -172,6 +214,7 @@ class JournalMachine(RuleBasedStateMachine):
             self.store._db.execute("DELETE FROM open_streams")
             self.store._db.execute("UPDATE meta SET value = '0' WHERE key = 'merged_offset'")
         self.copies += 1
+        self.crashes += 1
         copy = self.folder / f"after-crash-{self.copies}.db"
         shutil.copy(self.path, copy)
         shutil.copy(log_of(self.path), log_of(copy))
@@ -182,6 +225,8 @@ class JournalMachine(RuleBasedStateMachine):
     def _open(self) -> None:
         self.store = Store(self.path, companions=self.companions)
         self.opened_at = self.store.last_offset
+        for sink in SINKS:
+            self._open_sink(sink, self._reached(sink))
 
     # -- comparing ---------------------------------------------------------------------------------------------
 
@@ -208,6 +253,21 @@ class JournalMachine(RuleBasedStateMachine):
         assert sorted((stream.stream_id, stream.offset) for stream in streams) == self.twin.open_streams()
         assert len(self.store.forks) == len(self.twin.forks)
         assert [fork.offset for fork in self.store.forks] == [fork.offset for fork in self.twin.forks]
+
+    @invariant()
+    def history_is_true(self) -> None:
+        """A time that is shown is that of the event; a crash may take the last of them, and of the counts."""
+        held = [entry.offset for entry in self.store.read(*EVERYTHING)] if hasattr(self, "store") else []
+        for sink in SINKS if held else ():
+            truth = self.twin.history.sinks.get(sink, {})
+            found = self.store.history.passages(sink, held)
+            assert found.keys() == truth.keys() & set(held)
+            for offset, (at, settled_as) in found.items():
+                assert (at, settled_as) == truth[offset] or (self.crashes and (at, settled_as) == (None, None))
+        counted = {each.offset: each.times for each in (self.store.history.repetitions(held) if held else ())}
+        for offset in held:
+            real, true = counted.get(offset, 0), self.twin.history.repetitions[offset]
+            assert real == true or (self.crashes and real < true)
 
     def shown(self, store: Any) -> Any:
         last = store.last_offset

@@ -6,6 +6,7 @@ the place of the real one, which syncs a disk and cannot run in virtual time.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from relay.core.chat import STARTED
 from relay.core.event import CHAT, DeadLetter, Draft, Entry
 from relay.core.lineage import Fork
 from relay.journal.errors import JournalUnavailable
+from relay.journal.history import Passage
 from relay.journal.plan import Known, Plan
 from relay.journal.rows import Appended, HeldDeadLetter, Progress, SavedCheckpoint
 
@@ -45,12 +47,33 @@ class Disk:
         return other
 
 
+class TwinHistory:
+    """When each sink got what, event by event, and how often each was told again: of this truth a crash takes
+    nothing."""
+
+    def __init__(self) -> None:
+        self.sinks: dict[str, dict[int, tuple[int | None, str | None]]] = {}
+        self.repetitions: Counter[int] = Counter()
+
+    def passed(self, passage: Passage) -> None:
+        known = self.sinks.setdefault(passage.sink, {})
+        settled_as: dict[int, str] = dict(passage.exceptions)
+        for offset in range(max(known, default=0) + 1, passage.offset + 1):
+            known[offset] = (passage.at, settled_as.get(offset))
+
+    def rewound(self, sink: str, offset: int) -> None:
+        known = self.sinks.setdefault(sink, {})
+        for gone in [each for each in known if each > offset]:
+            del known[gone]
+
+
 class TwinStore:
     """``relay.journal.store.Store`` without a file. ``full`` stands for a disk without space."""
 
     def __init__(self, disk: Disk, new_id: Callable[[], str]) -> None:
         self.disk = disk
         self.full = False
+        self.history = TwinHistory()
         self._new_id = new_id
         self._merging: list[bytes] | None = None
         self._merging_to = 0
@@ -84,6 +107,7 @@ class TwinStore:
         for sink, moved in (progress or {}).items():
             disk.saved[sink] = disk.saved.get(sink, SavedCheckpoint()).then(moved)
         disk.last_offset = plan.last_offset
+        self.history.repetitions.update(offset for offset, _ in plan.repeated)
         return Appended(plan.receipts, plan.entries)
 
     def _follow_streams(self, entries: Sequence[Entry]) -> None:

@@ -177,6 +177,8 @@ async def test_a_refused_event_becomes_a_dead_letter_and_the_rest_goes_on(bench:
     assert letter.event["id"] == "2:succeeded"
     saved = bench.journal.saved("memory")
     assert (saved.published, saved.dead, bench.journal.pending("memory")) == (6, 1, 0)
+    found = await bench.journal.passages("memory", range(1, 8))
+    assert {offset: each.settled_as for offset, each in found.items() if each.settled_as} == {3: "dead"}
 
 
 async def test_a_culprit_that_the_sink_cannot_name_is_found_by_halving(bench: Bench) -> None:

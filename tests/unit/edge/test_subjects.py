@@ -202,6 +202,32 @@ async def test_a_replay_is_told_with_the_sink_that_it_is_for(tmp_path: Path) -> 
         assert kinds(as_task) == [(1, "task.succeeded")]
 
 
+async def test_where_events_are_and_how_often_they_were_told_again(tmp_path: Path) -> None:
+    """The story would end in the journal, or tell of repetitions without a number."""
+    async with scene(tmp_path, "kafka", "redis") as s:
+        await s.submit("t1")
+        for via, times in (("webhook", 3), ("poll", 1)):
+            draft = NovitaTask().normalize(Delivery(task("t1"), AT, via))  # type: ignore[arg-type]
+            assert isinstance(draft, Draft)
+            for _ in range(times):
+                await s.journal.append(draft)
+        await s.submit("t1")
+        s.journal.advance("kafka", 2, published=1, dead=1, exceptions=[(2, "dead")])
+        shown = await s.story("t1")
+        times_told = [each.pop("published_at") for each in shown["publications"]]
+        assert shown["publications"] == [
+            {"sink": "kafka", "offset": 1, "state": "published"},
+            {"sink": "redis", "offset": 1, "state": "pending"},
+            {"sink": "kafka", "offset": 2, "state": "dead"},
+            {"sink": "redis", "offset": 2, "state": "pending"},
+        ]
+        assert [at is not None for at in times_told] == [True, False, False, False]
+        submitted, ended = shown["duplicates"]
+        assert (submitted["offset"], submitted["count"], submitted["observed_via"]) == (1, 1, {"submit": 1})
+        assert (ended["offset"], ended["count"], ended["observed_via"]) == (2, 3, {"poll": 1, "webhook": 2})
+        assert "2026" < ended["first_at"] <= ended["last_at"]
+
+
 @pytest.mark.parametrize("subject", ["nobody", "x" * 300, "%00", "a%2Fb", "%F0%9F%92%A9"])
 async def test_a_subject_that_nobody_knows_is_not_found(tmp_path: Path, subject: str) -> None:
     """An odd id would be an error of the relay's, or a story about nothing."""

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.dead import refused_draft
 from relay.core.event import Draft
-from relay.core.sink import Refused
 from relay.journal.errors import JournalBroken, JournalInUse, JournalUnavailable
 from relay.journal.rows import Progress
 from relay.journal.store import _QUERY, Store
@@ -272,26 +270,6 @@ def test_the_few_addressed_events_are_found_without_reading_the_others(store: St
     assert any("INDEX events_addressed" in step for step in plan), plan
     store.append([draft("a"), draft("b")._replace(sink="kafka")], 1)
     assert store.addressed(0) == [(2, "kafka")]
-
-
-def test_a_journal_of_before_learns_what_its_dead_letters_are_about(path: Path) -> None:
-    """After an upgrade the relay would not start, or refused events would be missing from their task's story."""
-    store = Store(path)
-    store.append([draft("a")], 1)
-    [entry] = store.read(0, 1, 1 << 20)
-    refused = refused_draft(entry, Refused("too_large", "?"), origin="kafka", refused_at=1)
-    store.append([refused, dead_draft()], 2)
-    columns = "id, origin, reason, detail, raw, accepted_at, event_offset, event"
-    store._db.execute(f"CREATE TABLE before AS SELECT {columns} FROM dead_letters")
-    store._db.execute("DROP TABLE dead_letters")
-    store._db.execute("ALTER TABLE before RENAME TO dead_letters")
-    store.close()
-    again = Store(path)
-    assert [letter.id for letter in again.dead_letters_about("a", 10)] == [refused.event.id]
-    assert again.dead_letters_about("dead-1", 10) == []
-    again.append([dead_draft("dead-2")], 3)
-    assert [letter.subject for letter in again.dead_letters_about("dead-2", 10)] == ["dead-2"]
-    again.close()
 
 
 def test_picked_entries_are_those_that_are_asked_for_and_held(store: Store) -> None:

@@ -1,0 +1,229 @@
+"""What became of the events: when each sink got them, and how often each fact was told again.
+
+None of it is worth a sync. It waits in memory and is written in a commit that is made anyway, about once a second, or
+by the journal's care where none comes for a while. A crash loses the last of it, never an event: then an event is known
+to be on a sink, not since when (the sink's checkpoint tells), and counts are too low. What cannot be written for long,
+since a disk is full, is dropped the same way, so that the memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, NamedTuple
+
+import orjson
+
+from relay.journal import sql
+
+EVERY: Final = 1000
+"""Milliseconds between two writings that ride on a commit."""
+
+QUIET: Final = 10_000
+"""Milliseconds without such a commit after which the journal's care makes one."""
+
+MAX_WAITING: Final = 10_000
+"""Passages with their exceptions of one sink, and repeated facts, that wait in memory: about 2 MB of each."""
+
+STEP: Final = 1000
+"""Repeated facts of one writing: a few milliseconds, during which nothing else is committed."""
+
+_SOON: Final = 100  # milliseconds, while more than that is waiting
+_SQL = sql.statements("history.sql")
+
+CREATE: Final = tuple(statement for name, statement in _SQL.items() if name.startswith("create_"))
+"""Makes the tables where they are missing."""
+
+SettledAs = Literal["dead", "absorbed"]
+
+
+class Passage(NamedTuple):
+    """A sink has settled everything up to ``offset``. ``at``: epoch milliseconds, ``None`` where nobody saw it.
+
+    ``exceptions`` are the offsets that were settled without being published.
+    """
+
+    sink: str
+    offset: int
+    at: int | None
+    exceptions: Sequence[tuple[int, SettledAs]] = ()
+
+
+class Found(NamedTuple):
+    """What is noted of one event on one sink: since when, and whether it was settled in another way."""
+
+    at: int | None
+    settled_as: SettledAs | None
+
+
+class Repetition(NamedTuple):
+    """How often a fact was told again in one way. ``offset`` is its event's; instants are epoch milliseconds."""
+
+    offset: int
+    via: str
+    times: int
+    first_at: int
+    last_at: int
+
+
+class _Rewind(NamedTuple):
+    """A sink said that it is at ``offset``: what it had beyond is not there."""
+
+    sink: str
+    offset: int
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Of one sink. ``rewound_to``: what the tables say beyond that is wrong."""
+
+    rewound_to: int | None = None
+    passages: list[Passage] = field(default_factory=list)
+    size: int = 0
+
+    def add(self, passage: Passage) -> None:
+        if self.size > MAX_WAITING:
+            passage = passage._replace(at=None, exceptions=())
+            self.passages.clear()
+            self.size = 0
+        self.passages.append(passage)
+        self.size += 1 + len(passage.exceptions)
+
+    def rewind(self, offset: int) -> None:
+        self.rewound_to = offset if self.rewound_to is None else min(self.rewound_to, offset)
+        keep = bisect_left(self.passages, offset, key=lambda passage: passage.offset)
+        beyond = self.passages[keep : keep + 1]
+        del self.passages[keep:]
+        self.passages += [_shortened(passage, offset) for passage in beyond]
+        self.size = sum(1 + len(passage.exceptions) for passage in self.passages)
+
+    def find(self, offset: int) -> Found | None:
+        """What a passage that waits says, if there is one."""
+        place = bisect_left(self.passages, offset, key=lambda passage: passage.offset)
+        if place == len(self.passages):
+            return None
+        passage = self.passages[place]
+        return Found(passage.at, dict(passage.exceptions).get(offset))
+
+
+class History:
+    """Three tables beside the events. ``passed`` and ``rewound`` may be called from anywhere, at once; all else
+    belongs to the journal's thread."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+        self._arrived: deque[Passage | _Rewind] = deque()  # appended to in one thread, emptied in another
+        self._sinks: dict[str, _Waiting] = {}
+        self._repeated: dict[int, dict[str, Repetition]] = {}
+        self._repeated_to_write: list[int] = []
+        self._written_at = 0
+
+    # -- taking note -------------------------------------------------------------------------------------------
+
+    def passed(self, passage: Passage) -> None:
+        """A sink has settled more."""
+        self._arrived.append(passage)
+
+    def rewound(self, sink: str, offset: int) -> None:
+        """A sink has said where it is: nothing beyond is there, whatever was noted."""
+        self._arrived.append(_Rewind(sink, offset))
+
+    def repeated(self, repetitions: Iterable[tuple[int, str]], now: int) -> None:
+        """Facts were told again: the offset of each one's event, and how. While too many wait, new ones are not
+        counted."""
+        for offset, via in repetitions:
+            ways = self._repeated.get(offset)
+            if ways is None:
+                if len(self._repeated) >= MAX_WAITING:
+                    continue
+                ways = self._repeated[offset] = {}
+            known = ways.get(via)
+            first_at = now if known is None else known.first_at
+            ways[via] = Repetition(offset, via, 1 if known is None else known.times + 1, first_at, now)
+
+    # -- writing -----------------------------------------------------------------------------------------------
+
+    def due(self, now: int, every: int = EVERY) -> bool:
+        """Whether something waits and the last writing is long enough ago, or much waits."""
+        self._take_in()
+        if len(self._repeated) > STEP or any(waiting.size > STEP for waiting in self._sinks.values()):
+            every = _SOON
+        return not 0 <= now - self._written_at < every and bool(self._repeated or self._sinks)
+
+    def write(self, now: int) -> None:
+        """Writes what waits, inside the caller's transaction; ``written`` is to be called once that is committed."""
+        self._take_in()
+        for sink, waiting in self._sinks.items():
+            if waiting.rewound_to is not None:
+                for step in ("shorten_passage", "drop_passages", "drop_exceptions"):
+                    self._db.execute(_SQL[step], {"sink": sink, "at": waiting.rewound_to})
+        passages = [passage for waiting in self._sinks.values() for passage in waiting.passages]
+        exceptions = [(passage.sink, *each) for passage in passages for each in passage.exceptions]
+        self._repeated_to_write = list(self._repeated)[:STEP]
+        repetitions = [each for offset in self._repeated_to_write for each in self._repeated[offset].values()]
+        self._add("add_passages", [passage[:3] for passage in passages])
+        self._add("add_exceptions", exceptions)
+        self._add("add_repetitions", repetitions)
+        self._written_at = now
+
+    def _add(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        if rows:
+            self._db.execute(_SQL[statement], (orjson.dumps([tuple(row) for row in rows]).decode(),))
+
+    def written(self) -> None:
+        """It is on disk: forgets what waited. Not called, the next writing does the same again."""
+        self._sinks.clear()
+        for offset in self._repeated_to_write:
+            del self._repeated[offset]
+        self._repeated_to_write = []
+
+    def prune(self, upto: int) -> None:
+        """Forgets the events up to an offset, inside the caller's transaction."""
+        for table in ("passages", "exceptions", "repetitions"):
+            self._db.execute(_SQL[f"prune_{table}"], (upto,))
+
+    def _take_in(self) -> None:
+        while self._arrived:
+            news = self._arrived.popleft()
+            waiting = self._sinks.setdefault(news.sink, _Waiting())
+            if isinstance(news, Passage):
+                waiting.add(news)
+            else:
+                waiting.rewind(news.offset)
+
+    # -- looking -----------------------------------------------------------------------------------------------
+
+    def passages(self, sink: str, offsets: Sequence[int]) -> dict[int, Found]:
+        """What is noted of these events on a sink; those of which nothing is are left out."""
+        self._take_in()
+        waiting = self._sinks.get(sink, _Waiting())
+        upto = waiting.rewound_to
+        valid = [offset for offset in offsets if upto is None or offset <= upto]
+        rows = self._db.execute(_SQL["passages"], {"sink": sink, "offsets": orjson.dumps(valid).decode()})
+        found = {offset: Found(at or None, exception) for offset, at, exception in rows if at is not None}
+        for offset in offsets:
+            if offset not in found and (told := waiting.find(offset)) is not None:
+                found[offset] = told
+        return found
+
+    def repetitions(self, offsets: Sequence[int]) -> list[Repetition]:
+        """How often these facts were told again, in the order of their offsets."""
+        rows = self._db.execute(_SQL["repetitions"], (orjson.dumps(offsets).decode(),))
+        found = {(row[0], row[1]): Repetition(*row) for row in rows}
+        for offset in offsets:
+            for via, more in self._repeated.get(offset, {}).items():
+                known = found.get((offset, via))
+                found[offset, via] = more if known is None else _together(known, more)
+        return [found[key] for key in sorted(found)]
+
+
+def _shortened(passage: Passage, offset: int) -> Passage:
+    exceptions = tuple(each for each in passage.exceptions if each[0] <= offset)
+    return passage._replace(offset=min(passage.offset, offset), exceptions=exceptions)
+
+
+def _together(earlier: Repetition, later: Repetition) -> Repetition:
+    return later._replace(times=earlier.times + later.times, first_at=earlier.first_at)

@@ -1,0 +1,61 @@
+"""Where events are on each sink: what the checkpoints say, and what the journal has noted of the way there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from relay.core.dead import refusal_key
+from relay.core.event import Entry
+from relay.journal.history import Found
+from relay.journal.journal import Journal
+
+PublicationState = Literal["published", "pending", "dead", "absorbed"]
+
+_NOTHING: Final = Found(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Where one event is on one sink.
+
+    ``published``: it is there, since ``at`` (epoch milliseconds; ``None``: nobody noted when, nor whether another
+    replica has published it). ``pending``: not yet. ``dead``: refused for good, and kept as a dead letter.
+    ``absorbed``: another replica has published it.
+    """
+
+    sink: str
+    offset: int
+    state: PublicationState
+    at: int | None = None
+
+
+async def publications_of(journal: Journal, entries: Sequence[Entry]) -> list[Publication]:
+    """Of each entry, on each sink that it is for, in the order of the entries."""
+    places = {entry.offset: place for place, entry in enumerate(entries)}
+    found = [each for sink in journal.sinks for each in await _on_sink(journal, sink, entries)]
+    return sorted(found, key=lambda each: places[each.offset])
+
+
+async def _on_sink(journal: Journal, sink: str, entries: Sequence[Entry]) -> list[Publication]:
+    mine = [entry for entry in entries if entry.sink in (None, sink)]
+    position = journal.position(sink)  # looked at first: what it has passed by now is noted
+    settled = [entry for entry in mine if entry.offset <= position]
+    noted = await journal.passages(sink, [entry.offset for entry in settled])
+    refused = await _refused(journal, sink, [e for e in settled if noted.get(e.offset, _NOTHING) == _NOTHING])
+    return [_publication(sink, entry.offset, position, noted.get(entry.offset, _NOTHING), refused) for entry in mine]
+
+
+async def _refused(journal: Journal, sink: str, entries: Sequence[Entry]) -> frozenset[int]:
+    """Which of them have become dead letters: the journal knows those facts when it has noted nothing else."""
+    keys = {refusal_key(entry, sink): entry.offset for entry in entries}
+    return frozenset(keys[key] for key in (await journal.known(list(keys)) if keys else ()))
+
+
+def _publication(sink: str, offset: int, position: int, noted: Found, refused: frozenset[int]) -> Publication:
+    if offset > position:
+        return Publication(sink, offset, "pending")
+    if noted.settled_as is not None or offset in refused:
+        return Publication(sink, offset, noted.settled_as or "dead")
+    return Publication(sink, offset, "published", noted.at)
