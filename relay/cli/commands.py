@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from relay.cli import about, check, dead_letters, journal, rehearse, replay, serve, tail, tasks
+from relay.cli import about, check, dead_letters, journal, registry, rehearse, replay, serve, tail, tasks
 from relay.cli.outcome import Commands
 
 _RUN, _LOOK, _REHEARSE, _ABOUT = "Run", "Look inside", "Rehearse", "About"
@@ -44,4 +44,5 @@ app.command(rich_help_panel=_REHEARSE)(rehearse.simulate)
 app.command(rich_help_panel=_ABOUT)(about.schema)
 app.command(rich_help_panel=_ABOUT)(about.asyncapi)
 app.command(rich_help_panel=_ABOUT)(about.openapi)
+app.command(rich_help_panel=_ABOUT)(registry.register_schemas)
 app.command(rich_help_panel=_ABOUT)(about.version)

@@ -29,6 +29,7 @@ _ORDER: Final = (
     "schema",
     "asyncapi",
     "openapi",
+    "register-schemas",
     "version",
 )
 _INTENDED: Final = (typer.Exit, typer.Abort, typer.TyperException)
