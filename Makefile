@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test faults check docs format bench lock check-deploy check-format check-lint check-types check-imports check-unit
+.PHONY: help demo serve test faults check docs format bench lock screenshots check-deploy check-format check-lint check-types check-imports check-unit
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -47,6 +47,9 @@ check-imports: $(INSTALLED)
 
 check-unit: $(INSTALLED)
 	$(BIN)/python -m pytest -q tests/unit $(ARGS)
+
+screenshots: $(INSTALLED) ## the pictures in docs/images, taken anew of a running console (ARGS=FOLDER: every view, to look at)
+	$(BIN)/python -m tests.e2e.console_screenshots $(ARGS)
 
 check-deploy: $(INSTALLED) ## image, chart, rules and dashboards: needs root for the image (ARGS="-k chart")
 	deploy/tools.sh

@@ -25,6 +25,7 @@ const VIEWS = {
 
 const main = document.getElementById("main");
 let leaving = new AbortController();
+let lastHeard = feed.state.name;
 
 function go(address) {
   if (location.hash === address) render();
@@ -108,6 +109,11 @@ document.getElementById("forget-token").hidden = !hasToken();
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
+});
+feed.addEventListener("state", () => {
+  if (feed.state.name === lastHeard) return;
+  lastHeard = feed.state.name;
+  if (lastHeard === "lost" || lastHeard === "live") status.refresh(); // the stream hears first that relay went or came
 });
 window.addEventListener("hashchange", navigate);
 listenToKeys(go, events.toggle);

@@ -29,9 +29,13 @@ async function pageOf(after, signal) {
   const { dead_letters: letters, next } = await ask(withQuery("/v1/dead-letters", { after, limit: PAGE }), { signal });
   if (!letters.length) return nothing("No dead letters", "Everything that came could be read, and no sink has refused an event.");
   return [
-    table("Dead letters", COLUMNS, letters.map(rowOf)),
+    table("Dead letters", COLUMNS, letters.toSorted(newestFirst).map(rowOf)),
     next && element("p", {}, element("a", { href: `#/dead-letters?after=${encodeURIComponent(next)}` }, "The next page")),
   ].filter(Boolean);
+}
+
+function newestFirst(one, other) {
+  return other.accepted_at.localeCompare(one.accepted_at);
 }
 
 function rowOf(told) {
@@ -60,7 +64,7 @@ function letterOf(told, go, announce) {
     ),
     trouble,
     element("section", {}, element("h2", {}, told.event ? "The event's data" : "The delivery, as it came"), verbatim(told.raw, "Raw delivery"),
-      element("p", { class: "muted" }, "Secrets are withheld. The very bytes: ", element("code", {}, `relay dead-letters show ${told.id} --raw`))),
+      element("p", { class: "muted" }, "Secrets are withheld. The very bytes: ", element("code", {}, `GET ${pathOf(told.id)}`), " with ", element("code", {}, "Accept: application/octet-stream"))),
   ];
 }
 

@@ -74,7 +74,7 @@ function expand(row, more, event) {
 }
 
 function filters(wanted, go) {
-  const topics = [["", "All but chat chunks"], [ALL, "All topics"], ...TOPICS.map((topic) => [topic, topic])];
+  const topics = [["", "All but chunks"], [ALL, "All topics"], ...TOPICS.map((topic) => [topic, topic])];
   const topic = choice("filter-topic", topics, wanted.topic);
   const fitting = Object.keys(TYPES).filter((type) => isOf(type, wanted.topic));
   const type = choice("filter-type", [["", "All types"], ...fitting.map((each) => [each, each])], wanted.type);

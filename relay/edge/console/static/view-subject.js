@@ -3,7 +3,7 @@
 import { ask } from "./api.js";
 import { Conversation } from "./conversation.js";
 import { element } from "./dom.js";
-import { clock, counted, duration } from "./format.js";
+import { clock, count, duration } from "./format.js";
 import { outputs } from "./media.js";
 import { facts, fill, heading, nothing, repeatedly, tag, verbatim } from "./parts.js";
 import { gapsOf, momentsOf } from "./story.js";
@@ -118,11 +118,12 @@ function factsOf({ kind, task, events, duplicates }) {
 
 function taskFacts(task, events) {
   const ending = events.find(({ event }) => ENDINGS.has(event.type.split(".").at(-1)))?.event;
+  const reason = ending?.data.reason ?? task?.reason;
   const state = task?.state ?? ending?.data.status ?? "unknown";
   return [
     ["State", tag(state, toneOf(state))],
     ["Type", ending?.data.task_type ?? task?.task_type],
-    ["Reason", ending?.data.reason ?? task?.reason],
+    reason && ["Reason", reason],
     ["Polls", task && String(task.polls)],
     task?.next_poll_at && ["Next poll", clock(task.next_poll_at)],
     task?.trouble && ["Polling is in trouble", task.trouble],
@@ -138,12 +139,12 @@ function chatFacts(events) {
   return [
     ["Outcome", tag(outcome, toneOf(outcome))],
     ["Model", ending?.model ?? started?.model],
-    ["Reason", ending?.reason],
+    ending?.reason && ["Reason", ending.reason],
     ending?.error && ["Upstream's error", ending.error.message],
     ["First token", timings.first_token_ms == null ? null : duration(timings.first_token_ms)],
     ["Lasted", timings.duration_ms == null ? null : duration(timings.duration_ms)],
-    ["Tokens", usage?.total_tokens == null ? null : counted(usage.total_tokens, "token")],
-    ["Client", ending?.client ?? started?.client],
+    usage?.total_tokens != null && ["Tokens", count(usage.total_tokens)],
+    ["Client", ending?.client ?? started?.client ?? "unnamed"],
   ].filter(Boolean);
 }
 
