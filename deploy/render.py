@@ -21,12 +21,18 @@ _HELMS_OWN = ("helm.sh/chart:", "app.kubernetes.io/managed-by:", "# Source:")
 _README = """\
 # The chart `relay`
 
-    kubectl create secret generic relay --from-literal=webhook-tokens=$(openssl rand -hex 32) \\
-      --from-literal=api-tokens=$(openssl rand -hex 32)
-    helm install relay deploy/helm/relay --values values.yaml
-    helm test relay
+<!-- not run: needs a cluster -->
+
+```sh
+kubectl create secret generic relay --from-literal=webhook-tokens=$(openssl rand -hex 32) \\
+  --from-literal=api-tokens=$(openssl rand -hex 32)
+helm install relay deploy/helm/relay --values values.yaml
+helm test relay
+```
 
 with a `values.yaml` like
+
+<!-- values -->
 
 ```yaml
 existingSecret: relay

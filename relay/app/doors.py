@@ -10,7 +10,7 @@ from aiohttp import web
 
 from relay import __version__
 from relay.contract import asyncapi, openapi, rendered, schemas
-from relay.core.source import Submittable
+from relay.core.source import Source, Submittable
 from relay.edge.admin import Admin
 from relay.edge.api import ApiGate
 from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, is_loopback, networks
@@ -51,7 +51,8 @@ class Doors:
         self,
         settings: Settings,
         journal: Journal,
-        sources: Mapping[str, Submittable],
+        sources: Mapping[str, Source],
+        submitted: Submittable,
         upstream: Upstream,
         recorder: Recorder,
         chat_signals: ChatSignals,
@@ -63,7 +64,8 @@ class Doors:
         before_scrape: Callable[[], Awaitable[None]],
     ) -> None:
         self._task_entered, self._unready, self._sink_signals = task_entered, unready, sink_signals
-        self._settings, self._journal, self._sources, self._telemetry = settings, journal, sources, telemetry
+        self._settings, self._journal, self._telemetry = settings, journal, telemetry
+        self._sources, self._submitted = sources, submitted
         server, admin = settings.server, settings.admin
         limits = Limits(server.header_timeout, server.body_timeout, server.keepalive_timeout, server.max_connections)
         self._events = Events(journal)
@@ -147,7 +149,7 @@ class Doors:
     def _build_submissions(self, proxy: Proxy) -> Submissions:
         signals = SubmissionSignals(self._telemetry)
         recording = Recording(self._journal, signals)
-        return Submissions(proxy, self._sources["novita"], recording, signals, self._settings.webhook_address)
+        return Submissions(proxy, self._submitted, recording, signals, self._settings.webhook_address)
 
     def _api(self) -> web.Application:
         gate = self._api_gate

@@ -17,7 +17,7 @@ from relay.claims import Claims
 from relay.core.claims import Shared
 from relay.core.errors import RelayError
 from relay.core.sink import Identity, Sink
-from relay.core.source import Submittable
+from relay.core.source import Source
 from relay.edge.chat_restart import close_open_streams
 from relay.edge.recorder import Recorder
 from relay.edge.status import figures_of
@@ -48,9 +48,8 @@ class Relay:
         self.settings = settings
         self.telemetry = telemetry or Telemetry()
         self._draining = self._closing = False
-        self._sources: dict[str, Submittable] = {
-            "novita": NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
-        }
+        self._novita = NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
+        self._sources: dict[str, Source] = {each.name: each for each in (self._novita,)}
         self._stopping: asyncio.Task[None] | None = None
         self._doors: Doors | None = None
         self._publishers: list[Publisher] = []
@@ -146,6 +145,7 @@ class Relay:
             self.settings,
             self.journal,
             self._sources,
+            self._novita,
             self.upstream,
             recorder,
             signals,

@@ -1,0 +1,109 @@
+"""What the pages need, for real: brokers with TLS, passwords, sentinels."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT
+from tests.docs.sandbox import FOLDER, TOKEN
+from tests.services.kafka import Kafka, free_port
+from tests.services.redis import RedisProcess, RedisServer, SentinelSet
+
+Places = dict[str, str]
+"""What stands in the page, and what is here; or a variable of relay's and its value."""
+
+Start = Callable[[pytest.FixtureRequest, Path], Places]
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for this machine that is its own authority, and its key; made by openssl."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cert, key = folder / "ca.pem", folder / "key.pem"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
+    subprocess.run([*new, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True, timeout=60)
+    return cert, key
+
+
+def upstream(request: pytest.FixtureRequest, _folder: Path) -> Places:
+    """A stand-in for the upstream that the configurations of the page do not name."""
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relay", "simulate", "--port", str(port)], stdout=subprocess.DEVNULL
+    )
+    request.addfinalizer(process.wait)
+    request.addfinalizer(process.terminate)
+    return {"RELAY_UPSTREAM__BASE_URL": f"http://127.0.0.1:{port}"}
+
+
+def kafka(request: pytest.FixtureRequest, _folder: Path) -> Places:
+    """A Kafka that lets everybody in."""
+    shared: Kafka = request.getfixturevalue("kafka")
+    return {"localhost:9092": shared.bootstrap}
+
+
+def redis(request: pytest.FixtureRequest, _folder: Path) -> Places:
+    """A Redis of the page's own."""
+    make: RedisProcess = request.getfixturevalue("redis_process")
+    server = make()
+    asyncio.run(server.start())
+    return {"redis://localhost:6379": f"redis://localhost:{server.port}", "redis-cli ": f"redis-cli -p {server.port} "}
+
+
+def redis_sentinel(request: pytest.FixtureRequest, _folder: Path) -> Places:
+    """A primary, a replica and one sentinel; the others that the page names do not answer."""
+    servers: SentinelSet = request.getfixturevalue("redis_sentinel")
+    return {
+        "sentinel-1.example.com:26379": "127.0.0.1:1",
+        "sentinel-2.example.com:26379": f"127.0.0.1:{servers.sentinel.port}",
+        "sentinel-3.example.com:26379": "127.0.0.1:1",
+        "mymaster": "relay",
+    }
+
+
+def redis_cluster(request: pytest.FixtureRequest, _folder: Path) -> Places:
+    """Three primaries that share the slots."""
+    nodes: list[RedisServer] = request.getfixturevalue("redis_cluster")
+    return {f"node-{number}.example.com:6379": f"127.0.0.1:{node.port}" for number, node in enumerate(nodes, 1)}
+
+
+def redis_tls(request: pytest.FixtureRequest, folder: Path) -> Places:
+    """A Redis that speaks only TLS, and lets in the user that the page makes, with the rights that it names."""
+    cert, key = certificate(folder / "tls")
+    make: RedisProcess = request.getfixturevalue("redis_process")
+    port = make().port
+    files = {"--tls-cert-file": cert, "--tls-key-file": key, "--tls-ca-cert-file": cert}
+    options = [part for name, file in files.items() for part in (name, str(file))]
+    rights = "~{relay}:* -@all +evalsha +script|load +type +time +hmget +hset +xadd +xtrim +select".split()
+    users = ["--user", "relay", "on", f">{TOKEN}", *rights]
+    server = make("--tls-port", str(port), *options, "--tls-auth-clients", "no", "--port", "0", *users, port=port)
+    server.extra_cli = ("--tls", "--cacert", str(cert))
+    asyncio.run(server.start())
+    return {"redis.example.com:6380": f"127.0.0.1:{port}", "/etc/relay/tls/ca.pem": str(cert)}
+
+
+def checkout(_request: pytest.FixtureRequest, folder: Path) -> Places:
+    """The page's folder is a copy of what is checked out here, as far as its commands touch it."""
+    left_out = shutil.ignore_patterns("node_modules", "__pycache__", "*.pyc")
+    for name in ("relay", "tests"):
+        shutil.copytree(ROOT / name, folder / FOLDER / name, ignore=left_out)
+    shutil.copy(ROOT / "pyproject.toml", folder / FOLDER)
+    return {}
+
+
+SERVICES: dict[str, Start] = {
+    "checkout": checkout,
+    "upstream": upstream,
+    "kafka": kafka,
+    "redis": redis,
+    "redis-sentinel": redis_sentinel,
+    "redis-cluster": redis_cluster,
+    "redis-tls": redis_tls,
+}
