@@ -153,6 +153,15 @@ class History:
             every = _SOON
         return not 0 <= now - self._written_at < every and bool(self._repeated or self._sinks)
 
+    def stale(self) -> bool:
+        """Whether the tables still have times of what a sink has lost: after a crash they would be believed."""
+        self._take_in()
+        return any(
+            waiting.rewound_to is not None
+            and self._db.execute(_SQL["reaches_beyond"], {"sink": sink, "at": waiting.rewound_to}).fetchone()[0]
+            for sink, waiting in self._sinks.items()
+        )
+
     def write(self, now: int) -> None:
         """Writes what waits, inside the caller's transaction; ``written`` is to be called once that is committed."""
         self._take_in()

@@ -33,6 +33,9 @@ CREATE TABLE IF NOT EXISTS repetitions (
 UPDATE OR IGNORE passages SET "offset" = :at WHERE sink = :sink AND "offset" = (
     SELECT min("offset") FROM passages WHERE sink = :sink AND "offset" > :at)
 
+-- name: reaches_beyond
+SELECT EXISTS (SELECT 1 FROM passages WHERE sink = :sink AND "offset" > :at)
+
 -- name: drop_passages
 DELETE FROM passages WHERE sink = :sink AND "offset" > :at
 

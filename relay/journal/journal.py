@@ -234,6 +234,8 @@ class Journal:
         checkpoint, ``None`` where it cannot tell.
         """
         self._store.history.rewound(sink, offset)
+        with suppress(JournalUnavailable):  # a full disk: publishing goes on, and the care tries again
+            await self._keep_history()
         if offset > self._saved[sink].offset:
             self._store.history.passed(Passage(sink, offset, None))
         saved = self._saved[sink]

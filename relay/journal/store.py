@@ -379,12 +379,17 @@ class Store:
             return self._index.sweep(after, older_than=older_than, step=step)
 
     def keep_history(self, now: int) -> None:
-        """Writes what waits of the history, where no commit has taken it along for a while. ``now``: epoch ms."""
-        if self.history.due(now, QUIET):
-            with translated(self.path), self._transaction():
+        """Writes what waits of the history, where no commit has taken it along for a while, or a sink lost events.
+
+        ``now``: epoch milliseconds. Raises ``JournalUnavailable`` while the disk is full; it waits on then.
+        """
+        with translated(self.path):
+            if not self.history.due(now, QUIET) and not self.history.stale():
+                return
+            with self._transaction():
                 self.history.write(now)
             self.history.written()
-            self._pages_since_checkpoint += 4
+        self._pages_since_checkpoint += 4
 
     def fork(self, at: int, beyond: int, published: Mapping[str, int] | None = None) -> None:
         """Gives the journal a new identity that shares its past up to ``at``; the next offset lies past ``beyond``.

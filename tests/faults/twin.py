@@ -202,6 +202,8 @@ class TwinStore:
             del disk.facts[key]
         return b""
 
+    def keep_history(self, now: int) -> None: ...
+
     def merge_is_due(self) -> bool:
         return False
 

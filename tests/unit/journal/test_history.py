@@ -161,6 +161,21 @@ def test_a_sink_that_lost_events_has_them_again_later(store: Store, history: His
     assert times(history) == {}
 
 
+@pytest.mark.parametrize("lost", [2, 5])
+def test_a_loss_is_written_at_once(store: Store, history: History, path: Path, rest: list[Store], lost: int) -> None:
+    """After a kill events that were lost and came again would be told to be there since the first time."""
+    history.passed(Passage("kafka", 5, 100, [(4, "dead")]))
+    commit(store, 5_000)
+    history.rewound("kafka", lost)
+    assert history.stale() == (lost < 5)
+    store.keep_history(5_001)
+    assert not history.stale()
+    history.passed(Passage("kafka", 6, 200))
+    again = reopened(store, path)
+    rest.append(again)
+    assert times(again.history) == dict.fromkeys(range(1, lost + 1), 100)
+
+
 def test_the_furthest_of_several_losses_counts(store: Store, history: History) -> None:
     """What was lost first, and came again, would be shown with the time at which it came before that."""
     history.passed(Passage("kafka", 8, 100))
