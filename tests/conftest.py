@@ -2,7 +2,13 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.services.kafka", "tests.services.redis", "tests.services.registry", "tests.faults.matrix"]
+pytest_plugins = [
+    "tests.validation.plugin",
+    "tests.services.kafka",
+    "tests.services.redis",
+    "tests.services.registry",
+    "tests.faults.matrix",
+]
 
 # Beside other work an example may take longer than 200 ms, and again less: how fast code is, benchmarks say.
 settings.register_profile("without-deadline", settings(deadline=None))

@@ -297,7 +297,14 @@ def test_a_group_that_is_rolled_back_leaves_the_registry_as_it_was(path: Path) -
     store.append([submitted("t1")], AT)
     huge = told("t2")
     with pytest.raises(Exception, match="full"):
-        store.append([submitted("t3"), told("t1"), huge._replace(event=huge.event._replace(data=b"x" * 10**6))], AT)
+        store.append(
+            [
+                submitted("t3"),
+                told("t1"),
+                huge._replace(event=huge.event._replace(data=huge.event.data + b" " * 10**6)),
+            ],
+            AT,
+        )
     assert (found(tasks, "t1").state, tasks.find("t3")) == ("submitted", None)
     assert tasks.counts()["submitted"] == 1
     store.append([told("t1")], AT)
