@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from relay.cli import about, check, dead_letters, journal, registry, rehearse, replay, serve, tail, tasks
+from relay.cli.doctor.command import doctor
 from relay.cli.outcome import Commands
 
 _RUN, _LOOK, _REHEARSE, _ABOUT = "Run", "Look inside", "Rehearse", "About"
@@ -34,6 +35,7 @@ def relay(
 
 app.command(rich_help_panel=_RUN)(serve.serve)
 app.command(rich_help_panel=_RUN)(check.check)
+app.command(rich_help_panel=_RUN)(doctor)
 app.command(rich_help_panel=_RUN)(replay.replay)
 app.command(rich_help_panel=_LOOK)(tail.tail)
 app.command(rich_help_panel=_LOOK)(tasks.tasks)

@@ -38,9 +38,14 @@ def configured_address(config: Path | None) -> tuple[str, str | None]:
     server = configured.load(config).server
     if server.port == 0:
         raise RelayError("no_address", "server.port is 0, so only the relay's log tells its port.", hint="Give --url.")
-    host = _ANY_ADDRESS.get(server.host, server.host).strip("[]")
     tokens = [token.get_secret_value() for token in server.api_tokens]
-    return f"http://[{host}]:{server.port}" if ":" in host else f"http://{host}:{server.port}", next(iter(tokens), None)
+    return f"http://{reachable(server.host)}:{server.port}", next(iter(tokens), None)
+
+
+def reachable(host: str) -> str:
+    """A listener's host as it is reached from this machine, in the form that a URL takes."""
+    host = _ANY_ADDRESS.get(host, host).strip("[]")
+    return f"[{host}]" if ":" in host else host
 
 
 def read_token(path: Path) -> str:

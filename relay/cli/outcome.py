@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from inspect import cleandoc
 from typing import Any, Final
 
 import typer
@@ -19,6 +20,7 @@ BAD_CONFIGURATION: Final = 78
 _ORDER: Final = (
     "serve",
     "check",
+    "doctor",
     "replay",
     "tail",
     "tasks",
@@ -37,6 +39,11 @@ _INTENDED: Final = (typer.Exit, typer.Abort, typer.TyperException)
 
 class Commands(TyperGroup):
     """The commands, in the order in which people meet them, and the one place where their failures become exits."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for command in self.commands.values():
+            _make_readable(command)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Commands and groups of commands, mixed."""
@@ -61,6 +68,17 @@ class Commands(TyperGroup):
         except Exception as error:
             _tell_bug(error, debug=bool(ctx.params.get("debug")))
             raise typer.Exit(FAILED) from None
+
+
+def _make_readable(command: Any) -> None:
+    """Mends typer's help: it keeps the line breaks of docstrings, and says ``<bool>`` of what is just there or not."""
+    first, *rest = cleandoc(command.help or "").split("\n\n")
+    command.help = "\n\n".join([first, *(" ".join(paragraph.split()) for paragraph in rest)])
+    for parameter in command.params:
+        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+            parameter.metavar = ""
+    for below in getattr(command, "commands", {}).values():
+        _make_readable(below)
 
 
 def tell(error: RelayError) -> int:

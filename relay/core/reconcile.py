@@ -196,7 +196,7 @@ def decide(
     """What becomes of a task. ``normalized`` is what the source made of a 200's body."""
     if isinstance(normalized, Draft) and normalized.event.subject == task.task_id:
         return _seen(task, normalized, timing, moment)
-    result = _result_of(answer, normalized)
+    result = result_of(answer, normalized)
     if result == "unknown_status":
         return _waiting(task, timing, moment, PollAgain(0, result))
     if result in ("unauthorized", "rate_limited"):
@@ -261,7 +261,8 @@ def _pause(backoff: Backoff, answer: PollAnswer | Unanswered, moment: Moment) ->
     return backoff.delay(moment.failures + 1, moment.chance)
 
 
-def _result_of(answer: PollAnswer | Unanswered, normalized: Normalized | None) -> Result:
+def result_of(answer: PollAnswer | Unanswered, normalized: Normalized | None) -> Result:
+    """What an answer that is no task's ending says. ``normalized`` is what the source made of it, if it was asked."""
     if isinstance(answer, Unanswered):
         return answer.result
     if getattr(normalized, "reason", None) == "unknown_status":

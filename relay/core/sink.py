@@ -123,6 +123,15 @@ class SinkFenced(RelayError):
         super().__init__("fenced", message, hint=hint)
 
 
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """How a sink that works could keep its promises better. ``code`` is from a bounded set."""
+
+    code: str
+    message: str
+    hint: str
+
+
 class Sink(Protocol):
     """A place where events are published exactly once.
 
@@ -149,3 +158,13 @@ class Forgetful(Protocol):
     """
 
     async def look(self) -> None: ...
+
+
+@runtime_checkable
+class Advising(Protocol):
+    """A sink that can tell, while it is open, where its server falls short of the promises.
+
+    ``advice`` may raise what ``open`` raises.
+    """
+
+    async def advice(self) -> Sequence[Advice]: ...

@@ -39,6 +39,7 @@ from relay.core.cloudevents import redis_fields
 from relay.core.event import TOPICS, Entry, Event
 from relay.core.sink import (
     Absorbed,
+    Advice,
     Batch,
     Checkpoint,
     Identity,
@@ -266,6 +267,17 @@ class RedisSink:
         """Whether Redis still holds the checkpoint that it acknowledged, or a failover has lost it with its events."""
         if self._held is not None:
             await self.publish(Batch([], self._held))
+
+    async def advice(self) -> Sequence[Advice]:
+        """Whether Redis keeps what it has acknowledged when it is restarted. Silent where it may not be asked."""
+        if self._wire is None:
+            raise SinkUnavailable("not_open", "The Redis sink is not open.")
+        info = _parse_info(await _ask_if_allowed(self._wire, "INFO", "persistence") or b"")
+        if info.get("aof_enabled") != "0":
+            return []
+        message = f"Redis {self._wire.node} has appendonly off: restarted, it is back at its last snapshot."
+        hint = "Set appendonly yes. Otherwise the relay publishes again what its journal still holds, and no more."
+        return [Advice("not_persistent", message, hint)]
 
     async def close(self) -> None:
         wire, self._wire = self._wire, None

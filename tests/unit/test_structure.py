@@ -24,6 +24,8 @@ TESTED_ELSEWHERE = {
     "relay/app/reload.py": "tests/integration/test_reload.py changes the configuration of running relays",
     "relay/app/relay.py": "wires the parts; tests/integration and tests/e2e run them wired",
     "relay/journal/rows.py": "values and the rows they come from; tests/unit/journal/test_store.py reads them back",
+    "relay/cli/doctor/command.py": "tests/integration/test_doctor.py runs the doctor beside what is broken",
+    "relay/cli/doctor/network.py": "tests/integration/test_doctor.py has it reach real servers, and others",
     "relay/shared_index.py": "speaks to Redis; tests/integration/test_shared_index.py runs it against one",
     "relay/journal/sql.py": "hands out the statements; every test of tests/unit/journal goes through it",
     "relay/core/sink.py": "values and the port; every sink of tests/contract goes through them",

@@ -14,6 +14,7 @@ from relay.cli.commands import app
 COMMANDS = [
     "serve",
     "check",
+    "doctor",
     "replay",
     "tail",
     "tasks",

@@ -1,0 +1,5 @@
+"""``relay doctor``: is everything there that a relay needs, and what is to be mended?
+
+``findings.py`` judges what was measured and is pure; ``local.py`` looks at this machine, ``network.py`` at what is
+reached over the network; ``command.py`` runs all of it and tells.
+"""

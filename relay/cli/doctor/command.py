@@ -1,0 +1,158 @@
+"""Runs every check of ``relay doctor``, each within its time, and tells what it found as soon as it is known."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from relay.cli import configured, options
+from relay.cli.doctor import local, network
+from relay.cli.doctor.findings import Finding, Status, judge_clock, judge_steadiness
+from relay.cli.outcome import BAD_CONFIGURATION, FAILED
+from relay.cli.output import write_json, write_line
+from relay.cli.serve import run_loop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from relay.settings import ConfigError, Settings
+
+WITHIN: Final = 75.0
+"""Seconds for one check; a sink has a minute of its own."""
+_STYLES: Final[dict[Status, str]] = {"ok": "green", "warning": "yellow", "failed": "red"}
+
+Found = Sequence[Finding]
+
+
+def doctor(config: options.Config = None, json: options.Json = False) -> None:
+    """Check everything that a relay needs, and say what to mend.
+
+    The configuration, the relay that runs, the journal and its disk, the clock, the sinks, the upstream and its key,
+    and whether webhooks get here. Nothing is spent or delivered. Sinks are opened as IDENTITY-check, as by `relay
+    check`. Exit codes: 78 bad configuration, 1 something has to be mended, 0 otherwise.
+    """
+    from relay.settings import ConfigError
+
+    try:
+        settings = configured.load(config)
+    except ConfigError as error:
+        _end(_of_configuration(error), json, BAD_CONFIGURATION)
+    found = run_loop(_examine(config, settings, told=not json))
+    _end(found, json, FAILED if any(each.status == "failed" for each in found) else 0)
+
+
+def _of_configuration(error: ConfigError) -> list[Finding]:
+    return [Finding("configuration", "failed", str(problem), code=error.code) for problem in error.problems]
+
+
+def _end(found: Found, json: bool, code: int) -> None:
+    if json:
+        write_json({"ok": code == 0, "findings": [asdict(each) for each in found]})
+    elif code == BAD_CONFIGURATION:
+        for each in found:
+            _say(each)
+    else:
+        counts = {status: sum(each.status == status for each in found) for status in _STYLES}
+        write_line((", ".join(f"{count} {status}" for status, count in counts.items() if count), "bold"))
+    raise typer.Exit(code)
+
+
+def _say(found: Finding) -> None:
+    write_line((f"{found.status:<9}", _STYLES[found.status]), (f"{found.check}: ", "bold"), (found.message, ""))
+    if found.hint:
+        write_line((f"         {found.hint}", "dim"))
+
+
+async def _examine(config: Path | None, settings: Settings, *, told: bool) -> list[Finding]:
+    found: list[Finding] = []
+    async for some in _checks(config, settings):
+        found += some
+        for each in some if told else ():
+            _say(each)
+    return found
+
+
+async def _checks(config: Path | None, settings: Settings) -> AsyncIterator[Found]:
+    """What each check found, in the order in which people read it; those over the network run side by side."""
+    begun = time.time(), time.monotonic()
+    yield _configuration(config, settings)
+    relay = await asyncio.to_thread(network.look_at_relay, settings)
+    running = relay is not None
+    yield [relay or local.look_at_addresses(settings)]
+    clock = _Clock()
+    elsewhere = [
+        asyncio.ensure_future(_bounded(name, look))
+        for name, look in (
+            *((f"sink {sink.label}", network.look_at_sink(settings, sink)) for sink in settings.sinks),
+            *_index(settings),
+            ("upstream", _upstream(settings, clock)),
+            ("webhooks", _webhooks(settings, clock, running=running)),
+        )
+    ]
+    for name, look in (
+        ("journal", lambda: local.look_at_journal(settings, running=running)),
+        ("space", lambda: [local.look_at_space(settings)]),
+        ("disk", lambda: [local.look_at_disk(settings)]),
+        ("descriptors", lambda: [local.look_at_descriptors(settings)]),
+    ):
+        yield await _bounded(name, _threaded(look))
+    for some in elsewhere:
+        yield await some
+    yield [judge_clock(clock.ahead, clock.source)]
+    jumped = judge_steadiness(time.time() - begun[0], time.monotonic() - begun[1])
+    yield [jumped] if jumped else []
+
+
+def _configuration(config: Path | None, settings: Settings) -> list[Finding]:
+    from relay.settings import warnings
+
+    advice = [Finding("configuration", "warning", text, code="advice") for text in warnings(settings)]
+    return advice or [Finding("configuration", "ok", f"{configured.find(config) or 'built-in defaults'}: valid")]
+
+
+async def _bounded(name: str, look: Coroutine[Any, Any, Found]) -> Found:
+    try:
+        async with asyncio.timeout(WITHIN):
+            return await look
+    except TimeoutError:
+        return [Finding(name, "failed", f"was not done within {WITHIN:g} s", "Look at it by hand.", "timeout")]
+
+
+async def _threaded(look: Callable[[], Found]) -> Found:
+    return await asyncio.to_thread(look)
+
+
+class _Clock:
+    """By how much this clock is ahead, by the first who told the time."""
+
+    def __init__(self) -> None:
+        self.ahead: float | None = None
+        self.source = ""
+
+    def heard(self, ahead: float | None, source: str) -> None:
+        """Somebody answered, with or without the time."""
+        if self.ahead is None and ahead is not None:
+            self.ahead, self.source = ahead, source
+
+
+def _index(settings: Settings) -> Sequence[tuple[str, Coroutine[Any, Any, Found]]]:
+    shared = settings.dedup.shared_index
+    return [("dedup.shared_index", network.look_at_index(shared.get_secret_value()))] if shared is not None else []
+
+
+async def _upstream(settings: Settings, clock: _Clock) -> Found:
+    found, ahead = await network.look_at_upstream(settings)
+    clock.heard(ahead, settings.upstream.base_url)
+    return [found]
+
+
+async def _webhooks(settings: Settings, clock: _Clock, *, running: bool) -> Found:
+    found, ahead = await asyncio.to_thread(lambda: network.look_at_webhooks(settings, running=running))
+    if settings.server.public_url is not None and not running:
+        clock.heard(ahead, settings.server.public_url)  # a relay that runs here would tell this very clock's time
+    return [found] if found else []

@@ -1,0 +1,141 @@
+"""What is looked at on this machine: the journal, its disk, the descriptors, the listeners' addresses."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from relay.cli.doctor.findings import Finding, judge_descriptors, judge_disk, judge_space
+from relay.core.errors import RelayError
+
+if TYPE_CHECKING:
+    from relay.settings import Settings
+
+_VERIFIED: Final = 256 << 20
+"""Bytes of a journal that is looked through whole: under a second. ``relay journal verify`` takes any size."""
+_FSYNCS: Final = 200
+_FSYNC_FOR: Final = 3.0
+"""Seconds after which no further fsync is begun."""
+_BLOCK: Final = bytes(4096)
+
+
+def look_at_journal(settings: Settings, *, running: bool) -> list[Finding]:
+    """The file, and whether its folder can be written. ``running``: a relay answers on the admin listener."""
+    path = settings.journal.path
+    folder = _existing(path.parent)
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        message = f"{folder} cannot be written: {error.strerror or error}"
+        hint = "Let the relay's user write there, or name another journal.path; run the doctor as that user."
+        return [Finding("journal", "failed", message, hint, "journal_not_writable")]
+    if not path.exists():
+        return [Finding("journal", "ok", f"{path} is not there yet; the relay makes it when it starts")]
+    if os.geteuid() == 0 and path.stat().st_uid != 0:
+        message = f"{path} belongs to user {path.stat().st_uid} and is not opened as root"
+        hint = "Run the doctor as that user: files that root makes beside it would be in the relay's way."
+        return [Finding("journal", "warning", message, hint, "another_user")]
+    return list(_inside(path, [sink.label for sink in settings.sinks], running=running))
+
+
+def _inside(path: Path, sinks: list[str], *, running: bool) -> Iterator[Finding]:
+    from relay.journal import inspect
+    from relay.journal.errors import JournalInUse
+
+    try:
+        store = inspect.open_existing(path)
+    except JournalInUse:
+        if running:
+            yield Finding("journal", "ok", f"{path} is held by the relay that runs")
+        else:
+            hint = "Find it (fuser, lsof) and end it, or name another journal.path: two relays cannot share a journal."
+            message = f"{path} is held by a process, and no relay answers here"
+            yield Finding("journal", "failed", message, hint, "journal_in_use")
+        return
+    except RelayError as error:
+        yield Finding("journal", "failed", error.message, error.hint, error.code)
+        return
+    try:
+        if store.size() > _VERIFIED:
+            yield Finding("journal", "ok", f"{path} can be opened; `relay journal verify` looks through all of it")
+            return
+        found, wrong = inspect.verify(store, sinks)
+        yield from (Finding("journal", "failed", each.message, each.hint, each.code) for each in wrong)
+        if found is not None and not wrong:
+            yield Finding("journal", "ok", f"{path}: {found.events} events, nothing wrong")
+    finally:
+        store.close()
+
+
+def look_at_space(settings: Settings) -> Finding:
+    """Whether the journal may grow as far as it is allowed to."""
+    path = settings.journal.path
+    room = max(0, settings.journal.max_size - (path.stat().st_size if path.exists() else 0))
+    return judge_space(shutil.disk_usage(_existing(path.parent)).free, room)
+
+
+def look_at_disk(settings: Settings) -> Finding:
+    """How fast the journal's volume syncs, by a file that is gone afterwards."""
+    try:
+        taken = sorted(_fsyncs(_existing(settings.journal.path.parent)))
+    except OSError as error:
+        message = f"cannot be measured: {error.strerror or error}"
+        return Finding("disk", "failed", message, "Mend what the journal's folder lacks first.", "disk_unmeasured")
+    return judge_disk(taken[len(taken) // 2], taken[(len(taken) * 99) // 100], len(taken))
+
+
+def _fsyncs(folder: Path) -> list[float]:
+    """Seconds that each of some appends took to be on disk."""
+    taken: list[float] = []
+    ending = time.perf_counter() + _FSYNC_FOR
+    with tempfile.TemporaryFile(dir=folder) as file:
+        while len(taken) < _FSYNCS and (not taken or time.perf_counter() < ending):
+            file.write(_BLOCK)
+            file.flush()
+            begun = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - begun)
+    return taken
+
+
+def look_at_descriptors(settings: Settings) -> Finding:
+    """The limit of this process, which is the relay's where both are started alike."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return judge_descriptors(limit, settings.server.max_connections)
+
+
+def look_at_addresses(settings: Settings) -> Finding:
+    """Whether a relay that is started now could listen."""
+    for key, host, port in (
+        ("server", settings.server.host, settings.server.port),
+        ("admin", settings.admin.host, settings.admin.port),
+    ):
+        try:
+            _bind(host, port)
+        except OSError as error:
+            message = f"no relay answers here, and {host}:{port} cannot be listened on: {error.strerror or error}"
+            hint = f"Choose another {key}.port, or stop what uses this one."
+            return Finding("relay", "failed", message, hint, "address_unavailable")
+    return Finding("relay", "ok", "no relay runs here at the moment; its addresses are free")
+
+
+def _bind(host: str, port: int) -> None:
+    family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        tried.bind(address)
+        tried.listen(1)
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there: the relay makes what is missing."""
+    folder = folder.absolute()
+    return folder if folder.exists() else _existing(folder.parent)

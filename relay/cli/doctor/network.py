@@ -1,0 +1,163 @@
+"""What is looked at over the network: the relay that runs, its public address, the upstream, the sinks, the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+from uuid import uuid4
+
+from relay.cli.client import why
+from relay.cli.connection import reachable
+from relay.cli.doctor.findings import (
+    Finding,
+    Status,
+    judge_key,
+    judge_public,
+    judge_token,
+    problem_code,
+    skew,
+)
+from relay.core.errors import RelayError
+
+if TYPE_CHECKING:
+    from relay.cli.reach import Reached
+    from relay.core.sink import SinkConfig
+    from relay.settings import Settings
+
+ANSWER_WITHIN: Final = 5.0
+_READ: Final = 64 << 10
+_WEBHOOKS: Final = "/webhooks/novita"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An answer, and by how much this clock is ahead of its sender's, in seconds, if it told the time."""
+
+    status: int
+    body: bytes
+    ahead: float | None
+
+
+def get(url: str, path: str) -> Heard:
+    """One GET, within its time; no redirect is followed. Raises ``OSError`` and ``http.client.HTTPException``."""
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=ANSWER_WITHIN)
+    try:
+        sent = time.time()
+        connection.request("GET", parts.path.rstrip("/") + path)
+        response = connection.getresponse()
+        received = time.time()
+        return Heard(response.status, response.read(_READ), skew(response.getheader("Date"), sent, received))
+    finally:
+        connection.close()
+
+
+def look_at_relay(settings: Settings) -> Finding | None:
+    """Whether the relay that runs is ready; ``None``: none answers."""
+    url = f"http://{reachable(settings.admin.host)}:{settings.admin.port}"
+    if settings.admin.port == 0:
+        message = "admin.port is 0, so a relay that runs cannot be found"
+        return Finding("relay", "warning", message, "Give it a port.", "no_address")
+    try:
+        heard = get(url, "/readyz")
+        document = json.loads(heard.body)
+        ready, reasons = document["status"] == "ready", [str(reason) for reason in document["reasons"]]
+    except (OSError, http.client.HTTPException):
+        return None
+    except (ValueError, TypeError, KeyError):
+        message = f"{url} is answered by something else than a relay"
+        return Finding("relay", "failed", message, "Choose another admin.port, or stop what uses it.", "not_a_relay")
+    if not ready:
+        message = f"runs, and is not ready: {', '.join(reasons)}"
+        return Finding("relay", "failed", message, "docs/runbook.md says what to do about each.", "not_ready")
+    return Finding("relay", "ok", "runs, and is ready")
+
+
+def look_at_webhooks(settings: Settings, *, running: bool) -> tuple[Finding | None, float | None]:
+    """Whether ``server.public_url`` leads to this relay, and this clock's lead over the one there.
+
+    The first request has no token: only a relay that asks for one is shown it, and then on a way that nobody overhears.
+    Neither is a delivery.
+    """
+    url = settings.server.public_url
+    if url is None:
+        return None, None
+    try:
+        heard = get(url, _WEBHOOKS)
+        found = judge_public(url, heard.status, problem_code(heard.body))
+        if found is None:
+            found = _with_token(url, settings)
+    except (OSError, http.client.HTTPException) as error:
+        reason = "" if running else " No relay runs here at the moment: start it, and look again."
+        hint = f"Check server.public_url, the name's address, and what stands in front of the relay.{reason}"
+        return Finding("webhooks", "failed", f"{url} cannot be reached: {why(error)}", hint, "public_unreachable"), None
+    return found, heard.ahead
+
+
+def _with_token(url: str, settings: Settings) -> Finding:
+    from relay.settings.values import is_loopback_host
+
+    tokens = settings.webhooks.novita.tokens
+    parts = urlsplit(url)
+    if not tokens:
+        hint = "Is it another relay?"
+        return Finding("webhooks", "failed", f"{url} asks for a token, and none is configured", hint, "token_refused")
+    if parts.scheme != "https" and not is_loopback_host(parts.hostname or ""):
+        return Finding("webhooks", "ok", f"{url} leads to a relay (no token was shown in clear text)")
+    heard = get(url, f"{_WEBHOOKS}/{quote(tokens[0].get_secret_value(), safe='')}")
+    return judge_token(url, problem_code(heard.body))
+
+
+async def look_at_upstream(settings: Settings) -> tuple[Finding, float | None]:
+    """A poll for a task that nobody has, which is free and needs the key; and this clock's lead over that there."""
+    from relay.core.reconcile import PollAnswer, result_of
+    from relay.upstream import Upstream, UpstreamError
+
+    base_url, key = settings.upstream.base_url, settings.upstream_key
+    headers = [(b"Accept", b"application/json"), *([(b"Authorization", f"Bearer {key}".encode())] if key else [])]
+    ahead = None
+    try:
+        upstream = Upstream.configured(settings.upstream)
+    except RelayError as error:
+        return Finding("upstream", "failed", error.message, error.hint, error.code), None
+    target = f"/v3/async/task-result?task_id=relay-doctor-{uuid4().hex}"
+    try:
+        sent = time.time()
+        async with asyncio.timeout(ANSWER_WITHIN), upstream.exchange("GET", target, headers) as answer:
+            ahead = skew(answer.headers.get("Date"), sent, time.time())
+            result = result_of(PollAnswer(answer.status, await answer.read(_READ), None), None)
+    except TimeoutError:
+        result = "timeout"
+    except UpstreamError:
+        result = "unreachable"
+    finally:
+        await upstream.close()
+    return judge_key(result, base_url, with_key=key is not None), ahead
+
+
+async def look_at_sink(settings: Settings, config: SinkConfig) -> list[Finding]:
+    """Opens it as the check does: that needs its topics, its rights, its scripts or its transactions."""
+    from relay.cli.reach import CHECK_SUFFIX, reach_sink
+    from relay.core.sink import Identity
+
+    reached = await reach_sink(config, Identity(settings.identity_name + CHECK_SUFFIX, uuid4().hex))
+    return _told(reached)
+
+
+async def look_at_index(url: str) -> list[Finding]:
+    """The index that replicas share."""
+    from relay.cli.reach import reach_index
+
+    return _told(await reach_index(url))
+
+
+def _told(reached: Reached) -> list[Finding]:
+    status: Status = "ok" if reached.ok else "failed"
+    advice = [Finding(reached.name, "warning", each.message, each.hint, each.code) for each in reached.advice]
+    return [Finding(reached.name, status, reached.message or "", reached.hint or "", reached.code), *advice]

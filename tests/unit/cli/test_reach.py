@@ -1,0 +1,44 @@
+"""Reaching what a configuration names."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from relay.cli.reach import reach_sink, reach_upstream
+from relay.core.sink import Identity
+from relay.simulator.server import Simulator
+from relay.sinks.redis import Config
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that is taken and does not listen."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+async def test_a_sink_that_is_not_there_is_told(closed_port: int) -> None:
+    """A deployment would go on although its broker cannot be reached."""
+    config = Config.model_validate({"type": "redis", "url": f"redis://127.0.0.1:{closed_port}/0"})
+    reached = await reach_sink(config, Identity("x-check", "1"))
+    assert not reached.ok
+    assert reached.name == "sink redis"
+    assert str(closed_port) in (reached.message or "")
+
+
+async def test_any_answer_of_the_upstream_will_do() -> None:
+    """The check would need an API key to succeed."""
+    async with Simulator() as simulator:
+        reached = await asyncio.to_thread(reach_upstream, simulator.url)
+    assert reached.ok
+    assert "HTTP 404" in (reached.message or "")
+
+
+def test_an_upstream_that_is_not_there_is_told(closed_port: int) -> None:
+    """A typing mistake in upstream.base_url would show only when the first task is lost."""
+    assert reach_upstream(f"http://127.0.0.1:{closed_port}").code == "upstream_unreachable"
