@@ -26,7 +26,7 @@ def unpacked() -> Path:
     with (_CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (_CACHE / "complete").exists():
-            goal = ["dependency:unpack", f"-DoutputDirectory={_CACHE / 'app'}"]
+            goal = ["dependency:unpack", f"-DoutputDirectory={_CACHE / 'app'}", f"-Dmarkers={_CACHE / 'markers'}"]
             command = [executable("mvn"), "-q", "-B", "-f", str(_POM), *goal]
             done = subprocess.run(command, timeout=600, capture_output=True, text=True, check=False)
             if done.returncode:
