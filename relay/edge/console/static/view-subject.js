@@ -1,6 +1,6 @@
 // The story of one task or stream: what became of it, what it made or said, and every moment of it on one time line.
 
-import { ask } from "./api.js";
+import { ask, withQuery } from "./api.js";
 import { Conversation } from "./conversation.js";
 import { element } from "./dom.js";
 import { clock, count, duration } from "./format.js";
@@ -11,7 +11,8 @@ import { follow } from "./stream.js";
 import { ENDINGS, typeOf } from "./words.js";
 import { transcript } from "./transcript.js";
 
-const MOST = 1000; // events; as many as the relay tells at once
+const PAGE = 1000; // events; as many as the relay tells at once
+const MOST_PAGES = 5; // what is longer is cut, and says so; its end comes with the stream that follows
 const REFRESH = 5_000;
 const SETTLE = 400; // ms after an event before the publications are asked for: a burst is asked for once
 
@@ -21,24 +22,24 @@ export function show({ id, signal, announce }) {
   return [heading("Story", element("span", { class: "id whole" }, id)), place];
 
   async function begin() {
-    let story = null;
+    let page = null;
     const load = async () => {
-      story = await ask(pathOf(id), { signal });
-      return contentOf(story);
+      page = new Page(place, await storyOf(id, signal));
+      return page.content();
     };
-    if (!(await fill(place, () => load().catch(unknownSubject), signal)) || !story) return;
-    const page = new Page(place, story);
-    const again = async () => page.renew(await ask(pathOf(id), { signal }).catch(() => page.story));
-    repeatedly(again, REFRESH, signal);
+    if (!(await fill(place, () => load().catch(unknownSubject), signal)) || !page) return;
+    const again = async () => page.renew(await storyOf(id, signal).catch(() => page.story));
+    repeatedly(() => page.isOver || again(), REFRESH, signal);
     let settling = null;
-    const last = story.events.at(-1)?.offset ?? 0;
     const onEvent = (_, event) => {
       if (page.hear(event)) announce(`${typeOf(event).title}.`);
+      if (event.type === "relay.chat.chunk") return; // there are many, and the text shows them
       settling ??= setTimeout(() => {
         settling = null;
         if (!signal.aborted) again();
       }, SETTLE);
     };
+    const last = page.story.events.at(-1)?.offset ?? 0;
     await follow({ subject: id }, last, { onEvent, onState: () => {}, signal });
   }
 }
@@ -51,30 +52,59 @@ class Page {
     this.conversation = conversationOf(story);
   }
 
-  /** Shows the chat grown by an event; whether the event is an ending. */
-  hear(event) {
-    const changed = this.conversation?.take(event);
-    if (changed) this.place.querySelector(".transcript")?.replaceWith(transcript(this.conversation));
-    return ENDINGS.has(event.type.split(".").at(-1));
+  content() {
+    return contentOf(this.story, this.conversation);
   }
 
-  /** Shows the story anew where it has changed; what is open or playing in it is left alone otherwise. */
+  /** Whether nothing is expected any more of a chat; of a task a duplicate may come at any time. */
+  get isOver() {
+    return Boolean(this.conversation?.ended) && this.story.publications.every(({ state }) => state !== "pending");
+  }
+
+  /** Shows the chat grown by an event; whether the event is an ending. */
+  hear(event) {
+    if (this.conversation?.take(event)) {
+      kept(this.place, () => this.place.querySelector(".transcript")?.replaceWith(transcript(this.conversation)));
+    }
+    return isEnding(event);
+  }
+
+  /** Shows the story anew where it has changed; an output that is playing plays on. */
   renew(story) {
     if (JSON.stringify(story) === JSON.stringify(this.story)) return;
-    const open = [...this.place.querySelectorAll("details[open]")].map((details) => details.dataset.moment);
     const made = this.place.querySelector(".outputs");
     const same = JSON.stringify(outputsOf(story)) === JSON.stringify(outputsOf(this.story));
     this.story = story;
-    this.conversation = conversationOf(story);
-    const renewed = contentOf(story);
-    this.place.replaceChildren(...renewed);
-    if (made && same) this.place.querySelector(".outputs")?.replaceWith(made);
-    for (const details of this.place.querySelectorAll("details")) details.open = open.includes(details.dataset.moment);
+    kept(this.place, () => {
+      this.place.replaceChildren(...this.content());
+      if (made && same) this.place.querySelector(".outputs")?.replaceWith(made);
+    });
   }
 }
 
-function pathOf(id) {
-  return `/v1/subjects/${encodeURIComponent(id)}?limit=${MOST}`;
+/** Makes a change after which what was unfolded is so again, and what had the focus has it. */
+function kept(place, change) {
+  const unfolded = new Set([...place.querySelectorAll("details[open]")].map((details) => details.dataset.moment));
+  const held = place.contains(document.activeElement) ? document.activeElement.closest("details")?.dataset.moment : null;
+  const known = new Set([...place.querySelectorAll("details")].map((details) => details.dataset.moment));
+  change();
+  for (const details of place.querySelectorAll("details")) {
+    const name = details.dataset.moment;
+    if (known.has(name)) details.open = unfolded.has(name);
+    if (held && name === held) details.querySelector("summary").focus({ preventScroll: true });
+  }
+}
+
+/** The story, from as many answers as it takes. */
+async function storyOf(id, signal) {
+  const path = `/v1/subjects/${encodeURIComponent(id)}`;
+  const story = await ask(withQuery(path, { limit: PAGE }), { signal });
+  for (let pages = 1; story.next !== null && pages < MOST_PAGES; pages += 1) {
+    const more = await ask(withQuery(path, { limit: PAGE, after: story.next }), { signal });
+    for (const part of ["events", "publications", "duplicates"]) story[part].push(...more[part]);
+    story.next = more.next;
+  }
+  return story;
 }
 
 function unknownSubject(error) {
@@ -82,15 +112,14 @@ function unknownSubject(error) {
   return nothing("Nothing is known of this id", "The journal holds no event about it: it was never here, or is older than journal.retention.");
 }
 
-function contentOf(story) {
+function contentOf(story, conversation) {
   const made = outputs(outputsOf(story));
-  const conversation = conversationOf(story);
   return [
     facts(factsOf(story)),
     conversation && section("Conversation", transcript(conversation)),
     made && section("Outputs", made),
     section("Time line", timeline(story)),
-    story.truncated && element("p", { class: "muted" }, "The story is longer than is shown here: GET /v1/events?subject= has all of it."),
+    story.next !== null && element("p", { class: "muted" }, "The story is longer than is shown here: GET /v1/events?subject= has all of it."),
   ].filter(Boolean);
 }
 
@@ -117,7 +146,7 @@ function factsOf({ kind, task, events, duplicates }) {
 }
 
 function taskFacts(task, events) {
-  const ending = events.find(({ event }) => ENDINGS.has(event.type.split(".").at(-1)))?.event;
+  const ending = events.find(({ event }) => isEnding(event))?.event;
   const reason = ending?.data.reason ?? task?.reason;
   const state = task?.state ?? ending?.data.status ?? "unknown";
   return [
@@ -146,6 +175,10 @@ function chatFacts(events) {
     usage?.total_tokens != null && ["Tokens", count(usage.total_tokens)],
     ["Client", ending?.client ?? started?.client ?? "unnamed"],
   ].filter(Boolean);
+}
+
+function isEnding({ type }) {
+  return ENDINGS.has(type.split(".").at(-1));
 }
 
 function toneOf(state) {
