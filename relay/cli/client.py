@@ -32,7 +32,12 @@ class Unreachable(RelayError):
     """No answer, or a stream that broke off: it may work later."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("unreachable", message, hint="Is it running? `--url` names another address.", retriable=True)
+        super().__init__(
+            "unreachable",
+            message,
+            hint="Is it running? `relay serve` starts one, `--url` names another address.",
+            retriable=True,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,9 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for place, column in enumerate(columns):
+        table.add_column(column, overflow="ellipsis" if place else "fold")  # of a name nothing is cut: people need it
     for row in cells:
         table.add_row(*map(Text, row))
     console().print(table)

@@ -96,14 +96,29 @@ def summary(shown: int, counts: dict[str, int]) -> str:
 def _row(task: dict[str, Any]) -> tuple[Any, ...]:
     note = task["reason"] or task["trouble"]
     named = [task[name] for name in ("task_id", "task_type", "state")]
-    return (*named, age(task["submitted_at"]), task["polls"], task["next_poll_at"], note)
+    due = None if task["next_poll_at"] is None else until(task["next_poll_at"])
+    return (*named, age(task["submitted_at"]), task["polls"], due, note)
 
 
 def age(instant: str) -> str:
     """How long ago an instant is, in its largest unit."""
+    return _in_words(-_from_now(instant))
+
+
+def until(instant: str) -> str:
+    """In how long an instant is, in its largest unit; ``now`` where it is past."""
+    seconds = _from_now(instant)
+    return f"in {_in_words(seconds)}" if seconds >= 1 else "now"
+
+
+def _from_now(instant: str) -> float:
     from relay.core.clock import parse_rfc3339
 
-    seconds = max(0, int(time.time() - parse_rfc3339(instant) / 1000))
+    return parse_rfc3339(instant) / 1000 - time.time()
+
+
+def _in_words(seconds: float) -> str:
+    seconds = max(0, int(seconds))
     unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= size), _UNITS[-1])
     return f"{seconds // size}{unit}"
 

@@ -33,6 +33,8 @@ def test_a_terminal_gets_a_table_with_colour(
     output.write_line(("bad", "red"))
     shown = capsys.readouterr().out
     assert "─" in shown
+    output.write_table(("ID", "WHY"), [("x" * 100, "long " * 40)])
+    assert capsys.readouterr().out.count("x") == 100, "people need the whole name"
     assert "[b]" in shown, "text must not be taken for markup"
     assert ESCAPE + "bad" in shown
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from relay.cli.client import Client
-from relay.cli.tasks import Listing, _row, age, summary
+from relay.cli.tasks import Listing, _row, age, summary, until
 from relay.core.clock import rfc3339
 
 
@@ -69,3 +69,9 @@ def test_a_summary_counts_all_states_that_there_are() -> None:
     """Somebody who lists what is pending would not see how many were abandoned."""
     assert summary(1, {"submitted": 1, "running": 0, "abandoned": 2}) == "1 shown; 1 submitted, 2 abandoned."
     assert summary(0, {"submitted": 0}) == "0 shown; none registered."
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(90.5, "in 1m"), (28.5, "in 28s"), (0, "now"), (-5, "now")])
+def test_the_next_poll_is_told_from_now(seconds: float, text: str) -> None:
+    """People would have to subtract the time of day to learn how long they have to wait."""
+    assert until(rfc3339(round((time.time() + seconds) * 1000))) == text
