@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Page, Route, expect
 
 from tests.e2e.conftest import Visits
-from tests.e2e.console_stage import UNREADABLE, Stage, Visit, stage
+from tests.e2e.console_stage import UNREADABLE, WITHIN, Stage, Visit, stage
 from tests.services.redis import Redis
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -266,15 +267,12 @@ async def test_a_chat_is_read_while_it_grows(relay: Stage, console: Visit) -> No
     await console.page.get_by_role("link", name=chat).click()
     transcript = console.page.locator(".transcript")
     await expect(transcript).to_contain_text("Growing")
-    lengths = set()
-    while await transcript.get_attribute("data-ended") == "false":
-        lengths.add(
-            len(await transcript.locator(".content").inner_text())
-            if await transcript.locator(".content").count()
-            else 0
-        )
+    content, lengths = transcript.locator(".content"), set()
+    async with asyncio.timeout(WITHIN):
+        while await transcript.get_attribute("data-ended") == "false":
+            lengths.update(map(len, await content.all_inner_texts()))
     assert len(lengths) > 3, "it came in one piece"
-    await expect(transcript.locator(".content")).to_have_text(text)
+    await expect(content).to_have_text(text)
     await expect(console.page.locator(".facts")).to_contain_text("completed")
     await expect(console.page.locator(".moment", has_text="chunk events")).to_be_visible()
 

@@ -235,7 +235,8 @@ async def test_a_relay_that_goes_away_and_comes_back_is_followed_on(tmp_path: Pa
         await expect(console.row("t-before")).to_have_count(1)
         staged.relay.kill()
         banner = page.locator("#banner")
-        await expect(banner).to_contain_text("Connection lost", timeout=10_000)
+        await expect(banner).to_be_visible(timeout=10_000)
+        await expect(banner).to_contain_text("Connection lost")
         await expect(page.locator("#readiness")).to_have_text("Not reachable")
         await expect(page.locator(".state")).to_have_text("Connection lost, trying again")
         assert await console.axe() == []
@@ -283,5 +284,6 @@ async def test_where_no_token_can_help_the_reason_is_told(scene: Scene, visits: 
     """Behind a proxy in front of a relay without tokens, people would see an empty page."""
     console = await visits(scene.stage.relay.url, extra_http_headers={"X-Forwarded-For": "192.0.2.1"}, viewport=DESKTOP)
     await console.open("#/dead-letters")
+    await expect(console.page.locator("#banner")).to_be_visible()
     await expect(console.page.locator("#banner")).to_contain_text("forwarded by a proxy")
     await expect(console.page.get_by_role("alert")).to_contain_text("Configure a token")
