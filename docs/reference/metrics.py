@@ -11,16 +11,16 @@ from docs.reference.markdown import code, page, table
 from relay.telemetry import SinkFigures, SubmissionSignals, Telemetry, chat
 from relay.telemetry.histogram import Histogram
 
-INTRODUCTION: Final = """
+INTRODUCTION: Final = f"""
 `GET /metrics` on the admin listener (`127.0.0.1:9090`), in Prometheus' text format. No label holds a task's id, a URL
 or a token. A histogram `NAME` has the series `NAME_bucket`, `NAME_sum` and `NAME_count`. Which of these to watch, and
 what to do when one is off: the alerts of the [runbook](../runbook.md); a dashboard:
 [`relay.json`](../../deploy/helm/relay/dashboards/relay.json).
 
 The values of a label are given where they are a fixed set. `sink` is the sink's `name`, or else its `type`; `topic`
-one of [these](events.md); `code` one of [these](errors.md#codes-of-the-relay-itself); `model` the first hundred that
-answer, then `other`; the `reason` of a chat one of [these](../chat-events.md#how-it-ended), that of a dead letter one
-of [these](errors.md#reasons-of-dead-letters).
+one of [these](events.md); `code` one of [these](errors.md#codes-of-the-relay-itself); `model` the first
+{chat.MAX_MODELS} that answer, then `other`; the `reason` of a chat one of [these](../chat-events.md#how-it-ended),
+that of a dead letter one of [these](errors.md#reasons-of-dead-letters).
 """
 _VALUES: Final = {
     "outcome": ("completed", "failed", "cancelled"),
