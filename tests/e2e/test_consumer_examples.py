@@ -29,7 +29,14 @@ from tests.e2e.sdks.install import run_installer
 from tests.services.kafka import Kafka
 from tests.services.redis import Redis
 
-EXAMPLES = [Example("python", "kafka"), Example("python", "redis"), Example("python", "http")]
+EXAMPLES = [
+    Example("python", "kafka"),
+    Example("python", "redis"),
+    Example("python", "http"),
+    Example("node"),
+    Example("go"),
+    Example("java"),
+]
 LANGUAGES = sorted({example.language for example in EXAMPLES})
 BEFORE_THE_KILL = 5
 """Lines read until ``kill -9``; fewer than half of what there is have left the consumer by then."""
@@ -116,3 +123,9 @@ def test_the_python_programs_keep_to_the_types(tmp_path: Path) -> None:
     checkout("python", tmp_path)
     command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", ".venv/bin/python"]
     run_installer([*command, "ledger.py", "from_http.py"], tmp_path, environment())
+
+
+def test_the_javascript_program_keeps_to_the_types(tmp_path: Path) -> None:
+    """As in Python: nothing else looks at the types before a consumer crashes. Go and Java do when they build."""
+    checkout("node", tmp_path)
+    run_installer(["npm", "run", "--silent", "check"], tmp_path, environment())

@@ -37,6 +37,7 @@ SETTLE_TIMEOUT = 5.0
 _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = {
     "java": "default-jre-headless",
+    "javac": "default-jdk-headless",
     "keytool": "default-jre-headless",
     "mvn": "maven",
     "kcat": "kcat",

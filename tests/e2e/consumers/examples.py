@@ -21,7 +21,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.sdks.install import cached, run_installer
+from tests.services.kafka import executable
 
 ROOT = Path(__file__).resolve().parents[3]
 CONSUMERS = ROOT / "docs" / "consumers"
@@ -31,7 +34,7 @@ PIPE = 4096
 """Bytes between a consumer and its reader: it is never further ahead than fits in, about 60 lines."""
 _LEFT = {".venv", "__pycache__", ".mypy_cache", "node_modules", "target", "consumer", "ledger.db"}
 """What installing and running leaves; ``docs/consumers/.gitignore`` has the same."""
-GENERATED = {"python": "events"}
+GENERATED = {"python": "events", "node": "events", "go": "events", "java": "src/main/java/events"}
 """Where the types are, by language."""
 
 
@@ -65,11 +68,19 @@ def installed(language: str) -> Path:
     content = b"".join(str(path.relative_to(source)).encode() + path.read_bytes() for path in _committed(source))
 
     def install(folder: Path) -> None:
+        _require(language)
         _copy(source, folder)
         for block in (*blocks(language, "Install"), *blocks(language, "Types")[:-1]):
             run_installer(["bash", "-ec", block], folder, environment())
 
     return cached(f"consumer-{language}-{sys.version_info.major}.{sys.version_info.minor}", content, install)
+
+
+def _require(language: str) -> None:
+    for program in {"node": ("npm",), "java": ("javac", "mvn")}.get(language, ()):
+        executable(program)
+    if language == "go" and shutil.which("go") is None:
+        pytest.fail("go is missing: install Go 1.26 or newer by hand, since Debian's is older.")
 
 
 def checkout(language: str, place: Path) -> None:
@@ -85,7 +96,10 @@ def generate(language: str, root: Path) -> Path:
     (root / "relay").symlink_to(ROOT / "relay")
     here = root / "docs" / "consumers" / language
     checkout(language, here)
-    shutil.rmtree(here / GENERATED[language])
+    if language in ("go", "java"):
+        checkout("node", here.parent / "node")  # the generator
+    for path in (here / GENERATED[language]).iterdir():
+        path.unlink()
     run_installer(["bash", "-ec", blocks(language, "Types")[-1]], here, environment())
     return here / GENERATED[language]
 

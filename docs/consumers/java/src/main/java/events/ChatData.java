@@ -1,0 +1,161 @@
+package events;
+
+import com.fasterxml.jackson.annotation.*;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * `data` of the events that end a stream. Unknown is null, never absent.
+ */
+public class ChatData {
+    private Long bytes;
+    private List<Choice> choices;
+    private long chunks;
+    private String client;
+    private String completionId;
+    private UpstreamError error;
+    private long gaps;
+    private Long httpStatus;
+    private String model;
+    private Outcome outcome;
+    private Reason reason;
+    private RequestData request;
+    private String streamId;
+    private ChatTimings timings;
+    private boolean truncated;
+    private Map<String, Object> usage;
+    private UsageSource usageSource;
+
+    /**
+     * Of the answer's body; null after a restart of the relay.
+     */
+    @JsonProperty("bytes")
+    public Long getBytes() { return bytes; }
+    @JsonProperty("bytes")
+    public void setBytes(Long value) { this.bytes = value; }
+
+    /**
+     * The answers, put together, in the order of their index.
+     */
+    @JsonProperty("choices")
+    public List<Choice> getChoices() { return choices; }
+    @JsonProperty("choices")
+    public void setChoices(List<Choice> value) { this.choices = value; }
+
+    /**
+     * Chunk objects that the upstream sent; 0 if it did not stream.
+     */
+    @JsonProperty("chunks")
+    public long getChunks() { return chunks; }
+    @JsonProperty("chunks")
+    public void setChunks(long value) { this.chunks = value; }
+
+    /**
+     * The name under `proxy.clients`; null for an unnamed client.
+     */
+    @JsonProperty("client")
+    public String getClient() { return client; }
+    @JsonProperty("client")
+    public void setClient(String value) { this.client = value; }
+
+    /**
+     * The upstream's id of the answer.
+     */
+    @JsonProperty("completion_id")
+    public String getCompletionId() { return completionId; }
+    @JsonProperty("completion_id")
+    public void setCompletionId(String value) { this.completionId = value; }
+
+    /**
+     * What the upstream said went wrong; else null.
+     */
+    @JsonProperty("error")
+    public UpstreamError getError() { return error; }
+    @JsonProperty("error")
+    public void setError(UpstreamError value) { this.error = value; }
+
+    /**
+     * Chunks that are in no chunk event, or could not be read.
+     */
+    @JsonProperty("gaps")
+    public long getGaps() { return gaps; }
+    @JsonProperty("gaps")
+    public void setGaps(long value) { this.gaps = value; }
+
+    /**
+     * The upstream's status; null if it gave no answer.
+     */
+    @JsonProperty("http_status")
+    public Long getHttpStatus() { return httpStatus; }
+    @JsonProperty("http_status")
+    public void setHttpStatus(Long value) { this.httpStatus = value; }
+
+    /**
+     * As the upstream names it, else as it was asked for.
+     */
+    @JsonProperty("model")
+    public String getModel() { return model; }
+    @JsonProperty("model")
+    public void setModel(String value) { this.model = value; }
+
+    /**
+     * How it ended.
+     */
+    @JsonProperty("outcome")
+    public Outcome getOutcome() { return outcome; }
+    @JsonProperty("outcome")
+    public void setOutcome(Outcome value) { this.outcome = value; }
+
+    /**
+     * Why; null for an ordinary completion.
+     */
+    @JsonProperty("reason")
+    public Reason getReason() { return reason; }
+    @JsonProperty("reason")
+    public void setReason(Reason value) { this.reason = value; }
+
+    /**
+     * What was asked; null where `capture.request` is `none`.
+     */
+    @JsonProperty("request")
+    public RequestData getRequest() { return request; }
+    @JsonProperty("request")
+    public void setRequest(RequestData value) { this.request = value; }
+
+    /**
+     * The relay's id of the stream.
+     */
+    @JsonProperty("stream_id")
+    public String getStreamId() { return streamId; }
+    @JsonProperty("stream_id")
+    public void setStreamId(String value) { this.streamId = value; }
+
+    @JsonProperty("timings")
+    public ChatTimings getTimings() { return timings; }
+    @JsonProperty("timings")
+    public void setTimings(ChatTimings value) { this.timings = value; }
+
+    /**
+     * Whether texts in `choices` are cut, for size.
+     */
+    @JsonProperty("truncated")
+    public boolean getTruncated() { return truncated; }
+    @JsonProperty("truncated")
+    public void setTruncated(boolean value) { this.truncated = value; }
+
+    /**
+     * As the upstream gave it, keys and all.
+     */
+    @JsonProperty("usage")
+    public Map<String, Object> getUsage() { return usage; }
+    @JsonProperty("usage")
+    public void setUsage(Map<String, Object> value) { this.usage = value; }
+
+    /**
+     * Whether the upstream gave `usage`.
+     */
+    @JsonProperty("usage_source")
+    public UsageSource getUsageSource() { return usageSource; }
+    @JsonProperty("usage_source")
+    public void setUsageSource(UsageSource value) { this.usageSource = value; }
+}

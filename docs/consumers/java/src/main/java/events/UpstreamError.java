@@ -1,0 +1,36 @@
+package events;
+
+import com.fasterxml.jackson.annotation.*;
+
+/**
+ * The error that the upstream told, in whichever of its shapes.
+ */
+public class UpstreamError {
+    private String code;
+    private String message;
+    private String type;
+
+    /**
+     * The upstream's code as text, such as `503`.
+     */
+    @JsonProperty("code")
+    public String getCode() { return code; }
+    @JsonProperty("code")
+    public void setCode(String value) { this.code = value; }
+
+    /**
+     * For people; at most 500 characters; null where content is not captured.
+     */
+    @JsonProperty("message")
+    public String getMessage() { return message; }
+    @JsonProperty("message")
+    public void setMessage(String value) { this.message = value; }
+
+    /**
+     * The upstream's type or reason, such as `RATE_LIMIT_EXCEEDED`.
+     */
+    @JsonProperty("type")
+    public String getType() { return type; }
+    @JsonProperty("type")
+    public void setType(String value) { this.type = value; }
+}
