@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from relay.core.errors import RelayError
 
@@ -52,12 +52,9 @@ class Client:
     """One relay. ``url`` must be ``http(s)://host[:port][/path]``; ``ValueError`` otherwise."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must look like http://127.0.0.1:8080")
         self.url = url.rstrip("/")
-        self._host, self._port, self._tls = parts.hostname, parts.port, parts.scheme == "https"
-        self._path = parts.path.rstrip("/")
+        self._parts = parts_of(url, "http://127.0.0.1:8080")
+        self._path = self._parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     # -- events ------------------------------------------------------------------------------------------------
@@ -138,7 +135,7 @@ class Client:
         self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], timeout: float
     ) -> Iterator[http.client.HTTPResponse]:
         """A request and its answer, when it is a good one. Raises ``RelayError`` for any other."""
-        connection = self._connection()
+        connection = connection_to(self._parts, ANSWER_WITHIN)
         target = self._path + path + ("?" + urlencode(query) if query else "")
         try:
             with self._translated():
@@ -152,12 +149,6 @@ class Client:
             yield response
         finally:
             connection.close()
-
-    def _connection(self) -> http.client.HTTPConnection:
-        if not self._tls:
-            return http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_WITHIN)
-        context = ssl.create_default_context()
-        return http.client.HTTPSConnection(self._host, self._port, timeout=ANSWER_WITHIN, context=context)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -205,6 +196,24 @@ def frames(lines: Iterable[bytes]) -> Iterator[Frame | None]:
             offset = int(value)
         elif name == b"data":
             data = value
+
+
+def parts_of(url: str, example: str) -> SplitResult:
+    """The parts of ``http(s)://host[:port][/path]``. Raises ``ValueError`` for anything else."""
+    parts = urlsplit(url)
+    _ = parts.port  # says by itself that it is no number
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError(f"must look like {example}")
+    return parts
+
+
+def connection_to(parts: SplitResult, timeout: float) -> http.client.HTTPConnection:
+    """A connection, not yet open, to the address of an ``http`` or ``https`` URL; ``timeout`` in seconds.
+
+    Certificates are verified against those that the system trusts.
+    """
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return kind(parts.hostname or "", parts.port, timeout=timeout)
 
 
 def why(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from relay.cli.client import why
+from relay.cli.client import connection_to, why
 from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ async def reach_index(url: str) -> Reached:
 def reach_upstream(base_url: str) -> Reached:
     """Any answer over HTTP will do: without a key there is nothing to be had."""
     parts = urlsplit(base_url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=_UPSTREAM_WITHIN)
+    connection = connection_to(parts, _UPSTREAM_WITHIN)
     try:
         connection.request("HEAD", parts.path or "/")
         status = connection.getresponse().status

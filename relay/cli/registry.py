@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import typer
 
 from relay.cli import options
-from relay.cli.client import why
+from relay.cli.client import connection_to, parts_of, why
 from relay.cli.connection import read_token
 from relay.cli.output import write_json, write_table
 from relay.core.errors import RelayError
@@ -102,9 +102,10 @@ class Registry:
     """One registry. Raises ``typer.BadParameter`` for an address that is none; all else comes out as ``RelayError``."""
 
     def __init__(self, url: str, username: str | None = None, password: str | None = None) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise typer.BadParameter("must look like http://host:8081", param_hint="'URL'")
+        try:
+            parts = parts_of(url, "http://host:8081")
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="'URL'") from None
         if parts.username or parts.password:
             hint = "others see it in the list of processes: use --username and --password-file"
             raise typer.BadParameter(f"must hold no password; {hint}", param_hint="'URL'")
@@ -152,8 +153,7 @@ class Registry:
         return answer
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
-        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(self._parts.hostname or "", self._parts.port, timeout=ANSWER_WITHIN)
+        connection = connection_to(self._parts, ANSWER_WITHIN)
         try:
             connection.request(method, self._parts.path.rstrip("/") + path, body, self._headers)
             response = connection.getresponse()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-from relay.cli.client import why
+from relay.cli.client import connection_to, why
 from relay.cli.connection import reachable
 from relay.cli.doctor.findings import (
     Finding,
@@ -46,8 +46,7 @@ class Heard:
 def get(url: str, path: str) -> Heard:
     """One GET, within its time; no redirect is followed. Raises ``OSError`` and ``http.client.HTTPException``."""
     parts = urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=ANSWER_WITHIN)
+    connection = connection_to(parts, ANSWER_WITHIN)
     try:
         sent = time.time()
         connection.request("GET", parts.path.rstrip("/") + path)

@@ -42,6 +42,7 @@ async def refusal(registry: Registry) -> RelayError:
     [
         ("registry:8081", "must look like http://host:8081"),
         ("http://", "must look like"),
+        ("http://host:port", "Port could not be cast"),
         ("http://host/?key=1", "must look like"),
         ("http://me:secret-word@host", "--password-file"),
     ],
