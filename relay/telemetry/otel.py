@@ -50,8 +50,8 @@ class OtelSpans:
             resource=_resource(instance),
             shutdown_on_exit=False,  # it would wait for the collector; ``close`` does, for as long as it is told
         )
-        exporter = _Watched(OTLPSpanExporter(endpoint=None if endpoint is None else endpoint + _PATH))
-        self._provider.add_span_processor(BatchSpanProcessor(exporter))
+        self._exporter = _Watched(OTLPSpanExporter(endpoint=None if endpoint is None else endpoint + _PATH))
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("relay", __version__)
 
     def begin(
@@ -89,9 +89,11 @@ class OtelSpans:
 
         # A daemon: a collector that hangs must not hold up the end of the process.
         threading.Thread(target=shut_down, name="last spans", daemon=True).start()
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(timeout):
                 await sent.wait()
+        except TimeoutError:
+            self._exporter.shutdown()  # else the threads would go on trying, each batch for as long as the SDK likes
 
 
 class _OtelSpan:

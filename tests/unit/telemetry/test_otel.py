@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
@@ -112,6 +113,18 @@ async def test_a_collector_that_is_away_costs_spans_and_one_line(log: Log, caplo
     assert time.monotonic() - began < 1.5
     assert {line["event"] for line in log.lines} == {"spans not exported"}
     assert [record.name for record in caplog.records] == []
+
+
+async def test_nothing_is_tried_again_once_the_time_to_close_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads would outlive the relay that they belong to, and go on knocking at a collector that is away."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
+    before = set(threading.enumerate())
+    spans = OtelSpans("r0", endpoint="http://127.0.0.1:9")
+    spans.begin("n", "client", {}).end()
+    await spans.close(0.1)
+    async with asyncio.timeout(5):
+        while set(threading.enumerate()) - before:
+            await asyncio.sleep(0.02)
 
 
 async def test_a_group_of_the_journal_has_its_span() -> None:
