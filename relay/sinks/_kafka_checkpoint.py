@@ -17,6 +17,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from relay.core.sink import Checkpoint, Identity, SinkUnavailable
+from relay.sinks._kafka_client import let_go
 
 TOPIC_CONFIG = {"cleanup.policy": "compact", "segment.bytes": "1048576", "min.cleanable.dirty.ratio": "0.1"}
 """Small segments: the active one is never compacted, and bounds what a start may have to read."""
@@ -124,7 +125,7 @@ async def read_back(ledger: Ledger, options: dict[str, Any], end: int | None = N
             hint="Is another program writing there? See docs/adr/0002-kafka-checkpoint.md for the format.",
         ) from error
     finally:
-        await consumer.stop()
+        await let_go(consumer._client, consumer.stop)
 
 
 async def _search(ledger: Ledger, consumer: Any, partition: TopicPartition, end: int) -> Found:

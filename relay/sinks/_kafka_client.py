@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.conn import CloseReason
+from aiokafka.conn import CloseReason, collect_hosts, create_conn
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from relay.core.sink import SinkUnavailable
 from relay.sinks._kafka_config import Config
@@ -57,6 +59,50 @@ def _ssl_context(config: Config) -> ssl.SSLContext:
             hint="Check ssl_cafile, ssl_certfile, ssl_keyfile and ssl_password: PEM files, readable by the relay.",
         ) from error
     return context
+
+
+async def start(client: Any, options: dict[str, Any]) -> None:
+    """``client.start()``, but a failure tells its reason: aiokafka only logs it, and raises that nobody was reached."""
+    try:
+        await client.start()
+    except KafkaConnectionError:
+        await _meet_the_reason(options)
+        raise
+
+
+async def _meet_the_reason(options: dict[str, Any]) -> None:
+    """Tries each bootstrap server once more, and raises what the last one said, if it still says something."""
+    options = {key: value for key, value in options.items() if key != "retry_backoff_ms"}
+    servers = options.pop("bootstrap_servers")
+    failure: Exception | None = None
+    for host, port, _ in collect_hosts(servers, randomize=False):
+        try:
+            connection = await create_conn(host, port, **options)
+        except (OSError, KafkaError) as error:
+            failure = error
+        else:
+            connection._writer.transport.abort()
+            return
+    if failure is not None:
+        raise failure
+
+
+async def let_go(client: Any, stop: Callable[[], Awaitable[None]]) -> None:
+    """End a client that has nothing left to say, by its own ``stop``, without waiting for the broker.
+
+    With TLS, ``stop`` waits for the broker's answer to its farewell, which the broker need not send (RFC 8446, 6.1),
+    and which uvloop overlooks when the answer to another request comes first
+    (https://github.com/MagicStack/uvloop/issues/471): 30 seconds each time. So connections are cut first.
+    """
+    _cut(client)
+    await stop()
+
+
+def _cut(client: Any) -> None:
+    """Cut all connections at once: what is unsent is dropped."""
+    for connection in client._conns.values():
+        if connection._writer is not None:
+            connection._writer.transport.abort()
 
 
 class Session:
@@ -103,9 +149,7 @@ class Session:
         tasks = _tasks_of(producer._sender)
         for task in tasks:
             task.cancel()
-        for connection in producer.client._conns.values():
-            if connection._writer is not None:
-                connection._writer.transport.abort()
+        _cut(producer.client)
         with contextlib.suppress(Exception):
             async with asyncio.timeout(timeout):
                 await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 from aiokafka import errors as kafka
 
 from relay.core.sink import SinkUnavailable
@@ -39,9 +41,14 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
         "Check sasl_mechanism, sasl_plain_username and sasl_plain_password.",
     ),
     (
+        (ssl.SSLError,),
+        "tls_failed",
+        "Check ssl_cafile, that the certificate names the hosts of bootstrap_servers, and that the port speaks TLS.",
+    ),
+    (
         (kafka.KafkaConnectionError, kafka.NodeNotReadyError, kafka.NoBrokersAvailable, OSError),
         "unreachable",
-        "Check bootstrap_servers, security_protocol and the credentials, and whether the brokers are up.",
+        "Check bootstrap_servers and security_protocol, and whether the brokers are up.",
     ),
     (
         (kafka.UnknownTopicOrPartitionError, kafka.InvalidTopicError),

@@ -12,6 +12,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from relay.core.sink import SinkUnavailable
 from relay.sinks._kafka_checkpoint import TOPIC_CONFIG
+from relay.sinks._kafka_client import let_go, start
 from relay.sinks._kafka_config import Config
 from relay.sinks._kafka_errors import unauthorized
 
@@ -20,7 +21,7 @@ async def ensure_topics(config: Config, options: dict[str, Any], topics: Sequenc
     """Create what is missing, if allowed to. Raises ``SinkUnavailable`` that names what stays missing."""
     admin = AIOKafkaAdminClient(**options)
     try:
-        await admin.start()
+        await start(admin, options)
         missing = await _missing(admin, [*map(config.name_of, topics), checkpoint_topic])
         if missing and not config.create_topics:
             raise SinkUnavailable(
@@ -33,7 +34,7 @@ async def ensure_topics(config: Config, options: dict[str, Any], topics: Sequenc
             await _create(admin, [_new_topic(config, name, checkpoint_topic) for name in missing])
         await _check_compaction(admin, checkpoint_topic)
     finally:
-        await admin.close()
+        await let_go(admin._client, admin.close)
 
 
 async def _missing(admin: Any, names: Sequence[str]) -> list[str]:

@@ -13,23 +13,14 @@ import pytest
 
 from tests.docs.pages import ROOT
 from tests.docs.sandbox import FOLDER, TOKEN
-from tests.services.kafka import Kafka, free_port
+from tests.services.certificates import self_signed
+from tests.services.kafka import BrokerFactory, Kafka, free_port, jars
 from tests.services.redis import RedisProcess, RedisServer, SentinelSet
 
 Places = dict[str, str]
 """What stands in the page, and what is here; or a variable of relay's and its value."""
 
 Start = Callable[[pytest.FixtureRequest, Path], Places]
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for this machine that is its own authority, and its key; made by openssl."""
-    folder.mkdir(parents=True, exist_ok=True)
-    cert, key = folder / "ca.pem", folder / "key.pem"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names]
-    subprocess.run([*new, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True, timeout=60)
-    return cert, key
 
 
 def upstream(request: pytest.FixtureRequest, _folder: Path) -> Places:
@@ -47,6 +38,33 @@ def kafka(request: pytest.FixtureRequest, _folder: Path) -> Places:
     """A Kafka that lets everybody in."""
     shared: Kafka = request.getfixturevalue("kafka")
     return {"localhost:9092": shared.bootstrap}
+
+
+def kafka_tls_sasl(request: pytest.FixtureRequest, folder: Path) -> Places:
+    """A Kafka that asks for a password over TLS, and lets a user do what the page's rules allow."""
+    cert, key = self_signed(folder / "tls")
+    both = folder / "tls" / "both.pem"
+    both.write_text(key.read_text() + cert.read_text())
+    make: BrokerFactory = request.getfixturevalue("kafka_broker")
+    login = f"org.apache.kafka.common.security.plain.PlainLoginModule required user_relay='{TOKEN}';"
+    broker = make(
+        listeners={"AUTH": "SASL_SSL"},
+        settings={
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.location": str(both),
+            "sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.auth.plain.sasl.jaas.config": login,
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS",  # whoever comes by the other listener
+        },
+    )
+    asyncio.run(broker.start())
+    return {
+        "kafka-acls.sh ": f"java -cp '{jars()}/*' org.apache.kafka.tools.AclCommand ",
+        "kafka.example.com:9093 --command-config admin.properties": broker.bootstrap,
+        "kafka.example.com:9093": broker.listener("AUTH"),
+        "/etc/relay/tls/ca.pem": str(cert),
+    }
 
 
 def redis(request: pytest.FixtureRequest, _folder: Path) -> Places:
@@ -76,7 +94,7 @@ def redis_cluster(request: pytest.FixtureRequest, _folder: Path) -> Places:
 
 def redis_tls(request: pytest.FixtureRequest, folder: Path) -> Places:
     """A Redis that speaks only TLS, and lets in the user that the page makes, with the rights that it names."""
-    cert, key = certificate(folder / "tls")
+    cert, key = self_signed(folder / "tls")
     make: RedisProcess = request.getfixturevalue("redis_process")
     port = make().port
     files = {"--tls-cert-file": cert, "--tls-key-file": key, "--tls-ca-cert-file": cert}
@@ -102,6 +120,7 @@ SERVICES: dict[str, Start] = {
     "checkout": checkout,
     "upstream": upstream,
     "kafka": kafka,
+    "kafka-tls-sasl": kafka_tls_sasl,
     "redis": redis,
     "redis-sentinel": redis_sentinel,
     "redis-cluster": redis_cluster,

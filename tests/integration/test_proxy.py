@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from relay.core.errors import RelayError
+from tests.services.certificates import self_signed
 from tests.services.in_process import running
 from tests.services.raw_http import ask, get, post, wire
 from tests.services.scripted_upstream import Call, answering, chunks, ok, scripted
@@ -59,11 +59,7 @@ async def test_a_stream_under_way_ends_with_the_relay(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 that no authority vouches for, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=upstream"]
-    new += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run(new, cwd=folder, check=True, capture_output=True)
-    return folder / "cert.pem", folder / "key.pem"
+    return self_signed(tmp_path_factory.mktemp("tls"))
 
 
 async def test_an_upstream_behind_tls_is_reached_if_it_is_the_right_one(

@@ -38,7 +38,6 @@ _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGES = {
     "java": "default-jre-headless",
     "javac": "default-jdk-headless",
-    "keytool": "default-jre-headless",
     "mvn": "maven",
     "kcat": "kcat",
     "node": "nodejs",
@@ -66,14 +65,14 @@ def jars(version: str = VERSION) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
-            pom = Path(__file__).parent / "maven" / "pom.xml"
+        pom, complete = Path(__file__).parent / "maven" / "pom.xml", folder / "complete"
+        if not complete.exists() or complete.read_bytes() != pom.read_bytes():
             goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder / 'jars'}"]
             command = [executable("mvn"), "-q", "-B", "-f", str(pom), f"-Dkafka.version={version}", *goal]
             done = subprocess.run(command, timeout=600, capture_output=True, text=True, check=False)
             if done.returncode:
                 pytest.fail(f"Maven could not fetch Kafka {version}: {done.stdout[-2000:]}")
-            (folder / "complete").touch()
+            complete.write_bytes(pom.read_bytes())
     return folder / "jars"
 
 
@@ -221,7 +220,7 @@ class KafkaBroker:
         if not properties.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
             properties.write_text("".join(f"{key}={value}\n" for key, value in self._properties().items()))
-            self._run("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties))
+            self.run("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties))
         options = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
         with (self.directory / "output.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -231,7 +230,8 @@ class KafkaBroker:
                 cwd=self.directory,
             )
 
-    def _run(self, *arguments: str) -> None:
+    def run(self, *arguments: str) -> None:
+        """Run one of Kafka's own programs, by its class. Raises ``RuntimeError`` with what it says if it fails."""
         command = [executable("java"), "-XX:TieredStopAtLevel=1", "-cp", f"{jars(self.version)}/*", *arguments]
         done = subprocess.run(command, timeout=START_TIMEOUT, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any
 
 import pytest
@@ -121,6 +122,7 @@ def test_checkpoint_topics_have_legal_names(name: str) -> None:
         (kafka.OutOfOrderSequenceNumber(), "producer_lost"),
         (kafka.KafkaConnectionError("no route"), "unreachable"),
         (ConnectionRefusedError(), "unreachable"),
+        (ssl.SSLCertVerificationError("self-signed certificate"), "tls_failed"),
         (TimeoutError(), "timeout"),
         (kafka.TopicAuthorizationFailedError("t"), "authorization"),
         (kafka.TransactionalIdAuthorizationFailed("id"), "authorization"),
