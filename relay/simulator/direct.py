@@ -11,7 +11,8 @@ from typing import Any
 from relay.simulator.results import sign
 
 Json = dict[str, Any]
-Shape = Callable[[Random, int], Json]
+Shape = Callable[[Random, int, str], Json]
+"""An answer by its random numbers, the time in epoch milliseconds, and the address under which outputs are."""
 
 PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -31,39 +32,38 @@ def object_name(rng: Random) -> str:
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
-def _flux(rng: Random, _: int) -> Json:
+def _flux(rng: Random, _: int, place: str) -> Json:
     name = object_name(rng)
-    image = {"image_url": f"https://images.r2.example/{name}.png", "image_url_ttl": 604800, "image_type": "png"}
+    image = {"image_url": f"{place}/{name}.png", "image_url_ttl": 604800, "image_type": "png"}
     return {"images": [image], "task": {"task_id": name}}
 
 
-def _seedream_3(rng: Random, now: int) -> Json:
-    return {"image_urls": [_signed_image(rng, now)], "binary_data_base64": []}
+def _seedream_3(rng: Random, now: int, place: str) -> Json:
+    return {"image_urls": [_signed_image(rng, now, place)], "binary_data_base64": []}
 
 
-def _seedream(rng: Random, now: int) -> Json:
-    return {"images": [_signed_image(rng, now)]}
+def _seedream(rng: Random, now: int, place: str) -> Json:
+    return {"images": [_signed_image(rng, now, place)]}
 
 
-def _image_file(_: Random, __: int) -> Json:
+def _image_file(_: Random, __: int, ___: str) -> Json:
     return {"image_file": base64.b64encode(PIXEL).decode(), "image_type": "png"}
 
 
-def _prompt(_: Random, __: int) -> Json:
+def _prompt(_: Random, __: int, ___: str) -> Json:
     return {"prompt": "a kite over the sea"}
 
 
-def _speech(rng: Random, _: int) -> Json:
+def _speech(rng: Random, _: int, __: str) -> Json:
     return {"audio": rng.randbytes(16).hex()}
 
 
-def _hosted_video(rng: Random, now: int) -> Json:
-    url = f"https://faas-output-video.s3.ap-southeast-1.example/{object_name(rng)}.mp4"
-    return {"video": {"video_url": sign(url, "s3", now), "video_type": "mp4"}}
+def _hosted_video(rng: Random, now: int, place: str) -> Json:
+    return {"video": {"video_url": sign(f"{place}/{object_name(rng)}.mp4", "s3", now), "video_type": "mp4"}}
 
 
-def _signed_image(rng: Random, now: int) -> str:
-    return sign(f"https://faas-output-image.s3.ap-southeast-1.example/{object_name(rng)}.jpeg", "s3", now)
+def _signed_image(rng: Random, now: int, place: str) -> str:
+    return sign(f"{place}/{object_name(rng)}.jpeg", "s3", now)
 
 
 _FILES = ("remove-background", "replace-background", "cleanup", "reimagine", "remove-text", "merge-face", "outpainting")

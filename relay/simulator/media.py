@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.simulator import submission
+from relay.simulator import outputs, submission
 from relay.simulator.answers import VARIETY, Broken, Refused, document, page, unrouted
 from relay.simulator.courier import Courier
 from relay.simulator.direct import object_name, shape_of
@@ -79,7 +79,8 @@ class Media:
         await _strike(order)
         if order.fate.html:
             return page()
-        record = self._ledger.enter(_task(asked, order, self._options), time.monotonic())
+        task = _task(asked, order, self._options, outputs.place_of(request))
+        record = self._ledger.enter(task, time.monotonic())
         if asked.url is not None:
             await self._begin(asked.url, record)
         if order.fate.reset:
@@ -95,7 +96,7 @@ class Media:
         await _strike(order)
         if order.fate.html:
             return page()
-        answer = shape(order.rng, _now())
+        answer = shape(order.rng, _now(), outputs.place_of(request))
         self._ledger.answer(answer)
         if order.fate.reset:
             raise Broken
@@ -191,7 +192,7 @@ async def _strike(order: Order) -> None:
         raise Refused(status, TOLD_TO_FAIL, order.rng.choice(VARIETY[status]), bare=order.rng.random() < 0.3)
 
 
-def _task(asked: Submission, order: Order, options: Options) -> Task:
+def _task(asked: Submission, order: Order, options: Options, outputs_at: str) -> Task:
     rng, fate = order.rng, order.fate
     return Task(
         task_id=object_name(rng),
@@ -206,6 +207,7 @@ def _task(asked: Submission, order: Order, options: Options) -> Task:
         reason=rng.choice(REASONS),
         style_seed=rng.getrandbits(32),
         submitted_at=_now(),
+        outputs_at=outputs_at,
         test=asked.mock is not None,
     )
 

@@ -144,26 +144,24 @@ def _output(task: Task, style: Style, signed_at: int, name: str) -> Json:
 
 
 def _image(task: Task, style: Style, signed_at: int, name: str) -> Json:
-    url = f"https://faas-output-image.s3.ap-southeast-1.example/{name}.{task.format}"
-    return _located("image", url, task, style, signed_at) | _nsfw(style)
+    return _located("image", name, task, style, signed_at) | _nsfw(style)
 
 
 def _video(task: Task, style: Style, signed_at: int, name: str) -> Json:
-    url = f"https://faas-output-video.s3.ap-southeast-1.example/{name}.{task.format}"
-    return _located("video", url, task, style, signed_at) | ({} if style.nsfw == "filled" else _nsfw(style))
+    return _located("video", name, task, style, signed_at) | ({} if style.nsfw == "filled" else _nsfw(style))
 
 
 def _audio(task: Task, style: Style, signed_at: int, name: str) -> Json:
-    url = f"https://faas-output-audio.s3.ap-southeast-1.example/{name}.{task.format}"
     spoken = {"text": task.prompt, "start_time": 0.0, "end_time": round(0.3 + len(task.prompt) / 15, 2)}
-    return _located("audio", url, task, style, signed_at) | {"audio_metadata": spoken}
+    return _located("audio", name, task, style, signed_at) | {"audio_metadata": spoken}
 
 
 _OUTPUTS: Mapping[Kind, Callable[[Task, Style, int, str], Json]] = {"image": _image, "video": _video, "audio": _audio}
 
 
-def _located(kind: Kind, url: str, task: Task, style: Style, signed_at: int) -> Json:
+def _located(kind: Kind, name: str, task: Task, style: Style, signed_at: int) -> Json:
     how = signing_of(task.endpoint.name)
+    url = f"{task.outputs_at}/{name}.{task.format}"
     ttl = TTL_SECONDS if how == "s3" else 0
     return {
         f"{kind}_url": sign(url, how, signed_at),

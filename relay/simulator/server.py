@@ -11,6 +11,7 @@ from types import TracebackType
 import aiohttp
 from aiohttp import web
 
+from relay.simulator import outputs
 from relay.simulator.answers import Broken, Refused, document, error, page, unrouted
 from relay.simulator.chat.exchanges import Exchanges
 from relay.simulator.chat.routes import Chat
@@ -79,7 +80,7 @@ class Simulator:
             web.route(route.method, route.path, self._undisturbed(route.handler)) for route in self._media.routes()
         ]
         told = [web.get(LEDGER_PATH, self._show_ledger), web.post(WEATHER_PATH, self._change_weather)]
-        app.add_routes([*told, *self._chat.routes(), *media])
+        app.add_routes([*told, *outputs.routes(), *self._chat.routes(), *media])
         # A stream ends with the client that reads it, at once.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         try:

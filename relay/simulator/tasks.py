@@ -51,7 +51,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """``webhook`` is ``extra.webhook`` as submitted, echoed in the result; ``submitted_at`` is epoch milliseconds."""
+    """``webhook`` is ``extra.webhook`` as submitted, echoed in the result; ``submitted_at`` is epoch milliseconds.
+
+    ``outputs_at`` is the address under which its outputs are.
+    """
 
     task_id: str
     path: str
@@ -65,6 +68,7 @@ class Task:
     reason: str
     style_seed: int
     submitted_at: int
+    outputs_at: str
     test: bool = False
 
     def at(self, elapsed: float) -> Phase:

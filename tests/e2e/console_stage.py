@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -105,12 +105,14 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(directory: Path, *, redis: Redis | None = None, **sections: Any) -> AsyncIterator[Stage]:
+async def stage(
+    directory: Path, *, redis: Redis | None = None, sinks: Sequence[Json] = (), **sections: Any
+) -> AsyncIterator[Stage]:
     """A relay behind a simulated upstream, with a Redis as its sink where one is given."""
-    sinks = [{"type": "redis", "url": redis.url, "prefix": redis.prefix()}] if redis else []
+    own = [{"type": "redis", "url": redis.url, "prefix": redis.prefix()}] if redis else []
     async with Simulator(PACE) as simulator, aiohttp.ClientSession() as session:
         upstream = {"base_url": simulator.url}
-        relay = RelayProcess(directory, sinks=sinks, public=True, upstream=upstream, **sections)
+        relay = RelayProcess(directory, sinks=[*own, *sinks], public=True, upstream=upstream, **sections)
         await relay.start()
         staged = Stage(relay, simulator, session)
         try:

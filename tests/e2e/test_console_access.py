@@ -15,6 +15,7 @@ from playwright.async_api import Page, expect
 from tests.e2e.conftest import Visits
 from tests.e2e.console_stage import DESKTOP, PHONE, UNREADABLE, Stage, stage
 from tests.integration.deliveries import new_task, succeeded
+from tests.services.kafka import free_port
 from tests.services.redis import Redis
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -249,6 +250,37 @@ async def test_a_relay_that_goes_away_and_comes_back_is_followed_on(tmp_path: Pa
         await expect(banner).to_be_hidden(timeout=LONGEST_PAUSE)
         await expect(console.row("t-after")).to_have_count(1, timeout=LONGEST_PAUSE)
         await expect(console.row("t-before")).to_have_count(1)
+
+
+async def test_a_relay_that_takes_no_more_says_why(tmp_path: Path, visits: Visits) -> None:
+    """Senders would get 503, and whoever looks at the page would see that all is well."""
+    sink = {"type": "redis", "url": f"redis://127.0.0.1:{free_port()}"}
+    async with stage(tmp_path / "relay", sinks=[sink], journal={"max_backlog": 1}) as staged:
+        console = await visits(staged.relay.url)
+        page = console.page
+        await console.open("#/health")
+        await expect(page.locator("#readiness")).to_have_text("Sink in trouble")
+        await expect(page.get_by_text("Deliveries are accepted durably.")).to_be_visible()
+        await staged.deliver(json.loads(succeeded("t-1")))
+        await staged.deliver(json.loads(succeeded("t-2")))
+        await expect(page.locator("#readiness")).to_have_text("Not ready", timeout=LONGEST_PAUSE)
+        await expect(page.locator(".ready.bad")).to_contain_text("Senders are told to try again.")
+        await expect(page.locator(".ready.bad li")).to_have_count(1)
+        await expect(page.locator(".sink")).to_contain_text("Down")
+        await expect(page.locator(".sink")).to_contain_text("unreachable")
+        assert await console.axe() == []
+
+
+async def test_tasks_whose_poll_is_overdue_are_listed(tmp_path: Path, visits: Visits) -> None:
+    """Tasks that nobody asks for would be found by whoever waits for their end."""
+    async with stage(tmp_path / "relay", reconcile={"first_after": "500ms", "every": "1s"}) as staged:
+        task = await staged.submit("lost")
+        staged.simulator.spell("down", 600)
+        console = await visits(staged.relay.url)
+        await console.open("#/tasks?state=overdue")
+        await expect(console.page.locator("tbody tr", has_text=task)).to_be_visible(timeout=LONGEST_PAUSE)
+        await console.open("#/health")
+        await expect(console.page.locator(".facts", has_text="Polls overdue")).to_contain_text("Polls overdue1")
 
 
 async def test_what_a_sink_refused_is_replayed_after_a_mend(

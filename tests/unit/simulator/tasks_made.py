@@ -35,4 +35,5 @@ def make_task(
         reason="worker error",
         style_seed=style_seed,
         submitted_at=SUBMITTED_AT,
+        outputs_at="https://outputs.example",
     )

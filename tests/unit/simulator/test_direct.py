@@ -26,7 +26,7 @@ def test_each_endpoint_answers_in_its_own_shape(path: str, keys: set[str]) -> No
     """A relay that expects a task id of every submission would never meet an answer without one."""
     shape = shape_of(path)
     assert shape is not None
-    assert set(shape(Random(1), 0)) == keys
+    assert set(shape(Random(1), 0, "https://outputs.example")) == keys
 
 
 def test_a_path_that_is_not_known_has_no_shape() -> None:
@@ -38,7 +38,7 @@ def test_the_file_in_an_answer_is_an_image() -> None:
     """A client that decodes it would fail on the simulator only."""
     shape = shape_of("/v3/remove-background")
     assert shape is not None
-    assert base64.b64decode(shape(Random(1), 0)["image_file"]).startswith(b"\x89PNG")
+    assert base64.b64decode(shape(Random(1), 0, "https://outputs.example")["image_file"]).startswith(b"\x89PNG")
 
 
 def test_names_are_uuids_that_the_random_numbers_decide() -> None:
