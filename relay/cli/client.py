@@ -59,6 +59,10 @@ class Client:
 
     # -- events ------------------------------------------------------------------------------------------------
 
+    def status(self) -> Json:
+        """How the relay is, as ``GET /v1/status`` tells it."""
+        return self._ask("GET", "/v1/status")
+
     def latest(self) -> int:
         """The offset of the newest event."""
         return int(self._ask("GET", "/v1/events", {"after": "latest", "limit": "1"})["next"])

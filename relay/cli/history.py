@@ -19,7 +19,12 @@ _PAGE_BYTES = 4 << 20
 
 
 class History(Protocol):
-    """``newest`` and ``oldest`` are offsets; ``oldest`` of what is held beyond an offset, ``None``: nothing is."""
+    """``newest`` and ``oldest`` are offsets; ``oldest`` of what is held beyond an offset, ``None``: nothing is.
+
+    ``journal`` is the identity of the journal: offsets of another one mean other events.
+    """
+
+    def journal(self) -> str: ...
 
     def newest(self) -> int: ...
 
@@ -35,6 +40,9 @@ class Served:
         self._client, self._selection = client, selection
         asked = {"topic": selection.topic, "type": selection.type, "subject": selection.subject}
         self._asked = {name: value for name, value in asked.items() if value is not None}
+
+    def journal(self) -> str:
+        return str(self._client.status()["journal"]["id"])
 
     def newest(self) -> int:
         return self._client.latest()
@@ -54,6 +62,9 @@ class Stored:
 
     def __init__(self, store: Store, selection: Selection) -> None:
         self._store, self._selection = store, selection
+
+    def journal(self) -> str:
+        return self._store.journal_id
 
     def newest(self) -> int:
         return self._store.last_offset

@@ -100,14 +100,17 @@ def replay(
     The events keep their ids. The sink keeps the place of the replay as IDENTITY-replay: interrupted and typed again,
     it goes on and repeats nothing. Times are the events' own. Exit code 1 if the sink refused events.
     """
+    from relay.core.replay import Request
+
     settings = configured.load(config)
-    request, limits = _request(begin, end, topic, only_topic, kind, subject, same_topic=same_topic)
-    target = _target(settings, sink, request)
+    selection, limits = _selected(begin, end, topic, only_topic, kind, subject, same_topic=same_topic)
+    target = _target(settings, sink, topic)
 
     def serve() -> Client:
         return connect(config, url, token, token_file)
 
-    with _history(settings, request.selection, None if stopped else serve) as history:
+    with _history(settings, selection, None if stopped else serve) as history:
+        request = Request(history.journal(), begin, end, selection, topic)
         span = _span(limits, history)
         if dry_run:
             _count(request, target, span, history, json)
@@ -118,7 +121,7 @@ def replay(
     _tell(report, request, target, json)
 
 
-def _request(
+def _selected(
     begin: str,
     end: str,
     topic: str | None,
@@ -127,10 +130,10 @@ def _request(
     subject: str | None,
     *,
     same_topic: bool,
-) -> tuple[Request, Limits]:
-    """What is asked for, and the offsets in it. Raises ``typer.BadParameter``."""
+) -> tuple[Selection, Limits]:
+    """Which events are asked for, by offsets and by the rest. Raises ``typer.BadParameter``."""
     from relay.core.event import TOPICS
-    from relay.core.replay import Request, Selection
+    from relay.core.replay import Selection
 
     if (topic is None) != same_topic:
         raise typer.BadParameter("say where to: --topic NAME, or --same-topic", param_hint="'--topic'")
@@ -138,8 +141,7 @@ def _request(
         raise typer.BadParameter(f"must be one of {', '.join(TOPICS)}", param_hint="'--only-topic'")
     first, not_before = _bound(begin, "--from")
     last, not_after = (None, None) if end == _NEWEST else _bound(end, "--to")
-    selection = Selection(only_topic, kind, subject, not_before, not_after)
-    return Request(begin, end, selection, topic), (first, last)
+    return Selection(only_topic, kind, subject, not_before, not_after), (first, last)
 
 
 def _bound(text: str, option: str) -> tuple[int | None, int | None]:
@@ -155,7 +157,7 @@ def _bound(text: str, option: str) -> tuple[int | None, int | None]:
         raise typer.BadParameter(message, param_hint=f"'{option}'") from None
 
 
-def _target(settings: Settings, label: str, request: Request) -> Target:
+def _target(settings: Settings, label: str, topic: str | None) -> Target:
     from relay.core.replay import IDENTITY_SUFFIX, why_no_topic
     from relay.core.sink import Identity
     from relay.settings.errors import nearest
@@ -164,7 +166,7 @@ def _target(settings: Settings, label: str, request: Request) -> Target:
     if config is None:
         known = nearest(label, [each.label for each in settings.sinks])
         raise typer.BadParameter(f"no sink is configured as {label!r}; {known}", param_hint="'--sink'")
-    wrong = why_no_topic(request.topic, config.name_of("")) if request.topic is not None else None
+    wrong = why_no_topic(topic, config.name_of("")) if topic is not None else None
     if wrong is not None:
         raise typer.BadParameter(wrong, param_hint="'--topic'")
     return Target(config, Identity(settings.identity_name + IDENTITY_SUFFIX, uuid4().hex))

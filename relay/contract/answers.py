@@ -97,7 +97,7 @@ _STATUS: Final[dict[str, Schema]] = {
     "started_at": _TIME,
     "now": _TIME,
     "ready": _object({"ok": {"type": "boolean"}, "reasons": _list(_TEXT)}),
-    "journal": _object(dict.fromkeys(("events", "bytes", "last_offset", "dead_letters"), _COUNT)),
+    "journal": _object({"id": _TEXT, **dict.fromkeys(("events", "bytes", "last_offset", "dead_letters"), _COUNT)}),
     "sinks": _list(_object(_SINK)),
     "streams": _object({"open": _COUNT}),
     "tasks": _object(

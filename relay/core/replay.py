@@ -59,9 +59,11 @@ class Selection:
 class Request:
     """What somebody asked for: a range as it was written, a selection, and a topic (``None``: each event its own).
 
-    ``key`` tells requests apart. Two of one key are the same replay, begun or to be continued.
+    ``journal`` is the identity of the one whose offsets are meant. ``key`` tells requests apart. Two of one key are the
+    same replay, begun or to be continued.
     """
 
+    journal: str
     begin: str
     end: str
     selection: Selection

@@ -53,6 +53,7 @@ class StatusRoutes:
                 "now": rfc3339(_now()),
                 "ready": {"ok": not reasons, "reasons": reasons},
                 "journal": {
+                    "id": journal.journal_id,
                     "events": journal.events_held(),
                     "bytes": journal.bytes_held(),
                     "last_offset": journal.last_offset,

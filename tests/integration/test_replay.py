@@ -153,6 +153,21 @@ async def test_an_unfinished_replay_is_not_forgotten_for_another(bridge: MakeBri
     assert (await replayed(*other, "--abandon"))["published"] == 2
 
 
+async def test_the_offsets_of_another_journal_are_other_events(bridge: MakeBridge, pair: Pair) -> None:
+    """After a lost volume a replay would be taken for one that was done, and nothing be published, without an error."""
+    relay = await relay_with(bridge, pair.redis_sink(), 1)
+    command = ("--sink", "redis", "--from", "1", "--to", "1", "--topic", AGAIN)
+    assert (await replayed(*at(relay, *command)))["published"] == 1
+    await relay.stop()
+    for file in relay.directory.glob("relay.db*"):
+        file.unlink()
+    await relay.start()
+    await relay.accept(succeeded("task-new"))
+    await relay.until_published()
+    assert (await replayed(*at(relay, *command)))["published"] == 1
+    assert [m.subject for m in await pair.on_redis(AGAIN)] == ["task-1", "task-new"]
+
+
 async def test_a_relay_that_does_not_run_is_told_with_the_way_out(bridge: MakeBridge, pair: Pair) -> None:
     """Whoever has stopped the relay would not learn that its journal can be read all the same."""
     relay = await relay_with(bridge, pair.redis_sink(), 1)

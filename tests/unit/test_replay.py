@@ -14,7 +14,7 @@ from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, Limits, Outcome, Published, Refused, SinkUnavailable, Withheld
 from relay.replay import Page, Replay
 
-REQUEST = Request("1", "6", Selection(), "again")
+REQUEST = Request("j", "1", "6", Selection(), "again")
 SPAN = (1, 6)
 
 

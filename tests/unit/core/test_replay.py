@@ -66,21 +66,22 @@ def test_a_replay_is_repeated_or_given_up_only_on_request() -> None:
 def test_other_words_are_another_replay() -> None:
     """Two replays would share a place, and the second would leave out what the first has published."""
     requests = [
-        Request("1", "9", Selection(), None),
-        Request("1", "9", Selection(), "again"),
-        Request("1", "9", Selection(type="relay.task.failed"), None),
-        Request("1", "9", Selection(subject="relay.task.failed"), None),
-        Request("2", "9", Selection(), None),
+        Request("j", "1", "9", Selection(), None),
+        Request("j", "1", "9", Selection(), "again"),
+        Request("j", "1", "9", Selection(type="relay.task.failed"), None),
+        Request("j", "1", "9", Selection(subject="relay.task.failed"), None),
+        Request("j", "2", "9", Selection(), None),
+        Request("k", "1", "9", Selection(), None),
     ]
     assert len({request.key for request in requests}) == len(requests)
-    assert Request("1", "9", Selection(), None).key == requests[0].key
+    assert Request("j", "1", "9", Selection(), None).key == requests[0].key
 
 
 def test_what_is_published_is_the_same_event_for_one_sink() -> None:
     """The sink would absorb the replay as a repetition, or consumers would get another event."""
-    moved = Request("1", "9", Selection(), "again").readdressed(entry(), "kafka")
+    moved = Request("j", "1", "9", Selection(), "again").readdressed(entry(), "kafka")
     assert (moved.sink, moved.event) == ("kafka", entry().event._replace(topic="again"))
-    kept = Request("1", "9", Selection(), None)
+    kept = Request("j", "1", "9", Selection(), None)
     assert kept.readdressed(entry(), "kafka").event == entry().event
     assert kept.topics == TOPICS
 

@@ -55,6 +55,7 @@ async def test_it_counts_what_there_is(tmp_path: Path) -> None:
         await journal.change(journal.companion(Tasks).watch, "t4", AT)
         shown = await status(journal, Telemetry())
         assert shown["journal"] == {
+            "id": journal.journal_id,
             "events": 5,
             "bytes": journal.bytes_held(),
             "last_offset": 5,
