@@ -51,6 +51,14 @@ class Effort:
     def __call__(self, *, short: int, full: int) -> int:
         return {"short": short, "full": full, "long": full * 10}[self.size]
 
+    @property
+    def timed(self) -> bool:
+        """Whether bounds in seconds are held to. The report always tells the figures; ``make test`` fails on none.
+
+        It runs wherever somebody works, beside whatever they run there.
+        """
+        return self.size != "short"
+
 
 @dataclass(slots=True)
 class Row:

@@ -93,5 +93,6 @@ async def test_an_outage_of_the_broker_is_not_noticed_by_senders_and_loses_nothi
     drained = " and ".join(f"{rate:.0f}" for rate in rates if rate) or "no full backlog"
     row.notes.append(f"2xx p99 {late * 1e3:.1f} ms, {before}; drained at {drained} events/s")
     assert set(trial.load.tally.answers) == {"200"}
-    assert late < max(ACK_WITHIN, 2 * usual)
-    assert all(rate > DRAIN_RATE for rate in rates if rate)
+    if effort.timed:
+        assert late < max(ACK_WITHIN, 2 * usual)
+        assert all(rate > DRAIN_RATE for rate in rates if rate)

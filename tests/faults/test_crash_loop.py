@@ -37,4 +37,5 @@ async def test_no_event_is_lost_or_repeated_by_kill_9(
     row.notes.append(f"ready after {max(starts):.2f} s at most")
     assert row.acknowledged is not None
     assert row.acknowledged > kills * 100
-    assert max(starts) < max(READY_WITHIN, 3 * trial.first_start)
+    if effort.timed:
+        assert max(starts) < max(READY_WITHIN, 3 * trial.first_start)
