@@ -1,18 +1,15 @@
-"""What a person sees on a real terminal, what a program reads from a pipe, and what a real shell completes."""
+"""What a person sees on a real terminal, and what a program reads from a pipe."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.terminal import Seen, on_terminal
-from tests.integration.test_cli import API_TOKEN, BOUND, FAILED, GOOD, UNREADABLE, environment, post, run
+from tests.integration.test_cli import API_TOKEN, FAILED, GOOD, UNREADABLE, post, run
 from tests.services.redis import Redis
 from tests.services.relay import RelayProcess
 
@@ -115,52 +112,3 @@ def test_a_slip_names_what_was_meant(arguments: tuple[str, ...], meant: str) -> 
     assert shown.code == 2
     assert meant in shown.text
     assert meant in run(*arguments).stderr
-
-
-COMPLETING = """
-source <(_RELAY_COMPLETE=source_bash relay)
-COMP_WORDS=("$@")
-COMP_CWORD=$(($# - 1))
-_relay_completion relay
-printf '%s\\n' "${COMPREPLY[@]}"
-"""
-
-
-def completed(*typed: str, cwd: Path) -> list[str]:
-    """What bash offers where the last word is being typed."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "--norc", "-c", COMPLETING, "bash", "relay", *typed],
-        cwd=cwd,
-        env=environment(PATH=path),
-        capture_output=True,
-        text=True,
-        timeout=BOUND,
-        check=True,
-    )
-    assert done.stderr == ""
-    return done.stdout.split()
-
-
-async def test_bash_completes_what_can_be_known(relay: RelayProcess) -> None:
-    """Completion would offer nothing, or not what the options take."""
-    here = relay.directory  # with its relay.yaml
-
-    async def offered(*typed: str) -> list[str]:
-        return await asyncio.to_thread(completed, *typed, cwd=here)
-
-    assert await offered("do") == ["doctor"]
-    assert await offered("tasks", "--state", "ab") == ["abandoned"]
-    assert await offered("tail", "--topic", "ch") == ["chat", "chat-chunks"]
-    assert await offered("replay", "--sink", "") == ["events"]
-    assert "--only-topic" in await offered("replay", "--on")
-    (letter,) = await offered("dead-letters", "show", "")
-    assert letter.startswith("dead-")
-    relay.kill()
-    assert await offered("dead-letters", "show", "") == []
-
-
-def test_the_script_for_each_shell_is_there() -> None:
-    """Users of zsh or fish would have no completion."""
-    for shell, word in (("bash", "complete -o default"), ("zsh", "compdef"), ("fish", "complete --command relay")):
-        assert word in run(_RELAY_COMPLETE=f"source_{shell}").stdout

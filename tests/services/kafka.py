@@ -42,6 +42,8 @@ _PACKAGES = {
     "kcat": "kcat",
     "node": "nodejs",
     "npm": "npm",
+    "fish": "fish",
+    "zsh": "zsh",
 }
 _CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 _prefixes = itertools.count(1)
