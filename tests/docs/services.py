@@ -14,7 +14,7 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.docs.sandbox import FOLDER, TOKEN
 from tests.services.certificates import self_signed
-from tests.services.kafka import BrokerFactory, Kafka, free_port, jars
+from tests.services.kafka import BrokerFactory, Kafka, free_port, jars, secured
 from tests.services.redis import RedisProcess, RedisServer, SentinelSet
 
 Places = dict[str, str]
@@ -42,18 +42,12 @@ def kafka(request: pytest.FixtureRequest, _folder: Path) -> Places:
 
 def kafka_tls_sasl(request: pytest.FixtureRequest, folder: Path) -> Places:
     """A Kafka that asks for a password over TLS, and lets a user do what the page's rules allow."""
-    cert, key = self_signed(folder / "tls")
-    both = folder / "tls" / "both.pem"
-    both.write_text(key.read_text() + cert.read_text())
+    settings, cert = secured(folder / "tls", TOKEN)
     make: BrokerFactory = request.getfixturevalue("kafka_broker")
-    login = f"org.apache.kafka.common.security.plain.PlainLoginModule required user_relay='{TOKEN}';"
     broker = make(
         listeners={"AUTH": "SASL_SSL"},
         settings={
-            "ssl.keystore.type": "PEM",
-            "ssl.keystore.location": str(both),
-            "sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.auth.plain.sasl.jaas.config": login,
+            **settings,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",  # whoever comes by the other listener
         },

@@ -15,8 +15,7 @@ from relay.core.sink import Checkpoint, Identity, Published, SinkUnavailable
 from relay.sinks._kafka_client import connection_options, let_go, start
 from relay.sinks.kafka import Config, KafkaSink
 from tests.integration.test_kafka_sink import JOURNAL, Sinks, batch, entry
-from tests.services.certificates import self_signed
-from tests.services.kafka import BrokerFactory, KafkaBroker, kcat_read
+from tests.services.kafka import BrokerFactory, KafkaBroker, kcat_read, secured
 
 
 async def test_a_restarted_broker_is_picked_up(kafka_broker: BrokerFactory) -> None:
@@ -39,37 +38,33 @@ async def test_a_restarted_broker_is_picked_up(kafka_broker: BrokerFactory) -> N
 
 
 WORD = "s3cret-word"
+SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 
-Secured = tuple[KafkaBroker, dict[str, str]]
+Guarded = tuple[KafkaBroker, dict[str, str]]
 
 
 @pytest.fixture
-async def secured(kafka_broker: BrokerFactory, tmp_path: Path) -> Secured:
-    """A broker with TLS, and beside it with a password; and a sink's keys for both."""
-    cert, key = await asyncio.to_thread(self_signed, tmp_path / "tls")
-    both = tmp_path / "tls" / "both.pem"
-    both.write_text(key.read_text() + cert.read_text())
-    module = "org.apache.kafka.common.security.{}LoginModule required{};"
+async def guarded(kafka_broker: BrokerFactory, tmp_path: Path) -> Guarded:
+    """A broker with TLS, and beside it with a password, by PLAIN or SCRAM; and a sink's keys for both."""
+    settings, cert = await asyncio.to_thread(secured, tmp_path / "tls", WORD)
     broker = kafka_broker(
         listeners={"TLS": "SSL", "AUTH": "SASL_SSL"},
         settings={
-            "ssl.keystore.location": str(both),
-            "ssl.keystore.type": "PEM",
+            **settings,
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
-            "listener.name.auth.plain.sasl.jaas.config": module.format("plain.Plain", f" user_relay='{WORD}'"),
-            "listener.name.auth.scram-sha-512.sasl.jaas.config": module.format("scram.Scram", ""),
+            "listener.name.auth.scram-sha-512.sasl.jaas.config": SCRAM,
         },
     )
     await broker.start()
     return broker, {"security_protocol": "SASL_SSL", "ssl_cafile": str(cert), "sasl_plain_username": "relay"}
 
 
-async def test_tls_and_sasl(secured: Secured) -> None:
+async def test_tls_and_sasl(guarded: Guarded) -> None:
     """If this fails, the relay cannot reach a secured Kafka, trusts any certificate, or tells its password.
 
     Nor would its operator learn which of them it is: the client's library only logs that.
     """
-    broker, keys = secured
+    broker, keys = guarded
     tls = Sinks(broker.listener("TLS"), "tls.")
     assert await tls.make(security_protocol="SSL", ssl_cafile=keys["ssl_cafile"]).open() is None
     with pytest.raises(SinkUnavailable, match="certificate verify failed") as caught:
@@ -91,9 +86,9 @@ async def test_tls_and_sasl(secured: Secured) -> None:
     await sasl.close()
 
 
-async def test_scram(secured: Secured) -> None:
+async def test_scram(guarded: Guarded) -> None:
     """If this fails, a Kafka whose users are its own, as most are, cannot be reached."""
-    broker, keys = secured
+    broker, keys = guarded
     user = ("--entity-type", "users", "--entity-name", "relay", "--add-config", f"SCRAM-SHA-512=[password={WORD}]")
     await asyncio.to_thread(
         broker.run, "kafka.admin.ConfigCommand", "--bootstrap-server", broker.bootstrap, "--alter", *user
@@ -105,12 +100,12 @@ async def test_scram(secured: Secured) -> None:
     await sinks.close()
 
 
-async def test_letting_go_waits_for_no_farewell(secured: Secured) -> None:
+async def test_letting_go_waits_for_no_farewell(guarded: Guarded) -> None:
     """If this fails, opening a Kafka sink with TLS takes 30 s longer whenever a broker does not answer a goodbye.
 
     On uvloop that is often: https://github.com/MagicStack/uvloop/issues/471.
     """
-    broker, keys = secured
+    broker, keys = guarded
     config = Config(type="kafka", bootstrap_servers=broker.listener("AUTH"), **keys, sasl_plain_password=WORD)
     options = connection_options(config, "relay-0")
     admin = AIOKafkaAdminClient(**options)
@@ -121,9 +116,9 @@ async def test_letting_go_waits_for_no_farewell(secured: Secured) -> None:
         await let_go(admin._client, admin.close)
 
 
-async def test_the_command_opens_it_on_its_own_loop(secured: Secured, tmp_path: Path) -> None:
+async def test_the_command_opens_it_on_its_own_loop(guarded: Guarded, tmp_path: Path) -> None:
     """If this fails, a secured Kafka works in tests and not for whoever runs ``relay``, which brings uvloop."""
-    broker, keys = secured
+    broker, keys = guarded
     sink = {"type": "kafka", "bootstrap_servers": broker.listener("AUTH"), **keys, "sasl_plain_password": WORD}
     config = tmp_path / "relay.json"
     config.write_text(json.dumps({"sinks": [sink], "upstream": {"base_url": "http://127.0.0.1:9"}}))

@@ -30,6 +30,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from tests.services.certificates import self_signed
+
 VERSION = os.environ.get("RELAY_TEST_KAFKA_VERSION", "4.1.0")
 START_TIMEOUT = 60.0
 CLI_TIMEOUT = 30.0
@@ -292,6 +294,21 @@ class KafkaBroker:
             "broker.heartbeat.interval.ms": "300",
             **self.settings,
         }
+
+
+def secured(folder: Path, password: str) -> tuple[dict[str, str], Path]:
+    """Settings with which a listener ``AUTH`` lets the user ``relay`` in by TLS and PLAIN; and the certificate."""
+    cert, key = self_signed(folder)
+    both = folder / "both.pem"
+    both.write_text(key.read_text() + cert.read_text())
+    login = f"org.apache.kafka.common.security.plain.PlainLoginModule required user_relay='{password}';"
+    settings = {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(both),
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.auth.plain.sasl.jaas.config": login,
+    }
+    return settings, cert
 
 
 BrokerFactory = Callable[..., KafkaBroker]
