@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from tests.services.kafka import free_port
-from tests.services.redis import RedisProcess
+from tests.services.redis import Redis, RedisProcess
 from tests.services.relay import RelayProcess
 
 RELAY = str(Path(sys.executable).parent / "relay")
@@ -85,16 +85,26 @@ async def post(relay: RelayProcess, *documents: dict[str, Any]) -> None:
                 assert response.status == 200, await response.text()
 
 
-@pytest.fixture
-async def relay(tmp_path: Path) -> AsyncIterator[RelayProcess]:
-    """A relay whose API asks for a token; two tasks have ended, and one delivery could not be read."""
-    process = RelayProcess(tmp_path, server={"api_tokens": [API_TOKEN]})
+@contextlib.asynccontextmanager
+async def serving(directory: Path, redis: Redis | None = None) -> AsyncIterator[RelayProcess]:
+    """A relay whose API asks for a token; two tasks have ended, and one delivery could not be read.
+
+    With a Redis it has a sink there, which is called ``events``.
+    """
+    sinks = [{"type": "redis", "name": "events", "url": redis.url, "prefix": redis.prefix()}] if redis else []
+    process = RelayProcess(directory, sinks=sinks, server={"api_tokens": [API_TOKEN]})
     await process.start()
     try:
         await post(process, GOOD, FAILED, UNREADABLE)
         yield process
     finally:
         process.kill()
+
+
+@pytest.fixture
+async def relay(tmp_path: Path) -> AsyncIterator[RelayProcess]:
+    async with serving(tmp_path) as process:
+        yield process
 
 
 # tail -----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_cli import API_TOKEN, BOUND, UNREADABLE, environment, post
+from tests.integration.test_cli import BOUND, environment, serving
 from tests.services.kafka import executable
 from tests.services.redis import Redis
 from tests.services.relay import RelayProcess
@@ -57,15 +57,9 @@ def typed_into(*command: str, cwd: Path) -> str:
 
 @pytest.fixture
 async def relay(tmp_path: Path, redis_server: Redis) -> AsyncIterator[RelayProcess]:
-    """A relay with one sink that holds a dead letter."""
-    sink = {"type": "redis", "name": "events", "url": redis_server.url, "prefix": redis_server.prefix()}
-    process = RelayProcess(tmp_path, sinks=[sink], server={"api_tokens": [API_TOKEN]})
-    await process.start()
-    try:
-        await post(process, UNREADABLE)
+    """One with a sink."""
+    async with serving(tmp_path, redis_server) as process:
         yield process
-    finally:
-        process.kill()
 
 
 async def test_bash_completes_what_can_be_known(relay: RelayProcess) -> None:

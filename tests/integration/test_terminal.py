@@ -9,23 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.integration.terminal import Seen, on_terminal
-from tests.integration.test_cli import API_TOKEN, FAILED, GOOD, UNREADABLE, post, run
+from tests.integration.test_cli import run, serving
 from tests.services.redis import Redis
 from tests.services.relay import RelayProcess
 
 
 @pytest.fixture
 async def relay(tmp_path: Path, redis_server: Redis) -> AsyncIterator[RelayProcess]:
-    """A relay with one sink; two tasks have ended, and one delivery could not be read."""
-    sink = {"type": "redis", "name": "events", "url": redis_server.url, "prefix": redis_server.prefix()}
-    process = RelayProcess(tmp_path, sinks=[sink], server={"api_tokens": [API_TOKEN]})
-    await process.start()
-    try:
-        await post(process, GOOD, FAILED, UNREADABLE)
+    """One with a sink, which has got all of it."""
+    async with serving(tmp_path, redis_server) as process:
         await process.until_drained()
         yield process
-    finally:
-        process.kill()
 
 
 async def seen(relay: RelayProcess, *arguments: str, typed: str = "", columns: int = 100, **env: str) -> Seen:
