@@ -57,11 +57,11 @@ class Client:
         self._path = self._parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    # -- events ------------------------------------------------------------------------------------------------
-
     def status(self) -> Json:
         """How the relay is, as ``GET /v1/status`` tells it."""
         return self._ask("GET", "/v1/status")
+
+    # -- events ------------------------------------------------------------------------------------------------
 
     def latest(self) -> int:
         """The offset of the newest event."""
