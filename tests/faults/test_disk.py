@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import resource
-import shutil
-import signal
 import time
-from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import Shared
 from tests.faults.matrix import Effort, Row
+from tests.faults.strace import attached
 from tests.faults.trial import Trial
 
 RATE = 100
@@ -24,28 +22,15 @@ SPAN = 1.5
 """Seconds for which a disk stays full."""
 
 
-@contextlib.asynccontextmanager
-async def failing(pid: int, calls: str, error: str) -> AsyncIterator[None]:
-    """The kernel answers these system calls of a running process with an error (strace, from outside)."""
-    found = shutil.which("strace")
-    assert found is not None, "strace is missing: install it (Debian: apt-get install strace)"
-    command = [found, "-f", "-o", "/dev/null", "-e", f"trace={calls}", "-e", f"inject={calls}:error={error}"]
-    strace = await asyncio.create_subprocess_exec(*command, "-p", str(pid), stderr=asyncio.subprocess.PIPE)
-    assert strace.stderr is not None
-    try:
-        async with asyncio.timeout(10):
-            while b"attached" not in (line := await strace.stderr.readline()):
-                assert line, "strace could not attach: ptrace must be allowed"
-        yield
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            strace.send_signal(signal.SIGINT)  # it detaches, and the process goes on
-        await strace.wait()
+def failing(trial: Trial, calls: str, how: str) -> AbstractAsyncContextManager[None]:
+    """The kernel answers these system calls of the relay as ``how`` says (strace's words for an injection)."""
+    options = ["-ttt", "-e", f"trace={calls}", "-e", f"inject={calls}:{how}"]
+    return attached(trial.relay.pid, trial.relay.directory / "strace.txt", *options)
 
 
 async def fill_disk(trial: Trial) -> None:
     """No room for ``SPAN`` seconds."""
-    async with failing(trial.relay.pid, "pwrite64,ftruncate,fallocate", "ENOSPC"):
+    async with failing(trial, "pwrite64,ftruncate,fallocate", "error=ENOSPC"):
         trial.injected("ENOSPC")
         await asyncio.sleep(0.2)  # what was under way when strace came is answered by now
         with trial.journal_closed():
@@ -82,7 +67,7 @@ async def test_a_failing_disk_ends_the_relay(
     async with Trial(tmp_path, shared("redis"), row=row, rate=RATE) as trial:
         for _ in range(effort(short=1, full=4)):
             await trial.acknowledged()
-            async with failing(trial.relay.pid, calls, error):
+            async with failing(trial, calls, f"error={error}"):
                 trial.injected(f"{error} from {calls}")
                 await asyncio.sleep(0.2)  # what was under way when strace came is answered by now
                 with trial.journal_closed():

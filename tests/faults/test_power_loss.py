@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-import signal
 import subprocess
 import sys
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -27,6 +25,7 @@ from relay.journal.store import Store
 from tests.faults.load import delivery
 from tests.faults.matrix import Effort, Row
 from tests.faults.power import STRACE, Call, Disk, Left, calls_of
+from tests.faults.strace import attached
 from tests.services.relay import RelayProcess
 
 Acknowledged = list[tuple[int, str]]
@@ -116,23 +115,8 @@ def test_a_journal_that_does_not_sync_is_caught(planted: str, tmp_path: Path) ->
 
 
 _SYSCALLS = "pwrite64,fdatasync,fsync,write,writev,sendto,sendmsg"
+_WATCHED = ("-y", "-s", "5000", "-e", f"trace={_SYSCALLS}")
 _LINE = re.compile(r"^(\d+) +(?:<\.\.\. (\w+) resumed>|(\w+)\()")
-
-
-@asynccontextmanager
-async def watched(pid: int, trace: Path) -> AsyncIterator[None]:
-    """Records the system calls of a running process, in the order in which the kernel saw them."""
-    command = ["strace", "-f", "-y", "-s", "5000", "-e", f"trace={_SYSCALLS}", "-o", str(trace), "-p", str(pid)]
-    strace = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-    assert strace.stderr is not None
-    try:
-        async with asyncio.timeout(10):
-            while b"attached" not in (line := await strace.stderr.readline()):
-                assert line, "strace could not attach: ptrace must be allowed"
-        yield
-    finally:
-        strace.send_signal(signal.SIGINT)
-        await strace.wait()
 
 
 def order_of(trace: Path, task_ids: list[str]) -> list[tuple[str, int, int, int]]:
@@ -172,7 +156,7 @@ async def test_the_sync_of_a_group_returns_before_each_of_its_2xx_is_sent(
     relay = RelayProcess(tmp_path / "relay")
     await relay.start()
     task_ids = [str(uuid.UUID(int=dice.getrandbits(128), version=4)) for _ in range(effort(short=96, full=800))]
-    async with watched(relay.pid, tmp_path / "trace"), aiohttp.ClientSession() as session:
+    async with attached(relay.pid, tmp_path / "trace", *_WATCHED), aiohttp.ClientSession() as session:
         for start in range(0, len(task_ids), 16):
             bodies = [delivery(task, dice) for task in task_ids[start : start + 16]]
             answers = await asyncio.gather(*(_post(session, relay.webhook_url, body) for body in bodies))
