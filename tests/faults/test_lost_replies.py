@@ -36,10 +36,10 @@ async def test_a_reply_that_is_lost_after_the_server_acted_doubles_nothing(
             await proxy.dropped()
             trial.injected(f"reply to {request_kind} dropped ({how})")
             await trial.published()  # or each failure in a row would wait longer than the one before
-        await trial.relay.until_drained(within=30)
+        await trial.settled()
         proxy.slicing = True
         trial.injected("spell of 1-byte slices")
         await trial.acknowledged()
-        await trial.relay.until_drained(within=30)
+        await trial.settled()
         proxy.slicing = False
         await trial.conclude()

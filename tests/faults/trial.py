@@ -84,17 +84,45 @@ class Trial:
     async def acknowledged(self, count: int = STEADY, within: float = 60.0) -> None:
         """Returns when this many further deliveries have their 2xx."""
         goal = self.load.record.count + count
-        async with asyncio.timeout(within):
-            while self.load.record.count < goal:
-                await asyncio.sleep(0.01)
+        with self._explained():
+            async with asyncio.timeout(within):
+                while self.load.record.count < goal:
+                    await asyncio.sleep(0.01)
 
     async def published(self, count: int = 1, within: float = 60.0) -> None:
         """Returns when the first sink has taken this many further events since the relay's start."""
         label = self.targets[0].label
         goal = await self.relay.metric("relay_published_total", sink=label) + count
-        async with asyncio.timeout(within):
-            while await self.relay.metric("relay_published_total", sink=label) < goal:
-                await asyncio.sleep(0.02)
+        with self._explained():
+            async with asyncio.timeout(within):
+                while await self.relay.metric("relay_published_total", sink=label) < goal:
+                    await asyncio.sleep(0.02)
+
+    async def settled(self, within: float = 60.0) -> None:
+        """Returns when the first sink has settled all that is accepted now, whatever comes meanwhile.
+
+        To wait for no lag at all while a load runs would be to wait for luck.
+        """
+        label = self.targets[0].label
+        goal = await self.relay.metric("relay_sink_events_accepted", sink=label)
+        with self._explained():
+            async with asyncio.timeout(within):
+                while await self._settled(label) < goal:
+                    await asyncio.sleep(0.02)
+
+    async def _settled(self, label: str) -> float:
+        return sum([await self.relay.metric("relay_sink_events", sink=label, state=state) for state in _SETTLED])
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """A wait that was in vain tells what the relay did meanwhile."""
+        try:
+            yield
+        except (TimeoutError, OSError) as error:
+            code = self.relay.process and self.relay.process.poll()
+            state = "runs" if code is None else f"has ended with {code}"
+            told = self.relay.log.read_text()[-4000:]
+            raise AssertionError(f"waited in vain; the relay {state}; {self.load.tally.answers}\n{told}") from error
 
     async def kill(self) -> None:
         """``kill -9`` of the relay."""
@@ -202,6 +230,7 @@ class Trial:
 
 
 _STATES = ("published", "absorbed", "pending", "dead")
+_SETTLED = ("published", "absorbed", "dead")
 
 
 def journalled(relay: RelayProcess, after: int = 0) -> set[str]:
