@@ -46,6 +46,33 @@ def translated(path: Path) -> Iterator[None]:
         ) from error
 
 
+class Guard:
+    """Translates the errors of one open file, and remembers the one after which nothing may be written to it.
+
+    The kernel reports a failed sync once. It may have dropped the pages, and what is synced after it succeeds all the
+    same: no later success can be believed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._failure: JournalBroken | None = None
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """See ``translated``. Raises ``JournalUnavailable``, ``JournalInUse`` or ``JournalBroken``."""
+        try:
+            with translated(self._path):
+                yield
+        except JournalBroken as error:
+            self._failure = self._failure or error
+            raise
+
+    def refuse_after_failure(self) -> None:
+        """To be called before each write. Raises the first ``JournalBroken`` again, if there was one."""
+        if self._failure is not None:
+            raise self._failure
+
+
 def _ours(error: sqlite3.Error, path: Path) -> RelayError:
     code = getattr(error, "sqlite_errorcode", 0) or 0
     primary = code & 0xFF

@@ -24,7 +24,7 @@ from relay.journal import sql
 from relay.journal.census import Addressed
 from relay.journal.companion import Companion
 from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
-from relay.journal.errors import JournalBroken, JournalUnavailable, translated
+from relay.journal.errors import Guard, JournalBroken, JournalUnavailable
 from relay.journal.history import QUIET, History
 from relay.journal.layout import complete_tables, make_tables
 from relay.journal.plan import Known, Plan
@@ -67,7 +67,8 @@ class Store:
         max_pages: int | None = None,
     ) -> None:
         self.path = path
-        with translated(path):
+        self._guard = Guard(path)
+        with self._guard.translated():
             make_folder(path.parent)
             had_log = refuse_what_is_damaged(path)
             # Opened in one thread, used in another, never by two at once.
@@ -135,7 +136,7 @@ class Store:
             problems = [row[0] for row in self._db.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
             if problems:
                 raise damaged(self.path, problems)
-        with suppress(JournalUnavailable), translated(self.path):  # a full disk: the relay starts all the same
+        with suppress(JournalUnavailable), self._guard.translated():  # a full disk: the relay starts all the same
             self._mark("open")
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
@@ -154,14 +155,18 @@ class Store:
             )
 
     def close(self) -> None:
-        """Moves the WAL into the file and closes. Safe to call twice."""
+        """Moves the WAL into the file and closes. Safe to call twice.
+
+        After a failure it leaves both as they are: the next start recovers from what is really on disk.
+        """
         try:
+            self._guard.refuse_after_failure()
             if self._in_use:
                 with self._transaction():
                     self.history.write(0)
                 self._mark("closed")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error:
+        except (sqlite3.Error, JournalBroken):
             # The next start recovers from the WAL just as well, and looks for it where the mark is still "open".
             with log_kept(self.path):
                 self._db.close()
@@ -177,7 +182,7 @@ class Store:
         nothing was written, ``JournalBroken`` when the file cannot be trusted any more.
         """
         plan = Plan(self.last_offset, now)
-        with translated(self.path), self._transaction():
+        with self._guard.translated(), self._transaction():
             plan.add_all(drafts, self._index.known)
             for start in range(0, len(plan.entries), MAX_GROUP):
                 self._insert(plan, start, start + MAX_GROUP, now)
@@ -217,24 +222,24 @@ class Store:
 
     def read(self, after: int, limit: int, max_bytes: int) -> list[Entry]:
         """The entries after an offset, at most ``limit`` of them and ``max_bytes`` of data (but at least one)."""
-        with translated(self.path):
+        with self._guard.translated():
             page = self._one(_PAGE, (after, limit, max_bytes))
         return entries_of(page, self.path)
 
     def pick(self, offsets: Sequence[int], max_bytes: int) -> list[Entry]:
         """Those of the entries that are held, in order: as many as have ``max_bytes`` of data (but at least one)."""
-        with translated(self.path):
+        with self._guard.translated():
             page = self._one(_PICK, (orjson.dumps(offsets).decode(), len(offsets), max_bytes))
         return entries_of(page, self.path)
 
     def offsets_about(self, subject: str, after: int, limit: int) -> list[int]:
         """Where contradictions, progress, dead letters and replays are that have this subject, beyond an offset."""
-        with translated(self.path):
+        with self._guard.translated():
             return [row[0] for row in self._db.execute(_QUERY["unkeyed"], (subject, after, limit))]
 
     def checkpoints(self) -> dict[str, SavedCheckpoint]:
         """What the journal knows of each sink."""
-        with translated(self.path):
+        with self._guard.translated():
             rows = self._db.execute(_QUERY["checkpoints"]).fetchall()
         return {sink: SavedCheckpoint(*rest) for sink, *rest in rows}
 
@@ -252,7 +257,7 @@ class Store:
         return self.last_offset if newest is None else newest
 
     def _maybe_int(self, statement: str, *parameters: int) -> int | None:
-        with translated(self.path):
+        with self._guard.translated():
             found: int | None = self._one(statement, parameters)
         return found
 
@@ -260,30 +265,30 @@ class Store:
 
     def dead_letters(self, after: str, limit: int) -> list[HeldDeadLetter]:
         """Dead letters in the order of their ids, without their raw bytes."""
-        with translated(self.path):
+        with self._guard.translated():
             rows = self._db.execute(_QUERY["dead_letters"], (after, limit)).fetchall()
         return [held_letter(*row) for row in rows]
 
     def dead_letters_about(self, subject: str, limit: int) -> list[HeldDeadLetter]:
         """Dead letters about a task or a stream, the oldest first, without their raw bytes."""
-        with translated(self.path):
+        with self._guard.translated():
             rows = self._db.execute(_QUERY["dead_letters_about"], (subject, limit)).fetchall()
         return [held_letter(*row) for row in rows]
 
     def dead_letter(self, id: str) -> HeldDeadLetter | None:
         """One dead letter with its raw bytes."""
-        with translated(self.path):
+        with self._guard.translated():
             row = self._db.execute(_QUERY["dead_letter"], (id,)).fetchone()
         return None if row is None else held_letter(*row)
 
     def count_dead_letters(self) -> int:
         """How many are held."""
-        with translated(self.path):
+        with self._guard.translated():
             return int(self._one(_QUERY["count_dead_letters"]))
 
     def delete_dead_letter(self, id: str) -> bool:
         """Deletes one; ``False`` if there is none."""
-        with translated(self.path):
+        with self._guard.translated(), self._transaction():
             return self._db.execute(_QUERY["delete_dead_letter"], (id,)).rowcount > 0
 
     # -- companions --------------------------------------------------------------------------------------------
@@ -294,22 +299,22 @@ class Store:
 
     def ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a companion's look-up, its errors told as those of the journal."""
-        with translated(self.path):
+        with self._guard.translated():
             return question(*args, **kwargs)
 
     def known(self, keys: Sequence[bytes]) -> Known:
         """Which of these dedup keys are known, each with its fingerprint and its event's offset."""
-        with translated(self.path):
+        with self._guard.translated():
             return self._index.known(keys)
 
     def known_beginning(self, prefix: bytes, after: int, limit: int) -> list[int]:
         """See ``DedupIndex.beginning_with``."""
-        with translated(self.path):
+        with self._guard.translated():
             return self._index.beginning_with(prefix, after, limit)
 
     def change(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a companion's change in a transaction of its own: when this returns, it is fsynced."""
-        with translated(self.path), self._transaction():
+        with self._guard.translated(), self._transaction():
             changed = change(*args, **kwargs)
         self._pages_since_checkpoint += 4
         return changed
@@ -325,7 +330,8 @@ class Store:
 
         Done between groups rather than inside a commit, where somebody would be waiting for it.
         """
-        with translated(self.path):
+        with self._guard.translated():
+            self._guard.refuse_after_failure()
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         self._pages_since_checkpoint = 0
 
@@ -335,7 +341,7 @@ class Store:
         They go when accepted before ``older_than`` (epoch milliseconds), or when the file holds more than
         ``over_size`` bytes of pages in use. Answers how many went; call again while it answers ``chunk``.
         """
-        with translated(self.path):
+        with self._guard.translated():
             cut = self._prunable(floor, older_than, over_size, chunk)
             if cut is None:
                 return 0
@@ -366,7 +372,7 @@ class Store:
 
     def merge_dedup(self) -> int:
         """One step of merging gathered dedup keys into the table; answers how many keys are left of the merge."""
-        with translated(self.path):
+        with self._guard.translated():
             with self._transaction():
                 left = self._index.merge_step(self.last_offset)
             self._index.step_committed(left)
@@ -375,7 +381,7 @@ class Store:
 
     def sweep_dedup(self, after: bytes, *, older_than: int, step: int = 2000) -> bytes:
         """Forgets facts seen before ``older_than`` among the next ``step`` keys; answers where to go on."""
-        with translated(self.path), self._transaction():
+        with self._guard.translated(), self._transaction():
             return self._index.sweep(after, older_than=older_than, step=step)
 
     def keep_history(self, now: int) -> None:
@@ -383,7 +389,7 @@ class Store:
 
         ``now``: epoch milliseconds. Raises ``JournalUnavailable`` while the disk is full; it waits on then.
         """
-        with translated(self.path):
+        with self._guard.translated():
             if not self.history.due(now, QUIET) and not self.history.stale():
                 return
             with self._transaction():
@@ -399,7 +405,7 @@ class Store:
         """
         journal_id, last_offset = uuid4().hex, max(self.last_offset, beyond)
         forks = [*self.forks, Fork(self.journal_id, at, self.last_offset, last_offset, dict(published or {}))]
-        with translated(self.path), self._transaction():
+        with self._guard.translated(), self._transaction():
             known = orjson.dumps([astuple(fork) for fork in forks]).decode()
             self._db.executemany(_QUERY["save_meta"], [(journal_id, "journal_id"), (known, "forks")])
             self._db.execute(_QUERY["forget_last_offset"])
@@ -408,12 +414,12 @@ class Store:
 
     def events_for(self, sink: str, after: int, upto: int) -> int:
         """How many of the held events in ``(after, upto]`` are for a sink."""
-        with translated(self.path):
+        with self._guard.translated():
             return int(self._one(_QUERY["events_for"], (after, upto, sink)))
 
     def addressed(self, after: int) -> list[Addressed]:
         """The held events beyond ``after`` that are for one sink only."""
-        with translated(self.path):
+        with self._guard.translated():
             return self._db.execute(_QUERY["addressed"], (after,)).fetchall()
 
     def size(self) -> int:
@@ -463,6 +469,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self._guard.refuse_after_failure()
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield

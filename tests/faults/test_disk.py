@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import resource
+import shutil
+import sqlite3
 import time
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 
 import pytest
@@ -76,6 +79,43 @@ async def test_a_failing_disk_ends_the_relay(
         await trial.acknowledged()
         await trial.conclude()
     assert "journal_broken" in trial.relay.log.read_text()
+
+
+@pytest.mark.row("R7", "one failed sync")
+async def test_after_one_failed_sync_nothing_more_is_taken(
+    shared: Shared, tmp_path: Path, row: Row, effort: Effort
+) -> None:
+    """Broken: P1: what waited behind the group that failed would be written and answered 2xx, by a disk that has just
+    dropped pages and reports success from then on."""
+    async with Trial(tmp_path, shared("redis"), row=row, rate=RATE) as trial:
+        for _ in range(effort(short=1, full=4)):
+            await trial.acknowledged()
+            # The first sync of each thread only, and slowly, so that others are waiting when it fails.
+            async with failing(trial, "fdatasync,fsync", "error=EIO:when=1:delay_exit=100000"):
+                trial.injected("EIO from one fdatasync")
+                assert await trial.died(ENDS_WITHIN) == 1
+            [failed_at, *_] = failures(trial.relay.directory / "strace.txt")
+            assert accepted_after(trial.relay.directory / "relay.db", failed_at) == 0
+            await trial.restart()
+        await trial.acknowledged()
+        await trial.conclude()
+
+
+def failures(trace: Path) -> list[float]:
+    """When each system call began that was made to fail, in epoch seconds."""
+    return [float(at) for at in re.findall(r"^\d+ +(\d+\.\d+) .*INJECTED", trace.read_text(), re.MULTILINE)]
+
+
+def accepted_after(journal: Path, at: float) -> int:
+    """How many events a dead relay's journal holds that came to be written after this time (epoch seconds).
+
+    Looked up in a copy: closing the last connection to a journal would move its log into it.
+    """
+    copy = journal.with_name("copy.db")
+    for file in journal.parent.glob("relay.db*"):
+        shutil.copy(file, file.with_name(file.name.replace(journal.name, copy.name)))
+    with closing(sqlite3.connect(copy)) as db:
+        return int(db.execute("SELECT count(*) FROM events WHERE accepted_at > ?", (at * 1000,)).fetchone()[0])
 
 
 @pytest.mark.row("R7", "file size limit")

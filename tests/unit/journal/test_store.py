@@ -3,6 +3,8 @@ from __future__ import annotations
 import resource
 import signal
 import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from relay.core.event import Draft
 from relay.journal.errors import JournalBroken, JournalInUse, JournalUnavailable
 from relay.journal.rows import Progress
 from relay.journal.store import _QUERY, Store
+from relay.journal.volume import log_of
 from tests.unit.drafts import dead_draft, draft
 
 
@@ -169,20 +172,62 @@ def test_a_full_disk_fails_the_whole_group_and_nothing_of_it_stays(path: Path) -
         store.close()
 
 
-def test_an_io_error_breaks_the_journal_instead_of_being_retried(path: Path) -> None:
-    """Broken: after a failed write or fsync the next "success" may be a lie (fsyncgate), and a 2xx with it."""
-    store = Store(path)
+@contextmanager
+def files_limited_to(size: int) -> Iterator[None]:
+    """A write beyond so many bytes of a file fails; SQLite takes that for an I/O error."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
-        with pytest.raises(JournalBroken, match="restart recovers"):
-            for n in range(200):
-                store.append([draft(str(n), data=b'"' + b"x" * 2000 + b'"')], 1)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, ignored)
-        store.close()
+
+
+def broken_by_its_disk(path: Path) -> tuple[Store, JournalBroken]:
+    """A store that one write has failed, on a disk that is well again; it holds event ``a``."""
+    store = Store(path)
+    store.append([draft("a")], 1)
+    merge(store)  # so that there is something to prune
+    with files_limited_to(200_000), pytest.raises(JournalBroken, match="restart recovers") as failed:
+        store.append([draft(str(n), data=b'"' + b"x" * 2000 + b'"') for n in range(200)], 1)
+    return store, failed.value
+
+
+WRITES: dict[str, Callable[[Store], object]] = {
+    "append": lambda store: store.append([draft("b")], 2),
+    "progress": lambda store: store.append([], 2, {"kafka": Progress(1, 1, 0)}),
+    "change": lambda store: store.change(lambda: None),
+    "delete_dead_letter": lambda store: store.delete_dead_letter("dead-1"),
+    "prune": lambda store: store.prune(floor=1, older_than=1 << 50, over_size=0),
+    "merge_dedup": lambda store: store.merge_dedup(),
+    "sweep_dedup": lambda store: store.sweep_dedup(b"", older_than=1),
+    "fork": lambda store: store.fork(1, 1),
+    "checkpoint_wal": lambda store: store.checkpoint_wal(),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_after_an_io_error_nothing_more_is_written(path: Path, write: str) -> None:
+    """Broken: after a failed write or fsync the next "success" may be a lie (fsyncgate), and a 2xx with it."""
+    store, error = broken_by_its_disk(path)
+    for _ in range(2):
+        with pytest.raises(JournalBroken) as refused:
+            WRITES[write](store)
+        assert refused.value is error
+    assert [entry.event.subject for entry in store.read(0, 10, 1 << 20)] == ["a"]
+    store.close()
+
+
+def test_a_journal_that_its_disk_has_broken_is_left_as_it_is(path: Path) -> None:
+    """Broken: what the disk may have lost would be moved over what it holds, and the start find nothing to recover."""
+    store, _ = broken_by_its_disk(path)
+    store.close()
+    assert log_of(path).exists()
+    again = Store(path)
+    assert [entry.event.subject for entry in again.read(0, 10, 1 << 20)] == ["a"]
+    again.close()
 
 
 def test_a_file_that_is_no_journal_is_refused(path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,19 +85,43 @@ async def test_progress_of_a_failed_group_goes_with_the_next_one(tmp_path: Path)
     await writer.close()
 
 
-async def test_a_broken_journal_fails_its_waiters_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Broken: after an I/O error the relay would go on answering 2xx."""
+class FailsOnce:
+    """A connection whose next commit fails as on a bad disk, once and slowly: others queue up meanwhile."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.fails, self.failing = True, threading.Event()
+        self.go_on = threading.Event()
+
+    def execute(self, statement: str, *parameters: object) -> sqlite3.Cursor:
+        if statement == "COMMIT" and self.fails:
+            self.fails = False
+            self.failing.set()
+            self.go_on.wait(10)
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_FSYNC
+            raise error
+        return self._connection.execute(statement, *parameters)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+
+async def test_a_broken_journal_fails_all_who_wait_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: after an I/O error the relay would go on answering 2xx, first of all to those who wait already."""
     writer, log, store = writer_for(tmp_path / "j.db")
-    error = JournalBroken("journal_broken", "I/O error", hint="")
-
-    def fail(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(store, "append", fail)
-    with pytest.raises(JournalBroken):
-        await writer.append(draft("a"))
-    assert log.broke == [error]
-    monkeypatch.undo()
+    disk = FailsOnce(store._db)
+    monkeypatch.setattr(store, "_db", disk)
+    first = writer.append(draft("a"))
+    await asyncio.to_thread(disk.failing.wait, 10)
+    behind = writer.append(draft("b"))
+    change = asyncio.ensure_future(writer.call(store.change, lambda: None))
+    await asyncio.sleep(0)  # it is in the queue now
+    disk.go_on.set()
+    outcomes = await asyncio.gather(first, behind, change, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [JournalBroken] * 3
+    assert log.broke[0] is outcomes[0]
+    assert log.groups == []
     await writer.close()
 
 
