@@ -15,6 +15,7 @@ from typing import Any
 
 from relay.core.event import TOPICS
 from relay.core.sink import (
+    Advice,
     Batch,
     Checkpoint,
     Identity,
@@ -27,6 +28,7 @@ from relay.core.sink import (
     SinkUnavailable,
     Withheld,
 )
+from relay.sinks._kafka_advice import advice_on, durability
 from relay.sinks._kafka_checkpoint import Ledger, read_back, topic_name
 from relay.sinks._kafka_client import Session, connection_options
 from relay.sinks._kafka_config import Config
@@ -48,7 +50,7 @@ def connect(config: Config, identity: Identity, topics: Sequence[str] = TOPICS) 
 
 
 class KafkaSink:
-    """The ports ``Sink`` and ``Shared`` over Kafka.
+    """The ports ``Sink``, ``Shared`` and ``Advising`` over Kafka.
 
     The transactional id is prefix, identity and label: one producer can hold it.
     """
@@ -91,6 +93,17 @@ class KafkaSink:
         except BaseException:
             await self.close()
             raise
+
+    async def advice(self) -> Sequence[Advice]:
+        """Whether acknowledged events outlive the loss of a broker. Silent where the relay may not ask."""
+        if not self._opened:
+            raise SinkUnavailable("not_open", "The Kafka sink is not open.")
+        names = [*map(self._config.name_of, self._topics), self._ledger.topic]
+        try:
+            async with asyncio.timeout(self._config.open_timeout):
+                return advice_on(await durability(self._options(), names))
+        except Exception as error:
+            raise unavailable(error, "asking for the topics' settings") from error
 
     async def close(self) -> None:
         """Let go of the producer; an open transaction is left to the next opening, or to its timeout."""
@@ -136,7 +149,7 @@ class KafkaSink:
         What is read up to is a record of our own, committed by the new producer: no stale leader, no transaction
         that is still being completed can hide a newer checkpoint from this read.
         """
-        options = connection_options(self._config, f"relay-{self._identity.name}")
+        options = self._options()
         await ensure_topics(self._config, options, self._topics, self._ledger.topic)
         if self._owner:
             self._check_owner((await read_back(self._ledger, options)).owner)
@@ -150,6 +163,9 @@ class KafkaSink:
             self._check_owner(found.owner)
         self._owner = True
         return found.checkpoint
+
+    def _options(self) -> dict[str, Any]:
+        return connection_options(self._config, f"relay-{self._identity.name}")
 
     def _check_owner(self, owner: str | None) -> None:
         if owner is not None and owner != self._identity.instance:

@@ -129,8 +129,8 @@ class LossyProxy:
         try:
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
             await self._pump(_Way(reader, server_writer), _Way(server_reader, writer))
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # cut by ``redirect`` or ``close``: what asyncio calls afterwards would log the cancellation
         finally:
             writer.transport.abort()
             if server_writer is not None:

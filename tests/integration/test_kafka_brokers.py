@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from relay.core.sink import Checkpoint, Identity, Published, SinkUnavailable
+from relay.sinks._kafka_checkpoint import TOPIC_CONFIG
 from relay.sinks._kafka_client import connection_options, let_go, start
 from relay.sinks.kafka import Config, KafkaSink
 from tests.integration.test_kafka_sink import JOURNAL, Sinks, batch, entry
@@ -35,6 +37,43 @@ async def test_a_restarted_broker_is_picked_up(kafka_broker: BrokerFactory) -> N
     await sink.close()
     records = await asyncio.to_thread(kcat_read, broker.bootstrap, "relay.tasks")
     assert sorted(str(record.headers["ce_id"]) for record in records) == ["1:succeeded", "2:succeeded"]
+
+
+async def test_what_the_loss_of_a_broker_would_take_along_is_told(kafka_broker: BrokerFactory) -> None:
+    """If this fails, an operator learns when events are gone that nothing but one disk had them."""
+    one, other = kafka_broker(), kafka_broker()
+    other.join(one)
+    await asyncio.gather(one.start(), other.start())
+    assert await advised(one, "alone.", replication_factor=1) == ["not_replicated"]
+    assert await advised(one, "both.", replication_factor=2) == ["acknowledged_by_one"]
+    await change_topics(one, "both.", {"min.insync.replicas": "2"})
+    assert await advised(one, "both.") == []
+    await change_topics(one, "both.", {"min.insync.replicas": "2", "unclean.leader.election.enable": "true"})
+    assert await advised(one, "both.") == ["unclean_election"]
+
+
+async def advised(broker: KafkaBroker, prefix: str, **keys: int) -> list[str]:
+    """The codes of what a sink advises whose topics have this prefix."""
+    config = Config(type="kafka", bootstrap_servers=broker.bootstrap, prefix=prefix, partitions=2, **keys)
+    sink = KafkaSink(config, Identity("relay-0", "first"))
+    await sink.open()
+    try:
+        return [advice.code for advice in await sink.advice()]
+    finally:
+        await sink.close()
+
+
+async def change_topics(broker: KafkaBroker, prefix: str, settings: dict[str, str]) -> None:
+    """Gives all topics with this prefix these settings and no others, but for the checkpoint's."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
+    await admin.start()
+    try:
+        names = [name for name in await admin.list_topics() if name.startswith(prefix)]
+        of_checkpoint = {**TOPIC_CONFIG, **settings}
+        wanted = {name: of_checkpoint if "checkpoint" in name else settings for name in names}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, *each) for each in wanted.items()])
+    finally:
+        await admin.close()
 
 
 WORD = "s3cret-word"

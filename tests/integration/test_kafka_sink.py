@@ -76,6 +76,14 @@ class Sinks:
         await admin.create_topics([NewTopic(self.prefix + name, partitions, 1, topic_configs=settings)])
         await admin.close()
 
+    async def delete(self, name: str) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        await admin.delete_topics([self.prefix + name])
+        while self.prefix + name in await admin.list_topics():
+            await asyncio.sleep(0.02)
+        await admin.close()
+
     async def close(self) -> None:
         for sink in self._made:
             await sink.close()
@@ -419,6 +427,18 @@ async def test_a_checkpoint_topic_that_forgets_is_refused(sinks: Sinks) -> None:
     with pytest.raises(SinkUnavailable) as caught:
         await sinks.make().open()
     assert caught.value.code == "topic_not_compacted"
+
+
+async def test_what_kafka_lost_shows_by_its_checkpoint_only(sinks: Sinks) -> None:
+    """If this fails, the guarantees tell something else of a Kafka that loses acknowledged events than what happens."""
+    first = sinks.make()
+    await first.open()
+    await first.publish(batch(entry(1)))
+    await first.close()
+    await sinks.delete("tasks")
+    assert await sinks.make().open() == Checkpoint(JOURNAL, 1), "nothing tells that the event is gone"
+    await sinks.delete("checkpoint.relay-0")
+    assert await sinks.make().open() is None, "everything that is retained comes again"
 
 
 async def test_the_checkpoint_is_found_behind_thousands_of_records(sinks: Sinks) -> None:

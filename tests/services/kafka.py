@@ -205,6 +205,16 @@ class KafkaBroker:
         """The address of one of the further listeners."""
         return f"127.0.0.1:{self.ports[name]}"
 
+    def join(self, other: KafkaBroker) -> None:
+        """Be, from the first start on, a second broker of the cluster that ``other`` controls."""
+        self.settings = {
+            "process.roles": "broker",
+            "node.id": "2",
+            "controller.quorum.voters": f"1@127.0.0.1:{other._controller_port}",
+            "listeners": f"PLAINTEXT://{self.bootstrap}",
+            **self.settings,
+        }
+
     async def start(self) -> None:
         """Start, for the first time or again on the same data, and wait until it answers."""
         self.launch()

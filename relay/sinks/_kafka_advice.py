@@ -1,0 +1,95 @@
+"""How many brokers may be lost before events that were acknowledged are: what the topics' settings say.
+
+https://kafka.apache.org/documentation/#design_ha and the topic settings ``min.insync.replicas`` and
+``unclean.leader.election.enable``. The relay publishes with ``acks=all``, which is as much as the topic makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.protocol.metadata import MetadataRequest
+
+from relay.core.sink import Advice
+from relay.sinks._kafka_client import let_go, start
+
+_INSYNC, _UNCLEAN = "min.insync.replicas", "unclean.leader.election.enable"
+
+
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """What a topic promises. ``replicas``: of the partition that has the fewest; settings that may not be asked for
+    are ``None``."""
+
+    topic: str
+    replicas: int
+    min_insync: int | None = None
+    unclean: bool | None = None
+
+
+async def durability(options: dict[str, Any], topics: Sequence[str]) -> list[Durability]:
+    """Asks for the topics that are there. Raises what aiokafka raises."""
+    admin: Any = AIOKafkaAdminClient(**options)
+    try:
+        await start(admin, options)
+        answer = await admin._send_request(MetadataRequest(list(topics), allow_auto_topic_creation=False))
+        replicas = {
+            name: min(len(partition[3]) for partition in partitions)
+            for code, name, _, partitions in answer.topics
+            if code == 0 and partitions
+        }
+        settings = await _settings(admin, list(replicas))
+    finally:
+        await let_go(admin._client, admin.close)
+    return [_durability(name, count, settings.get(name, {})) for name, count in replicas.items()]
+
+
+async def _settings(admin: Any, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+    """By topic. Those that the relay has no right to look at are left out."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name, {_INSYNC: None, _UNCLEAN: None}) for name in topics]
+    answers = await admin.describe_configs(resources) if resources else []
+    return {
+        name: {entry[0]: entry[1] for entry in entries}
+        for answer in answers
+        for code, _, _, name, entries in answer.resources
+        if code == 0
+    }
+
+
+def _durability(topic: str, replicas: int, settings: Mapping[str, str]) -> Durability:
+    insync, unclean = settings.get(_INSYNC), settings.get(_UNCLEAN)
+    return Durability(
+        topic, replicas, None if insync is None else int(insync), None if unclean is None else unclean == "true"
+    )
+
+
+def advice_on(found: Sequence[Durability]) -> list[Advice]:
+    """What could be lost although it was acknowledged, the worst first; empty when one broker may be lost at any time.
+
+    A topic with a single replica is told that, and nothing that would not help it.
+    """
+    alone = [each.topic for each in found if each.replicas == 1]
+    replicated = [each for each in found if each.replicas > 1]
+    by_one = [each.topic for each in replicated if each.min_insync == 1]
+    unclean = [each.topic for each in replicated if each.unclean]
+    told = []
+    if alone:
+        message = f"{_named(alone)} on one broker only: its disk, once lost, takes acknowledged events with it."
+        hint = "Give them three replicas (kafka-reassign-partitions), and min.insync.replicas=2."
+        told.append(Advice("not_replicated", message, hint))
+    if by_one:
+        message = f"{_named(by_one)} acknowledged by one broker alone while the others are behind."
+        told.append(Advice("acknowledged_by_one", message, f"Set {_INSYNC}=2, with three replicas."))
+    if unclean:
+        message = f"{_named(unclean)} led by a broker that lacks acknowledged events, if no other is there."
+        told.append(Advice("unclean_election", message, f"Set {_UNCLEAN}=false."))
+    return told
+
+
+def _named(topics: Sequence[str]) -> str:
+    kind = "The topic" if len(topics) == 1 else "The topics"
+    return f"{kind} {', '.join(sorted(topics))} {'is' if len(topics) == 1 else 'are'}"
