@@ -101,10 +101,10 @@ def test_a_key_that_is_there_twice_is_not_chosen_from() -> None:
 )
 def test_no_body_holds_the_event_loop_up(filling: bytes) -> None:
     """One request built for it would stop every stream of the relay for seconds."""
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(Unwalkable):
         Walk(b'{"a":[' + filling).members()
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 def test_a_body_in_use_has_far_fewer_steps_than_the_limit() -> None:
@@ -118,6 +118,6 @@ def test_a_body_in_use_has_far_fewer_steps_than_the_limit() -> None:
 def test_twenty_megabytes_of_base64_are_jumped_over() -> None:
     """An image in a submission would cost as much as parsing it, in time and in memory."""
     body = bytearray(b'{"image":"' + b"QUJD" * (5 << 20) + b'","n":1}')
-    started = time.perf_counter()
+    started = time.thread_time()
     assert [m.key for m in Walk(body).members().found] == ["image", "n"]
-    assert time.perf_counter() - started < 0.25
+    assert time.thread_time() - started < 0.25

@@ -16,7 +16,7 @@ from relay.edge.problems import PROBLEM_JSON, answer
 from relay.edge.server import Connection, Handler, Limits, Listener, Server, require_c_parser, respond
 from tests.services.raw_http import Wire, ask, get, post, wire
 
-SHORT = Limits(header_timeout=0.3)
+SHORT = Limits(header_timeout=0.5)
 
 
 class Noted:
@@ -164,11 +164,11 @@ async def test_half_a_second_head_is_cut_too() -> None:
 
 async def test_a_second_request_may_come_later_than_the_time_for_a_head() -> None:
     """A sender that keeps its connection would be cut between two deliveries."""
-    async with listening(limits=Limits(header_timeout=0.1)) as listener, wire(listener.url) as connection:
+    async with listening(limits=Limits(header_timeout=0.5)) as listener, wire(listener.url) as connection:
         for body in (b"one", b"two"):
             await connection.send(post("/", body))
             assert (await connection.answer()).body == body
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(0.75)
 
 
 async def test_an_idle_connection_is_closed_after_its_time() -> None:

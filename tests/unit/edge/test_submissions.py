@@ -291,7 +291,7 @@ async def test_a_stop_does_not_wait_for_ever(journal: Journal) -> None:
 async def test_a_client_that_does_not_read_holds_nothing_for_long(journal: Journal) -> None:
     """A few clients that hang would fill the memory with their images, for ever."""
     image = b'{"image_file":"' + b"QUJD" * (5 << 20) + b'"}'
-    async with submitting(journal, answering(ok(image)), send_timeout=0.2) as relay, wire(relay.url) as client:
+    async with submitting(journal, answering(ok(image)), send_timeout=1.0) as relay, wire(relay.url) as client:
         await client.send(post("/v3/cleanup", b'{"a":"' + b"x" * (4 << 20) + b'"}'))
         await relay.until(lambda: relay.count("untracked"))
         assert relay.proxy.bodies.inflight > 4 << 20

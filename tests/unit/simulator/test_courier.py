@@ -57,7 +57,7 @@ async def test_a_repetition_has_the_same_body(session: aiohttp.ClientSession) ->
 async def test_no_answer_in_time_is_repeated(session: aiohttp.ClientSession) -> None:
     """A receiver that is too slow would be taken for one that answered."""
     async with receiving(0, 200) as receiver:
-        outcomes = await deliver(session, receiver.url, Retries(timeout=0.05, repeats=5, spacing=(0.0,)))
+        outcomes = await deliver(session, receiver.url, Retries(timeout=0.5, repeats=5, spacing=(0.0,)))
     assert outcomes == ["timeout", 200]
 
 

@@ -76,17 +76,17 @@ async def test_while_it_is_down_nobody_listens_and_open_connections_end(session:
         headers = {"X-Simulate": "slow=60m"}
         under_way = asyncio.create_task(session.post(f"{simulator.url}/v3/async/upscale", json={}, headers=headers))
         await asyncio.sleep(0.1)
-        simulator.spell("down", 0.5)
+        simulator.spell("down", 2.0)
         began = time.monotonic()
         with pytest.raises(aiohttp.ClientConnectionError):
             await asyncio.wait_for(under_way, 5)
         async with asyncio.timeout(10):
             while await _answers(simulator.url):
                 await asyncio.sleep(0.01)
-            assert time.monotonic() - began < 0.5
+            assert time.monotonic() - began < 2.0
             while not await _answers(simulator.url):
                 await asyncio.sleep(0.01)
-        assert time.monotonic() - began >= 0.5
+        assert time.monotonic() - began >= 2.0
 
 
 async def test_a_spell_that_was_foreseen_comes(session: aiohttp.ClientSession) -> None:

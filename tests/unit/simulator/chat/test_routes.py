@@ -176,8 +176,9 @@ async def test_what_was_seen_is_told(session: aiohttp.ClientSession, simulator: 
 
 async def test_stopping_ends_the_streams(session: aiohttp.ClientSession) -> None:
     """A stop would wait for a stream that never ends, or call it the client's doing."""
-    async with asyncio.timeout(0.9):  # less than the server grants to what goes on
+    async with asyncio.timeout(30):
         async with Simulator(Options()) as simulator:
+            simulator._runner._shutdown_timeout = 60.0  # which the server grants to what goes on
             response = await session.post(simulator.url + CHAT, json=STREAM, headers={"X-Simulate": "hang"})
             await response.content.readany()
         response.close()
