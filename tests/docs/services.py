@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.docs.sandbox import FOLDER, TOKEN
 from tests.services.certificates import self_signed
-from tests.services.kafka import BrokerFactory, Kafka, free_port, jars, secured
+from tests.services.kafka import START_TIMEOUT, BrokerFactory, Kafka, free_port, jars, secured
 from tests.services.redis import RedisProcess, RedisServer, SentinelSet
 
 Places = dict[str, str]
@@ -31,7 +34,18 @@ def upstream(request: pytest.FixtureRequest, _folder: Path) -> Places:
     )
     request.addfinalizer(process.wait)
     request.addfinalizer(process.terminate)
+    deadline = time.monotonic() + START_TIMEOUT
+    while not _listens(port):
+        assert process.poll() is None, "the simulator has ended"
+        assert time.monotonic() < deadline, "the simulator does not listen"
+        time.sleep(0.02)
     return {"RELAY_UPSTREAM__BASE_URL": f"http://127.0.0.1:{port}"}
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+        return True
+    return False
 
 
 def kafka(request: pytest.FixtureRequest, _folder: Path) -> Places:
