@@ -10,12 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.protocol.metadata import MetadataRequest
 
 from relay.core.sink import Advice
-from relay.sinks._kafka_client import let_go, start
+from relay.sinks._kafka_topics import administering, described
 
 _INSYNC, _UNCLEAN = "min.insync.replicas", "unclean.leader.election.enable"
 
@@ -33,18 +31,13 @@ class Durability:
 
 async def durability(options: dict[str, Any], topics: Sequence[str]) -> list[Durability]:
     """Asks for the topics that are there. Raises what aiokafka raises."""
-    admin: Any = AIOKafkaAdminClient(**options)
-    try:
-        await start(admin, options)
-        answer = await admin._send_request(MetadataRequest(list(topics), allow_auto_topic_creation=False))
+    async with administering(options) as admin:
         replicas = {
             name: min(len(partition[3]) for partition in partitions)
-            for code, name, _, partitions in answer.topics
+            for code, name, _, partitions in await described(admin, topics)
             if code == 0 and partitions
         }
         settings = await _settings(admin, list(replicas))
-    finally:
-        await let_go(admin._client, admin.close)
     return [_durability(name, count, settings.get(name, {})) for name, count in replicas.items()]
 
 

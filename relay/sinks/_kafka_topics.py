@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -19,9 +20,7 @@ from relay.sinks._kafka_errors import unauthorized
 
 async def ensure_topics(config: Config, options: dict[str, Any], topics: Sequence[str], checkpoint_topic: str) -> None:
     """Create what is missing, if allowed to. Raises ``SinkUnavailable`` that names what stays missing."""
-    admin = AIOKafkaAdminClient(**options)
-    try:
-        await start(admin, options)
+    async with administering(options) as admin:
         missing = await _missing(admin, [*map(config.name_of, topics), checkpoint_topic])
         if missing and not config.create_topics:
             raise SinkUnavailable(
@@ -33,14 +32,31 @@ async def ensure_topics(config: Config, options: dict[str, Any], topics: Sequenc
         if missing:
             await _create(admin, [_new_topic(config, name, checkpoint_topic) for name in missing])
         await _check_compaction(admin, checkpoint_topic)
+
+
+@asynccontextmanager
+async def administering(options: dict[str, Any]) -> AsyncIterator[Any]:
+    """An admin client, started, and let go without waiting for the broker."""
+    admin = AIOKafkaAdminClient(**options)
+    try:
+        await start(admin, options)
+        yield admin
     finally:
         await let_go(admin._client, admin.close)
 
 
-async def _missing(admin: Any, names: Sequence[str]) -> list[str]:
-    """Asked in a way that does not make the broker create them, as its ``auto.create.topics.enable`` would."""
+async def described(admin: Any, names: Sequence[str]) -> Sequence[Any]:
+    """These topics' metadata: for each its error code, name, whether it is internal, and its partitions.
+
+    Asked in a way that does not make the broker create them, as its ``auto.create.topics.enable`` would.
+    """
     answer = await admin._send_request(MetadataRequest(list(names), allow_auto_topic_creation=False))
-    errors = {topic[1]: for_code(topic[0]) for topic in answer.topics}
+    topics: Sequence[Any] = answer.topics
+    return topics
+
+
+async def _missing(admin: Any, names: Sequence[str]) -> list[str]:
+    errors = {name: for_code(code) for code, name, *_ in await described(admin, names)}
     refused = [name for name, error in errors.items() if error is TopicAuthorizationFailedError]
     if refused:
         raise unauthorized("topics " + ", ".join(refused))

@@ -90,7 +90,7 @@ class Sandbox:
             process = self._running[port] = await self._process(block.language, f"exec env {text}", log.fileno())
         self._places["<pid>"] = str(process.pid)
         async with asyncio.timeout(WITHIN):
-            while not await _answers(int(self._ports[port])):
+            while not await answers(int(self._ports[port])):
                 assert process.returncode is None, f"{block} ended: {self.log.read_text()}"
                 await asyncio.sleep(0.02)
 
@@ -174,7 +174,8 @@ class Sandbox:
         }
 
 
-async def _answers(port: int) -> bool:
+async def answers(port: int) -> bool:
+    """Whether something listens there."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.docs.pages import ROOT
-from tests.docs.sandbox import FOLDER, TOKEN
+from tests.docs.sandbox import FOLDER, TOKEN, answers
 from tests.services.certificates import self_signed
 from tests.services.kafka import START_TIMEOUT, BrokerFactory, Kafka, free_port, jars, secured
 from tests.services.redis import RedisProcess, RedisServer, SentinelSet
@@ -34,18 +31,15 @@ def upstream(request: pytest.FixtureRequest, _folder: Path) -> Places:
     )
     request.addfinalizer(process.wait)
     request.addfinalizer(process.terminate)
-    deadline = time.monotonic() + START_TIMEOUT
-    while not _listens(port):
-        assert process.poll() is None, "the simulator has ended"
-        assert time.monotonic() < deadline, "the simulator does not listen"
-        time.sleep(0.02)
+    asyncio.run(_until_listening(process, port))
     return {"RELAY_UPSTREAM__BASE_URL": f"http://127.0.0.1:{port}"}
 
 
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
-        return True
-    return False
+async def _until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+    async with asyncio.timeout(START_TIMEOUT):
+        while not await answers(port):
+            assert process.poll() is None, "the simulator has ended"
+            await asyncio.sleep(0.02)
 
 
 def kafka(request: pytest.FixtureRequest, _folder: Path) -> Places:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
@@ -84,19 +84,17 @@ class Trial:
     async def acknowledged(self, count: int = STEADY, within: float = 60.0) -> None:
         """Returns when this many further deliveries have their 2xx."""
         goal = self.load.record.count + count
-        with self._explained():
-            async with asyncio.timeout(within):
-                while self.load.record.count < goal:
-                    await asyncio.sleep(0.01)
+        async with self._patience(within):
+            while self.load.record.count < goal:
+                await asyncio.sleep(0.01)
 
     async def published(self, count: int = 1, within: float = 60.0) -> None:
         """Returns when the first sink has taken this many further events since the relay's start."""
         label = self.targets[0].label
         goal = await self.relay.metric("relay_published_total", sink=label) + count
-        with self._explained():
-            async with asyncio.timeout(within):
-                while await self.relay.metric("relay_published_total", sink=label) < goal:
-                    await asyncio.sleep(0.02)
+        async with self._patience(within):
+            while await self.relay.metric("relay_published_total", sink=label) < goal:
+                await asyncio.sleep(0.02)
 
     async def settled(self, within: float = 60.0) -> None:
         """Returns when the first sink has settled all that is accepted now, whatever comes meanwhile.
@@ -105,19 +103,19 @@ class Trial:
         """
         label = self.targets[0].label
         goal = await self.relay.metric("relay_sink_events_accepted", sink=label)
-        with self._explained():
-            async with asyncio.timeout(within):
-                while await self._settled(label) < goal:
-                    await asyncio.sleep(0.02)
+        async with self._patience(within):
+            while await self._settled(label) < goal:
+                await asyncio.sleep(0.02)
 
     async def _settled(self, label: str) -> float:
         return sum([await self.relay.metric("relay_sink_events", sink=label, state=state) for state in _SETTLED])
 
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def _patience(self, within: float) -> AsyncIterator[None]:
         """A wait that was in vain tells what the relay did meanwhile."""
         try:
-            yield
+            async with asyncio.timeout(within):
+                yield
         except (TimeoutError, OSError) as error:
             code = self.relay.process and self.relay.process.poll()
             state = "runs" if code is None else f"has ended with {code}"

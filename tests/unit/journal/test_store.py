@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import resource
-import signal
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from relay.journal.rows import Progress
 from relay.journal.store import _QUERY, Store
 from relay.journal.volume import log_of
 from tests.unit.drafts import dead_draft, draft
+from tests.unit.full_disk import files_limited_to
 
 
 def merge(store: Store) -> None:
@@ -170,19 +168,6 @@ def test_a_full_disk_fails_the_whole_group_and_nothing_of_it_stays(path: Path) -
         assert store.integrity() == []
     finally:
         store.close()
-
-
-@contextmanager
-def files_limited_to(size: int) -> Iterator[None]:
-    """A write beyond so many bytes of a file fails; SQLite takes that for an I/O error."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def broken_by_its_disk(path: Path) -> tuple[Store, JournalBroken]:

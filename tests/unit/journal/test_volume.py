@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shlex
 import sqlite3
 import subprocess
@@ -16,6 +15,7 @@ from relay.journal.store import Store
 from relay.journal.volume import log_of, make_folder
 from relay.journal.wal import FRAME_HEADER, HEADER
 from tests.unit.drafts import draft
+from tests.unit.full_disk import files_limited_to
 
 FRAME = FRAME_HEADER + 4096
 
@@ -102,12 +102,8 @@ def test_a_disk_without_room_for_the_mark_keeps_the_log(path: Path) -> None:
     while log.stat().st_size == begun:  # it is written from its start again: until then there is room in it
         store.append([draft(str(count))], 1)
         count += 1
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size, hard))
-    try:
+    with files_limited_to(log.stat().st_size):
         store.close()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert held(path) == count
     assert held(path) == count
     assert os.listdir(path.parent) == [path.name]
