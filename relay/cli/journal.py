@@ -17,7 +17,7 @@ from relay.cli.outcome import FAILED, complain
 from relay.cli.output import write_json, write_line, write_table
 from relay.core.clock import rfc3339
 from relay.core.errors import RelayError
-from relay.core.event import TOPICS, Entry
+from relay.core.event import TOPICS, Entry, one_line
 
 if TYPE_CHECKING:
     from relay.journal.inspect import Figures, Finding
@@ -142,7 +142,7 @@ def exported(entry: Entry) -> bytes:
     extensions: dict[str, Any] = {"offset": entry.offset, "topic": entry.event.topic}
     if entry.sink is not None:
         extensions["sink"] = entry.sink
-    document = {**dict(entry.event.attributes()), **extensions, "data": orjson.Fragment(entry.event.data)}
+    document = {**dict(entry.event.attributes()), **extensions, "data": orjson.Fragment(one_line(entry.event.data))}
     return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
 
 

@@ -9,6 +9,7 @@ from relay.core.chat_error import error_of_status
 from relay.core.chat_json import read_json, write_json
 from relay.core.chat_size import MAX_DATA
 from relay.core.chat_template import Template, learn, runs
+from relay.core.event import one_line
 from relay.core.sse import SSEParser
 
 MAX_HELD: Final = 1 << 20
@@ -130,7 +131,7 @@ class StreamReader:
             self._assembly.add(chunk)
             if self.token_end is None and self._assembly.begun:
                 self.token_end = end
-            self._hold(chunk, data if exact else None)
+            self._hold(chunk, one_line(data) if exact else None)
         else:
             self.gaps += 1
         if name == "error" and self._assembly.error is None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import orjson
 
-from relay.core.event import CONTENT_TYPE, SPECVERSION, Event
+from relay.core.event import CONTENT_TYPE, SPECVERSION, Event, one_line
 
 STRUCTURED_CONTENT_TYPE = "application/cloudevents+json; charset=UTF-8"
 """The content type of ``structured_json``; JSON format, section 3."""
@@ -48,9 +48,12 @@ def kafka_headers(event: Event) -> list[Header]:
 
 
 def structured_json(event: Event) -> bytes:
-    """The whole event as one JSON object, ``data`` spliced in as it is: not parsed, so it must be valid JSON."""
+    """The whole event as one JSON object on one line, ``data`` spliced in: not parsed, so it must be valid JSON.
+
+    Journals of earlier releases hold events whose ``data`` has line breaks.
+    """
     document: dict[str, object] = dict(event.attributes())
-    document["data"] = orjson.Fragment(event.data)
+    document["data"] = orjson.Fragment(one_line(event.data))
     return orjson.dumps(document)
 
 

@@ -21,9 +21,21 @@ DEAD_LETTERS = "dead-letters"
 TOPICS = (TASKS, CHAT, CHAT_CHUNKS, DEAD_LETTERS)
 """The logical topics; a sink puts its prefix before the name."""
 
+_SPACES_FOR_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+def one_line(document: bytes) -> bytes:
+    """The same JSON document without line breaks: in JSON they stand only between tokens (RFC 8259, 2 and 7).
+
+    An event with a line break in it would break the frames and lines that it is put into: SSE, JSON lines.
+    """
+    if b"\n" in document or b"\r" in document:
+        return document.translate(_SPACES_FOR_BREAKS)
+    return document
+
 
 class Event(NamedTuple):
-    """One CloudEvent, its ``data`` already JSON. ``None`` means that the attribute is left out, never null."""
+    """One CloudEvent, its ``data`` already JSON, on one line. ``None``: the attribute is left out, never null."""
 
     topic: str
     type: str

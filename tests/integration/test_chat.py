@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.services.relay import RelayProcess
 from tests.services.scripted_upstream import Call, chunks, scripted
 from tests.unit.edge.chatting import HEAD, TERMINAL, asking, frame
 
+RELAY = str(Path(sys.executable).parent / "relay")
 STREAMS = 20
 
 
@@ -173,3 +176,44 @@ async def test_no_key_and_no_prompt_is_in_the_log(relays: Relays, secret: str) -
     assert "chat failed" in log
     assert "chat refused" in log
     assert secret not in log
+
+
+TWO_LINES = frame("Hello").replace(b',"created"', b',\ndata: "created"')
+
+
+async def two_lines(call: Call) -> None:
+    """A stream with an event of two ``data:`` lines, which is one chunk all the same."""
+    await call.send(HEAD, chunks(TWO_LINES, b"data: [DONE]\n\n"))
+
+
+async def test_a_chunk_of_several_data_lines_breaks_no_frame_and_no_line(relays: Relays) -> None:
+    """Each consumer over HTTP would get a broken frame, and ``tail --json`` and an export lines that are no JSON."""
+    async with scripted(two_lines) as upstream:
+        relay = relays(upstream={"base_url": upstream.url}, proxy={"coalesce": "0s"})
+        await relay.start()
+        async with wire(relay.url) as client:
+            await client.send(asking())
+            await client.reader.readuntil(b"0\r\n\r\n")
+        await until_recorded(relay, 1)
+        kinds = ["relay.chat.started", "relay.chat.chunk", "relay.chat.completed"]
+        assert [event["type"] for event in await tailed(relay, 3)] == kinds
+        assert await relay.stop() == 0
+        exported = await asyncio.create_subprocess_exec(
+            *(RELAY, "journal", "export", "--config", relay.config), stdout=asyncio.subprocess.PIPE
+        )
+        async with asyncio.timeout(20):
+            lines, _ = await exported.communicate()
+        assert [json.loads(line)["type"] for line in lines.splitlines()] == kinds
+
+
+async def tailed(relay: RelayProcess, count: int) -> list[dict[str, Any]]:
+    """The first events, as ``tail --json`` writes them while it follows."""
+    command = (RELAY, "tail", "--config", relay.config, "--from-start", "--json")
+    tail = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert tail.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            return [json.loads(await tail.stdout.readline()) for _ in range(count)]
+    finally:
+        tail.kill()
+        await tail.wait()

@@ -40,6 +40,8 @@ def fault_of(event: Event) -> str | None:
         data = orjson.loads(event.data)
     except orjson.JSONDecodeError as error:
         return f"its data is no JSON: {error}"
+    if b"\n" in event.data or b"\r" in event.data:
+        return "its data has a line break, which breaks the frame or line that it is put into"
     validate, invalid = _validator(event.dataschema)
     try:
         validate({"topic": event.topic, **dict(event.attributes()), "data": data})

@@ -28,6 +28,7 @@ def read(*pieces: bytes, **settings: Any) -> tuple[Assembly, StreamReader]:
 
 
 FRAMES = (
+    *(b'data: {"choices":[{"index":0,\ndata: "delta":{"content":"two"}}]}\n\n', b"data: {\rdata: }\n\n"),
     *(frame(text) for text in ("a", "b", 'q"', "\\", "\n", "ü", "", "é\u2028")),
     *(frame("r", "reasoning_content"), frame("s", "reasoning_content"), frame("u", usage={"t": 1})),
     *(b"data: [DONE]\n\n", b"data: x\n\n", b"data: {}\n\n", b": c\n\n", b'data: {"error":"e"}\n\n', b"data: 1\r\n\r\n"),
@@ -189,3 +190,9 @@ def test_a_body_too_large_is_not_read() -> None:
         reader.read(b"x" * 4)
     reader.close(200)
     assert (reader.oversized, reader.unreadable, assembly.truncated) == (True, False, True)
+
+
+def test_an_event_of_several_data_lines_is_held_on_one() -> None:
+    """Each consumer over HTTP would get a broken frame, again at each attempt to go on behind it."""
+    _, reader = read(b'data: {"a": "\\n",\ndata: "n": 12345678901234567890123}\n\n', b'data: {\rdata: "b": 1}\r\r')
+    assert reader.released() == [(0, [b'{"a": "\\n", "n": 12345678901234567890123}', b'{ "b": 1}'])]
