@@ -18,17 +18,17 @@ from uuid import uuid4
 
 import orjson
 
-from relay.core.event import DeadLetter, Draft, Entry
+from relay.core.event import DeadLetter, Draft
 from relay.core.lineage import Fork
 from relay.journal import sql
-from relay.journal.census import Addressed
 from relay.journal.companion import Companion
 from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
 from relay.journal.errors import Guard, JournalBroken, JournalUnavailable
 from relay.journal.history import QUIET, History
 from relay.journal.layout import complete_tables, make_tables
 from relay.journal.plan import Known, Plan
-from relay.journal.rows import Appended, HeldDeadLetter, Progress, SavedCheckpoint, checksum, entries_of, held_letter
+from relay.journal.queries import Queries
+from relay.journal.rows import Appended, Progress, checksum
 from relay.journal.volume import damaged, log_kept, log_lost, make_folder, refuse_what_is_damaged, sync_folder
 
 P = ParamSpec("P")
@@ -41,8 +41,6 @@ MAX_GROUP = 64
 
 _APPEND = sql.statements("append.sql")
 _QUERY = sql.statements("query.sql")
-_PAGE = _QUERY["page"].format(which='"offset" > ?')
-_PICK = _QUERY["page"].format(which='"offset" IN (SELECT value FROM json_each(?))')
 _EVENT_COLUMNS = 15
 _LONG_WAL_PAGES = 1024
 _CHECKED_AT_START = 256 << 20
@@ -50,7 +48,7 @@ _CHECKED_AT_START = 256 << 20
 _SPARE_PAGES = 8192  # 32 MiB of free pages stay for the next events; beyond that the file shrinks
 
 
-class Store:
+class Store(Queries):
     """The open journal file. Synchronous; every method belongs to the one writer thread.
 
     ``companions`` are the tables that change together with the events. ``serving`` is off for a look at a journal
@@ -218,73 +216,7 @@ class Store:
         row = (dead.id, dead.origin, dead.reason, dead.detail, dead.raw, now, dead.event_offset, attributes, subject)
         self._db.execute(_APPEND["insert_dead"], row)
 
-    # -- reading -----------------------------------------------------------------------------------------------
-
-    def read(self, after: int, limit: int, max_bytes: int) -> list[Entry]:
-        """The entries after an offset, at most ``limit`` of them and ``max_bytes`` of data (but at least one)."""
-        with self._guard.translated():
-            page = self._one(_PAGE, (after, limit, max_bytes))
-        return entries_of(page, self.path)
-
-    def pick(self, offsets: Sequence[int], max_bytes: int) -> list[Entry]:
-        """Those of the entries that are held, in order: as many as have ``max_bytes`` of data (but at least one)."""
-        with self._guard.translated():
-            page = self._one(_PICK, (orjson.dumps(offsets).decode(), len(offsets), max_bytes))
-        return entries_of(page, self.path)
-
-    def offsets_about(self, subject: str, after: int, limit: int) -> list[int]:
-        """Where contradictions, progress, dead letters and replays are that have this subject, beyond an offset."""
-        with self._guard.translated():
-            return [row[0] for row in self._db.execute(_QUERY["unkeyed"], (subject, after, limit))]
-
-    def checkpoints(self) -> dict[str, SavedCheckpoint]:
-        """What the journal knows of each sink."""
-        with self._guard.translated():
-            rows = self._db.execute(_QUERY["checkpoints"]).fetchall()
-        return {sink: SavedCheckpoint(*rest) for sink, *rest in rows}
-
-    def accepted_at(self, after: int) -> int | None:
-        """When the first event after an offset was accepted (epoch milliseconds), ``None`` if there is none."""
-        return self._maybe_int(_QUERY["accepted_at"], after)
-
-    def oldest_offset(self) -> int | None:
-        """The first offset still held."""
-        return self._maybe_int(_QUERY["oldest"])
-
-    def newest_offset(self) -> int:
-        """The last offset held; without events, the last one given out."""
-        newest = self._maybe_int(_QUERY["newest"])
-        return self.last_offset if newest is None else newest
-
-    def _maybe_int(self, statement: str, *parameters: int) -> int | None:
-        with self._guard.translated():
-            found: int | None = self._one(statement, parameters)
-        return found
-
     # -- dead letters ------------------------------------------------------------------------------------------
-
-    def dead_letters(self, after: str, limit: int) -> list[HeldDeadLetter]:
-        """Dead letters in the order of their ids, without their raw bytes."""
-        with self._guard.translated():
-            rows = self._db.execute(_QUERY["dead_letters"], (after, limit)).fetchall()
-        return [held_letter(*row) for row in rows]
-
-    def dead_letters_about(self, subject: str, limit: int) -> list[HeldDeadLetter]:
-        """Dead letters about a task or a stream, the oldest first, without their raw bytes."""
-        with self._guard.translated():
-            rows = self._db.execute(_QUERY["dead_letters_about"], (subject, limit)).fetchall()
-        return [held_letter(*row) for row in rows]
-
-    def dead_letter(self, id: str) -> HeldDeadLetter | None:
-        """One dead letter with its raw bytes."""
-        with self._guard.translated():
-            row = self._db.execute(_QUERY["dead_letter"], (id,)).fetchone()
-        return None if row is None else held_letter(*row)
-
-    def count_dead_letters(self) -> int:
-        """How many are held."""
-        with self._guard.translated():
-            return int(self._one(_QUERY["count_dead_letters"]))
 
     def delete_dead_letter(self, id: str) -> bool:
         """Deletes one; ``False`` if there is none."""
@@ -416,56 +348,6 @@ class Store:
         """How many of the held events in ``(after, upto]`` are for a sink."""
         with self._guard.translated():
             return int(self._one(_QUERY["events_for"], (after, upto, sink)))
-
-    def addressed(self, after: int) -> list[Addressed]:
-        """The held events beyond ``after`` that are for one sink only."""
-        with self._guard.translated():
-            return self._db.execute(_QUERY["addressed"], (after,)).fetchall()
-
-    def size(self) -> int:
-        """Bytes of pages in use, the WAL not counted."""
-        pages: int = self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")
-        return pages * int(self._one("PRAGMA page_size"))
-
-    def integrity(self) -> list[str]:
-        """What SQLite's own check and ours find wrong; empty when all is well. Reads the whole file."""
-        problems = [row[0] for row in self._db.execute("PRAGMA integrity_check") if row[0] != "ok"]
-        highest = self._one('SELECT coalesce(max("offset"), 0) FROM events')
-        if highest > self.last_offset:
-            problems.append(f"event {highest} lies beyond the last offset given out, {self.last_offset}")
-        bad = self._one("SELECT count(*) FROM events WHERE NOT json_valid(CAST(data AS TEXT))")
-        if bad:
-            problems.append(f"{bad} events hold data that is not JSON")
-        for sink, saved in self.checkpoints().items():
-            if saved.offset > self.last_offset:
-                problems.append(f"sink {sink} is at {saved.offset}, beyond the last offset {self.last_offset}")
-        return problems or self._garbled()
-
-    def _garbled(self) -> list[str]:
-        """The first event that is not as it was written, if there is one."""
-        after = 0
-        try:
-            while page := self.read(after, 1000, 4 << 20):
-                after = page[-1].offset
-        except JournalBroken as error:
-            return [error.message]
-        return []
-
-    def _meta(self, key: str, default: str | None = None) -> str:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        if row is None and default is not None:
-            return default
-        if row is None:
-            raise JournalBroken(
-                "journal_incomplete",
-                f"{self.path} has no {key}: it is no journal of a relay, or was cut short.",
-                hint="Name another journal.path, or restore the file together with its -wal.",
-            )
-        return str(row[0])
-
-    def _one(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
-        row = self._db.execute(statement, parameters).fetchone()
-        return row[0] if row else None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -1,0 +1,147 @@
+"""What can be asked of an open journal, on one connection. Nothing here writes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from relay.core.event import Entry
+from relay.journal import sql
+from relay.journal.census import Addressed
+from relay.journal.errors import Guard, JournalBroken
+from relay.journal.rows import HeldDeadLetter, SavedCheckpoint, entries_of, held_letter
+
+_QUERY = sql.statements("query.sql")
+_PAGE = _QUERY["page"].format(which='"offset" > ?')
+_PICK = _QUERY["page"].format(which='"offset" IN (SELECT value FROM json_each(?))')
+
+
+class Queries:
+    """The questions, for a connection that belongs to one thread at a time. ``last_offset`` is the last given out."""
+
+    path: Path
+    last_offset: int
+    _guard: Guard
+    _db: sqlite3.Connection
+
+    def read(self, after: int, limit: int, max_bytes: int) -> list[Entry]:
+        """The entries after an offset, at most ``limit`` of them and ``max_bytes`` of data (but at least one)."""
+        with self._guard.translated():
+            page = self._one(_PAGE, (after, limit, max_bytes))
+        return entries_of(page, self.path)
+
+    def pick(self, offsets: Sequence[int], max_bytes: int) -> list[Entry]:
+        """Those of the entries that are held, in order: as many as have ``max_bytes`` of data (but at least one)."""
+        with self._guard.translated():
+            page = self._one(_PICK, (orjson.dumps(offsets).decode(), len(offsets), max_bytes))
+        return entries_of(page, self.path)
+
+    def offsets_about(self, subject: str, after: int, limit: int) -> list[int]:
+        """Where contradictions, progress, dead letters and replays are that have this subject, beyond an offset."""
+        with self._guard.translated():
+            return [row[0] for row in self._db.execute(_QUERY["unkeyed"], (subject, after, limit))]
+
+    def checkpoints(self) -> dict[str, SavedCheckpoint]:
+        """What the journal knows of each sink."""
+        with self._guard.translated():
+            rows = self._db.execute(_QUERY["checkpoints"]).fetchall()
+        return {sink: SavedCheckpoint(*rest) for sink, *rest in rows}
+
+    def accepted_at(self, after: int) -> int | None:
+        """When the first event after an offset was accepted (epoch milliseconds), ``None`` if there is none."""
+        return self._maybe_int(_QUERY["accepted_at"], after)
+
+    def oldest_offset(self) -> int | None:
+        """The first offset still held."""
+        return self._maybe_int(_QUERY["oldest"])
+
+    def newest_offset(self) -> int:
+        """The last offset held; without events, the last one given out."""
+        newest = self._maybe_int(_QUERY["newest"])
+        return self.last_offset if newest is None else newest
+
+    def _maybe_int(self, statement: str, *parameters: int) -> int | None:
+        with self._guard.translated():
+            found: int | None = self._one(statement, parameters)
+        return found
+
+    # -- dead letters ------------------------------------------------------------------------------------------
+
+    def dead_letters(self, after: str, limit: int) -> list[HeldDeadLetter]:
+        """Dead letters in the order of their ids, without their raw bytes."""
+        with self._guard.translated():
+            rows = self._db.execute(_QUERY["dead_letters"], (after, limit)).fetchall()
+        return [held_letter(*row) for row in rows]
+
+    def dead_letters_about(self, subject: str, limit: int) -> list[HeldDeadLetter]:
+        """Dead letters about a task or a stream, the oldest first, without their raw bytes."""
+        with self._guard.translated():
+            rows = self._db.execute(_QUERY["dead_letters_about"], (subject, limit)).fetchall()
+        return [held_letter(*row) for row in rows]
+
+    def dead_letter(self, id: str) -> HeldDeadLetter | None:
+        """One dead letter with its raw bytes."""
+        with self._guard.translated():
+            row = self._db.execute(_QUERY["dead_letter"], (id,)).fetchone()
+        return None if row is None else held_letter(*row)
+
+    def count_dead_letters(self) -> int:
+        """How many are held."""
+        with self._guard.translated():
+            return int(self._one(_QUERY["count_dead_letters"]))
+
+    # -- figures -----------------------------------------------------------------------------------------------
+
+    def addressed(self, after: int) -> list[Addressed]:
+        """The held events beyond ``after`` that are for one sink only."""
+        with self._guard.translated():
+            return self._db.execute(_QUERY["addressed"], (after,)).fetchall()
+
+    def size(self) -> int:
+        """Bytes of pages in use, the WAL not counted."""
+        pages: int = self._one("PRAGMA page_count") - self._one("PRAGMA freelist_count")
+        return pages * int(self._one("PRAGMA page_size"))
+
+    def integrity(self) -> list[str]:
+        """What SQLite's own check and ours find wrong; empty when all is well. Reads the whole file."""
+        problems = [row[0] for row in self._db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        highest = self._one('SELECT coalesce(max("offset"), 0) FROM events')
+        if highest > self.last_offset:
+            problems.append(f"event {highest} lies beyond the last offset given out, {self.last_offset}")
+        bad = self._one("SELECT count(*) FROM events WHERE NOT json_valid(CAST(data AS TEXT))")
+        if bad:
+            problems.append(f"{bad} events hold data that is not JSON")
+        for sink, saved in self.checkpoints().items():
+            if saved.offset > self.last_offset:
+                problems.append(f"sink {sink} is at {saved.offset}, beyond the last offset {self.last_offset}")
+        return problems or self._garbled()
+
+    def _garbled(self) -> list[str]:
+        """The first event that is not as it was written, if there is one."""
+        after = 0
+        try:
+            while page := self.read(after, 1000, 4 << 20):
+                after = page[-1].offset
+        except JournalBroken as error:
+            return [error.message]
+        return []
+
+    def _meta(self, key: str, default: str | None = None) -> str:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        if row is None and default is not None:
+            return default
+        if row is None:
+            raise JournalBroken(
+                "journal_incomplete",
+                f"{self.path} has no {key}: it is no journal of a relay, or was cut short.",
+                hint="Name another journal.path, or restore the file together with its -wal.",
+            )
+        return str(row[0])
+
+    def _one(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+        row = self._db.execute(statement, parameters).fetchone()
+        return row[0] if row else None
