@@ -11,7 +11,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test faults check docs format bench lock screenshots check-deploy check-format check-lint check-types check-imports check-unit
+.PHONY: help demo serve test faults mutants check docs format bench lock screenshots check-deploy check-format check-lint check-types check-imports check-unit
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -28,6 +28,9 @@ test: $(INSTALLED) ## every test, real brokers included (ARGS="tests/unit -k jou
 
 faults: $(INSTALLED) ## the fault matrix: kills, fills and cuts everything, and reports (ARGS=--long: ten times as much)
 	$(BIN)/python -m pytest -q --matrix $(ARGS)
+
+mutants: $(INSTALLED) ## plant small mistakes in the code and list those that no test notices (ARGS="--sample 600 relay/core")
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 check: $(INSTALLED) ## format, lint, types, imports and unit tests: before each commit, about a minute
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \

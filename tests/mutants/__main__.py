@@ -1,0 +1,161 @@
+"""``python -m tests.mutants``: plants a sample of mistakes and reports which no test notices."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Final
+
+from tests.mutants.mutations import Mutant, mutants_of
+from tests.mutants.reach import DATA, Reach
+from tests.mutants.trial import Copy, Verdict
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PLACES: Final = (
+    "relay/core", "relay/journal", "relay/sinks", "relay/edge", "relay/upstream", "relay/publisher.py",
+    "relay/claims.py", "relay/reconciler.py", "relay/replay.py", "relay/shared_index.py", "relay/shared_index.lua",
+)  # fmt: skip
+"""The paths of the promises."""
+
+TESTS: Final = (
+    "tests/unit", "tests/contract/test_sinks.py", "tests/integration/test_kafka_sink.py",
+    "tests/integration/test_redis_sink.py", "tests/integration/test_shared_index.py",
+)  # fmt: skip
+"""What is run once to learn which test runs which line."""
+
+MOST_TESTS: Final = 400
+"""Tests against one mistake: the nearest ones. A line that more run is in everybody's way and is noticed at once."""
+
+EXPLAINED: Final = Path(__file__).with_name("explained.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One mistake and what came of it."""
+
+    path: str
+    mutant: Mutant
+    verdict: Verdict | None
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.mutant.before} => {self.mutant.after}"
+
+
+def main() -> int:
+    options = _options()
+    mutants = [
+        (path, each)
+        for path in _files(options.paths)
+        for each in mutants_of((ROOT / path).read_text(), path[path.rindex(".") :])
+    ]
+    chosen = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
+    print(f"{len(chosen)} of {len(mutants)} mistakes, seed {options.seed}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="relay-mutants-") as scratch:
+        copies = [Copy(ROOT, Path(scratch, str(number))) for number in range(options.workers)]
+        reach = _reach(copies[0], Path(options.reach) if options.reach else Path(scratch, "reach"))
+        trials = _run(chosen, reach, copies)
+    return _report(trials, options.least)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument(
+        "paths", nargs="*", default=PLACES, help="files and folders of relay/ (default: the paths of the promises)"
+    )
+    parser.add_argument("--sample", type=int, default=300, help="how many mistakes, drawn by chance (default: 300)")
+    parser.add_argument("--seed", type=int, default=1, help="draws another sample (default: 1)")
+    parser.add_argument("--workers", type=int, default=2, help="tests run side by side (default: 2)")
+    parser.add_argument(
+        "--least", type=float, default=0.9, help="exit 1 below this share of noticed or explained (default: 0.9)"
+    )
+    parser.add_argument("--reach", metavar="FILE", help="keeps what was learnt of tests and lines, for the next run")
+    return parser.parse_args()
+
+
+def _files(paths: Sequence[str]) -> list[str]:
+    listed = subprocess.run(["git", "ls-files", *paths], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [name for name in listed.stdout.split() if name.endswith((".py", ".sql", ".lua"))]
+
+
+def _reach(copy: Copy, data_file: Path) -> Reach:
+    if not data_file.exists():
+        started = time.monotonic()
+        code = copy.pytest("-p", "tests.mutants.reach", *TESTS, limit=3600, extra={DATA: str(data_file.resolve())})
+        print(f"which tests run which line: {time.monotonic() - started:.0f} s, pytest's exit code {code}", flush=True)
+        if code not in (0, 1):  # 1: a test failed; what it ran is known all the same
+            raise SystemExit("pytest did not run, so nothing is known of which test runs which line")
+        data_file.with_suffix(".root").write_text(str(copy.folder))
+    return Reach(data_file, Path(data_file.with_suffix(".root").read_text()))
+
+
+def _run(chosen: Sequence[tuple[str, Mutant]], reach: Reach, copies: Sequence[Copy]) -> list[Trial]:
+    free: SimpleQueue[Copy] = SimpleQueue()
+    for copy in copies:
+        free.put(copy)
+    done = 0
+
+    def trial(path: str, mutant: Mutant) -> Trial:
+        nonlocal done
+        tests = _tests_of(path, mutant, reach)
+        copy = free.get()
+        try:
+            verdict = copy.try_out(path, mutant.source, tests) if tests else None
+        finally:
+            free.put(copy)
+        done += 1
+        if verdict not in ("killed", "timed out"):
+            word = verdict or "not run by any test"
+            print(f"[{done}/{len(chosen)}] {word}: {path}:{mutant.line}: {mutant.before} => {mutant.after}", flush=True)
+        return Trial(path, mutant, verdict)
+
+    with ThreadPoolExecutor(len(copies)) as pool:
+        return list(pool.map(lambda each: trial(*each), chosen))
+
+
+def _tests_of(path: str, mutant: Mutant, reach: Reach) -> list[str]:
+    if path.endswith(".lua"):
+        return [
+            "tests/contract/test_sinks.py",
+            "tests/integration/test_redis_sink.py",
+            "tests/integration/test_shared_index.py",
+            "tests/integration/test_redis_replicas.py",
+        ]
+    if path.endswith(".sql"):
+        return ["tests/unit/journal"]
+    return reach.tests_of(path, mutant.line)[:MOST_TESTS]
+
+
+def _report(trials: Sequence[Trial], least: float) -> int:
+    explained = {line.split("  # ")[0].strip() for line in EXPLAINED.read_text().splitlines() if "  # " in line}
+    counts: Counter[str] = Counter()
+    by_place: dict[str, Counter[str]] = {}
+    survivors = []
+    for trial in trials:
+        noticed = trial.verdict in ("killed", "timed out")
+        word = "noticed" if noticed else "explained" if str(trial) in explained else "survived"
+        counts[word] += 1
+        by_place.setdefault("/".join(trial.path.split("/")[:2]), Counter())[word] += 1
+        if word == "survived":
+            survivors.append(trial)
+    print()
+    for place, found in [*sorted(by_place.items()), ("all", counts)]:
+        share = (found["noticed"] + found["explained"]) / max(1, found.total())
+        figures = "  ".join(f"{found[word]:4} {word}" for word in ("noticed", "explained", "survived"))
+        print(f"{place:24} {figures}  {share:6.1%}")
+    for trial in sorted(survivors, key=lambda trial: (trial.path, trial.mutant.line)):
+        print(f"  {trial.path}:{trial.mutant.line}: {trial.mutant.before}\n      => {trial.mutant.after}")
+    return 0 if share >= least else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""One mistake against the tests that run its line, in a copy of the tree: the working copy is never touched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+Verdict = Literal["killed", "timed out", "survived"]
+
+TIME_LIMIT: Final = 240.0
+"""Seconds for all tests of one mistake; a mistake that makes them hang is noticed as well."""
+
+
+class Copy:
+    """A copy of what git tracks, with bytecode of its own."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in filter(None, listed.stdout.split("\0")):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(root / name, target, follow_symlinks=False)
+        cache = root / ".cache"
+        if cache.exists():  # Kafka's jars
+            (folder / ".cache").symlink_to(cache.resolve())
+        self._changes = 0
+
+    def pytest(self, *arguments: str, limit: float, extra: dict[str, str] | None = None) -> int | None:
+        """Runs pytest in the copy; answers its exit code, ``None`` where it took more than ``limit`` seconds."""
+        environment = {**os.environ, **(extra or {}), "PYTHONPYCACHEPREFIX": str(self.folder / ".pyc")}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        command = [sys.executable, "-m", "pytest", "-q", *arguments]
+        with subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as run:
+            try:
+                return run.wait(limit)
+            except subprocess.TimeoutExpired:
+                os.killpg(run.pid, signal.SIGKILL)
+                return None
+
+    def try_out(self, path: str, source: str, tests: Sequence[str]) -> Verdict:
+        """Plants a mistake, runs the tests up to the first that fails, and takes the mistake back."""
+        target = self.folder / path
+        sound = target.read_bytes()
+        try:
+            self._write(target, source.encode())
+            code = self.pytest("-x", "--timeout=60", *tests, limit=TIME_LIMIT)
+        finally:
+            self._write(target, sound)
+        return "timed out" if code is None else "survived" if code == 0 else "killed"
+
+    def _write(self, target: Path, content: bytes) -> None:
+        # Bytecode is taken for current by size and whole second of the source's time: give each change its own.
+        self._changes += 1
+        target.write_bytes(content)
+        os.utime(target, (self._changes, self._changes))
