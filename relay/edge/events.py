@@ -21,6 +21,9 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 MAX_OFFSET = (1 << 63) - 1
 
+MAX_PAGE = 4 << 20
+"""Bytes of data in one page, but at least one event: an answer of a thousand large events would be a gigabyte."""
+
 _SCAN = 1000
 _MAX_SCANS = 20  # a filter that matches little must not hold the journal for long; the client asks on from `next`
 
@@ -90,17 +93,21 @@ class Events:
         return after
 
     async def _page(self, after: int, limit: int, wanted: Filter) -> tuple[list[Entry], int]:
-        """At most ``limit`` wanted entries, and the offset up to which none is left out."""
+        """At most ``limit`` wanted entries of ``MAX_PAGE`` bytes, and the offset up to which none is left out."""
         found: list[Entry] = []
+        size = 0
         for _ in range(_MAX_SCANS):
             last = self._journal.last_offset
-            entries = await self._journal.read(after, _SCAN if wanted.selective else limit - len(found))
+            entries = await self._journal.read(after, _SCAN if wanted.selective else limit - len(found), MAX_PAGE)
             for entry in entries:
-                after = entry.offset
                 if wanted.takes(entry):
-                    found.append(entry)
-                    if len(found) == limit:
+                    size += len(entry.event.data)
+                    if found and size > MAX_PAGE:
                         return found, after
+                    found.append(entry)
+                after = entry.offset
+                if len(found) == limit:
+                    return found, after
             if not entries:
                 after = max(after, last)  # offsets may end in a gap: a sink knew more of this journal than it holds
             if after >= self._journal.last_offset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from relay.journal.errors import Guard, JournalBroken
 from relay.journal.rows import HeldDeadLetter, SavedCheckpoint, entries_of, held_letter
 
 _QUERY = sql.statements("query.sql")
-_PAGE = _QUERY["page"].format(which='"offset" > ?')
-_PICK = _QUERY["page"].format(which='"offset" IN (SELECT value FROM json_each(?))')
+_PAGE = _QUERY["page"].format(which='"offset" > :after')
+_PICK = _QUERY["page"].format(which='"offset" IN (SELECT value FROM json_each(:offsets))')
 
 
 class Queries:
@@ -31,13 +31,14 @@ class Queries:
     def read(self, after: int, limit: int, max_bytes: int) -> list[Entry]:
         """The entries after an offset, at most ``limit`` of them and ``max_bytes`` of data (but at least one)."""
         with self._guard.translated():
-            page = self._one(_PAGE, (after, limit, max_bytes))
+            page = self._one(_PAGE, {"after": after, "limit": limit, "bytes": max_bytes})
         return entries_of(page, self.path)
 
     def pick(self, offsets: Sequence[int], max_bytes: int) -> list[Entry]:
         """Those of the entries that are held, in order: as many as have ``max_bytes`` of data (but at least one)."""
         with self._guard.translated():
-            page = self._one(_PICK, (orjson.dumps(offsets).decode(), len(offsets), max_bytes))
+            known = {"offsets": orjson.dumps(offsets).decode(), "limit": len(offsets), "bytes": max_bytes}
+            page = self._one(_PICK, known)
         return entries_of(page, self.path)
 
     def offsets_about(self, subject: str, after: int, limit: int) -> list[int]:
@@ -142,6 +143,6 @@ class Queries:
             )
         return str(row[0])
 
-    def _one(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
+    def _one(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
         row = self._db.execute(statement, parameters).fetchone()
         return row[0] if row else None
