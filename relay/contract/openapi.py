@@ -21,7 +21,7 @@ from relay.edge.tasks import SELECTIONS
 
 Document = dict[str, Any]
 
-EVERYWHERE: Final = ("bad_request", "header_timeout", "overloaded", "internal")
+EVERYWHERE: Final = ("bad_request", "head_too_large", "header_timeout", "overloaded", "internal")
 """Codes of requests that no route has seen yet, or in which the relay has a bug."""
 
 _SHARED_API: Final = ("unauthorized", "forbidden_address", "forbidden_origin", "journal_unavailable")

@@ -30,6 +30,7 @@ class Routed:
         try:
             return await self._handle(request)
         except web.HTTPException as error:
+            error.__traceback__ = None  # the router keeps the error, and its frames the request
             if error.status < 400:
                 raise
             return respond(_problem_of(error))

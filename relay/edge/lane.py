@@ -70,6 +70,7 @@ class Lane:
         except HttpProcessingError as error:
             if not self.busy:
                 raise
+            error.__traceback__ = None  # its frames hold what holds the error
             messages, upgraded, tail = [(_ErrInfo(400, error, error.message), EMPTY_PAYLOAD)], False, b""
         if not messages:
             return messages, upgraded, tail

@@ -70,6 +70,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "too_many_streams": Kind(
             429, "The client has too many streams open", "Wait for one to end, or raise max_streams."
         ),
+        "head_too_large": Kind(
+            431, "The request's head is too large", "Send fewer or shorter headers: 64 KiB together, 8190 bytes each."
+        ),
         "internal": Kind(500, "The relay failed", "Try again; if it stays, read the relay's log."),
         "upstream_unreachable": Kind(502, "The upstream cannot be reached", "Try again; check upstream.base_url."),
         "submission_outcome_unknown": Kind(

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from aiohttp import http_parser, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import hdrs, http_parser, web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from relay.core.errors import RelayError
 from relay.edge import problems
+from relay.edge.heads import MAX_HEAD, HeadLimit, HeadTooLarge
 from relay.edge.lane import Lane, Shortcut
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -32,6 +33,7 @@ _TICK = 0.02
 _FIRST_WORD = 0.5  # seconds for which a new connection may be silent while draining: its request is on the way
 _TURNS = 10  # of the loop, in which what asyncio has accepted becomes connections
 _BACKLOG = 1024
+_PIPELINED = 2  # requests that wait behind the one under way, before no more is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,10 @@ class Connection(RequestHandler):
         **options: Any,
     ) -> None:
         super().__init__(server, **options)
-        self._lane = Lane(self, self._parser, shortcut) if shortcut else None
-        if self._lane is not None:
-            self._parser = self._lane  # type: ignore[assignment] # it stands before the parser, and is one
+        self._max_msg_queue_size, self._msg_queue_resume_size = _PIPELINED, 0
+        heads = HeadLimit(self._parser)
+        self._lane = Lane(self, heads, shortcut) if shortcut else None
+        self._parser = self._lane or heads  # type: ignore[assignment] # they stand before the parser, and are one
         self._header_timeout = header_timeout
         self._signals = signals
         self._head_begun = False
@@ -112,18 +115,26 @@ class Connection(RequestHandler):
         if self._request_count != heads:
             self._head_begun = False
             self._forget_head_timer()
-            if self._current_request is not None and self._messages and self._messages[-1][0].__class__ is _ErrInfo:
-                # The parser gave up inside a body, which aiohttp tells nobody: its reader would wait in vain.
-                self._current_request._cancel(web.RequestPayloadError("the body is not framed as RFC 9112 has it"))
+            last = self._messages[-1][0] if self._messages else None
+            if isinstance(last, _ErrInfo):
+                self._given_up(last)
         elif data and self._waits:
             self._head_begun = True
             if self._head_timer is None:
                 self._head_timer = self._loop.call_later(self._header_timeout, self._head_is_late)
 
+    def _given_up(self, last: _ErrInfo) -> None:
+        """The parser understands no more."""
+        last.exc.__traceback__ = None  # its frames hold this connection, and the error
+        if self._current_request is not None:
+            # Inside a body, which aiohttp tells nobody: its reader would wait in vain.
+            self._current_request._cancel(web.RequestPayloadError("the body is not framed as RFC 9112 has it"))
+
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Forgets the timer with the connection."""
+        """Forgets the timer with the connection, and who would hold it in a cycle."""
         self._forget_head_timer()
         super().connection_lost(exc)
+        self._lane = self.flow = None
 
     def pause_writing(self) -> None:
         """The client is slower than what is written to it."""
@@ -151,12 +162,16 @@ class Connection(RequestHandler):
 
     def turn_away(self, refusal: problems.Answer) -> None:
         """Answers without a request, reads nothing more, and closes once the peer has had the time to read it."""
-        self._force_close = True
+        self._part()
         if self.transport is None:
             return
         self.transport.write(_unasked(refusal))
         if self.transport.can_write_eof():
             self.transport.write_eof()
+
+    def _part(self) -> None:
+        """Takes nothing more; closes later, since a peer that is still sending would have the answer reset."""
+        self._force_close = True
         self._loop.call_later(_PARTING, self.force_close)
 
     def handle_error(
@@ -169,13 +184,18 @@ class Connection(RequestHandler):
         """One problem document and one log line, where aiohttp has a traceback and a page."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun, an error can no longer be told")
-        if isinstance(exc, (HttpProcessingError, web.RequestPayloadError)) or status == 400:
+        if isinstance(exc, (HeadTooLarge, LineTooLong)):
+            self._signals.request_malformed(request.remote or "", type(exc).__name__)
+            response = respond(problems.answer("head_too_large", f"At most {MAX_HEAD} bytes, and 8190 in one field."))
+            self._part()
+        elif isinstance(exc, (HttpProcessingError, web.RequestPayloadError)) or status == 400:
             self._signals.request_malformed(request.remote or "", type(exc).__name__)
             response = respond(problems.answer("bad_request", "This is not HTTP as RFC 9112 has it."))
         else:
             self._signals.request_failed(request.method, exc or TimeoutError("a time-out that nobody caught"))
             response = respond(problems.answer("internal"))
         response.force_close()
+        response.headers[hdrs.CONNECTION] = "close"
         return response
 
     def log_exception(self, *args: Any, **kw: Any) -> None:

@@ -22,6 +22,7 @@ ELSEWHERE = {
     "draining",
     "forbidden_address",
     "forbidden_origin",
+    "head_too_large",
     "header_timeout",
     "internal",
     "method_not_allowed",
