@@ -104,12 +104,13 @@ _ELSEWHERE: Final = ("relay/edge/", "relay/simulator/", "relay/demo/", "relay/co
 
 def _raised(sources: Mapping[str, str]) -> Iterator[Raised]:
     modules = {path: ast.parse(text) for path, text in sources.items()}
-    codes = {name: text for module in modules.values() for name, text in _texts(module.body).items() if _is_code(text)}
+    named = {name: text for module in modules.values() for name, text in _texts(module.body).items()}
+    named = {name: text for name, text in named.items() if _is_code(text) or text.endswith(".")}
     for path, module in modules.items():
         scopes = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
         for scope in (*scopes, module):
             inner = {} if scope is module else _texts(ast.walk(scope))
-            yield from _in_scope(path, scope, codes | inner)
+            yield from _in_scope(path, scope, named | inner)
 
 
 def _in_scope(path: str, scope: ast.AST, names: Mapping[str, str]) -> Iterator[Raised]:
@@ -118,7 +119,7 @@ def _in_scope(path: str, scope: ast.AST, names: Mapping[str, str]) -> Iterator[R
         if isinstance(node, ast.Call):
             yield from _call(path, node, names)
         elif isinstance(node, ast.Tuple) and path.startswith("relay/sinks/"):
-            yield from _entry(path, node)
+            yield from _entry(path, node, names)
 
 
 def _texts(nodes: Iterable[ast.AST]) -> dict[str, str]:
@@ -146,10 +147,10 @@ def _call(path: str, node: ast.Call, names: Mapping[str, str]) -> Iterator[Raise
         yield Raised(texts[0], kind, _place(path), texts[1], hint)
 
 
-def _entry(path: str, node: ast.Tuple) -> Iterator[Raised]:
+def _entry(path: str, node: ast.Tuple, names: Mapping[str, str]) -> Iterator[Raised]:
     """A row of a table that gives a broker's failure its code and hint: the code and the hint are its last two."""
-    if len(node.elts) in (2, 3) and all(isinstance(each, ast.Constant) for each in node.elts[-2:]):
-        name, hint = (_text(each, {}) for each in node.elts[-2:])
+    if len(node.elts) in (2, 3) and all(isinstance(each, ast.Constant | ast.Name) for each in node.elts[-2:]):
+        name, hint = (_text(each, names) for each in node.elts[-2:])
         if _is_code(name) and (hint.endswith(".") or not hint):
             yield Raised(name, "SinkUnavailable", _place(path), "", hint)
 

@@ -64,6 +64,13 @@ class Endpoints:
     service_name: str = ""
 
 
+RIGHTS = (
+    "On all keys with its prefix the sink's user needs +evalsha +script|load +type +time +hmget +hset +xadd,"
+    " for trim +xtrim, for shared_window +get +set, for wait_replicas +wait, for a database other than 0 +select,"
+    " for cluster +cluster|slots."
+)
+"""What an ACL has to grant to the sink's user, and no more."""
+
 _FAILURES: dict[str, tuple[str, str]] = {
     "OOM": ("out_of_memory", "Let consumers trim the streams or raise maxmemory; the relay goes on by itself."),
     "READONLY": ("read_only", "The address leads to a replica: point the url at the primary, or use sentinels."),
@@ -77,22 +84,21 @@ _FAILURES: dict[str, tuple[str, str]] = {
     "NOREPLICAS": ("too_few_replicas", "min-replicas-to-write is not met: see INFO replication."),
     "MISCONF": ("persistence_failed", "Redis cannot write its snapshot or AOF and refuses writes: see its log."),
     "NOAUTH": ("auth_failed", "Set password (and username), or put them into the url."),
-    "NOPERM": (
-        "forbidden",
-        "The ACL user needs EVALSHA, SCRIPT, TYPE, TIME, HMGET, HSET, XADD, XTRIM on its keys.",
-    ),
+    "NOPERM": ("forbidden", RIGHTS),
     "WRONGTYPE": ("wrong_type", "Another application uses this key: choose another prefix."),
 }
 
 
 def failure(error: BaseException, node: Node) -> SinkUnavailable:
     """The vendor's exception as ours: bounded code, the node's address, no argument that was sent."""
-    text = str(error).partition(", with args")[0][:200]
+    text = str(error).partition(", with args")[0].partition(" script: ")[0][:200].rstrip(".")
     if isinstance(error, AuthenticationError):
         return SinkUnavailable("auth_failed", f"Redis {node} refused the credentials.", hint=_FAILURES["NOAUTH"][1])
     if isinstance(error, TimeoutError | LinkTimeout):
         return SinkUnavailable("timeout", f"Redis {node} did not answer in time.", hint="See socket_timeout.")
     word = getattr(error, "status_code", None) or text.partition(" ")[0]
+    if "user executing the script can't" in text:
+        word = "NOPERM"  # as Redis 7.0 and older say it within a script
     if word in _FAILURES:
         code, hint = _FAILURES[word]
         return SinkUnavailable(code, f"Redis {node} refused: {word} {text.removeprefix(word).strip()}.", hint=hint)
@@ -103,7 +109,7 @@ def failure(error: BaseException, node: Node) -> SinkUnavailable:
         return SinkUnavailable("tls_failed", f"No TLS connection to Redis {node}: {text}.", hint=hint)
     return SinkUnavailable(
         "unreachable",
-        f"No connection to Redis {node}: {text.rstrip('.')}.",
+        f"No connection to Redis {node}: {text}.",
         hint="Check url, and whether Redis runs there and can be reached from here.",
     )
 
@@ -209,7 +215,7 @@ class Locator:
         for _ in range(MAX_REDIRECTIONS):
             wire = await self._dial(node)
             try:
-                await wire.ask("EXISTS", self._key)
+                await wire.ask("TYPE", self._key)
                 self._learned = _cluster_nodes(await wire.ask("CLUSTER", "SLOTS"), node.host)
                 return wire
             except MovedError as moved:

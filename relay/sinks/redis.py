@@ -26,13 +26,13 @@ consumers may have seen the lost entries before, under other entry ids; the Clou
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoPermissionError, NoScriptError, RedisError
 
 from relay.core.claims import KIND_LETTERS, Fact, as_contradiction, facts_of
 from relay.core.cloudevents import redis_fields
@@ -54,12 +54,14 @@ from relay.core.sink import (
     Withheld,
 )
 from relay.core.units import Duration, Size
-from relay.sinks._redis_wire import Endpoints, Locator, Node, Wire, failure
+from relay.sinks._redis_wire import RIGHTS, Endpoints, Locator, Node, Wire, failure
 
 MIN_VERSION = (6, 2)
 SCRIPT = files("relay.sinks").joinpath("redis.lua").read_text(encoding="utf-8")
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
-_NO_FACT = ("", "", "")
+_NO_FACT = ("", "", "", "")
+_NO_FACTS_KEY = b"none"
+"""No fact's key, which are longer: with it the script proves that it may read and write such keys."""
 
 Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[^:\s@/\[\]]+):[0-9]{1,5}$")]
 """``host:port`` or ``[ipv6]:port``."""
@@ -219,11 +221,11 @@ class RedisSink:
         self.limits = Limits(config.max_batch_events, config.max_batch_bytes)
         self._config = config
         self._identity = identity
-        self._keys = (*map(config.name_of, topics), f"{config.prefix}checkpoint:{identity.name}")
-        self._places = {topic: place for place, topic in enumerate(topics, start=1)}
-        self._locator = Locator(config.endpoints(), self._keys[-1])
-        self._trim = "" if config.trim is None else str(int(config.trim * 1000))
-        self._window = "" if config.shared_window is None else str(int(config.shared_window * 1000))
+        self._keys = (f"{config.prefix}checkpoint:{identity.name}", *map(config.name_of, topics))
+        self._places = {topic: place for place, topic in enumerate(topics, start=2)}
+        self._locator = Locator(config.endpoints(), self._keys[0])
+        self._options = (len(topics), _milliseconds(config.trim), _milliseconds(config.shared_window))
+        self._facts_under = f"{config.prefix}fact:".encode() if config.shared_window is not None else b""
         self._max_event_bytes = config.max_event_bytes
         self._wire: Wire | None = None
         self._epoch = ""
@@ -237,6 +239,8 @@ class RedisSink:
         wire = await self._locator.connect()
         try:
             await self._inspect(wire)
+            if self._config.wait_replicas:
+                await wire.call("WAIT", 0, 1)  # answers at once, and whether it may be asked
             self._held = await self._claim(wire)
             await self._replicated(wire)
         except BaseException:
@@ -293,27 +297,64 @@ class RedisSink:
         offset = held.offset if self._held else ""
         target = batch.checkpoint
         moved = (held.journal_id, offset, target.journal_id, target.offset, target.dead, target.absorbed)
-        options = (self._trim, self._window, self._config.prefix + "fact:")
-        facts = facts_of(batch.entries) if self._window else []
-        answer = await self._run(wire, "publish", *moved, *options, *_arguments(batch.entries, facts, self._places))
+        keys, events = self._events(batch.entries)
+        answer = await self._run(wire, "publish", keys, *moved, *events)
         if answer[0] == b"MISMATCH":
             message = f"The checkpoint on Redis {wire.node} is not the one the relay left there."
             raise SinkUnavailable("checkpoint_moved", message, hint="Redis lost writes; the relay sends them again.")
         self._held = target
         return {int(offset) for offset in answer[1:]}
 
+    def _events(self, entries: Sequence[Entry]) -> tuple[Sequence[bytes], Sequence[str | bytes | int]]:
+        """The keys of the facts among the entries, and what the script is to know of each entry."""
+        facts = {fact.offset: fact for fact in facts_of(entries)} if self._facts_under else {}
+        keys: list[bytes] = []
+        events: list[str | bytes | int] = []
+        for entry in entries:
+            fact = facts.get(entry.offset)
+            place = len(self._keys) + len(keys) + 1
+            events += (entry.offset, self._places[entry.event.topic])
+            events += _NO_FACT if fact is None else _stated(entry, fact, place)
+            if fact is not None:
+                keys += (self._facts_under + fact.key, self._facts_under + fact.statement)
+            fields = redis_fields(entry.event)
+            events.append(len(fields))
+            events += fields
+        return keys, events
+
     async def _claim(self, wire: Wire) -> Checkpoint | None:
         # Loaded here and not by NOSCRIPT alone, so that a server that forbids scripts shows when opening.
         await wire.call("SCRIPT", "LOAD", SCRIPT)
-        _, epoch, journal_id, offset, dead, absorbed = await self._run(wire, "claim")
+        keys = [self._facts_under + _NO_FACTS_KEY] if self._facts_under else []
+        try:
+            _, epoch, journal_id, offset, dead, absorbed = await self._run(wire, "claim", keys)
+        except SinkUnavailable as error:
+            if error.code == "forbidden" and "access" in error.message:  # as Redis says it of keys, not of commands
+                await self._find_forbidden_key(wire, keys)
+            raise
         self._epoch = epoch.decode()
         if journal_id is None or offset is None:
             return None
         return Checkpoint(journal_id.decode(), int(offset), int(dead or 0), int(absorbed or 0))
 
-    async def _run(self, wire: Wire, operation: str, *args: str | bytes | int) -> Any:
+    async def _find_forbidden_key(self, wire: Wire, more: Sequence[bytes]) -> None:
+        """Raises ``SinkUnavailable`` with its name; Redis says of several keys only that one of them is forbidden."""
+        keys: list[str | bytes] = [*self._keys, *more]
+        for key in keys:
+            try:
+                await wire.ask("EVALSHA", SHA, 1, key, "reach")
+            except NoPermissionError:
+                name = key.decode() if isinstance(key, bytes) else key
+                message = f"Redis {wire.node} does not let its user read and write the key {name}."
+                raise SinkUnavailable("forbidden", message, hint=RIGHTS) from None
+            except (RedisError, OSError) as error:
+                raise failure(error, wire.node) from None
+
+    async def _run(self, wire: Wire, operation: str, keys: Sequence[bytes], *args: str | bytes | int) -> Any:
         """Run the script; raises ``SinkFenced`` and ``SinkUnavailable``."""
-        command = ("EVALSHA", SHA, len(self._keys), *self._keys, operation, self._identity.instance, self._epoch, *args)
+        header = (operation, self._identity.instance, self._epoch, *self._options)
+        count = len(self._keys) + len(keys)
+        command: tuple[str | bytes | int, ...] = ("EVALSHA", SHA, count, *self._keys, *keys, *header, *args)
         try:
             answer = await wire.ask(*command)
         except NoScriptError:
@@ -325,6 +366,9 @@ class RedisSink:
         if answer[0] == b"FENCED":
             self._fenced = True
             raise self._fence()
+        if answer[0] == b"DENIED":
+            denied = ", ".join(map(_denied, answer[1::2], answer[2::2]))
+            raise SinkUnavailable("forbidden", f"Redis {wire.node} does not let its user run {denied}.", hint=RIGHTS)
         if answer[0] == b"WRONGTYPE":
             key, found = answer[1].decode(), answer[2].decode()
             message = f"The key {key} on Redis {wire.node} is a {found}, not the relay's."
@@ -333,7 +377,7 @@ class RedisSink:
 
     def _fence(self) -> SinkFenced:
         return SinkFenced(
-            f"Another process has claimed {self._keys[-1]} on Redis.",
+            f"Another process has claimed {self._keys[0]} on Redis.",
             hint="Give each replica its own identity, and each sink on one Redis its own prefix.",
         )
 
@@ -353,7 +397,7 @@ class RedisSink:
         if version and tuple(int(part) for part in version.split(".")[:2]) < MIN_VERSION:
             raise SinkUnavailable("unsupported", f"Redis {wire.node} is {version}; 6.2 or newer is needed.")
         policy = info.get("maxmemory_policy", "")
-        evicting = ("allkeys", "volatile") if self._window else ("allkeys",)
+        evicting = ("allkeys", "volatile") if self._facts_under else ("allkeys",)
         if policy.startswith(evicting) and info.get("maxmemory") != "0" and not self._config.allow_eviction:
             raise SinkUnavailable(
                 "eviction_enabled",
@@ -390,20 +434,16 @@ def _refusal(event: Event, max_bytes: int) -> Refused | None:
     return None
 
 
-def _arguments(
-    entries: Sequence[Entry], facts: Sequence[Fact], places: Mapping[str, int]
-) -> Iterator[str | bytes | int]:
-    """``places``: of each topic, its stream's place among the script's keys."""
-    by_offset = {fact.offset: fact for fact in facts}
-    for entry in entries:
-        fact = by_offset.get(entry.offset)
-        yield from (entry.offset, places[entry.event.topic], *(_NO_FACT if fact is None else _told(entry, fact)))
-        fields = redis_fields(entry.event)
-        yield len(fields)
-        yield from fields
+def _milliseconds(seconds: float | None) -> str:
+    """As the script takes an age: '' for none, and never 0."""
+    return "" if seconds is None else str(max(1, int(seconds * 1000)))
 
 
-def _told(entry: Entry, fact: Fact) -> tuple[bytes, str, str]:
-    """The fact, and the event's id and type should it contradict what another replica has published."""
+def _denied(command: bytes, key: bytes) -> str:
+    return f"{command.decode()} on {key.decode()}" if key else command.decode()
+
+
+def _stated(entry: Entry, fact: Fact, place: int) -> tuple[bytes, int, str, str]:
+    """The fact, its key's place, and the event's id and type should it contradict another replica's."""
     other = as_contradiction(entry).event
-    return KIND_LETTERS[fact.kind] + fact.key + fact.statement, other.id, other.type
+    return KIND_LETTERS[fact.kind] + fact.statement, place, other.id, other.type

@@ -100,7 +100,7 @@ def plain_xadd() -> None:
                     await client.xadd(sink._config.prefix + entry.event.topic, fields)  # type: ignore[arg-type]
                 checkpoint = batch.checkpoint
                 mapping = {"journal_id": checkpoint.journal_id, "offset": str(checkpoint.offset)}
-                await client.hset(sink._keys[-1], mapping=mapping)
+                await client.hset(sink._keys[0], mapping=mapping)
             sink._held = checkpoint
             return set()
 

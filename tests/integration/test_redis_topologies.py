@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from relay.core.event import TASKS, TOPICS, Entry
+from relay.core.sink import Batch, Checkpoint
 from tests.integration.redis_publishing import Connect, batch, deliver, expected_ids, ids, sinks, unavailable
-from tests.services.redis import RedisProcess, RedisServer, SentinelSet, until
+from tests.services.redis import RedisProcess, RedisServer, SentinelSet, begin_move, finish_move, until
+from tests.unit.drafts import draft
 
 
 @pytest.fixture
@@ -87,10 +90,43 @@ async def test_cluster_slot_that_moves(make_sink: Connect, redis_cluster: list[R
     target = next(node for node in redis_cluster if node is not owner)
     sink = make_sink(owner.url, cluster=True)
     await deliver(sink, 5)
-    await asyncio.to_thread(move_slot, slot, owner, target, redis_cluster)
+    await asyncio.to_thread(begin_move, slot, owner, target)
+    await asyncio.to_thread(finish_move, slot, owner, target, redis_cluster)
     assert (await unavailable(sink.publish(batch(6, 7)))).code == "moved"
     await deliver(sink, 12)
     assert ids(target.port) == expected_ids(12)
+
+
+async def test_a_batch_in_a_slot_that_is_moving_is_written_whole_or_not_at_all(
+    make_sink: Connect, redis_cluster: list[RedisServer]
+) -> None:
+    """P2 broken: the script would stop where it needs a key that has moved or is new, and be run again and again."""
+    slot = redis_cluster[0].cli("CLUSTER", "KEYSLOT", "{relay}:tasks").decode()
+    owner = next(node for node in redis_cluster if owns_slot(node))
+    target = next(node for node in redis_cluster if node is not owner)
+    sink = make_sink(owner.url, cluster=True, shared_window="1h")
+    await sink.open()
+    await sink.publish(facts(1, 2))
+    for topic in set(TOPICS) - {TASKS}:  # so that of what the script needs only new facts are missing
+        owner.cli("XADD", f"{{relay}}:{topic}", "*", "id", "old")
+    begin_move(slot, owner, target)
+    for moving in ("{relay}:checkpoint:relay-0", "{relay}:tasks", ""):
+        for _ in range(3):
+            assert (await unavailable(sink.publish(facts(3, 5)))).code in ("moved", "not_open")
+            assert (await unavailable(sink.open())).code == "moved"
+        if moving:
+            owner.cli("MIGRATE", "127.0.0.1", str(target.port), moving, "0", "5000")
+    await asyncio.to_thread(finish_move, slot, owner, target, redis_cluster)
+    assert await sink.open() == Checkpoint("journal", 2)
+    await sink.publish(facts(3, 5))
+    assert ids(target.port) == [f"{n}:succeeded" for n in range(1, 6)]
+
+
+def facts(first: int, last: int) -> Batch:
+    """Ends of tasks, of which other replicas may know."""
+    drafts = [(n, draft(str(n))) for n in range(first, last + 1)]
+    entries = [Entry(n, 0, each.event, each.sink, each.key, each.fingerprint) for n, each in drafts]
+    return Batch(entries, Checkpoint("journal", last))
 
 
 def owns_slot(node: RedisServer) -> bool:
@@ -101,17 +137,6 @@ def owns_slot(node: RedisServer) -> bool:
             raise
         return False
     return True
-
-
-def move_slot(slot: str, owner: RedisServer, target: RedisServer, nodes: Sequence[RedisServer]) -> None:
-    """https://redis.io/docs/latest/commands/cluster-setslot/"""
-    owner_id, target_id = (node.cli("CLUSTER", "MYID").decode() for node in (owner, target))
-    target.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", owner_id)
-    owner.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
-    keys = owner.cli("CLUSTER", "GETKEYSINSLOT", slot, "100").decode().split()
-    owner.cli("MIGRATE", "127.0.0.1", str(target.port), "", "0", "5000", "KEYS", *keys)
-    for node in (target, owner, *nodes):
-        node.cli("CLUSTER", "SETSLOT", slot, "NODE", target_id)
 
 
 async def test_cluster_needs_no_particular_node(make_sink: Connect, redis_cluster: list[RedisServer]) -> None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import redis
 
 START_TIMEOUT = 20.0
 CLI_TIMEOUT = 20.0
@@ -273,6 +274,32 @@ async def redis_cluster(redis_process: RedisProcess) -> list[RedisServer]:
     await asyncio.to_thread(create)
     await until(lambda: all(b"cluster_state:ok" in node.cli("CLUSTER", "INFO") for node in nodes))
     return nodes
+
+
+def begin_move(slot: str, owner: RedisServer, target: RedisServer) -> None:
+    """From here on the owner sends whoever asks for a key that it does not have to the target.
+
+    https://redis.io/docs/latest/commands/cluster-setslot/
+    """
+    target.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", owner.cli("CLUSTER", "MYID").decode())
+    owner.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", target.cli("CLUSTER", "MYID").decode())
+
+
+def move_keys(slot: str, owner: RedisServer, target: RedisServer, count: int = 1000) -> int:
+    """Moves so many keys of a slot that is moving; how many there were."""
+    with redis.Redis(port=owner.port) as client:  # redis-cli cannot say the names of keys that are no text
+        keys = client.execute_command("CLUSTER", "GETKEYSINSLOT", slot, count)
+        if keys:
+            client.execute_command("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+    return len(keys)
+
+
+def finish_move(slot: str, owner: RedisServer, target: RedisServer, nodes: Sequence[RedisServer]) -> None:
+    """Moves the keys that are left, and lets all nodes know the new owner."""
+    while move_keys(slot, owner, target):
+        pass
+    for node in (target, owner, *nodes):
+        node.cli("CLUSTER", "SETSLOT", slot, "NODE", target.cli("CLUSTER", "MYID").decode())
 
 
 @pytest.fixture
