@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 
 SERVER_CORE, LOAD_CORE = 0, 1
 FRAMES, PACE_MS = 200, 50

@@ -32,7 +32,7 @@ from relay.core.task import bare_task, submitted_draft
 from relay.journal.store import Store
 from relay.journal.tasks import Tasks
 from relay.sources.novita_task import NovitaTask
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 
 TASKS = 1_000_000
 GROUP = 2_000

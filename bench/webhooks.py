@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.services.kafka import free_port, running_broker
+from tests.services.kafka import running_broker
+from tests.services.ports import free_port
 from tests.services.redis import RedisServer
 
 SERVER_CORE, LOAD_CORE = 0, 1

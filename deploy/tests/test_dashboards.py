@@ -19,7 +19,7 @@ import pytest
 
 from deploy import dashboards
 from deploy.render import ROOT
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 from tests.services.redis import RedisServer
 from tests.services.relay import RelayProcess
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from deploy.render import ROOT
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 
 PROJECT = ROOT.parent
 BASE = "localhost/relay-base:test"

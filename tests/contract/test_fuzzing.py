@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.matrix import SEED
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 from tests.services.relay import TOKEN, RelayProcess
 
 ROOT = Path(__file__).resolve().parents[2]

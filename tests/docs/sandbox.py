@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.docs.pages import ROOT, Block
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 
 WITHIN: Final = 60.0
 """Seconds that a command, or what it waits for, may take."""

@@ -14,7 +14,8 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.docs.sandbox import FOLDER, TOKEN, answers
 from tests.services.certificates import self_signed
-from tests.services.kafka import START_TIMEOUT, BrokerFactory, Kafka, free_port, jars, secured
+from tests.services.kafka import START_TIMEOUT, BrokerFactory, Kafka, jars, secured
+from tests.services.ports import free_port
 from tests.services.redis import RedisProcess, RedisServer, SentinelSet
 
 Places = dict[str, str]

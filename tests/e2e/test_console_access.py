@@ -15,7 +15,7 @@ from playwright.async_api import Page, expect
 from tests.e2e.conftest import Visits
 from tests.e2e.console_stage import DESKTOP, PHONE, UNREADABLE, Stage, stage
 from tests.integration.deliveries import new_task, succeeded
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 from tests.services.redis import Redis
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Literal, Protocol, Self
 
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 
 How = Literal["reset", "blackhole"]
 """``reset``: the client gets an RST instead of the reply. ``blackhole``: nothing more goes through, either way."""

@@ -1,18 +1,21 @@
 """The fault matrix: which rows run and how much each does, and the report of what came of them.
 
 A row is a test with the marker ``row``; it may live in any folder. ``make test`` runs a short selection of each, ``make
-faults`` (``--matrix``) every row at full size, ``make faults ARGS=--long`` ten times as much. The report is printed and
-written to ``var/faults/REPORT.md``. ``RELAY_TEST_SEED`` repeats a run's choices (not its timing).
+faults`` (``--matrix``) every row at full size, ``make faults ARGS=--long`` ten times as much. Most rows wait most of
+the time and run side by side; those with the marker ``alone`` hold the relay to bounds in seconds and run one after
+the other (``--alone``). The report is printed and written to ``var/faults/REPORT.md``. ``RELAY_TEST_SEED`` repeats a
+run's choices (not its timing).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +27,10 @@ from tests.services.kafka import VERSION
 Size = Literal["short", "full", "long"]
 
 SEED = int(os.environ.get("RELAY_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
+os.environ["RELAY_TEST_SEED"] = str(SEED)  # for the processes that run rows beside this one
 REPORT = Path(__file__).resolve().parents[2] / "var" / "faults" / "REPORT.md"
+ROWS = REPORT.with_name("rows.json")
+"""The rows of the report as data, for the run that adds to it."""
 _LIMITS: dict[Size, int] = {"short": 180, "full": 400, "long": 4000}
 """Seconds that a row may take, whatever the default is."""
 _COLUMNS = (
@@ -105,6 +111,16 @@ class Row:
         told = ", ".join(f"{len(found)} {kind}" for kind, found in verdict.faults.items())
         self.notes.append(f"{self.title}: {told}")
 
+    def as_json(self) -> str:
+        """The line as one process hands it to another."""
+        return json.dumps({each.name: getattr(self, each.name) for each in fields(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Row:
+        """The line that another process has handed over."""
+        values = json.loads(text)
+        return cls(**{**values, "faults": Counter(values["faults"])})
+
     def cells(self) -> list[str]:
         """The line, in the order of the columns."""
         faults = ", ".join(f"{count} {fault}" for fault, count in self.faults.items()) or "none"
@@ -113,14 +129,14 @@ class Row:
         return [self.number, self.title, self.variant, self.load, faults, *told, f"{self.seconds:.0f} s", self.result]
 
 
-_rows: list[Row] = []
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The two sizes beyond the short selection."""
+    """The two sizes beyond the short selection, and the rows that need the machine to themselves."""
     group = parser.getgroup("faults")
     group.addoption("--matrix", action="store_true", help="run the fault matrix, and nothing else, at full size")
     group.addoption("--long", action="store_true", help="ten times as much (with --matrix)")
+    group.addoption(
+        "--alone", action="store_true", help="of the matrix only the rows that run alone, added to the report"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -128,6 +144,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "row(number, title): this test is a row of the fault matrix")
     config.addinivalue_line("markers", "matrix: too slow for `make test`; runs in the matrix only")
     config.addinivalue_line("markers", "long: runs in the long matrix only")
+    config.addinivalue_line("markers", "alone: held to bounds in seconds, so that nothing runs beside it in the matrix")
+    config.stash[_ROWS] = []
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -147,7 +165,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     size = size_of(config)
     chosen, left_out = [], []
     for item in items:
-        (chosen if _belongs(item, size) else left_out).append(item)
+        now = size == "short" or bool(item.get_closest_marker("alone")) == config.getoption("--alone")
+        (chosen if now and _belongs(item, size) else left_out).append(item)
         if item.get_closest_marker("row"):
             item.add_marker(pytest.mark.timeout(_LIMITS[size]))
     if left_out:
@@ -175,7 +194,6 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
     variant = getattr(getattr(request.node, "callspec", None), "id", "")
     line = Row(number, title, variant)
     request.node.stash[_LINE] = line
-    _rows.append(line)
     print(f"seed {line.seed}")
     started = time.monotonic()
     yield line
@@ -183,29 +201,55 @@ def row(request: pytest.FixtureRequest) -> Iterator[Row]:
 
 
 _LINE = pytest.StashKey[Row]()
+_ROWS = pytest.StashKey[list[Row]]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Tells the row how its test ended."""
+    """Tells the row how its test ended, and sends it along with the test's last report."""
     report = yield
     line = item.stash.get(_LINE, None)
     if line is not None and (report.when == "call" or report.failed):
         line.result = ("caught" if line.planted else "held") if report.passed else "FAILED"
+    if line is not None and report.when == "teardown":
+        report.user_properties.append((_LINE_PROPERTY, line.as_json()))
     return report
+
+
+_LINE_PROPERTY = "fault matrix"
+
+
+class Collector:
+    """Gathers the rows where the report is written: not in the processes that run them."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._rows = config.stash[_ROWS]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """One phase of one test, run here or elsewhere."""
+        if report.when == "teardown":
+            self._rows += [Row.from_json(str(text)) for name, text in report.user_properties if name == _LINE_PROPERTY]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Begins to gather rows."""
+    session.config.pluginmanager.register(Collector(session.config))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Prints the report, and writes it when the whole matrix was asked for."""
-    size = size_of(config)
-    if size == "short" or not _rows:
+    rows, size = config.stash[_ROWS], size_of(config)
+    if size == "short" or not rows:
         return
-    ordered = sorted(_rows, key=lambda line: (int(line.number[1:] or 99), line.title))  # planted bugs ("-") come last
+    if config.getoption("--alone") and ROWS.exists():
+        rows = [*map(Row.from_json, json.loads(ROWS.read_text())), *rows]
+    ordered = sorted(rows, key=lambda line: (int(line.number[1:] or 99), line.title))  # planted bugs ("-") come last
     text = render(ordered, size)
     terminalreporter.section("fault matrix")
     terminalreporter.write_line(text)
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(text, "utf-8")
+    ROWS.write_text(json.dumps([line.as_json() for line in rows]))
     terminalreporter.write_line(f"written to {REPORT.relative_to(REPORT.parents[2])}")
 
 

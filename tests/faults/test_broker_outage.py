@@ -69,6 +69,7 @@ async def caught_up(trial: Trial) -> float:
     return (peak + RATE * took) / took if peak >= ENOUGH else 0.0
 
 
+@pytest.mark.alone
 @pytest.mark.row("R3", "broker loss and hang")
 @pytest.mark.parametrize("kind", EVERYWHERE)
 async def test_an_outage_of_the_broker_is_not_noticed_by_senders_and_loses_nothing(

@@ -18,6 +18,7 @@ READY_WITHIN = 2.0
 EVERYWHERE = ["kafka", "redis", pytest.param("kafka-3.9", marks=pytest.mark.matrix)]
 
 
+@pytest.mark.alone
 @pytest.mark.row("R1", "crash loop")
 @pytest.mark.parametrize("kind", EVERYWHERE)
 async def test_no_event_is_lost_or_repeated_by_kill_9(

@@ -14,6 +14,7 @@ def test_a_row_says_what_was_done_and_what_came_of_it() -> None:
     row.judged(Verdict(lost=[], repeated=["d"], changed=[], reordered=[], seen=9), acknowledged=10)
     row.notes.append("ready in 1 s")
     row.result = "FAILED"
+    assert Row.from_json(row.as_json()) == row
     assert row.cells() == [
         "R1", "crash loop", "kafka", "300/s", "3 kill -9", "20", "1", "1", "2", "0 s", "FAILED"
     ]  # fmt: skip

@@ -31,6 +31,7 @@ async def streams_open(url: str) -> AsyncIterator[None]:
         yield
 
 
+@pytest.mark.alone
 @pytest.mark.row("R16", "SIGTERM under load")
 @pytest.mark.parametrize("kind", ["kafka", "redis"])
 async def test_an_orderly_end_breaks_no_request_and_is_in_time(

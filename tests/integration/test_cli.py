@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 from tests.services.redis import Redis, RedisProcess
 from tests.services.relay import RelayProcess
 

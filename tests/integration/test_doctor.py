@@ -15,7 +15,8 @@ from aiohttp import web
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
 from tests.integration.test_cli import run
-from tests.services.kafka import Kafka, free_port
+from tests.services.kafka import Kafka
+from tests.services.ports import free_port
 from tests.services.redis import Redis, RedisProcess, redis_cli
 from tests.services.relay import RelayProcess
 

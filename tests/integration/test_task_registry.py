@@ -17,7 +17,7 @@ import pytest
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
 from tests.services.in_process import running
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 from tests.services.relay import RelayProcess
 
 SWIFT = {"enabled": True, "first_after": "500ms", "every": "200ms", "patience": "2s", "max_rate": 50}

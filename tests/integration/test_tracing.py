@@ -21,7 +21,7 @@ from tests.integration.bridge import TOKEN, Bridge
 from tests.integration.conftest import MakeBridge, Pair
 from tests.integration.deliveries import new_task, succeeded
 from tests.services.collector import Collector, collector
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 from tests.services.relay import RelayProcess
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.services.certificates import self_signed
+from tests.services.ports import free_port
 
 VERSION = os.environ.get("RELAY_TEST_KAFKA_VERSION", "4.1.0")
 START_TIMEOUT = 60.0
@@ -78,18 +78,6 @@ def jars(version: str = VERSION) -> Path:
                 pytest.fail(f"Maven could not fetch Kafka {version}: {done.stdout[-2000:]}")
             complete.write_bytes(pom.read_bytes())
     return folder / "jars"
-
-
-def free_port() -> int:
-    """A loopback port below the ephemeral range, so that no outgoing connection takes it while a broker is down."""
-    for port in itertools.islice(_ports, 1000):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("no free port")
-
-
-_ports = itertools.cycle(range(23000 + os.getpid() % 4000, 32000))
 
 
 @dataclass(frozen=True)

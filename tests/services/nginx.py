@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 
 _CONFIG = """
 daemon off;

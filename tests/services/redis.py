@@ -11,10 +11,8 @@ import contextlib
 import functools
 import itertools
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -25,10 +23,10 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+from tests.services.ports import free_port_with_bus
+
 START_TIMEOUT = 20.0
 CLI_TIMEOUT = 20.0
-MAX_PORT = 22767
-"""A cluster's bus port is the port plus 10000; up to here it stays below the ephemeral range."""
 
 _prefixes = itertools.count(1)
 
@@ -44,16 +42,6 @@ def executable(name: str) -> str:
     if found is None:
         pytest.fail(f"{name} is missing: install Redis 7 or newer (Debian: apt-get install redis-server).")
     return found
-
-
-def free_port(low: int = 16000, high: int = MAX_PORT) -> int:
-    """A free loopback port whose neighbour 10000 above is free too."""
-    for port in random.sample(range(low, high), 200):
-        with socket.socket() as plain, socket.socket() as bus, contextlib.suppress(OSError):
-            plain.bind(("127.0.0.1", port))
-            bus.bind(("127.0.0.1", port + 10000))
-            return port
-    raise RuntimeError(f"no free port between {low} and {high}")
 
 
 def redis_cli(url_or_port: str | int, *args: str, extra: Sequence[str] = ()) -> bytes:
@@ -123,7 +111,7 @@ class RedisServer:
 
     def __init__(self, directory: Path, *options: str, port: int | None = None) -> None:
         self.directory = directory
-        self.port = port or free_port()
+        self.port = port or free_port_with_bus()
         self.options = options
         self.extra_cli: tuple[str, ...] = ()
         self.process: subprocess.Popen[bytes] | None = None

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.kafka import executable, free_port
+from tests.services.kafka import executable
+from tests.services.ports import free_port
 
 START_TIMEOUT = 90.0
 _CACHE = Path(__file__).resolve().parents[2] / ".cache" / "registry"

@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.services.kafka import free_port
+from tests.services.ports import free_port
 
 TOKEN = "test-token-of-enough-length-0123456789"
 START_TIMEOUT = 20.0

@@ -45,6 +45,7 @@ class Court:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._seen_here = 0
+        self.seen_elsewhere = 0
         self._faults_here: list[Fault] = []
         self._read: Counter[Path] = Counter()
 
@@ -100,6 +101,23 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
         pytest.fail(f"{len(news)} events are not as the contract has them:\n{told}", pytrace=False)
 
 
+SEEN = "events validated"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process that runs tests for another one hands over how many events it looked at."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output[SEEN] = session.config.stash[COURT].seen
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Such a process has ended."""
+    node.config.stash[COURT].seen_elsewhere += node.workeroutput[SEEN] if hasattr(node, "workeroutput") else 0
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """How many events were looked at."""
-    terminalreporter.write_line(f"{config.stash[COURT].seen} events validated against their schemas")
+    court = config.stash[COURT]
+    seen = court.seen + court.seen_elsewhere
+    terminalreporter.write_line(f"{seen} events validated against their schemas")
