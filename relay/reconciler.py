@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from relay.core.errors import RelayError
 from relay.core.event import Draft
@@ -31,11 +31,15 @@ from relay.core.reconcile import (
 )
 from relay.core.source import Delivery, Source
 from relay.core.task import abandoned_draft, terminal_key
+from relay.core.task_address import made_before
 from relay.core.trace import continued
+from relay.journal.addresses import Addresses
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.tasks import Tasks
 from relay.telemetry.tasks import TaskSignals
+
+T = TypeVar("T")
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks into the registry at most: what has just been entered may be due before all others."""
@@ -44,6 +48,7 @@ _FRESH_FOR: Final = 1.0  # seconds: of a task that was due, the webhook may have
 _PRUNE_EVERY: Final = 60.0
 _PRUNE_CHUNK: Final = 500
 _PRUNE_PAUSE: Final = 0.02
+_ADDRESS_MARGIN: Final = 600  # seconds: no address is taken any more when its task is forgotten, on whatever clock
 
 
 class Poll(Protocol):
@@ -254,12 +259,20 @@ class Reconciler:
             await self._note()
 
 
-async def forget_ended(journal: Journal, retention: float) -> None:
-    """Takes tasks out of the registry that ended more than ``retention`` seconds ago, for as long as it runs."""
-    tasks = journal.companion(Tasks)
+async def forget_ended(journal: Journal, retention: float, address_life: float) -> None:
+    """Takes tasks out of the registry that ended more than ``retention`` seconds ago, for as long as it runs.
+
+    ``address_life``: seconds after which no delivery is taken by the webhook address of a task any more.
+    """
+    tasks, addresses = journal.companion(Tasks), journal.companion(Addresses)
     while True:
         await asyncio.sleep(_PRUNE_EVERY)
-        before = time.time_ns() // 1_000_000 - round(retention * 1000)
-        with suppress(JournalUnavailable):
-            while await journal.change(tasks.prune, before, _PRUNE_CHUNK) == _PRUNE_CHUNK:  # noqa: ASYNC110
-                await asyncio.sleep(_PRUNE_PAUSE)  # commits go first
+        now = time.time_ns() // 1_000_000
+        await _prune(journal, tasks.prune, now - round(retention * 1000))
+        await _prune(journal, addresses.prune, made_before(now // 1000 - int(address_life) - _ADDRESS_MARGIN))
+
+
+async def _prune(journal: Journal, prune: Callable[[T, int], int], before: T) -> None:
+    with suppress(JournalUnavailable):
+        while await journal.change(prune, before, _PRUNE_CHUNK) == _PRUNE_CHUNK:  # noqa: ASYNC110
+            await asyncio.sleep(_PRUNE_PAUSE)  # commits go first

@@ -10,7 +10,9 @@ from aiohttp import web
 
 from relay import __version__
 from relay.contract import asyncapi, openapi, rendered, schemas
+from relay.core.conceal import Concealed
 from relay.core.source import Source, Submittable
+from relay.edge.addresses import TaskAddresses
 from relay.edge.admin import Admin
 from relay.edge.api import ApiGate
 from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, is_loopback, networks
@@ -43,8 +45,8 @@ _ADMIN_LIMITS = Limits(max_connections=256)
 class Doors:
     """Both listeners.
 
-    ``task_entered`` is called when a task is to be polled at once, ``unready`` says why nothing should be sent here,
-    ``before_scrape`` looks at every gauge.
+    ``concealed`` are the secrets that no answer may show. ``task_entered`` is called when a task is to be polled at
+    once, ``unready`` says why nothing should be sent here, ``before_scrape`` looks at every gauge.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Doors:
         telemetry: Telemetry,
         sink_signals: Mapping[str, SinkSignals],
         *,
+        concealed: Concealed,
         task_entered: Callable[[], None],
         unready: Callable[[], list[str]],
         before_scrape: Callable[[], Awaitable[None]],
@@ -69,7 +72,8 @@ class Doors:
         server, admin = settings.server, settings.admin
         limits = Limits(server.header_timeout, server.body_timeout, server.keepalive_timeout, server.max_connections)
         self._events = Events(journal)
-        self._proxy = self._build_proxy(upstream)
+        self._proxy = self._build_proxy(upstream, concealed)
+        self._addresses = _addresses(settings, journal)
         self._submissions = self._build_submissions(self._proxy)
         self._chat = Chat(self._proxy, recorder, settings.proxy, chat_signals)
         routes = ProxyRoutes(self._proxy, submissions=self._submissions, chat=self._chat)
@@ -125,31 +129,33 @@ class Doors:
         ).add_to(app)
         return app
 
-    def exchange(self, settings: Settings) -> None:
+    def exchange(self, settings: Settings, concealed: Concealed) -> None:
         """Takes over tokens, secrets and clients; nothing else of the settings is looked at."""
         self._webhooks.exchange(_gate(settings))
         self._api_gate.tokens = _api_tokens(settings)
-        self._submissions.webhook = settings.webhook_address
+        self._addresses.exchange(settings.webhooks_url, _webhook_tokens(settings))
         self._proxy.clients.exchange(settings.proxy, settings.upstream_key)
+        self._proxy.concealed = concealed
 
     def _build_webhooks(self) -> Webhooks:
         server = self._settings.server
         gate = _gate(self._settings)
         inboxes = {
-            name: Inbox(source, gate, self._telemetry.deliveries(name)) for name, source in self._sources.items()
+            name: Inbox(source, gate, self._telemetry.deliveries(name), self._addresses)
+            for name, source in self._sources.items()
         }
         return Webhooks(inboxes, self._journal, BodyLimits(server.max_body, server.max_inflight, server.body_timeout))
 
-    def _build_proxy(self, upstream: Upstream) -> Proxy:
+    def _build_proxy(self, upstream: Upstream, concealed: Concealed) -> Proxy:
         settings = self._settings.proxy
         clients = Clients(settings, self._settings.upstream_key)
         limits = BodyLimits(settings.max_body, settings.max_inflight, settings.body_timeout, "proxy")
-        return Proxy(upstream, clients, limits, send_timeout=settings.send_timeout)
+        return Proxy(upstream, clients, limits, send_timeout=settings.send_timeout, concealed=concealed)
 
     def _build_submissions(self, proxy: Proxy) -> Submissions:
         signals = SubmissionSignals(self._telemetry)
         recording = Recording(self._journal, signals)
-        return Submissions(proxy, self._submitted, recording, signals, self._settings.webhook_address)
+        return Submissions(proxy, self._submitted, recording, signals, self._addresses)
 
     def _api(self) -> web.Application:
         gate = self._api_gate
@@ -189,13 +195,22 @@ def _contract() -> ContractRoutes:
 def _gate(settings: Settings) -> Gate:
     novita = settings.webhooks.novita
     return Gate(
-        tokens=TokenSet([token.get_secret_value() for token in novita.tokens]),
+        tokens=TokenSet(_webhook_tokens(settings)),
         addresses=AddressFilter([str(cidr) for cidr in novita.allow_from]),
         signatures=SignatureVerifier(
             [secret.get_secret_value() for secret in novita.signing_secrets], novita.signature_tolerance
         ),
         trusted_proxies=networks([str(cidr) for cidr in settings.server.trusted_proxies]),
     )
+
+
+def _addresses(settings: Settings, journal: Journal) -> TaskAddresses:
+    """An address is taken for as long as its task may take, and as a repetition of its result is known as one."""
+    return TaskAddresses(journal, settings.address_life, settings.webhooks_url, _webhook_tokens(settings))
+
+
+def _webhook_tokens(settings: Settings) -> list[str]:
+    return [token.get_secret_value() for token in settings.webhooks.novita.tokens]
 
 
 def _api_tokens(settings: Settings) -> TokenSet:

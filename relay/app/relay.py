@@ -15,6 +15,7 @@ from relay.app.plugins import sink_plugins
 from relay.app.tasks import CARE, TaskWatch
 from relay.claims import Claims
 from relay.core.claims import Shared
+from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
 from relay.core.sink import Identity, Sink
 from relay.core.source import Source
@@ -24,10 +25,10 @@ from relay.edge.status import figures_of
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.store import sqlite_version
 from relay.publisher import Publisher, as_fatal
-from relay.settings import Settings, warnings
+from relay.settings import Settings, secrets_of, warnings
 from relay.shared_index import RedisIndex
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import ChatSignals, JournalFigures, SinkSignals, Telemetry, open_spans
+from relay.telemetry import ChatSignals, JournalFigures, SinkSignals, Telemetry, conceal_in_log, open_spans
 from relay.upstream import Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED
@@ -56,6 +57,8 @@ class Relay:
         self._watch: TaskWatch | None = None
         self._sink_signals: dict[str, SinkSignals] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._concealed = Concealed(secrets_of(settings))
+        conceal_in_log(self._concealed)
 
     # -- starting ----------------------------------------------------------------------------------------------
 
@@ -110,6 +113,7 @@ class Relay:
         labels = [config.label for config in settings.sinks]
         path = Path(settings.journal.path)
         journal = await open_journal(path, labels, policy, self.telemetry)
+        journal.concealed = self._concealed
         self.telemetry.journal_opened(str(path), journal.journal_id, journal.last_offset, sqlite_version())
         return journal
 
@@ -151,6 +155,7 @@ class Relay:
             signals,
             self.telemetry,
             self._sink_signals,
+            concealed=self._concealed,
             task_entered=task_entered,
             unready=self.unready,
             before_scrape=self._look_at_everything,
@@ -158,9 +163,13 @@ class Relay:
 
     def exchange(self, settings: Settings) -> None:
         """Goes on with other tokens, secrets and clients; ``relay.settings.take_over`` says what may differ."""
+        # What was in force until now is still on its way, and may be quoted.
+        self._concealed = Concealed(secrets_of(self.settings) | secrets_of(settings))
+        self.journal.concealed = self._concealed
+        conceal_in_log(self._concealed)
         self.settings = settings
         if self._doors is not None:
-            self._doors.exchange(settings)
+            self._doors.exchange(settings, self._concealed)
         if self._watch is not None:
             self._watch.exchange(settings)
 

@@ -32,7 +32,7 @@ class TaskWatch:
         chosen = settings.reconcile
         timing = Timing(chosen.first_after, chosen.every, chosen.give_up_after, chosen.patience)
         self._journal, self._signals = journal, signals
-        self._retention = settings.journal.retention
+        self._retention, self._address_life = settings.journal.retention, settings.address_life
         self._sinks = [config.label for config in settings.sinks]
         self._tasks = journal.companion(Tasks)
         self._tasks.timing = timing
@@ -52,7 +52,7 @@ class TaskWatch:
 
     def start(self) -> list[asyncio.Task[None]]:
         """The background tasks."""
-        started = [asyncio.create_task(forget_ended(self._journal, self._retention), name=CARE)]
+        started = [asyncio.create_task(forget_ended(self._journal, self._retention, self._address_life), name=CARE)]
         if self._reconciler is not None:
             started.append(asyncio.create_task(self._reconciler.run(), name="reconciler"))
         return started

@@ -28,7 +28,8 @@ _SHARED_API: Final = ("unauthorized", "forbidden_address", "forbidden_origin", "
 _BODY: Final = ("body_timeout", "payload_too_large")
 _WEBHOOK: Final = (
     *("not_json", "unauthorized", "missing_signature", "bad_timestamp", "stale_timestamp", "bad_signature"),
-    *("forbidden_address", "forbidden_origin", "unsupported_encoding", "journal_unavailable", "backlog_full", *_BODY),
+    *("forbidden_address", "forbidden_origin", "wrong_task", "unsupported_encoding"),
+    *("journal_unavailable", "backlog_full", *_BODY),
 )
 _PROXIED: Final = (
     *("unauthorized", "model_not_allowed", "upstream_unreachable", "upstream_reset", "upstream_timeout", *_BODY),

@@ -53,6 +53,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "Requests of other web sites are not taken here",
             "Use the listener's own loopback address, or configure a token for this route.",
         ),
+        "wrong_task": Kind(
+            403,
+            "The address was given to another task",
+            "Deliver each result to the address that its own submission named.",
+        ),
         "model_not_allowed": Kind(
             403, "The client may not use this model", "Ask the operator to add the model under proxy.clients."
         ),

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import hdrs, web
 
+from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
 from relay.edge import problems
 from relay.edge.bodies import Bodies, BodyLimits, Refusal, invite
@@ -27,6 +28,8 @@ TASK_PREFIXES = ("/v3/", "/v3beta/")
 
 TASK_RESULT = "/v3/async/task-result"
 _COMPLETIONS = "/chat/completions"
+
+NOTHING = Concealed()
 
 Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -62,8 +65,18 @@ def plain(target: str) -> str:
 class Proxy:
     """Passes requests through, and has what those need who look into them."""
 
-    def __init__(self, upstream: Upstream, clients: Clients, limits: BodyLimits, *, send_timeout: float = 60.0) -> None:
+    def __init__(
+        self,
+        upstream: Upstream,
+        clients: Clients,
+        limits: BodyLimits,
+        *,
+        send_timeout: float = 60.0,
+        concealed: Concealed = NOTHING,
+    ) -> None:
         self._send_timeout = send_timeout
+        self.concealed = concealed
+        """Secrets that no answer may show. May be exchanged for others while the relay runs."""
         self.upstream = upstream
         self.clients = clients
         self.bodies = Bodies(limits)
@@ -115,8 +128,14 @@ class Proxy:
     async def answer_with(self, outgoing: Outgoing, answer: Answer) -> web.StreamResponse:
         """Hands the upstream's answer on. Raises ``UpstreamError`` where it breaks off."""
         outgoing.begin(answer.status, answer.reason, response_headers(answer.raw_headers))
-        async for piece in answer.pieces():
-            await outgoing.write(piece)
+        cover = self.concealed.cover() if _is_text(answer) else NOTHING.cover()
+        return await self.hand_on(outgoing, answer.pieces(), cover)
+
+    async def hand_on(self, outgoing: Outgoing, pieces: AsyncIterator[bytes], cover: Cover) -> web.StreamResponse:
+        """The body of an answer that has begun, as it comes."""
+        async for piece in pieces:
+            await outgoing.write(cover.take(piece))
+        await outgoing.write(cover.rest())
         return await outgoing.finish()
 
 
@@ -138,6 +157,14 @@ class ProxyRoutes:
         if method == hdrs.METH_POST or (method == hdrs.METH_GET and path == TASK_RESULT):
             return self._submissions
         return self._proxy
+
+
+def _is_text(answer: Answer) -> bool:
+    """Whether an answer is one in which the upstream may quote what it was asked with. What is streamed is not."""
+    if answer.status >= 400:
+        return True
+    kind = answer.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
+    return kind.endswith("json") or (kind.startswith("text/") and kind != "text/event-stream")
 
 
 def model_of(body: bytes | bytearray) -> object:

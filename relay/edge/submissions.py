@@ -20,6 +20,7 @@ from relay.core.source import Delivery, Submittable, Unreadable
 from relay.core.submission import UNIFIED, Insertion, endpoint_of, webhook_insertion
 from relay.core.trace import continued
 from relay.edge import problems
+from relay.edge.addresses import Given, TaskAddresses
 from relay.edge.bodies import Refusal
 from relay.edge.outgoing import Outgoing
 from relay.edge.proxy import Proxy, model_of, refused
@@ -44,8 +45,7 @@ _MAY_BE_OBJECT = re.compile(rb"[ \t\r\n]*+(?:\{|\Z)")
 class Submissions:
     """Serves ``POST`` below ``/v3/`` and ``/v3beta/``, and ``GET /v3/async/task-result``.
 
-    ``webhook`` is the relay's own address, added to submissions that name none; ``None``: nothing is added. It may be
-    exchanged while the relay runs: the token in it is rotated.
+    ``addresses`` gives one of the relay's own to each submission that names none.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Submissions:
         source: Submittable,
         recording: Recording,
         signals: SubmissionSignals,
-        webhook: str | None,
+        addresses: TaskAddresses,
     ) -> None:
         self._proxy = proxy
         self._source = source
         self._recording = recording
         self._signals = signals
-        self.webhook = webhook
+        self._addresses = addresses
         self._under_way: set[asyncio.Task[web.StreamResponse]] = set()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -99,7 +99,8 @@ class Submissions:
             return outgoing.abort()  # the client has gone
 
     async def _exchange(self, request: web.BaseRequest, outgoing: Outgoing, body: Body) -> web.StreamResponse:
-        insertion = self._insertion(request, body)
+        given = self._addresses.new()
+        insertion = _insertion(request, body, given)
         length = len(body) + (len(insertion.text) if insertion else 0)
         headers = [*_asking_plain(self._proxy.outbound(request)), (b"Content-Length", str(length).encode())]
         received = trace_of(request.headers)
@@ -109,32 +110,27 @@ class Submissions:
                 async with self._proxy.upstream.exchange(
                     request.method, path_of(request), headers, _pieces(body, insertion)
                 ) as answer:
-                    return await self._answer_with(request, outgoing, answer, span)
+                    return await self._answer_with(request, outgoing, answer, span, given if insertion else None)
         except UpstreamError as error:
             return outgoing.abort() if outgoing.begun else self._tell(error)
 
-    def _insertion(self, request: web.BaseRequest, body: Body) -> Insertion | None:
-        if self.webhook is None or request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-            return None
-        return webhook_insertion(body, self.webhook)
-
     async def _answer_with(
-        self, request: web.BaseRequest, outgoing: Outgoing, answer: Answer, span: Span
+        self, request: web.BaseRequest, outgoing: Outgoing, answer: Answer, span: Span, given: Given | None
     ) -> web.StreamResponse:
         """Records what the answer says, then hands it on. What can hold no task streams through."""
         span.note({"http.response.status_code": answer.status})
         headers, pieces = response_headers(answer.raw_headers), answer.pieces()
         if not 200 <= answer.status < 300:
             self._signals.submission_refused(answer.status)
-            return await _hand_on(outgoing, answer, headers, b"", pieces)
+            return await self._hand_on(outgoing, answer, headers, b"", pieces)
         body, whole = await _hold(pieces)
         if not whole:
             self._signals.answer_unreadable("not_json", "the answer is no JSON object, or one beyond reason")
-        elif not await self._is_recorded(path_of(request), body, span):
+        elif not await self._is_recorded(path_of(request), body, span, given):
             headers = replaced(headers, RECORDED, b"false")
-        return await _hand_on(outgoing, answer, headers, body, pieces)
+        return await self._hand_on(outgoing, answer, headers, body, pieces)
 
-    async def _is_recorded(self, target: str, body: Body, span: Span) -> bool:
+    async def _is_recorded(self, target: str, body: Body, span: Span, given: Given | None) -> bool:
         """Whether all that the answer says is on disk."""
         drafts = self._read(target.partition("?")[0], body)
         if isinstance(drafts, Unreadable):
@@ -143,12 +139,15 @@ class Submissions:
         if not drafts:
             self._signals.submission_untracked()
             return True
-        span.note({"relay.task.id": drafts[0].event.subject})
+        task_id = drafts[0].event.subject
+        span.note({"relay.task.id": task_id})
+        if given is not None and not self._addresses.assign(given.nonce, task_id):
+            self._signals.address_was_used(task_id)
         recorded = await self._recording.record([continued(draft, span.traceparent) for draft in drafts])
         if recorded:
             self._signals.task_recorded()
         else:
-            self._signals.task_unrecorded(drafts[0].event.subject)
+            self._signals.task_unrecorded(task_id)
         return recorded
 
     def _read(self, path: str, body: Body) -> tuple[Draft, ...] | Unreadable:
@@ -189,7 +188,18 @@ class Submissions:
             body, whole = await _hold(pieces)
             if whole:
                 await self._observe(bytes(body), traceparent)
-        return await _hand_on(outgoing, answer, response_headers(answer.raw_headers), body, pieces)
+        return await self._hand_on(outgoing, answer, response_headers(answer.raw_headers), body, pieces)
+
+    async def _hand_on(
+        self, outgoing: Outgoing, answer: Answer, headers: RawHeaders, held: Body, rest: AsyncIterator[bytes]
+    ) -> web.StreamResponse:
+        """The answer as it came, but for secrets: what is held of it, then the rest as it comes."""
+        outgoing.begin(answer.status, answer.reason, headers)
+        concealed = self._proxy.concealed
+        cover = concealed.cover()
+        for piece in _slices(concealed.covered(held), 0, len(held)):
+            await outgoing.write(cover.take(piece))
+        return await self._proxy.hand_on(outgoing, rest, cover)
 
     async def _observe(self, body: bytes, traceparent: str | None) -> None:
         with suppress(Exception):  # whatever is wrong with it, the client gets it, and somebody will ask again
@@ -202,6 +212,13 @@ def _model(request: web.BaseRequest, body: Body) -> object:
     """What a client that may use some models only asks for: the endpoint, or the model where that makes any."""
     endpoint = endpoint_of(path_of(request).partition("?")[0])
     return model_of(body) if endpoint == UNIFIED else endpoint
+
+
+def _insertion(request: web.BaseRequest, body: Body, given: Given | None) -> Insertion | None:
+    """Where the address goes in a submission, if it goes there."""
+    if given is None or request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        return None
+    return webhook_insertion(body, given.url)
 
 
 def _asking_plain(headers: RawHeaders) -> RawHeaders:
@@ -234,18 +251,6 @@ async def _hold(pieces: AsyncIterator[bytes]) -> tuple[Body, bool]:
         if len(body) > MAX_ANSWER or not _MAY_BE_OBJECT.match(body):
             return body, False
     return body, True
-
-
-async def _hand_on(
-    outgoing: Outgoing, answer: Answer, headers: RawHeaders, held: Body, rest: AsyncIterator[bytes]
-) -> web.StreamResponse:
-    """The answer as it came: what is held of it, then the rest as it comes."""
-    outgoing.begin(answer.status, answer.reason, headers)
-    for piece in _slices(held, 0, len(held)):
-        await outgoing.write(piece)
-    async for piece in rest:
-        await outgoing.write(piece)
-    return await outgoing.finish()
 
 
 def _now() -> int:

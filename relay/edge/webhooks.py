@@ -23,6 +23,7 @@ from relay.core.event import Draft, Receipt
 from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Source, Unreadable
 from relay.core.trace import continued
 from relay.edge import problems
+from relay.edge.addresses import TaskAddresses
 from relay.edge.auth import (
     AddressFilter,
     Networks,
@@ -58,11 +59,12 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """One source behind its gate, with its signals."""
+    """One source behind its gate, with its signals. ``addresses``: those that were given to single tasks."""
 
     source: Source
     gate: Gate
     signals: DeliverySignals
+    addresses: TaskAddresses | None = None
 
 
 class Head(NamedTuple):
@@ -72,13 +74,6 @@ class Head(NamedTuple):
     path: str
     headers: CIMultiDictProxy[str]
     remote: str
-
-
-class Pending(NamedTuple):
-    """A delivery that the journal is writing."""
-
-    draft: Draft
-    receipt: asyncio.Future[Receipt]
 
 
 class Webhooks:
@@ -113,17 +108,20 @@ class Webhooks:
     async def _deliver(
         self, request: web.BaseRequest, head: Head, inbox: Inbox, token: str, started: float
     ) -> web.Response:
-        _admit(head, inbox.gate, token)
+        nonce = _admit(head, inbox, token)
         body = await self._body(request)
-        pending = self._begin(head, inbox, body)
-        if pending is None:
+        received_at = time.time_ns()
+        draft = _read(head, inbox, body, received_at)
+        if draft is None:
             answer = _ignored(inbox, started)
         else:
             try:
-                receipt = await pending.receipt
+                if nonce is not None:
+                    await _require_task(inbox, nonce, draft)
+                receipt = await self._append(head, inbox, draft, received_at)
             except (JournalUnavailable, JournalBroken) as error:
                 raise _unavailable(error) from error
-            answer = _accepted(inbox, pending.draft, receipt, started)
+            answer = _accepted(inbox, draft, receipt, started)
         return web.Response(body=answer, headers=_JSON)
 
     def take(self, message: RawRequestMessage, body: bytes, remote: str, respond: Respond) -> bool:
@@ -138,39 +136,27 @@ class Webhooks:
         inbox, token = self._addressed(head)
         if inbox is None or hdrs.CONTENT_ENCODING in message.headers or len(body) > self._max_body:
             return False
+        received_at = time.time_ns()
         try:
-            _admit(head, inbox.gate, token)
-            pending = self._begin(head, inbox, body)
-        except Refusal:
+            nonce = _admit(head, inbox, token)
+            draft = _read(head, inbox, body, received_at)
+            if draft is None or not (nonce is None or _is_known(inbox, nonce, draft)):
+                return False
+            receipt = self._append(head, inbox, draft, received_at)
+        except (Refusal, JournalUnavailable, JournalBroken):
             return False
-        if pending is None:
-            return False
-        pending.receipt.add_done_callback(partial(_tell, respond, inbox, pending.draft, started))
+        receipt.add_done_callback(partial(_tell, respond, inbox, draft, started))
         return True
 
     def _addressed(self, head: Head) -> tuple[Inbox | None, str]:
         name, _, token = head.path[len(PREFIX) :].partition("?")[0].partition("/")
         return self._inboxes.get(name), token
 
-    def _begin(self, head: Head, inbox: Inbox, body: bytes) -> Pending | None:
-        """Verifies, normalizes and queues; ``None``: understood, but no event under the current settings."""
-        if inbox.gate.signatures:
-            _check_signature(head, inbox.gate.signatures, body)
-        received_at = time.time_ns()
-        delivery = Delivery(body, received_at // 1_000_000)
-        normalized = _normalize(inbox, delivery)
-        if isinstance(normalized, NotJSON):
-            raise Refusal("not_json", normalized.detail)
-        if isinstance(normalized, Ignored):
-            return None
-        if isinstance(normalized, Unreadable):
-            normalized = unreadable_draft(delivery, normalized, origin=inbox.source.name)
-        try:
-            if inbox.signals.traced or TRACEPARENT in head.headers:
-                return Pending(normalized, self._append_traced(head, inbox, normalized, received_at))
-            return Pending(normalized, self._journal.append(normalized))
-        except (JournalUnavailable, JournalBroken) as error:
-            raise _unavailable(error) from error
+    def _append(self, head: Head, inbox: Inbox, draft: Draft, received_at: int) -> asyncio.Future[Receipt]:
+        """``received_at`` in nanoseconds. Raises ``JournalUnavailable`` or ``JournalBroken``."""
+        if inbox.signals.traced or TRACEPARENT in head.headers:
+            return self._append_traced(head, inbox, draft, received_at)
+        return self._journal.append(draft)
 
     def _append_traced(self, head: Head, inbox: Inbox, draft: Draft, received_at: int) -> asyncio.Future[Receipt]:
         """The event gets the sender's trace, or its place in the relay's part of it. ``received_at`` in nanoseconds."""
@@ -225,18 +211,59 @@ def _unavailable(error: BaseException) -> Refusal:
     return Refusal("backlog_full" if full else "journal_unavailable")
 
 
-def _admit(head: Head, gate: Gate, token: str) -> None:
-    if gate.tokens:
-        if not token or not gate.tokens.matches(unquote(token)):
-            raise Refusal("unauthorized", "The path ends with a token: /webhooks/<source>/<token>.")
-    elif verdict := why_not_local(head.remote, head.headers):
-        raise Refusal(*verdict)
+def _admit(head: Head, inbox: Inbox, token: str) -> bytes | None:
+    """Lets in who may deliver. The nonce of the address, where it is one that was given to a single task."""
+    gate, presented, nonce = inbox.gate, unquote(token), None
+    if not (gate.tokens and presented and gate.tokens.matches(presented)):
+        nonce = inbox.addresses.nonce_of(presented) if inbox.addresses is not None else None
+        if nonce is None:
+            _require_local(head, gate)
     if gate.addresses:
         peer = client_address(head.remote, head.headers.getall("X-Forwarded-For", []), gate.trusted_proxies)
         if not gate.addresses.allows(peer):
             raise Refusal("forbidden_address")
     if head.method != hdrs.METH_POST:
         raise Refusal("method_not_allowed", allow=(hdrs.METH_POST,))
+    return nonce
+
+
+def _require_local(head: Head, gate: Gate) -> None:
+    """Without any token, and only then, whoever is on this machine may deliver."""
+    if gate.tokens:
+        raise Refusal("unauthorized", "The path ends with a token: /webhooks/<source>/<token>.")
+    if verdict := why_not_local(head.remote, head.headers):
+        raise Refusal(*verdict)
+
+
+async def _require_task(inbox: Inbox, nonce: bytes, draft: Draft) -> None:
+    """Refuses a delivery by the address of another task. Raises ``JournalUnavailable`` or ``JournalBroken``."""
+    task_id = _task_in(draft)
+    if inbox.addresses is not None and task_id is not None and not await inbox.addresses.admits(nonce, task_id):
+        raise Refusal("wrong_task")
+
+
+def _is_known(inbox: Inbox, nonce: bytes, draft: Draft) -> bool:
+    """Whether the address is known at once to be this task's."""
+    task_id = _task_in(draft)
+    return inbox.addresses is not None and task_id is not None and inbox.addresses.is_known(nonce, task_id)
+
+
+def _task_in(draft: Draft) -> str | None:
+    """The task that a delivery speaks of; ``None`` for a dead letter that names none."""
+    return None if draft.dead is not None and draft.event.subject == draft.dead.id else draft.event.subject
+
+
+def _read(head: Head, inbox: Inbox, body: bytes, received_at: int) -> Draft | None:
+    """Verifies and normalizes; ``None``: understood, but no event under the current settings."""
+    if inbox.gate.signatures:
+        _check_signature(head, inbox.gate.signatures, body)
+    delivery = Delivery(body, received_at // 1_000_000)
+    normalized = _normalize(inbox, delivery)
+    if isinstance(normalized, NotJSON):
+        raise Refusal("not_json", normalized.detail)
+    if isinstance(normalized, Unreadable):
+        return unreadable_draft(delivery, normalized, origin=inbox.source.name)
+    return None if isinstance(normalized, Ignored) else normalized
 
 
 def _normalize(inbox: Inbox, delivery: Delivery) -> Normalized:

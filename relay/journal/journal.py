@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
+from relay.core.conceal import Concealed
 from relay.core.event import Draft, Entry, Receipt
 from relay.core.lineage import Lineage
+from relay.journal.addresses import Addresses
 from relay.journal.census import Census
 from relay.journal.companion import Companion
 from relay.journal.errors import JournalBroken, JournalUnavailable
@@ -27,7 +29,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 C = TypeVar("C", bound=Companion)
 
-COMPANIONS: tuple[type[Companion], ...] = (Streams, Tasks)
+COMPANIONS: tuple[type[Companion], ...] = (Streams, Tasks, Addresses)
 """The tables that change together with the events."""
 
 TAIL_EVENTS = 6_000
@@ -72,6 +74,8 @@ class Journal:
         self.last_offset = store.newest_offset()
         """Of the newest event; the next one's may be further on, but nobody waits for what is not there."""
         self.broken: asyncio.Future[JournalBroken] = asyncio.get_running_loop().create_future()
+        self.concealed = Concealed()
+        """Secrets that no event may hold, whoever made it. May be exchanged for others."""
         self._store = store
         self._policy = policy
         self._signals = signals
@@ -107,7 +111,7 @@ class Journal:
             raise self.broken.result()
         if draft.dead is None or draft.dead.event_offset is None:
             self._refuse_when_full()
-        return self._writer.append(draft)
+        return self._writer.append(self.concealed.in_draft(draft))
 
     def _refuse_when_full(self) -> None:
         if self.backlog() >= self._policy.max_backlog:

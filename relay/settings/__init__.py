@@ -25,6 +25,7 @@ from relay.settings.model import (
     WebhooksSettings,
 )
 from relay.settings.reload import Reloaded, take_over
+from relay.settings.secret_values import secrets_of
 
 __all__ = [
     "RESERVED",
@@ -49,6 +50,7 @@ __all__ = [
     "WebhooksSettings",
     "load",
     "render_problems",
+    "secrets_of",
     "take_over",
     "warnings",
 ]

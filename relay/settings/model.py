@@ -297,12 +297,14 @@ class Settings(Section):
         return sinks
 
     @property
-    def webhook_address(self) -> str | None:
-        """Where the upstream delivers to this relay: a secret. ``None`` without ``server.public_url``."""
-        if self.server.public_url is None:
-            return None
-        tokens = self.webhooks.novita.tokens
-        return f"{self.server.public_url}/webhooks/novita" + (f"/{tokens[0].get_secret_value()}" if tokens else "")
+    def webhooks_url(self) -> str | None:
+        """What the webhook addresses of submitted tasks begin with; ``None`` without ``server.public_url``."""
+        return f"{self.server.public_url}/webhooks/novita" if self.server.public_url is not None else None
+
+    @property
+    def address_life(self) -> float:
+        """Seconds for which the webhook address of a task is good: as long as it is waited for or remembered."""
+        return max(self.reconcile.give_up_after, self.dedup.window)
 
     @property
     def upstream_key(self) -> str | None:

@@ -6,7 +6,7 @@ Metric names and labels are contract. No label takes unbounded values: no task i
 from relay.telemetry.chat import ChatSignals
 from relay.telemetry.claims import ClaimSignals
 from relay.telemetry.deliveries import DeliverySignals
-from relay.telemetry.log import LogFormat, configure_logging, set_log_level
+from relay.telemetry.log import LogFormat, conceal_in_log, configure_logging, set_log_level
 from relay.telemetry.process import CONTENT_TYPE, JournalFigures, Telemetry
 from relay.telemetry.sinks import SinkFigures, SinkSignals, Trouble
 from relay.telemetry.spans import OFF, Span, Spans, open_spans
@@ -32,6 +32,7 @@ __all__ = [
     "Telemetry",
     "Trouble",
     "UpstreamSignals",
+    "conceal_in_log",
     "configure_logging",
     "open_spans",
     "set_log_level",

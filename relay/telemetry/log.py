@@ -11,14 +11,16 @@ from typing import Literal
 
 import orjson
 import structlog
-from structlog.typing import EventDict
+from structlog.typing import EventDict, Processor
 
+from relay.core.conceal import Concealed
 from relay.core.redact import scrub_text
 
 LogFormat = Literal["auto", "console", "json"]
 
 _LEVELS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
 _least = logging.INFO
+_concealed = Concealed()
 _NOISY = ("aiokafka", "aiohttp", "asyncio", "opentelemetry", "redis", "urllib3")
 
 
@@ -60,7 +62,7 @@ def configure_logging(level: str, format: LogFormat) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _tell_exception,
-            renderer,
+            _without_secrets(renderer),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
@@ -76,6 +78,16 @@ def set_log_level(level: str) -> None:
     """Writes what is at least that important from now on, also through loggers that were bound before."""
     global _least
     _least = logging.getLevelNamesMapping()[level.upper()]
+
+
+def conceal_in_log(concealed: Concealed) -> None:
+    """Writes no line with one of these secrets from now on."""
+    global _concealed
+    _concealed = concealed
+
+
+def _without_secrets(renderer: Callable[[object, str, EventDict], object]) -> Processor:
+    return lambda logger, method, event: _concealed.in_text(str(renderer(logger, method, event)))
 
 
 def _drop_what_is_below_the_level(_: object, method: str, event: EventDict) -> EventDict:

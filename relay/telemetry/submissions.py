@@ -89,6 +89,15 @@ class SubmissionSignals:
             "task was not recorded", task_id=task_id, hint="Register it after the restart: POST /v1/tasks."
         )
 
+    def address_was_used(self, task_id: str) -> None:
+        """Before the upstream had answered, a delivery used the task's address for another task."""
+        self._warn(
+            "webhook address was used for another task",
+            reason="wrong_task",
+            task_id=task_id,
+            hint="Only the upstream and its own clients can know the address: rotate the upstream's key.",
+        )
+
     def _warn(self, event: str, *, reason: str, **facts: object) -> None:
         if (unsaid := self._sparing.setdefault(reason, Sparing()).speak()) is not None:
             self._telemetry.log.warning(event, reason=reason, **facts, **unsaid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import re
 import signal
@@ -79,14 +80,15 @@ async def test_tokens_are_exchanged_without_a_restart(relay: RelayProcess) -> No
 
 
 async def test_what_goes_to_the_upstream_is_exchanged_too(tmp_path: Path) -> None:
-    """Submissions would go on with a key that was revoked, and name a webhook whose token is not valid any more."""
+    """Submissions would go on with a key that was revoked, and name a webhook by which no result is taken."""
     seen: list[tuple[str | None, str]] = []
+    numbers = itertools.count(1)
 
     async def upstream(request: web.BaseRequest) -> web.Response:
         body = await request.read()
         url = json.loads(body)["extra"]["webhook"]["url"] if body else ""
         seen.append((request.headers.get("Authorization"), url.rpartition("/")[2]))
-        return web.json_response({"task_id": f"t-{len(seen)}"})
+        return web.json_response({"task_id": f"t-{next(numbers)}"})
 
     server = RawTestServer(upstream)
     await server.start_server()
@@ -107,7 +109,8 @@ async def test_what_goes_to_the_upstream_is_exchanged_too(tmp_path: Path) -> Non
 
     try:
         assert await submit("client-key-of-enough-length-1") == 200
-        assert seen[0] == ("Bearer upstream-key-1", TOKEN)
+        assert seen[0][0] == "Bearer upstream-key-1"
+        before = seen[0][1]
         rewrite(
             relay,
             upstream={"api_key": "upstream-key-2"},
@@ -117,7 +120,10 @@ async def test_what_goes_to_the_upstream_is_exchanged_too(tmp_path: Path) -> Non
         await hang_up(relay)
         seen.clear()
         assert [await submit(f"client-key-of-enough-length-{n}") for n in (1, 2)] == [401, 200]
-        assert ("Bearer upstream-key-2", OTHER) in seen
+        [address] = [address for key, address in seen if key == "Bearer upstream-key-2" and address]
+        # Both the address of before and the new one are good for their tasks, here and at a replica with the new token.
+        assert [address.count("."), before.count(".")] == [2, 2]
+        assert [await deliver(relay, secret, "t-1") for secret in (before, address)] == [200, 403]
         async with asyncio.timeout(10):
             while ("Bearer upstream-key-2", "") not in seen:  # a poll
                 await asyncio.sleep(0.02)

@@ -17,6 +17,7 @@ from relay.core.event import Draft, Entry
 from relay.core.reconcile import PollAnswer, Timing, Unanswered
 from relay.core.source import Delivery
 from relay.core.task import bare_task, submitted_draft
+from relay.journal.addresses import Addresses
 from relay.journal.journal import Journal, Policy
 from relay.journal.store import Store
 from relay.journal.tasks import Row, Tasks
@@ -158,7 +159,7 @@ class World:
 @asynccontextmanager
 async def world(path: Path, policy: Policy | None = None, *sinks: str, **options: Any) -> AsyncIterator[World]:
     telemetry = Telemetry()
-    journal = Journal(Store(path / "relay.db", companions=[Tasks]), sinks, policy or Policy(), telemetry)
+    journal = Journal(Store(path / "relay.db", companions=[Tasks, Addresses]), sinks, policy or Policy(), telemetry)
     made = World(journal, Upstream(), telemetry, options)
     run = made.start()
     try:

@@ -382,8 +382,8 @@ def test_ended_tasks_are_forgotten_after_the_retention(tmp_path: Path, monkeypat
         await w.submit(*(f"t{n}" for n in range(8)), "pending")
         for n in range(8):
             await w.webhook(f"t{n}")
-        kept = asyncio.create_task(forget_ended(w.journal, 3600.0))
-        gone = asyncio.create_task(forget_ended(w.journal, -1.0))
+        kept = asyncio.create_task(forget_ended(w.journal, 3600.0, 3600.0))
+        gone = asyncio.create_task(forget_ended(w.journal, -1.0, 3600.0))
         async with asyncio.timeout(600):  # of virtual time: how long the journal's thread takes is its own affair
             while (counts := await w.journal.ask(w.tasks.counts))["succeeded"]:
                 await asyncio.sleep(1)

@@ -10,6 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from relay.core.source import Delivery, Normalized, Source
+from relay.edge.addresses import TaskAddresses
 from relay.edge.api import ApiGate, Route
 from relay.edge.auth import AddressFilter, Networks, SignatureVerifier, TokenSet
 from relay.edge.bodies import BodyLimits
@@ -100,10 +101,11 @@ async def receiving(
     body_limits: BodyLimits = BODY_LIMITS,
     limits: Limits | None = None,
     shortcut: bool = True,
+    addresses: TaskAddresses | None = None,
 ) -> AsyncIterator[Receiver]:
     """Deliveries for the source ``novita``; without the ``shortcut`` all go the ordinary way."""
     telemetry = Telemetry()
-    inbox = Inbox(source or NovitaTask(), gate, telemetry.deliveries("novita"))
+    inbox = Inbox(source or NovitaTask(), gate, telemetry.deliveries("novita"), addresses)
     webhooks = Webhooks({"novita": inbox}, journal, body_limits)
     front = Front(web.Application(), webhooks)
     listener = Listener(

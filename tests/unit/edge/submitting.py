@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from relay.edge.addresses import TaskAddresses
 from relay.edge.bodies import BodyLimits
 from relay.edge.clients import Clients
 from relay.edge.proxy import Proxy
@@ -24,7 +25,7 @@ from relay.telemetry import SubmissionSignals, Telemetry
 from relay.upstream import Timeouts, Upstream
 from tests.services.scripted_upstream import Script, ScriptedUpstream, scripted
 
-WEBHOOK = "https://relay.example/webhooks/novita/t0k3n"
+WEBHOOK = "https://relay.example/webhooks/novita"
 LIMITS = BodyLimits(max_body=24 << 20, max_inflight=48 << 20, timeout=5.0, section="proxy")
 TIMEOUTS = Timeouts(connect=2.0, first_byte=5.0, idle=5.0)
 
@@ -81,7 +82,8 @@ async def submitting(
     async with scripted(script) as behind:
         upstream = Upstream(base_url or behind.url, timeouts)
         proxy = Proxy(upstream, Clients(settings or ProxySettings(), api_key), limits, send_timeout=send_timeout)
-        submissions = Submissions(proxy, NovitaTask(), Recording(journal, signals, patience), signals, webhook)
+        addresses = TaskAddresses(journal, 60.0, webhook)
+        submissions = Submissions(proxy, NovitaTask(), Recording(journal, signals, patience), signals, addresses)
 
         async def serve(request: web.BaseRequest) -> web.StreamResponse:
             return await submissions(request)

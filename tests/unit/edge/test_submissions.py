@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.core.task_address import Keys, secret_of
 from relay.edge.bodies import BodyLimits
 from relay.journal.journal import Journal
 from relay.settings import ProxySettings
@@ -51,7 +52,8 @@ async def test_the_request_reaches_the_upstream_as_it_came_but_for_the_webhook(j
         (call,) = relay.upstream.calls
         assert call.line == f"POST {PATH}?a=%2F&b HTTP/1.1"
         assert (call.header("authorization"), call.header("x-novita-source")) == ("Bearer k", "js")
-        inserted = b'"extra":{"webhook":{"url":"%b"}},' % WEBHOOK.encode()
+        secret = call.body.partition(WEBHOOK.encode() + b"/")[2].partition(b'"')[0]
+        inserted = b'"extra":{"webhook":{"url":"%b/%b"}},' % (WEBHOOK.encode(), secret)
         assert call.body == body.replace(b"{", b"{" + inserted, 1)
         assert call.header("content-length") == str(len(call.body))
 
@@ -174,7 +176,8 @@ async def test_a_body_of_twenty_megabytes_goes_both_ways(journal: Journal) -> No
         reply = await ask(relay.url, chunked("/v3/cleanup", *[body[n : n + 65536] for n in range(0, len(body), 65536)]))
         assert reply.body == body
         sent = relay.upstream.calls[0].body
-        assert len(sent) == len(body) + len(f'"extra":{{"webhook":{{"url":"{WEBHOOK}"}}}},')
+        secret = secret_of(bytes(20), Keys(bytes(32)))
+        assert len(sent) == len(body) + len(f'"extra":{{"webhook":{{"url":"{WEBHOOK}/{secret}"}}}},')
         assert sent.endswith(body[1:])
         assert relay.proxy.bodies.inflight == 0
 

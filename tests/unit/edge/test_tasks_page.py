@@ -32,6 +32,7 @@ ELSEWHERE = {
     "not_replayable",
     "stale_timestamp",
     "too_many_streams",
+    "wrong_task",
     "unsupported_encoding",
     "upstream_reset",
     "upstream_timeout",

@@ -179,11 +179,15 @@ def test_paths_and_levels_take_their_usual_spellings() -> None:
     assert (settings.log.level, settings.journal.path) == ("warning", Path("/data/j.db"))
 
 
-def test_the_webhooks_address_is_made_of_the_public_one_and_the_newest_token() -> None:
-    """The upstream would deliver to nowhere, or with a token that is about to be taken away."""
-    public = {"public_url": "https://relay.example/base/"}
-    tokens = {"novita": {"tokens": ["new-token", "old-token"]}}
-    assert Settings.model_validate({"webhooks": tokens}).webhook_address is None
-    assert Settings.model_validate({"server": public}).webhook_address == "https://relay.example/base/webhooks/novita"
-    both = Settings.model_validate({"server": public, "webhooks": tokens})
-    assert both.webhook_address == "https://relay.example/base/webhooks/novita/new-token"
+def test_the_webhooks_address_begins_with_the_public_one() -> None:
+    """The upstream would deliver to nowhere."""
+    public = {"public_url": "https://relay.example/base/", "api_tokens": ["t"]}
+    assert Settings().webhooks_url is None
+    assert Settings.model_validate({"server": public}).webhooks_url == "https://relay.example/base/webhooks/novita"
+
+
+def test_the_address_of_a_task_is_good_for_as_long_as_it_is_waited_for() -> None:
+    """The result of a slow task would be refused."""
+    assert Settings().address_life == 7 * 86_400
+    waiting = {"reconcile": {"give_up_after": 10 * 86_400.0}}
+    assert Settings.model_validate(waiting).address_life == 10 * 86_400

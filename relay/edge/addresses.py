@@ -1,0 +1,94 @@
+"""The webhook addresses that the relay gives to the tasks submitted through it: each is good for one task only."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from relay.core.task_address import RANDOM, Keys, nonce, nonce_of, secret_of, shared_key
+from relay.journal.addresses import Addresses, Binding
+from relay.journal.journal import Journal
+
+REMEMBERED: Final = 16_384
+"""Addresses whose task is known without asking the journal: some 5 MB. Older ones cost a look-up."""
+
+
+class Given(NamedTuple):
+    """An address for one submission. ``url`` is a secret of its task."""
+
+    url: str
+    nonce: bytes
+
+
+class TaskAddresses:
+    """Gives addresses, and says which task one is good for.
+
+    ``base``: where deliveries reach this relay, ``None`` where that is not known. ``life``: seconds for which an
+    address is taken, at least as long as a task may take.
+    """
+
+    def __init__(self, journal: Journal, life: float, base: str | None = None, tokens: Iterable[str] = ()) -> None:
+        self._journal, self._life = journal, int(life)
+        self._table = journal.companion(Addresses)
+        self._known: OrderedDict[bytes, str] = OrderedDict()
+        self.exchange(base, tokens)
+
+    def exchange(self, base: str | None, tokens: Iterable[str]) -> None:
+        """Gives addresses that all replicas with the first of these tokens know, and knows those of any of them."""
+        self._base = base
+        self._keys = Keys(self._table.key, tuple(shared_key(token) for token in tokens))
+
+    def new(self) -> Given | None:
+        """An address for a task that is about to be submitted."""
+        if self._base is None:
+            return None
+        made = nonce(secrets.token_bytes(RANDOM), int(time.time()))
+        return Given(f"{self._base}/{secret_of(made, self._keys)}", made)
+
+    def nonce_of(self, secret: str) -> bytes | None:
+        """The nonce in a genuine address's last segment; ``None`` for anything else."""
+        return nonce_of(secret, self._keys, int(time.time()), self._life)
+
+    def is_known(self, nonce: bytes, task_id: str) -> bool:
+        """Whether the address is this task's, as far as that is known at once."""
+        return self._known.get(nonce) == task_id
+
+    def assign(self, nonce: bytes, task_id: str) -> bool:
+        """The upstream has named the task that got the address: on disk with the event that is appended next.
+
+        ``False``: a delivery had used the address for another task. The upstream's answer counts.
+        """
+        before = self._known.get(nonce, task_id)
+        self._bind(nonce, Binding(task_id, given=True))
+        return before == task_id
+
+    async def admits(self, nonce: bytes, task_id: str) -> bool:
+        """Whether a delivery by this address may speak of this task; the first one decides where nothing is known.
+
+        A task that was given an address here takes none that is not known here. Raises ``JournalUnavailable`` or
+        ``JournalBroken``.
+        """
+        known = self._known.get(nonce)
+        if known is None:
+            found = await self._journal.ask(self._table.find, nonce, task_id)
+            known = self._known.get(nonce, found.task_id)  # another delivery may have come first
+            if known is not None:
+                self._remember(nonce, known)
+            elif found.other:
+                return False
+            else:
+                self._bind(nonce, Binding(task_id, given=False))
+                return True
+        return known == task_id
+
+    def _bind(self, nonce: bytes, binding: Binding) -> None:
+        self._table.bind(nonce, binding)
+        self._remember(nonce, binding.task_id)
+
+    def _remember(self, nonce: bytes, task_id: str) -> None:
+        self._known[nonce] = task_id
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
