@@ -9,6 +9,9 @@ import orjson
 
 from relay.core.redact import prune
 
+MAX_CONTAINERS: Final = 250_000
+"""Objects and arrays in one document. Each takes thirty times the memory of its two brackets."""
+
 _DEEPEST: Final = 200
 
 
@@ -18,6 +21,8 @@ def read_json(data: bytes) -> tuple[Any, bool]:
     Not by the letter: bytes that are no UTF-8, halves of a character (some servers cut texts between the two escapes
     of one), ``NaN``. The SDKs read those, so they are chunks; but the bytes are not fit for an event.
     """
+    if len(data) > 2 * MAX_CONTAINERS and data.count(b"[") + data.count(b"{") > MAX_CONTAINERS:
+        raise ValueError("more structure than any answer has")
     try:
         return orjson.loads(data), True
     except orjson.JSONDecodeError:

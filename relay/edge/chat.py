@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from typing import Any
 from uuid import uuid4
 
-import orjson
 from aiohttp import web
 
 from relay.core.chat import Opening
-from relay.core.chat_request import request_data
+from relay.core.chat_request import ChatRequest, read_request
 from relay.core.chat_tap import Capture
 from relay.core.errors import RelayError
 from relay.edge.bodies import Refusal
@@ -25,6 +23,7 @@ from relay.edge.chat_stream import ChatStream, Outbound, Patience
 from relay.edge.clients import Client
 from relay.edge.proxy import Proxy, refused
 from relay.edge.recorder import Recorder
+from relay.edge.scan import scanned
 from relay.edge.trace import onward, trace_of
 from relay.edge.webhooks import path_of
 from relay.settings.model import ProxySettings
@@ -51,9 +50,10 @@ class Chat:
             client = self._proxy.admit(request)
             self._require_room(client)
             async with self._proxy.bodies.received(request) as received:
+                read = await scanned(read_request, received, self._request_capture)
                 body = bytes(received)
-                stream = self._open(request, client, body)
                 del received
+                stream = self._open(request, client, read)
                 await stream.begin(body)
             return await stream.finished()
         except Refusal as refusal:
@@ -91,19 +91,17 @@ class Chat:
         if client.max_streams is not None and self._held[client.name] >= client.max_streams:
             raise Refusal("too_many_streams", f"At most {client.max_streams} at once.")
 
-    def _open(self, request: web.BaseRequest, client: Client, body: bytes) -> ChatStream:
-        document = _document(body)
-        model = document.get("model")
-        client.require_model(model)
+    def _open(self, request: web.BaseRequest, client: Client, read: ChatRequest) -> ChatStream:
+        client.require_model(read.model)
         self._require_place(client)  # again: others may have come while the body did
         received = Opening(
             stream_id=uuid4().hex,
             started_at=time.time_ns() // 1_000_000,
             opened=asyncio.get_running_loop().time(),
-            model=model if isinstance(model, str) else None,
-            stream=document.get("stream") is True,
+            model=read.model,
+            stream=read.stream,
             client=client.name,
-            request=request_data(document, len(body), self._request_capture),
+            request=read.data,
             traceparent=trace_of(request.headers),
         )
         opening = self._signals.stream_begun(received)
@@ -120,12 +118,3 @@ class Chat:
     def _closed(self, record: Record, client: Client) -> None:
         del self._streams[record]
         self._held[client.name] -= 1
-
-
-def _document(body: bytes) -> dict[str, Any]:
-    """A request's body; nothing where it is no JSON object, which is for the upstream to refuse."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return {}
-    return document if isinstance(document, dict) else {}

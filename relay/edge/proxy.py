@@ -10,15 +10,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import unquote
 
-import orjson
 from aiohttp import hdrs, web
 
+from relay.core.chat_request import model_of
 from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
 from relay.edge import problems
 from relay.edge.bodies import Bodies, BodyLimits, Refusal, invite
 from relay.edge.clients import Client, Clients
 from relay.edge.outgoing import Outgoing
+from relay.edge.scan import scanned
 from relay.edge.server import respond
 from relay.edge.webhooks import path_of
 from relay.upstream import Answer, RawHeaders, Upstream, request_headers, response_headers
@@ -122,7 +123,7 @@ class Proxy:
         else:
             # A client that may use some models could get at the others by any route with a model in its body.
             async with self.bodies.received(request) as body:
-                client.require_model(model_of(body))
+                client.require_model(await scanned(model_of, body))
                 yield bytes(body)
 
     async def answer_with(self, outgoing: Outgoing, answer: Answer) -> web.StreamResponse:
@@ -165,15 +166,6 @@ def _is_text(answer: Answer) -> bool:
         return True
     kind = answer.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
     return kind.endswith("json") or (kind.startswith("text/") and kind != "text/event-stream")
-
-
-def model_of(body: bytes | bytearray) -> object:
-    """The model that a request's body names; ``None`` if it names none, or is no JSON object."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
-    return document.get("model") if isinstance(document, dict) else None
 
 
 def refused(request: web.BaseRequest, error: RelayError | Refusal) -> web.StreamResponse:

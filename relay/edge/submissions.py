@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from aiohttp import hdrs, web
 
+from relay.core.chat_request import model_of
 from relay.core.event import Draft
 from relay.core.members import Body
 from relay.core.source import Delivery, Submittable, Unreadable
@@ -23,8 +24,9 @@ from relay.edge import problems
 from relay.edge.addresses import Given, TaskAddresses
 from relay.edge.bodies import Refusal
 from relay.edge.outgoing import Outgoing
-from relay.edge.proxy import Proxy, model_of, refused
+from relay.edge.proxy import Proxy, refused
 from relay.edge.recording import Recording
+from relay.edge.scan import scanned
 from relay.edge.server import respond
 from relay.edge.trace import onward, trace_of
 from relay.edge.webhooks import path_of
@@ -34,6 +36,9 @@ from relay.upstream.headers import replaced
 
 MAX_ANSWER = 64 << 20
 """Bytes of an answer that are held until it is known which task it speaks of. Files come in base64, of some MB."""
+
+MAX_RESULT = 1 << 20
+"""Bytes of a task's result that are parsed: it has links to files, not the files."""
 
 RECORDED = b"x-relay-recorded"
 """Header of an answer whose task could not be recorded in time: ``false``."""
@@ -90,7 +95,7 @@ class Submissions:
             client = self._proxy.admit(request)
             self._recording.require_journal()
             async with self._proxy.bodies.received(request) as body:
-                client.require_model(_model(request, body) if client.models else None)
+                client.require_model(await _model(request, body) if client.models else None)
                 return await self._exchange(request, outgoing, body)
         except Refusal as refusal:
             self._signals.submission_rejected(refusal.code)
@@ -100,7 +105,7 @@ class Submissions:
 
     async def _exchange(self, request: web.BaseRequest, outgoing: Outgoing, body: Body) -> web.StreamResponse:
         given = self._addresses.new()
-        insertion = _insertion(request, body, given)
+        insertion = await _insertion(request, body, given)
         length = len(body) + (len(insertion.text) if insertion else 0)
         headers = [*_asking_plain(self._proxy.outbound(request)), (b"Content-Length", str(length).encode())]
         received = trace_of(request.headers)
@@ -132,7 +137,7 @@ class Submissions:
 
     async def _is_recorded(self, target: str, body: Body, span: Span, given: Given | None) -> bool:
         """Whether all that the answer says is on disk."""
-        drafts = self._read(target.partition("?")[0], body)
+        drafts = await scanned(self._read, body, target.partition("?")[0])
         if isinstance(drafts, Unreadable):
             self._signals.answer_unreadable(drafts.reason, drafts.detail)
             return True
@@ -150,7 +155,7 @@ class Submissions:
             self._signals.task_unrecorded(task_id)
         return recorded
 
-    def _read(self, path: str, body: Body) -> tuple[Draft, ...] | Unreadable:
+    def _read(self, body: Body, path: str) -> tuple[Draft, ...] | Unreadable:
         try:
             return self._source.read_answer(path, body, _now())
         except Exception as error:  # a bug must not cost the client an answer that is paid for
@@ -185,7 +190,7 @@ class Submissions:
         pieces = answer.pieces()
         body: Body = b""
         if answer.status == 200:
-            body, whole = await _hold(pieces)
+            body, whole = await _hold(pieces, MAX_RESULT)
             if whole:
                 await self._observe(bytes(body), traceparent)
         return await self._hand_on(outgoing, answer, response_headers(answer.raw_headers), body, pieces)
@@ -208,17 +213,17 @@ class Submissions:
                 await self._recording.observe(continued(normalized, traceparent))
 
 
-def _model(request: web.BaseRequest, body: Body) -> object:
+async def _model(request: web.BaseRequest, body: Body) -> str | None:
     """What a client that may use some models only asks for: the endpoint, or the model where that makes any."""
     endpoint = endpoint_of(path_of(request).partition("?")[0])
-    return model_of(body) if endpoint == UNIFIED else endpoint
+    return await scanned(model_of, body) if endpoint == UNIFIED else endpoint
 
 
-def _insertion(request: web.BaseRequest, body: Body, given: Given | None) -> Insertion | None:
+async def _insertion(request: web.BaseRequest, body: Body, given: Given | None) -> Insertion | None:
     """Where the address goes in a submission, if it goes there."""
     if given is None or request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         return None
-    return webhook_insertion(body, given.url)
+    return await scanned(webhook_insertion, body, given.url)
 
 
 def _asking_plain(headers: RawHeaders) -> RawHeaders:
@@ -243,12 +248,12 @@ def _slices(body: Body, start: int, end: int) -> Iterator[bytes]:
             yield bytes(view[at : min(at + _PIECE, end)])
 
 
-async def _hold(pieces: AsyncIterator[bytes]) -> tuple[Body, bool]:
+async def _hold(pieces: AsyncIterator[bytes], limit: int = MAX_ANSWER) -> tuple[Body, bool]:
     """All of what may be a JSON object, or the beginning of what is none (a page, a stream, a file) or too large."""
     body = bytearray()
     async for piece in pieces:
         body += piece
-        if len(body) > MAX_ANSWER or not _MAY_BE_OBJECT.match(body):
+        if len(body) > limit or not _MAY_BE_OBJECT.match(body):
             return body, False
     return body, True
 

@@ -14,7 +14,7 @@ from relay.upstream.errors import UpstreamError, UpstreamTimeout
 
 ANSWER_WITHIN: Final = 30.0
 """Seconds for a whole answer. A poll can be made again, so it need not wait as long as a paid request."""
-MAX_ANSWER: Final = 4 << 20
+MAX_ANSWER: Final = 1 << 20
 """Bytes of an answer; a task result has links to files, not the files."""
 
 

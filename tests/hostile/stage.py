@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Stage:
     relay: RelayProcess
     upstream: Echoing
     acknowledged: list[float] = field(default_factory=list)
+    _sent: Iterator[int] = field(default_factory=count)
 
     @property
     def url(self) -> str:
@@ -78,7 +80,7 @@ class Stage:
         while not ending.is_set() or not delivered:
             async with asyncio.timeout(PATIENCE), wire(self.url) as connection:
                 started = time.perf_counter()
-                await connection.send(post(WEBHOOK, _task(f"good-{len(self.acknowledged)}")))
+                await connection.send(post(WEBHOOK, _task(f"good-{next(self._sent)}")))
                 reply = await connection.answer()
                 self.acknowledged.append(time.perf_counter() - started)
             assert (reply.status, reply.json["status"]) == (200, "accepted"), reply

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 
-import orjson
 import pytest
 
 from relay.edge.bodies import BodyLimits
-from relay.edge.proxy import is_openai, is_proxied, model_of, plain
+from relay.edge.proxy import is_openai, is_proxied, plain
 from relay.upstream import Timeouts
 from tests.services.raw_http import ask, chunked, get, post, wire
 from tests.services.scripted_upstream import Call, answering, chunks, ok
@@ -204,9 +203,3 @@ def test_the_path_that_a_target_may_be_taken_for() -> None:
     assert plain("/a/b?c=/../d") == "/a/b"
     assert plain("/a//b/./c/../%64") == "/a/b/d"
     assert plain("/../../a") == "/a"
-
-
-def test_the_model_of_anything() -> None:
-    """A body that is no JSON object would be an error of the relay's."""
-    assert model_of(orjson.dumps({"model": "m"})) == "m"
-    assert [model_of(body) for body in (b"", b"[]", b"{", b"{}")] == [None] * 4
