@@ -15,6 +15,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -30,6 +31,9 @@ PATIENCE = 0.5
 
 MAX_FACTS = 1000
 """Per script call: about four milliseconds in which Redis serves nobody else."""
+
+RIGHTS = "On all keys that begin with {relay: the index's user needs +evalsha +script|load +time +get +set +del."
+"""What an ACL has to grant to the user of ``dedup.shared_index``; for a database other than 0 also ``+select``."""
 
 _SCRIPT = files("relay").joinpath("shared_index.lua").read_text(encoding="utf-8")
 _SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
@@ -51,8 +55,9 @@ class RedisIndex:
         self, url: str, *, scope: str, identity: str, origin: Callable[[], str], lease: float, window: float
     ) -> None:
         keys = {"type": "redis", "url": url, "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+        endpoints = Config.model_validate({**keys, "wait_timeout": PATIENCE / 2}).endpoints()
         self._scope = f"{{relay:{scope}}}:"
-        self._locator = Locator(Config.model_validate({**keys, "wait_timeout": PATIENCE / 2}).endpoints(), self._scope)
+        self._locator = Locator(replace(endpoints, rights=RIGHTS), self._scope)
         self._identity, self._origin = identity, origin
         self._lease, self._window = int(lease * 1000), int(window * 1000)
         self._wire: Wire | None = None
@@ -83,7 +88,7 @@ class RedisIndex:
     async def reach(self) -> None:
         """Sees whether the index answers and runs its script. Raises ``IndexUnavailable``."""
         async with self._patience():
-            await self._run("claim", self._lease, ())
+            await self._connected()
 
     async def close(self) -> None:
         """Raises nothing."""
@@ -108,18 +113,34 @@ class RedisIndex:
                 raise IndexUnavailable(error.code, error.message, hint=error.hint) from None
             raise
 
+    async def _connected(self) -> Wire:
+        """The connection; a new one has shown that its user may do all that the script does."""
+        if self._wire is None:
+            self._wire = await self._locator.connect()
+            answer = await self._call(self._wire, [f"{self._scope}none"], "reach", b"", self._lease)
+            if denied := b", ".join(answer[1:]).decode():
+                message = f"Redis {self._wire.node} does not let its user run {denied} on {self._scope}*."
+                raise SinkUnavailable("forbidden", message, hint=RIGHTS)
+        return self._wire
+
     async def _run(self, operation: str, life: int, facts: Sequence[Fact]) -> Any:
-        wire = self._wire = self._wire or await self._locator.connect()
+        wire = await self._connected()
+        scope = self._scope.encode()
+        keys = [scope + name for fact in facts for name in (fact.key, fact.statement)]
         owner = owner_of(self._identity, self._origin())
-        packed = [KIND_LETTERS[kind] + key + statement + b"%d" % offset for kind, key, statement, offset in facts]
-        command: tuple[str | bytes | int, ...] = ("EVALSHA", _SHA, 1, self._scope, operation, owner, life, *packed)
+        stated = [KIND_LETTERS[kind] + statement + b"%d" % offset for kind, _, statement, offset in facts]
+        return await self._call(wire, keys, operation, owner, life, *stated)
+
+    async def _call(self, wire: Wire, keys: Sequence[str | bytes], *args: str | bytes | int) -> Any:
+        declared = (len(keys) + 1, f"{self._scope}memory", *keys)
+        command: tuple[str | bytes | int, ...] = ("EVALSHA", _SHA, *declared, *args)
         try:
             return await wire.ask(*command)
         except NoScriptError:
             await wire.call("SCRIPT", "LOAD", _SCRIPT)
             return await wire.call(*command)
         except (RedisError, OSError) as error:
-            raise failure(error, wire.node) from None
+            raise failure(error, wire.node, RIGHTS) from None
 
 
 def _parts(facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:

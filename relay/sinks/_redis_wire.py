@@ -49,6 +49,14 @@ class Node(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+RIGHTS = (
+    "On all keys with its prefix the sink's user needs +evalsha +script|load +type +time +hmget +hset +xadd,"
+    " for trim +xtrim, for shared_window +get +set, for wait_replicas +wait, for a database other than 0 +select,"
+    " for cluster +cluster|slots."
+)
+"""What an ACL has to grant to the sink's user, and no more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """Where to look for the primary and with which of redis-py's connection arguments. Timeouts in seconds."""
@@ -62,14 +70,9 @@ class Endpoints:
     sentinels: tuple[Node, ...] = ()
     sentinel_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     service_name: str = ""
+    rights: str = RIGHTS
+    """What the user needs, for whoever is refused."""
 
-
-RIGHTS = (
-    "On all keys with its prefix the sink's user needs +evalsha +script|load +type +time +hmget +hset +xadd,"
-    " for trim +xtrim, for shared_window +get +set, for wait_replicas +wait, for a database other than 0 +select,"
-    " for cluster +cluster|slots."
-)
-"""What an ACL has to grant to the sink's user, and no more."""
 
 _FAILURES: dict[str, tuple[str, str]] = {
     "OOM": ("out_of_memory", "Let consumers trim the streams or raise maxmemory; the relay goes on by itself."),
@@ -89,7 +92,7 @@ _FAILURES: dict[str, tuple[str, str]] = {
 }
 
 
-def failure(error: BaseException, node: Node) -> SinkUnavailable:
+def failure(error: BaseException, node: Node, rights: str = RIGHTS) -> SinkUnavailable:
     """The vendor's exception as ours: bounded code, the node's address, no argument that was sent."""
     text = str(error).partition(", with args")[0].partition(" script: ")[0][:200].rstrip(".")
     if isinstance(error, AuthenticationError):
@@ -101,6 +104,7 @@ def failure(error: BaseException, node: Node) -> SinkUnavailable:
         word = "NOPERM"  # as Redis 7.0 and older say it within a script
     if word in _FAILURES:
         code, hint = _FAILURES[word]
+        hint = rights if code == "forbidden" else hint
         return SinkUnavailable(code, f"Redis {node} refused: {word} {text.removeprefix(word).strip()}.", hint=hint)
     if isinstance(error, ResponseError):
         return SinkUnavailable("rejected", f"Redis {node} refused: {text}.")
@@ -121,13 +125,14 @@ class Wire:
     cancellation that comes as it ends (https://github.com/python/cpython/issues/86296).
     """
 
-    def __init__(self, connection: AbstractConnection, node: Node, timeout: float) -> None:
+    def __init__(self, connection: AbstractConnection, node: Node, timeout: float, rights: str = RIGHTS) -> None:
         self._connection = connection
         self._timeout = timeout
         connection.socket_timeout = None
         # redis-py forgets its writer on an error, and closing it would wait to flush to a peer that is gone.
         self._transport: asyncio.WriteTransport = connection._writer.transport  # type: ignore[union-attr]
         self.node = node
+        self._rights = rights
 
     async def ask(self, *args: str | bytes | int) -> Any:
         """Send a command, return Redis' answer; raises the vendor's exceptions."""
@@ -143,7 +148,7 @@ class Wire:
         try:
             return await self.ask(*args)
         except (RedisError, OSError) as error:
-            raise failure(error, self.node) from None
+            raise failure(error, self.node, self._rights) from None
 
     def abort(self) -> None:
         """Drop the connection at once, unsent bytes included."""
@@ -167,9 +172,9 @@ async def dial(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> 
     except BaseException as error:
         connection._close()  # type: ignore[no-untyped-call]
         if isinstance(error, RedisError | OSError):
-            raise failure(error, node) from None
+            raise failure(error, node, endpoints.rights) from None
         raise
-    return Wire(connection, node, endpoints.timeout)
+    return Wire(connection, node, endpoints.timeout, endpoints.rights)
 
 
 def _connection(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> AbstractConnection:

@@ -160,21 +160,27 @@ local function write_checkpoint(offset, ...)
   return redis.pcall('HSET', checkpoint, 'journal_id', ARGV[9], 'offset', offset, 'absorbed', absorbed, ...)
 end
 
-local function values_of(start, contradiction)
-  local values = {unpack(ARGV, start + 7, start + 6 + tonumber(ARGV[start + 6]))}
-  if contradiction then
-    for place = 1, #values, 2 do
-      if values[place] == 'id' then values[place + 1] = ARGV[start + 4] end
-      if values[place] == 'type' then values[place + 1] = ARGV[start + 5] end
-    end
+local function contradicting(values, id, kind)
+  for place = 1, #values, 2 do
+    if values[place] == 'id' then values[place + 1] = id end
+    if values[place] == 'type' then values[place + 1] = kind end
   end
   return values
+end
+
+local function append(stream, event, start)
+  local from, upto = start + 7, start + 6 + tonumber(ARGV[start + 6])
+  if contradicts[event] then
+    local values = contradicting({unpack(ARGV, from, upto)}, ARGV[start + 4], ARGV[start + 5])
+    return redis.pcall('XADD', stream, '*', unpack(values))
+  end
+  return redis.pcall('XADD', stream, '*', unpack(ARGV, from, upto))
 end
 
 -- Answers an error, and whether the event is on its stream.
 local function add(event, start)
   local stream, key = KEYS[tonumber(ARGV[start + 1])], fact_keys[event]
-  local added = redis.pcall('XADD', stream, '*', unpack(values_of(start, contradicts[event])))
+  local added = append(stream, event, start)
   if error_of(added) then return added, false end
   touched[stream] = true
   if key then

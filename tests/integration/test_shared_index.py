@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from relay.core.claims import NO_STATEMENT, Claimed, Fact, IndexUnavailable, facts_of
 from relay.core.dedup import judge
 from relay.core.event import Draft, Entry
-from relay.shared_index import PATIENCE, RedisIndex
+from relay.shared_index import PATIENCE, RIGHTS, RedisIndex
 from tests.services.redis import RedisProcess, RedisServer
 from tests.services.tcp_proxy import TcpProxy
 from tests.unit.drafts import dead_draft, draft
@@ -202,7 +203,7 @@ async def test_thousands_of_facts_are_a_few_calls(replica: MakeIndex, server: Re
     facts = [ended(f"t{n}", n) for n in range(1, 3001)]
     await published(a, *facts)
     calls = int(server.cli("INFO", "commandstats").split(b"cmdstat_evalsha:calls=")[1].split(b",")[0])
-    assert calls <= 7
+    assert calls <= 8  # three to claim, three to confirm, and two to find the script there and be allowed to use it
     assert verdicts(await b.claim(facts)) == ["absorbed"] * 3000
 
 
@@ -267,3 +268,62 @@ def test_an_address_of_another_kind_is_refused() -> None:
     """A misspelt address would show only when the first event is published."""
     with pytest.raises(ValueError, match="url"):
         RedisIndex("http://x", scope="k", identity="a", origin=lambda: "j", lease=1.0, window=1.0)
+
+
+NEEDED = tuple(re.findall(r"\+([a-z|]+)", RIGHTS))
+
+
+def limited(server: RedisServer, *rules: str) -> RedisIndex:
+    """The index for a user that may do what it needs and no more, but for ``rules``."""
+    granted = [f"+{command}" for command in NEEDED]
+    server.cli("ACL", "SETUSER", "index", "on", ">s3cret", "~{relay:*", "-@all", *granted, *rules)
+    url = f"redis://index:s3cret@127.0.0.1:{server.port}/0"
+    return RedisIndex(url, scope="kafka", identity="a", origin=lambda: "j", lease=LEASE, window=WINDOW)
+
+
+async def test_what_the_hint_grants_is_enough(server: RedisServer) -> None:
+    """An operator who grants what the hint names would have an index that cannot do all that it has to."""
+    index = limited(server)
+    await index.reach()
+    await published(index, ended("t", 1))
+    await index.claim([ended("u", 2)])
+    await index.release([ended("u", 2)])
+    await index.close()
+
+
+@pytest.mark.parametrize("command", NEEDED)
+async def test_a_missing_right_is_named_before_anything_is_written(server: RedisServer, command: str) -> None:
+    """An index that can claim and not release would hold up the other replicas, and nothing would name the right."""
+    index = limited(server, f"-{command}")
+    for attempt in (index.reach(), index.claim([ended("t", 1)])):
+        with pytest.raises(IndexUnavailable) as refused:
+            await attempt
+        assert (refused.value.code, refused.value.hint) == ("forbidden", RIGHTS)
+        assert command.upper() in refused.value.message.upper()
+    assert server.cli("DBSIZE") == b"0"
+
+
+@pytest.mark.parametrize("command", ["get", "set", "time"])
+async def test_a_right_that_is_taken_away_leaves_no_half_of_a_claim(server: RedisServer, command: str) -> None:
+    """Some facts of a batch would be held for the lease by a replica that believes to have none of them."""
+    index = limited(server)
+    await index.reach()
+    server.cli("ACL", "SETUSER", "index", f"-{command}")
+    with pytest.raises(IndexUnavailable) as refused:
+        await index.claim([ended("t", 1), ended("u", 2)])
+    assert refused.value.code == "forbidden"
+    assert server.cli("DBSIZE") == b"0"
+
+
+async def test_one_batch_may_state_the_same_fact_twice(replica: MakeIndex) -> None:
+    """What a batch itself states would be looked up as it was before the batch, and a contradiction be lost."""
+    a, b = replica("a"), replica("b")
+    facts = [ended("t", 1), ended("u", 2), ended("u", 3)]
+    assert verdicts(await a.claim(facts)) == ["ours"] * 3
+    assert await a.confirm([facts[0], facts[2]]) == 0
+    assert verdicts(await a.claim([ended("t", 4, says="y"), ended("t", 5, says="y"), ended("u", 6)])) == [
+        "contradicts",
+        "contradicts",
+        "absorbed",
+    ]
+    assert verdicts(await b.claim([ended("t", 7, says="y")])) == []
