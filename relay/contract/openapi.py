@@ -24,18 +24,19 @@ Document = dict[str, Any]
 EVERYWHERE: Final = ("bad_request", "head_too_large", "header_timeout", "overloaded", "internal")
 """Codes of requests that no route has seen yet, or in which the relay has a bug."""
 
-_SHARED_API: Final = ("unauthorized", "forbidden_address", "forbidden_origin", "journal_unavailable")
+_JOURNAL: Final = ("journal_unavailable", "journal_stalled", "journal_busy")
+_SHARED_API: Final = ("unauthorized", "forbidden_address", "forbidden_origin", *_JOURNAL)
 _BODY: Final = ("body_timeout", "payload_too_large")
 _WEBHOOK: Final = (
     *("not_json", "unauthorized", "missing_signature", "bad_timestamp", "stale_timestamp", "bad_signature"),
     *("forbidden_address", "forbidden_origin", "wrong_task", "unsupported_encoding"),
-    *("journal_unavailable", "backlog_full", *_BODY),
+    *(*_JOURNAL, "backlog_full", *_BODY),
 )
 _PROXIED: Final = (
     *("unauthorized", "model_not_allowed", "upstream_unreachable", "upstream_reset", "upstream_timeout", *_BODY),
 )
 _CHAT: Final = (*_PROXIED, "too_many_streams", "draining")
-_SUBMISSION: Final = (*_PROXIED, "submission_outcome_unknown", "journal_unavailable", "backlog_full")
+_SUBMISSION: Final = (*_PROXIED, "submission_outcome_unknown", *_JOURNAL, "backlog_full")
 
 _TOKEN: Final[Sequence[Document]] = [{"token": []}, {}]
 _CLIENT: Final[Sequence[Document]] = [{"client": []}, {}]

@@ -45,8 +45,8 @@ class ApiGate:
                 return await route(request)
             except Refused as refused:
                 return respond(refused.answer)
-            except (JournalUnavailable, JournalBroken):
-                return respond(problems.answer("journal_unavailable"))
+            except (JournalUnavailable, JournalBroken) as error:
+                return respond(problems.answer(problems.journal_code(error)))
             except RelayError as error:
                 return respond(problems.answer_to(error))
 

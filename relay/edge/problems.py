@@ -89,6 +89,14 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "journal_unavailable": Kind(
             503, "The journal cannot commit", "Try again; the operator should check the disk and its free space."
         ),
+        "journal_stalled": Kind(
+            503,
+            "The journal's disk does not answer",
+            "Try again; what was sent may be written yet, and is then a duplicate. The operator should check the disk.",
+        ),
+        "journal_busy": Kind(
+            503, "Too much waits for the journal's disk", "Try again; the operator should use a faster disk."
+        ),
         "backlog_full": Kind(503, "Too many events wait for a sink", "Try again; the operator should check the sinks."),
         "overloaded": Kind(503, "The relay is at its limit", "Try again after the time in Retry-After."),
         "draining": Kind(503, "The relay is shutting down", "Try again: another replica, or this one once restarted."),
@@ -144,6 +152,12 @@ def answer_to(error: RelayError) -> Answer:
     if error.code not in KINDS:
         return answer("internal")
     return answer(error.code, error.message, hint=error.hint)
+
+
+def journal_code(error: BaseException) -> str:
+    """The code under which clients hear why the journal takes nothing."""
+    code = error.code if isinstance(error, RelayError) else ""
+    return code if code in ("backlog_full", "journal_stalled", "journal_busy") else "journal_unavailable"
 
 
 def openai_error(code: str, message: str, *, status: int | None = None, param: str | None = None) -> bytes:

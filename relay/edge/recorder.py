@@ -95,16 +95,20 @@ class Track:
         while waiting and batch[-1].event.topic == waiting[0].event.topic == CHAT_CHUNKS:
             batch.append(waiting.popleft())
         self._flying = len(batch)
+        refused = False
         for draft in batch:
-            self._append(draft)
+            # What follows a refused one waits with it: there may be room for the smaller one already.
+            refused = refused or not self._append(draft)
+            if refused:
+                self._settled(draft, failed=True)
 
-    def _append(self, draft: Draft) -> None:
+    def _append(self, draft: Draft) -> bool:
         try:
             receipt = self._recorder.journal.append(draft)
         except (JournalUnavailable, JournalBroken):
-            self._settled(draft, failed=True)
-        else:
-            receipt.add_done_callback(self._settling(draft))
+            return False
+        receipt.add_done_callback(self._settling(draft))
+        return True
 
     def _settling(self, draft: Draft) -> Callable[[asyncio.Future[Receipt]], None]:
         return lambda receipt: self._settled(draft, failed=receipt.cancelled() or receipt.exception() is not None)

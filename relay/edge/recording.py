@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from relay.core.event import Draft
 from relay.edge.bodies import Refusal
+from relay.edge.problems import journal_code
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
 from relay.telemetry import SubmissionSignals
@@ -34,7 +35,7 @@ class Recording:
         """Raises ``Refusal`` while nothing can be recorded: what nobody could watch is not to be paid for."""
         refusal = self._journal.accepting()
         if refusal is not None:
-            raise Refusal("backlog_full" if refusal.code == "backlog_full" else "journal_unavailable")
+            raise Refusal(journal_code(refusal))
         if self._late:
             raise Refusal("journal_unavailable", "Tasks that were submitted earlier are not on disk yet.")
 

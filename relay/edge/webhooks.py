@@ -207,8 +207,7 @@ def _ignored(inbox: Inbox, started: float) -> bytes:
 
 
 def _unavailable(error: BaseException) -> Refusal:
-    full = isinstance(error, JournalUnavailable) and error.code == "backlog_full"
-    return Refusal("backlog_full" if full else "journal_unavailable")
+    return Refusal(problems.journal_code(error))
 
 
 def _admit(head: Head, inbox: Inbox, token: str) -> bytes | None:

@@ -103,7 +103,9 @@ class Journal:
     # -- appending ---------------------------------------------------------------------------------------------
 
     def append(self, draft: Draft) -> asyncio.Future[Receipt]:
-        """Queues a draft; the future answers after the fsync. Raises ``JournalUnavailable`` at once when over the cap.
+        """Queues a draft; the future answers after the fsync, and raises ``JournalUnavailable`` when that takes long.
+
+        Raises ``JournalUnavailable`` at once when over the cap, or while the disk hangs or cannot keep up.
 
         What a sink refused (``draft.dead`` of an event) is always taken: it makes the backlog smaller.
         """
@@ -135,7 +137,7 @@ class Journal:
             self._refuse_when_full()
         except JournalUnavailable as error:
             return error
-        return None
+        return self._writer.refusal()
 
     # -- reading -----------------------------------------------------------------------------------------------
 

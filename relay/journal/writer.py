@@ -2,6 +2,11 @@
 
 Nothing lingers: a lone draft is committed at once, and under load the group is whatever arrived during the
 previous sync. Handing over whole groups keeps the two threads from passing the interpreter lock to and fro.
+
+Nobody waits for long: when a commit does not come back (``queue.STALLED_AFTER``), all who wait hear so and nothing more
+is taken until it does. The group that is under way may still be written; what comes again is then a duplicate. And
+nothing overtakes: when a group fails, what waits behind it fails with it, or a later event of a stream could be written
+while the one before it has to come again.
 """
 
 from __future__ import annotations
@@ -10,13 +15,14 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future as ThreadFuture
-from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, Protocol, TypeVar
 
 from relay.core.event import Draft, Entry, Receipt
-from relay.journal.errors import JournalBroken
+from relay.journal.errors import JournalBroken, JournalUnavailable
+from relay.journal.queue import STALLED_AFTER, Queue, Waiting, fail, stalled
 from relay.journal.rows import Appended, Progress
 from relay.journal.store import Store
+from relay.threads import Worker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,23 +45,34 @@ class Writer:
         self._committed = committed
         self._broken = broken
         self._loop = asyncio.get_running_loop()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
-        self._pending: list[tuple[Draft, asyncio.Future[Receipt]]] = []
+        self._thread = Worker("journal")
+        self._queue = Queue()
         self._progress: dict[str, Progress] = {}
         self._scheduled = False
-        self._in_flight: list[tuple[Draft, asyncio.Future[Receipt]]] = []
+        self._in_flight: list[Waiting] = []
         self._busy_since: float | None = None
+        self._watching = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def append(self, draft: Draft) -> asyncio.Future[Receipt]:
         """Queues a draft; the future answers once it is on disk.
 
         Queued at once, not when awaited: a caller that is cancelled meanwhile (its client hung up) loses only
-        the answer, never leaves half a write behind.
+        the answer, never leaves half a write behind. Raises ``JournalUnavailable`` at once while a commit does not
+        come back (``journal_stalled``), or too much waits already (``journal_busy``).
         """
+        if (refusal := self.refusal()) is not None:
+            raise refusal
         receipt: asyncio.Future[Receipt] = self._loop.create_future()
-        self._pending.append((draft, receipt))
+        self._queue.put(draft, receipt)
         self._schedule()
         return receipt
+
+    def refusal(self) -> JournalUnavailable | None:
+        """Why nothing is taken now; ``None``: it is."""
+        seconds = self.stalled_for()
+        return stalled(seconds) if seconds >= STALLED_AFTER else None
 
     def save(self, sink: str, progress: Progress) -> None:
         """Saves a sink's progress with the next group. It may be lost: the sink holds the truth."""
@@ -63,7 +80,12 @@ class Writer:
         self._progress[sink] = progress if earlier is None else earlier.then(progress)
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a method of the store in its thread."""
+        """Runs a method of the store in its thread. Raises ``JournalUnavailable`` at once while the disk hangs."""
+        if (refusal := self.refusal()) is not None:
+            raise refusal
+        return await self._call(function, *args, **kwargs)
+
+    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         job = self._thread.submit(function, *args, **kwargs)
         try:
             return await asyncio.wrap_future(job)
@@ -72,48 +94,51 @@ class Writer:
             raise
 
     def stalled_for(self) -> float:
-        """Seconds that the commit under way has taken so far; 0 when there is none."""
-        return 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+        """Seconds that the commit under way has taken so far, or whatever keeps it from beginning; 0: none is."""
+        waited = 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
+        return max(waited, self._thread.busy_for())
 
     async def close(self) -> None:
         """Commits what is queued, closes the store and ends the thread."""
-        while waiting := [future for _, future in (*self._in_flight, *self._pending)]:
-            await asyncio.wait(waiting)
-            await asyncio.sleep(0)  # lets _settle take the next group
+        await self._idle.wait()
         progress, self._progress = self._progress, {}
         try:
             if progress:
-                await self.call(self._store.append, [], 0, progress)
+                await self._call(self._store.append, [], 0, progress)
         finally:
-            await self.call(self._store.close)
-            self._thread.shutdown(wait=True)
+            await self._call(self._store.close)
+            self._thread.end()
 
     def _schedule(self) -> None:
         # Not at once: what else arrives in this turn of the loop joins the group.
         if not self._scheduled and self._busy_since is None:
             self._scheduled = True
+            self._idle.clear()
             self._loop.call_soon(self._commit)
 
     def _commit(self) -> None:
         self._scheduled = False
-        if self._busy_since is not None or not self._pending:
-            return
-        self._in_flight = group = self._take()
+        self._in_flight = group = self._queue.take(MAX_GROUP_EVENTS, MAX_GROUP_BYTES)
         progress, self._progress = self._progress, {}
         self._busy_since = time.monotonic()
+        self._watch(STALLED_AFTER)
         job = self._thread.submit(self._append, [draft for draft, _ in group], progress)
         job.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._settle, group, progress, done))
 
-    def _take(self) -> list[tuple[Draft, asyncio.Future[Receipt]]]:
-        size = count = 0
-        for draft, _ in self._pending[:MAX_GROUP_EVENTS]:
-            size += len(draft.event.data)
-            if count and size > MAX_GROUP_BYTES:
-                break
-            count += 1
-        group = self._pending[:count]
-        del self._pending[:count]
-        return group
+    def _watch(self, seconds: float) -> None:
+        """Looks in so many seconds whether the commit that is then under way takes too long."""
+        if not self._watching:
+            self._watching = True
+            self._loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        self._watching = False
+        if self._busy_since is None:
+            return
+        if (refusal := self.refusal()) is None:
+            self._watch(STALLED_AFTER - self.stalled_for())
+        else:
+            fail((*self._in_flight, *self._queue.take_all()), refusal)
 
     def _append(self, drafts: list[Draft], progress: dict[str, Progress]) -> tuple[Appended, float]:
         started = time.perf_counter()
@@ -122,7 +147,7 @@ class Writer:
 
     def _settle(
         self,
-        group: list[tuple[Draft, asyncio.Future[Receipt]]],
+        group: list[Waiting],
         progress: dict[str, Progress],
         job: ThreadFuture[tuple[Appended, float]],
     ) -> None:
@@ -131,17 +156,19 @@ class Writer:
         error = job.exception()
         if error is not None:
             self._keep(progress)
-            self._fail(group, error)
+            self._fail((*group, *self._queue.take_all()), error)
         else:
             appended, seconds = job.result()
             for (_, future), receipt in zip(group, appended.receipts, strict=True):
-                if not future.done():
+                if not future.done():  # its waiter has gone, or was told that the disk does not answer
                     future.set_result(receipt)
             self._committed(appended.entries, len(group), seconds)
             if self._store.wal_is_long():
                 self._thread.submit(self._store.checkpoint_wal).add_done_callback(self._checked)
-        if self._pending:
+        if self._queue:
             self._commit()
+        else:
+            self._idle.set()
 
     def _keep(self, progress: dict[str, Progress]) -> None:
         """Progress that was not written goes with the next group, or the sinks' counts would lack it for good."""
@@ -149,12 +176,9 @@ class Writer:
             later = self._progress.get(sink)
             self._progress[sink] = earlier if later is None else earlier.then(later)
 
-    def _fail(self, group: list[tuple[Draft, asyncio.Future[Receipt]]], error: BaseException) -> None:
-        """First error: nothing of the group was written, all of its waiters hear so."""
-        for _, future in group:
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # a waiter that has gone must not make noise
+    def _fail(self, waiting: Sequence[Waiting], error: BaseException) -> None:
+        """Nothing of the group was written; it and all behind it hear so."""
+        fail(waiting, error)
         if isinstance(error, JournalBroken):
             self._broken(error)
 

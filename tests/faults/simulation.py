@@ -365,11 +365,11 @@ class World:
 
 @contextmanager
 def _work_at_once() -> Iterator[None]:
-    usual, writer.ThreadPoolExecutor = writer.ThreadPoolExecutor, AtOnce  # type: ignore[misc, assignment]
+    usual, writer.Worker = writer.Worker, AtOnce  # type: ignore[misc, assignment]
     try:
         yield
     finally:
-        writer.ThreadPoolExecutor = usual  # type: ignore[misc]
+        writer.Worker = usual  # type: ignore[misc]
 
 
 def simulate(seed: int, parts: Parts | None = None) -> Report:

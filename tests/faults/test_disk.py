@@ -11,6 +11,8 @@ import time
 from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 
+import aiohttp
+import orjson
 import pytest
 
 from tests.faults.conftest import Shared
@@ -23,6 +25,9 @@ RECOVERS_WITHIN = 2.0
 ENDS_WITHIN = 10.0
 SPAN = 1.5
 """Seconds for which a disk stays full."""
+HANGS_FOR = 6.0
+SENDERS_WAIT = 5.0
+"""Seconds after which the upstream gives a delivery up."""
 
 
 def failing(trial: Trial, calls: str, how: str) -> AbstractAsyncContextManager[None]:
@@ -56,6 +61,46 @@ async def test_a_full_disk_is_503_until_there_is_room(shared: Shared, tmp_path: 
     row.notes.append(f"taken again after {max(recovered):.2f} s at most; answers {dict(trial.load.tally.answers)}")
     assert max(recovered) < RECOVERS_WITHIN
     assert set(trial.load.tally.answers) == {"200", "503"}
+
+
+@pytest.mark.row("R7", "disk hangs")
+async def test_a_disk_that_hangs_is_503_until_it_answers(
+    shared: Shared, tmp_path: Path, row: Row, effort: Effort
+) -> None:
+    """Broken: P1: deliveries hang with the disk until their senders give up, and nothing says that they had better go
+    elsewhere."""
+    async with Trial(tmp_path, shared("redis"), row=row, rate=RATE) as trial:
+        for _ in range(effort(short=1, full=4)):
+            await trial.acknowledged()
+            # The next sync of each thread; those after it come back as usual.
+            async with failing(trial, "fdatasync,fsync", f"delay_enter={round(HANGS_FOR * 1e6)}:when=1"):
+                trial.injected("a sync that hangs")
+                await refused_as(trial, "journal_stalled", within=SENDERS_WAIT)
+                assert await trial.relay.ready() == (503, ["journal_stalled"])
+            await trial.acknowledged(1)
+            async with asyncio.timeout(RECOVERS_WITHIN):
+                while await trial.relay.ready() != (200, []):
+                    await asyncio.sleep(0.02)
+        await trial.acknowledged()
+        await trial.conclude()
+    row.notes.append(f"answers {dict(trial.load.tally.answers)}")
+    assert set(trial.load.tally.answers) == {"200", "503"}
+
+
+async def refused_as(trial: Trial, code: str, within: float) -> None:
+    """A delivery of our own is refused with this code; no answer may take longer than senders wait."""
+    async with asyncio.timeout(within), aiohttp.ClientSession() as session:
+        found = ""
+        while found != code:
+            task_id = f"refused-{time.monotonic_ns()}"
+            body = orjson.dumps({"task": {"task_id": task_id, "status": "TASK_STATUS_SUCCEED"}})
+            async with session.post(trial.relay.webhook_url, data=body) as response:
+                answer = orjson.loads(await response.read())
+                if response.status == 200:
+                    trial.load.record.note(answer["event_id"], body)
+                else:
+                    assert (response.status, response.headers["Retry-After"]) == (503, "5")
+                    found = answer["code"]
 
 
 @pytest.mark.row("R7", "I/O error")

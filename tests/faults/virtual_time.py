@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import Any
+
+from relay.threads import Worker
 
 
 class Stuck(Exception):
@@ -79,15 +81,16 @@ class Done(Future[Any]):
         fn(self)
 
 
-class AtOnce(Executor):
+class AtOnce(Worker):
     """Does what it is given before ``submit`` returns."""
 
-    def __init__(self, **_: Any) -> None: ...
+    def __init__(self, name: str) -> None:
+        self._busy_since = None
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
         try:
             return Done(fn(*args, **kwargs), None)
         except Exception as error:
             return Done(None, error)
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None: ...
+    def end(self) -> None: ...

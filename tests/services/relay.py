@@ -98,6 +98,12 @@ class RelayProcess:
                 return response.status == 200
         return False
 
+    async def ready(self) -> tuple[int, list[str]]:
+        """What ``/readyz`` answers: its status, and the codes of its reasons."""
+        async with aiohttp.ClientSession() as session, session.get(f"{self.admin_url}/readyz") as response:
+            reasons = (await response.json())["reasons"]
+            return response.status, [str(reason).partition(":")[0] for reason in reasons]
+
     def kill(self) -> None:
         """``kill -9``, now."""
         if self.process is not None and self.process.poll() is None:

@@ -7,11 +7,12 @@ import asyncio
 import selectors
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
 from unittest.mock import patch
 
 from relay.journal import writer
+from relay.threads import Worker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,12 +51,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._virtual += seconds
 
 
-class AtOnce(Executor):
+class AtOnce(Worker):
     """Stands for the journal's thread."""
 
-    def __init__(self, *_: Any, **__: Any) -> None: ...
+    def __init__(self, name: str) -> None:
+        self._busy_since = None
 
-    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    def end(self) -> None: ...
+
+    def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         future: Future[T] = Future()
         try:
             future.set_result(function(*args, **kwargs))
@@ -66,7 +70,7 @@ class AtOnce(Executor):
 
 def virtually(main: Coroutine[Any, Any, T]) -> T:
     """Runs it to its end in virtual time."""
-    with patch.object(writer, "ThreadPoolExecutor", AtOnce), asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with patch.object(writer, "Worker", AtOnce), asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)
 
 

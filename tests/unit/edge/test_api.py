@@ -110,7 +110,7 @@ async def test_a_browsers_preflight_is_not_answered() -> None:
     ("error", "status", "code"),
     [
         (Refused("not_found", "No such thing."), 404, "not_found"),
-        (JournalUnavailable("backlog_full", "m", hint="h"), 503, "journal_unavailable"),
+        (JournalUnavailable("backlog_full", "m", hint="h"), 503, "backlog_full"),
         (JournalBroken("journal_broken", "/secret/path"), 503, "journal_unavailable"),
         (RelayError("upstream_unreachable", "It is down.", hint="Wait."), 502, "upstream_unreachable"),
         (RelayError("inner_code", "inner words"), 500, "internal"),

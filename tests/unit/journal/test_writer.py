@@ -160,3 +160,81 @@ async def test_a_commit_that_hangs_is_seen(tmp_path: Path, monkeypatch: pytest.M
     await waiting
     assert writer.stalled_for() == 0
     await writer.close()
+
+
+class Hangs:
+    """Stands for ``Store.append`` on a disk that hangs until ``answer`` is set."""
+
+    def __init__(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answer, self.entered = threading.Event(), asyncio.Event()
+        self._append, self._loop = store.append, asyncio.get_running_loop()
+        monkeypatch.setattr(store, "append", self)
+
+    def __call__(self, *arguments: object) -> object:
+        self._loop.call_soon_threadsafe(self.entered.set)
+        self.answer.wait(10)
+        return self._append(*arguments)  # type: ignore[arg-type]
+
+
+async def test_nobody_waits_for_a_disk_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: senders hang with the disk until they give up, and what they sent fills the memory."""
+    monkeypatch.setattr("relay.journal.writer.STALLED_AFTER", 0.05)
+    writer, log, store = writer_for(tmp_path / "j.db")
+    disk = Hangs(store, monkeypatch)
+    under_way = writer.append(draft("a"))
+    async with asyncio.timeout(5):
+        await disk.entered.wait()
+        behind = writer.append(draft("b"))
+        outcomes = await asyncio.gather(under_way, behind, return_exceptions=True)
+    assert [getattr(outcome, "code", None) for outcome in outcomes] == ["journal_stalled"] * 2
+    for refused in (lambda: writer.append(draft("c")), lambda: writer.call(store.newest_offset)):
+        with pytest.raises(JournalUnavailable, match="has not answered"):
+            await refused()
+    disk.answer.set()
+    async with asyncio.timeout(5):
+        while writer.refusal() is not None:
+            await asyncio.sleep(0.001)
+    again = await asyncio.gather(*(writer.append(draft(name)) for name in "abc"))
+    assert [(receipt.result, receipt.offset) for receipt in again] == [
+        ("duplicate", 1),
+        ("accepted", 2),
+        ("accepted", 3),
+    ]
+    assert log.broke == []
+    await writer.close()
+
+
+async def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: a disk slower than what arrives would fill the memory with what waits for it."""
+    writer, _, store = writer_for(tmp_path / "j.db")
+    monkeypatch.setattr("relay.journal.queue.MAX_WAITING_BYTES", 100)
+    monkeypatch.setattr("relay.journal.queue.MAX_WAITING_DRAFTS", 3)
+    disk = Hangs(store, monkeypatch)
+    taken = [writer.append(draft("a"))]
+    async with asyncio.timeout(5):
+        await disk.entered.wait()
+    taken += [writer.append(draft("large", data=b'"' + b"x" * 200 + b'"'))]  # more than the bound: it waits alone
+    with pytest.raises(JournalUnavailable, match="wait for the disk already") as refused:
+        writer.append(draft("b"))
+    assert refused.value.code == "journal_busy"
+    disk.answer.set()
+    await asyncio.gather(*taken)
+    taken = [writer.append(draft(f"small {n}")) for n in range(3)]
+    with pytest.raises(JournalUnavailable):
+        writer.append(draft("one too many"))
+    assert [(await receipt).result for receipt in taken] == ["accepted"] * 3
+    await writer.close()
+
+
+async def test_a_draft_is_not_written_before_one_that_has_to_come_again(tmp_path: Path) -> None:
+    """Broken: P3: of two chunks of one stream the second is written while the first, whose group failed, is retried."""
+    log, store = Log(), Store(tmp_path / "j.db", max_pages=30)
+    writer = Writer(store, committed=log.committed, broken=log.broken)
+    first = writer.append(draft("first", data=b'"' + b"x" * 200_000 + b'"'))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # the first group is on its way, and fails
+    second = writer.append(draft("second"))
+    outcomes = await asyncio.gather(first, second, return_exceptions=True)
+    assert [type(outcome).__name__ for outcome in outcomes] == ["JournalUnavailable"] * 2
+    assert (await writer.append(draft("second"))).offset == 1
+    await writer.close()

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from relay.threads import Worker, answered, call
+
+HANGS = """
+import threading, sys
+from relay.threads import Worker, call
+forever = threading.Event()
+call(forever.wait)
+Worker("hangs").submit(forever.wait)
+sys.exit(3)
+"""
+
+
+def test_a_worker_does_one_job_after_the_other() -> None:
+    """Broken: what belongs to one thread would run in two, or out of order."""
+    worker, done = Worker("test"), []
+    jobs = [worker.submit(done.append, n) for n in range(50)]
+    failing = worker.submit(int, "x")
+    worker.end()
+    with pytest.raises(RuntimeError):
+        worker.submit(done.append, 50)
+    assert done == list(range(50))
+    assert [job.result(0) for job in jobs] == [None] * 50
+    assert isinstance(failing.exception(0), ValueError)
+
+
+def test_a_worker_says_how_long_a_job_has_taken() -> None:
+    """Broken: a disk that hangs would be noticed by nobody."""
+    worker, entered, go_on = Worker("test"), threading.Event(), threading.Event()
+
+    def job() -> None:
+        entered.set()
+        go_on.wait(10)
+
+    worker.submit(job)
+    assert entered.wait(10)
+    assert worker.busy_for() > 0
+    go_on.set()
+    worker.end()
+    assert worker.busy_for() == 0
+
+
+def test_a_job_that_was_cancelled_is_not_done() -> None:
+    """Broken: what nobody waits for any more would be done all the same, or end the thread."""
+    worker, go_on, done = Worker("test"), threading.Event(), []
+    worker.submit(go_on.wait, 10)
+    assert worker.submit(done.append, 1).cancel()
+    go_on.set()
+    worker.submit(done.append, 2)
+    worker.end()
+    assert done == [2]
+
+
+def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
+    """Broken: a dead mount would keep the relay from ending, for ever."""
+    ended = subprocess.run([sys.executable, "-c", HANGS], timeout=20, check=False)
+    assert ended.returncode == 3
+
+
+async def test_an_answer_is_waited_for_so_long_and_no_longer() -> None:
+    """Broken: whoever asks a file system that hangs would hang with it."""
+    go_on = threading.Event()
+    assert await answered(10, int, "7") == 7
+    with pytest.raises(ValueError, match="invalid literal"):
+        await answered(10, int, "x")
+    with pytest.raises(TimeoutError):
+        await answered(0.01, go_on.wait)
+    go_on.set()
+    assert call(int, "7").result(10) == 7
