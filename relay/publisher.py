@@ -14,6 +14,7 @@ from collections.abc import Sequence, Set
 from typing import Any
 
 from relay.claims import Claims
+from relay.core.batching import Batching
 from relay.core.claims import Shared, facts_of
 from relay.core.dead import refused_draft
 from relay.core.errors import RelayError
@@ -21,7 +22,7 @@ from relay.core.event import DEAD_LETTERS, Entry
 from relay.core.lineage import resume
 from relay.core.retry import Backoff
 from relay.core.settle import Advance, Bury, Narrow, settle
-from relay.core.sink import Batch, Checkpoint, Forgetful, Refused, Sink, SinkUnavailable
+from relay.core.sink import Batch, Checkpoint, Forgetful, Outcome, Refused, Sink, SinkUnavailable
 from relay.journal.errors import JournalUnavailable
 from relay.journal.history import SettledAs
 from relay.journal.journal import Journal
@@ -57,7 +58,7 @@ class Publisher:
         self._absorbed: set[int] = set()  # of the page under way
         self._waits = 0  # in a row, for a claim of another replica
         self._failures = 0  # in a row: opening alone proves little, only a published batch ends the row
-        self._batch_limit = sink.limits.events
+        self._batching = Batching.of(sink.limits)
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -150,7 +151,7 @@ class Publisher:
                 if self._journal.last_offset <= self._position:
                     await self._wait_for_news(stopping)
                     continue
-                page = await self._journal.read(self._position, self._batch_limit, self._sink.limits.bytes)
+                page = await self._journal.read(self._position, self._batching.events, self._batching.bytes)
                 if page:
                     await self._publish(page)
         finally:
@@ -173,15 +174,28 @@ class Publisher:
                 return
         await self._journal.attempt(self.label, page[-1].offset)
         with self._signals.batch_begun(entries):
-            outcomes = await self._sink.publish(Batch(entries, self._checkpoint(page)))
+            outcomes, seconds = await self._send(page, entries)
         match settle(entries, outcomes):
             case Advance(absorbed):
                 self._absorbed |= absorbed
+                if not self._batching.is_usual:
+                    self._batching = self._batching.published(len(page), _size(page), seconds)
                 await self._advance(page, [entry for entry in entries if entry.offset not in absorbed])
             case Bury(refused):
                 await self._bury(refused)
             case Narrow(events):
-                self._batch_limit = events
+                self._batching = self._batching.narrowed(events)
+
+    async def _send(self, page: Sequence[Entry], entries: Sequence[Entry]) -> tuple[Sequence[Outcome], float]:
+        """The sink's answer, and how many seconds it took."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            outcomes = await self._sink.publish(Batch(entries, self._checkpoint(page), self._batching.seconds))
+        except SinkUnavailable:
+            self._batching = self._batching.in_doubt(len(page), _size(page))
+            raise
+        return outcomes, clock() - began
 
     async def _claimed(
         self, claims: Claims, page: Sequence[Entry], entries: Sequence[Entry]
@@ -213,7 +227,6 @@ class Publisher:
     async def _advance(self, page: Sequence[Entry], entries: Sequence[Entry]) -> None:
         self._position = page[-1].offset
         self._failures = 0
-        self._batch_limit = self._sink.limits.events
         dead, absorbed = _count(page, self._buried), _count(page, self._absorbed)
         self._journal.advance(
             self.label,
@@ -258,6 +271,10 @@ class Publisher:
 
 def _count(page: Sequence[Entry], offsets: Set[int]) -> int:
     return sum(1 for entry in page if entry.offset in offsets) if offsets else 0
+
+
+def _size(page: Sequence[Entry]) -> int:
+    return sum(len(entry.event.data) for entry in page)
 
 
 def as_fatal(error: BaseException) -> RelayError:

@@ -56,10 +56,11 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest batch a sink takes at once, in events and in bytes of ``data``."""
+    """The largest batch a sink takes at once, in events and in bytes of ``data``, and the seconds that it gives one."""
 
     events: int
     bytes: int
+    seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,13 @@ class Batch:
 
     ``checkpoint.offset`` may lie beyond the last entry: what is missing in between was refused and is kept as a
     dead letter, or was meant for another sink. ``entries`` may be empty: then only the checkpoint moves.
+
+    ``seconds``: what the sink may take for it, where that is more than it usually does (``Limits.seconds``).
     """
 
     entries: Sequence[Entry]
     checkpoint: Checkpoint
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

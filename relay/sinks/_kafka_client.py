@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -22,6 +24,7 @@ from relay.core.sink import SinkUnavailable
 from relay.sinks._kafka_config import Config
 
 _LOST = frozenset({CloseReason.CONNECTION_BROKEN, CloseReason.CONNECTION_TIMEOUT, CloseReason.OUT_OF_SYNC})
+_RESET = struct.pack("ii", 1, 0)
 RETRY_BACKOFF_MS = 100
 
 
@@ -99,21 +102,35 @@ async def let_go(client: Any, stop: Callable[[], Awaitable[None]]) -> None:
 
 
 def _cut(client: Any) -> None:
-    """Cut all connections at once: what is unsent is dropped."""
+    """Cut all connections at once, with a reset: what is unsent is dropped, in the kernel, too.
+
+    Without one the kernel would go on sending for as long as a slow link takes, in the way of the next producer.
+    """
     for connection in client._conns.values():
         if connection._writer is not None:
-            connection._writer.transport.abort()
+            transport = connection._writer.transport
+            with contextlib.suppress(OSError, ValueError):  # it is closed already
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            transport.abort()
 
 
 class Session:
-    """One producer epoch, from InitProducerId until it is let go. It is never used again after a doubt."""
+    """One producer epoch, from InitProducerId until it is let go. It is never used again after a doubt.
 
-    def __init__(self, config: Config, transactional_id: str, options: dict[str, Any], max_batch_size: int) -> None:
+    ``seconds``: the longest that one of its transactions may take. The other timeouts stay above it by as much as
+    they are above ``publish_timeout`` (reliability trap D).
+    """
+
+    def __init__(
+        self, config: Config, transactional_id: str, options: dict[str, Any], max_batch_size: int, seconds: float
+    ) -> None:
         self.lost_connections = 0
+        self.seconds = seconds
+        more = seconds - config.publish_timeout
         self.producer: Any = AIOKafkaProducer(
-            **options,
+            **options | {"request_timeout_ms": int((config.request_timeout + more) * 1000)},
             transactional_id=transactional_id,
-            transaction_timeout_ms=int(config.transaction_timeout * 1000),
+            transaction_timeout_ms=int((config.transaction_timeout + more) * 1000),
             acks="all",
             linger_ms=0,
             compression_type=config.compression_type,

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -32,6 +34,7 @@ from redis.exceptions import TimeoutError as LinkTimeout
 
 from relay.core.sink import SinkUnavailable
 
+_RESET = struct.pack("ii", 1, 0)
 MAX_REDIRECTIONS = 5
 CLOSE_TIMEOUT = 1.0
 """Seconds that an orderly close may take before the socket is dropped."""
@@ -134,12 +137,15 @@ class Wire:
         self.node = node
         self._rights = rights
 
-    async def ask(self, *args: str | bytes | int) -> Any:
-        """Send a command, return Redis' answer; raises the vendor's exceptions."""
+    async def ask(self, *args: str | bytes | int, within: float = 0.0) -> Any:
+        """Send a command, return Redis' answer; raises the vendor's exceptions.
+
+        ``within``: the seconds that it may take, where that is more than ``timeout``.
+        """
         packed: bytes = hiredis.pack_command(args)  # type: ignore[arg-type]  # its stub says a tuple of one
         if not self._connection.is_connected:
             raise LinkError("the connection is closed")
-        async with asyncio.timeout(self._timeout):
+        async with asyncio.timeout(max(self._timeout, within)):
             await self._connection.send_packed_command(packed, check_health=False)
             return await self._connection.read_response()
 
@@ -151,7 +157,9 @@ class Wire:
             raise failure(error, self.node, self._rights) from None
 
     def abort(self) -> None:
-        """Drop the connection at once, unsent bytes included."""
+        """Drop the connection at once with a reset, so that unsent bytes go, those in the kernel included."""
+        with contextlib.suppress(OSError, ValueError):  # it is closed already
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
         self._connection._close()  # type: ignore[no-untyped-call]
 

@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+from relay.core.batching import longest
 from relay.core.event import TOPICS
 from relay.core.sink import (
     Advice,
@@ -56,9 +57,10 @@ class KafkaSink:
     """
 
     def __init__(self, config: Config, identity: Identity, topics: Sequence[str] = TOPICS) -> None:
-        self.limits = Limits(config.max_batch_events, config.max_batch_bytes)
+        self.limits = Limits(config.max_batch_events, config.max_batch_bytes, config.publish_timeout)
         self.scope = f"{config.label}:{config.prefix}"
-        self.in_doubt = config.publish_timeout + config.transaction_timeout
+        most = longest(config.publish_timeout, config.max_request_size)
+        self.in_doubt = most + config.transaction_timeout + most - config.publish_timeout
         self._config = config
         self._identity = identity
         self._topics = topics
@@ -87,7 +89,7 @@ class KafkaSink:
 
     async def publish(self, batch: Batch) -> Sequence[Outcome]:
         """One transaction. Raises ``SinkUnavailable`` if what became of it is unknown."""
-        session = await self._producing()
+        session = await self._producing(batch.seconds)
         try:
             return await self._publish(session, batch)
         except BaseException:
@@ -115,35 +117,36 @@ class KafkaSink:
         if session is not None:
             await session.discard(self._config.close_timeout)
 
-    async def _producing(self) -> Session:
-        """The producer, or a new one after one that was given up although nothing is unknown."""
+    async def _producing(self, seconds: float = 0.0) -> Session:
+        """The producer, or a new one: after one that was given up although nothing is unknown, or had less time."""
         if not self._opened:
             raise SinkUnavailable("not_open", "The Kafka sink is not open.")
-        if self._session is not None:
+        if self._session is not None and self._session.seconds >= seconds:
             return self._session
         try:
-            return await self._renew()
+            await self._discard()
+            return await self._renew(seconds)
         except BaseException:
             await self.close()
             raise
 
-    async def _renew(self) -> Session:
-        if await self._start() != self._settled:
+    async def _renew(self, seconds: float) -> Session:
+        if await self._start(seconds) != self._settled:
             raise SinkUnavailable("fenced", "The checkpoint was moved by another process.")
         assert self._session is not None
         return self._session
 
-    async def _start(self) -> Checkpoint | None:
+    async def _start(self, seconds: float = 0.0) -> Checkpoint | None:
         try:
             async with asyncio.timeout(self._config.open_timeout):
-                return await self._take_over()
+                return await self._take_over(max(seconds, self._config.publish_timeout))
         except BaseException as error:
             await self._discard()
             if isinstance(error, Exception) and not isinstance(error, SinkFenced):
                 raise unavailable(error, "opening the Kafka sink") from error
             raise
 
-    async def _take_over(self) -> Checkpoint | None:
+    async def _take_over(self, seconds: float) -> Checkpoint | None:
         """The order matters: InitProducerId first, then read (reliability trap F). Only topics are looked at before.
 
         What is read up to is a record of our own, committed by the new producer: no stale leader, no transaction
@@ -153,7 +156,8 @@ class KafkaSink:
         await ensure_topics(self._config, options, self._topics, self._ledger.topic)
         if self._owner:
             self._check_owner((await read_back(self._ledger, options)).owner)
-        session = self._session = Session(self._config, self._transactional_id, options, self._batch_size)
+        session = Session(self._config, self._transactional_id, options, self._batch_size, seconds)
+        self._session = session
         await session.producer.start()
         for topic in self._topics:
             await session.producer.partitions_for(self._config.name_of(topic))
@@ -196,7 +200,7 @@ class KafkaSink:
             return _refuse(batch, packer.too_large)
         lost_before = session.lost_connections
         try:
-            async with asyncio.timeout(self._config.publish_timeout):
+            async with asyncio.timeout(max(self._config.publish_timeout, batch.seconds)):
                 batches = packer.batches()
                 results = await _transact(session, [*batches, self._checkpoint_batch(session, batch)])
         except Exception as error:

@@ -218,7 +218,7 @@ class RedisSink:
     """See the module's text. One connection; ``publish`` is called by one task at a time."""
 
     def __init__(self, config: Config, identity: Identity, topics: Sequence[str] = TOPICS) -> None:
-        self.limits = Limits(config.max_batch_events, config.max_batch_bytes)
+        self.limits = Limits(config.max_batch_events, config.max_batch_bytes, config.socket_timeout)
         self._config = config
         self._identity = identity
         self._keys = (f"{config.prefix}checkpoint:{identity.name}", *map(config.name_of, topics))
@@ -298,7 +298,7 @@ class RedisSink:
         target = batch.checkpoint
         moved = (held.journal_id, offset, target.journal_id, target.offset, target.dead, target.absorbed)
         keys, events = self._events(batch.entries)
-        answer = await self._run(wire, "publish", keys, *moved, *events)
+        answer = await self._run(wire, "publish", keys, *moved, *events, within=batch.seconds)
         if answer[0] == b"MISMATCH":
             message = f"The checkpoint on Redis {wire.node} is not the one the relay left there."
             raise SinkUnavailable("checkpoint_moved", message, hint="Redis lost writes; the relay sends them again.")
@@ -350,13 +350,15 @@ class RedisSink:
             except (RedisError, OSError) as error:
                 raise failure(error, wire.node) from None
 
-    async def _run(self, wire: Wire, operation: str, keys: Sequence[bytes], *args: str | bytes | int) -> Any:
+    async def _run(
+        self, wire: Wire, operation: str, keys: Sequence[bytes], *args: str | bytes | int, within: float = 0.0
+    ) -> Any:
         """Run the script; raises ``SinkFenced`` and ``SinkUnavailable``."""
         header = (operation, self._identity.instance, self._epoch, *self._options)
         count = len(self._keys) + len(keys)
         command: tuple[str | bytes | int, ...] = ("EVALSHA", SHA, count, *self._keys, *keys, *header, *args)
         try:
-            answer = await wire.ask(*command)
+            answer = await wire.ask(*command, within=within)
         except NoScriptError:
             # The cache is volatile: SCRIPT FLUSH, or a replica was promoted under the same address.
             await wire.call("SCRIPT", "LOAD", SCRIPT)

@@ -8,11 +8,13 @@ import pytest
 
 from tests.faults.lost_replies import KafkaConversation, LossyProxy, RedisConversation
 from tests.faults.targets import KAFKA_VERSIONS, Target, on_kafka, on_redis
-from tests.services.kafka import VERSION, BrokerFactory, Kafka, shared_broker
+from tests.services.kafka import VERSION, BrokerFactory, Kafka, free_port, shared_broker
 from tests.services.redis import Redis, RedisProcess
+from tests.services.tcp_proxy import TcpProxy
 
 Shared = Callable[[str], Target]
 Own = Callable[..., Awaitable[Target]]
+Linked = Callable[..., Awaitable[tuple[Target, TcpProxy]]]
 Proxied = Callable[[str], Awaitable[tuple[Target, LossyProxy]]]
 
 
@@ -71,3 +73,27 @@ async def proxied(kafka_broker: BrokerFactory, redis_process: RedisProcess) -> A
     yield make
     for proxy in proxies:
         await proxy.close()
+
+
+@pytest.fixture
+def linked(kafka_broker: BrokerFactory, redis_process: RedisProcess) -> Linked:
+    """A server behind a link of so many bytes a second: ``await linked("kafka", 100_000, **configuration)``.
+
+    The link is down until the test enters it; readers reach the server directly.
+    """
+
+    async def make(kind: str, rate: float, **keys: object) -> tuple[Target, TcpProxy]:
+        port = free_port()
+        if kind == "redis":
+            server = redis_process()
+            await server.start()
+            keys["url"] = f"redis://127.0.0.1:{port}/0"
+            return on_redis(server.redis, "{relay}:", server, **keys), TcpProxy(server.port, port=port, rate=rate)
+        broker = kafka_broker(listeners={"LINK": "PLAINTEXT"}, version=KAFKA_VERSIONS[kind] or VERSION)
+        through = keys["bootstrap_servers"] = f"127.0.0.1:{port}"
+        broker.settings = {"advertised.listeners": f"PLAINTEXT://{broker.bootstrap},LINK://{through}"}
+        await broker.start()
+        link = TcpProxy(broker.ports["LINK"], port=port, rate=rate)
+        return on_kafka(Kafka(broker.bootstrap), "relay.", broker, **keys), link
+
+    return make

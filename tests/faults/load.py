@@ -160,8 +160,11 @@ def new_task(dice: random.Random) -> str:
     return str(uuid.UUID(int=dice.getrandbits(128), version=4))
 
 
-def delivery(task_id: str, dice: random.Random, *, failed: bool = False) -> bytes:
-    """A webhook's body in the vendor's shape; like the vendor's it echoes the receiver's address, token and all."""
+def delivery(task_id: str, dice: random.Random, *, failed: bool = False, size: int = 0) -> bytes:
+    """A webhook's body in the vendor's shape; like the vendor's it echoes the receiver's address, token and all.
+
+    ``size``: bytes, at least, which do not compress to less than half.
+    """
     name = f"{dice.getrandbits(64):016x}"
     task = {
         "task_id": task_id,
@@ -173,6 +176,7 @@ def delivery(task_id: str, dice: random.Random, *, failed: bool = False) -> byte
     }
     url = f"https://out.example/{name}.png?X-Amz-Date=20231114T221324Z&X-Amz-Expires=3600&X-Amz-Signature={SIGNATURE}"
     images = [] if failed else [{"image_url": url, "image_url_ttl": "3600", "image_type": "png"}]
-    extra = {"seed": "41", "webhook": {"url": f"https://relay.example/webhooks/novita/{TOKEN}"}}
+    extra: dict[str, object] = {"seed": "41", "webhook": {"url": f"https://relay.example/webhooks/novita/{TOKEN}"}}
+    extra |= {"thumbnail": dice.randbytes(size // 2).hex()} if size else {}
     payload = {"task": task, "extra": extra, "images": images, "videos": [], "audios": []}
     return orjson.dumps({"event_type": "ASYNC_TASK_RESULT", "payload": payload})

@@ -27,6 +27,8 @@ TRAPS = {
     ),
     "D: retriable errors are tried again without any limit": (
         "tests/unit/sinks/test_kafka_transactions.py::test_trap_d_a_transaction_has_a_deadline_of_our_own",
+        "tests/unit/sinks/test_kafka_transactions.py"
+        "::test_trap_d_a_batch_that_is_given_more_time_gets_a_producer_that_waits_longer",
         "tests/unit/sinks/test_kafka.py::test_settings_that_cannot_work_are_refused",
         "tests/integration/test_kafka_sink.py::test_trap_d_publish_is_bounded_while_the_broker_hangs",
     ),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay import publisher as module
+from relay.core.batching import SLOWEST_LINK
 from relay.core.event import Draft
 from relay.core.retry import Backoff
 from relay.core.sink import (
@@ -128,6 +129,30 @@ async def test_what_arrives_while_publishing_is_published_too(bench: Bench) -> N
     bench.publisher.stop()
     await task
     assert bench.sink.events == names(30)
+
+
+async def test_a_batch_in_doubt_is_halved_and_grows_back(bench: Bench) -> None:
+    """Broken: what the link cannot carry in time would be tried at the same size for ever, or in drops afterwards."""
+    tried: list[tuple[int, float]] = []
+
+    def answer(batch: Batch) -> None:
+        tried.append((len(batch.entries), batch.seconds))
+        if len(tried) <= 4:
+            raise SinkUnavailable("timeout", "slow")
+
+    bench.sink.limits = Limits(events=4, bytes=1 << 20, seconds=1.0)
+    bench.sink.answer = answer
+    bench.publisher = Publisher(
+        "memory", bench.sink, bench.journal, bench.telemetry.sink("memory"), Backoff(0.001, 0.01)
+    )
+    large = draft("0", data=b'"' + bytes(70_000).hex().encode() + b'"')
+    await bench.append(large, *map(draft, names(10, 1)))
+    await bench.until_drained()
+    assert bench.sink.events == names(11)
+    assert [count for count, _ in tried[:5]] == [4, 1, 1, 1, 1]
+    most = pytest.approx(140_002 / SLOWEST_LINK)
+    assert [seconds for _, seconds in tried[:6]] == [1.0, 1.0, 2.0, most, most, 1.0]
+    assert max(count for count, _ in tried[5:]) > 1
 
 
 async def test_an_unavailable_sink_is_retried_from_its_own_checkpoint(bench: Bench) -> None:

@@ -182,7 +182,7 @@ async def test_letting_go_ends_a_sender_that_waits_without_limit() -> None:
     """If this fails, each reopening while Kafka is away leaves tasks behind (reliability trap C)."""
     before = asyncio.all_tasks()
     options = connection_options(config(bootstrap_servers="127.0.0.1:1"), "relay-0")
-    session = Session(config(), "id", options, 1000)
+    session = Session(config(), "id", options, 1000, 10.0)
     sender = session.producer._sender
 
     async def stuck(self: Any = sender) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,8 +65,9 @@ class StubSession:
     alive = True
     lost_connections = 0
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, seconds: float) -> None:
         self.producer = StubProducer(world)
+        self.seconds = seconds
         self.discarded = False
 
     async def discard(self, timeout: float) -> None:
@@ -87,8 +89,8 @@ class World:
 
     async def _at_once(self, *_: object) -> None: ...
 
-    def _new_session(self, *_: object) -> StubSession:
-        self.sessions.append(StubSession(self))
+    def _new_session(self, *arguments: Any) -> StubSession:
+        self.sessions.append(StubSession(self, arguments[-1]))
         return self.sessions[-1]
 
     async def _read_back(self, *_: object) -> Found:
@@ -149,7 +151,7 @@ async def test_trap_c_letting_go_waits_for_no_broker() -> None:
     """TRAP C. Broken: ``stop()`` and ``abort_transaction()`` flush first, and so wait without limit for a broker that
     is away; the relay could not end, nor open the sink again."""
     options = connection_options(Config(type="kafka", bootstrap_servers="127.0.0.1:1"), "relay-0")
-    session = Session(Config(type="kafka"), "id", options, 1000)
+    session = Session(Config(type="kafka"), "id", options, 1000, 10.0)
 
     async def forever(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
@@ -177,6 +179,21 @@ async def test_trap_d_a_transaction_has_a_deadline_of_our_own(monkeypatch: pytes
     assert world.sessions[0].discarded
     world.commit = world._at_once
     assert await world.sink.open() == HELD
+
+
+async def test_trap_d_a_batch_that_is_given_more_time_gets_a_producer_that_waits_longer(world: World) -> None:
+    """TRAP D. Broken: the broker or aiokafka would give the transaction up before the relay does, and send it again."""
+    await world.sink.open()
+    large = replace(batch(1), seconds=12.0)
+    assert await world.sink.publish(large) == [Published()]
+    assert await world.sink.publish(batch()) == [Published()] * 3
+    assert [session.seconds for session in world.sessions] == [10.0, 12.0]
+    config = Config(type="kafka", bootstrap_servers="127.0.0.1:1")
+    session = Session(config, "id", connection_options(config, "relay-0"), 1000, 12.0)
+    producer = session.producer
+    assert producer.client._request_timeout_ms == producer._request_timeout_ms == 22_000
+    assert producer._txn_manager.transaction_timeout_ms == 17_000
+    await session.discard(1.0)
 
 
 async def test_trap_f_the_checkpoint_is_read_after_the_new_producer_has_taken_over(world: World) -> None:
