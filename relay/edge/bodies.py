@@ -19,7 +19,7 @@ class Refusal(Exception):
 
     def __init__(self, code: str, detail: str = "", allow: Sequence[str] = ()) -> None:
         super().__init__(code)
-        self.code, self.detail = code, detail
+        self.code, self.detail, self.allow = code, detail, allow
         self.answer = problems.answer(code, detail, allow=allow)
 
 

@@ -31,7 +31,7 @@ class Client:
 
     def require_model(self, model: object) -> None:
         """Raises ``Refusal`` where the client may not use this model."""
-        if self.models and model not in self.models:
+        if self.models and not (isinstance(model, str) and model in self.models):
             raise Refusal("model_not_allowed", "The client may not use this model.")
 
 

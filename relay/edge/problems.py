@@ -170,7 +170,9 @@ def openai_error(code: str, message: str, *, status: int | None = None, param: s
     return orjson.dumps({"error": error})
 
 
-def openai_answer(code: str, detail: str = "", *, hint: str = "", param: str | None = None) -> Answer:
+def openai_answer(
+    code: str, detail: str = "", *, hint: str = "", param: str | None = None, allow: Sequence[str] = ()
+) -> Answer:
     """``answer`` for the OpenAI routes. That shape has no place for a hint, so it follows the message.
 
     Raises ``KeyError`` for a code that is not in ``KINDS``.
@@ -178,7 +180,7 @@ def openai_answer(code: str, detail: str = "", *, hint: str = "", param: str | N
     kind = KINDS[code]
     message = f"{detail or kind.title + '.'} {hint or kind.hint}"
     body = openai_error(code, message, param=param)
-    return Answer(kind.status, body, {"Content-Type": "application/json", **_headers(kind.status, ())})
+    return Answer(kind.status, body, {"Content-Type": "application/json", **_headers(kind.status, allow)})
 
 
 def _headers(status: int, allow: Sequence[str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 from relay.core.chat_request import model_of
 from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
+from relay.core.target import why_odd
 from relay.edge import problems
 from relay.edge.bodies import Bodies, BodyLimits, Refusal, invite
 from relay.edge.clients import Client, Clients
@@ -31,6 +32,10 @@ TASK_RESULT = "/v3/async/task-result"
 _COMPLETIONS = "/chat/completions"
 
 NOTHING = Concealed()
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_REFUSED = frozenset(("TRACE", "CONNECT"))
+"""The first has a server show the request as it got it, with the key that the relay added to it."""
 
 Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -116,9 +121,12 @@ class Proxy:
     async def _outbound_body(
         self, request: web.BaseRequest, client: Client
     ) -> AsyncIterator[bytes | AsyncIterator[bytes]]:
+        if client.models and not is_openai(path_of(request)):
+            # Limits are by endpoint and model there, and only submissions and questions for results are known so well.
+            raise Refusal("model_not_allowed", "The client may only submit tasks here, and ask for their results.")
         if not request.body_exists:
             yield b""
-        elif not (client.models and is_openai(path_of(request))):
+        elif not client.models:
             yield _streamed(request)
         else:
             # A client that may use some models could get at the others by any route with a model in its body.
@@ -148,7 +156,12 @@ class ProxyRoutes:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, served by the part that it belongs to."""
-        return await self._part(request.method, path_of(request))(request)
+        if request.method in _REFUSED:
+            return refused(request, Refusal("method_not_allowed", allow=_METHODS))
+        target = path_of(request)
+        if detail := why_odd(target):
+            return refused(request, Refusal("bad_request", detail))
+        return await self._part(request.method, target)(request)
 
     def _part(self, method: str, target: str) -> Route:
         path = plain(target)
@@ -182,7 +195,7 @@ def _problem(error: RelayError | Refusal) -> problems.Answer:
 
 def _openai_answer(error: RelayError | Refusal) -> problems.Answer:
     if isinstance(error, Refusal):
-        return problems.openai_answer(error.code, error.detail)
+        return problems.openai_answer(error.code, error.detail, allow=error.allow)
     if error.code not in problems.KINDS:
         return problems.openai_answer("internal")
     return problems.openai_answer(error.code, error.message, hint=error.hint)
