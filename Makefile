@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test faults mutants check docs format bench lock screenshots check-deploy check-format check-lint check-types check-imports check-unit
+.PHONY: help demo serve test faults soak mutants check docs format bench lock screenshots check-deploy check-format check-lint check-types check-imports check-unit
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -32,6 +32,10 @@ faults: $(INSTALLED) ## the fault matrix: kills, fills and cuts everything, and 
 	@status=0; for rows in "-n $(SIDE_BY_SIDE) --dist worksteal" --alone; do \
 	  $(BIN)/python -m pytest -q --matrix $$rows $(ARGS) || [ $$? = 5 ] || status=1; \
 	done; exit $$status  # 5: ARGS name none of these rows
+
+MINUTES ?= 30
+soak: $(INSTALLED) ## mixed load, outages, kills and slow readers for half an hour: nothing lost, repeated or growing (MINUTES=)
+	$(BIN)/python -m pytest -q -s --soak $(MINUTES) $(ARGS)
 
 mutants: $(INSTALLED) ## plant small mistakes in the code and list those that no test notices (ARGS="--sample 600 relay/core")
 	$(BIN)/python -m tests.mutants $(ARGS)

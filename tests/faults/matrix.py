@@ -29,6 +29,7 @@ Size = Literal["short", "full", "long"]
 SEED = int(os.environ.get("RELAY_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
 os.environ["RELAY_TEST_SEED"] = str(SEED)  # for the processes that run rows beside this one
 REPORT = Path(__file__).resolve().parents[2] / "var" / "faults" / "REPORT.md"
+SOAKED = REPORT.with_name("SOAK.md")
 ROWS = REPORT.with_name("rows.json")
 """The rows of the report as data, for the run that adds to it."""
 _LIMITS: dict[Size, int] = {"short": 180, "full": 400, "long": 4000}
@@ -134,6 +135,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
     group.addoption("--matrix", action="store_true", help="run the fault matrix, and nothing else, at full size")
     group.addoption("--long", action="store_true", help="ten times as much (with --matrix)")
+    group.addoption("--soak", metavar="MINUTES", help="run the soak, and nothing else")
     group.addoption(
         "--alone", action="store_true", help="of the matrix only the rows that run alone, added to the report"
     )
@@ -144,6 +146,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "row(number, title): this test is a row of the fault matrix")
     config.addinivalue_line("markers", "matrix: too slow for `make test`; runs in the matrix only")
     config.addinivalue_line("markers", "long: runs in the long matrix only")
+    config.addinivalue_line("markers", "soak: runs for as long as --soak says, and only then")
     config.addinivalue_line("markers", "alone: held to bounds in seconds, so that nothing runs beside it in the matrix")
     config.stash[_ROWS] = []
 
@@ -162,9 +165,16 @@ def size_of(config: pytest.Config) -> Size:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Selects by size, and gives each row its time."""
-    size = size_of(config)
+    size, minutes = size_of(config), config.getoption("--soak")
     chosen, left_out = [], []
     for item in items:
+        if (item.get_closest_marker("soak") is not None) != (minutes is not None):
+            left_out.append(item)
+            continue
+        if minutes:
+            chosen.append(item)
+            item.add_marker(pytest.mark.timeout(float(minutes) * 60 + 600))
+            continue
         now = size == "short" or bool(item.get_closest_marker("alone")) == config.getoption("--alone")
         (chosen if now and _belongs(item, size) else left_out).append(item)
         if item.get_closest_marker("row"):
@@ -239,21 +249,29 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Prints the report, and writes it when the whole matrix was asked for."""
     rows, size = config.stash[_ROWS], size_of(config)
-    if size == "short" or not rows:
-        return
-    if config.getoption("--alone") and ROWS.exists():
+    if rows and config.getoption("--soak"):
+        _write(terminalreporter, SOAKED, render(rows, f"a soak of {config.getoption('--soak')} minutes"))
+    elif size != "short" and rows:
+        _report(terminalreporter, rows, size, added=config.getoption("--alone"))
+
+
+def _report(terminalreporter: Any, rows: list[Row], size: Size, *, added: bool) -> None:
+    if added and ROWS.exists():
         rows = [*map(Row.from_json, json.loads(ROWS.read_text())), *rows]
     ordered = sorted(rows, key=lambda line: (int(line.number[1:] or 99), line.title))  # planted bugs ("-") come last
-    text = render(ordered, size)
+    _write(terminalreporter, REPORT, render(ordered, size))
+    ROWS.write_text(json.dumps([line.as_json() for line in rows]))
+
+
+def _write(terminalreporter: Any, path: Path, text: str) -> None:
     terminalreporter.section("fault matrix")
     terminalreporter.write_line(text)
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(text, "utf-8")
-    ROWS.write_text(json.dumps([line.as_json() for line in rows]))
-    terminalreporter.write_line(f"written to {REPORT.relative_to(REPORT.parents[2])}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    terminalreporter.write_line(f"written to {path.relative_to(path.parents[2])}")
 
 
-def render(rows: list[Row], size: Size) -> str:
+def render(rows: list[Row], size: str) -> str:
     """The report in Markdown: one line per row and variant, then what the tests noted."""
     lines = [
         f"# Fault matrix, {size}",

@@ -32,6 +32,7 @@ class Seen:
     id: str
     subject: str
     data: bytes
+    type: str = ""
 
 
 @dataclass(slots=True)

@@ -25,8 +25,13 @@ class Target:
     """The configuration of one sink, who reads it, and the server where it is the test's own."""
 
     sink: dict[str, Any]
-    read: Callable[[], Awaitable[list[Seen]]]
+    read_topic: Callable[[str], Awaitable[list[Seen]]]
+    """``tasks``, ``chat``, ...: what consumers of the topic have seen so far."""
     server: KafkaBroker | RedisServer | None = None
+
+    async def read(self, *topics: str) -> list[Seen]:
+        """The events of these topics, one topic after the other; without any, those about tasks."""
+        return [event for topic in topics or ("tasks",) for event in await self.read_topic(topic)]
 
     @property
     def label(self) -> str:
@@ -37,10 +42,10 @@ class Target:
 def on_kafka(kafka: Kafka, prefix: str, server: KafkaBroker | None = None, **keys: Any) -> Target:
     """A Kafka sink; ``keys`` are further configuration."""
     sink = {"type": "kafka", "bootstrap_servers": kafka.bootstrap, "prefix": prefix, **keys}
-    return Target(sink, lambda: read_kafka(kafka.bootstrap, prefix + "tasks"), server)
+    return Target(sink, lambda topic: read_kafka(kafka.bootstrap, prefix + topic), server)
 
 
 def on_redis(redis: Redis, prefix: str, server: RedisServer | None = None, **keys: Any) -> Target:
     """A Redis sink; ``keys`` are further configuration."""
     sink = {"type": "redis", "url": redis.url, "prefix": prefix, **keys}
-    return Target(sink, lambda: read_redis(redis.url, prefix + "tasks"), server)
+    return Target(sink, lambda topic: read_redis(redis.url, prefix + topic), server)

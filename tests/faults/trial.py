@@ -158,11 +158,8 @@ class Trial:
         await self.load.stop()
         undrained = await self._drain(within)
         await self._look()
-        balances = [await self._balance(target.label) for target in self.targets]
-        outputs = {"metrics": (await self.relay.exposition()).encode()}
-        code = await self.relay.stop()
-        outputs["log"] = self.relay.log.read_bytes()
-        assert code == 0, self.relay.log.read_text()[-2000:]
+        balances = await self.balances()
+        outputs = await self.stopped()
         await asyncio.to_thread(self._verify)
         acknowledged = self.load.record.read()
         own = journalled(self.relay)
@@ -188,6 +185,18 @@ class Trial:
             verdicts.append(verdict)
         print(f"{self.load.tally}, p99 {self.load.tally.percentile(0.99) * 1e3:.1f} ms")
         return verdicts
+
+    async def balances(self) -> list[Balance]:
+        """Of each sink, in their order."""
+        return [await self._balance(target.label) for target in self.targets]
+
+    async def stopped(self) -> dict[str, bytes]:
+        """Ends the relay, which has to exit with 0; all that it has shown and written, by name."""
+        outputs = {"metrics": (await self.relay.exposition()).encode()}
+        code = await self.relay.stop()
+        outputs["log"] = self.relay.log.read_bytes()
+        assert code == 0, self.relay.log.read_text()[-2000:]
+        return outputs
 
     async def _drain(self, within: float) -> int:
         """What is left when the time is over; 0: everything is out."""
