@@ -23,7 +23,8 @@ from redis.exceptions import NoScriptError, RedisError
 
 from relay.core.claims import KIND_LETTERS, Claimed, Fact, IndexUnavailable, Verdict
 from relay.core.sink import SinkUnavailable
-from relay.sinks._redis_wire import Locator, Wire, failure
+from relay.sinks._redis_topology import Locator
+from relay.sinks._redis_wire import Wire, failure
 from relay.sinks.redis import Config
 
 PATIENCE = 0.5

@@ -54,7 +54,8 @@ from relay.core.sink import (
     Withheld,
 )
 from relay.core.units import Duration, Size
-from relay.sinks._redis_wire import RIGHTS, Endpoints, Locator, Node, Wire, failure
+from relay.sinks._redis_topology import Locator
+from relay.sinks._redis_wire import RIGHTS, Endpoints, Node, Wire, failure
 
 MIN_VERSION = (6, 2)
 SCRIPT = files("relay.sinks").joinpath("redis.lua").read_text(encoding="utf-8")

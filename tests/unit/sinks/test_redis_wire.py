@@ -1,4 +1,4 @@
-"""What the Redis sink calls the failures of its connection; finding the primary needs servers (tests/integration)."""
+"""What the Redis sink calls the failures of its connection."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, 
 from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LinkTimeout
 
-from relay.sinks._redis_wire import Endpoints, Node, _cluster_nodes, _connection, failure
+from relay.sinks._redis_wire import Endpoints, Node, _connection, failure
 
 NODE = Node("127.0.0.1", 6379)
 
@@ -37,12 +37,6 @@ def test_arguments_echoed_by_redis_are_not_repeated() -> None:
     """Else a server without AUTH, which quotes what it does not know, would put the password into the log."""
     error = ResponseError("unknown command 'AUTH', with args beginning with: 'hunter2' ")
     assert "hunter2" not in str(failure(error, NODE))
-
-
-def test_unknown_endpoints_mean_the_host_that_was_asked() -> None:
-    """Else a cluster that does not announce its addresses could not be followed."""
-    slots = [[0, 1, [b"", 1, b"id"], [None, 2, b"id"]], [2, 3, [b"?", 3, b"id"], [b"other", 4, b"id"]]]
-    assert _cluster_nodes(slots, "asked") == (Node("asked", 1), Node("asked", 2), Node("asked", 3), Node("other", 4))
 
 
 @pytest.mark.parametrize("node", [NODE, Node("/run/redis.sock", 0)])
