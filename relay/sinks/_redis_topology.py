@@ -4,17 +4,21 @@ All keys of the sink share a slot, so a single connection is enough in every top
 or reroutes behind our back is needed:
 
 - plain: the URL's address.
-- Sentinel: the first Sentinel that knows the service names the primary
+- Sentinel: all Sentinels are asked at once, and the first that knows the service names the primary
   (https://redis.io/docs/latest/develop/reference/sentinel-clients/). That it really is one shows when the claim,
-  which is a write, succeeds.
+  which is a write, succeeds. They are asked again every few seconds: a primary that is cut off from them lives on
+  after a failover, and takes writes that will be lost.
 - Cluster: any node answers a command for a foreign slot with MOVED and the address of the right one
   (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#moved-redirection).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from redis.exceptions import MovedError, RedisError
 
@@ -22,6 +26,10 @@ from relay.core.sink import SinkUnavailable
 from relay.sinks._redis_wire import Endpoints, Node, Wire, dial, failure
 
 MAX_REDIRECTIONS = 5
+ASK_EVERY = 2.0
+"""Seconds between two questions to the Sentinels whether the primary is still the one that was connected to."""
+
+_SENTINEL_RIGHTS = "The user of the sentinels needs +sentinel|get-master-addr-by-name +sentinel|master."
 
 
 class Locator:
@@ -31,11 +39,12 @@ class Locator:
         self._endpoints = endpoints
         self._key = key
         self._learned: tuple[Node, ...] = ()
+        self._sentinels = Sentinels(endpoints) if endpoints.sentinels else None
 
     async def connect(self) -> Wire:
         """Raises ``SinkUnavailable`` if no candidate can be reached, after a bounded time for each."""
-        if self._endpoints.sentinels:
-            return await self._dial(await self._ask_sentinels())
+        if self._sentinels is not None:
+            return await self._dial(await self._sentinels.primary())
         last: SinkUnavailable | None = None
         for node in dict.fromkeys((*self._endpoints.nodes, *self._learned)):
             try:
@@ -44,6 +53,13 @@ class Locator:
                 last = last or error
         assert last is not None
         raise last
+
+    async def successor(self, node: Node) -> Node:
+        """Returns when the Sentinels name another primary than ``node``; without Sentinels never."""
+        while True:
+            await asyncio.sleep(ASK_EVERY)
+            if self._sentinels is not None and (found := await self._sentinels.successor(node)) is not None:
+                return found
 
     async def _dial(self, node: Node) -> Wire:
         return await dial(node, self._endpoints, self._endpoints.options)
@@ -66,30 +82,92 @@ class Locator:
                 raise
         raise SinkUnavailable("moved", f"The cluster redirected more than {MAX_REDIRECTIONS} times for {self._key}.")
 
-    async def _ask_sentinels(self) -> Node:
-        """The primary's address from the first Sentinel that knows the service."""
-        tried = []
-        for sentinel in self._endpoints.sentinels:
-            try:
-                found = await self._ask_sentinel(sentinel)
-            except SinkUnavailable as error:
-                tried.append(str(error))
-                continue
-            if found is not None:
-                return Node(found[0].decode(), int(found[1]))
-            tried.append(f"{sentinel} does not know it.")
+
+class Named(NamedTuple):
+    """A Sentinel's answer: the primary, and the epoch of the failover that made it one. A higher one is newer."""
+
+    node: Node
+    epoch: int
+
+
+def newest(answers: Sequence[Named], node: Node) -> Named | None:
+    """The answer to believe where several Sentinels differ, ``node`` itself if it is among the newest."""
+    epoch = max((answer.epoch for answer in answers), default=0)
+    found = [answer for answer in answers if answer.epoch == epoch]
+    return next((answer for answer in found if answer.node == node), found[0] if found else None)
+
+
+class Sentinels:
+    """What they say of the primary. One that is cut off may know less than was heard before: ``_epoch``."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._endpoints = replace(endpoints, rights=_SENTINEL_RIGHTS)
+        self._epoch = 0
+
+    async def primary(self) -> Node:
+        """By the first answer that is not older than what was heard before; raises ``SinkUnavailable``."""
+        older: list[Named] = []
+        tried: list[str] = []
+        async with self._asked() as asked:
+            for answer in asyncio.as_completed(asked):
+                found = await answer
+                if isinstance(found, Named) and found.epoch >= self._epoch:
+                    return self._believed(found)
+                older += [found] if isinstance(found, Named) else []
+                tried += [found] if isinstance(found, str) else []
+        if older:
+            return self._believed(max(older, key=lambda answer: answer.epoch))
         message = f"No Sentinel named a primary for service {self._endpoints.service_name!r}: {' '.join(tried)}"
         raise SinkUnavailable("no_primary", message, hint="See sentinels and service_name.")
 
-    async def _ask_sentinel(self, sentinel: Node) -> Sequence[bytes] | None:
-        wire = await dial(sentinel, self._endpoints, self._endpoints.sentinel_options)
+    async def successor(self, node: Node) -> Node | None:
+        """Who has taken the place of ``node``, by the newest that any of them says. Raises nothing."""
+        async with self._asked() as asked:
+            answers = [found for found in await asyncio.gather(*asked) if isinstance(found, Named)]
+        found = newest(answers, node)
+        if found is None or (found.epoch < self._epoch and len(answers) < len(self._endpoints.sentinels)):
+            return None
+        self._believed(found)
+        return found.node if found.node != node else None
+
+    def _believed(self, found: Named) -> Node:
+        self._epoch = found.epoch
+        return found.node
+
+    @asynccontextmanager
+    async def _asked(self) -> AsyncIterator[list[asyncio.Task[Named | str]]]:
+        """A question to each of them, ended when the answers that matter are there."""
+        asked = [asyncio.create_task(self._ask(sentinel)) for sentinel in self._endpoints.sentinels]
         try:
-            answer: Sequence[bytes] | None = await wire.call(
-                "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._endpoints.service_name
-            )
-            return answer
+            yield asked
         finally:
-            await wire.close()
+            for task in asked:
+                task.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _ask(self, sentinel: Node) -> Named | str:
+        """Its answer, or why there is none."""
+        service = self._endpoints.service_name
+        try:
+            wire = await dial(sentinel, self._endpoints, self._endpoints.sentinel_options)
+            try:
+                address = await wire.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
+                epoch = await self._epoch_of(wire) if address else 0
+            finally:
+                wire.abort()
+        except SinkUnavailable as error:
+            return str(error)
+        return Named(Node(address[0].decode(), int(address[1])), epoch) if address else f"{sentinel} does not know it."
+
+    async def _epoch_of(self, wire: Wire) -> int:
+        """Since when the answer holds; 0 where that may not be asked."""
+        try:
+            answer = await wire.call("SENTINEL", "MASTER", self._endpoints.service_name)
+        except SinkUnavailable as error:
+            if error.code != "forbidden":
+                raise
+            return 0
+        return int(dict(zip(answer[::2], answer[1::2], strict=True)).get(b"config-epoch", 0))
 
 
 def _endpoint(host: bytes | str | None, asked: str) -> str:

@@ -25,6 +25,7 @@ consumers may have seen the lost entries before, under other entry ids; the Clou
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence, Set
 from importlib.resources import files
@@ -229,6 +230,7 @@ class RedisSink:
         self._facts_under = f"{config.prefix}fact:".encode() if config.shared_window is not None else b""
         self._max_event_bytes = config.max_event_bytes
         self._wire: Wire | None = None
+        self._successor: asyncio.Task[Node] | None = None
         self._epoch = ""
         self._fenced = False
         self._held: Checkpoint | None = None
@@ -248,6 +250,8 @@ class RedisSink:
             wire.abort()
             raise
         self._wire = wire
+        if self._config.sentinels:
+            self._successor = asyncio.create_task(self._locator.successor(wire.node))
         return self._held
 
     async def publish(self, batch: Batch) -> Sequence[Outcome]:
@@ -257,6 +261,7 @@ class RedisSink:
             raise SinkUnavailable("not_open", "The Redis sink is not open.")
         wire = self._wire
         try:
+            self._refuse_predecessor(wire)
             absorbed = await self._append(wire, batch)
             await self._replicated(wire)
         except UnicodeEncodeError:
@@ -286,8 +291,18 @@ class RedisSink:
 
     async def close(self) -> None:
         wire, self._wire = self._wire, None
+        successor, self._successor = self._successor, None
+        if successor is not None:
+            successor.cancel()
+            await asyncio.wait([successor])
         if wire is not None:
             await wire.close()
+
+    def _refuse_predecessor(self, wire: Wire) -> None:
+        """A primary that has been replaced and lives on takes writes which nobody will read."""
+        if self._successor is not None and self._successor.done():
+            message = f"The sentinels name {self._successor.result()} as the primary, and no longer {wire.node}."
+            raise SinkUnavailable("failed_over", message, hint="The relay goes on there by itself.")
 
     def _refuse(self, batch: Batch) -> Sequence[Outcome]:
         return [_refusal(entry.event, self._max_event_bytes) or Withheld() for entry in batch.entries]

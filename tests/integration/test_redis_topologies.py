@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from relay.core.event import TASKS, TOPICS, Entry
-from relay.core.sink import Batch, Checkpoint
-from tests.integration.redis_publishing import Connect, batch, deliver, expected_ids, ids, sinks, unavailable
-from tests.services.redis import RedisProcess, RedisServer, SentinelSet, begin_move, finish_move, until
+from relay.core.sink import Batch, Checkpoint, SinkUnavailable
+from relay.sinks.redis import RedisSink
+from tests.integration.redis_publishing import BOUND, Connect, batch, deliver, expected_ids, ids, sinks, unavailable
+from tests.services.redis import STUBBORN, RedisProcess, RedisServer, SentinelSet, begin_move, finish_move, until
+from tests.services.tcp_proxy import TcpProxy
 from tests.unit.drafts import draft
 
 
@@ -42,6 +44,56 @@ async def test_sentinel_failover(make_sink: Connect, redis_sentinel: SentinelSet
     await unavailable(sink.publish(batch(11, 12)))
     await deliver(sink, 20)
     assert ids(servers.replica.port) == expected_ids(20)
+
+
+@pytest.mark.parametrize("redis_sentinel", [STUBBORN], indirect=True)
+@pytest.mark.parametrize("idle", [False, True])
+async def test_a_primary_that_lives_on_after_a_failover_is_left(
+    make_sink: Connect, redis_sentinel: SentinelSet, idle: bool
+) -> None:
+    """What is published after the failover would go to a server that nobody reads, for as long as it lives."""
+    servers = redis_sentinel
+    sink = make_sink("redis://ignored:1/0", sentinels=[f"127.0.0.1:{servers.sentinel.port}"], service_name="relay")
+    await deliver(sink, 10)
+    await until(lambda: servers.replica.cli("XLEN", "{relay}:tasks") == b"10")
+    await servers.fail_over()
+    assert servers.primary.cli("ROLE").startswith(b"master")
+    assert isinstance(sink, RedisSink)
+    code, last = "", 10
+    async with asyncio.timeout(BOUND):
+        while not code:
+            try:
+                await (sink.look() if idle else sink.publish(batch(last + 1, last + 1)))
+                last += not idle
+                await asyncio.sleep(0.05)
+            except SinkUnavailable as error:
+                code = error.code
+    assert code == "failed_over"
+    assert await sink.open() == Checkpoint("journal-1", 10)
+    await deliver(sink, 20)
+    assert ids(servers.replica.port) == expected_ids(20)
+
+
+async def test_a_sentinel_that_hangs_is_not_waited_for(make_sink: Connect, redis_sentinel: SentinelSet) -> None:
+    """The first of the sentinels would hold up the sink for its time-outs whenever it opens."""
+    async with TcpProxy(redis_sentinel.sentinel.port) as hung:
+        hung.mode = "blackhole"
+        where = [f"127.0.0.1:{hung.port}", f"127.0.0.1:{redis_sentinel.sentinel.port}"]
+        sink = make_sink("redis://ignored:1/0", sentinels=where, service_name="relay", socket_timeout="60s")
+        async with asyncio.timeout(BOUND):
+            assert await sink.open() is None
+
+
+async def test_sentinels_that_are_away_end_nothing(make_sink: Connect, redis_sentinel: SentinelSet) -> None:
+    """A primary that works would be left because nobody can be asked about it any more."""
+    async with TcpProxy(redis_sentinel.sentinel.port) as proxy:
+        where = f"127.0.0.1:{proxy.port}"
+        sink = make_sink("redis://ignored:1/0", sentinels=[where], service_name="relay")
+        await deliver(sink, 3)
+        proxy.mode = "drop_replies"
+        await until(lambda: proxy.replies_dropped > 1)
+        await sink.publish(batch(4, 5))
+    assert ids(redis_sentinel.primary.port) == expected_ids(5)
 
 
 async def test_unknown_sentinel_service_is_named(make_sink: Connect, redis_sentinel: SentinelSet) -> None:

@@ -215,6 +215,12 @@ class SentinelSet:
     replica: RedisServer
     sentinel: SentinelServer
 
+    async def fail_over(self) -> None:
+        """Promotes the replica while the primary is well; returns when the Sentinel says so."""
+        await asyncio.to_thread(self.sentinel.cli, "SENTINEL", "FAILOVER", "relay")
+        named = f"127.0.0.1\n{self.replica.port}".encode()
+        await until(lambda: self.sentinel.cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "relay") == named)
+
 
 RedisProcess = Callable[..., RedisServer]
 
@@ -290,10 +296,19 @@ def finish_move(slot: str, owner: RedisServer, target: RedisServer, nodes: Seque
         node.cli("CLUSTER", "SETSLOT", slot, "NODE", target.cli("CLUSTER", "MYID").decode())
 
 
+STUBBORN = ("--rename-command", "REPLICAOF", "", "--rename-command", "SLAVEOF", "")
+"""Of a primary that no Sentinel can demote, as if it were cut off from them: it lives on beside its successor."""
+
+
 @pytest.fixture
-async def redis_sentinel(redis_process: RedisProcess, tmp_path: Path) -> AsyncIterator[SentinelSet]:
-    """A primary, its replica, and a Sentinel that promotes the replica about 2 s after the primary is gone."""
-    primary = redis_process("--repl-diskless-sync-delay", "0")
+async def redis_sentinel(
+    redis_process: RedisProcess, tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[SentinelSet]:
+    """A primary, its replica, and a Sentinel that promotes the replica about 2 s after the primary is gone.
+
+    By parameter, further options of the primary.
+    """
+    primary = redis_process("--repl-diskless-sync-delay", "0", *getattr(request, "param", ()))
     replica = redis_process("--replicaof", "127.0.0.1", str(primary.port))
     sentinel = SentinelServer(tmp_path / "sentinel", primary)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relay.sinks._redis_topology import _cluster_nodes
+from relay.sinks._redis_topology import Named, _cluster_nodes, newest
 from relay.sinks._redis_wire import Node
 
 
@@ -10,3 +10,18 @@ def test_unknown_endpoints_mean_the_host_that_was_asked() -> None:
     """Else a cluster that does not announce its addresses could not be followed."""
     slots = [[0, 1, [b"", 1, b"id"], [None, 2, b"id"]], [2, 3, [b"?", 3, b"id"], [b"other", 4, b"id"]]]
     assert _cluster_nodes(slots, "asked") == (Node("asked", 1), Node("asked", 2), Node("asked", 3), Node("other", 4))
+
+
+OLD, NEW = Node("old", 1), Node("new", 1)
+
+
+def test_of_several_sentinels_the_newest_is_believed() -> None:
+    """One that was cut off at a failover would lead the relay back to the server that has been replaced."""
+    assert newest([], OLD) is None
+    assert newest([Named(OLD, 3), Named(NEW, 4), Named(OLD, 3)], OLD) == Named(NEW, 4)
+    assert newest([Named(NEW, 4), Named(OLD, 3)], NEW) == Named(NEW, 4)
+
+
+def test_two_names_of_one_primary_are_no_failover() -> None:
+    """Sentinels of which one announces a host name and one an address would make the relay reconnect for ever."""
+    assert newest([Named(NEW, 3), Named(OLD, 3)], OLD) == Named(OLD, 3)
