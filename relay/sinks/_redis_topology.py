@@ -154,7 +154,7 @@ class Sentinels:
                 address = await wire.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
                 epoch = await self._epoch_of(wire) if address else 0
             finally:
-                wire.abort()
+                await wire.close()
         except SinkUnavailable as error:
             return str(error)
         return Named(Node(address[0].decode(), int(address[1])), epoch) if address else f"{sentinel} does not know it."

@@ -147,8 +147,10 @@ class Wire:
 
     def abort(self) -> None:
         """Drop the connection at once with a reset, so that unsent bytes go, those in the kernel included."""
+        connected = self._transport.get_extra_info("socket")  # a TLS transport that is closed has none
         with contextlib.suppress(OSError, ValueError):  # it is closed already
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            if connected is not None:
+                connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
         self._connection._close()  # type: ignore[no-untyped-call]
 

@@ -217,9 +217,18 @@ class SentinelSet:
 
     async def fail_over(self) -> None:
         """Promotes the replica while the primary is well; returns when the Sentinel says so."""
-        await asyncio.to_thread(self.sentinel.cli, "SENTINEL", "FAILOVER", "relay")
+        await until(self._begun)
         named = f"127.0.0.1\n{self.replica.port}".encode()
         await until(lambda: self.sentinel.cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "relay") == named)
+
+    def _begun(self) -> bool:
+        try:
+            self.sentinel.cli("SENTINEL", "FAILOVER", "relay")
+        except RuntimeError as error:
+            if "NOGOODSLAVE" not in str(error):
+                raise
+            return False  # it has not heard from the replica yet
+        return True
 
 
 RedisProcess = Callable[..., RedisServer]
