@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from aiohttp import HttpVersion11, hdrs, web
 
+from relay.core.members import Body
 from relay.edge import problems
+from relay.edge.budget import Budget, Exhausted, Place
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -36,17 +38,51 @@ class BodyLimits:
     section: str = "server"
 
 
+class Received:
+    """A whole body and its place in the budget. ``release`` it where it is needed no more, before the block ends."""
+
+    __slots__ = ("_place", "body")
+
+    def __init__(self, body: Body, place: Place) -> None:
+        self.body = body
+        self._place = place
+
+    def release(self) -> None:
+        """Forgets the body; more than once does no harm."""
+        self.body = b""
+        self._place.release()
+
+
 class Bodies:
-    """Receives whole bodies. What comes together with the request's head is small, and does not count."""
+    """Receives whole bodies, which count as they arrive."""
 
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
-        self.inflight = 0
-        """Bytes that are reserved for bodies under way."""
+        self._budget = Budget(limits.max_inflight)
+
+    @property
+    def inflight(self) -> int:
+        """Bytes of bodies that are held."""
+        return self._budget.held
 
     @asynccontextmanager
-    async def received(self, request: web.BaseRequest) -> AsyncIterator[bytes | bytearray]:
-        """The body, which counts against the budget until the block ends. Raises ``Refusal``."""
+    async def received(self, request: web.BaseRequest, client: str | None = None) -> AsyncIterator[Received]:
+        """The body, which counts until it is released or the block ends. Raises ``Refusal``.
+
+        ``client``: whose it is, by name; else the peer's address.
+        """
+        received = Received(b"", self._budget.place(client or request.remote or ""))
+        try:
+            try:
+                received.body = await self._read(request, received._place)
+            except Exhausted as full:
+                mine = "The bodies of this client are" if full.alone else "Bodies are"
+                raise Refusal("overloaded", f"{mine} at the limit ({self._limits.section}.max_inflight).") from None
+            yield received
+        finally:
+            received.release()
+
+    async def _read(self, request: web.BaseRequest, place: Place) -> Body:
         expected = request.content_length
         if expected is not None and expected > self._limits.max_body:
             raise self._too_large()
@@ -54,30 +90,25 @@ class Bodies:
             body = request.content.read_nowait(-1)  # all of it came with the head: nothing to wait for
             if len(body) > self._limits.max_body:
                 raise self._too_large()
-            yield body
-            return
-        reserved = self._limits.max_body if expected is None else expected
-        if self.inflight + reserved > self._limits.max_inflight:
-            raise Refusal("overloaded", "Too many bodies are being received at once.")
-        self.inflight += reserved
-        try:
-            yield await self._in_time(request)
-        finally:
-            self.inflight -= reserved
+            place.take(len(body))
+            return body
+        self._budget.require(place.client, expected or 0)  # to say so before it is sent
+        return await self._in_time(request, place)
 
-    async def _in_time(self, request: web.BaseRequest) -> bytearray:
+    async def _in_time(self, request: web.BaseRequest, place: Place) -> bytearray:
         invite(request)
         try:
             async with asyncio.timeout(self._limits.timeout):
-                return await self._read(request)
+                return await self._pieces(request, place)
         except TimeoutError:
             raise Refusal("body_timeout") from None
         except web.RequestPayloadError:
             raise Refusal("bad_request", "The body is not framed as RFC 9112 has it.") from None
 
-    async def _read(self, request: web.BaseRequest) -> bytearray:
+    async def _pieces(self, request: web.BaseRequest, place: Place) -> bytearray:
         body = bytearray()
         while chunk := await request.content.readany():
+            place.grow(len(chunk))
             body += chunk
             if len(body) > self._limits.max_body:
                 raise self._too_large()

@@ -49,12 +49,10 @@ class Chat:
         try:
             client = self._proxy.admit(request)
             self._require_room(client)
-            async with self._proxy.bodies.received(request) as received:
-                read = await scanned(read_request, received, self._request_capture)
-                body = bytes(received)
-                del received
+            async with self._proxy.bodies.received(request, client.name) as received:
+                read = await scanned(read_request, received.body, self._request_capture)
                 stream = self._open(request, client, read)
-                await stream.begin(body)
+                await stream.begin(received)
             return await stream.finished()
         except Refusal as refusal:
             self._signals.stream_refused(refusal.code, client.name if client else None)

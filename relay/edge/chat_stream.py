@@ -18,7 +18,7 @@ from aiohttp import web
 from relay.core.chat_outcome import Ending
 from relay.core.errors import RelayError
 from relay.edge import problems
-from relay.edge.bodies import Refusal
+from relay.edge.bodies import Received, Refusal
 from relay.edge.chat_record import Record
 from relay.edge.outgoing import Outgoing, Sent
 from relay.edge.server import Connection as ClientConnection
@@ -86,12 +86,15 @@ class ChatStream:
 
     # -- the client's task -------------------------------------------------------------------------------------
 
-    async def begin(self, body: bytes) -> None:
-        """Sends the request; returns when its answer has begun. Raises ``RelayError`` where it does not."""
+    async def begin(self, request: Received) -> None:
+        """Sends the request; returns when its answer has begun. Raises ``RelayError`` where it does not.
+
+        The request's body is released as soon as the upstream has it and it cannot be sent again.
+        """
         self._record.begin()
         try:
             for left in range(self._patience.retries, -1, -1):
-                if await self._attempt(body, left):
+                if await self._attempt(request, left):
                     return
                 await asyncio.sleep(_BACKOFF * 2 ** (self._patience.retries - left) * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         except asyncio.CancelledError:
@@ -112,13 +115,21 @@ class ChatStream:
             self._leave()
             raise
 
-    async def _attempt(self, body: bytes, left: int) -> bool:
+    async def _attempt(self, request: Received, left: int) -> bool:
         self._may_retry = left > 0
         self._head = self._loop.create_future()
         outbound = self._outbound
         try:
             self._connection = self._upstream.idle() or await self._upstream.connect()
-            self._upstream.send(self._connection, outbound.method, outbound.target, outbound.headers, body, self)
+            self._upstream.send(
+                self._connection,
+                outbound.method,
+                outbound.target,
+                outbound.headers,
+                request.body,
+                self,
+                flushed=None if left else request.release,
+            )
             self._record.sent()
             return await self._head
         except RelayError as error:

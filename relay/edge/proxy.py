@@ -6,6 +6,7 @@ in both directions without being looked at.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import unquote
@@ -18,12 +19,13 @@ from relay.core.errors import RelayError
 from relay.core.target import why_odd
 from relay.edge import problems
 from relay.edge.bodies import Bodies, BodyLimits, Refusal, invite
+from relay.edge.budget import Budget
 from relay.edge.clients import Client, Clients
 from relay.edge.outgoing import Outgoing
 from relay.edge.scan import scanned
 from relay.edge.server import respond
 from relay.edge.webhooks import path_of
-from relay.upstream import Answer, RawHeaders, Upstream, request_headers, response_headers
+from relay.upstream import Answer, RawHeaders, RequestBody, Upstream, request_headers, response_headers
 
 OPENAI_PREFIXES = ("/openai/", "/v3/openai/")
 TASK_PREFIXES = ("/v3/", "/v3beta/")
@@ -86,6 +88,8 @@ class Proxy:
         self.upstream = upstream
         self.clients = clients
         self.bodies = Bodies(limits)
+        self.answers = Budget(limits.max_inflight // 2)
+        """Of those that are held as a whole before their clients see them."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, passed through in both directions as it comes."""
@@ -96,11 +100,9 @@ class Proxy:
         except (RelayError, Refusal) as error:
             return outgoing.abort() if outgoing.begun else refused(request, error)
 
-    async def _exchange(
-        self, request: web.BaseRequest, body: bytes | AsyncIterator[bytes], outgoing: Outgoing
-    ) -> web.StreamResponse:
+    async def _exchange(self, request: web.BaseRequest, body: RequestBody, outgoing: Outgoing) -> web.StreamResponse:
         headers = self.outbound(request)
-        if request.content_length is not None and not isinstance(body, bytes):
+        if request.content_length is not None and not isinstance(body, bytes | bytearray):
             headers = [*headers, (b"Content-Length", b"%d" % request.content_length)]
         async with self.upstream.exchange(request.method, path_of(request), headers, body) as answer:
             return await self.answer_with(outgoing, answer)
@@ -118,21 +120,19 @@ class Proxy:
         return self.clients.authorized(request_headers(request.raw_headers))
 
     @asynccontextmanager
-    async def _outbound_body(
-        self, request: web.BaseRequest, client: Client
-    ) -> AsyncIterator[bytes | AsyncIterator[bytes]]:
+    async def _outbound_body(self, request: web.BaseRequest, client: Client) -> AsyncIterator[RequestBody]:
         if client.models and not is_openai(path_of(request)):
             # Limits are by endpoint and model there, and only submissions and questions for results are known so well.
             raise Refusal("model_not_allowed", "The client may only submit tasks here, and ask for their results.")
         if not request.body_exists:
             yield b""
         elif not client.models:
-            yield _streamed(request)
+            yield _streamed(request, self._send_timeout)
         else:
             # A client that may use some models could get at the others by any route with a model in its body.
-            async with self.bodies.received(request) as body:
-                client.require_model(await scanned(model_of, body))
-                yield bytes(body)
+            async with self.bodies.received(request, client.name) as received:
+                client.require_model(await scanned(model_of, received.body))
+                yield received.body
 
     async def answer_with(self, outgoing: Outgoing, answer: Answer) -> web.StreamResponse:
         """Hands the upstream's answer on. Raises ``UpstreamError`` where it breaks off."""
@@ -201,7 +201,15 @@ def _openai_answer(error: RelayError | Refusal) -> problems.Answer:
     return problems.openai_answer(error.code, error.message, hint=error.hint)
 
 
-async def _streamed(request: web.BaseRequest) -> AsyncIterator[bytes]:
+async def _streamed(request: web.BaseRequest, patience: float) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises ``Refusal`` once nothing has come for ``patience`` seconds."""
     invite(request)
-    while piece := await request.content.readany():
+    while True:
+        try:
+            async with asyncio.timeout(patience):
+                piece = await request.content.readany()
+        except TimeoutError:
+            raise Refusal("body_timeout") from None
+        if not piece:
+            return
         yield piece

@@ -7,10 +7,10 @@ its way its answer is read and recorded even if the client has gone meanwhile.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
@@ -22,7 +22,8 @@ from relay.core.submission import UNIFIED, Insertion, endpoint_of, webhook_inser
 from relay.core.trace import continued
 from relay.edge import problems
 from relay.edge.addresses import Given, TaskAddresses
-from relay.edge.bodies import Refusal
+from relay.edge.bodies import Received, Refusal
+from relay.edge.budget import Place
 from relay.edge.outgoing import Outgoing
 from relay.edge.proxy import Proxy, refused
 from relay.edge.recording import Recording
@@ -44,7 +45,15 @@ RECORDED = b"x-relay-recorded"
 """Header of an answer whose task could not be recorded in time: ``false``."""
 
 _PIECE = 256 << 10
-_MAY_BE_OBJECT = re.compile(rb"[ \t\r\n]*+(?:\{|\Z)")
+
+
+@dataclass(slots=True)
+class Held:
+    """The beginning of an answer, or the ``whole`` of it, and its place in the budget."""
+
+    body: bytearray
+    place: Place
+    whole: bool = False
 
 
 class Submissions:
@@ -94,26 +103,26 @@ class Submissions:
         try:
             client = self._proxy.admit(request)
             self._recording.require_journal()
-            async with self._proxy.bodies.received(request) as body:
-                client.require_model(await _model(request, body) if client.models else None)
-                return await self._exchange(request, outgoing, body)
+            async with self._proxy.bodies.received(request, client.name) as received:
+                client.require_model(await _model(request, received.body) if client.models else None)
+                return await self._exchange(request, outgoing, received)
         except Refusal as refusal:
             self._signals.submission_rejected(refusal.code)
             return refused(request, refusal)
         except ConnectionError:
             return outgoing.abort()  # the client has gone
 
-    async def _exchange(self, request: web.BaseRequest, outgoing: Outgoing, body: Body) -> web.StreamResponse:
+    async def _exchange(self, request: web.BaseRequest, outgoing: Outgoing, received: Received) -> web.StreamResponse:
         given = self._addresses.new()
-        insertion = await _insertion(request, body, given)
-        length = len(body) + (len(insertion.text) if insertion else 0)
+        insertion = await _insertion(request, received.body, given)
+        length = len(received.body) + (len(insertion.text) if insertion else 0)
         headers = [*_asking_plain(self._proxy.outbound(request)), (b"Content-Length", str(length).encode())]
-        received = trace_of(request.headers)
+        traceparent = trace_of(request.headers)
         try:
-            with self._signals.submission_begun(received) as span:
-                headers = onward(headers, received, span.traceparent)
+            with self._signals.submission_begun(traceparent) as span:
+                headers = onward(headers, traceparent, span.traceparent)
                 async with self._proxy.upstream.exchange(
-                    request.method, path_of(request), headers, _pieces(body, insertion)
+                    request.method, path_of(request), headers, _pieces(received, insertion)
                 ) as answer:
                     return await self._answer_with(request, outgoing, answer, span, given if insertion else None)
         except UpstreamError as error:
@@ -127,13 +136,14 @@ class Submissions:
         headers, pieces = response_headers(answer.raw_headers), answer.pieces()
         if not 200 <= answer.status < 300:
             self._signals.submission_refused(answer.status)
-            return await self._hand_on(outgoing, answer, headers, b"", pieces)
-        body, whole = await _hold(pieces)
-        if not whole:
-            self._signals.answer_unreadable("not_json", "the answer is no JSON object, or one beyond reason")
-        elif not await self._is_recorded(path_of(request), body, span, given):
-            headers = replaced(headers, RECORDED, b"false")
-        return await self._hand_on(outgoing, answer, headers, body, pieces)
+            return await self._hand_on(outgoing, answer, headers, None, pieces)
+        with self._proxy.answers.place("") as place:
+            held = await _hold(pieces, MAX_ANSWER, place)
+            if not held.whole:
+                self._signals.answer_unreadable("not_json", "the answer is no JSON object, or one beyond reason")
+            elif not await self._is_recorded(path_of(request), held.body, span, given):
+                headers = replaced(headers, RECORDED, b"false")
+            return await self._hand_on(outgoing, answer, headers, held, pieces)
 
     async def _is_recorded(self, target: str, body: Body, span: Span, given: Given | None) -> bool:
         """Whether all that the answer says is on disk."""
@@ -188,22 +198,32 @@ class Submissions:
     async def _show(self, outgoing: Outgoing, answer: Answer, traceparent: str | None) -> web.StreamResponse:
         """Hands a result on. Where it is the end of a task, that is observed like a webhook."""
         pieces = answer.pieces()
-        body: Body = b""
-        if answer.status == 200:
-            body, whole = await _hold(pieces, MAX_RESULT)
-            if whole:
-                await self._observe(bytes(body), traceparent)
-        return await self._hand_on(outgoing, answer, response_headers(answer.raw_headers), body, pieces)
+        with self._proxy.answers.place("") as place:
+            held = await _hold(pieces, MAX_RESULT, place) if answer.status == 200 else None
+            if held is not None and held.whole:
+                await self._observe(bytes(held.body), traceparent)
+            return await self._hand_on(outgoing, answer, response_headers(answer.raw_headers), held, pieces)
 
     async def _hand_on(
-        self, outgoing: Outgoing, answer: Answer, headers: RawHeaders, held: Body, rest: AsyncIterator[bytes]
+        self,
+        outgoing: Outgoing,
+        answer: Answer,
+        headers: RawHeaders,
+        held: Held | None,
+        rest: AsyncIterator[bytes],
     ) -> web.StreamResponse:
-        """The answer as it came, but for secrets: what is held of it, then the rest as it comes."""
+        """The answer as it came, but for secrets: what is held of it, which gives its room back, then the rest."""
         outgoing.begin(answer.status, answer.reason, headers)
         concealed = self._proxy.concealed
         cover = concealed.cover()
-        for piece in _slices(concealed.covered(held), 0, len(held)):
-            await outgoing.write(cover.take(piece))
+        if held is not None:
+            covered, held.body = concealed.covered(held.body), bytearray()
+            covered = covered if isinstance(covered, bytearray) else bytearray(covered)
+            while covered:
+                piece = bytes(covered[:_PIECE])
+                del covered[:_PIECE]
+                await outgoing.write(cover.take(piece))
+                held.place.shrink(len(piece))
         return await self._proxy.hand_on(outgoing, rest, cover)
 
     async def _observe(self, body: bytes, traceparent: str | None) -> None:
@@ -231,15 +251,16 @@ def _asking_plain(headers: RawHeaders) -> RawHeaders:
     return replaced(headers, b"accept-encoding", b"identity")
 
 
-async def _pieces(body: Body, insertion: Insertion | None) -> AsyncIterator[bytes]:
-    """The body with what is inserted, never joined: a large one is in memory once."""
-    at = insertion.at if insertion else 0
+async def _pieces(received: Received, insertion: Insertion | None) -> AsyncIterator[bytes]:
+    """The body with what is inserted, never joined: a large one is in memory once, and not when it is sent."""
+    body, at = received.body, insertion.at if insertion else 0
     for piece in _slices(body, 0, at):
         yield piece
     if insertion:
         yield insertion.text
     for piece in _slices(body, at, len(body)):
         yield piece
+    received.release()  # it is sent once, whatever happens
 
 
 def _slices(body: Body, start: int, end: int) -> Iterator[bytes]:
@@ -248,14 +269,24 @@ def _slices(body: Body, start: int, end: int) -> Iterator[bytes]:
             yield bytes(view[at : min(at + _PIECE, end)])
 
 
-async def _hold(pieces: AsyncIterator[bytes], limit: int = MAX_ANSWER) -> tuple[Body, bool]:
-    """All of what may be a JSON object, or the beginning of what is none (a page, a stream, a file) or too large."""
-    body = bytearray()
+async def _hold(pieces: AsyncIterator[bytes], limit: int, place: Place) -> Held:
+    """All of what may be a JSON object, or the beginning of what is none (a page, a stream, a file) or too large.
+
+    Where the budget is used up it reads no further, and so slows the upstream down: what is paid for is not refused.
+    """
+    held = Held(bytearray(), place)
+    begun = False
     async for piece in pieces:
-        body += piece
-        if len(body) > limit or not _MAY_BE_OBJECT.match(body):
-            return body, False
-    return body, True
+        await place.grown(len(piece))
+        held.body += piece
+        if not begun and (text := piece.lstrip(b" \t\r\n")):
+            if not text.startswith(b"{"):
+                return held
+            begun = True
+        if len(held.body) > limit:
+            return held
+    held.whole = True
+    return held
 
 
 def _now() -> int:

@@ -66,8 +66,8 @@ class TaskRoutes:
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """Registers a task that was submitted elsewhere, to be polled until it ends. Asked again: the same answer."""
         try:
-            async with self._bodies.received(request) as body:
-                task_id = _task_id(body)
+            async with self._bodies.received(request) as received:
+                task_id = _task_id(received.body)
         except Refusal as refusal:
             return respond(refusal.answer)
         if (known := await self._known(task_id)) is not None:

@@ -174,8 +174,8 @@ class Webhooks:
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise Refusal("unsupported_encoding")
-        async with self.bodies.received(request) as body:
-            return bytes(body)
+        async with self.bodies.received(request) as received:
+            return bytes(received.body)
 
 
 def path_of(request: web.BaseRequest) -> str:

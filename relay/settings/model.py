@@ -47,7 +47,7 @@ class Section(BaseModel):
 
 
 class ServerSettings(Section):
-    """The main listener. ``max_inflight`` counts the bodies of all requests together."""
+    """The main listener. ``max_inflight`` counts the bodies of all requests together, as far as they have come."""
 
     host: Host = "127.0.0.1"
     port: Port = 8080

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,12 +19,13 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from relay.core.errors import RelayError
 from relay.settings.model import UpstreamSettings
+from relay.upstream.addresses import Addresses
 from relay.upstream.connection import Connection, Receiver
 from relay.upstream.errors import UpstreamError, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
 from relay.upstream.headers import RawHeaders, declared_length
 from relay.upstream.wire import Head, Malformed, request_head
 
-RequestBody = bytes | AsyncIterator[bytes]
+RequestBody = bytes | bytearray | AsyncIterator[bytes]
 
 _HELD = 256 << 10  # bytes of an answer that wait for a slow reader, before the upstream is made to wait
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))
@@ -64,6 +66,7 @@ class Upstream:
         self.base_url = base_url
         self.timeouts = timeouts
         self._signals = signals
+        self._addresses = Addresses()
         self._address = (parts.hostname or "", parts.port or (443 if secure else 80))
         self._host = parts.netloc.encode("ascii")
         self._prefix = parts.path.rstrip("/")
@@ -109,8 +112,13 @@ class Upstream:
             raise UpstreamUnreachable("the relay is shutting down")
         try:
             async with asyncio.timeout(self.timeouts.connect):
+                host, port = self._address
+                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
                 _, connection = await loop.create_connection(
-                    lambda: Connection(loop, self._freed), *self._address, ssl=self._tls
+                    lambda: Connection(loop, self._freed),
+                    sock=await self._addresses.connected(found, loop.time()),
+                    ssl=self._tls,
+                    server_hostname=host if self._tls is not None else None,
                 )
         except TimeoutError:
             self._reached(False)
@@ -123,13 +131,22 @@ class Upstream:
         return connection
 
     def send(
-        self, connection: Connection, method: str, target: str, headers: RawHeaders, body: RequestBody, to: Receiver
+        self,
+        connection: Connection,
+        method: str,
+        target: str,
+        headers: RawHeaders,
+        body: RequestBody,
+        to: Receiver,
+        *,
+        flushed: Callable[[], None] | None = None,
     ) -> None:
         """Sends a request whose answer goes to a receiver; a body that is not whole yet follows by ``upload``.
 
+        ``flushed`` is called once the kernel has nearly all of it.
         Raises ``RelayError`` (``bad_request``) for a request that HTTP/1.1 has no form for.
         """
-        whole = body if isinstance(body, bytes) else None
+        whole = body if isinstance(body, bytes | bytearray) else None
         length = declared_length(headers) if whole is None else len(whole)
         fields = [field for field in headers if field[0].lower() != b"content-length"]
         try:
@@ -138,7 +155,9 @@ class Upstream:
             self._freed(connection)
             raise RelayError("bad_request", f"The request cannot be passed on: {error}.") from None
         limits = self.timeouts
-        connection.send(method, head + (whole or b""), to, limits.first_byte, limits.idle, more=whole is None)
+        connection.send(
+            method, head, whole or b"", to, limits.first_byte, limits.idle, more=whole is None, flushed=flushed
+        )
 
     async def upload(self, connection: Connection, body: AsyncIterator[bytes], length: int | None) -> None:
         """Sends the rest of a request: ``length`` bytes, or chunks. Raises ``ConnectionError``, ``TimeoutError``."""
@@ -169,7 +188,7 @@ class Upstream:
         """
         connection, incoming = await self._begun(method, target, headers, body)
         uploading = None
-        if not isinstance(body, bytes):
+        if not isinstance(body, bytes | bytearray):
             length = declared_length(headers)
             uploading = asyncio.create_task(self._uploaded(connection, incoming, body, length))
         try:
@@ -188,7 +207,7 @@ class Upstream:
         connection = connection or await self.connect()
         incoming = Incoming(connection)
         self.send(connection, method, target, headers, body, incoming)
-        if reused and method in _REPEATABLE and isinstance(body, bytes):
+        if reused and method in _REPEATABLE and isinstance(body, bytes | bytearray):
             try:
                 await incoming.head()
             except UpstreamReset:  # it closed the connection while the request was on its way

@@ -13,6 +13,9 @@ from typing import Protocol, cast
 from relay.upstream.errors import UpstreamError, UpstreamReset, UpstreamTimeout
 from relay.upstream.wire import MAX_HEAD, Body, Head, Malformed, body_of, lives_on, parse_head
 
+_COPIED = 64 << 10
+"""Bytes of a body that go in one write with the head, which copies them."""
+
 
 class Receiver(Protocol):
     """Takes an answer: ``answered``, any number of ``received``, then ``ended`` or ``failed``; ``failed`` at any time.
@@ -47,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self._writable: asyncio.Future[None] | None = None
+        self._flushed: Callable[[], None] | None = None
         self.served = 0
         """Requests so far."""
 
@@ -58,18 +62,42 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def send(
-        self, method: str, data: bytes, receiver: Receiver, first_byte: float, idle: float, *, more: bool = False
+        self,
+        method: str,
+        head: bytes,
+        body: bytes | bytearray,
+        receiver: Receiver,
+        first_byte: float,
+        idle: float,
+        *,
+        more: bool = False,
+        flushed: Callable[[], None] | None = None,
     ) -> None:
-        """Sends a request. ``more``: the rest of its body follows by ``write``, and ``sent`` tells its end."""
+        """Sends a request. ``more``: the rest of its body follows by ``write``, and ``sent`` tells its end.
+
+        ``flushed`` is called once the kernel has nearly all of it, so that the body is held here no more.
+        """
         assert self._transport is not None, "only an open connection can send"
         self.served += 1
         self._method, self._receiver = method, receiver
         self._head, self._body, self._begun = None, None, b""
         self._limits = (first_byte, idle)
         self._sending = more
-        self._transport.write(data)
+        if len(body) <= _COPIED:
+            self._transport.write(head + body)
+        else:
+            self._transport.write(head)
+            self._transport.write(body)
+        self._flushed = flushed
+        if self._writable is None:
+            self._flush()
         if not more:
             self.sent()
+
+    def _flush(self) -> None:
+        flushed, self._flushed = self._flushed, None
+        if flushed is not None:
+            flushed()
 
     async def write(self, piece: bytes) -> None:
         """A further piece of the request's body; waits while the upstream is slow. Raises ``ConnectionError``."""
@@ -127,7 +155,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """The end of an answer that has no other, or a failure."""
-        self._transport = None
+        self._transport = self._flushed = None
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         if self._receiver is not None:
@@ -151,6 +179,7 @@ class Connection(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+        self._flush()
 
     # -- inside ------------------------------------------------------------------------------------------------
 

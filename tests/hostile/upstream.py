@@ -11,11 +11,15 @@ CHAT = ok(b'{"id":"c","object":"chat.completion","choices":[]}', "Content-Type: 
 
 
 class Echoing:
-    """Answers each request with ``answer``; ``close``: and closes the connection. ``requests``: as many as came."""
+    """Answers each request with ``answer``; ``close``: and closes the connection; ``silent``: with nothing.
+
+    ``requests``: as many as came.
+    """
 
     def __init__(self) -> None:
         self.answer = CHAT
         self.close = False
+        self.silent = False
         self.url = ""
         self.requests = 0
         self._scripted = ScriptedUpstream(self._serve)
@@ -35,6 +39,8 @@ class Echoing:
     async def _serve(self, call: Call) -> None:
         self.requests += 1
         self._scripted.calls.clear()
+        if self.silent:
+            await call.until_gone()
         with suppress(ConnectionError):
             await call.send(self.answer)
             if self.close:

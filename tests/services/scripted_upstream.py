@@ -71,6 +71,11 @@ class ScriptedUpstream:
         self.url = ""
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def connected(self) -> int:
+        """Connections that are open."""
+        return len(self._tasks)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         task = asyncio.current_task()

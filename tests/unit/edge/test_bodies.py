@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -23,10 +23,11 @@ async def receiving(bodies: Bodies, held: asyncio.Event | None = None) -> AsyncI
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
         try:
-            async with bodies.received(request) as body:
+            async with bodies.received(request, request.headers.get("X-Client")) as received:
                 if held is not None:
                     held.set()
                     await asyncio.Event().wait()
+                body = received.body
                 return web.Response(text=f"{len(body)} {body[:2].decode()}{body[-2:].decode()}")
         except Refusal as refusal:
             return respond(refusal.answer)
@@ -84,3 +85,55 @@ async def test_a_request_without_a_body_takes_no_place() -> None:
     """Requests without a body would be refused while large ones arrive."""
     async with receiving(Bodies(BodyLimits(max_body=1024, max_inflight=1, timeout=5.0))) as url:
         assert (await ask(url, b"POST / HTTP/1.1\r\nHost: a\r\n\r\n")).status == 200
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Awaits what no event tells."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_what_has_not_come_takes_no_place() -> None:
+    """Four small bodies of unknown length would keep everybody else out for as long as the upstream takes."""
+    bodies = Bodies(LIMITS)
+    begun = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n"
+    async with receiving(bodies) as url, wire(url) as first, wire(url) as second:
+        for connection in (first, second):
+            await connection.send(begun)
+        await until(lambda: bodies.inflight == 10)
+        assert (await ask(url, post("/", b"x" * (4 << 20), "X-Client: other"))).status == 200
+        for connection in (first, second):
+            await connection.send(b"0\r\n\r\n")
+            assert (await connection.answer()).body == b"5 abde"
+        await until(lambda: bodies.inflight == 0)
+
+
+async def test_a_body_of_unknown_length_is_cut_where_the_budget_ends() -> None:
+    """What grows would pass a limit that only looks at the beginning."""
+    bodies = Bodies(BodyLimits(max_body=4 << 20, max_inflight=4 << 20, timeout=5.0))
+    async with receiving(bodies) as url, wire(url) as first, wire(url) as second:
+        await first.send(post("/", b"x" * (3 << 20))[:-10])
+        await until(lambda: bodies.inflight > 3_000_000)
+        await second.send(
+            chunked(
+                "/",
+                b"x" * (2 << 20),
+            )
+        )
+        reply = await second.answer()
+        assert (reply.status, reply.code) == (503, "overloaded")
+
+
+async def test_one_client_leaves_room_for_others() -> None:
+    """One client with many large bodies would be all that the relay serves."""
+    bodies = Bodies(BodyLimits(max_body=4 << 20, max_inflight=10 << 20, timeout=5.0))
+    body = b"x" * (3 << 20)
+    async with receiving(bodies) as url, wire(url) as first, wire(url) as second:
+        await first.send(post("/", body, "X-Client: greedy")[:-10])
+        await until(lambda: bodies.inflight > 3_000_000)
+        await second.send(post("/", body, "X-Client: greedy")[:-10])
+        reply = await second.answer()
+        assert (reply.status, reply.code) == (503, "overloaded")
+        assert "this client" in reply.json["detail"]
+        assert (await ask(url, post("/", body, "X-Client: modest"))).status == 200

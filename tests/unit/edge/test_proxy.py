@@ -201,3 +201,27 @@ def test_the_path_that_a_target_may_be_taken_for() -> None:
     assert plain("/a/b?c=/../d") == "/a/b"
     assert plain("/a//b/./c/../%64") == "/a/b/d"
     assert plain("/../../a") == "/a"
+
+
+async def test_an_upload_that_stops_is_cut() -> None:
+    """One byte of a hundred would hold a connection here and one at the upstream for ever."""
+    async with proxying(answering(ok()), send_timeout=0.5) as proxied, wire(proxied.url) as connection:
+        await connection.send(post("/openai/v1/files", b"x" * 100)[:-99])
+        reply = await connection.answer()
+        assert (reply.status, reply.json["error"]["code"]) == (408, "body_timeout")
+        assert await connection.rest() == b""
+        async with asyncio.timeout(5):
+            while proxied.upstream.connected:
+                await asyncio.sleep(0.01)
+
+
+async def test_an_upload_that_is_slow_goes_on() -> None:
+    """A client with little bandwidth could upload nothing large."""
+    async with proxying(answering(ok()), send_timeout=0.5) as proxied, wire(proxied.url) as connection:
+        request = post("/openai/v1/files", b"x" * 8)
+        await connection.send(request[:-8])
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            await connection.send(b"x")
+        assert (await connection.answer()).status == 200
+        assert proxied.upstream.calls[0].body == b"x" * 8

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -297,8 +299,9 @@ async def test_a_client_that_does_not_read_holds_nothing_for_long(journal: Journ
     async with submitting(journal, answering(ok(image)), send_timeout=1.0) as relay, wire(relay.url) as client:
         await client.send(post("/v3/cleanup", b'{"a":"' + b"x" * (4 << 20) + b'"}'))
         await relay.until(lambda: relay.count("untracked"))
-        assert relay.proxy.bodies.inflight > 4 << 20
-        await relay.until(lambda: not relay.proxy.bodies.inflight)
+        assert relay.proxy.bodies.inflight == 0
+        assert relay.proxy.answers.held > 4 << 20
+        await relay.until(lambda: not relay.proxy.answers.held)
 
 
 async def test_only_known_clients_submit_and_their_key_is_exchanged(journal: Journal) -> None:
@@ -399,3 +402,29 @@ async def test_a_bug_in_the_source_costs_no_client_its_answer(
         assert (await ask(relay.url, get(RESULT), "GET")).body == b'{"task_id":"t1"}'
         assert relay.count("unreadable") == 1
         assert await relay.types() == []
+
+
+async def test_answers_that_are_held_share_a_budget(journal: Journal) -> None:
+    """A dozen images at once, of clients that do not read, would be all the memory there is."""
+    image = b'{"image_file":"' + b"QUJD" * (5 << 20) + b'"}'
+    async with submitting(journal, answering(ok(image)), send_timeout=30.0) as relay, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(wire(relay.url)) for _ in range(8)]
+        for client in clients:
+            await client.send(post("/v3/cleanup", b"{}"))
+        await relay.until(lambda: len(relay.upstream.calls) == 8)
+        await relay.until(lambda: relay.count("untracked"))
+        budget = relay.proxy.answers
+        assert budget.held <= budget.size + len(image)
+        assert relay.count("untracked") < 8, "those that do not fit wait"
+        for reply in await asyncio.gather(*(client.answer() for client in clients)):
+            assert reply.body == image
+        assert relay.count("untracked") == 8
+        await relay.until(lambda: not budget.held)
+
+
+async def test_an_answer_of_white_space_is_looked_at_once(journal: Journal) -> None:
+    """Each piece of it would have all of it looked through again: minutes, for a few megabytes."""
+    async with submitting(journal, answering(ok(b" " * (8 << 20)))) as relay:
+        started = time.thread_time()
+        assert len((await ask(relay.url, post(PATH, b"{}"))).body) == 8 << 20
+        assert time.thread_time() - started < 5
