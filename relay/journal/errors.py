@@ -12,6 +12,10 @@ from relay.core.errors import RelayError
 _FATAL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
+DISK_FULL = "disk_full"
+"""Code of a ``JournalUnavailable``: the journal takes nothing until there is room again."""
+
+
 class JournalUnavailable(RelayError):
     """Nothing of the group was written, and it may work later (disk full). The senders are told to come back."""
 
@@ -73,16 +77,21 @@ class Guard:
             raise self._failure
 
 
+def disk_full(path: Path) -> JournalUnavailable:
+    """Nothing more can be written, until there is room again."""
+    return JournalUnavailable(
+        DISK_FULL,
+        f"The disk under the journal {path} is full.",
+        hint="Free or enlarge the volume, or lower journal.retention; the relay goes on by itself.",
+    )
+
+
 def _ours(error: sqlite3.Error, path: Path) -> RelayError:
     code = getattr(error, "sqlite_errorcode", 0) or 0
     primary = code & 0xFF
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
     if primary == sqlite3.SQLITE_FULL:
-        return JournalUnavailable(
-            "journal_full",
-            f"The disk under the journal {path} is full.",
-            hint="Free or enlarge the volume, or lower journal.retention; the relay goes on by itself.",
-        )
+        return disk_full(path)
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return JournalInUse(
             "journal_in_use",

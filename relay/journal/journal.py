@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from relay.core.conceal import Concealed
+from relay.core.errors import RelayError
 from relay.core.event import Draft, Entry, Receipt
 from relay.core.lineage import Lineage
 from relay.journal.addresses import Addresses
 from relay.journal.census import Census
 from relay.journal.companion import Companion
-from relay.journal.errors import JournalBroken, JournalUnavailable
+from relay.journal.errors import DISK_FULL, JournalBroken, JournalUnavailable
 from relay.journal.history import Found, Passage, Repetition, SettledAs
 from relay.journal.plan import Known
 from relay.journal.rows import HeldDeadLetter, Progress, SavedCheckpoint
@@ -37,6 +39,7 @@ TAIL_BYTES = 6 << 20
 """What is kept in memory of the newest events, so that sinks and readers which keep up never touch the disk."""
 
 _TEND_EVERY = 1.0
+_ROOM_EVERY = 0.25  # between two looks at a disk that is full
 _MERGE_EVERY = 60.0
 _PRUNE_PAUSE = 0.02  # between two chunks: commits go first
 _SWEEP_EVERY = 60.0
@@ -65,6 +68,10 @@ class Signals(Protocol):
 
     def journal_broke(self, error: JournalBroken) -> None: ...
 
+    def journal_ran_full(self, error: JournalUnavailable) -> None: ...
+
+    def journal_has_room(self) -> None: ...
+
 
 class Journal:
     """One open journal, in one event loop. ``sinks`` are the labels of the configured sinks."""
@@ -92,8 +99,9 @@ class Journal:
         self._size = store.size()
         self._merge_at = self._sweep_at = 0.0
         self._swept = b""  # where the next sweep goes on
+        self._full: JournalUnavailable | None = None  # what the disk last said, until a commit has proved otherwise
         self.dead_letters_held = store.count_dead_letters()
-        self._writer = Writer(store, committed=self._committed, broken=self._broke)
+        self._writer = Writer(store, committed=self._committed, failed=self._failed)
         before = self._first_offset - 1
         for sink in set(sinks) - saved.keys():
             # A new sink waits for what is retained, not for all there was.
@@ -111,6 +119,8 @@ class Journal:
         """
         if self.broken.done():
             raise self.broken.result()
+        if self._full is not None:
+            raise self._full
         if draft.dead is None or draft.dead.event_offset is None:
             self._refuse_when_full()
         return self._writer.append(self.concealed.in_draft(draft))
@@ -137,7 +147,7 @@ class Journal:
             self._refuse_when_full()
         except JournalUnavailable as error:
             return error
-        return self._writer.refusal()
+        return self._full or self._writer.refusal()
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -354,11 +364,26 @@ class Journal:
         good: the senders are told to come back meanwhile.
         """
         self._merge_at, self._sweep_at = time.monotonic() + _MERGE_EVERY, time.monotonic() + _SWEEP_EVERY
+        with suppress(JournalUnavailable):
+            await self._writer.call(self._store.hold_reserve)
         while True:
-            await asyncio.sleep(_TEND_EVERY)
+            await asyncio.sleep(_TEND_EVERY if self._full is None else _ROOM_EVERY)
+            if self._full is not None:
+                await self._regain_room()
             for step in (self._merge_when_due, self._prune, self._keep_history, self._sweep_when_due):
                 with suppress(JournalUnavailable):
                     await step()
+
+    async def _regain_room(self) -> None:
+        """One try to make room on a full disk; the last step proves that there is some, and deliveries are taken."""
+        tidy = partial(self._writer.call, self._store.make_room)
+        for step in (tidy, self._merge, tidy, self._prune, self._sweep, tidy):
+            with suppress(JournalUnavailable):
+                await step()
+        with suppress(JournalUnavailable):
+            await self._writer.call(self._store.regain_room)
+            self._full = None
+            self._signals.journal_has_room()
 
     async def _merge_when_due(self) -> None:
         if self._store.merge_is_due() or time.monotonic() >= self._merge_at:
@@ -370,9 +395,12 @@ class Journal:
 
     async def _sweep_when_due(self) -> None:
         if time.monotonic() >= self._sweep_at:
-            older_than = _now() - int(self._policy.dedup_window * 1000)
-            self._swept = await self._writer.call(self._store.sweep_dedup, self._swept, older_than=older_than)
+            await self._sweep()
             self._sweep_at = time.monotonic() + (_TEND_EVERY if self._swept else _SWEEP_EVERY)
+
+    async def _sweep(self) -> None:
+        older_than = _now() - int(self._policy.dedup_window * 1000)
+        self._swept = await self._writer.call(self._store.sweep_dedup, self._swept, older_than=older_than)
 
     async def _merge(self) -> None:
         while await self._writer.call(self._store.merge_dedup):
@@ -395,6 +423,9 @@ class Journal:
 
     async def close(self) -> None:
         """Commits what is queued and closes the file."""
+        if self._full is not None:
+            with suppress(JournalUnavailable):
+                await self._writer.call(self._store.make_room)
         await self._writer.close()
 
     def _committed(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None:
@@ -426,8 +457,13 @@ class Journal:
         del self._tail[:-keep]
         self._tail_bytes = size
 
-    def _broke(self, error: JournalBroken) -> None:
-        if not self.broken.done():
+    def _failed(self, error: RelayError) -> None:
+        """What a commit or the care met: a disk that is full takes nothing until the care has made room."""
+        if isinstance(error, JournalUnavailable):
+            if error.code == DISK_FULL and self._full is None:
+                self._full = error
+                self._signals.journal_ran_full(error)
+        elif isinstance(error, JournalBroken) and not self.broken.done():
             self.broken.set_result(error)
             self._signals.journal_broke(error)
 

@@ -8,6 +8,7 @@ only one connection the WAL-reset bug of SQLite before 3.51.3 cannot occur.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple
@@ -23,11 +24,12 @@ from relay.core.lineage import Fork
 from relay.journal import sql
 from relay.journal.companion import Companion
 from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
-from relay.journal.errors import Guard, JournalBroken, JournalUnavailable
+from relay.journal.errors import Guard, JournalBroken, JournalUnavailable, disk_full
 from relay.journal.history import QUIET, History
 from relay.journal.layout import complete_tables, make_tables
 from relay.journal.plan import Known, Plan
 from relay.journal.queries import Queries
+from relay.journal.reserve import Reserve
 from relay.journal.rows import Appended, Progress, checksum
 from relay.journal.volume import damaged, log_kept, log_lost, make_folder, refuse_what_is_damaged, sync_folder
 
@@ -42,9 +44,11 @@ MAX_GROUP = 64
 _APPEND = sql.statements("append.sql")
 _QUERY = sql.statements("query.sql")
 _EVENT_COLUMNS = 15
-_LONG_WAL_PAGES = 1024
+_PAGE_BYTES = 4096
 _CHECKED_AT_START = 256 << 20
 """Bytes of pages that are looked through at each start: 0.4 s. `relay journal verify` looks through any number."""
+_VACUUM_SHARE = 8
+"""Of the reserve: what one step of giving pages back may write."""
 _SPARE_PAGES = 8192  # 32 MiB of free pages stay for the next events; beyond that the file shrinks
 
 
@@ -85,6 +89,7 @@ class Store(Queries):
                 self.last_offset: int = self._one(_QUERY["last_offset"])
                 self._index = DedupIndex(self._db)
                 self.history = History(self._db)
+                self._reserve = Reserve(path)
                 self._companions = {kind: kind(self._db) for kind in companions}
             except BaseException:
                 with log_kept(path):
@@ -104,6 +109,7 @@ class Store(Queries):
             "journal_size_limit = 67108864",
             "cache_size = -12288",
             "temp_store = MEMORY",
+            "secure_delete = OFF",  # Debian's builds would write each freed page once more, to blank it
             *([f"max_page_count = {max_pages}"] if max_pages else []),
         ):
             self._db.execute("PRAGMA " + pragma)
@@ -170,6 +176,8 @@ class Store(Queries):
                 self._db.close()
         finally:
             self._db.close()
+            if self._reserve.released:
+                self._reserve.hold()
 
     # -- appending ---------------------------------------------------------------------------------------------
 
@@ -199,7 +207,7 @@ class Store(Queries):
         self.history.repeated(plan.repeated, now)
         self.last_offset = plan.last_offset
         self._index.add(plan.new_keys, now)
-        self._pages_since_checkpoint += 4 + len(plan.entries)
+        self._pages_since_checkpoint += 4 + sum(1 + len(each.event.data) // _PAGE_BYTES for each in plan.entries)
         return Appended(plan.receipts, plan.entries)
 
     def _insert(self, plan: Plan, start: int, stop: int, now: int) -> None:
@@ -254,8 +262,11 @@ class Store(Queries):
     # -- looking after the file --------------------------------------------------------------------------------
 
     def wal_is_long(self) -> bool:
-        """Whether the WAL has grown by about 4 MiB since it was last moved into the file."""
-        return self._pages_since_checkpoint >= _LONG_WAL_PAGES
+        """Whether the WAL has grown by about 4 MiB since it was last moved into the file; less on a small volume.
+
+        What is in there and the next group have to fit into the reserve, or a full disk could not be pruned.
+        """
+        return self._pages_since_checkpoint * _PAGE_BYTES >= self._reserve.size // 4
 
     def checkpoint_wal(self) -> None:
         """Moves the WAL into the file; the next commit starts it again from its beginning.
@@ -266,6 +277,47 @@ class Store(Queries):
             self._guard.refuse_after_failure()
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         self._pages_since_checkpoint = 0
+
+    @property
+    def group_bytes(self) -> int:
+        """Bytes of events that one commit may hold: see ``wal_is_long``."""
+        return self._reserve.size // 2
+
+    def hold_reserve(self) -> None:
+        """Takes room on the disk for the care. Raises ``JournalUnavailable`` where there is none."""
+        if not self._reserve.hold():
+            raise disk_full(self.path)
+
+    def make_room(self) -> None:
+        """Gives the reserve to the care, and what the care has freed to the disk.
+
+        Nobody else may write meanwhile. Raises ``JournalUnavailable`` where even that finds no room.
+        """
+        self._reserve.release()
+        with self._guard.translated():
+            self._guard.refuse_after_failure()
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            step = max(self._reserve.size // _VACUUM_SHARE // int(self._one("PRAGMA page_size")), 1)
+            free = int(self._one("PRAGMA freelist_count"))
+            while free > 0:
+                self._db.execute(f"PRAGMA incremental_vacuum({step})").fetchall()
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                left = int(self._one("PRAGMA freelist_count"))
+                if left >= free:
+                    break
+                free = left
+        self._pages_since_checkpoint = 0
+
+    def regain_room(self) -> None:
+        """Takes the reserve again, proves that there is more room than that, and that a commit works.
+
+        Raises ``JournalUnavailable`` where that is not so: the disk is still full.
+        """
+        if not self._reserve.hold(spare=self._reserve.size // 2):
+            self._reserve.hold()  # or somebody else on this disk takes it
+            raise disk_full(self.path)
+        with self._guard.translated(), self._transaction():
+            self._db.execute(_QUERY["put_meta"], ("room_regained", str(time.time_ns() // 1_000_000)))
 
     def prune(self, *, floor: int, older_than: int, over_size: int, chunk: int = 500) -> int:
         """Deletes up to ``chunk`` of the oldest events that every sink has (``offset <= floor``).

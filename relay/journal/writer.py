@@ -15,8 +15,10 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future as ThreadFuture
+from contextlib import suppress
 from typing import ParamSpec, Protocol, TypeVar
 
+from relay.core.errors import RelayError
 from relay.core.event import Draft, Entry, Receipt
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.queue import STALLED_AFTER, Queue, Waiting, fail, stalled
@@ -28,7 +30,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_GROUP_EVENTS = 512
-MAX_GROUP_BYTES = 8 << 20
 
 
 class Committed(Protocol):
@@ -40,10 +41,10 @@ class Committed(Protocol):
 class Writer:
     """The one way to the store. ``append`` for drafts, ``call`` for everything else, in the order they come."""
 
-    def __init__(self, store: Store, *, committed: Committed, broken: Callable[[JournalBroken], None]) -> None:
+    def __init__(self, store: Store, *, committed: Committed, failed: Callable[[RelayError], None]) -> None:
         self._store = store
         self._committed = committed
-        self._broken = broken
+        self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._thread = Worker("journal")
         self._queue = Queue()
@@ -89,8 +90,8 @@ class Writer:
         job = self._thread.submit(function, *args, **kwargs)
         try:
             return await asyncio.wrap_future(job)
-        except JournalBroken as error:
-            self._broken(error)
+        except (JournalBroken, JournalUnavailable) as error:
+            self._failed(error)
             raise
 
     def stalled_for(self) -> float:
@@ -104,7 +105,8 @@ class Writer:
         progress, self._progress = self._progress, {}
         try:
             if progress:
-                await self._call(self._store.append, [], 0, progress)
+                with suppress(JournalUnavailable):  # a full disk: the sinks hold the truth
+                    await self._call(self._store.append, [], 0, progress)
         finally:
             await self._call(self._store.close)
             self._thread.end()
@@ -118,7 +120,7 @@ class Writer:
 
     def _commit(self) -> None:
         self._scheduled = False
-        self._in_flight = group = self._queue.take(MAX_GROUP_EVENTS, MAX_GROUP_BYTES)
+        self._in_flight = group = self._queue.take(MAX_GROUP_EVENTS, self._store.group_bytes)
         progress, self._progress = self._progress, {}
         self._busy_since = time.monotonic()
         self._watch(STALLED_AFTER)
@@ -179,10 +181,10 @@ class Writer:
     def _fail(self, waiting: Sequence[Waiting], error: BaseException) -> None:
         """Nothing of the group was written; it and all behind it hear so."""
         fail(waiting, error)
-        if isinstance(error, JournalBroken):
-            self._broken(error)
+        if isinstance(error, RelayError):
+            self._failed(error)
 
     def _checked(self, job: ThreadFuture[None]) -> None:
         error = job.exception()
-        if isinstance(error, JournalBroken):
-            self._loop.call_soon_threadsafe(self._broken, error)
+        if isinstance(error, RelayError):
+            self._loop.call_soon_threadsafe(self._failed, error)

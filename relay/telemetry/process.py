@@ -168,6 +168,14 @@ class Telemetry:
         """The journal cannot be trusted any more; the process is about to end."""
         self.log.critical("journal broke", code=error.code, error=error.message, hint=error.hint)
 
+    def journal_ran_full(self, error: RelayError) -> None:
+        """The disk has no room: nothing is taken until there is some again."""
+        self.log.error("journal takes nothing", code=error.code, error=error.message, hint=error.hint)
+
+    def journal_has_room(self) -> None:
+        """The journal takes events again, by what a commit has just shown."""
+        self.log.info("journal has room again")
+
     def journal_looked_at(self, figures: JournalFigures) -> None:
         """A scrape is being answered."""
         self._events.set(figures.events)

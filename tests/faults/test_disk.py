@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import resource
 import shutil
 import sqlite3
 import time
+import uuid
 from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 
@@ -16,9 +18,11 @@ import orjson
 import pytest
 
 from tests.faults.conftest import Shared
+from tests.faults.load import Sender
 from tests.faults.matrix import Effort, Row
 from tests.faults.strace import attached
 from tests.faults.trial import Trial
+from tests.services.volume import small_volume
 
 RATE = 100
 RECOVERS_WITHIN = 2.0
@@ -26,6 +30,9 @@ ENDS_WITHIN = 10.0
 SPAN = 1.5
 """Seconds for which a disk stays full."""
 HANGS_FOR = 6.0
+EXPIRES = 15.0
+HEALS_WITHIN = 20.0
+"""Seconds for which events are kept, and after which a full disk has room again."""
 SENDERS_WAIT = 5.0
 """Seconds after which the upstream gives a delivery up."""
 
@@ -61,6 +68,61 @@ async def test_a_full_disk_is_503_until_there_is_room(shared: Shared, tmp_path: 
     row.notes.append(f"taken again after {max(recovered):.2f} s at most; answers {dict(trial.load.tally.answers)}")
     assert max(recovered) < RECOVERS_WITHIN
     assert set(trial.load.tally.answers) == {"200", "503"}
+
+
+@pytest.mark.matrix
+@pytest.mark.row("R7", "disk fills and heals")
+@pytest.mark.parametrize(
+    ("size", "large"),
+    [(8, 1), (32, 1), (8, 200), (32, 200)],
+    ids=["8 MiB, 1 KB", "32 MiB, 1 KB", "8 MiB, 200 KB", "32 MiB, 200 KB"],
+)
+async def test_a_full_disk_heals_by_itself(size: int, large: int, shared: Shared, tmp_path: Path, row: Row) -> None:
+    """Broken: once a disk was full nothing on it can be pruned, and the relay stays shut until somebody comes."""
+    journal = {"path": str(tmp_path / "volume" / "relay.db"), "retention": f"{EXPIRES:.0f}s"}
+    healed = []
+    with small_volume(tmp_path / "volume", size):
+        async with Trial(tmp_path, shared("redis"), row=row, rate=20, journal=journal, prunes=True) as trial:
+            for restart in (False, True):
+                await trial.acknowledged(20)
+                await fill_up(trial, large)
+                trial.injected(f"a volume of {size} MiB is full")
+                full = time.monotonic()
+                await ready_again(trial, (503, ["disk_full"]))
+                if restart:
+                    assert await trial.relay.stop() == 0
+                    trial.relay.launch()
+                await ready_again(trial, (200, []), within=EXPIRES + HEALS_WITHIN)
+                await trial.acknowledged(20)
+                healed.append(time.monotonic() - full)
+            await trial.conclude()
+    row.notes.append(f"taken again {max(healed):.1f} s after it was full; what fills it expires after {EXPIRES:.0f} s")
+
+
+async def fill_up(trial: Trial, kilobytes: int) -> None:
+    """Delivers events of this size until there is no room for another one."""
+    async with Sender(lambda: trial.relay.webhook_url, trial.load.record, clients=16) as sender:
+
+        async def some() -> None:
+            while sender.tally.answers["503"] < 16:
+                task_id = f"large-{uuid.uuid4()}"
+                task = {"task_id": task_id, "status": "TASK_STATUS_SUCCEED", "note": "x" * (kilobytes << 10)}
+                await sender.post(orjson.dumps({"task": task}))
+
+        await asyncio.gather(*(some() for _ in range(16)))
+
+
+async def ready_again(trial: Trial, ready: tuple[int, list[str]], within: float = 10.0) -> None:
+    """Returns when ``/readyz`` says so."""
+    found: object = None
+    try:
+        async with asyncio.timeout(within):
+            while found != ready:
+                await asyncio.sleep(0.1)
+                with contextlib.suppress(OSError):  # it is just starting
+                    found = await trial.relay.ready()
+    except TimeoutError:
+        raise AssertionError(f"{found}, and not {ready}: {trial.relay.log.read_text()[-2000:]}") from None
 
 
 @pytest.mark.row("R7", "disk hangs")

@@ -28,7 +28,8 @@ class Trial:
     """``async with``: the relay is up and the load runs. Break something, then ``conclude``.
 
     ``rate`` in deliveries a second; 0: the test sends by itself, and notes each 2xx in ``load.record``. ``sections``
-    are the relay's configuration; ``program`` is what stands for ``relay`` (see ``tests.faults.launch``).
+    are the relay's configuration; ``program`` is what stands for ``relay`` (see ``tests.faults.launch``). ``prunes``:
+    what was published is gone from the journal by the end, so that the balance cannot be held against it.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Trial:
         rate: float = 0.0,
         program: Sequence[str] = (),
         load: dict[str, Any] | None = None,
+        prunes: bool = False,
         **sections: Any,
     ) -> None:
         self.row, self.targets, self.program = row, targets, tuple(program)
@@ -49,6 +51,7 @@ class Trial:
         self.usage: list[Usage] = []
         self.first_start = 0.0
         self._sampling: asyncio.Task[None] | None = None
+        self._prunes = prunes
         self.rival: set[str] = set()
         self.stranded: set[str] = set()
         """What another relay has, and what of it is not published: see ``Evidence``."""
@@ -168,7 +171,7 @@ class Trial:
             evidence = Evidence(
                 acknowledged,
                 await target.read(),
-                balance,
+                None if self._prunes else balance,
                 self.closed,
                 undrained,
                 self.usage,
@@ -242,7 +245,7 @@ _SETTLED = ("published", "absorbed", "dead")
 
 def journalled(relay: RelayProcess, after: int = 0) -> set[str]:
     """The ids of the events in the journal that an ended relay has left, those beyond an offset."""
-    with closing(sqlite3.connect(relay.directory / "relay.db")) as journal:
+    with closing(sqlite3.connect(relay.journal)) as journal:
         rows = journal.execute("SELECT id FROM events WHERE topic = 'tasks' AND \"offset\" > ?", (after,))
         return {id for (id,) in rows}
 

@@ -73,6 +73,7 @@ class TwinStore:
     def __init__(self, disk: Disk, new_id: Callable[[], str]) -> None:
         self.disk = disk
         self.full = False
+        self.group_bytes = 8 << 20
         self.history = TwinHistory()
         self._new_id = new_id
         self._merging: list[bytes] | None = None

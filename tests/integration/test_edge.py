@@ -119,8 +119,13 @@ async def test_a_full_disk_is_a_503_and_passes(tmp_path: Path) -> None:
                 refusals += 1
                 break
         assert refusals
+        ready = await ask(relay.admin_url, get("/readyz"))
+        assert (ready.status, ready.json["reasons"][0].partition(":")[0]) == (503, "disk_full")
         assert (await ask(relay.admin_url, get("/livez"))).status == 200
         _limit(relay, pages)
+        async with asyncio.timeout(10):
+            while (await ask(relay.admin_url, get("/readyz"))).status != 200:
+                await asyncio.sleep(0.01)
         assert (await deliver(relay, task("after")))["status"] == "accepted"
 
 

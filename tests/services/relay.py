@@ -42,6 +42,7 @@ class RelayProcess:
         }
         for name, section in sections.items():
             config[name] = {**config[name], **section} if isinstance(config.get(name), dict) else section
+        self.journal = Path(config["journal"]["path"])
         directory.mkdir(parents=True, exist_ok=True)
         self.config = directory / "relay.yaml"
         self.config.write_text(json.dumps(config))  # JSON is YAML

@@ -23,6 +23,10 @@ class Quiet:
 
     def journal_broke(self, error: JournalBroken) -> None: ...
 
+    def journal_ran_full(self, error: JournalUnavailable) -> None: ...
+
+    def journal_has_room(self) -> None: ...
+
 
 async def opened(path: Path, *sinks: str, policy: Policy | None = None) -> Journal:
     return await open_journal(path, sinks, policy or Policy(), Quiet())
@@ -132,7 +136,7 @@ async def test_a_full_disk_does_not_end_the_care(tmp_path: Path, monkeypatch: py
     def fails_first(*args: Any, **options: Any) -> Any:
         if not full.is_set():
             loop.call_soon_threadsafe(full.set)
-            raise JournalUnavailable("journal_full", "The disk is full.", hint="")
+            raise JournalUnavailable("disk_full", "The disk is full.", hint="")
         loop.call_soon_threadsafe(worked.set)
         return done(*args, **options)
 

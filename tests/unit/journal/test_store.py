@@ -159,7 +159,7 @@ def test_a_full_disk_fails_the_whole_group_and_nothing_of_it_stays(path: Path) -
         with pytest.raises(JournalUnavailable) as full:
             for written in range(1000):
                 store.append([draft(f"{written}-{n}", data=b'"' + b"x" * 2000 + b'"') for n in range(4)], 1)
-        assert full.value.code == "journal_full"
+        assert full.value.code == "disk_full"
         assert store.last_offset == written * 4
         assert len(store.read(0, 10_000, 1 << 30)) == written * 4
         merge(store)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.core.errors import RelayError
 from relay.core.event import Entry
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.rows import Progress, SavedCheckpoint
@@ -26,13 +27,14 @@ class Log:
     def committed(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None:
         self.groups.append(drafts)
 
-    def broken(self, error: JournalBroken) -> None:
-        self.broke.append(error)
+    def failed(self, error: RelayError) -> None:
+        if isinstance(error, JournalBroken):
+            self.broke.append(error)
 
 
 def writer_for(path: Path) -> tuple[Writer, Log, Store]:
     log, store = Log(), Store(path)
-    return Writer(store, committed=log.committed, broken=log.broken), log, store
+    return Writer(store, committed=log.committed, failed=log.failed), log, store
 
 
 async def test_what_arrives_together_is_one_group(tmp_path: Path) -> None:
@@ -57,7 +59,7 @@ async def test_a_cancelled_waiter_leaves_its_event_written(tmp_path: Path) -> No
 async def test_a_full_disk_fails_the_group_and_the_next_one_is_tried(tmp_path: Path) -> None:
     """Broken: one full disk would end the process, or an event of the failed group would get a 2xx."""
     log, store = Log(), Store(tmp_path / "j.db", max_pages=30)
-    writer = Writer(store, committed=log.committed, broken=log.broken)
+    writer = Writer(store, committed=log.committed, failed=log.failed)
     big = b'"' + b"x" * 200_000 + b'"'
     outcomes = await asyncio.gather(
         writer.append(draft("a", data=big)), writer.append(draft("b")), return_exceptions=True
@@ -72,7 +74,7 @@ async def test_progress_of_a_failed_group_goes_with_the_next_one(tmp_path: Path)
     """Broken: after a full disk the counts of published events would be too low for good, and the balance off."""
     path = tmp_path / "j.db"
     log, store = Log(), Store(path, max_pages=30)
-    writer = Writer(store, committed=log.committed, broken=log.broken)
+    writer = Writer(store, committed=log.committed, failed=log.failed)
     writer.save("kafka", Progress(5, 4, 1))
     failing = writer.append(draft("a", data=b'"' + b"x" * 200_000 + b'"'))
     await asyncio.sleep(0)  # the group, and with it the progress, is on its way
@@ -229,7 +231,7 @@ async def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, monkeypatch: p
 async def test_a_draft_is_not_written_before_one_that_has_to_come_again(tmp_path: Path) -> None:
     """Broken: P3: of two chunks of one stream the second is written while the first, whose group failed, is retried."""
     log, store = Log(), Store(tmp_path / "j.db", max_pages=30)
-    writer = Writer(store, committed=log.committed, broken=log.broken)
+    writer = Writer(store, committed=log.committed, failed=log.failed)
     first = writer.append(draft("first", data=b'"' + b"x" * 200_000 + b'"'))
     await asyncio.sleep(0)
     await asyncio.sleep(0)  # the first group is on its way, and fails
