@@ -6,8 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -16,11 +14,13 @@ from relay.core.errors import RelayError
 from relay.core.event import Draft, Entry, Receipt
 from relay.core.lineage import Lineage
 from relay.journal.addresses import Addresses
+from relay.journal.care import Care
 from relay.journal.census import Census
 from relay.journal.companion import Companion
 from relay.journal.errors import DISK_FULL, JournalBroken, JournalUnavailable
 from relay.journal.history import Found, Passage, Repetition, SettledAs
 from relay.journal.plan import Known
+from relay.journal.policy import Policy as Policy
 from relay.journal.rows import HeldDeadLetter, Progress, SavedCheckpoint
 from relay.journal.store import Store
 from relay.journal.streams import Streams
@@ -37,26 +37,6 @@ COMPANIONS: tuple[type[Companion], ...] = (Streams, Tasks, Addresses)
 TAIL_EVENTS = 6_000
 TAIL_BYTES = 6 << 20
 """What is kept in memory of the newest events, so that sinks and readers which keep up never touch the disk."""
-
-_TEND_EVERY = 1.0
-_ROOM_EVERY = 0.25  # between two looks at a disk that is full
-_MERGE_EVERY = 60.0
-_PRUNE_PAUSE = 0.02  # between two chunks: commits go first
-_SWEEP_EVERY = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the journal keeps and accepts.
-
-    ``retention`` and ``dedup_window`` in seconds, ``max_size`` in bytes, ``max_backlog`` in events that some sink
-    has not got yet.
-    """
-
-    retention: float = 7 * 86400
-    max_size: int = 10 << 30
-    dedup_window: float = 7 * 86400
-    max_backlog: int = 1_000_000
 
 
 class Signals(Protocol):
@@ -97,9 +77,8 @@ class Journal:
         self._tail_bytes = 0
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._size = store.size()
-        self._merge_at = self._sweep_at = 0.0
-        self._swept = b""  # where the next sweep goes on
-        self._full: JournalUnavailable | None = None  # what the disk last said, until a commit has proved otherwise
+        self.full: JournalUnavailable | None = None
+        """What a disk without room said, until a commit has shown otherwise."""
         self.dead_letters_held = store.count_dead_letters()
         self._writer = Writer(store, committed=self._committed, failed=self._failed)
         before = self._first_offset - 1
@@ -107,6 +86,7 @@ class Journal:
             # A new sink waits for what is retained, not for all there was.
             self._move(sink, Progress(before, 0, 0, passed=before))
         self._floor = min((checkpoint.offset for checkpoint in self._saved.values()), default=0)
+        self._care = Care(store, self._writer, policy, self)
 
     # -- appending ---------------------------------------------------------------------------------------------
 
@@ -119,8 +99,8 @@ class Journal:
         """
         if self.broken.done():
             raise self.broken.result()
-        if self._full is not None:
-            raise self._full
+        if self.full is not None:
+            raise self.full
         if draft.dead is None or draft.dead.event_offset is None:
             self._refuse_when_full()
         return self._writer.append(self.concealed.in_draft(draft))
@@ -147,7 +127,7 @@ class Journal:
             self._refuse_when_full()
         except JournalUnavailable as error:
             return error
-        return self._full or self._writer.refusal()
+        return self.full or self._writer.refusal()
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -251,7 +231,7 @@ class Journal:
         """
         self._store.history.rewound(sink, offset)
         with suppress(JournalUnavailable):  # a full disk: publishing goes on, and the care tries again
-            await self._keep_history()
+            await self._care.keep_history()
         if offset > self._saved[sink].offset:
             self._store.history.passed(Passage(sink, offset, None))
         saved = self._saved[sink]
@@ -358,72 +338,27 @@ class Journal:
         return self._writer.stalled_for()
 
     async def tend(self) -> None:
-        """Looks after the file while the journal lives, in steps too small to delay a commit.
+        """Looks after the file while the journal lives: see ``Care``."""
+        await self._care.tend()
 
-        Merges dedup keys, prunes, writes down what became of the events, and sweeps. A full disk keeps none of it for
-        good: the senders are told to come back meanwhile.
-        """
-        self._merge_at, self._sweep_at = time.monotonic() + _MERGE_EVERY, time.monotonic() + _SWEEP_EVERY
-        with suppress(JournalUnavailable):
-            await self._writer.call(self._store.hold_reserve)
-        while True:
-            await asyncio.sleep(_TEND_EVERY if self._full is None else _ROOM_EVERY)
-            if self._full is not None:
-                await self._regain_room()
-            for step in (self._merge_when_due, self._prune, self._keep_history, self._sweep_when_due):
-                with suppress(JournalUnavailable):
-                    await step()
+    def pruned(self, events: int, oldest: int | None) -> None:
+        """So many events are gone; ``oldest`` is the offset of the first that is left."""
+        self._first_offset = self.last_offset + 1 if oldest is None else oldest
+        self._census.forget(self._first_offset - 1)
+        self._signals.journal_pruned(events)
 
-    async def _regain_room(self) -> None:
-        """One try to make room on a full disk; the last step proves that there is some, and deliveries are taken."""
-        tidy = partial(self._writer.call, self._store.make_room)
-        for step in (tidy, self._merge, tidy, self._prune, self._sweep, tidy):
-            with suppress(JournalUnavailable):
-                await step()
-        with suppress(JournalUnavailable):
-            await self._writer.call(self._store.regain_room)
-            self._full = None
-            self._signals.journal_has_room()
+    def measured(self, size: int) -> None:
+        """The file holds so many bytes of pages in use."""
+        self._size = size
 
-    async def _merge_when_due(self) -> None:
-        if self._store.merge_is_due() or time.monotonic() >= self._merge_at:
-            await self._merge()
-            self._merge_at = time.monotonic() + _MERGE_EVERY
-
-    async def _keep_history(self) -> None:
-        await self._writer.call(self._store.keep_history, _now())
-
-    async def _sweep_when_due(self) -> None:
-        if time.monotonic() >= self._sweep_at:
-            await self._sweep()
-            self._sweep_at = time.monotonic() + (_TEND_EVERY if self._swept else _SWEEP_EVERY)
-
-    async def _sweep(self) -> None:
-        older_than = _now() - int(self._policy.dedup_window * 1000)
-        self._swept = await self._writer.call(self._store.sweep_dedup, self._swept, older_than=older_than)
-
-    async def _merge(self) -> None:
-        while await self._writer.call(self._store.merge_dedup):
-            pass  # each step queues behind the commits that came meanwhile
-
-    async def _prune(self) -> None:
-        older_than = _now() - int(self._policy.retention * 1000)
-        while True:
-            pruned = await self._writer.call(
-                self._store.prune, floor=self.floor(), older_than=older_than, over_size=self._policy.max_size
-            )
-            self._size = await self._writer.call(self._store.size)
-            if not pruned:
-                return
-            oldest = await self._writer.call(self._store.oldest_offset)
-            self._first_offset = self.last_offset + 1 if oldest is None else oldest
-            self._census.forget(self._first_offset - 1)
-            self._signals.journal_pruned(pruned)
-            await asyncio.sleep(_PRUNE_PAUSE)
+    def has_room(self) -> None:
+        """A commit has shown that the disk is not full any more."""
+        self.full = None
+        self._signals.journal_has_room()
 
     async def close(self) -> None:
         """Commits what is queued and closes the file."""
-        if self._full is not None:
+        if self.full is not None:
             with suppress(JournalUnavailable):
                 await self._writer.call(self._store.make_room)
         await self._writer.close()
@@ -460,8 +395,8 @@ class Journal:
     def _failed(self, error: RelayError) -> None:
         """What a commit or the care met: a disk that is full takes nothing until the care has made room."""
         if isinstance(error, JournalUnavailable):
-            if error.code == DISK_FULL and self._full is None:
-                self._full = error
+            if error.code == DISK_FULL and self.full is None:
+                self.full = error
                 self._signals.journal_ran_full(error)
         elif isinstance(error, JournalBroken) and not self.broken.done():
             self.broken.set_result(error)

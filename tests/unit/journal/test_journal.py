@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -119,65 +118,6 @@ async def test_without_a_sink_the_journal_is_the_stream_and_has_no_backlog(tmp_p
     journal = await opened(tmp_path / "j.db", policy=Policy(max_backlog=2))
     await fill(journal, 10)
     assert journal.backlog() == 0
-    await journal.close()
-
-
-@pytest.mark.parametrize("step", ["merge_dedup", "prune", "keep_history", "sweep_dedup"])
-async def test_a_full_disk_does_not_end_the_care(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    """Broken: a disk that is full for a minute would end the relay, which has only to say 503 until there is room."""
-    for every in ("_TEND_EVERY", "_MERGE_EVERY", "_SWEEP_EVERY"):
-        monkeypatch.setattr(module, every, 0.01)
-    journal = await opened(tmp_path / "j.db", policy=Policy(retention=0.0, dedup_window=0.0))
-    store = journal._store
-    done = getattr(store, step)
-    full, worked = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def fails_first(*args: Any, **options: Any) -> Any:
-        if not full.is_set():
-            loop.call_soon_threadsafe(full.set)
-            raise JournalUnavailable("disk_full", "The disk is full.", hint="")
-        loop.call_soon_threadsafe(worked.set)
-        return done(*args, **options)
-
-    monkeypatch.setattr(store, step, fails_first)
-    care = asyncio.ensure_future(journal.tend())
-    async with asyncio.timeout(20):
-        await worked.wait()
-    assert not care.done()
-    care.cancel()
-    await journal.close()
-
-
-async def test_a_quiet_journal_writes_down_what_it_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When the last events before a pause were published would be lost with the process."""
-    monkeypatch.setattr(module, "_TEND_EVERY", 0.01)
-    monkeypatch.setattr("relay.journal.store.QUIET", 0)
-    journal = await opened(tmp_path / "j.db", "kafka")
-    await fill(journal, 1)
-    journal.advance("kafka", 1, published=1, dead=0)
-    care = asyncio.ensure_future(journal.tend())
-    async with asyncio.timeout(20):
-        while not await journal.ask(lambda: journal._store._db.execute("SELECT * FROM passages").fetchall()):
-            await asyncio.sleep(0.01)
-    care.cancel()
-    await journal.close()
-
-
-async def test_tending_prunes_what_every_sink_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Broken: the journal would grow without end."""
-    monkeypatch.setattr(module, "_TEND_EVERY", 0.01)
-    monkeypatch.setattr(module, "_MERGE_EVERY", 0.01)
-    journal = await opened(tmp_path / "j.db", "kafka", policy=Policy(retention=0.0))
-    await fill(journal, 1200)
-    journal.advance("kafka", 1100, published=1100, dead=0)
-    care = asyncio.ensure_future(journal.tend())
-    async with asyncio.timeout(20):
-        while journal.events_held() > 100:
-            await asyncio.sleep(0.01)
-    care.cancel()
-    assert journal.events_held() == 100
-    assert [entry.offset for entry in await journal.read(1100, 1)] == [1101]
     await journal.close()
 
 

@@ -1,0 +1,107 @@
+"""What looks after an open journal: merges keys, prunes, keeps the history, sweeps, makes room on a full disk.
+
+All of it in steps too small to delay a commit, each queued behind the commits that came meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from functools import partial
+from typing import Protocol
+
+from relay.journal.errors import JournalUnavailable
+from relay.journal.policy import Policy
+from relay.journal.store import Store
+from relay.journal.writer import Writer
+
+_TEND_EVERY = 1.0
+_ROOM_EVERY = 0.25  # between two looks at a disk that is full
+_MERGE_EVERY = 60.0
+_PRUNE_PAUSE = 0.02  # between two chunks: commits go first
+_SWEEP_EVERY = 60.0
+
+
+class Owner(Protocol):
+    """The journal that is looked after."""
+
+    full: JournalUnavailable | None
+
+    def floor(self) -> int: ...
+
+    def pruned(self, events: int, oldest: int | None) -> None: ...
+
+    def measured(self, size: int) -> None: ...
+
+    def has_room(self) -> None: ...
+
+
+class Care:
+    """Of one journal, for as long as ``tend`` runs."""
+
+    def __init__(self, store: Store, writer: Writer, policy: Policy, owner: Owner) -> None:
+        self._store, self._writer, self._policy, self._owner = store, writer, policy, owner
+        self._merge_at = self._sweep_at = 0.0
+        self._swept = b""  # where the next sweep goes on
+
+    async def tend(self) -> None:
+        """For as long as the journal lives. A full disk keeps none of it from being tried again."""
+        self._merge_at, self._sweep_at = time.monotonic() + _MERGE_EVERY, time.monotonic() + _SWEEP_EVERY
+        with suppress(JournalUnavailable):
+            await self._writer.call(self._store.hold_reserve)
+        while True:
+            await asyncio.sleep(_TEND_EVERY if self._owner.full is None else _ROOM_EVERY)
+            if self._owner.full is not None:
+                await self._regain_room()
+            for step in (self._merge_when_due, self._prune, self.keep_history, self._sweep_when_due):
+                with suppress(JournalUnavailable):
+                    await step()
+
+    async def _regain_room(self) -> None:
+        """One try to make room on a full disk; the last step proves that there is some, and deliveries are taken."""
+        tidy = partial(self._writer.call, self._store.make_room)
+        for step in (tidy, self._merge, tidy, self._prune, self._sweep, tidy):
+            with suppress(JournalUnavailable):
+                await step()
+        with suppress(JournalUnavailable):
+            await self._writer.call(self._store.regain_room)
+            self._owner.has_room()
+
+    async def _merge_when_due(self) -> None:
+        if self._store.merge_is_due() or time.monotonic() >= self._merge_at:
+            await self._merge()
+            self._merge_at = time.monotonic() + _MERGE_EVERY
+
+    async def keep_history(self) -> None:
+        """Writes down what became of the events. Raises ``JournalUnavailable`` on a full disk."""
+        await self._writer.call(self._store.keep_history, _now())
+
+    async def _sweep_when_due(self) -> None:
+        if time.monotonic() >= self._sweep_at:
+            await self._sweep()
+            self._sweep_at = time.monotonic() + (_TEND_EVERY if self._swept else _SWEEP_EVERY)
+
+    async def _sweep(self) -> None:
+        older_than = _now() - int(self._policy.dedup_window * 1000)
+        self._swept = await self._writer.call(self._store.sweep_dedup, self._swept, older_than=older_than)
+
+    async def _merge(self) -> None:
+        while await self._writer.call(self._store.merge_dedup):
+            pass  # each step queues behind the commits that came meanwhile
+
+    async def _prune(self) -> None:
+        older_than = _now() - int(self._policy.retention * 1000)
+        while True:
+            pruned = await self._writer.call(
+                self._store.prune, floor=self._owner.floor(), older_than=older_than, over_size=self._policy.max_size
+            )
+            self._owner.measured(await self._writer.call(self._store.size))
+            if not pruned:
+                return
+            self._owner.pruned(pruned, await self._writer.call(self._store.oldest_offset))
+            await asyncio.sleep(_PRUNE_PAUSE)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

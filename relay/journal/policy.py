@@ -1,0 +1,19 @@
+"""What the journal keeps and accepts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the journal keeps and accepts.
+
+    ``retention`` and ``dedup_window`` in seconds, ``max_size`` in bytes, ``max_backlog`` in events that some sink
+    has not got yet.
+    """
+
+    retention: float = 7 * 86400
+    max_size: int = 10 << 30
+    dedup_window: float = 7 * 86400
+    max_backlog: int = 1_000_000
