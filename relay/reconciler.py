@@ -144,7 +144,7 @@ class Reconciler:
         if not self._due or loop_time >= self._due_until:
             busy = set(self._polling)  # asked first: what is answered during the look is not noted yet
             await self._note()
-            found = await self._journal.ask(self._tasks.due, self._now(), self._batch + len(busy))
+            found = await self._journal.ask(Tasks, Tasks.due, self._now(), self._batch + len(busy))
             idle = [task for task in found if task.task_id not in busy]
             self._due = (await self._without_ended(idle))[::-1]
             self._due_until = loop_time + _FRESH_FOR
@@ -154,7 +154,7 @@ class Reconciler:
         """Seconds until a task is due, as far as is known now."""
         if self._polling:
             return self._look_every
-        due_at = await self._journal.ask(self._tasks.next_due)
+        due_at = await self._journal.change(self._tasks.next_due)
         if due_at is None:
             return self._look_every
         return min(max((due_at - self._now()) / 1000, 0.001), self._look_every)

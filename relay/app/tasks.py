@@ -73,8 +73,8 @@ class TaskWatch:
 
     async def look(self) -> None:
         """Brings the gauges up to date."""
-        counts = await self._journal.ask(self._tasks.counts)
-        overdue = await self._journal.ask(self._tasks.overdue, _now())
+        counts = await self._journal.ask(Tasks, Tasks.counts)
+        overdue = await self._journal.ask(Tasks, Tasks.overdue, _now())
         self._signals.tasks_looked_at(TaskFigures(sum(counts[state] for state in PENDING), overdue))
         for label in self._sinks:
             self._signals.outputs_looked_at(label, await self._outputs_expiring(label))

@@ -12,7 +12,7 @@ from relay.core.replay import Selection
 from relay.replay import Page
 
 if TYPE_CHECKING:
-    from relay.journal.store import Store
+    from relay.journal.inspect import Stopped
 
 _PAGE_EVENTS = 1000
 _PAGE_BYTES = 4 << 20
@@ -60,7 +60,7 @@ class Served:
 class Stored:
     """A stopped relay's."""
 
-    def __init__(self, store: Store, selection: Selection) -> None:
+    def __init__(self, store: Stopped, selection: Selection) -> None:
         self._store, self._selection = store, selection
 
     def journal(self) -> str:

@@ -20,8 +20,7 @@ from relay.core.errors import RelayError
 from relay.core.event import TOPICS, Entry, one_line
 
 if TYPE_CHECKING:
-    from relay.journal.inspect import Figures, Finding
-    from relay.journal.store import Store
+    from relay.journal.inspect import Figures, Finding, Stopped
 
 app = typer.Typer(help="Look into the journal of a relay that is stopped.", no_args_is_help=True)
 
@@ -97,7 +96,7 @@ def export(
 
 
 @contextmanager
-def _opened(config: Path | None, path: Path | None) -> Iterator[tuple[Store, list[str] | None]]:
+def _opened(config: Path | None, path: Path | None) -> Iterator[tuple[Stopped, list[str] | None]]:
     """The journal, and the labels of the configured sinks where the configuration was asked."""
     sinks = None
     if path is None:
@@ -108,7 +107,7 @@ def _opened(config: Path | None, path: Path | None) -> Iterator[tuple[Store, lis
 
 
 @contextmanager
-def opened_journal(path: Path) -> Iterator[Store]:
+def opened_journal(path: Path) -> Iterator[Stopped]:
     """The journal of a relay that is stopped. Raises ``RelayError`` where there is none, or its relay runs."""
     from relay.journal.errors import JournalInUse
     from relay.journal.inspect import open_existing

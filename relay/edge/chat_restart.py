@@ -26,13 +26,12 @@ async def close_open_streams(journal: Journal, recorder: Recorder, signals: Chat
 
     Where the journal takes nothing (full disk), the recorder goes on trying while the relay starts.
     """
-    table = journal.companion(Streams)
-    streams = await journal.ask(table.all)
+    streams = await journal.ask(Streams, Streams.all)
     if not streams:
         return
-    chunks = await journal.ask(table.chunks)
+    chunks = await journal.ask(Streams, Streams.chunks)
     for count, stream in enumerate(streams, 1):
-        remains = await journal.ask(table.remains, stream, chunks.get(stream.stream_id, []))
+        remains = await journal.ask(Streams, Streams.remains, stream, chunks.get(stream.stream_id, []))
         recorder.track().put((_ending(stream, remains),))
         if count % _AT_ONCE == 0 or count == len(streams):
             await recorder.settled(_PATIENCE)

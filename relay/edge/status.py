@@ -39,7 +39,6 @@ class StatusRoutes:
     ) -> None:
         self._process, self._journal, self._sinks = process, journal, sinks
         self._upstream, self._unready = upstream, unready
-        self._tasks, self._streams = journal.companion(Tasks), journal.companion(Streams)
 
     async def show(self, _: web.Request) -> web.StreamResponse:
         """All of it at once; looked at now, not at the last scrape."""
@@ -60,7 +59,7 @@ class StatusRoutes:
                     "dead_letters": journal.dead_letters_held,
                 },
                 "sinks": [await self._sink(label, signals) for label, signals in self._sinks.items()],
-                "streams": {"open": await journal.ask(self._streams.count)},
+                "streams": {"open": await journal.ask(Streams, Streams.count)},
                 "tasks": await self._registry(),
                 "upstream": {"up": self._upstream.up},
             }
@@ -77,11 +76,11 @@ class StatusRoutes:
         }
 
     async def _registry(self) -> dict[str, Any]:
-        counts = await self._journal.ask(self._tasks.counts)
+        counts = await self._journal.ask(Tasks, Tasks.counts)
         return {
             "counts": counts,
             "pending": sum(counts[state] for state in PENDING),
-            "overdue": await self._journal.ask(self._tasks.overdue, _now()),
+            "overdue": await self._journal.ask(Tasks, Tasks.overdue, _now()),
         }
 
 

@@ -21,13 +21,12 @@ class StreamRoutes:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._streams = journal.companion(Streams)
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """A page in the order of their beginning; ``next`` is the ``after`` of the next page, null at the end."""
         after = whole_number(request.query.get("after"), "after", most=MAX_OFFSET, default=0)
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
-        found = await self._journal.ask(self._streams.page, after, limit)
+        found = await self._journal.ask(Streams, Streams.page, after, limit)
         following = found[-1].offset if len(found) == limit else None
         return json_response({"streams": [_shown(stream) for stream in found], "next": following})
 

@@ -32,14 +32,13 @@ class SubjectRoutes:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._tasks = journal.companion(Tasks)
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Its events in order, where and when each was published, what was absorbed, what could not go on."""
         subject = request.match_info["subject"]
         after = whole_number(request.query.get("after"), "after", most=MAX_OFFSET, default=0)
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_EVENTS, default=DEFAULT_LIMIT)
-        row = await self._journal.ask(self._tasks.find, subject)
+        row = await self._journal.ask(Tasks, Tasks.find, subject)
         trail = await trail_of(self._journal, subject)
         noted = row.offsets if row is not None else ()
         page = await page_about(self._journal, subject, trail, noted=noted, after=after, limit=limit)

@@ -52,8 +52,8 @@ class TaskRoutes:
         """
         after = whole_number(request.query.get("after"), "after", most=MAX_ID, default=0)
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
-        rows, following = await self._journal.ask(self._tasks.page, after, limit, _wanted(request))
-        counts = await self._journal.ask(self._tasks.counts)
+        rows, following = await self._journal.ask(Tasks, Tasks.page, after, limit, _wanted(request))
+        counts = await self._journal.ask(Tasks, Tasks.counts)
         return json_response({"tasks": [shown_task(row) for row in rows], "next": following, "counts": counts})
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -77,7 +77,7 @@ class TaskRoutes:
         return json_response(await self._known(task_id), 201)
 
     async def _known(self, task_id: str) -> dict[str, Any] | None:
-        row = await self._journal.ask(self._tasks.find, task_id)
+        row = await self._journal.ask(Tasks, Tasks.find, task_id)
         trail = replace(await trail_of(self._journal, task_id), chat=())
         noted = row.offsets if row is not None else ()
         page = await page_about(self._journal, task_id, trail, noted=noted)

@@ -38,24 +38,21 @@ class Found(NamedTuple):
 
 
 class Addresses:
-    """The table. A companion of the journal: its methods belong to the journal's thread, except ``bind``."""
+    """The table. A companion of the journal."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._waiting: dict[str, Binding] = {}
         self._lock = threading.Lock()
-        db.execute(_SQL["create"])
-        db.execute(_SQL["create_by_task"])
-        self.key: Final = self._own_key()
+        self.key: Final = bytes.fromhex(db.execute(_SQL["key"]).fetchone()[0])
         """Secret: what is signed with it was made by a relay with this journal."""
 
-    def _own_key(self) -> bytes:
-        row = self._db.execute(_SQL["key"]).fetchone()
-        if row is not None:
-            return bytes.fromhex(row[0])
-        key = secrets.token_bytes(KEY_BYTES)
-        self._db.execute(_SQL["put_key"], (key.hex(),))
-        return key
+    @staticmethod
+    def create(db: sqlite3.Connection) -> None:
+        """Makes the table and the key where they are missing."""
+        db.execute(_SQL["create"])
+        db.execute(_SQL["create_by_task"])
+        db.execute(_SQL["put_key"], (secrets.token_bytes(KEY_BYTES).hex(),))
 
     def bind(self, nonce: bytes, binding: Binding) -> None:
         """The address is this task's, from now on; on disk with the next group. For the event loop's thread."""

@@ -14,7 +14,7 @@ CREATE INDEX IF NOT EXISTS task_addresses_by_task ON task_addresses (task_id)
 SELECT value FROM meta WHERE key = 'address_key'
 
 -- name: put_key
-INSERT INTO meta VALUES ('address_key', ?)
+INSERT OR IGNORE INTO meta VALUES ('address_key', ?)
 
 -- name: find
 SELECT task_id FROM task_addresses WHERE nonce = ?

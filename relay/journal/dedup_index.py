@@ -29,7 +29,11 @@ _SQL = sql.statements("dedup.sql")
 
 
 class DedupIndex:
-    """Which facts the journal knows. Lives in the store's thread, on the store's connection."""
+    """Which facts the journal knows. Lives in the store's thread, on the store's connection.
+
+    The two questions may be asked in any thread, on a connection of its own (``db``): a key leaves the memory only when
+    the table has it, and the memory is looked at first.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -41,7 +45,7 @@ class DedupIndex:
         for key, fingerprint, offset, seen_at in rows:
             self._recent[key] = (fingerprint, offset, seen_at)
 
-    def known(self, keys: Sequence[bytes]) -> Known:
+    def known(self, keys: Sequence[bytes], db: sqlite3.Connection | None = None) -> Known:
         """Those of the keys that are known, each with its fingerprint and its event's offset."""
         found: Known = {}
         unseen = []
@@ -52,23 +56,18 @@ class DedupIndex:
             else:
                 found[key] = recent[:2]
         for start in range(0, len(unseen), MAX_KEYS):
-            self._look_up(unseen[start : start + MAX_KEYS], found)
+            _look_up(db or self._db, unseen[start : start + MAX_KEYS], found)
         return found
 
-    def _look_up(self, keys: Sequence[bytes], found: Known) -> None:
-        rows: str | None = self._db.execute(_known_sql(len(keys)), keys).fetchone()[0]
-        for row in rows.split(",") if rows else ():
-            key, fingerprint, offset = row.split(" ")
-            found[bytes.fromhex(key)] = (bytes.fromhex(fingerprint), int(offset))
-
-    def beginning_with(self, prefix: bytes, after: int, limit: int) -> list[int]:
+    def beginning_with(self, prefix: bytes, after: int, limit: int, db: sqlite3.Connection | None = None) -> list[int]:
         """The offsets beyond ``after`` of the facts whose keys begin so, the first ``limit`` of them in order.
 
         ``prefix`` is shorter than a key, and long enough to be that of few facts: they are all looked at.
         """
         beyond = prefix + b"\xff" * (KEY_BYTES + 1 - len(prefix))
-        found = [row[0] for row in self._db.execute(_SQL["beginning_with"], (prefix, beyond, after, limit))]
-        recent = {entry[1] for key, entry in self._recent.items() if key.startswith(prefix) and entry[1] > after}
+        held = self._recent.copy()  # in one step, whatever the store's thread does meanwhile
+        recent = {entry[1] for key, entry in held.items() if key.startswith(prefix) and entry[1] > after}
+        found = [row[0] for row in (db or self._db).execute(_SQL["beginning_with"], (prefix, beyond, after, limit))]
         return sorted(recent.union(found))[:limit]
 
     def add(self, keys: Sequence[tuple[bytes, bytes, int]], seen_at: int) -> None:
@@ -115,6 +114,13 @@ class DedupIndex:
         upto = row[0] if row else b"\xff" * 17
         self._db.execute(_SQL["sweep"], (after, upto, older_than))
         return upto if row else b""
+
+
+def _look_up(db: sqlite3.Connection, keys: Sequence[bytes], found: Known) -> None:
+    rows: str | None = db.execute(_known_sql(len(keys)), keys).fetchone()[0]
+    for row in rows.split(",") if rows else ():
+        key, fingerprint, offset = row.split(" ")
+        found[bytes.fromhex(key)] = (bytes.fromhex(fingerprint), int(offset))
 
 
 @lru_cache(maxsize=MAX_KEYS)

@@ -86,18 +86,23 @@ def disk_full(path: Path) -> JournalUnavailable:
     )
 
 
+def in_use(path: Path) -> JournalInUse:
+    """Somebody else has the journal open."""
+    return JournalInUse(
+        "journal_in_use",
+        f"The journal {path} is held by another process.",
+        hint="One relay per journal: stop the other one, or give this one its own journal.path.",
+    )
+
+
 def _ours(error: sqlite3.Error, path: Path) -> RelayError:
     code = getattr(error, "sqlite_errorcode", 0) or 0
     primary = code & 0xFF
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
-    if primary == sqlite3.SQLITE_FULL:
+    if primary == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:  # no room for what is known of the log
         return disk_full(path)
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return JournalInUse(
-            "journal_in_use",
-            f"The journal {path} is held by another process.",
-            hint="One relay per journal: stop the other one, or give this one its own journal.path.",
-        )
+        return in_use(path)
     if primary in _FATAL or primary == sqlite3.SQLITE_CANTOPEN or primary == sqlite3.SQLITE_READONLY:
         return JournalBroken(
             "journal_broken",

@@ -11,8 +11,10 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import RLock
 from typing import Final, Literal, NamedTuple
 
 import orjson
@@ -110,11 +112,16 @@ class _Waiting:
 
 
 class History:
-    """Three tables beside the events. ``passed`` and ``rewound`` may be called from anywhere, at once; all else
-    belongs to the journal's thread."""
+    """Three tables beside the events. ``passed``, ``rewound`` and the questions may be asked from anywhere, at once;
+    all else belongs to the journal's thread.
+
+    What waits moves from the memory to the tables in one commit. ``_lock`` is held meanwhile, and by a question until
+    it has taken the one and fixed its view of the other: it sees each passage and each repetition once.
+    """
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self._lock = RLock()
         self._arrived: deque[Passage | _Rewind] = deque()  # appended to in one thread, emptied in another
         self._sinks: dict[str, _Waiting] = {}
         self._repeated: dict[int, dict[str, Repetition]] = {}
@@ -134,36 +141,55 @@ class History:
     def repeated(self, repetitions: Iterable[tuple[int, str]], now: int) -> None:
         """Facts were told again: the offset of each one's event, and how. While too many wait, new ones are not
         counted."""
-        for offset, via in repetitions:
-            ways = self._repeated.get(offset)
-            if ways is None:
-                if len(self._repeated) >= MAX_WAITING:
-                    continue
-                ways = self._repeated[offset] = {}
-            known = ways.get(via)
-            first_at = now if known is None else known.first_at
-            ways[via] = Repetition(offset, via, 1 if known is None else known.times + 1, first_at, now)
+        with self._lock:
+            for offset, via in repetitions:
+                self._repeat(offset, via, now)
+
+    def _repeat(self, offset: int, via: str, now: int) -> None:
+        ways = self._repeated.get(offset)
+        if ways is None:
+            if len(self._repeated) >= MAX_WAITING:
+                return
+            ways = self._repeated[offset] = {}
+        known = ways.get(via)
+        first_at = now if known is None else known.first_at
+        ways[via] = Repetition(offset, via, 1 if known is None else known.times + 1, first_at, now)
 
     # -- writing -----------------------------------------------------------------------------------------------
 
     def due(self, now: int, every: int = EVERY) -> bool:
         """Whether something waits and the last writing is long enough ago, or much waits."""
-        self._take_in()
+        with self._lock:
+            self._take_in()
         if len(self._repeated) > STEP or any(waiting.size > STEP for waiting in self._sinks.values()):
             every = _SOON
         return not 0 <= now - self._written_at < every and bool(self._repeated or self._sinks)
 
     def stale(self) -> bool:
         """Whether the tables still have times of what a sink has lost: after a crash they would be believed."""
-        self._take_in()
+        with self._lock:
+            self._take_in()
+            rewound = [(sink, waiting.rewound_to) for sink, waiting in self._sinks.items()]
         return any(
-            waiting.rewound_to is not None
-            and self._db.execute(_SQL["reaches_beyond"], {"sink": sink, "at": waiting.rewound_to}).fetchone()[0]
-            for sink, waiting in self._sinks.items()
+            upto is not None and self._db.execute(_SQL["reaches_beyond"], {"sink": sink, "at": upto}).fetchone()[0]
+            for sink, upto in rewound
         )
 
-    def write(self, now: int) -> None:
-        """Writes what waits, inside the caller's transaction; ``written`` is to be called once that is committed."""
+    @contextmanager
+    def written(self, now: int) -> Iterator[None]:
+        """Writes what waits, inside the caller's transaction, and forgets it at the end, when that is committed.
+
+        Left by an error it forgets nothing: the next writing does the same again.
+        """
+        with self._lock:
+            self._write(now)
+            yield
+            self._sinks.clear()
+            for offset in self._repeated_to_write:
+                del self._repeated[offset]
+            self._repeated_to_write = []
+
+    def _write(self, now: int) -> None:
         self._take_in()
         for sink, waiting in self._sinks.items():
             if waiting.rewound_to is not None:
@@ -182,13 +208,6 @@ class History:
         if rows:
             self._db.execute(_SQL[statement], (orjson.dumps([tuple(row) for row in rows]).decode(),))
 
-    def written(self) -> None:
-        """It is on disk: forgets what waited. Not called, the next writing does the same again."""
-        self._sinks.clear()
-        for offset in self._repeated_to_write:
-            del self._repeated[offset]
-        self._repeated_to_write = []
-
     def prune(self, upto: int) -> None:
         """Forgets the events up to an offset, inside the caller's transaction."""
         for table in ("passages", "exceptions", "repetitions"):
@@ -205,28 +224,46 @@ class History:
 
     # -- looking -----------------------------------------------------------------------------------------------
 
-    def passages(self, sink: str, offsets: Sequence[int]) -> dict[int, Found]:
-        """What is noted of these events on a sink; those of which nothing is are left out."""
-        self._take_in()
-        waiting = self._sinks.get(sink, _Waiting())
-        upto = waiting.rewound_to
-        valid = [offset for offset in offsets if upto is None or offset <= upto]
-        rows = self._db.execute(_SQL["passages"], {"sink": sink, "offsets": orjson.dumps(valid).decode()})
+    def passages(self, db: sqlite3.Connection, sink: str, offsets: Sequence[int]) -> dict[int, Found]:
+        """What is noted of these events on a sink; those of which nothing is are left out. ``db``: the asker's own."""
+        with _one_view(db):
+            with self._lock:
+                self._take_in()
+                waiting = self._sinks.get(sink, _Waiting())
+                told = {offset: news for offset in offsets if (news := waiting.find(offset)) is not None}
+                upto = waiting.rewound_to
+                _fix_view(db)
+            valid = [offset for offset in offsets if upto is None or offset <= upto]
+            rows = db.execute(_SQL["passages"], {"sink": sink, "offsets": orjson.dumps(valid).decode()}).fetchall()
         found = {offset: Found(at or None, exception) for offset, at, exception in rows if at is not None}
-        for offset in offsets:
-            if offset not in found and (told := waiting.find(offset)) is not None:
-                found[offset] = told
-        return found
+        return told | found
 
-    def repetitions(self, offsets: Sequence[int]) -> list[Repetition]:
-        """How often these facts were told again, in the order of their offsets."""
-        rows = self._db.execute(_SQL["repetitions"], (orjson.dumps(offsets).decode(),))
+    def repetitions(self, db: sqlite3.Connection, offsets: Sequence[int]) -> list[Repetition]:
+        """How often these facts were told again, in the order of their offsets. ``db``: the asker's own."""
+        with _one_view(db):
+            with self._lock:
+                told = [each for offset in offsets for each in self._repeated.get(offset, {}).values()]
+                _fix_view(db)
+            rows = db.execute(_SQL["repetitions"], (orjson.dumps(offsets).decode(),)).fetchall()
         found = {(row[0], row[1]): Repetition(*row) for row in rows}
-        for offset in offsets:
-            for via, more in self._repeated.get(offset, {}).items():
-                known = found.get((offset, via))
-                found[offset, via] = more if known is None else _together(known, more)
+        for more in told:
+            known = found.get((more.offset, more.via))
+            found[more.offset, more.via] = more if known is None else _together(known, more)
         return [found[key] for key in sorted(found)]
+
+
+@contextmanager
+def _one_view(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("COMMIT")
+
+
+def _fix_view(db: sqlite3.Connection) -> None:
+    """The transaction sees what is committed by now, and nothing later."""
+    db.execute("SELECT 1 FROM meta LIMIT 1").fetchone()
 
 
 def _shortened(passage: Passage, offset: int) -> Passage:

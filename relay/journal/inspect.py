@@ -1,6 +1,6 @@
 """A journal whose relay is stopped, looked at from outside: its figures, and whether anything in it is wrong.
 
-Nothing here writes. Opening does what each start of a relay does: it takes the lock, and recovers from the WAL.
+It changes nothing: it takes the lock and reads, the log with the file, and leaves both as they were.
 """
 
 from __future__ import annotations
@@ -11,15 +11,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
+
 from relay.core.errors import RelayError
 from relay.core.event import Entry
 from relay.core.lineage import Fork
 from relay.journal import sql
-from relay.journal.errors import JournalBroken, translated
-from relay.journal.store import Store
-from relay.journal.volume import refuse_what_is_damaged
+from relay.journal.errors import Guard, JournalBroken, translated
+from relay.journal.layout import views_of_older_tables
+from relay.journal.lock import Lock
+from relay.journal.look import Look
+from relay.journal.queries import Queries
+from relay.journal.volume import log_is_there, log_of, resolved
 
 _SQL = sql.statements("inspect.sql")
+_LAST_OFFSET = sql.statements("query.sql")["last_offset"]
 _PAGE_EVENTS = 1000
 _PAGE_BYTES = 4 << 20
 
@@ -82,19 +88,62 @@ class Finding:
     hint: str
 
 
-def open_existing(path: Path) -> Store:
+class Stopped(Queries):
+    """The journal of a relay that is stopped, to be read. It is locked until it is closed."""
+
+    def __init__(self, path: Path, lock: Lock, look: Look) -> None:
+        self.path = path
+        self._lock, self._look = lock, look
+        self._guard = Guard(path)
+        self._db = look.db
+        self._db.execute("PRAGMA temp_store = MEMORY")
+        for view in views_of_older_tables(self._db):
+            self._db.execute(view)
+        self.journal_id = self._meta("journal_id")
+        self.forks = [Fork(*fork) for fork in orjson.loads(self._meta("forks"))]
+        self.last_offset: int = self._one(_LAST_OFFSET)
+
+    def close(self) -> None:
+        """Lets go of it. Safe to call twice."""
+        self._look.close()
+        self._lock.release()
+
+
+def open_existing(path: Path) -> Stopped:
     """Opens a journal that is there; never makes one.
 
     Raises ``JournalInUse`` while a relay runs on it, ``JournalBroken`` when it cannot be read, ``RelayError``
     (``no_journal``) when the file is not there or is something else.
     """
-    wal = path.with_name(path.name + "-wal")
-    if not path.exists() and not wal.exists():
+    path = resolved(path)
+    if not path.exists() and not log_of(path).exists():
         raise _no_journal(f"There is no journal {path}.")
-    with _advised():
-        if path.exists() and not _holds_journal(path):
-            raise _no_journal(f"{path} is not a relay's journal.")
-        return Store(path, serving=False)
+    with _advised(), translated(path):
+        lock = Lock(path)
+        try:
+            return _opened(path, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+
+def _opened(path: Path, lock: Lock) -> Stopped:
+    if not log_is_there(path) and path.stat().st_size == 0:
+        raise _not_a_journal(path)
+    try:
+        look = Look(path)
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise _not_a_journal(path) from error
+        raise
+    try:
+        if not look.is_journal():
+            raise _not_a_journal(path)
+        look.refuse_what_is_lost()
+        return Stopped(path, lock, look)
+    except BaseException:
+        look.close()
+        raise
 
 
 @contextmanager
@@ -108,35 +157,15 @@ def _advised() -> Iterator[None]:
         raise JournalBroken(error.code, error.message, hint=_RESTORE) from error
 
 
-def _holds_journal(path: Path) -> bool:
-    """Whether the tables are there; asked on a connection of its own, since a store would create them.
-
-    It reads only. One that writes would move the log into the file when it closes, damaged or not.
-    """
-    if not path.is_file() or path.stat().st_size == 0:
-        return False
-    shared = path.with_name(path.name + "-shm")
-    made_here = not shared.exists()
-    mode = "mode=ro" if refuse_what_is_damaged(path) else "mode=ro&immutable=1"
-    with translated(path):
-        db = sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True, timeout=0.5, isolation_level=None)
-        try:
-            return bool(db.execute(_SQL["is_journal"]).fetchone()[0] == 3)
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-                return False
-            raise
-        finally:
-            db.close()
-            if made_here:
-                shared.unlink(missing_ok=True)
+def _not_a_journal(path: Path) -> RelayError:
+    return _no_journal(f"{path} is not a relay's journal.")
 
 
 def _no_journal(message: str) -> RelayError:
     return RelayError("no_journal", message, hint="Name it with --path, or the configuration with --config.")
 
 
-def figures(store: Store) -> Figures:
+def figures(store: Stopped) -> Figures:
     """Counts everything; reads the whole table of events."""
     with translated(store.path):
         db = store._db
@@ -176,7 +205,7 @@ def _without_events(spans: list[Span], forks: Sequence[Fork]) -> tuple[Span, ...
     return tuple((start, end) for start, end in spans if start <= end)
 
 
-def verify(store: Store, sinks: Collection[str] | None = None) -> tuple[Figures | None, list[Finding]]:
+def verify(store: Stopped, sinks: Collection[str] | None = None) -> tuple[Figures | None, list[Finding]]:
     """Reads the whole file. ``sinks`` are the labels that count; ``None``: all that the journal knows.
 
     What is damaged is not counted any more: then there are findings only.
@@ -235,7 +264,7 @@ def _unaccounted(ledger: SinkLedger) -> Finding:
     )
 
 
-def entries(store: Store, after: int = 0, topic: str | None = None) -> Iterator[Entry]:
+def entries(store: Stopped, after: int = 0, topic: str | None = None) -> Iterator[Entry]:
     """Every held event beyond an offset, oldest first, replays for a single sink included."""
     while page := store.read(after, _PAGE_EVENTS, _PAGE_BYTES):
         yield from (entry for entry in page if topic in (None, entry.event.topic))

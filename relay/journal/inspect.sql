@@ -1,8 +1,5 @@
 -- Looking into a journal whose relay is stopped: see inspect.py.
 
--- name: is_journal
-SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('meta', 'events', 'checkpoints')
-
 -- name: span
 SELECT count(*), min("offset"), max("offset"), min(accepted_at) FROM events
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
@@ -21,6 +21,7 @@ from relay.journal.errors import DISK_FULL, JournalBroken, JournalUnavailable
 from relay.journal.history import Found, Passage, Repetition, SettledAs
 from relay.journal.plan import Known
 from relay.journal.policy import Policy as Policy
+from relay.journal.reader import Reader, Readers
 from relay.journal.rows import HeldDeadLetter, Progress, SavedCheckpoint
 from relay.journal.store import Store
 from relay.journal.streams import Streams
@@ -81,6 +82,7 @@ class Journal:
         """What a disk without room said, until a commit has shown otherwise."""
         self.dead_letters_held = store.count_dead_letters()
         self._writer = Writer(store, committed=self._committed, failed=self._failed)
+        self._readers = Readers(store, broken=self._failed)
         before = self._first_offset - 1
         for sink in set(sinks) - saved.keys():
             # A new sink waits for what is retained, not for all there was.
@@ -137,15 +139,15 @@ class Journal:
             return []
         if self._tail and after >= self._tail[0].offset - 1:
             return _cut(self._tail, after - self._tail[0].offset + 1, limit, max_bytes)
-        return await self._writer.call(self._store.read, after, limit, max_bytes)
+        return await self._readers.call(Reader.read, after, limit, max_bytes)
 
     async def pick(self, offsets: Sequence[int], max_bytes: int = 4 << 20) -> list[Entry]:
         """Those of the entries that are held, in order, up to so many bytes of data; at least one if there is one."""
-        return await self._writer.call(self._store.pick, offsets, max_bytes) if offsets else []
+        return await self._readers.call(Reader.pick, offsets, max_bytes) if offsets else []
 
     async def offsets_about(self, subject: str, after: int, limit: int) -> list[int]:
         """Where contradictions, progress, dead letters and replays with this subject are, beyond an offset."""
-        return await self._writer.call(self._store.offsets_about, subject, after, limit)
+        return await self._readers.call(Reader.offsets_about, subject, after, limit)
 
     async def wait(self, after: int) -> None:
         """Returns when there is an event beyond ``after``."""
@@ -236,7 +238,7 @@ class Journal:
             self._store.history.passed(Passage(sink, offset, None))
         saved = self._saved[sink]
         low, high = sorted((offset, saved.offset))
-        mine = await self._writer.call(self._store.events_for, sink, low, high) if low < high else 0
+        mine = self._census.events_for(sink, max(low, self._first_offset - 1), high)
         sign = 1 if offset > saved.offset else -1
         more_dead = 0 if dead is None else dead - saved.dead
         more_absorbed = 0 if absorbed is None else absorbed - saved.absorbed
@@ -271,29 +273,29 @@ class Journal:
             return None
         if self._tail and after >= self._tail[0].offset - 1:
             return self._tail[after - self._tail[0].offset + 1].accepted_at
-        return await self._writer.call(self._store.accepted_at, after)
+        return await self._readers.call(Reader.accepted_at, after)
 
     async def passages(self, sink: str, offsets: Sequence[int]) -> dict[int, Found]:
         """What is noted of when a sink has settled these events: see ``History``."""
-        return await self.ask(self._store.history.passages, sink, offsets) if offsets else {}
+        return await self._readers.call(Reader.passages, sink, offsets) if offsets else {}
 
     async def repetitions(self, offsets: Sequence[int]) -> list[Repetition]:
         """How often the facts that these events stand for were told again, in the order of their offsets."""
-        return await self.ask(self._store.history.repetitions, offsets)
+        return await self._readers.call(Reader.repetitions, offsets)
 
     # -- dead letters ------------------------------------------------------------------------------------------
 
     async def dead_letters(self, after: str, limit: int) -> list[HeldDeadLetter]:
         """Dead letters in the order of their ids, without raw bytes."""
-        return await self._writer.call(self._store.dead_letters, after, limit)
+        return await self._readers.call(Reader.dead_letters, after, limit)
 
     async def dead_letter(self, id: str) -> HeldDeadLetter | None:
         """One dead letter with its raw bytes."""
-        return await self._writer.call(self._store.dead_letter, id)
+        return await self._readers.call(Reader.dead_letter, id)
 
     async def dead_letters_about(self, subject: str, limit: int) -> list[HeldDeadLetter]:
         """Dead letters about a task or a stream, the oldest first, without raw bytes."""
-        return await self._writer.call(self._store.dead_letters_about, subject, limit)
+        return await self._readers.call(Reader.dead_letters_about, subject, limit)
 
     async def delete_dead_letter(self, id: str) -> bool:
         """Forgets a dead letter; ``False`` if there is none."""
@@ -304,12 +306,14 @@ class Journal:
     # -- companions --------------------------------------------------------------------------------------------
 
     def companion(self, kind: type[C]) -> C:
-        """The companion of this class, for ``ask`` and ``change``: its own methods belong to the journal's thread."""
+        """The companion of this class, for ``change``: its methods belong to the journal's thread."""
         return self._store.companion(kind)
 
-    async def ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a companion's look-up."""
-        return await self._writer.call(lambda: self._store.ask(question, *args, **kwargs))
+    async def ask(
+        self, kind: type[C], question: Callable[Concatenate[C, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Runs a companion's look-up on a connection that only reads."""
+        return await self._readers.call(lambda reader: reader.ask(kind, question, *args, **kwargs))
 
     async def change(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a companion's change; it is fsynced when this returns."""
@@ -317,11 +321,11 @@ class Journal:
 
     async def known(self, keys: Sequence[bytes]) -> Known:
         """Which facts the journal knows: those of the dedup keys, each with its fingerprint and its event's offset."""
-        return await self._writer.call(self._store.known, keys)
+        return await self._readers.call(Reader.known, keys)
 
     async def known_beginning(self, prefix: bytes, after: int, limit: int) -> list[int]:
         """Where the facts are whose keys begin so, beyond an offset: see ``DedupIndex.beginning_with``."""
-        return await self._writer.call(self._store.known_beginning, prefix, after, limit)
+        return await self._readers.call(Reader.known_beginning, prefix, after, limit)
 
     # -- figures and care --------------------------------------------------------------------------------------
 
@@ -358,6 +362,7 @@ class Journal:
 
     async def close(self) -> None:
         """Commits what is queued and closes the file."""
+        await self._readers.close()
         if self.full is not None:
             with suppress(JournalUnavailable):
                 await self._writer.call(self._store.make_room)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Final
 
 from relay.journal import history, sql
@@ -26,6 +27,12 @@ def complete_tables(db: sqlite3.Connection) -> None:
         db.execute(_SQL["fill_dead_subject"])
     for statement in _LATER:
         db.execute(statement)
+
+
+def views_of_older_tables(db: sqlite3.Connection) -> Iterator[str]:
+    """What makes a journal of an earlier release readable as it is, on a connection that cannot change it."""
+    if not _has_column(db, "events", "crc"):
+        yield _SQL["view_without_crc"]
 
 
 def _has_column(db: sqlite3.Connection, table: str, column: str) -> bool:

@@ -4,6 +4,10 @@
 -- Rows of before have none.
 ALTER TABLE events ADD COLUMN crc INTEGER
 
+-- name: view_without_crc
+-- Stands before the table of that name.
+CREATE TEMP VIEW events AS SELECT *, NULL AS crc FROM main.events
+
 -- name: add_dead_subject
 ALTER TABLE dead_letters ADD COLUMN subject TEXT
 

@@ -67,9 +67,6 @@ DELETE FROM sqlite_sequence WHERE name = 'events'
 -- name: save_last_offset
 INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)
 
--- name: events_for
-SELECT count(*) FROM events WHERE "offset" > ? AND "offset" <= ? AND (sink IS NULL OR sink = ?)
-
 -- name: addressed
 SELECT "offset", sink FROM events INDEXED BY events_addressed WHERE sink IS NOT NULL AND "offset" > ? ORDER BY "offset"
 

@@ -1,8 +1,7 @@
-"""The journal's file: SQLite in WAL mode, one connection, used by one thread.
+"""The journal's file: SQLite in WAL mode, written by one connection in one thread.
 
 Durability: ``synchronous=FULL`` syncs the WAL at each commit (https://sqlite.org/pragma.html#pragma_synchronous).
-``locking_mode=EXCLUSIVE`` keeps every other process out, so two relays cannot share a volume by mistake, and with
-only one connection the WAL-reset bug of SQLite before 3.51.3 cannot occur.
+Only this connection commits and checkpoints; all others are opened read-only (docs/adr/0001-journal-sqlite.md).
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import astuple
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 from uuid import uuid4
 
 import orjson
@@ -27,17 +26,18 @@ from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
 from relay.journal.errors import Guard, JournalBroken, JournalUnavailable, disk_full
 from relay.journal.history import QUIET, History
 from relay.journal.layout import complete_tables, make_tables
-from relay.journal.plan import Known, Plan
-from relay.journal.queries import Queries
+from relay.journal.lock import Lock
+from relay.journal.look import SCHEMA_VERSION, look_before_opening, read_only
+from relay.journal.plan import Plan
+from relay.journal.reader import Reader
 from relay.journal.reserve import Reserve
 from relay.journal.rows import Appended, Progress, checksum
-from relay.journal.volume import damaged, log_kept, log_lost, make_folder, refuse_what_is_damaged, sync_folder
+from relay.journal.volume import make_folder, resolved, sync_folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
 C = TypeVar("C", bound=Companion)
 
-SCHEMA_VERSION = "1"
 MAX_GROUP = 64
 """Drafts per statement: one prepared statement for each size up to this stays in memory, 50 KB on average."""
 
@@ -45,64 +45,64 @@ _APPEND = sql.statements("append.sql")
 _QUERY = sql.statements("query.sql")
 _EVENT_COLUMNS = 15
 _PAGE_BYTES = 4096
-_CHECKED_AT_START = 256 << 20
-"""Bytes of pages that are looked through at each start: 0.4 s. `relay journal verify` looks through any number."""
 _VACUUM_SHARE = 8
 """Of the reserve: what one step of giving pages back may write."""
 _SPARE_PAGES = 8192  # 32 MiB of free pages stay for the next events; beyond that the file shrinks
 
 
-class Store(Queries):
+class Store(Reader):
     """The open journal file. Synchronous; every method belongs to the one writer thread.
 
-    ``companions`` are the tables that change together with the events. ``serving`` is off for a look at a journal
-    whose relay is stopped: it is not marked as in use. ``max_pages`` bounds the file for tests of a full disk
-    (``PRAGMA max_page_count``).
+    ``companions`` are the tables that change together with the events. ``max_pages`` bounds the file for tests of a
+    full disk (``PRAGMA max_page_count``). Raises ``JournalInUse`` or ``JournalBroken``, and then has changed nothing.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        companions: Sequence[type[Companion]] = (),
-        serving: bool = True,
-        max_pages: int | None = None,
-    ) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, companions: Sequence[type[Companion]] = (), max_pages: int | None = None) -> None:
+        self.path = path = resolved(path)
         self._guard = Guard(path)
         with self._guard.translated():
             make_folder(path.parent)
-            had_log = refuse_what_is_damaged(path)
-            # Opened in one thread, used in another, never by two at once.
-            self._db = sqlite3.connect(
-                path, isolation_level=None, cached_statements=4 * MAX_GROUP, check_same_thread=False, timeout=0.5
-            )
+            self._lock = Lock(path)
+            self._reserve = Reserve(path)
             try:
-                self._prepare(max_pages)
-                self._in_use = self._meta("state", "closed") == "open"
-                if self._in_use and not had_log:
-                    raise log_lost(path)
-                if serving:
-                    self._begin()
-                self.journal_id = self._meta("journal_id")
-                self.forks = [Fork(*fork) for fork in orjson.loads(self._meta("forks"))]
-                self.last_offset: int = self._one(_QUERY["last_offset"])
-                self._index = DedupIndex(self._db)
-                self.history = History(self._db)
-                self._reserve = Reserve(path)
-                self._companions = {kind: kind(self._db) for kind in companions}
+                self._look()
+                self._db = _connected(path)
+                try:
+                    self._open(companions, max_pages)
+                except BaseException:
+                    self._close_with_log()
+                    raise
             except BaseException:
-                with log_kept(path):
-                    self._db.close()
+                self._lock.release()
                 raise
         self._pages_since_checkpoint = 0
+        self._closed = False
 
-    def _prepare(self, max_pages: int | None) -> None:
+    def _look(self) -> None:
+        """A full disk has no room for the memory that connections share; then the reserve has it."""
+        try:
+            look_before_opening(self.path)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
+                raise
+            self._reserve.release()
+            look_before_opening(self.path)
+
+    def _open(self, companions: Sequence[type[Companion]], max_pages: int | None) -> None:
+        self._prepare(companions, max_pages)
+        self._begin()
+        self.journal_id = self._meta("journal_id")
+        self.forks = [Fork(*fork) for fork in orjson.loads(self._meta("forks"))]
+        self.last_offset = self._one(_QUERY["last_offset"])
+        self._index = DedupIndex(self._db)
+        self.history = History(self._db)
+        self._companions = {kind: kind(self._db) for kind in companions}
+
+    def _prepare(self, companions: Sequence[type[Companion]], max_pages: int | None) -> None:
         new = not self.path.exists() or self.path.stat().st_size == 0
         if new:
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for pragma in (
-            "locking_mode = EXCLUSIVE",
             "journal_mode = WAL",
             "synchronous = FULL",
             "wal_autocheckpoint = 0",
@@ -115,9 +115,10 @@ class Store(Queries):
             self._db.execute("PRAGMA " + pragma)
         if self._one("SELECT count(*) FROM sqlite_master WHERE name = 'meta'") == 0:
             self._create()
-        self._check_version()
         with self._transaction():
             complete_tables(self._db)
+            for kind in companions:
+                kind.create(self._db)
 
     def _create(self) -> None:
         with self._transaction():
@@ -132,14 +133,7 @@ class Store(Queries):
         sync_folder(self.path.parent)
 
     def _begin(self) -> None:
-        """What a relay does and a look from outside does not: it checks the pages and marks the file as in use.
-
-        The mark goes into the main file at once: found there without a log, it tells that a log was lost.
-        """
-        if self.size() <= _CHECKED_AT_START:
-            problems = [row[0] for row in self._db.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
-            if problems:
-                raise damaged(self.path, problems)
+        """Marks the file as in use, in the main file at once: found there without a log, it shows that one was lost."""
         with suppress(JournalUnavailable), self._guard.translated():  # a full disk: the relay starts all the same
             self._mark("open")
             self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -147,37 +141,36 @@ class Store(Queries):
     def _mark(self, state: str) -> None:
         with self._transaction():
             self._db.execute(_QUERY["put_meta"], ("state", state))
-        self._in_use = state == "open"
-
-    def _check_version(self) -> None:
-        found = self._meta("schema_version")
-        if found != SCHEMA_VERSION:
-            raise JournalBroken(
-                "journal_version",
-                f"{self.path} has layout {found}, this relay knows layout {SCHEMA_VERSION}.",
-                hint="Run the relay version that wrote it until it is drained, or name another journal.path.",
-            )
 
     def close(self) -> None:
         """Moves the WAL into the file and closes. Safe to call twice.
 
         After a failure it leaves both as they are: the next start recovers from what is really on disk.
         """
+        if self._closed:
+            return
+        self._closed = True
         try:
             self._guard.refuse_after_failure()
-            if self._in_use:
-                with self._transaction():
-                    self.history.write(0)
-                self._mark("closed")
+            with ExitStack() as once_committed, self._transaction():
+                once_committed.enter_context(self.history.written(0))
+            self._mark("closed")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except (sqlite3.Error, JournalBroken):
             # The next start recovers from the WAL just as well, and looks for it where the mark is still "open".
-            with log_kept(self.path):
-                self._db.close()
+            self._close_with_log()
         finally:
             self._db.close()
             if self._reserve.released:
                 self._reserve.hold()
+            self._lock.release()
+
+    def _close_with_log(self) -> None:
+        """The last connection to close moves the log into the file and deletes it, unless it can only read."""
+        with suppress(sqlite3.Error), closing(read_only(self.path)) as last:
+            last.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            self._db.close()
+        self._db.close()
 
     # -- appending ---------------------------------------------------------------------------------------------
 
@@ -188,7 +181,7 @@ class Store(Queries):
         nothing was written, ``JournalBroken`` when the file cannot be trusted any more.
         """
         plan = Plan(self.last_offset, now)
-        with self._guard.translated(), self._transaction():
+        with self._guard.translated(), ExitStack() as once_committed, self._transaction():
             plan.add_all(drafts, self._index.known)
             for start in range(0, len(plan.entries), MAX_GROUP):
                 self._insert(plan, start, start + MAX_GROUP, now)
@@ -199,11 +192,8 @@ class Store(Queries):
             for sink, saved in (progress or {}).items():
                 counts = (saved.published, saved.dead, saved.absorbed, saved.passed)
                 self._db.execute(_APPEND["save_checkpoint"], (sink, saved.offset, *counts))
-            takes_along = bool(plan.entries or progress) and self.history.due(now)
-            if takes_along:
-                self.history.write(now)
-        if takes_along:
-            self.history.written()
+            if (plan.entries or progress) and self.history.due(now):
+                once_committed.enter_context(self.history.written(now))
         self.history.repeated(plan.repeated, now)
         self.last_offset = plan.last_offset
         self._index.add(plan.new_keys, now)
@@ -232,25 +222,6 @@ class Store(Queries):
             return self._db.execute(_QUERY["delete_dead_letter"], (id,)).rowcount > 0
 
     # -- companions --------------------------------------------------------------------------------------------
-
-    def companion(self, kind: type[C]) -> C:
-        """The companion of this class. Raises ``KeyError`` where the store was opened without it."""
-        return cast(C, self._companions[kind])
-
-    def ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a companion's look-up, its errors told as those of the journal."""
-        with self._guard.translated():
-            return question(*args, **kwargs)
-
-    def known(self, keys: Sequence[bytes]) -> Known:
-        """Which of these dedup keys are known, each with its fingerprint and its event's offset."""
-        with self._guard.translated():
-            return self._index.known(keys)
-
-    def known_beginning(self, prefix: bytes, after: int, limit: int) -> list[int]:
-        """See ``DedupIndex.beginning_with``."""
-        with self._guard.translated():
-            return self._index.beginning_with(prefix, after, limit)
 
     def change(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a companion's change in a transaction of its own: when this returns, it is fsynced."""
@@ -376,9 +347,8 @@ class Store(Queries):
         with self._guard.translated():
             if not self.history.due(now, QUIET) and not self.history.stale():
                 return
-            with self._transaction():
-                self.history.write(now)
-            self.history.written()
+            with ExitStack() as once_committed, self._transaction():
+                once_committed.enter_context(self.history.written(now))
         self._pages_since_checkpoint += 4
 
     def fork(self, at: int, beyond: int, published: Mapping[str, int] | None = None) -> None:
@@ -396,11 +366,6 @@ class Store(Queries):
             self._db.execute(_QUERY["save_last_offset"], (last_offset,))
         self.journal_id, self.forks, self.last_offset = journal_id, forks, last_offset
 
-    def events_for(self, sink: str, after: int, upto: int) -> int:
-        """How many of the held events in ``(after, upto]`` are for a sink."""
-        with self._guard.translated():
-            return int(self._one(_QUERY["events_for"], (after, upto, sink)))
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         self._guard.refuse_after_failure()
@@ -413,6 +378,13 @@ class Store(Queries):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """Opened in one thread, used in another, never by two at once."""
+    return sqlite3.connect(
+        path, isolation_level=None, cached_statements=4 * MAX_GROUP, check_same_thread=False, timeout=0.5
+    )
 
 
 @lru_cache(maxsize=MAX_GROUP)

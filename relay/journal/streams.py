@@ -50,10 +50,14 @@ class Remains(NamedTuple):
 
 
 class Streams:
-    """The table. A companion of the journal: its methods belong to the journal's thread."""
+    """The table. A companion of the journal."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+
+    @staticmethod
+    def create(db: sqlite3.Connection) -> None:
+        """Makes the table where it is missing."""
         db.execute(_SQL["create"])
 
     def apply(self, entries: Sequence[Entry], now: int) -> None:

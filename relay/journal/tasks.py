@@ -76,7 +76,7 @@ class Wanted:
 
 
 class Tasks:
-    """The table. A companion of the journal: its methods belong to the journal's thread.
+    """The table. A companion of the journal.
 
     ``timing`` says when a task that enters is polled first.
     """
@@ -84,17 +84,16 @@ class Tasks:
     def __init__(self, db: sqlite3.Connection) -> None:
         self.timing = Timing()
         self._db = db
-        self._create()
         # Whether any task may be waiting for its end. Too often true is a statement too many, never a wrong answer;
         # so a rollback does no harm.
         self._waiting = bool(self._one("any_pending"))
 
-    def _create(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
+    @staticmethod
+    def create(db: sqlite3.Connection) -> None:
+        """Makes the tables where they are missing."""
         for name, statement in _SQL.items():
             if name.startswith("create_"):
-                self._db.execute(statement)
-        self._db.execute("COMMIT")
+                db.execute(statement)
 
     # -- following the events ----------------------------------------------------------------------------------
 
@@ -127,7 +126,10 @@ class Tasks:
         return [Watched(*row) for row in self._db.execute(_SQL["due"], (now, limit))]
 
     def next_due(self) -> int | None:
-        """When the next poll is due (epoch milliseconds); ``None``: no task is waiting."""
+        """When the next poll is due (epoch milliseconds); ``None``: no task is waiting.
+
+        Asked as a change (``Journal.change``): with nothing waiting, the events are not looked at any more.
+        """
         found: int | None = self._one("next_due")
         if found is None:
             self._waiting = False

@@ -7,8 +7,7 @@ what to do; what cannot show is in docs/adr/0003-damaged-journals.md.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 from relay.journal.errors import JournalBroken
@@ -18,9 +17,19 @@ _ACCEPT = "UPDATE meta SET value = 'closed' WHERE key = 'state'"
 _RESTORE = "Check the disk, then restore the journal from a copy, or name another journal.path to begin anew"
 
 
+def resolved(path: Path) -> Path:
+    """The one path of a journal, whatever links lead to it. SQLite resolves them, so everybody has to."""
+    return Path(os.path.realpath(path))
+
+
 def log_of(path: Path) -> Path:
     """The write-ahead log of a journal."""
     return path.with_name(path.name + "-wal")
+
+
+def shared_of(path: Path) -> Path:
+    """Where SQLite's connections keep what they know of the log together. Made anew by the first one, at each start."""
+    return path.with_name(path.name + "-shm")
 
 
 def make_folder(folder: Path) -> None:
@@ -44,11 +53,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def refuse_what_is_damaged(path: Path) -> bool:
+def log_is_there(path: Path) -> bool:
     """Whether there is a log to recover from.
 
-    Raises ``JournalBroken`` where SQLite would drop acknowledged events in silence: where it would empty the log of a
-    file that is gone, or end its recovery in the middle of the log.
+    Raises ``JournalBroken`` where its file is gone: SQLite would empty the log without a word.
     """
     log = log_of(path)
     if not log.exists() or log.stat().st_size == 0:
@@ -59,36 +67,23 @@ def refuse_what_is_damaged(path: Path) -> bool:
             f"{log} is there but {path} is not, or is empty: the two belong together.",
             hint="Restore the missing file, or move the -wal file away to start with an empty journal.",
         )
-    found = damage(log)
-    if found is not None and damage(log) == found:  # that of a relay which is running changes under the reader
+    return True
+
+
+def refuse_damaged_log(path: Path, recovered: int) -> None:
+    """Raises ``JournalBroken`` where SQLite has ended its recovery in the middle of the log.
+
+    ``recovered`` are the frames that it took. It would drop the acknowledged events behind them without a word.
+    """
+    log = log_of(path)
+    found = damage(log, recovered)
+    if found is not None:
         raise JournalBroken(
             "journal_damaged",
             f"Frame {found.frame} of {found.frames} in {log} is damaged, and acknowledged events follow it.",
             hint="Check the disk, and restore both files from a copy if there is one. To go on without what follows,"
             f" keep a copy of both and cut the log off: truncate -s {found.keep} {log}",
         )
-    return True
-
-
-@contextmanager
-def log_kept(path: Path) -> Iterator[None]:
-    """The log is there afterwards, although what happens meanwhile may move it into the file and delete it.
-
-    For a file that could not be marked as closed: the next start would miss its log. Recovering what the file has
-    already changes nothing. Where the file system has no second names, the log may go.
-    """
-    log = log_of(path)
-    spare, kept = log.with_name(log.name + "-kept"), False
-    with suppress(OSError):
-        spare.unlink(missing_ok=True)  # of another time, and no log of what the file is now
-        os.link(log, spare)
-        kept = True
-    yield
-    with suppress(OSError):
-        if kept and log.exists():
-            spare.unlink()
-        elif kept:
-            os.rename(spare, log)
 
 
 def log_lost(path: Path) -> JournalBroken:

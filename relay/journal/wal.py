@@ -52,13 +52,16 @@ class _Frame:
     linked: bool
 
 
-def damage(log: Path) -> Damage | None:
-    """Reads a log as SQLite would, then looks whether what it would drop had been committed and synced."""
+def damage(log: Path, recovered: int = 0) -> Damage | None:
+    """Looks whether what SQLite would drop of a log had been committed and synced.
+
+    ``recovered`` are the frames that its recovery took, which need no second look: a checksum is slow work in Python.
+    """
     with log.open("rb") as file:
         header = file.read(HEADER)
         if len(header) < HEADER:
             return None
-        found = (_damage(file, reading) for reading in _readings(file, header))
+        found = (_damage(file, reading, recovered) for reading in _readings(file, header))
         return next((each for each in found if each is not None), None)
 
 
@@ -91,9 +94,9 @@ def _is_page_size(size: int) -> bool:
     return 512 <= size <= 65536 and size & (size - 1) == 0
 
 
-def _damage(file: BinaryIO, reading: _Reading) -> Damage | None:
-    frames = _frames(file, reading)
-    good, first_bad = 0, None
+def _damage(file: BinaryIO, reading: _Reading, recovered: int) -> Damage | None:
+    frames = _frames(file, reading, recovered)
+    good, first_bad = recovered, None
     for frame in frames:
         if not (reading.valid and frame.linked):
             first_bad = frame
@@ -116,10 +119,14 @@ def _synced_from(first_bad: _Frame, rest: Iterator[_Frame]) -> int:
     return last if synced else 0
 
 
-def _frames(file: BinaryIO, reading: _Reading) -> Iterator[_Frame]:
+def _frames(file: BinaryIO, reading: _Reading, skipped: int) -> Iterator[_Frame]:
+    """Those behind the first ``skipped``, which are known to be whole."""
     length = FRAME_HEADER + reading.page_size
     before = {reading.sums}
-    file.seek(HEADER)
+    if skipped:
+        file.seek(HEADER + (skipped - 1) * length)
+        before = {struct.unpack_from(">2I", file.read(FRAME_HEADER), 16)}
+    file.seek(HEADER + skipped * length)
     while len(frame := file.read(length)) == length:
         _, commit, salt1, salt2, *sums = struct.unpack_from(">6I", frame)
         ours = (salt1, salt2) == reading.salts

@@ -19,7 +19,7 @@ from typing import Any
 from relay.core.event import DEAD_LETTERS, TASKS, Draft, Entry, Event
 from relay.core.retry import Backoff
 from relay.core.sink import SinkFenced
-from relay.journal import writer
+from relay.journal import reader, writer
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy
 from relay.publisher import Publisher
@@ -365,11 +365,12 @@ class World:
 
 @contextmanager
 def _work_at_once() -> Iterator[None]:
-    usual, writer.Worker = writer.Worker, AtOnce  # type: ignore[misc, assignment]
+    usual = writer.Worker
+    writer.Worker = reader.Worker = AtOnce  # type: ignore[misc, assignment]
     try:
         yield
     finally:
-        writer.Worker = usual  # type: ignore[misc]
+        writer.Worker = reader.Worker = usual  # type: ignore[misc]
 
 
 def simulate(seed: int, parts: Parts | None = None) -> Report:

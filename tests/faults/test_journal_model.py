@@ -254,7 +254,7 @@ class JournalMachine(RuleBasedStateMachine):
         if not hasattr(self, "store"):
             return
         assert self.shown(self.store) == self.shown(self.twin)
-        streams = self.store.ask(self.store.companion(Streams).all)
+        streams = self.store.ask(Streams, Streams.all)
         assert sorted((stream.stream_id, stream.offset) for stream in streams) == self.twin.open_streams()
         assert len(self.store.forks) == len(self.twin.forks)
         assert [fork.offset for fork in self.store.forks] == [fork.offset for fork in self.twin.forks]
@@ -265,11 +265,11 @@ class JournalMachine(RuleBasedStateMachine):
         held = [entry.offset for entry in self.store.read(*EVERYTHING)] if hasattr(self, "store") else []
         for sink in SINKS if held else ():
             truth = self.twin.history.sinks.get(sink, {})
-            found = self.store.history.passages(sink, held)
+            found = self.store.passages(sink, held)
             assert found.keys() == truth.keys() & set(held)
             for offset, (at, settled_as) in found.items():
                 assert (at, settled_as) == truth[offset] or (self.crashes and (at, settled_as) == (None, None))
-        counted = {each.offset: each.times for each in (self.store.history.repetitions(held) if held else ())}
+        counted = {each.offset: each.times for each in (self.store.repetitions(held) if held else ())}
         for offset in held:
             real, true = counted.get(offset, 0), self.twin.history.repetitions[offset]
             assert real == true or (self.crashes and real < true)
@@ -285,7 +285,6 @@ class JournalMachine(RuleBasedStateMachine):
             store.dead_letters("", 1000),
             (store.oldest_offset(), store.newest_offset(), store.accepted_at(last // 2)),
             store.addressed(0),
-            [store.events_for(sink, last // 3, last) for sink in SINKS],
             {key: store.known([key])[key] for key in keys},
         )
 

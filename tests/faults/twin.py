@@ -154,9 +154,6 @@ class TwinStore:
     def newest_offset(self) -> int:
         return max(self.disk.events, default=self.disk.last_offset)
 
-    def events_for(self, sink: str, after: int, upto: int) -> int:
-        return sum(1 for n, entry in self.disk.events.items() if after < n <= upto and entry.sink in (None, sink))
-
     def addressed(self, after: int) -> list[tuple[int, str]]:
         return [(n, entry.sink) for n, entry in self.disk.events.items() if n > after and entry.sink is not None]
 

@@ -131,7 +131,7 @@ class World:
         return (await self.journal.append(draft)).result
 
     async def row(self, task_id: str) -> Row:
-        row = await self.journal.ask(self.tasks.find, task_id)
+        row = await self.journal.ask(Tasks, Tasks.find, task_id)
         assert row is not None
         return row
 
@@ -143,7 +143,7 @@ class World:
         return [entry.event.type.removeprefix("relay.task.") for entry in await self.events(task_id)]
 
     async def pending(self) -> int:
-        counts = await self.journal.ask(self.tasks.counts)
+        counts = await self.journal.ask(Tasks, Tasks.counts)
         return counts["submitted"] + counts["running"]
 
     async def until_ended(self, within: float) -> None:

@@ -13,6 +13,7 @@ import pytest
 from relay import reconciler as reconciler_module
 from relay.core.reconcile import PollAnswer, Timing
 from relay.journal.journal import Policy
+from relay.journal.tasks import Tasks
 from relay.reconciler import forget_ended
 from tests.unit.reconciling import UNKNOWN, World, error, play, result, running, succeeded, world
 from tests.unit.virtual_time import virtually
@@ -368,7 +369,7 @@ def test_an_ending_that_the_journal_has_forgotten_takes_the_task_along(tmp_path:
             await w.journal.change(lambda: w.tasks._db.execute('DELETE FROM events WHERE "offset" = 1'))
             await w.until_ended(200)
             assert w.upstream.polls == []
-            assert await w.journal.ask(w.tasks.find, "t1") is None
+            assert await w.journal.ask(Tasks, Tasks.find, "t1") is None
 
     virtually(main())
 
@@ -385,7 +386,7 @@ def test_ended_tasks_are_forgotten_after_the_retention(tmp_path: Path, monkeypat
         kept = asyncio.create_task(forget_ended(w.journal, 3600.0, 3600.0))
         gone = asyncio.create_task(forget_ended(w.journal, -1.0, 3600.0))
         async with asyncio.timeout(600):  # of virtual time: how long the journal's thread takes is its own affair
-            while (counts := await w.journal.ask(w.tasks.counts))["succeeded"]:
+            while (counts := await w.journal.ask(Tasks, Tasks.counts))["succeeded"]:
                 await asyncio.sleep(1)
         assert counts["submitted"] == 1
         for task in (kept, gone):

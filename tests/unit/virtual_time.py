@@ -1,5 +1,5 @@
 """An event loop in which an hour of waiting takes no time: its clock jumps to the next timer when nothing else is left
-to be done. What runs in the journal's thread runs at once, in this one."""
+to be done. What runs in the journal's threads runs at once, in this one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from typing import Any, ParamSpec, TypeVar
 from unittest.mock import patch
 
-from relay.journal import writer
+from relay.journal import reader, writer
 from relay.threads import Worker
 
 P = ParamSpec("P")
@@ -52,7 +52,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class AtOnce(Worker):
-    """Stands for the journal's thread."""
+    """Stands for one of the journal's threads."""
 
     def __init__(self, name: str) -> None:
         self._busy_since = None
@@ -70,7 +70,8 @@ class AtOnce(Worker):
 
 def virtually(main: Coroutine[Any, Any, T]) -> T:
     """Runs it to its end in virtual time."""
-    with patch.object(writer, "Worker", AtOnce), asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    threads = [patch.object(module, "Worker", AtOnce) for module in (reader, writer)]
+    with threads[0], threads[1], asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)
 
 

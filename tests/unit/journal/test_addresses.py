@@ -23,7 +23,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 
 
 async def find(journal: Journal, nonce: bytes, task_id: str) -> Found:
-    return await journal.ask(journal.companion(Addresses).find, nonce, task_id)
+    return await journal.ask(Addresses, Addresses.find, nonce, task_id)
 
 
 async def test_an_address_is_bound_at_once_and_on_disk_with_the_next_group(tmp_path: Path) -> None:
@@ -58,7 +58,8 @@ async def test_the_answer_counts_more_than_a_delivery_and_not_the_reverse(journa
     addresses.bind(N1, Binding("y", False))
     await journal.append(draft("c"))
     await journal.append(draft("d"))
-    assert await journal.ask(lambda: addresses._db.execute("SELECT task_id FROM task_addresses").fetchall()) == [("a",)]
+    rows = await journal.change(lambda: addresses._db.execute("SELECT task_id FROM task_addresses").fetchall())
+    assert rows == [("a",)]
 
 
 async def test_a_task_that_was_given_an_address_takes_no_other(journal: Journal) -> None:

@@ -48,7 +48,7 @@ async def test_a_quiet_journal_writes_down_what_it_noted(tmp_path: Path, monkeyp
     journal.advance("kafka", 1, published=1, dead=0)
     care = asyncio.ensure_future(journal.tend())
     async with asyncio.timeout(20):
-        while not await journal.ask(lambda: journal._store._db.execute("SELECT * FROM passages").fetchall()):
+        while not await journal.change(lambda: journal._store._db.execute("SELECT * FROM passages").fetchall()):
             await asyncio.sleep(0.01)
     care.cancel()
     await journal.close()

@@ -20,6 +20,9 @@ class Ended:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+
+    @staticmethod
+    def create(db: sqlite3.Connection) -> None:
         db.execute("CREATE TABLE IF NOT EXISTS ended (task TEXT PRIMARY KEY, note BLOB NOT NULL) STRICT")
 
     def apply(self, entries: Sequence[Entry], now: int) -> None:
@@ -48,7 +51,7 @@ def test_a_companion_follows_each_new_entry_and_no_duplicate(opened: Store) -> N
     opened.append([draft("a"), draft("b")], 1)
     opened.companion(Ended).forget("a")
     opened.append([draft("a"), draft("c")], 2)
-    assert opened.ask(opened.companion(Ended).all) == ["b", "c"]
+    assert opened.ask(Ended, Ended.all) == ["b", "c"]
     opened.close()
 
 

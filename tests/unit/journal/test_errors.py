@@ -23,6 +23,7 @@ def failing(code: int | None) -> sqlite3.Error:
     ("code", "kind"),
     [
         (sqlite3.SQLITE_FULL, JournalUnavailable),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, JournalUnavailable),
         (sqlite3.SQLITE_BUSY, JournalInUse),
         (sqlite3.SQLITE_LOCKED, JournalInUse),
         (sqlite3.SQLITE_IOERR_FSYNC, JournalBroken),

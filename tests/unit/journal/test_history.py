@@ -31,11 +31,11 @@ def commit(store: Store, now: int, name: str = "") -> None:
 
 def times(history: History, sink: str = "kafka") -> dict[int, int | None]:
     """The offsets of which something is noted, each with its time."""
-    return {offset: found.at for offset, found in history.passages(sink, EVERYWHERE).items()}
+    return {offset: found.at for offset, found in history.passages(history._db, sink, EVERYWHERE).items()}
 
 
 def told(history: History, *offsets: int) -> list[tuple[int, str, int]]:
-    return [(each.offset, each.via, each.times) for each in history.repetitions(offsets or EVERYWHERE)]
+    return [(each.offset, each.via, each.times) for each in history.repetitions(history._db, offsets or EVERYWHERE)]
 
 
 def reopened(store: Store, path: Path) -> Store:
@@ -108,7 +108,7 @@ def test_a_crash_loses_the_last_times_only(store: Store, history: History, path:
     history.passed(Passage("kafka", 4, 200))
     again = reopened(store, path)
     rest.append(again)
-    assert again.history.passages("kafka", [1, 2, 3]) == {1: Found(100, "dead"), 2: Found(100, None)}
+    assert again.passages("kafka", [1, 2, 3]) == {1: Found(100, "dead"), 2: Found(100, None)}
 
 
 def test_an_orderly_end_loses_nothing(store: Store, history: History, path: Path) -> None:
@@ -152,7 +152,7 @@ def test_a_sink_that_lost_events_has_them_again_later(store: Store, history: His
     history.passed(Passage("kafka", 8, 300))
     for _ in range(2):
         assert times(history) == {1: 100, 2: 100, 3: 100, 4: 200, 5: 200, 6: 300, 7: 300, 8: 300}
-        found = history.passages("kafka", EVERYWHERE)
+        found = history.passages(history._db, "kafka", EVERYWHERE)
         assert {n: each.settled_as for n, each in found.items() if each.settled_as} == {2: "dead", 5: "absorbed"}
         commit(store, 50_000)
     history.rewound("kafka", 0)
@@ -236,7 +236,7 @@ def test_repetitions_are_counted_by_fact_and_by_way(store: Store, history: Histo
     store.append([contradiction, draft("b")], 5_000)
     store.append([contradiction, webhook, draft("c")], 9_000)
     store.append([webhook], 9_500)
-    assert history.repetitions([1, 2]) == [
+    assert store.repetitions([1, 2]) == [
         Repetition(1, "poll", 1, 200, 200),
         Repetition(1, "webhook", 4, 200, 9_500),
         Repetition(2, "webhook", 1, 9_000, 9_000),

@@ -71,9 +71,9 @@ async def test_what_a_sink_lost_is_pending_again(tmp_path: Path) -> None:
             await journal.append(draft(name))
         journal.advance("redis", 3, published=3, dead=0)
         first = await publications_of(journal, await journal.read(0, 3))
-        await journal.ask(lambda: journal._store.keep_history(1 << 60))
+        await journal._writer.call(journal._store.keep_history, 1 << 60)
         await journal.settle_at("redis", 1)
-        assert await journal.ask(
+        assert await journal.change(
             lambda: journal._store._db.execute('SELECT max("offset") FROM passages').fetchone()
         ) == (1,)
         assert [state for *_, state, _ in await seen(journal)] == ["published", "pending", "pending"]

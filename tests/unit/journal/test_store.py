@@ -255,25 +255,22 @@ def test_a_fork_outlives_a_restart(path: Path) -> None:
         again.close()
 
 
-def test_what_is_for_a_sink_is_counted(store: Store) -> None:
+def test_what_is_for_one_sink_only_is_known(store: Store) -> None:
     """Broken: after a crash or a loss on the sink the balance would never add up again."""
     store.append([draft("a"), draft("b"), draft("c")._replace(sink="redis"), draft("d")], 1)
-    assert store.events_for("kafka", 0, 4) == 3
-    assert store.events_for("redis", 0, 4) == 4
-    assert store.events_for("kafka", 2, 4) == 1
     assert store.addressed(0) == [(3, "redis")]
     assert store.addressed(3) == []
 
 
 def test_the_file_is_set_up_as_the_promises_need_it(store: Store) -> None:
-    """Broken: a 2xx would not mean fsynced, a second process could write, or the file would never shrink."""
+    """Broken: a 2xx would not mean fsynced, readers could not read beside it, or the file would never shrink."""
 
     def pragma(name: str) -> object:
         return store._db.execute(f"PRAGMA {name}").fetchone()[0]
 
     assert pragma("journal_mode") == "wal"
     assert pragma("synchronous") == 2
-    assert pragma("locking_mode") == "exclusive"
+    assert pragma("locking_mode") == "normal"
     assert pragma("auto_vacuum") == 2
     assert pragma("wal_autocheckpoint") == 0
 

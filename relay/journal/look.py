@@ -1,0 +1,117 @@
+"""A look at a journal that nobody has open, and whether it may be believed. It changes nothing.
+
+Each start begins with one, so that a start which refuses leaves the files as they were. SQLite recovers the log into
+its shared memory only while every connection is read-only: nothing is moved into the file, and no log deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import struct
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from relay.journal.errors import JournalBroken
+from relay.journal.volume import damaged, log_is_there, log_lost, refuse_damaged_log, shared_of
+
+SCHEMA_VERSION: Final = "1"
+
+_CHECKED_AT_START: Final = 256 << 20
+"""Bytes of pages that are looked through at each start: 0.4 s. `relay journal verify` looks through any number."""
+
+_TABLES: Final = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('meta', 'events', 'checkpoints')"
+_RECOVERED: Final = 16
+"""Where the shared memory says how many frames of the log are valid: https://www.sqlite.org/walformat.html#hdr"""
+
+
+def read_only(path: Path, *, alone: bool = False) -> sqlite3.Connection:
+    """A connection that can neither write nor check point. It may be used in any thread, by one at a time.
+
+    ``alone``: nobody has the file open and there is no log; then not even the shared memory is made.
+    """
+    mode = "mode=ro&immutable=1" if alone else "mode=ro"
+    return sqlite3.connect(
+        f"{path.as_uri()}?{mode}", uri=True, timeout=0.5, isolation_level=None, check_same_thread=False
+    )
+
+
+class Look:
+    """The file with its log, opened for reading. The caller holds the lock, and closes before anybody writes.
+
+    Raises ``JournalBroken`` where acknowledged events are missing or may be, ``sqlite3.Error``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._has_log = log_is_there(path)
+        self._shared_was_there = shared_of(path).exists()
+        self._shared: int | None = None
+        self.db = read_only(path, alone=not self._has_log)
+        try:
+            self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # this is what recovers the log
+            if self._has_log:
+                refuse_damaged_log(path, self._recovered())
+        except BaseException:
+            self.close()
+            raise
+
+    def _recovered(self) -> int:
+        # Closed only after the connection: closing it now would let go of SQLite's own locks on that file.
+        self._shared = os.open(shared_of(self.path), os.O_RDONLY | os.O_CLOEXEC)
+        frames: int = struct.unpack("=I", os.pread(self._shared, 4, _RECOVERED))[0]
+        return frames
+
+    def is_journal(self) -> bool:
+        """Whether the tables are there."""
+        return bool(self.db.execute(_TABLES).fetchone()[0] == 3)
+
+    def refuse_what_is_lost(self) -> None:
+        """Raises ``JournalBroken``: the log that must be there is gone, or the layout is of another release."""
+        found = self._meta("schema_version")
+        if found != SCHEMA_VERSION:
+            raise JournalBroken(
+                "journal_version",
+                f"{self.path} has layout {found}, this relay knows layout {SCHEMA_VERSION}.",
+                hint="Run the relay version that wrote it until it is drained, or name another journal.path.",
+            )
+        if self._meta("state") == "open" and not self._has_log:
+            raise log_lost(self.path)
+
+    def refuse_damaged_pages(self) -> None:
+        """Raises ``JournalBroken`` where SQLite's own check finds any; a large file is not checked."""
+        if self._one("PRAGMA page_count") * self._one("PRAGMA page_size") > _CHECKED_AT_START:
+            return
+        problems = [row[0] for row in self.db.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
+        if problems:
+            raise damaged(self.path, problems)
+
+    def _meta(self, key: str) -> str | None:
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _one(self, statement: str) -> Any:
+        return self.db.execute(statement).fetchone()[0]
+
+    def close(self) -> None:
+        """Leaves nothing behind. Safe to call twice."""
+        self.db.close()
+        if self._shared is not None:
+            os.close(self._shared)
+            self._shared = None
+        if not self._shared_was_there:
+            shared_of(self.path).unlink(missing_ok=True)
+
+
+def look_before_opening(path: Path) -> None:
+    """Refuses a journal that has lost what it acknowledged, or may have. A new one is not looked at.
+
+    Raises ``JournalBroken``, ``sqlite3.Error``.
+    """
+    if not log_is_there(path) and (not path.exists() or path.stat().st_size == 0):
+        return
+    with closing(Look(path)) as look:
+        look.refuse_damaged_pages()
+        if look.is_journal():
+            look.refuse_what_is_lost()

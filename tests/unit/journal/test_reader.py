@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from relay.core.event import Entry
+from relay.journal.errors import JournalBroken
+from relay.journal.history import Passage
+from relay.journal.journal import Journal, Policy, open_journal
+from relay.journal.reader import READERS, Reader
+from relay.journal.rows import Progress
+from relay.journal.store import Store
+from tests.unit.drafts import draft
+from tests.unit.journal.test_journal import Quiet
+
+BOUND = 20
+
+
+@pytest.fixture
+async def journal(path: Path) -> AsyncIterator[Journal]:
+    opened = await open_journal(path, ["kafka"], Policy(), Quiet())
+    yield opened
+    await opened.close()
+
+
+def held_open(release: threading.Event, begun: threading.Semaphore) -> Callable[[Reader], list[Entry]]:
+    """A question that has its view of the file, and does not end before it may."""
+
+    def question(reader: Reader) -> list[Entry]:
+        reader._db.execute("BEGIN")
+        before = reader.read(0, 1000, 1 << 20)
+        begun.release()
+        assert release.wait(BOUND)
+        assert reader.read(0, 1000, 1 << 20) == before
+        reader._db.execute("COMMIT")
+        return before
+
+    return question
+
+
+async def test_an_append_waits_for_no_reader(journal: Journal) -> None:
+    """Broken: every consumer who pages would make the webhooks wait, beyond the upstream's patience."""
+    await journal.append(draft("before"))
+    release, begun = threading.Event(), threading.Semaphore(0)
+    try:
+        reads = [asyncio.create_task(journal._readers.call(held_open(release, begun))) for _ in range(READERS)]
+        for _ in range(READERS):
+            assert await asyncio.to_thread(begun.acquire, timeout=BOUND)
+        async with asyncio.timeout(BOUND):
+            for n in range(50):
+                await journal.append(draft(str(n)))
+            await journal.settle_at("kafka", 20)
+            await journal._writer.call(journal._store.merge_dedup)
+            await journal._writer.call(journal._store.checkpoint_wal)
+    finally:
+        release.set()
+    assert [len(read) for read in await asyncio.gather(*reads)] == [1] * READERS
+
+
+async def test_a_read_sees_all_that_was_acknowledged_before(journal: Journal) -> None:
+    """Broken: a consumer would miss what it has just been told of, or a publisher believe that it is through."""
+    for n in range(100):
+        offset = (await journal.append(draft(str(n)))).offset
+        found = await journal._readers.call(Reader.read, offset - 1, 10, 1 << 20)
+        assert [entry.offset for entry in found] == [offset]
+
+
+async def test_a_reader_that_finds_the_file_broken_ends_the_journal(journal: Journal) -> None:
+    """Broken: a relay would go on acknowledging into a file that it cannot read any more."""
+
+    def fails(reader: Reader) -> None:
+        raise JournalBroken("journal_broken", "no more", hint="")
+
+    with pytest.raises(JournalBroken):
+        await journal._readers.call(fails)
+    assert journal.broken.done()
+
+
+def test_a_reader_cannot_write(store: Store) -> None:
+    """Broken: a second connection that commits or checkpoints is what the WAL-reset bug of SQLite needs."""
+    store.append([draft("a")], 1)
+    reader = store.second()
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader._db.execute("DELETE FROM events")
+    with pytest.raises(sqlite3.OperationalError):
+        reader._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+    reader.let_go()
+
+
+def test_what_is_noted_is_seen_once_while_it_moves_to_the_tables(store: Store) -> None:
+    """Broken: a question during the commit that takes notes along would count a repetition twice, or miss a passage."""
+    rounds = 300
+    store.append([draft("a")._replace(via="webhook")], 1)
+    reader = store.second()
+    seen: list[tuple[int, bool]] = []
+
+    def ask(done: threading.Event) -> None:
+        while not done.is_set():
+            repetitions = reader.repetitions([1])
+            seen.append((sum(each.times for each in repetitions), bool(reader.passages("kafka", [1]))))
+
+    done = threading.Event()
+    store.history.passed(Passage("kafka", 1, 5))
+    with ThreadPoolExecutor(1) as threads:
+        asking = threads.submit(ask, done)
+        for n in range(rounds):
+            store.append([draft("a")._replace(via="webhook")], 1)  # told again
+            store.append([], n * 10_000, {"kafka": Progress(1, 0, 0)})  # a commit that takes it along
+        done.set()
+        asking.result()
+    counts = [count for count, _ in seen]
+    assert counts == sorted(counts)
+    assert all(passed for _, passed in seen)
+    assert sum(each.times for each in reader.repetitions([1])) == rounds
+    reader.let_go()
+
+
+def test_the_writer_closes_last(path: Path) -> None:
+    """Broken: a log would stay beside every journal that was closed."""
+    store = Store(path)
+    store.append([draft("a")], 1)
+    with closing(store.second()._db) as db:
+        db.execute("SELECT * FROM events").fetchall()
+    store.close()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
