@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -15,7 +16,7 @@ from relay.core.source import Source, Submittable
 from relay.edge.addresses import TaskAddresses
 from relay.edge.admin import Admin
 from relay.edge.api import ApiGate
-from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, is_loopback, networks
+from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, networks
 from relay.edge.bodies import BodyLimits
 from relay.edge.chat import Chat
 from relay.edge.clients import Clients
@@ -24,7 +25,7 @@ from relay.edge.contract import ContractRoutes
 from relay.edge.dead_letters import DeadLetters
 from relay.edge.events import Events
 from relay.edge.front import Front, Routed
-from relay.edge.proxy import Proxy, ProxyRoutes
+from relay.edge.proxy import Pages, Proxy, ProxyRoutes
 from relay.edge.recorder import Recorder
 from relay.edge.recording import Recording
 from relay.edge.server import Limits, Listener
@@ -36,6 +37,7 @@ from relay.edge.tasks import TaskRoutes
 from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal
 from relay.settings import Settings
+from relay.settings.values import is_loopback_host
 from relay.telemetry import ChatSignals, SinkSignals, SubmissionSignals, Telemetry
 from relay.upstream import Upstream
 
@@ -71,13 +73,13 @@ class Doors:
         self._sources, self._submitted = sources, submitted
         server, admin = settings.server, settings.admin
         limits = Limits(server.header_timeout, server.body_timeout, server.keepalive_timeout, server.max_connections)
+        self._on_loopback = is_loopback_host(server.host)
         self._events = Events(journal)
         self._proxy = self._build_proxy(upstream, concealed)
         self._addresses = _addresses(settings, journal)
         self._submissions = self._build_submissions(self._proxy)
         self._chat = Chat(self._proxy, recorder, settings.proxy, chat_signals)
         routes = ProxyRoutes(self._proxy, submissions=self._submissions, chat=self._chat)
-        self._on_loopback = server.host == "localhost" or is_loopback(server.host)
         self._api_gate = ApiGate(_api_tokens(settings), on_loopback=self._on_loopback)
         self._webhooks = self._build_webhooks()
         self._front = Front(self._api(), self._webhooks, routes)
@@ -126,6 +128,7 @@ class Doors:
             unready=unready,
             exposition=self._telemetry.exposition,
             before_scrape=before_scrape,
+            on_loopback=is_loopback_host(self._settings.admin.host),
         ).add_to(app)
         return app
 
@@ -150,7 +153,9 @@ class Doors:
         settings = self._settings.proxy
         clients = Clients(settings, self._settings.upstream_key)
         limits = BodyLimits(settings.max_body, settings.max_inflight, settings.body_timeout, "proxy")
-        return Proxy(upstream, clients, limits, send_timeout=settings.send_timeout, concealed=concealed)
+        public = urlsplit(self._settings.server.public_url or "").netloc.lower()
+        pages = Pages(public or None) if self._on_loopback else None
+        return Proxy(upstream, clients, limits, send_timeout=settings.send_timeout, concealed=concealed, pages=pages)
 
     def _build_submissions(self, proxy: Proxy) -> Submissions:
         signals = SubmissionSignals(self._telemetry)
@@ -201,6 +206,7 @@ def _gate(settings: Settings) -> Gate:
             [secret.get_secret_value() for secret in novita.signing_secrets], novita.signature_tolerance
         ),
         trusted_proxies=networks([str(cidr) for cidr in settings.server.trusted_proxies]),
+        public=settings.server.is_public,
     )
 
 

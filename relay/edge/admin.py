@@ -14,7 +14,10 @@ from aiohttp import hdrs, web
 
 from relay import telemetry
 from relay.core.errors import RelayError
+from relay.edge import problems
 from relay.edge.api import json_response
+from relay.edge.local import why_of_a_page
+from relay.edge.server import respond
 
 STALLED_AFTER = 30.0
 """Seconds after which a commit that has not returned counts as a hang of the writer thread."""
@@ -28,7 +31,7 @@ class Admin:
     """Serves the admin routes.
 
     ``stalled_for`` answers the seconds the commit under way has taken, ``unready`` the reasons not to be sent
-    anything, ``exposition`` the metrics.
+    anything, ``exposition`` the metrics. ``on_loopback``: the listener is there, so that web pages are kept out.
     """
 
     def __init__(
@@ -38,11 +41,13 @@ class Admin:
         unready: Callable[[], Sequence[str]],
         exposition: Callable[[], bytes],
         before_scrape: Callable[[], Awaitable[None]],
+        on_loopback: bool = False,
     ) -> None:
         self._stalled_for = stalled_for
         self._unready = unready
         self._exposition = exposition
         self._before_scrape = before_scrape
+        self._on_loopback = on_loopback
 
     def add_to(self, app: web.Application) -> None:
         """Registers the routes."""
@@ -62,8 +67,10 @@ class Admin:
         reasons = list(self._unready())
         return json_response({"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
 
-    async def metrics(self, _: web.Request) -> web.StreamResponse:
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Prometheus' text format. A journal that hangs or is broken makes the gauges stale, not the scrape fail."""
+        if self._on_loopback and (verdict := why_of_a_page(request.headers)):
+            return respond(problems.answer(*verdict))
         with suppress(TimeoutError, RelayError):
             async with asyncio.timeout(LOOK_FOR):
                 await self._before_scrape()

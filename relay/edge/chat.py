@@ -108,7 +108,15 @@ class Chat:
         headers = replaced(self._proxy.outbound(request), b"accept-encoding", b"identity")
         headers = onward(headers, received.traceparent, opening.traceparent)
         outbound = Outbound(request.method, path_of(request), headers)
-        stream = ChatStream(request, outbound, self._proxy.upstream, record, self._patience, client.on_disconnect)
+        stream = ChatStream(
+            request,
+            outbound,
+            self._proxy.upstream,
+            record,
+            self._patience,
+            client.on_disconnect,
+            self._proxy.concealed,
+        )
         self._streams[record] = stream
         self._held[client.name] += 1
         return stream

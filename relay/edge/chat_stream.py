@@ -16,6 +16,7 @@ from typing import cast
 from aiohttp import web
 
 from relay.core.chat_outcome import Ending
+from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
 from relay.edge import problems
 from relay.edge.bodies import Received, Refusal
@@ -69,11 +70,14 @@ class ChatStream:
         record: Record,
         patience: Patience,
         on_disconnect: OnDisconnect,
+        concealed: Concealed,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._request, self._outbound, self._upstream = request, outbound, upstream
         self._record, self._patience, self._on_disconnect = record, patience, on_disconnect
         self._client: Outgoing | None = Outgoing(request, patience.send)
+        self._concealed = concealed
+        self._cover: Cover | None = None
         self._connection: Connection | None = None
         self._head: asyncio.Future[bool] = self._loop.create_future()
         self._done: asyncio.Future[Sent] = self._loop.create_future()
@@ -148,6 +152,8 @@ class ChatStream:
             return
         content_type = (first(head.headers, b"content-type") or b"").decode("latin-1")
         self._is_stream = content_type.partition(";")[0].strip().lower() == _EVENT_STREAM
+        if head.status >= 400:  # an error may quote the key that it refuses; a stream's bytes stay the upstream's
+            self._cover = self._concealed.cover()
         self._record.answered(head.status, content_type)
         if self._client is not None:
             cast("ClientConnection", self._request.protocol).flow = self
@@ -160,7 +166,7 @@ class ChatStream:
         client = self._client
         if client is not None:
             with suppress(ConnectionError):
-                client.put(piece)
+                client.put(piece if self._cover is None else self._cover.take(piece))
         else:
             self._drained += len(piece)
         self._record.feed(piece)
@@ -172,6 +178,8 @@ class ChatStream:
         self._connection = None
         if self._client is not None:
             try:
+                if self._cover is not None:
+                    self._client.put(self._cover.rest())
                 sent = self._client.end()
             except ConnectionError:
                 self._leave()

@@ -27,8 +27,16 @@ def why_not_local(peer: str, headers: Mapping[str, str]) -> Verdict | None:
         return "forbidden_address", "Without a configured token only loopback peers may use this route."
     if any(name in headers for name in _FORWARDED):
         return "forbidden_address", "The request was forwarded by a proxy, and no token is configured."
+    return why_of_a_page(headers)
+
+
+def why_of_a_page(headers: Mapping[str, str], public_host: str | None = None) -> Verdict | None:
+    """Why a request to a listener on loopback may come from a web page of another site, and must show a token.
+
+    ``public_host``: a name (with its port, if any) under which a proxy makes the listener known.
+    """
     host = headers.get("Host")
-    if host is not None and not names_loopback(host):
+    if host is not None and not names_loopback(host) and host.lower() != public_host:
         return "forbidden_origin", "The request names a host that is not this machine, and no token is configured."
     if not is_same_site(headers.get("Origin"), host):
         return "forbidden_origin", "The request was made by a page of another site, and no token is configured."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from aiohttp import hdrs, web
@@ -21,6 +22,7 @@ from relay.edge import problems
 from relay.edge.bodies import Bodies, BodyLimits, Refusal, invite
 from relay.edge.budget import Budget
 from relay.edge.clients import Client, Clients
+from relay.edge.local import why_of_a_page
 from relay.edge.outgoing import Outgoing
 from relay.edge.scan import scanned
 from relay.edge.server import respond
@@ -70,6 +72,13 @@ def plain(target: str) -> str:
     return "/" + "/".join(kept)
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The listener is on loopback, so that web pages are kept out; ``public_host``: the name that a proxy gives it."""
+
+    public_host: str | None = None
+
+
 class Proxy:
     """Passes requests through, and has what those need who look into them."""
 
@@ -81,8 +90,9 @@ class Proxy:
         *,
         send_timeout: float = 60.0,
         concealed: Concealed = NOTHING,
+        pages: Pages | None = None,
     ) -> None:
-        self._send_timeout = send_timeout
+        self._send_timeout, self._pages = send_timeout, pages
         self.concealed = concealed
         """Secrets that no answer may show. May be exchanged for others while the relay runs."""
         self.upstream = upstream
@@ -112,8 +122,16 @@ class Proxy:
         return Outgoing(request, self._send_timeout)
 
     def admit(self, request: web.BaseRequest) -> Client:
-        """Who sent it. Raises ``Refused``."""
-        return self.clients.admit(request.headers)
+        """Who sent it. Raises ``Refusal``.
+
+        A page of any site can have the user's browser ask a listener on loopback, and nobody shows a key where no
+        clients are configured.
+        """
+        client = self.clients.admit(request.headers)
+        pages = self._pages if client.name is None else None
+        if pages is not None and (verdict := why_of_a_page(request.headers, pages.public_host)):
+            raise Refusal(*verdict)
+        return client
 
     def outbound(self, request: web.BaseRequest) -> RawHeaders:
         """The request's headers as they go to the upstream, with the key that goes there."""

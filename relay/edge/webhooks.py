@@ -49,12 +49,17 @@ _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Who may deliver to one source. Without tokens only loopback peers may, and no web page in a browser there."""
+    """Who may deliver to one source. Without tokens only loopback peers may, and no web page in a browser there.
+
+    ``public``: a proxy makes others look like loopback peers, so that without tokens nobody may but by the address of
+    a task.
+    """
 
     tokens: TokenSet
     addresses: AddressFilter
     signatures: SignatureVerifier
     trusted_proxies: Networks = ()
+    public: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +233,7 @@ def _admit(head: Head, inbox: Inbox, token: str) -> bytes | None:
 
 def _require_local(head: Head, gate: Gate) -> None:
     """Without any token, and only then, whoever is on this machine may deliver."""
-    if gate.tokens:
+    if gate.tokens or gate.public:
         raise Refusal("unauthorized", "The path ends with a token: /webhooks/<source>/<token>.")
     if verdict := why_not_local(head.remote, head.headers):
         raise Refusal(*verdict)

@@ -23,10 +23,11 @@ def warnings(settings: Settings) -> list[str]:
 def _exposure(settings: Settings) -> Iterator[str]:
     server, tokens = settings.server, settings.webhooks.novita.tokens
     exposed = not is_loopback_host(server.host)
-    if (exposed or server.public_url) and not tokens:
+    if (exposed or server.is_public) and not tokens:
         yield (
-            "webhooks.novita.tokens is empty, so only peers on this machine may deliver webhooks, and behind a proxy on"
-            " this machine everybody may: add a token (openssl rand -hex 32)."
+            "webhooks.novita.tokens is empty, so webhooks are taken only by addresses that this relay gave to tasks,"
+            " not for tasks of other replicas, nor where the webhook was configured by hand: add a token (openssl rand"
+            " -hex 32)."
         )
     if exposed and not server.api_tokens:
         yield (

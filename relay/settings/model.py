@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -29,7 +30,18 @@ from pydantic_core import PydanticCustomError
 
 from relay.core.sink import SinkConfig
 from relay.core.units import Duration, Size
-from relay.settings.values import Host, HttpUrl, Network, Port, RedisUrl, Secret, Sha256, SigningSecret, WebhookToken
+from relay.settings.values import (
+    Host,
+    HttpUrl,
+    Network,
+    Port,
+    RedisUrl,
+    Secret,
+    Sha256,
+    SigningSecret,
+    WebhookToken,
+    is_loopback_host,
+)
 
 OnDisconnect = Literal["cancel", "drain"]
 ClientName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
@@ -61,6 +73,21 @@ class ServerSettings(Section):
     max_connections: Annotated[int, Field(ge=1)] = 10_000
     max_body: Annotated[Size, Field(ge=1024)] = 1 << 20
     max_inflight: Annotated[Size, Field(ge=1024)] = 64 << 20
+
+    @property
+    def is_public(self) -> bool:
+        """Whether others than this machine's users reach it: through a proxy, to which ``public_url`` leads."""
+        return self.public_url is not None and not is_loopback_host(urlsplit(self.public_url).hostname or "")
+
+    @model_validator(mode="after")
+    def _the_api_is_guarded(self) -> Self:
+        if self.is_public and not self.api_tokens:
+            raise _conflict(
+                "server.api_tokens",
+                "is empty while server.public_url is set: a proxy makes the whole world look like this machine, and /v1"
+                " would be open to it. Add a token (openssl rand -hex 32), or remove server.public_url",
+            )
+        return self
 
     @model_validator(mode="after")
     def _a_body_fits(self) -> Self:

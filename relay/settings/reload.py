@@ -37,13 +37,27 @@ class Reloaded(NamedTuple):
 def take_over(current: Settings, written: Settings) -> Reloaded:
     """The current settings with what can be taken over of those that were written since."""
     differing = tuple(_differing(current, written, ""))
-    changed = tuple(key for key in differing if key in RELOADED)
+    held = set(_held(current, written))
+    changed = tuple(key for key in differing if key in RELOADED - held)
     settings = current
     for key in changed:
         settings = _with(settings, key.split("."), written)
     if settings is not current:
         settings.note_secret_files(map(str, written.secret_files))
-    return Reloaded(settings, changed, tuple(key for key in differing if key not in RELOADED))
+    return Reloaded(settings, changed, tuple(key for key in differing if key not in RELOADED - held))
+
+
+def _held(current: Settings, written: Settings) -> Iterator[str]:
+    """Keys that wait although they could be taken over: what they go with waits, and one without the other would be
+    a configuration that nobody wrote. A new key would go to the old address; a door would stand open."""
+    moved = current.upstream.base_url != written.upstream.base_url
+    if moved:
+        yield "upstream.api_key"
+    key = current.upstream.api_key if moved else written.upstream.api_key
+    if key is not None and not written.proxy.clients:
+        yield "proxy.clients"
+    if current.server.is_public and not written.server.api_tokens:
+        yield "server.api_tokens"
 
 
 def _differing(current: BaseModel, written: BaseModel, prefix: str) -> Iterator[str]:

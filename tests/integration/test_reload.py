@@ -94,7 +94,7 @@ async def test_what_goes_to_the_upstream_is_exchanged_too(tmp_path: Path) -> Non
     await server.start_server()
     relay = RelayProcess(
         tmp_path / "relay",
-        server={"public_url": "https://relay.example"},
+        server={"public_url": "https://relay.example", "api_tokens": [TOKEN]},
         upstream={"base_url": str(server.make_url("")), "api_key": "upstream-key-1"},
         proxy={"clients": {"web": {"key": "client-key-of-enough-length-1"}}},
         reconcile={"first_after": "50ms", "every": "50ms"},

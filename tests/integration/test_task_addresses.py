@@ -188,5 +188,5 @@ async def test_an_address_needs_no_token_beside_it(tmp_path: Path, upstream: Ups
     async with replica(tmp_path, upstream) as relay:
         task_id = await submit(relay)
         forwarded = {"X-Forwarded-For": "203.0.113.9"}
-        assert await deliver(relay, "/webhooks/novita", task_id, **forwarded) == (403, "forbidden_address")
+        assert await deliver(relay, "/webhooks/novita", task_id) == (401, "unauthorized")  # a proxy may be behind it
         assert await deliver(relay, upstream.addresses[task_id], task_id, **forwarded) == (200, "accepted")

@@ -144,6 +144,12 @@ class RelayProcess:
         async with aiohttp.ClientSession() as session, session.get(f"{self.admin_url}/metrics") as response:
             return await response.text()
 
+    async def until_logged(self, words: str, within: float = 10.0) -> None:
+        """Returns when the log holds these words."""
+        async with asyncio.timeout(within):
+            while words not in self.log.read_text():
+                await asyncio.sleep(0.02)
+
     async def until_drained(self, within: float = 60.0) -> None:
         """Returns when every sink has everything."""
         async with asyncio.timeout(within):

@@ -12,6 +12,7 @@ TEXT = (Path(__file__).parents[3] / "docs" / "chat.md").read_text(encoding="utf-
 ERRORS = {
     "unauthorized",
     "model_not_allowed",
+    "forbidden_origin",
     "payload_too_large",
     "body_timeout",
     "bad_request",

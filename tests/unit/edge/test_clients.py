@@ -56,7 +56,10 @@ def test_without_clients_anybody_is_admitted_nameless() -> None:
 def test_the_relays_key_replaces_the_clients() -> None:
     """A client's key would go to the upstream, or the relay's would be missing there."""
     received = [(b"A", b"1"), (b"authorization", f"Bearer {KEY}".encode())]
-    assert named().authorized(received) == [(b"A", b"1"), (b"authorization", b"Bearer upstream-key")]
+    key, plain = (b"authorization", b"Bearer upstream-key"), (b"Accept-Encoding", b"identity")
+    assert named().authorized(received) == [(b"A", b"1"), key, plain]
+    zipped = named().authorized([*received, (b"accept-encoding", b"gzip")])
+    assert zipped == [(b"A", b"1"), key, (b"accept-encoding", b"identity")]
 
 
 def test_without_a_key_of_the_relays_the_clients_goes_on_as_it_came() -> None:
@@ -70,7 +73,7 @@ def test_a_client_may_use_its_models_only() -> None:
     """A limit on models would limit nothing; or everybody, where there is none."""
     Client(models=frozenset({"a"})).require_model("a")
     Client().require_model(None)
-    for model in ("b", None, 1):
+    for model in ("b", None, 1, [], ["a"], {}):
         with pytest.raises(Refusal) as caught:
             Client(models=frozenset({"a"})).require_model(model)
         assert caught.value.code == "model_not_allowed"

@@ -21,7 +21,6 @@ ELSEWHERE = {
     "bad_timestamp",
     "draining",
     "forbidden_address",
-    "forbidden_origin",
     "head_too_large",
     "header_timeout",
     "internal",

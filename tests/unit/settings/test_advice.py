@@ -7,6 +7,7 @@ import pytest
 from relay.settings import Settings, warnings
 
 STRONG = "s" * 22
+PUBLIC = {"public_url": "https://relay.example.com", "api_tokens": [STRONG]}
 EXPOSED: dict[str, Any] = {
     "server": {"host": "0.0.0.0", "public_url": "https://relay.example.com", "api_tokens": [STRONG]},
     "webhooks": {"novita": {"tokens": [STRONG]}},
@@ -33,14 +34,17 @@ def test_the_default_configuration_gives_no_warning() -> None:
     ("sections", "start"),
     [
         ({"server": {"host": "0.0.0.0", "api_tokens": [STRONG]}}, "webhooks.novita.tokens is empty"),
-        ({"server": {"public_url": "https://relay.example.com"}}, "webhooks.novita.tokens is empty"),
+        ({"server": PUBLIC}, "webhooks.novita.tokens is empty"),
         ({"server": {"host": "::"}, "webhooks": {"novita": {"tokens": [STRONG]}}}, "server.api_tokens is empty"),
         ({"webhooks": {"novita": {"tokens": [STRONG, "s" * 21]}}}, "webhooks.novita.tokens can be guessed"),
         ({"server": {"api_tokens": ["short"]}}, "server.api_tokens can be guessed"),
         ({"proxy": {"clients": {"web": {"key": "short"}}}}, "proxy.clients.web.key can be guessed"),
         ({"upstream": {"base_url": "http://api.example.com"}}, "upstream.base_url begins with http://"),
         (
-            {"server": {"public_url": "http://relay.example.com"}, "webhooks": {"novita": {"tokens": [STRONG]}}},
+            {
+                "server": PUBLIC | {"public_url": "http://relay.example.com"},
+                "webhooks": {"novita": {"tokens": [STRONG]}},
+            },
             "server.public_url begins with http://",
         ),
     ],
@@ -61,7 +65,7 @@ def test_what_no_part_uses_is_told() -> None:
     ("sections", "told"),
     [
         ({"proxy": {"clients": {"web": {"key": STRONG}}}}, True),
-        ({"server": {"public_url": "https://relay.example.com"}, "webhooks": {"novita": {"tokens": [STRONG]}}}, True),
+        ({"server": PUBLIC, "webhooks": {"novita": {"tokens": [STRONG]}}}, True),
         ({"proxy": {"clients": {"web": {"key": STRONG}}}, "upstream": {"base_url": "http://127.0.0.1:8090"}}, False),
         ({"proxy": {"clients": {"web": {"key": STRONG}}}, "reconcile": {"enabled": False}}, False),
         ({"reconcile": {"max_rate": 1}}, False),

@@ -69,3 +69,39 @@ def test_the_files_of_secrets_are_known(tmp_path: Path) -> None:
     found = settings(tmp_path, f"webhooks: {{novita: {{tokens_file: {tmp_path}/tokens}}}}")
     assert found.secret_files == (tmp_path / "tokens",)
     assert take_over(settings(tmp_path, BEFORE), found).settings.secret_files == (tmp_path / "tokens",)
+
+
+KEYED = """
+server: {api_tokens: [an-api-token-0123456789abcd], public_url: "https://relay.example"}
+upstream: {base_url: "https://old.example", api_key: the-key-of-old}
+proxy: {clients: {web: {key: a-client-key-0123456789abcd}}}
+"""
+
+
+def test_a_key_goes_with_its_address(tmp_path: Path) -> None:
+    """The old provider would get the key of the new one."""
+    text = KEYED.replace("old", "new")
+    reloaded = take_over(settings(tmp_path, KEYED), settings(tmp_path, text))
+    assert reloaded.changed == ()
+    assert reloaded.waiting == ("upstream.base_url", "upstream.api_key")
+    assert reloaded.settings.upstream_key == "the-key-of-old"
+    again = take_over(reloaded.settings, settings(tmp_path, text))
+    assert again.waiting == reloaded.waiting
+
+
+def test_no_door_opens_between_two_configurations(tmp_path: Path) -> None:
+    """A key that waits would be added to the requests of anybody, once its clients are gone; /v1 would stand open."""
+    bare = "upstream: {base_url: 'https://new.example'}"
+    reloaded = take_over(settings(tmp_path, KEYED), settings(tmp_path, bare))
+    assert reloaded.changed == ()
+    held = ("server.public_url", "server.api_tokens", "upstream.base_url", "upstream.api_key", "proxy.clients")
+    assert reloaded.waiting == held
+    assert Settings.model_validate(dict(reloaded.settings)) == reloaded.settings
+
+
+def test_a_key_that_is_taken_away_frees_its_clients(tmp_path: Path) -> None:
+    """A revoked key would go on until the restart."""
+    text = KEYED.replace(", api_key: the-key-of-old", "").replace("web: {key: a-client-key-0123456789abcd}", "")
+    reloaded = take_over(settings(tmp_path, KEYED), settings(tmp_path, text))
+    assert reloaded.changed == ("upstream.api_key", "proxy.clients")
+    assert reloaded.settings.upstream_key is None
