@@ -27,9 +27,9 @@ async def run(settings: Settings, telemetry: Telemetry | None = None, *, reread:
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stopping.set)
-    loop.add_signal_handler(
-        signal.SIGHUP, lambda: None
-    )  # one that comes too early or too late must not end the process
+    reload_wanted = asyncio.Event()  # set once it runs, too, where nothing is read again
+    loop.add_signal_handler(signal.SIGHUP, reload_wanted.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     loop.set_exception_handler(lambda _, context: _tell(relay.telemetry, context))
     try:
         await relay.start()
@@ -38,7 +38,7 @@ async def run(settings: Settings, telemetry: Telemetry | None = None, *, reread:
         return 1
     _calm_the_collector()
     notify("READY=1")
-    reloading = asyncio.create_task(_reload(relay, reread)) if reread is not None else None
+    reloading = asyncio.create_task(_reload(relay, reread, reload_wanted)) if reread is not None else None
     failure = asyncio.create_task(relay.failure())
     signalled = asyncio.create_task(stopping.wait())
     await asyncio.wait((failure, signalled), return_when=asyncio.FIRST_COMPLETED)
@@ -51,10 +51,8 @@ async def run(settings: Settings, telemetry: Telemetry | None = None, *, reread:
     return await _end(relay, failure if failure.done() else None)
 
 
-async def _reload(relay: Relay, reread: Reread) -> None:
-    reloader = Reloader(relay, reread)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.want)
-    await reloader.run()
+async def _reload(relay: Relay, reread: Reread, wanted: asyncio.Event) -> None:
+    await Reloader(relay, reread, wanted=wanted).run()
 
 
 def _tell(telemetry: Telemetry, context: dict[str, Any]) -> None:

@@ -24,17 +24,15 @@ _Mark = tuple[int, int, int] | None
 
 
 class Reloader:
-    """Reloads one relay; a configuration that is not valid changes nothing."""
+    """Reloads one relay; a configuration that is not valid changes nothing. ``wanted`` is set by SIGHUP."""
 
-    def __init__(self, relay: Relay, reread: Reread, look_every: float = LOOK_EVERY) -> None:
+    def __init__(
+        self, relay: Relay, reread: Reread, look_every: float = LOOK_EVERY, wanted: asyncio.Event | None = None
+    ) -> None:
         self._relay = relay
         self._reread = reread
         self._look_every = look_every
-        self._wanted = asyncio.Event()
-
-    def want(self) -> None:
-        """SIGHUP."""
-        self._wanted.set()
+        self._wanted = wanted or asyncio.Event()
 
     async def run(self) -> None:
         """Reloads whenever it is wanted or a secret's file has changed, for as long as it runs."""

@@ -79,6 +79,25 @@ async def test_tokens_are_exchanged_without_a_restart(relay: RelayProcess) -> No
     assert not any(secret in relay.log.read_text() for secret in (TOKEN, OTHER))
 
 
+def has_loaded(relay: RelayProcess, module: str) -> bool:
+    """Whether the process has loaded a module that is a library."""
+    return module in Path(f"/proc/{relay.pid}/maps").read_text()
+
+
+async def test_a_hang_up_during_the_start_is_answered_after_it(relay: RelayProcess) -> None:
+    """A relay that is told to reload while it starts would end, or go on with what it had read before."""
+    relay.launch()
+    async with asyncio.timeout(10):
+        while not has_loaded(relay, "pydantic_core"):  # the first half of its imports
+            await asyncio.sleep(0.001)
+    relay.process.send_signal(signal.SIGHUP)  # type: ignore[union-attr]
+    async with asyncio.timeout(20):
+        while not any("reloaded" in line["event"] for line in lines(relay)):
+            assert relay.process is not None
+            assert relay.process.poll() is None, "it ended"
+            await asyncio.sleep(0.02)
+
+
 async def test_what_goes_to_the_upstream_is_exchanged_too(tmp_path: Path) -> None:
     """Submissions would go on with a key that was revoked, and name a webhook by which no result is taken."""
     seen: list[tuple[str | None, str]] = []
