@@ -11,6 +11,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from relay.claims import Claims
@@ -19,13 +20,14 @@ from relay.core.claims import Shared, facts_of
 from relay.core.dead import refused_draft
 from relay.core.errors import RelayError
 from relay.core.event import DEAD_LETTERS, Entry
-from relay.core.lineage import resume
+from relay.core.lineage import earlier, resume
 from relay.core.retry import Backoff
 from relay.core.settle import Advance, Bury, Narrow, settle
-from relay.core.sink import Batch, Checkpoint, Forgetful, Outcome, Refused, Sink, SinkUnavailable
+from relay.core.sink import Batch, Checkpoint, Forgetful, Outcome, Refused, Renamable, Sink, SinkUnavailable
 from relay.journal.errors import JournalUnavailable
 from relay.journal.history import SettledAs
 from relay.journal.journal import Journal
+from relay.journal.recount import Shown
 from relay.telemetry import SinkSignals
 
 _SHORTEST_WAIT = 0.01
@@ -53,6 +55,7 @@ class Publisher:
         self._signals = signals
         self._backoff = backoff or Backoff()
         self._position = journal.position(label)
+        self._held: Checkpoint | None = None  # by the sink
         self._claims = claims
         self._buried: set[int] = set()
         self._absorbed: set[int] = set()  # of the page under way
@@ -98,9 +101,9 @@ class Publisher:
     # -- where to go on ----------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
-        held = await self._sink.open()
+        self._held = await self._carried_over(await self._sink.open())
         known = self._journal.position(self.label)
-        self._position = await self._resume_after(held)
+        self._position = await self._resume_after(self._held)
         self._buried.clear()
         self._absorbed.clear()
         await self._confirm_between(known, self._position)
@@ -116,12 +119,30 @@ class Publisher:
         if found.finding == "older_copy" and held is not None:
             signals.sink_ahead(held.offset, journal.lineage.opened_at)
             await journal.fork(label, held.offset)
-        if found.missing:
-            signals.events_missing(found.missing)
-        elif found.finding == "usual" and found.after < journal.position(label):
+        if found.finding == "usual" and found.after < journal.position(label):
             signals.sink_rewound(journal.position(label), found.after)
-        await journal.settle_at(label, found.after, dead=found.dead, absorbed=found.absorbed)
+        shown = Shown(found.after, found.dead, found.absorbed, found.missing, found.empty)
+        missing = await journal.settle_at(label, shown)
+        if missing:
+            signals.events_missing(missing)
         return found.after
+
+    async def _carried_over(self, held: Checkpoint | None) -> Checkpoint | None:
+        """The sink's checkpoint; where it knows this journal under a former name only, that is made the present one."""
+        lineage, saved = self._journal.lineage, self._journal.saved(self.label)
+        for name, inheritance in lineage.inheritances(held, self.label):
+            if not isinstance(self._sink, Renamable):
+                raise RelayError(
+                    "name_changed",
+                    f"{self.label} keeps its checkpoint under {name.identity}, and cannot carry it over.",
+                    hint=f"Set identity: {name.identity} and the sink's name: {name.label} again.",
+                )
+            counted = replace(inheritance, dead=saved.dead, absorbed=saved.absorbed)
+            taken = await self._sink.take_over(name, counted)
+            if taken is not None:
+                self._signals.place_carried_over(name.identity, name.label, taken.offset)
+                return taken
+        return held
 
     async def _confirm_between(self, after: int, upto: int) -> None:
         """What a predecessor, or a batch in doubt, did publish: its claims were not confirmed, perhaps."""
@@ -173,10 +194,12 @@ class Publisher:
             if not page:
                 return
         await self._journal.attempt(self.label, page[-1].offset)
+        batch = Batch(entries, self._checkpoint(page), self._batching.seconds)
         with self._signals.batch_begun(entries):
-            outcomes, seconds = await self._send(page, entries)
+            outcomes, seconds = await self._send(page, batch)
         match settle(entries, outcomes):
             case Advance(absorbed):
+                self._held = batch.checkpoint
                 self._absorbed |= absorbed
                 if not self._batching.is_usual:
                     self._batching = self._batching.published(len(page), _size(page), seconds)
@@ -186,12 +209,12 @@ class Publisher:
             case Narrow(events):
                 self._batching = self._batching.narrowed(events)
 
-    async def _send(self, page: Sequence[Entry], entries: Sequence[Entry]) -> tuple[Sequence[Outcome], float]:
+    async def _send(self, page: Sequence[Entry], batch: Batch) -> tuple[Sequence[Outcome], float]:
         """The sink's answer, and how many seconds it took."""
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
-            outcomes = await self._sink.publish(Batch(entries, self._checkpoint(page), self._batching.seconds))
+            outcomes = await self._sink.publish(batch)
         except SinkUnavailable:
             self._batching = self._batching.in_doubt(len(page), _size(page))
             raise
@@ -218,7 +241,9 @@ class Publisher:
     def _checkpoint(self, page: Sequence[Entry]) -> Checkpoint:
         saved = self._journal.saved(self.label)
         dead, absorbed = _count(page, self._buried), _count(page, self._absorbed)
-        return Checkpoint(self._journal.journal_id, page[-1].offset, saved.dead + dead, saved.absorbed + absorbed)
+        journal_id = self._journal.journal_id
+        counts = saved.dead + dead, saved.absorbed + absorbed
+        return Checkpoint(journal_id, page[-1].offset, *counts, earlier(self._held, journal_id))
 
     def _is_mine(self, entry: Entry) -> bool:
         offset = entry.offset

@@ -17,6 +17,7 @@ from relay.claims import Claims
 from relay.core.claims import Shared
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
+from relay.core.lineage import Names
 from relay.core.sink import Identity, Sink
 from relay.core.source import Source
 from relay.edge.chat_restart import close_open_streams
@@ -112,7 +113,10 @@ class Relay:
         )
         labels = [config.label for config in settings.sinks]
         path = Path(settings.journal.path)
-        journal = await open_journal(path, labels, policy, self.telemetry)
+        names = Names(settings.identity_name, {config.label: config.type for config in settings.sinks})
+        journal = await open_journal(
+            path, labels, policy, self.telemetry, names=names, must_exist=settings.journal.must_exist
+        )
         journal.concealed = self._concealed
         self.telemetry.journal_opened(str(path), journal.journal_id, journal.last_offset, sqlite_version())
         return journal

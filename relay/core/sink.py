@@ -5,9 +5,9 @@ A sink never retries, logs or counts: the publisher does all three, once, around
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Protocol, runtime_checkable
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -46,10 +46,58 @@ class Checkpoint:
 
     ``dead`` and ``absorbed`` count what of it is not on the sink: kept as dead letters, and taken care of by another
     replica. They travel with the offset, so that a crash cannot part the loss balance from what it counts.
+
+    ``earlier`` is how far the sink has got in the journals that published under the same name before, the latest
+    first, at most ``MAX_EARLIER`` of them: a journal that comes back goes on where it was. ``handed_over``: what lies
+    between where this journal really was and ``offset`` is published by a journal that shares it, under another name.
     """
 
     journal_id: str
     offset: int
+    dead: int = 0
+    absorbed: int = 0
+    earlier: tuple[Checkpoint, ...] = ()
+    handed_over: bool = False
+
+    def of(self, journal_id: str) -> Checkpoint | None:
+        """How far the sink has got in this journal, be it the present one or one of the earlier."""
+        return next((each for each in (self, *self.earlier) if each.journal_id == journal_id), None)
+
+    def lineage(self) -> dict[str, Any]:
+        """``earlier`` and ``handed_over`` as sinks keep them beside the rest: JSON, empty as a rule."""
+        kept: dict[str, Any] = {"handed_over": True} if self.handed_over else {}
+        if self.earlier:
+            kept["earlier"] = [[each.journal_id, each.offset, each.dead, each.absorbed] for each in self.earlier]
+        return kept
+
+    def with_lineage(self, kept: Mapping[str, Any]) -> Checkpoint:
+        """With what ``lineage`` made. Raises ``TypeError`` where it is something else."""
+        earlier = tuple(Checkpoint(*each) for each in kept.get("earlier", ()))
+        return replace(self, earlier=earlier, handed_over=bool(kept.get("handed_over")))
+
+
+MAX_EARLIER = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """Under what a checkpoint is kept: the relay's identity, and the sink's label where the sink tells labels apart."""
+
+    identity: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inheritance:
+    """What a journal under a new name takes over: the place of ``journal_id``, which it was before, up to ``upto``.
+
+    Up to there both are the same. ``heir`` is its journal id now; ``dead`` and ``absorbed`` are its own counts, for
+    where the former place lies beyond.
+    """
+
+    journal_id: str
+    upto: int
+    heir: str
     dead: int = 0
     absorbed: int = 0
 
@@ -109,6 +157,18 @@ Outcome = Published | Absorbed | Refused | Withheld
 """Of one batch either all are ``Published`` or ``Absorbed`` (and the checkpoint moved), or none is (and it did not)."""
 
 
+def without_topic(batch: Batch, topics: Collection[str]) -> Sequence[Outcome] | None:
+    """The outcomes of a batch with events of topics that the sink has not: those of a newer release, before a
+    downgrade. ``None``: there are none."""
+    if all(entry.event.topic in topics for entry in batch.entries):
+        return None
+    return [Withheld() if entry.event.topic in topics else _of_no_topic(entry.event.topic) for entry in batch.entries]
+
+
+def _of_no_topic(topic: str) -> Refused:
+    return Refused("unknown_topic", f"{topic} is no topic of this release; replay the event once one runs that has it.")
+
+
 class SinkUnavailable(RelayError):
     """The whole batch is unknown: reopen, read the checkpoint again, go on from there.
 
@@ -162,6 +222,19 @@ class Forgetful(Protocol):
     """
 
     async def look(self) -> None: ...
+
+
+@runtime_checkable
+class Renamable(Protocol):
+    """A sink whose checkpoint can be carried over from a name that the relay had before.
+
+    ``take_over`` is called while the sink is open. In one step it makes the place of the former journal the checkpoint
+    of the heir, under the present name, and moves the former one to ``upto`` (``handed_over``), so that a process which
+    still publishes under the former name leaves to the heir what both have. Answers the heir's checkpoint, ``None``
+    where there is none to take over. Raises what ``open`` raises.
+    """
+
+    async def take_over(self, former: Name, inheritance: Inheritance) -> Checkpoint | None: ...
 
 
 @runtime_checkable

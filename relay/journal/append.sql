@@ -10,7 +10,8 @@ INSERT OR IGNORE INTO dead_letters (id, origin, reason, detail, raw, accepted_at
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 
 -- name: save_checkpoint
-INSERT INTO checkpoints (sink, "offset", published, dead, absorbed, passed) VALUES (?, ?, ?, ?, ?, ?)
+INSERT INTO checkpoints (sink, "offset", published, dead, absorbed, passed, catch_up_to) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (sink) DO UPDATE SET "offset" = excluded."offset",
     published = published + excluded.published, dead = dead + excluded.dead,
-    absorbed = absorbed + excluded.absorbed, passed = passed + excluded.passed
+    absorbed = absorbed + excluded.absorbed, passed = passed + excluded.passed,
+    catch_up_to = max(catch_up_to, excluded.catch_up_to)

@@ -12,16 +12,18 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
 from relay.core.event import Draft, Entry, Receipt
-from relay.core.lineage import Lineage
+from relay.core.lineage import Lineage, Names
 from relay.journal.addresses import Addresses
 from relay.journal.care import Care
 from relay.journal.census import Census
 from relay.journal.companion import Companion
 from relay.journal.errors import DISK_FULL, JournalBroken, JournalUnavailable
 from relay.journal.history import Found, Passage, Repetition, SettledAs
+from relay.journal.names import open_under
 from relay.journal.plan import Known
 from relay.journal.policy import Policy as Policy
 from relay.journal.reader import Reader, Readers
+from relay.journal.recount import Shown, recounted
 from relay.journal.rows import HeldDeadLetter, Progress, SavedCheckpoint
 from relay.journal.store import Store
 from relay.journal.streams import Streams
@@ -55,9 +57,20 @@ class Signals(Protocol):
 
 
 class Journal:
-    """One open journal, in one event loop. ``sinks`` are the labels of the configured sinks."""
+    """One open journal, in one event loop. ``sinks`` are the labels of the configured sinks.
 
-    def __init__(self, store: Store, sinks: Collection[str], policy: Policy, signals: Signals) -> None:
+    ``names`` are what it is published under, ``returned`` the sinks that it did not have at its last start.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        sinks: Collection[str],
+        policy: Policy,
+        signals: Signals,
+        names: Names | None = None,
+        returned: Collection[str] = (),
+    ) -> None:
         self.journal_id = store.journal_id
         self.last_offset = store.newest_offset()
         """Of the newest event; the next one's may be further on, but nobody waits for what is not there."""
@@ -67,6 +80,7 @@ class Journal:
         self._store = store
         self._policy = policy
         self._signals = signals
+        self._names = names or Names()
         self._opened_at = store.last_offset
         self._first_offset = store.oldest_offset() or store.last_offset + 1
         saved = store.checkpoints()
@@ -86,8 +100,10 @@ class Journal:
         before = self._first_offset - 1
         for sink in set(sinks) - saved.keys():
             # A new sink waits for what is retained, not for all there was.
-            self._move(sink, Progress(before, 0, 0, passed=before))
-        self._floor = min((checkpoint.offset for checkpoint in self._saved.values()), default=0)
+            self._move(sink, Progress(before, 0, 0, passed=before, catch_up_to=store.last_offset))
+        for sink in set(returned) & saved.keys():
+            self._move(sink, Progress(self._saved[sink].offset, 0, 0, catch_up_to=store.last_offset))
+        self._measure()
         self._care = Care(store, self._writer, policy, self)
 
     # -- appending ---------------------------------------------------------------------------------------------
@@ -114,12 +130,16 @@ class Journal:
                 f"{self.backlog()} events wait for a sink, as many as journal.max_backlog allows.",
                 hint="See which sink is down (relay_sink_up); deliveries are taken again as the backlog drains.",
             )
-        if self._size > self._policy.max_size and self.backlog() and self.floor() < self._first_offset:
+        if self._size > self._policy.max_size and self.backlog() and self._nothing_can_go():
             raise JournalUnavailable(
                 "journal_full",
                 "The journal has reached journal.max_size and every event in it still waits for a sink.",
                 hint="See which sink is down (relay_sink_up), or raise journal.max_size.",
             )
+
+    def _nothing_can_go(self) -> bool:
+        """Whether the oldest event still waits for a sink, and for one that does not merely catch up on history."""
+        return self._floor < self._first_offset and self._floor == self._kept_up
 
     def accepting(self) -> JournalUnavailable | JournalBroken | None:
         """Why nothing can be accepted now, ``None`` when it can."""
@@ -201,17 +221,23 @@ class Journal:
         known = self._saved[sink].offset
         passed = offset - known - self._census.events_for(sink, known, offset)
         self._move(sink, Progress(offset, published, dead, absorbed, passed))
-        self._floor = min(checkpoint.offset for checkpoint in self._saved.values())
+        self._measure()
         self._store.history.passed(Passage(sink, offset, _now(), exceptions))
 
     def _move(self, sink: str, progress: Progress) -> None:
         self._saved[sink] = self._saved[sink].then(progress)
         self._writer.save(sink, progress)
 
+    def _measure(self) -> None:
+        places = self._saved.values()
+        self._floor = min((place.offset for place in places), default=0)
+        self._kept_up = min((max(place.offset, place.catch_up_to) for place in places), default=0)
+
     @property
     def lineage(self) -> Lineage:
         """What the journal knows of its own identity."""
-        return Lineage(self._store.journal_id, tuple(self._store.forks), self._opened_at, self._first_offset)
+        known = self._store.journal_id, tuple(self._store.forks)
+        return Lineage(*known, self._opened_at, self._first_offset, self.last_offset, self._names)
 
     async def fork(self, sink: str, beyond: int) -> None:
         """The file is an older copy: a new identity from where it was opened, offsets past ``beyond`` from now on.
@@ -225,35 +251,38 @@ class Journal:
             self.journal_id = self._store.journal_id
             self._census.learn_gaps(self._store.forks)
 
-    async def settle_at(self, sink: str, offset: int, *, dead: int | None = 0, absorbed: int | None = 0) -> None:
-        """A sink is really at ``offset``: behind what we knew (it lost events) or ahead (our copy was not saved).
+    async def settle_at(self, sink: str, shown: Shown) -> int:
+        """A sink is really behind what we knew (it lost events) or ahead (our copy was not saved).
 
-        The counts follow: what it lost is unpublished again. ``dead`` and ``absorbed`` are those of the sink's own
-        checkpoint, ``None`` where it cannot tell.
+        The counts follow: what it lost is unpublished again. Answers how many events are missing on it for good.
         """
+        offset, saved = shown.offset, self._saved[sink]
         self._store.history.rewound(sink, offset)
         with suppress(JournalUnavailable):  # a full disk: publishing goes on, and the care tries again
             await self._care.keep_history()
-        if offset > self._saved[sink].offset:
+        if offset > saved.offset:
             self._store.history.passed(Passage(sink, offset, None))
-        saved = self._saved[sink]
         low, high = sorted((offset, saved.offset))
-        mine = self._census.events_for(sink, max(low, self._first_offset - 1), high)
-        sign = 1 if offset > saved.offset else -1
-        more_dead = 0 if dead is None else dead - saved.dead
-        more_absorbed = 0 if absorbed is None else absorbed - saved.absorbed
-        published = sign * mine - more_dead - more_absorbed
-        if offset != saved.offset or more_dead or more_absorbed:
-            self._move(sink, Progress(offset, published, more_dead, more_absorbed, sign * (high - low - mine)))
-            self._floor = min(checkpoint.offset for checkpoint in self._saved.values())
+        held = self._census.events_for(sink, max(low, self._first_offset - 1), high)
+        gone = self._census.events_for(sink, offset - shown.missing, min(offset, saved.offset))
+        progress, lost = recounted(saved, shown, held, gone)
+        if saved.then(progress) != saved:
+            self._move(sink, progress)
+            self._measure()
+        return lost if shown.empty else shown.missing
 
     def floor(self) -> int:
         """The offset up to which every configured sink has everything; without sinks, the last offset."""
         return self._floor if self._saved else self.last_offset
 
     def backlog(self) -> int:
-        """Events that at least one sink has not got yet."""
-        return self._census.events(self.floor(), self.last_offset)
+        """Events that at least one sink has not got yet, of those that were accepted since it was there.
+
+        A sink that is new, has returned or has lost what it had catches up on history meanwhile, which is no backlog.
+        """
+        if not self._saved or self._kept_up >= self.last_offset:
+            return 0
+        return self._census.events(self._kept_up, self.last_offset)
 
     def pending(self, sink: str) -> int:
         """Events that this sink has not got yet."""
@@ -408,10 +437,21 @@ class Journal:
             self._signals.journal_broke(error)
 
 
-async def open_journal(path: Path, sinks: Collection[str], policy: Policy, signals: Signals) -> Journal:
-    """Opens or creates the journal. Raises ``JournalInUse`` or ``JournalBroken`` with what to do."""
-    store = await asyncio.to_thread(Store, path, companions=COMPANIONS)
-    return Journal(store, sinks, policy, signals)
+async def open_journal(
+    path: Path,
+    sinks: Collection[str],
+    policy: Policy,
+    signals: Signals,
+    *,
+    names: Names | None = None,
+    must_exist: bool = False,
+) -> Journal:
+    """Opens or creates the journal. Raises ``JournalInUse`` or ``JournalBroken`` with what to do.
+
+    ``names`` are what it is published under from now on; ``must_exist``: it is not created.
+    """
+    store, returned = await asyncio.to_thread(open_under, names, path, COMPANIONS, must_exist=must_exist)
+    return Journal(store, sinks, policy, signals, names, returned)
 
 
 def _cut(tail: list[Entry], start: int, limit: int, max_bytes: int) -> list[Entry]:

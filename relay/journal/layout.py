@@ -22,6 +22,8 @@ def complete_tables(db: sqlite3.Connection) -> None:
     """Adds what is missing; writes nothing where all is there. Inside the caller's transaction."""
     if not _has_column(db, "events", "crc"):
         db.execute(_SQL["add_crc"])
+    if not _has_column(db, "checkpoints", "catch_up_to"):
+        db.execute(_SQL["add_catch_up"])
     if not _has_column(db, "dead_letters", "subject"):
         db.execute(_SQL["add_dead_subject"])
         db.execute(_SQL["fill_dead_subject"])

@@ -8,6 +8,9 @@ ALTER TABLE events ADD COLUMN crc INTEGER
 -- Stands before the table of that name.
 CREATE TEMP VIEW events AS SELECT *, NULL AS crc FROM main.events
 
+-- name: add_catch_up
+ALTER TABLE checkpoints ADD COLUMN catch_up_to INTEGER NOT NULL DEFAULT 0
+
 -- name: add_dead_subject
 ALTER TABLE dead_letters ADD COLUMN subject TEXT
 

@@ -18,10 +18,14 @@ from relay.journal.volume import damaged, log_is_there, log_lost, refuse_damaged
 
 SCHEMA_VERSION: Final = "1"
 
+APPLICATION_ID: Final = 0x52_4C_4A_31
+"""``RLJ1``, https://www.sqlite.org/fileformat2.html#application_id. Journals of earlier releases have none."""
+
 _CHECKED_AT_START: Final = 256 << 20
 """Bytes of pages that are looked through at each start: 0.4 s. `relay journal verify` looks through any number."""
 
 _TABLES: Final = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('meta', 'events', 'checkpoints')"
+_ANY_TABLES: Final = "SELECT count(*) FROM sqlite_master"
 _RECOVERED: Final = 16
 """Where the shared memory says how many frames of the log are valid: https://www.sqlite.org/walformat.html#hdr"""
 
@@ -66,6 +70,16 @@ class Look:
     def is_journal(self) -> bool:
         """Whether the tables are there."""
         return bool(self.db.execute(_TABLES).fetchone()[0] == 3)
+
+    def refuse_what_is_foreign(self) -> None:
+        """Raises ``JournalBroken`` where the file is the database of another application."""
+        known = {APPLICATION_ID} if self._one(_ANY_TABLES) else {0, APPLICATION_ID}
+        if not self.is_journal() and self._one("PRAGMA application_id") not in known:
+            raise JournalBroken(
+                "not_a_journal",
+                f"{self.path} is the database of another application, and no journal of a relay.",
+                hint="Name another journal.path; the file was left as it is.",
+            )
 
     def refuse_what_is_lost(self) -> None:
         """Raises ``JournalBroken``: the log that must be there is gone, or the layout is of another release."""
@@ -113,5 +127,6 @@ def look_before_opening(path: Path) -> None:
         return
     with closing(Look(path)) as look:
         look.refuse_damaged_pages()
+        look.refuse_what_is_foreign()
         if look.is_journal():
             look.refuse_what_is_lost()

@@ -10,7 +10,7 @@ class Policy:
     """What the journal keeps and accepts.
 
     ``retention`` and ``dedup_window`` in seconds, ``max_size`` in bytes, ``max_backlog`` in events that some sink
-    has not got yet.
+    has not got yet: see ``Journal.backlog``.
     """
 
     retention: float = 7 * 86400

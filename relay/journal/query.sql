@@ -20,7 +20,7 @@ FROM (SELECT * FROM events
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)
 
 -- name: checkpoints
-SELECT sink, "offset", published, dead, absorbed, passed FROM checkpoints
+SELECT sink, "offset", published, dead, absorbed, passed, catch_up_to FROM checkpoints
 
 -- name: last_older
 SELECT max("offset") FROM (SELECT "offset", accepted_at FROM events ORDER BY "offset" LIMIT ?) WHERE accepted_at < ?
@@ -60,6 +60,18 @@ UPDATE meta SET value = ? WHERE key = ?
 
 -- name: put_meta
 INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)
+
+-- name: meta
+SELECT value FROM meta WHERE key = ?
+
+-- name: rename_checkpoint
+UPDATE OR IGNORE checkpoints SET sink = ?2 WHERE sink = ?1
+
+-- name: rename_passages
+UPDATE OR IGNORE passages SET sink = ?2 WHERE sink = ?1
+
+-- name: rename_exceptions
+UPDATE OR IGNORE passage_exceptions SET sink = ?2 WHERE sink = ?1
 
 -- name: forget_last_offset
 DELETE FROM sqlite_sequence WHERE name = 'events'

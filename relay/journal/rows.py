@@ -18,7 +18,9 @@ class SavedCheckpoint:
     """The journal's copy of a sink's checkpoint, and where the offsets up to it went since the journal began.
 
     ``passed`` are those of no event, of events for another sink, and of events that were pruned before this sink
-    was there; so ``offset == published + dead + absorbed + passed``, or something is wrong.
+    was there, or lost by it and pruned; so ``offset == published + dead + absorbed + passed``, or something is wrong.
+
+    What lies up to ``catch_up_to`` is history: it was accepted before the sink was there, or the sink has lost it.
     """
 
     offset: int = 0
@@ -26,6 +28,7 @@ class SavedCheckpoint:
     dead: int = 0
     absorbed: int = 0
     passed: int = 0
+    catch_up_to: int = 0
 
     @property
     def accepted(self) -> int:
@@ -40,6 +43,7 @@ class SavedCheckpoint:
             self.dead + progress.dead,
             self.absorbed + progress.absorbed,
             self.passed + progress.passed,
+            max(self.catch_up_to, progress.catch_up_to),
         )
 
 
@@ -52,6 +56,7 @@ class Progress:
     dead: int
     absorbed: int = 0
     passed: int = 0
+    catch_up_to: int = 0
 
     def then(self, later: Progress) -> Progress:
         """Both together."""
@@ -61,6 +66,7 @@ class Progress:
             self.dead + later.dead,
             self.absorbed + later.absorbed,
             self.passed + later.passed,
+            max(self.catch_up_to, later.catch_up_to),
         )
 
 

@@ -53,5 +53,6 @@ CREATE TABLE checkpoints (
     published INTEGER NOT NULL,
     dead      INTEGER NOT NULL,                 -- kept as dead letters
     absorbed  INTEGER NOT NULL,                 -- taken care of by another replica
-    passed    INTEGER NOT NULL                  -- offsets up to there that are no event of this sink
+    passed    INTEGER NOT NULL,                 -- offsets up to there that are no event of this sink
+    catch_up_to INTEGER NOT NULL DEFAULT 0      -- events up to there are history to it, and no backlog
 ) STRICT;

@@ -19,7 +19,7 @@ from uuid import uuid4
 import orjson
 
 from relay.core.event import DeadLetter, Draft
-from relay.core.lineage import Fork
+from relay.core.lineage import Fork, Names, bounded
 from relay.journal import sql
 from relay.journal.companion import Companion
 from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
@@ -27,12 +27,12 @@ from relay.journal.errors import Guard, JournalBroken, JournalUnavailable, disk_
 from relay.journal.history import QUIET, History
 from relay.journal.layout import complete_tables, make_tables
 from relay.journal.lock import Lock
-from relay.journal.look import SCHEMA_VERSION, look_before_opening, read_only
+from relay.journal.look import APPLICATION_ID, SCHEMA_VERSION, look_before_opening, read_only
 from relay.journal.plan import Plan
 from relay.journal.reader import Reader
 from relay.journal.reserve import Reserve
 from relay.journal.rows import Appended, Progress, checksum
-from relay.journal.volume import make_folder, resolved, sync_folder
+from relay.journal.volume import make_folder, refuse_what_is_read_only, resolved, sync_folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,6 +62,7 @@ class Store(Reader):
         self._guard = Guard(path)
         with self._guard.translated():
             make_folder(path.parent)
+            refuse_what_is_read_only(path)
             self._lock = Lock(path)
             self._reserve = Reserve(path)
             try:
@@ -119,6 +120,8 @@ class Store(Reader):
             complete_tables(self._db)
             for kind in companions:
                 kind.create(self._db)
+            if self._one("PRAGMA application_id") != APPLICATION_ID:
+                self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
     def _create(self) -> None:
         with self._transaction():
@@ -190,7 +193,7 @@ class Store(Reader):
             for companion in self._companions.values():
                 companion.apply(plan.entries, now)
             for sink, saved in (progress or {}).items():
-                counts = (saved.published, saved.dead, saved.absorbed, saved.passed)
+                counts = (saved.published, saved.dead, saved.absorbed, saved.passed, saved.catch_up_to)
                 self._db.execute(_APPEND["save_checkpoint"], (sink, saved.offset, *counts))
             if (plan.entries or progress) and self.history.due(now):
                 once_committed.enter_context(self.history.written(now))
@@ -351,20 +354,50 @@ class Store(Reader):
                 once_committed.enter_context(self.history.written(now))
         self._pages_since_checkpoint += 4
 
-    def fork(self, at: int, beyond: int, published: Mapping[str, int] | None = None) -> None:
-        """Gives the journal a new identity that shares its past up to ``at``; the next offset lies past ``beyond``.
+    def fork(
+        self,
+        at: int,
+        beyond: int,
+        published: Mapping[str, int] | None = None,
+        *,
+        names: Names | None = None,
+        renamed: Mapping[str, str] | None = None,
+        meta: Mapping[str, str] | None = None,
+    ) -> None:
+        """Gives the journal a new id that shares its past up to ``at``; the next offset lies past ``beyond``.
 
         For a file that turned out to be an older copy: offsets after ``at`` have meant other events before, except
-        on a sink which got them from this very file: up to ``published``.
+        on a sink which got them from this very file: up to ``published``. And for one that is published under other
+        names from now on: ``names`` are those of before, ``renamed`` the sinks' labels that have a new one; ``meta`` is
+        noted in the same transaction.
         """
         journal_id, last_offset = uuid4().hex, max(self.last_offset, beyond)
-        forks = [*self.forks, Fork(self.journal_id, at, self.last_offset, last_offset, dict(published or {}))]
+        was = names or Names()
+        fork = Fork(self.journal_id, at, self.last_offset, last_offset, dict(published or {}), was.identity, was.sinks)
+        forks = bounded([*self.forks, fork])
         with self._guard.translated(), self._transaction():
             known = orjson.dumps([astuple(fork) for fork in forks]).decode()
-            self._db.executemany(_QUERY["save_meta"], [(journal_id, "journal_id"), (known, "forks")])
+            self._put_meta({"journal_id": journal_id, "forks": known, **(meta or {})})
             self._db.execute(_QUERY["forget_last_offset"])
             self._db.execute(_QUERY["save_last_offset"], (last_offset,))
+            for label in (renamed or {}).items():
+                for statement in ("rename_checkpoint", "rename_passages", "rename_exceptions"):
+                    self._db.execute(_QUERY[statement], label)
         self.journal_id, self.forks, self.last_offset = journal_id, forks, last_offset
+
+    def meta(self, key: str) -> str | None:
+        """What is noted of the journal as a whole under this key."""
+        with self._guard.translated():
+            row = self._db.execute(_QUERY["meta"], (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep_meta(self, values: Mapping[str, str]) -> None:
+        """Notes these, durably."""
+        with self._guard.translated(), self._transaction():
+            self._put_meta(values)
+
+    def _put_meta(self, values: Mapping[str, str]) -> None:
+        self._db.executemany(_QUERY["put_meta"], list(values.items()))
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

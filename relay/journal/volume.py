@@ -44,6 +44,17 @@ def make_folder(folder: Path) -> None:
     sync_folder(folder.parent)
 
 
+def refuse_what_is_read_only(path: Path) -> None:
+    """Raises ``JournalBroken`` where nothing may be written; SQLite would call it an I/O error."""
+    for place in (path.parent, path):
+        if place.exists() and not os.access(place, os.W_OK):
+            raise JournalBroken(
+                "journal_read_only",
+                f"{place} cannot be written to: its volume is mounted read-only, or belongs to another user.",
+                hint="See why (mount, ls -l; a disk that fails is mounted read-only), and mount it read-write again.",
+            )
+
+
 def sync_folder(folder: Path) -> None:
     """Makes the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -84,6 +95,15 @@ def refuse_damaged_log(path: Path, recovered: int) -> None:
             hint="Check the disk, and restore both files from a copy if there is one. To go on without what follows,"
             f" keep a copy of both and cut the log off: truncate -s {found.keep} {log}",
         )
+
+
+def missing(path: Path) -> JournalBroken:
+    """The journal is to be there, and is not: its volume is not mounted, as a rule."""
+    return JournalBroken(
+        "journal_missing",
+        f"There is no journal {path}, and journal.must_exist says that there is one.",
+        hint="Mount its volume. To begin with an empty journal, start once with RELAY_JOURNAL__MUST_EXIST=false.",
+    )
 
 
 def log_lost(path: Path) -> JournalBroken:

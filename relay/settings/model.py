@@ -104,9 +104,13 @@ class AdminSettings(Section):
 
 
 class JournalSettings(Section):
-    """The journal. ``max_backlog``: events that some sink has not got yet; at that many, deliveries get a 503."""
+    """The journal. ``max_backlog``: events that some sink has not got yet; at that many, deliveries get a 503.
+
+    ``must_exist``: a start that does not find it fails, instead of beginning with an empty one.
+    """
 
     path: Path = Path("var/relay.db")
+    must_exist: bool = False
     retention: Duration = 7 * 86_400.0
     max_size: Annotated[Size, Field(ge=1 << 20)] = 10 << 30
     max_backlog: Annotated[int, Field(ge=1)] = 1_000_000

@@ -56,16 +56,16 @@ class Ledger:
     def _key(self, kind: str) -> bytes:
         return f"{kind}:{self.identity.name}/{self.label}".encode()
 
-    def checkpoint_record(self, checkpoint: Checkpoint) -> tuple[bytes, bytes]:
-        """Key and value that move the checkpoint."""
+    def checkpoint_record(self, checkpoint: Checkpoint, owner: str | None = None) -> tuple[bytes, bytes]:
+        """Key and value that move the checkpoint. ``owner``: whose it is, if not this process's."""
         fields = {
             "journal_id": checkpoint.journal_id,
             "offset": checkpoint.offset,
             "dead": checkpoint.dead,
             "absorbed": checkpoint.absorbed,
-            "instance": self.identity.instance,
+            "instance": owner or self.identity.instance,
         }
-        return self._key("checkpoint"), orjson.dumps(fields)
+        return self._key("checkpoint"), orjson.dumps(fields | checkpoint.lineage())
 
     def marker_record(self, *, claim: bool) -> tuple[bytes, bytes]:
         """Key and value that take the identity over, or merely mark how far to read."""
@@ -86,7 +86,8 @@ def _checkpoint_of(value: bytes | None) -> Found:
         return Found()
     fields = orjson.loads(value)
     counts = fields.get("dead", 0), fields.get("absorbed", 0)
-    return Found(Checkpoint(fields["journal_id"], fields["offset"], *counts), fields["instance"])
+    checkpoint = Checkpoint(fields["journal_id"], fields["offset"], *counts).with_lineage(fields)
+    return Found(checkpoint, fields["instance"])
 
 
 def spans(end: int) -> Iterator[tuple[int, int]]:

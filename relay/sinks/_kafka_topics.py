@@ -34,6 +34,12 @@ async def ensure_topics(config: Config, options: dict[str, Any], topics: Sequenc
         await _check_compaction(admin, checkpoint_topic)
 
 
+async def exists(options: dict[str, Any], topic: str) -> bool:
+    """Whether there is such a topic. Raises ``SinkUnavailable`` where that is not for the relay to know."""
+    async with administering(options) as admin:
+        return not await _missing(admin, [topic])
+
+
 @asynccontextmanager
 async def administering(options: dict[str, Any]) -> AsyncIterator[Any]:
     """An admin client, started, and let go without waiting for the broker."""

@@ -15,12 +15,15 @@ from typing import Any
 
 from relay.core.batching import longest
 from relay.core.event import TOPICS
+from relay.core.lineage import succession
 from relay.core.sink import (
     Advice,
     Batch,
     Checkpoint,
     Identity,
+    Inheritance,
     Limits,
+    Name,
     Outcome,
     Published,
     Refused,
@@ -28,6 +31,7 @@ from relay.core.sink import (
     SinkFenced,
     SinkUnavailable,
     Withheld,
+    without_topic,
 )
 from relay.sinks._kafka_advice import advice_on, durability
 from relay.sinks._kafka_checkpoint import Ledger, read_back, topic_name
@@ -35,7 +39,7 @@ from relay.sinks._kafka_client import Session, connection_options
 from relay.sinks._kafka_config import Config
 from relay.sinks._kafka_errors import OUT_OF_SEQUENCE, RECORD_TOO_LARGE, TOO_LARGE, unavailable
 from relay.sinks._kafka_records import Packer, RecordBatch, TooLarge, render_binary, render_structured
-from relay.sinks._kafka_topics import ensure_topics
+from relay.sinks._kafka_topics import ensure_topics, exists
 
 __all__ = ["Config", "KafkaSink", "connect"]
 
@@ -50,8 +54,13 @@ def connect(config: Config, identity: Identity, topics: Sequence[str] = TOPICS) 
     return KafkaSink(config, identity, topics)
 
 
+def transactional_id(config: Config, name: Name) -> str:
+    """The producer of a name; its prefix is that of the topics, so that one ACL covers both."""
+    return f"{config.prefix}{name.identity}.{name.label}"
+
+
 class KafkaSink:
-    """The ports ``Sink``, ``Shared`` and ``Advising`` over Kafka.
+    """The ports ``Sink``, ``Shared``, ``Renamable`` and ``Advising`` over Kafka.
 
     The transactional id is prefix, identity and label: one producer can hold it.
     """
@@ -64,7 +73,7 @@ class KafkaSink:
         self._config = config
         self._identity = identity
         self._topics = topics
-        self._transactional_id = f"{config.prefix}{identity.name}.{config.label}"
+        self._transactional_id = transactional_id(config, Name(identity.name, config.label))
         self._ledger = Ledger(topic_name(config.prefix, identity), identity, config.label)
         self._render = render_binary if config.content_mode == "binary" else render_structured
         self._batch_size = config.max_request_size
@@ -89,12 +98,57 @@ class KafkaSink:
 
     async def publish(self, batch: Batch) -> Sequence[Outcome]:
         """One transaction. Raises ``SinkUnavailable`` if what became of it is unknown."""
+        if (refused := without_topic(batch, self._topics)) is not None:
+            return refused
         session = await self._producing(batch.seconds)
         try:
             return await self._publish(session, batch)
         except BaseException:
             await self.close()
             raise
+
+    async def take_over(self, former: Name, inheritance: Inheritance) -> Checkpoint | None:
+        """Carries the checkpoint over from another identity or label, whose producer is fenced first: what it left open
+        is settled before its checkpoint is read, and what it still sends is refused."""
+        if not self._opened:
+            raise SinkUnavailable("not_open", "The Kafka sink is not open.")
+        try:
+            async with asyncio.timeout(self._config.open_timeout):
+                taken = await self._succeed(former, inheritance)
+        except Exception as error:
+            await self.close()
+            raise unavailable(error, f"taking over the checkpoint of {former.identity}") from error
+        self._settled = taken or self._settled
+        return taken
+
+    async def _succeed(self, former: Name, inheritance: Inheritance) -> Checkpoint | None:
+        options = self._options()
+        identity = Identity(former.identity, self._identity.instance)
+        ledger = Ledger(topic_name(self._config.prefix, identity), identity, former.label)
+        if not await exists(options, ledger.topic):
+            return None
+        session = Session(
+            self._config,
+            transactional_id(self._config, former),
+            options,
+            self._batch_size,
+            self._config.publish_timeout,
+        )
+        try:
+            await session.producer.start()
+            marker = await self._write(session, ledger.topic, ledger.marker_record(claim=False))
+            found = await read_back(ledger, options, marker + 1)
+            place = found.checkpoint and found.checkpoint.of(inheritance.journal_id)
+            if found.checkpoint is None or place is None:
+                return None
+            written = succession(found.checkpoint, place, inheritance, self._settled)
+            records = [(self._ledger.topic, self._ledger.checkpoint_record(written.heir))]
+            if written.former is not None:
+                records.append((ledger.topic, ledger.checkpoint_record(written.former, owner=found.owner)))
+            await self._commit(session, records)
+            return written.heir
+        finally:
+            await session.discard(self._config.close_timeout)
 
     async def advice(self) -> Sequence[Advice]:
         """Whether acknowledged events outlive the loss of a broker. Silent where the relay may not ask."""
@@ -180,17 +234,26 @@ class KafkaSink:
 
     async def _write_marker(self, session: Session) -> int:
         """The offset of a record that claims the identity, or (when it is ours already) only marks the place."""
-        builder = session.producer.create_batch()
-        key, value = self._ledger.marker_record(claim=not self._owner)
-        builder.append(timestamp=None, key=key, value=value)
-        async with asyncio.timeout(self._config.publish_timeout):
-            written = await _transact(session, [RecordBatch(self._ledger.topic, 0, builder)])
-        result = written[0]
-        if isinstance(result, BaseException):
-            raise result
-        if result.offset < 0:
+        return await self._write(session, self._ledger.topic, self._ledger.marker_record(claim=not self._owner))
+
+    async def _write(self, session: Session, topic: str, record: tuple[bytes, bytes]) -> int:
+        written = await self._commit(session, [(topic, record)])
+        if written[0].offset < 0:
             raise SinkUnavailable("client_error", "Kafka did not say where the marker was written.")
-        return int(result.offset)
+        return int(written[0].offset)
+
+    async def _commit(self, session: Session, records: Sequence[tuple[str, tuple[bytes, bytes]]]) -> Sequence[Any]:
+        """One transaction of records in checkpoint topics; their metadata. Raises the first refusal."""
+        batches: dict[str, RecordBatch] = {}
+        for topic, (key, value) in records:
+            batch = batches.setdefault(topic, RecordBatch(topic, 0, session.producer.create_batch()))
+            batch.builder.append(timestamp=None, key=key, value=value)
+        async with asyncio.timeout(self._config.publish_timeout):
+            written = await _transact(session, list(batches.values()))
+        for result in written:
+            if isinstance(result, BaseException):
+                raise result
+        return written
 
     async def _publish(self, session: Session, batch: Batch) -> Sequence[Outcome]:
         if not session.alive:

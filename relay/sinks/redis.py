@@ -44,7 +44,9 @@ from relay.core.sink import (
     Batch,
     Checkpoint,
     Identity,
+    Inheritance,
     Limits,
+    Name,
     Outcome,
     Published,
     Refused,
@@ -53,8 +55,10 @@ from relay.core.sink import (
     SinkFenced,
     SinkUnavailable,
     Withheld,
+    without_topic,
 )
 from relay.core.units import Duration, Size
+from relay.sinks import _redis_places as places
 from relay.sinks._redis_topology import Locator
 from relay.sinks._redis_wire import RIGHTS, Endpoints, Node, Wire, failure
 
@@ -216,6 +220,10 @@ def connect(config: Config, identity: Identity, topics: Sequence[str] = TOPICS) 
     return RedisSink(config, identity, topics)
 
 
+def _checkpoint_key(config: Config, identity: str) -> str:
+    return f"{config.prefix}checkpoint:{identity}"
+
+
 class RedisSink:
     """See the module's text. One connection; ``publish`` is called by one task at a time."""
 
@@ -223,7 +231,7 @@ class RedisSink:
         self.limits = Limits(config.max_batch_events, config.max_batch_bytes, config.socket_timeout)
         self._config = config
         self._identity = identity
-        self._keys = (f"{config.prefix}checkpoint:{identity.name}", *map(config.name_of, topics))
+        self._keys = (_checkpoint_key(config, identity.name), *map(config.name_of, topics))
         self._places = {topic: place for place, topic in enumerate(topics, start=2)}
         self._locator = Locator(config.endpoints(), self._keys[0])
         self._options = (len(topics), _milliseconds(config.trim), _milliseconds(config.shared_window))
@@ -255,6 +263,8 @@ class RedisSink:
         return self._held
 
     async def publish(self, batch: Batch) -> Sequence[Outcome]:
+        if (refused := without_topic(batch, self._places)) is not None:
+            return refused
         if any(len(entry.event.data) > self._max_event_bytes for entry in batch.entries):
             return self._refuse(batch)
         if self._wire is None:
@@ -277,6 +287,24 @@ class RedisSink:
         """Whether Redis still holds the checkpoint that it acknowledged, or a failover has lost it with its events."""
         if self._held is not None:
             await self.publish(Batch([], self._held))
+
+    async def take_over(self, former: Name, inheritance: Inheritance) -> Checkpoint | None:
+        """Carries the checkpoint over from another identity. The hash has no label in its name."""
+        if self._wire is None:
+            raise SinkUnavailable("not_open", "The Redis sink is not open.")
+        if former.identity == self._identity.name:  # only the label is another
+            return self._held if self._held is not None and self._held.of(inheritance.journal_id) else None
+        key = _checkpoint_key(self._config, former.identity)
+        try:
+            taken = await places.take_over(self._wire, self._claimed(), key, inheritance)
+        except BaseException:
+            await self.close()
+            raise
+        self._held = taken or self._held
+        return taken
+
+    def _claimed(self) -> places.Claimed:
+        return places.Claimed(self._keys[0], self._identity.instance, self._epoch)
 
     async def advice(self) -> Sequence[Advice]:
         """Whether Redis keeps what it has acknowledged when it is restarted. Silent where it may not be asked."""
@@ -310,6 +338,8 @@ class RedisSink:
     async def _append(self, wire: Wire, batch: Batch) -> Set[int]:
         """Answers the offsets of what another replica had published already."""
         held = self._held or Checkpoint("", 0)
+        if batch.checkpoint.earlier != held.earlier:
+            await places.remember(wire, self._claimed(), batch.checkpoint)
         offset = held.offset if self._held else ""
         target = batch.checkpoint
         moved = (held.journal_id, offset, target.journal_id, target.offset, target.dead, target.absorbed)
@@ -343,15 +373,13 @@ class RedisSink:
         await wire.call("SCRIPT", "LOAD", SCRIPT)
         keys = [self._facts_under + _NO_FACTS_KEY] if self._facts_under else []
         try:
-            _, epoch, journal_id, offset, dead, absorbed = await self._run(wire, "claim", keys)
+            _, epoch, *_ = await self._run(wire, "claim", keys)
         except SinkUnavailable as error:
             if error.code == "forbidden" and "access" in error.message:  # as Redis says it of keys, not of commands
                 await self._find_forbidden_key(wire, keys)
             raise
         self._epoch = epoch.decode()
-        if journal_id is None or offset is None:
-            return None
-        return Checkpoint(journal_id.decode(), int(offset), int(dead or 0), int(absorbed or 0))
+        return await places.read(wire, self._keys[0])  # it moves no more but by our own hand, or by a later claim
 
     async def _find_forbidden_key(self, wire: Wire, more: Sequence[bytes]) -> None:
         """Raises ``SinkUnavailable`` with its name; Redis says of several keys only that one of them is forbidden."""

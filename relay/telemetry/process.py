@@ -83,6 +83,12 @@ class Telemetry:
             ["sink"],
             registry=r,
         )
+        self._missing = Counter(
+            "relay_sink_events_missing",
+            "Events that the sink has lost and the journal does not hold any more: they are in no other count.",
+            ["sink"],
+            registry=r,
+        )
         self._facts = Counter(
             "relay_shared_index_facts",
             "Events that replicas share, by how the index was asked: verified, unverified, absorbed, overrun.",

@@ -85,7 +85,12 @@ class SinkSignals:
 
     def events_missing(self, count: int) -> None:
         """The sink lost more than the journal retains: that much will not come again."""
+        self._telemetry._missing.labels(self._label).inc(count)
         self._log.error("sink lost events that the journal does not retain any more", events=count)
+
+    def place_carried_over(self, identity: str, label: str, offset: int) -> None:
+        """The sink knew this journal under a former name: publishing goes on from there, under the present one."""
+        self._log.info("sink's checkpoint carried over", former_identity=identity, former_name=label, offset=offset)
 
     def lineage_started(self, journal_id: str) -> None:
         """The sink's checkpoint belongs to another journal (a new or lost volume): this one starts from its start."""

@@ -18,8 +18,11 @@ from relay.core.sink import (
     Batch,
     Checkpoint,
     Identity,
+    Inheritance,
+    Name,
     Published,
     Refused,
+    Renamable,
     Sink,
     SinkFenced,
     SinkUnavailable,
@@ -244,6 +247,54 @@ async def test_checkpoint_may_name_another_journal(sink: Sink) -> None:
     assert await sink.open() == Checkpoint("journal-2", 1)
 
 
+async def test_the_places_of_earlier_journals_are_kept(sink: Sink) -> None:
+    """Else a volume that was away for one start would be published again as a whole."""
+    await sink.open()
+    await sink.publish(batch(entries(1, 3)))
+    before = Checkpoint("journal-2", 1, 0, 0, (Checkpoint(JOURNAL, 3),))
+    await sink.publish(Batch([], before))
+    await sink.close()
+    assert await sink.open() == before
+    after = Checkpoint(JOURNAL, 4, 1, 2, (Checkpoint("journal-2", 1),))
+    await sink.publish(Batch([], after))
+    await sink.close()
+    assert await sink.open() == after
+
+
+async def test_a_former_names_checkpoint_is_taken_over(harness: SinkHarness, sink: Sink) -> None:
+    """Else a relay that got another identity would publish its journal again, or its former self go on beside it."""
+    await sink.open()
+    await sink.publish(batch(entries(1, 3)))
+    renamed = harness.connect(Identity("relay-9", "instance-9"))
+    try:
+        assert isinstance(renamed, Renamable)
+        assert await renamed.open() is None
+        former = Name(IDENTITY.name, label_of(harness))
+        assert await renamed.take_over(former, Inheritance("stranger", 5, "heir")) is None
+        assert await renamed.take_over(Name("nobody", former.label), Inheritance(JOURNAL, 5, "heir")) is None
+        assert await renamed.take_over(former, Inheritance(JOURNAL, 5, "heir")) == Checkpoint("heir", 3)
+        with pytest.raises(SinkUnavailable):
+            await sink.publish(batch(entries(4, 6)))
+        await renamed.publish(Batch(entries(4, 5), Checkpoint("heir", 5)))
+        assert await sink.open() == Checkpoint(JOURNAL, 5, handed_over=True)
+        await sink.publish(batch(entries(6, 6)))
+        await sink.close()
+        assert await sink.open() == Checkpoint(JOURNAL, 6)
+        await renamed.close()
+        assert await renamed.open() == Checkpoint("heir", 5)
+        assert await renamed.take_over(former, Inheritance(JOURNAL, 5, "heir-2")) == Checkpoint(
+            "heir-2", 5, earlier=(Checkpoint("heir", 5),)
+        )
+    finally:
+        await renamed.close()
+    await assert_exactly(harness, 6)
+    assert await sink.open() == Checkpoint(JOURNAL, 6), "nothing was left to hand over"
+
+
+def label_of(harness: SinkHarness) -> str:
+    return type(harness).__module__.rpartition(".")[2].removesuffix("_harness")
+
+
 async def test_large_offsets_survive(sink: Sink) -> None:
     """Else a checkpoint beyond 2**53 would be rounded, and events skipped or repeated."""
     await sink.open()
@@ -304,6 +355,17 @@ async def test_oversized_event_is_refused_alone(harness: SinkHarness, sink: Sink
     assert await reopen(sink) is None
     assert set(await sink.publish(batch([Entry(1, 0, event(1)), Entry(3, 0, event(3))]))) == {Published()}
     assert ids(await harness.read(TASKS)) == ["event-1", "event-3"]
+
+
+async def test_an_event_of_a_topic_that_the_sink_has_not_is_refused_alone(harness: SinkHarness, sink: Sink) -> None:
+    """Else a journal that a newer release has written to would end the process, at each start."""
+    await sink.open()
+    items = [*entries(1, 2), Entry(3, 0, event(3, topic="of-a-newer-release"))]
+    outcomes = await sink.publish(batch(items))
+    assert [type(outcome) for outcome in outcomes] == [Withheld, Withheld, Refused]
+    assert await harness.read(TASKS) == []
+    assert list(await sink.publish(batch(items[:2], offset=3))) == [Published()] * 2
+    await assert_exactly(harness, 2)
 
 
 async def test_lost_broker_is_unavailable_and_comes_back(harness: SinkHarness, sink: Sink) -> None:

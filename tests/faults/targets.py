@@ -36,7 +36,7 @@ class Target:
     @property
     def label(self) -> str:
         """As the sink's metrics name it."""
-        return str(self.sink["type"])
+        return str(self.sink.get("name", self.sink["type"]))
 
 
 def on_kafka(kafka: Kafka, prefix: str, server: KafkaBroker | None = None, **keys: Any) -> Target:

@@ -289,11 +289,53 @@ def test_no_journal_is_made_where_there_is_none(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def refused(tmp_path: Path, *before: str, **env: str) -> dict[str, str]:
+    """What `relay serve` says as it ends, on a journal in the folder `volume`; ``before``: the program that runs it."""
+    config = tmp_path / "relay.json"
+    journal = {"path": str(tmp_path / "volume" / "relay.db")}
+    config.write_text(json.dumps({"server": {"port": 0}, "admin": {"port": 0}, "journal": journal}))
+    command = [*before, RELAY, "serve", "--config", str(config)]
+    ended = subprocess.run(
+        command, env=environment(**env), capture_output=True, text=True, timeout=BOUND, check=False, cwd=tmp_path
+    )
+    assert ended.returncode == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    said: dict[str, str] = json.loads(ended.stderr.splitlines()[-1])
+    return said
+
+
+def test_a_journal_that_must_exist_is_not_made(tmp_path: Path) -> None:
+    """A volume that is not mounted would be an empty journal: deliveries go where nobody looks for them."""
+    said = refused(tmp_path, RELAY_JOURNAL__MUST_EXIST="true")
+    assert said["code"] == "journal_missing"
+    assert "RELAY_JOURNAL__MUST_EXIST=false" in said["hint"]
+    assert not (tmp_path / "volume").exists()
+
+
+def test_a_volume_that_is_mounted_read_only_is_named(tmp_path: Path) -> None:
+    """An operator would look for a broken disk where a mount option is wrong."""
+    (tmp_path / "volume").mkdir()
+    mounted = 'mount -t tmpfs tmpfs volume && mount -o remount,ro volume && exec "$@"'
+    said = refused(tmp_path, "unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mounted, "sh")
+    assert said["code"] == "journal_read_only"
+
+
+def test_the_database_of_another_application_is_left_alone(tmp_path: Path) -> None:
+    """A mistyped path would turn another application's database into a journal."""
+    (tmp_path / "volume").mkdir()
+    file = tmp_path / "volume" / "relay.db"
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE notes (text)")
+    before = file.read_bytes()
+    assert refused(tmp_path)["code"] == "not_a_journal"
+    assert file.read_bytes() == before
+
+
 async def test_verify_fails_when_events_are_lost(relay: RelayProcess, tmp_path: Path) -> None:
     """The check that is run after an accident would find nothing."""
     await relay.stop()
     journal = sqlite3.connect(tmp_path / "relay.db")
-    journal.execute("INSERT INTO checkpoints VALUES ('kafka', 1, 1, 0, 0, 0)")
+    journal.execute("INSERT INTO checkpoints VALUES ('kafka', 1, 1, 0, 0, 0, 0)")
     journal.execute('DELETE FROM events WHERE "offset" = 2')
     journal.commit()
     journal.close()

@@ -137,6 +137,21 @@ async def test_an_older_copy_forgets_what_came_after_it(relay: Bridge, pair: Pai
     assert on_redis[1] == on_redis[2]
 
 
+async def test_a_copy_that_is_put_back_twice_repeats_nothing(relay: Bridge, pair: Pair, tmp_path: Path) -> None:
+    """P2 broken: the sinks would know the id only that the journal took the first time, and get all of it again."""
+    ids = await relay.accept(*bodies(3))
+    copy = await copy_of(relay, tmp_path)
+    for _ in range(2):
+        ids += await relay.accept(*bodies(2))
+        await put_back(relay, copy)
+        await relay.start()
+        await relay.until_up("kafka")
+        await relay.until_up("redis")
+    ids += await relay.accept(*bodies(2))
+    await relay.until_published()
+    await check_both(pair, ids)
+
+
 async def test_deliveries_before_the_sinks_are_there_survive_an_older_copy(
     pair: Pair, bridge: MakeBridge, redis_process: RedisProcess, tmp_path: Path
 ) -> None:
@@ -210,3 +225,29 @@ async def test_the_balance_holds_after_a_sink_lost_events(
     """P5 broken: more events would be counted as published than were ever accepted, for good."""
     relay, ids = await flushed(pair, bridge, redis_process())
     assert await relay.states("redis") == States(published=len(ids), pending=0, dead=0)
+
+
+async def test_what_a_redis_lost_and_the_journal_pruned_is_counted_as_missing(
+    pair: Pair, bridge: MakeBridge, redis_process: RedisProcess, swift_care: None
+) -> None:
+    """P5 broken: events that are nowhere any more would be counted as published, and as missing none."""
+    server = redis_process()
+    await server.start()
+    relay = bridge(redis_sink(server.url, pair.key), journal={"retention": "0s"})
+    await relay.start()
+    await relay.accept(*bodies(5))
+    await relay.until_published()
+    await relay.until_pruned()
+    relay.sections["journal"]["retention"] = "7d"
+    await relay.restart()
+    ids = await relay.accept(*bodies(3))
+    await relay.until_published()
+    await asyncio.to_thread(server.cli, "FLUSHALL")
+    ids += await relay.accept(*bodies(1))
+    async with asyncio.timeout(20):
+        while len(await consumers.redis_cli(server.redis, pair.key + "tasks")) < 4:
+            await asyncio.sleep(0.05)
+    await relay.until_published()
+    assert [m.id for m in await consumers.on_redis(server.redis, pair.key + "tasks")] == ids
+    assert await relay.states("redis") == States(published=4, pending=0, dead=0)
+    assert await relay.metric("relay_sink_events_missing_total", sink="redis") == 5

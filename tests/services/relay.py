@@ -49,6 +49,13 @@ class RelayProcess:
         self.log = directory / "relay.log"
         self.process: subprocess.Popen[bytes] | None = None
 
+    def configure(self, **sections: Any) -> None:
+        """Changes the configuration, section by section; the next start reads it."""
+        config = json.loads(self.config.read_text())
+        for name, section in sections.items():
+            config[name] = {**config[name], **section} if isinstance(config.get(name), dict) else section
+        self.config.write_text(json.dumps(config))
+
     @property
     def url(self) -> str:
         """The main listener."""

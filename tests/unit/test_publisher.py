@@ -24,6 +24,7 @@ from relay.core.sink import (
 )
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
+from relay.journal.recount import Shown
 from relay.publisher import Publisher
 from relay.telemetry import Telemetry
 from tests.unit.drafts import dead_draft, draft
@@ -274,7 +275,9 @@ async def test_the_balance_survives_a_crash_and_a_deleted_letter(bench: Bench) -
     await bench.until_drained()
     [letter] = await bench.journal.dead_letters("", 10)
     await bench.journal.delete_dead_letter(letter.id)
-    await bench.journal.settle_at("memory", 0)  # as the journal's copy is after a crash that came before it was saved
+    await bench.journal.settle_at(
+        "memory", Shown(0)
+    )  # as the journal's copy is after a crash that came before it was saved
     assert (bench.journal.saved("memory").published, bench.journal.saved("memory").dead) == (0, 0)
     again = Publisher("memory", bench.sink, bench.journal, bench.telemetry.sink("memory"))
     await again._open()
@@ -313,12 +316,14 @@ async def test_another_journals_checkpoint_starts_a_new_lineage(bench: Bench) ->
     await bench.append(*map(draft, names(3)))
     await bench.until_drained()
     assert bench.sink.events == names(3)
-    assert bench.sink.checkpoint == Checkpoint(bench.journal.journal_id, 3)
+    assert bench.sink.checkpoint == Checkpoint(
+        bench.journal.journal_id, 3, earlier=(Checkpoint("another-journal", 1000),)
+    )
 
 
 async def test_an_older_copy_of_the_journal_loses_nothing_and_reuses_no_offset(bench: Bench) -> None:
     """TRAP J. Broken: what was accepted before the sink opened would be taken for published: silent loss."""
-    bench.sink.checkpoint = Checkpoint(bench.journal.journal_id, 50)
+    copied = bench.sink.checkpoint = Checkpoint(bench.journal.journal_id, 50)
     await bench.append(draft("early-1"), draft("early-2"))
     await bench.until_drained()
     assert bench.sink.events == ["early-1", "early-2"]
@@ -327,7 +332,7 @@ async def test_an_older_copy_of_the_journal_loses_nothing_and_reuses_no_offset(b
     again = Bench(bench.journal, bench.sink)
     await again.until_drained()
     assert bench.sink.events == ["early-1", "early-2", "late"]
-    assert bench.sink.checkpoint == Checkpoint(bench.journal.journal_id, 51)
+    assert bench.sink.checkpoint == Checkpoint(bench.journal.journal_id, 51, earlier=(copied,))
 
 
 async def test_a_crash_before_the_first_batch_of_an_older_copy_loses_nothing(bench: Bench, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from relay.journal import journal as module
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
+from relay.journal.recount import Shown
 from relay.journal.rows import SavedCheckpoint
 from relay.journal.store import Store
 from tests.unit.drafts import dead_draft, draft
@@ -94,9 +95,9 @@ async def test_the_slowest_sink_decides_what_may_go(tmp_path: Path) -> None:
     assert (journal.floor(), journal.backlog(), journal.pending("kafka"), journal.pending("redis")) == (0, 4, 0, 4)
     journal.advance("redis", 2, published=2, dead=0)
     assert journal.floor() == 2
-    await journal.settle_at("kafka", 1)
+    await journal.settle_at("kafka", Shown(1))
     assert (journal.floor(), journal.saved("kafka").published) == (1, 1)
-    await journal.settle_at("kafka", 3)
+    await journal.settle_at("kafka", Shown(3))
     assert (journal.floor(), journal.saved("kafka").published) == (2, 3)
     await journal.close()
 
@@ -198,7 +199,7 @@ async def test_the_offsets_that_a_new_identity_skips_are_counted_as_no_event(tmp
     await journal.close()
     again = await opened(tmp_path / "j.db", "kafka")
     assert (again.events_held(), balance(again, "kafka")) == (5, (5, 5))
-    await again.settle_at("kafka", 1)
+    await again.settle_at("kafka", Shown(1))
     assert (again.pending("kafka"), balance(again, "kafka")) == (4, (5, 5))
     await again.close()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay.journal.errors import JournalBroken
-from relay.journal.look import Look, look_before_opening
+from relay.journal.look import APPLICATION_ID, Look, look_before_opening
 from relay.journal.store import Store
 from relay.journal.volume import log_of
 from relay.journal.wal import HEADER
@@ -77,3 +77,51 @@ def test_a_log_with_a_damaged_frame_is_refused_and_kept(killed: Path) -> None:
     with pytest.raises(JournalBroken, match="Frame 1 of"):
         Store(killed)
     assert contents(killed) == before
+
+
+def run(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in statements:
+            db.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("CREATE TABLE notes (text)",),
+        ("CREATE TABLE meta (key, value)",),
+        ("PRAGMA application_id = 252006675", "CREATE TABLE meta (key, value)"),
+        ("PRAGMA application_id = 252006675", "VACUUM"),
+    ],
+    ids=["tables of its own", "a table by the same name", "an id of its own", "an id and no table"],
+)
+def test_the_database_of_another_application_is_left_alone(path: Path, statements: tuple[str, ...]) -> None:
+    """Broken: a mistyped journal.path would turn another application's database into a journal."""
+    run(path, *statements)
+    before = path.read_bytes()
+    with pytest.raises(JournalBroken) as refused:
+        Store(path)
+    assert refused.value.code == "not_a_journal"
+    assert path.read_bytes() == before
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_journal_is_marked_as_one(path: Path) -> None:
+    """Broken: `file` and other tools could not tell what it is, and a release that looks for the mark refuse it."""
+    store = Store(path)
+    store.append([draft("1")], 1)
+    store.close()
+    assert int.from_bytes(path.read_bytes()[68:72], "big") == APPLICATION_ID
+    Store(path).close()
+
+
+def test_a_journal_of_an_earlier_release_is_taken_and_marked(path: Path) -> None:
+    """Broken: an update would refuse the journal that it finds."""
+    store = Store(path)
+    store.append([draft("1")], 1)
+    store.close()
+    run(path, "PRAGMA application_id = 0")
+    again = Store(path)
+    assert len(again.read(0, 10, 1 << 20)) == 1
+    again.close()
+    assert int.from_bytes(path.read_bytes()[68:72], "big") == APPLICATION_ID

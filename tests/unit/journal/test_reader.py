@@ -15,6 +15,7 @@ from relay.journal.errors import JournalBroken
 from relay.journal.history import Passage
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.reader import READERS, Reader
+from relay.journal.recount import Shown
 from relay.journal.rows import Progress
 from relay.journal.store import Store
 from tests.unit.drafts import draft
@@ -56,7 +57,7 @@ async def test_an_append_waits_for_no_reader(journal: Journal) -> None:
         async with asyncio.timeout(BOUND):
             for n in range(50):
                 await journal.append(draft(str(n)))
-            await journal.settle_at("kafka", 20)
+            await journal.settle_at("kafka", Shown(20))
             await journal._writer.call(journal._store.merge_dedup)
             await journal._writer.call(journal._store.checkpoint_wal)
     finally:

@@ -59,7 +59,7 @@ def test_a_damaged_log_is_refused_until_it_is_cut_off_as_told(path: Path) -> Non
     """Broken: acknowledged events would vanish in silence, or the advice given would not lead out of it."""
     killed(path)
     log = bytearray(log_of(path).read_bytes())
-    log[HEADER + (len(log) // FRAME // 2) * FRAME + 200] ^= 1
+    log[HEADER + (len(log) // FRAME // 3) * FRAME + 200] ^= 1
     log_of(path).write_bytes(log)
     with pytest.raises(JournalBroken) as refused:
         Store(path)
