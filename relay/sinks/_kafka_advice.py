@@ -1,4 +1,4 @@
-"""How many brokers may be lost before events that were acknowledged are: what the topics' settings say.
+"""What topics lack for the promises: how many brokers may be lost, and whether subjects stay in their partitions.
 
 https://kafka.apache.org/documentation/#design_ha and the topic settings ``min.insync.replicas`` and
 ``unclean.leader.election.enable``. The relay publishes with ``acks=all``, which is as much as the topic makes of it.
@@ -25,6 +25,7 @@ class Durability:
 
     topic: str
     replicas: int
+    partitions: int
     min_insync: int | None = None
     unclean: bool | None = None
 
@@ -32,13 +33,13 @@ class Durability:
 async def durability(options: dict[str, Any], topics: Sequence[str]) -> list[Durability]:
     """Asks for the topics that are there. Raises what aiokafka raises."""
     async with administering(options) as admin:
-        replicas = {
-            name: min(len(partition[3]) for partition in partitions)
+        shapes = {
+            name: (min(len(partition[3]) for partition in partitions), len(partitions))
             for code, name, _, partitions in await described(admin, topics)
             if code == 0 and partitions
         }
-        settings = await _settings(admin, list(replicas))
-    return [_durability(name, count, settings.get(name, {})) for name, count in replicas.items()]
+        settings = await _settings(admin, list(shapes))
+    return [_durability(name, *shape, settings.get(name, {})) for name, shape in shapes.items()]
 
 
 async def _settings(admin: Any, topics: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -53,17 +54,22 @@ async def _settings(admin: Any, topics: Sequence[str]) -> dict[str, dict[str, st
     }
 
 
-def _durability(topic: str, replicas: int, settings: Mapping[str, str]) -> Durability:
+def _durability(topic: str, replicas: int, partitions: int, settings: Mapping[str, str]) -> Durability:
     insync, unclean = settings.get(_INSYNC), settings.get(_UNCLEAN)
     return Durability(
-        topic, replicas, None if insync is None else int(insync), None if unclean is None else unclean == "true"
+        topic,
+        replicas,
+        partitions,
+        None if insync is None else int(insync),
+        None if unclean is None else unclean == "true",
     )
 
 
-def advice_on(found: Sequence[Durability]) -> list[Advice]:
+def advice_on(found: Sequence[Durability], partitions: int) -> list[Advice]:
     """What could be lost although it was acknowledged, the worst first; empty when one broker may be lost at any time.
 
-    A topic with a single replica is told that, and nothing that would not help it.
+    A topic with a single replica is told that, and nothing that would not help it. ``partitions``: how many the
+    configuration says that a topic has; where there are more, they may have been added.
     """
     alone = [each.topic for each in found if each.replicas == 1]
     replicated = [each for each in found if each.replicas > 1]
@@ -80,7 +86,16 @@ def advice_on(found: Sequence[Durability]) -> list[Advice]:
     if unclean:
         message = f"{_named(unclean)} led by a broker that lacks acknowledged events, if no other is there."
         told.append(Advice("unclean_election", message, f"Set {_UNCLEAN}=false."))
-    return told
+    return [*told, *(_moved(each, partitions) for each in found if each.partitions > partitions)]
+
+
+def _moved(found: Durability, partitions: int) -> Advice:
+    message = (
+        f"The topic {found.topic} has {found.partitions} partitions, partitions says {partitions}: where they were "
+        "added, subjects have moved, and their events from before and after it have no order."
+    )
+    hint = f"Set partitions to {found.partitions}; docs/consumers.md says what consumers have to do at such a change."
+    return Advice("partitions_added", message, hint)
 
 
 def _named(topics: Sequence[str]) -> str:

@@ -82,12 +82,18 @@ async def _meet_the_reason(options: dict[str, Any]) -> None:
         try:
             connection = await create_conn(host, port, **options)
         except (OSError, KafkaError) as error:
-            failure = error
+            failure = _in_plain_words(error) if options.get("ssl_context") else error
         else:
             connection._writer.transport.abort()
             return
     if failure is not None:
         raise failure
+
+
+def _in_plain_words(error: Exception) -> Exception:
+    """A port without TLS hangs up on the handshake, and so looks like one that is down."""
+    hung_up = isinstance(error, ssl.SSLEOFError | ConnectionResetError | ConnectionAbortedError)
+    return ssl.SSLError(0, "the broker hung up during the TLS handshake") if hung_up else error
 
 
 async def let_go(client: Any, stop: Callable[[], Awaitable[None]]) -> None:

@@ -16,12 +16,13 @@ OUT_OF_SEQUENCE = (kafka.OutOfOrderSequenceNumber, kafka.UnknownProducerId)
 
 RECORD_TOO_LARGE = "record_too_large"
 
-_DENIED = (
-    kafka.TopicAuthorizationFailedError,
-    kafka.GroupAuthorizationFailedError,
-    kafka.ClusterAuthorizationFailedError,
-    kafka.TransactionalIdAuthorizationFailed,
-)
+_DENIED: dict[type[kafka.KafkaError], str] = {
+    kafka.TopicAuthorizationFailedError: "topic",
+    kafka.GroupAuthorizationFailedError: "group",
+    kafka.ClusterAuthorizationFailedError: "cluster",
+    kafka.TransactionalIdAuthorizationFailed: "transactional id",
+}
+"""What each is about; aiokafka names it, or a set of them, as the argument."""
 
 _CODES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     ((kafka.ProducerFenced, kafka.InvalidProducerEpoch), "fenced", ""),
@@ -43,7 +44,8 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     (
         (ssl.SSLError,),
         "tls_failed",
-        "Check ssl_cafile, that the certificate names the hosts of bootstrap_servers, and that the port speaks TLS.",
+        "Check ssl_cafile, that the certificate names the hosts of bootstrap_servers, and that security_protocol fits "
+        "the port.",
     ),
     (
         (kafka.KafkaConnectionError, kafka.NodeNotReadyError, kafka.NoBrokersAvailable, OSError),
@@ -82,12 +84,26 @@ def unavailable(error: BaseException, doing: str) -> SinkUnavailable:
         return error
     if isinstance(error, TimeoutError):
         return SinkUnavailable("timeout", f"Kafka did not answer in time ({doing}).", hint="Are the brokers up?")
-    if isinstance(error, _DENIED):
-        return unauthorized(doing)
+    error = _unwrapped(error)
+    if isinstance(error, tuple(_DENIED)):
+        return unauthorized(f"{doing}: rights are missing on the {_denied(error)}")
     for types, code, hint in _CODES:
         if isinstance(error, types):
             return SinkUnavailable(code, f"{doing[0].upper()}{doing[1:]} failed: {_told(error)}.", hint=hint)
     return SinkUnavailable("client_error", f"{doing[0].upper()}{doing[1:]} failed: {_told(error)}.")
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    """What ended aiokafka's sender, where it says only that something unexpected did."""
+    while type(error) is kafka.KafkaError and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return error
+
+
+def _denied(error: BaseException) -> str:
+    kind = next(word for type_, word in _DENIED.items() if isinstance(error, type_))
+    names = error.args[0] if error.args else ()
+    return " ".join([kind, *([names] if isinstance(names, str) else sorted(map(str, names)))])
 
 
 def _told(error: BaseException) -> str:

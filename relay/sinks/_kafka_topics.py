@@ -65,7 +65,7 @@ async def _missing(admin: Any, names: Sequence[str]) -> list[str]:
     errors = {name: for_code(code) for code, name, *_ in await described(admin, names)}
     refused = [name for name, error in errors.items() if error is TopicAuthorizationFailedError]
     if refused:
-        raise unauthorized("topics " + ", ".join(refused))
+        raise unauthorized(f"describing the topics {', '.join(refused)}")
     return [name for name in names if errors.get(name, NoError).errno == 3]
 
 

@@ -157,7 +157,7 @@ class KafkaSink:
         names = [*map(self._config.name_of, self._topics), self._ledger.topic]
         try:
             async with asyncio.timeout(self._config.open_timeout):
-                return advice_on(await durability(self._options(), names))
+                return advice_on(await durability(self._options(), names), self._config.partitions)
         except Exception as error:
             raise unavailable(error, "asking for the topics' settings") from error
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from relay.core.sink import Checkpoint, Identity, Published, SinkUnavailable
@@ -17,7 +17,7 @@ from relay.sinks._kafka_checkpoint import TOPIC_CONFIG
 from relay.sinks._kafka_client import connection_options, let_go, start
 from relay.sinks.kafka import Config, KafkaSink
 from tests.integration.test_kafka_sink import JOURNAL, Sinks, batch, entry
-from tests.services.kafka import BrokerFactory, KafkaBroker, kcat_read, secured
+from tests.services.kafka import BrokerFactory, Kafka, KafkaBroker, kcat_read, secured
 
 
 async def test_a_restarted_broker_is_picked_up(kafka_broker: BrokerFactory) -> None:
@@ -52,9 +52,22 @@ async def test_what_the_loss_of_a_broker_would_take_along_is_told(kafka_broker: 
     assert await advised(one, "both.") == ["unclean_election"]
 
 
-async def advised(broker: KafkaBroker, prefix: str, **keys: int) -> list[str]:
+async def test_partitions_that_were_added_are_told(kafka: Kafka) -> None:
+    """If this fails, subjects move to other partitions at such a change, and nobody learns why their order broke."""
+    prefix = kafka.topic_prefix()
+    assert await advised(kafka, prefix) == ["not_replicated"]
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    await admin.create_partitions({f"{prefix}tasks": NewPartitions(4)})
+    await admin.close()
+    assert await advised(kafka, prefix) == ["not_replicated", "partitions_added"]
+    assert await advised(kafka, prefix, partitions=4) == ["not_replicated"]
+
+
+async def advised(broker: KafkaBroker | Kafka, prefix: str, **keys: int) -> list[str]:
     """The codes of what a sink advises whose topics have this prefix."""
-    config = Config(type="kafka", bootstrap_servers=broker.bootstrap, prefix=prefix, partitions=2, **keys)
+    keys = {"partitions": 2, **keys}
+    config = Config(type="kafka", bootstrap_servers=broker.bootstrap, prefix=prefix, **keys)
     sink = KafkaSink(config, Identity("relay-0", "first"))
     await sink.open()
     try:

@@ -233,12 +233,13 @@ class KafkaBroker:
                 cwd=self.directory,
             )
 
-    def run(self, *arguments: str) -> None:
+    def run(self, *arguments: str) -> str:
         """Run one of Kafka's own programs, by its class. Raises ``RuntimeError`` with what it says if it fails."""
         command = [executable("java"), "-XX:TieredStopAtLevel=1", "-cp", f"{jars(self.version)}/*", *arguments]
         done = subprocess.run(command, timeout=START_TIMEOUT, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{arguments[0]}: {done.stdout}{done.stderr}")
+        return done.stdout
 
     def _answers(self) -> bool:
         if self.process is None or self.process.poll() is not None:

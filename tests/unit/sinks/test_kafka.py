@@ -142,6 +142,31 @@ def test_each_failure_has_its_code(error: BaseException, code: str) -> None:
     assert answer.message.endswith(".")
 
 
+def test_what_ended_the_sender_is_told() -> None:
+    """If this fails, a producer that Kafka forgot after a week is an error of the client that nobody can act on."""
+    error = kafka.KafkaError("Unexpected error during batch delivery")
+    error.__cause__ = kafka.InvalidProducerIdMapping()
+    answer = unavailable(error, "publishing to Kafka")
+    assert (answer.code, "InvalidProducerIdMapping" in answer.message) == ("producer_lost", True)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (kafka.TopicAuthorizationFailedError("relay.tasks"), "rights are missing on the topic relay.tasks."),
+        (kafka.TopicAuthorizationFailedError({"b", "a"}), "rights are missing on the topic a b."),
+        (
+            kafka.TransactionalIdAuthorizationFailed("relay.a.b"),
+            "rights are missing on the transactional id relay.a.b.",
+        ),
+        (kafka.ClusterAuthorizationFailedError(), "rights are missing on the cluster."),
+    ],
+)
+def test_a_denial_names_what_the_rights_are_missing_on(error: BaseException, told: str) -> None:
+    """If this fails, the operator has to guess which of the rules is missing."""
+    assert unavailable(error, "publishing to Kafka").message.endswith(told)
+
+
 def config(**keys: Any) -> Config:
     return Config(type="kafka", **keys)
 

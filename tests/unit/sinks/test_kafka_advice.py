@@ -6,17 +6,23 @@ import pytest
 
 from relay.sinks._kafka_advice import Durability, advice_on
 
+PARTITIONS = 6
+
+
+def topic(name: str, replicas: int, min_insync: int | None = None, unclean: bool | None = None) -> Durability:
+    return Durability(name, replicas, PARTITIONS, min_insync, unclean)
+
 
 @pytest.mark.parametrize(
     ("found", "codes"),
     [
-        ([Durability("a", 3, 2, False)], []),
-        ([Durability("a", 3)], []),
-        ([Durability("a", 1, 1, True)], ["not_replicated"]),
-        ([Durability("a", 3, 1, False)], ["acknowledged_by_one"]),
-        ([Durability("a", 3, 2, True)], ["unclean_election"]),
+        ([topic("a", 3, 2, False)], []),
+        ([topic("a", 3)], []),
+        ([topic("a", 1, 1, True)], ["not_replicated"]),
+        ([topic("a", 3, 1, False)], ["acknowledged_by_one"]),
+        ([topic("a", 3, 2, True)], ["unclean_election"]),
         (
-            [Durability("a", 2, 1, True), Durability("b", 1)],
+            [topic("a", 2, 1, True), topic("b", 1)],
             ["not_replicated", "acknowledged_by_one", "unclean_election"],
         ),
         ([], []),
@@ -24,10 +30,18 @@ from relay.sinks._kafka_advice import Durability, advice_on
 )
 def test_each_shortcoming_is_told_once_and_none_where_there_is_none(found: list[Durability], codes: list[str]) -> None:
     """Broken: an operator would learn of it when the events are gone, or be told of what is no fault."""
-    assert [advice.code for advice in advice_on(found)] == codes
+    assert [advice.code for advice in advice_on(found, PARTITIONS)] == codes
 
 
 def test_the_topics_are_named() -> None:
     """Broken: somebody would mend the wrong topic."""
-    (advice,) = advice_on([Durability("b", 1), Durability("a", 1), Durability("c", 3, 2)])
+    (advice,) = advice_on([topic("b", 1), topic("a", 1), topic("c", 3, 2)], PARTITIONS)
     assert advice.message.startswith("The topics a, b are on one broker only")
+
+
+def test_a_topic_with_more_partitions_than_configured_is_told() -> None:
+    """Broken: who added partitions would not learn that the subjects' order ends there."""
+    found = [Durability("a", 3, 6, 2), Durability("b", 3, 12, 2), Durability("checkpoint", 3, 1, 2)]
+    (advice,) = advice_on(found, 6)
+    assert (advice.code, "12 partitions" in advice.message) == ("partitions_added", True)
+    assert "Set partitions to 12" in advice.hint
