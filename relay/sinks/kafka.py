@@ -271,10 +271,9 @@ class KafkaSink:
         *of_events, of_checkpoint = results
         if isinstance(of_checkpoint, BaseException):
             raise unavailable(of_checkpoint, "writing the checkpoint to Kafka") from of_checkpoint
-        refused = [b for b, result in zip(batches, of_events, strict=True) if _is_too_large(result)]
-        if refused:
+        if any(isinstance(result, BaseException) for result in of_events):
             await self._discard()
-            return self._single_out(batch, refused)
+            return self._single_out(batch, [b for b, r in zip(batches, of_events, strict=True) if _is_too_large(r)])
         self._settled = batch.checkpoint
         if session.lost_connections != lost_before:
             await self._discard()

@@ -17,7 +17,13 @@ TRAPS = {
         "tests/integration/test_kafka_sink.py::test_trap_a_and_b_a_record_that_the_broker_refuses",
     ),
     "B: after a failed record its partition's sequence is off for good": (
-        "tests/unit/sinks/test_kafka_transactions.py::test_trap_b_a_failed_record_ends_its_producer",
+        "tests/unit/sinks/test_kafka_transactions.py"
+        "::test_trap_b_a_refused_record_ends_its_producer_and_is_answered_for",
+        "tests/unit/sinks/test_kafka_transactions.py"
+        "::test_trap_b_a_record_in_doubt_ends_its_producer_and_the_sink_must_be_opened_again",
+        "tests/unit/sinks/test_kafka_transactions.py"
+        "::test_trap_b_what_follows_a_refused_batch_in_its_partition_is_a_follow_on",
+        "tests/unit/sinks/test_kafka_transactions.py::test_trap_b_what_is_out_of_sequence_elsewhere_is_a_doubt",
         "tests/integration/test_kafka_sink.py::test_trap_a_and_b_a_record_that_the_broker_refuses",
     ),
     "C: stopping and aborting wait without limit while the broker is away": (

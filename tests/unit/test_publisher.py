@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay import publisher as module
+from relay.claims import Claims
 from relay.core.batching import SLOWEST_LINK
 from relay.core.event import Draft
 from relay.core.retry import Backoff
@@ -28,6 +29,7 @@ from relay.journal.recount import Shown
 from relay.publisher import Publisher
 from relay.telemetry import Telemetry
 from tests.unit.drafts import dead_draft, draft
+from tests.unit.test_claims import Index
 
 Answer = Callable[[Batch], Sequence[Outcome] | None]
 
@@ -386,6 +388,36 @@ async def test_a_fork_that_one_sink_causes_repeats_nothing_on_another(tmp_path: 
     await again.until_drained()
     await journal.close()
     assert sink.events == names(4)
+
+
+async def test_what_is_confirmed_when_the_sink_opens_ends_where_the_sink_ends(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken: other replicas would take for published what nobody has published yet, and skip it: a loss if this one
+    dies."""
+    index, lost, seen = Index(), iter([True]), []
+    claims = Claims(index, bench.telemetry.claims("memory"))
+    signals = bench.telemetry.sink("memory")
+    bench.publisher = Publisher("memory", bench.sink, bench.journal, signals, Backoff(0.001, 0.01), claims)
+    usual = bench.sink.open
+
+    async def reopened() -> Checkpoint | None:
+        if bench.sink.opened:
+            await bench.append(*map(draft, names(2, 2)))  # now a page reaches beyond what the sink has
+        return await usual()
+
+    def lose_the_reply(batch: Batch) -> None:
+        if next(lost, False):
+            raise SinkUnavailable("timeout", "?")
+
+    monkeypatch.setattr(bench.sink, "open", reopened)
+    bench.sink.answer = lambda batch: seen.append(list(index.confirmed))
+    bench.sink.after = lose_the_reply
+    await bench.append(*map(draft, names(2)))
+    await bench.until_drained()
+    assert bench.sink.events == names(4)
+    assert seen[:2] == [[], [1, 2]]
+    assert index.confirmed == [1, 2, 3, 4]
 
 
 async def test_a_full_disk_while_a_refused_event_is_kept_passes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

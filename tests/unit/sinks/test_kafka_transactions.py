@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ from aiokafka import errors as kafka
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from relay.core.event import TOPICS, Entry, Event
-from relay.core.sink import Batch, Checkpoint, Identity, Published, SinkUnavailable, Withheld
+from relay.core.sink import Batch, Checkpoint, Identity, Published, Refused, SinkUnavailable, Withheld
 from relay.sinks import kafka as module
 from relay.sinks._kafka_checkpoint import Found
 from relay.sinks._kafka_client import Session, connection_options
@@ -103,8 +103,11 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
-def batch(count: int = 3) -> Batch:
-    events = [Event("tasks", "t", f"id-{n}", "s", "subject", "2026-01-01T00:00:00Z", b"{}") for n in range(count)]
+def batch(count: int = 3, *, size: int = 2, topics: Sequence[str] = ("tasks",)) -> Batch:
+    events = [
+        Event(topics[n % len(topics)], "t", f"id-{n}", "s", "subject", "2026-01-01T00:00:00Z", bytes(size))
+        for n in range(count)
+    ]
     return Batch([Entry(5 + n, 0, event) for n, event in enumerate(events)], Checkpoint("journal", 4 + count))
 
 
@@ -131,20 +134,65 @@ async def test_trap_a_a_checkpoint_that_failed_publishes_nothing(world: World) -
     assert "commit" not in world.order[world.order.index("checkpoint read") :]
 
 
-@pytest.mark.parametrize("error", [kafka.MessageSizeTooLargeError(), kafka.UnknownError(), kafka.ProducerFenced()])
-async def test_trap_b_a_failed_record_ends_its_producer(world: World, error: BaseException) -> None:
+async def test_trap_b_a_refused_record_ends_its_producer_and_is_answered_for(world: World) -> None:
     """TRAP B. Broken: the client has numbered a record that the broker never saw; the next batch fails for ever."""
     await world.sink.open()
-    world.verdict = refusing("relay.tasks", error)
-    try:
-        await world.sink.publish(batch())
-    except SinkUnavailable:
-        await world.sink.open()
+    world.verdict = refusing("relay.tasks", kafka.MessageSizeTooLargeError())
+    outcomes = await world.sink.publish(batch())
+    assert [type(outcome) for outcome in outcomes] == [Withheld] * 3
     assert world.sessions[0].discarded
     world.verdict = lambda topic: None
+    assert await world.sink.publish(batch()) == [Published()] * 3  # nothing is unknown: it need not be opened again
+    assert [session.discarded for session in world.sessions] == [True, False]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [kafka.UnknownError(), kafka.ProducerFenced(), kafka.OutOfOrderSequenceNumber(), kafka.UnknownProducerId()],
+)
+async def test_trap_b_a_record_in_doubt_ends_its_producer_and_the_sink_must_be_opened_again(
+    world: World, error: BaseException
+) -> None:
+    """TRAP B. Broken: what failed for no fault of the event's would be taken for published, though nothing was
+    committed, or held against the event."""
+    await world.sink.open()
+    committed = world.sessions[0].producer.committed
+    world.verdict = refusing("relay.tasks", error)
+    with pytest.raises(SinkUnavailable) as caught:
+        await world.sink.publish(batch())
+    assert caught.value.code in {"broker_error", "fenced", "producer_lost"}
+    assert world.sessions[0].producer.committed == committed
+    assert world.sessions[0].discarded
+    with pytest.raises(SinkUnavailable, match="not open"):
+        await world.sink.publish(batch())
+    world.verdict = lambda topic: None
+    assert await world.sink.open() == HELD
     assert await world.sink.publish(batch()) == [Published()] * 3
-    assert len(world.sessions) == 2
-    assert not world.sessions[1].discarded
+
+
+def in_order(*verdicts: Verdict) -> Callable[[str], Verdict]:
+    """Of the batches for ``relay.tasks``, one after the other; those for other topics are taken."""
+    left = iter(verdicts)
+    return lambda topic: next(left) if topic == "relay.tasks" else None
+
+
+async def test_trap_b_what_follows_a_refused_batch_in_its_partition_is_a_follow_on(world: World) -> None:
+    """TRAP B. Broken: the broker's word on the next batch would hide the refusal, and the relay try again for ever."""
+    await world.sink.open()
+    world.verdict = in_order(kafka.MessageSizeTooLargeError(), kafka.OutOfOrderSequenceNumber())
+    outcomes = await world.sink.publish(batch(2, size=600_000))  # a record batch each
+    assert outcomes == [Refused("record_too_large", outcomes[0].detail), Withheld()]  # type: ignore[union-attr]
+    assert world.sessions[0].discarded
+
+
+async def test_trap_b_what_is_out_of_sequence_elsewhere_is_a_doubt(world: World) -> None:
+    """TRAP B. Broken: a partition that lost records would be passed over for another one's refusal."""
+    await world.sink.open()
+    refused = {"relay.tasks": kafka.MessageSizeTooLargeError(), "relay.chat": kafka.OutOfOrderSequenceNumber()}
+    world.verdict = refused.get
+    with pytest.raises(SinkUnavailable) as caught:
+        await world.sink.publish(batch(2, topics=("tasks", "chat")))
+    assert caught.value.code == "producer_lost"
 
 
 async def test_trap_c_letting_go_waits_for_no_broker() -> None:
