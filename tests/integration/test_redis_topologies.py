@@ -9,13 +9,34 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.event import TASKS, TOPICS, Entry
-from relay.core.sink import Batch, Checkpoint, SinkUnavailable
+from relay.core.event import CHAT, TASKS, TOPICS, Entry
+from relay.core.sink import Batch, Checkpoint, Sink, SinkUnavailable
 from relay.sinks.redis import RedisSink
-from tests.integration.redis_publishing import BOUND, Connect, batch, deliver, expected_ids, ids, sinks, unavailable
-from tests.services.redis import STUBBORN, RedisProcess, RedisServer, SentinelSet, begin_move, finish_move, until
+from tests.integration.redis_publishing import (
+    BOUND,
+    Connect,
+    batch,
+    deliver,
+    entry,
+    expected_ids,
+    ids,
+    sinks,
+    unavailable,
+)
+from tests.services.redis import (
+    STUBBORN,
+    RedisProcess,
+    RedisServer,
+    SentinelSet,
+    begin_move,
+    finish_move,
+    owner_of,
+    until,
+)
 from tests.services.tcp_proxy import TcpProxy
 from tests.unit.drafts import draft
+
+TASKS_KEY = "{relay}:tasks"
 
 
 @pytest.fixture
@@ -128,7 +149,7 @@ async def test_waiting_for_replicas(make_sink: Connect, redis_sentinel: Sentinel
 
 async def test_cluster_redirections_are_followed(make_sink: Connect, redis_cluster: list[RedisServer]) -> None:
     """Else the sink would work only if the url happened to name the node that owns its slot."""
-    owner = next(node for node in redis_cluster if owns_slot(node))
+    owner = owner_of(TASKS_KEY, redis_cluster)
     for number, node in enumerate(redis_cluster):
         sink = make_sink(node.url, cluster=True, instance=f"instance-{number}")
         await deliver(sink, 5 * (number + 1))
@@ -138,7 +159,7 @@ async def test_cluster_redirections_are_followed(make_sink: Connect, redis_clust
 async def test_cluster_slot_that_moves(make_sink: Connect, redis_cluster: list[RedisServer]) -> None:
     """Else a resharding would stop the relay, or lose what is published meanwhile."""
     slot = redis_cluster[0].cli("CLUSTER", "KEYSLOT", "{relay}:tasks").decode()
-    owner = next(node for node in redis_cluster if owns_slot(node))
+    owner = owner_of(TASKS_KEY, redis_cluster)
     target = next(node for node in redis_cluster if node is not owner)
     sink = make_sink(owner.url, cluster=True)
     await deliver(sink, 5)
@@ -154,7 +175,7 @@ async def test_a_batch_in_a_slot_that_is_moving_is_written_whole_or_not_at_all(
 ) -> None:
     """P2 broken: the script would stop where it needs a key that has moved or is new, and be run again and again."""
     slot = redis_cluster[0].cli("CLUSTER", "KEYSLOT", "{relay}:tasks").decode()
-    owner = next(node for node in redis_cluster if owns_slot(node))
+    owner = owner_of(TASKS_KEY, redis_cluster)
     target = next(node for node in redis_cluster if node is not owner)
     sink = make_sink(owner.url, cluster=True, shared_window="1h")
     await sink.open()
@@ -162,16 +183,28 @@ async def test_a_batch_in_a_slot_that_is_moving_is_written_whole_or_not_at_all(
     for topic in set(TOPICS) - {TASKS}:  # so that of what the script needs only new facts are missing
         owner.cli("XADD", f"{{relay}}:{topic}", "*", "id", "old")
     begin_move(slot, owner, target)
-    for moving in ("{relay}:checkpoint:relay-0", "{relay}:tasks", ""):
-        for _ in range(3):
-            assert (await unavailable(sink.publish(facts(3, 5)))).code in ("moved", "not_open")
-            assert (await unavailable(sink.open())).code == "moved"
-        if moving:
-            owner.cli("MIGRATE", "127.0.0.1", str(target.port), moving, "0", "5000")
+    codes = await refusals(sink, chat_and_facts(3, 5))
+    assert ids(owner.port, topic=CHAT) == ["old"]
+    owner.cli("MIGRATE", "127.0.0.1", str(target.port), "{relay}:checkpoint:relay-0", "0", "5000")
+    codes |= await refusals(sink, chat_and_facts(3, 5))
+    assert codes == {"moved"}
     await asyncio.to_thread(finish_move, slot, owner, target, redis_cluster)
     assert await sink.open() == Checkpoint("journal", 2)
-    await sink.publish(facts(3, 5))
-    assert ids(target.port) == [f"{n}:succeeded" for n in range(1, 6)]
+    await sink.publish(chat_and_facts(3, 5))
+    assert ids(target.port, topic=CHAT) == ["old", "event-3"]
+    assert ids(target.port) == [f"{n}:succeeded" for n in (1, 2, 4, 5)]
+
+
+async def refusals(sink: Sink, batch: Batch) -> set[str]:
+    """How a few tries to publish a batch fail, the opening before each included."""
+    codes = set()
+    for _ in range(5):
+        try:
+            await sink.open()
+            await sink.publish(batch)
+        except SinkUnavailable as error:
+            codes.add(error.code)
+    return codes
 
 
 def facts(first: int, last: int) -> Batch:
@@ -181,19 +214,15 @@ def facts(first: int, last: int) -> Batch:
     return Batch(entries, Checkpoint("journal", last))
 
 
-def owns_slot(node: RedisServer) -> bool:
-    try:
-        node.cli("EXISTS", "{relay}:tasks")
-    except RuntimeError as error:
-        if "MOVED" not in str(error):
-            raise
-        return False
-    return True
+def chat_and_facts(first: int, last: int) -> Batch:
+    """The same with an event in front that no other replica can know."""
+    batch = facts(first + 1, last)
+    return Batch([entry(first, CHAT), *batch.entries], batch.checkpoint)
 
 
 async def test_cluster_needs_no_particular_node(make_sink: Connect, redis_cluster: list[RedisServer]) -> None:
     """Else the loss of the one node named in the url would stop the relay though its slot is served."""
-    owner = next(node for node in redis_cluster if owns_slot(node))
+    owner = owner_of(TASKS_KEY, redis_cluster)
     others = [node for node in redis_cluster if node is not owner]
     for node in redis_cluster:
         node.cli("CONFIG", "SET", "cluster-require-full-coverage", "no")
@@ -207,7 +236,7 @@ async def test_cluster_needs_no_particular_node(make_sink: Connect, redis_cluste
 
 async def test_cluster_without_the_setting_says_so(make_sink: Connect, redis_cluster: list[RedisServer]) -> None:
     """Else a forgotten ``cluster: true`` would show as an endless outage."""
-    stranger = next(node for node in redis_cluster if not owns_slot(node))
+    stranger = next(node for node in redis_cluster if node is not owner_of(TASKS_KEY, redis_cluster))
     error = await unavailable(make_sink(stranger.url).open())
     assert error.code == "moved"
     assert "cluster: true" in error.hint

@@ -267,16 +267,34 @@ def redis_process(tmp_path: Path) -> Iterator[RedisProcess]:
         server.kill()
 
 
+CLUSTERED = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+
+
 @pytest.fixture
 async def redis_cluster(redis_process: RedisProcess) -> list[RedisServer]:
     """Three primaries that share the slots."""
-    nodes = [redis_process("--cluster-enabled", "yes", "--cluster-node-timeout", "2000") for _ in range(3)]
+    nodes = [redis_process(*CLUSTERED) for _ in range(3)]
     await asyncio.gather(*(node.start() for node in nodes))
     addresses = [f"127.0.0.1:{node.port}" for node in nodes]
     create = functools.partial(redis_cli, nodes[0].port, "--cluster", "create", *addresses, "--cluster-yes")
     await asyncio.to_thread(create)
     await until(lambda: all(b"cluster_state:ok" in node.cli("CLUSTER", "INFO") for node in nodes))
     return nodes
+
+
+def owner_of(key: str, nodes: Sequence[RedisServer]) -> RedisServer:
+    """The node of a cluster that serves the key's slot."""
+    return next(node for node in nodes if _owns(node, key))
+
+
+def _owns(node: RedisServer, key: str) -> bool:
+    try:
+        node.cli("EXISTS", key)
+    except RuntimeError as error:
+        if "MOVED" not in str(error):
+            raise
+        return False
+    return True
 
 
 def begin_move(slot: str, owner: RedisServer, target: RedisServer) -> None:
@@ -303,6 +321,16 @@ def finish_move(slot: str, owner: RedisServer, target: RedisServer, nodes: Seque
         pass
     for node in (target, owner, *nodes):
         node.cli("CLUSTER", "SETSLOT", slot, "NODE", target.cli("CLUSTER", "MYID").decode())
+
+
+async def add_replica(replica: RedisServer, primary: RedisServer) -> None:
+    """A node of its own joins the cluster as a copy of one of its primaries; returns when it has caught up."""
+    await replica.start()
+    replica.cli("CLUSTER", "MEET", "127.0.0.1", str(primary.port))
+    of = primary.cli("CLUSTER", "MYID")
+    await until(lambda: of in replica.cli("CLUSTER", "NODES"))
+    replica.cli("CLUSTER", "REPLICATE", of.decode())
+    await until(lambda: b"master_link_status:up" in replica.cli("INFO", "replication"))
 
 
 STUBBORN = ("--rename-command", "REPLICAOF", "", "--rename-command", "SLAVEOF", "")
