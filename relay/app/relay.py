@@ -107,6 +107,7 @@ class Relay:
         settings = self.settings
         policy = Policy(
             retention=settings.journal.retention,
+            dead_letter_retention=settings.journal.dead_letter_retention,
             max_size=settings.journal.max_size,
             dedup_window=settings.dedup.window,
             max_backlog=settings.journal.max_backlog,

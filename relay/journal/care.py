@@ -9,7 +9,7 @@ import asyncio
 import time
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 from relay.journal.errors import JournalUnavailable
 from relay.journal.policy import Policy
@@ -21,6 +21,9 @@ _ROOM_EVERY = 0.25  # between two looks at a disk that is full
 _MERGE_EVERY = 60.0
 _PRUNE_PAUSE = 0.02  # between two chunks: commits go first
 _SWEEP_EVERY = 60.0
+_SWEEP_SELDOM = 3600.0
+_SWEEPS = 100  # per window: a fact is forgotten by a hundredth of the window, or an hour, too late
+_SWEEP_STEPS = 25  # of 2,000 keys each, between two looks
 
 
 class Owner(Protocol):
@@ -31,6 +34,8 @@ class Owner(Protocol):
     def floor(self) -> int: ...
 
     def pruned(self, events: int, oldest: int | None) -> None: ...
+
+    def dead_letters_expired(self, count: int, cause: Literal["age", "size"]) -> None: ...
 
     def measured(self, size: int) -> None: ...
 
@@ -43,7 +48,8 @@ class Care:
     def __init__(self, store: Store, writer: Writer, policy: Policy, owner: Owner) -> None:
         self._store, self._writer, self._policy, self._owner = store, writer, policy, owner
         self._merge_at = self._sweep_at = 0.0
-        self._swept = b""  # where the next sweep goes on
+        self._sweep_every = max(_SWEEP_EVERY, min(policy.dedup_window / _SWEEPS, _SWEEP_SELDOM))
+        self._swept = store.swept  # where the next sweep goes on
 
     async def tend(self) -> None:
         """For as long as the journal lives. A full disk keeps none of it from being tried again."""
@@ -80,27 +86,43 @@ class Care:
     async def _sweep_when_due(self) -> None:
         if time.monotonic() >= self._sweep_at:
             await self._sweep()
-            self._sweep_at = time.monotonic() + (_TEND_EVERY if self._swept else _SWEEP_EVERY)
+            self._sweep_at = time.monotonic() + (0.0 if self._swept else self._sweep_every)
 
     async def _sweep(self) -> None:
+        """Some steps of a sweep; what they leave is for the next look, so that the rest of the care has its turn."""
         older_than = _now() - int(self._policy.dedup_window * 1000)
-        self._swept = await self._writer.call(self._store.sweep_dedup, self._swept, older_than=older_than)
+        for _ in range(_SWEEP_STEPS):
+            self._swept = await self._writer.call(self._store.sweep_dedup, self._swept, older_than=older_than)
+            if not self._swept:
+                return
+            await asyncio.sleep(_PRUNE_PAUSE)
 
     async def _merge(self) -> None:
         while await self._writer.call(self._store.merge_dedup):
             pass  # each step queues behind the commits that came meanwhile
 
     async def _prune(self) -> None:
-        older_than = _now() - int(self._policy.retention * 1000)
-        while True:
-            pruned = await self._writer.call(
-                self._store.prune, floor=self._owner.floor(), older_than=older_than, over_size=self._policy.max_size
-            )
-            self._owner.measured(await self._writer.call(self._store.size))
-            if not pruned:
-                return
-            self._owner.pruned(pruned, await self._writer.call(self._store.oldest_offset))
+        while await self._prune_dead_letters() + await self._prune_events():  # noqa: ASYNC110 - commits go first
             await asyncio.sleep(_PRUNE_PAUSE)
+
+    async def _prune_events(self) -> int:
+        older_than, over_size = _now() - round(self._policy.retention * 1000), self._policy.max_size
+        pruned = await self._writer.call(
+            self._store.prune, floor=self._owner.floor(), older_than=older_than, over_size=over_size
+        )
+        self._owner.measured(await self._writer.call(self._store.size))
+        if pruned:
+            self._owner.pruned(pruned, await self._writer.call(self._store.oldest_offset))
+        return pruned
+
+    async def _prune_dead_letters(self) -> int:
+        older_than, over_size = _now() - round(self._policy.dead_letter_retention * 1000), self._policy.max_size
+        expired, cause = await self._writer.call(
+            self._store.prune_dead_letters, floor=self._owner.floor(), older_than=older_than, over_size=over_size
+        )
+        if expired:
+            self._owner.dead_letters_expired(expired, cause)
+        return expired
 
 
 def _now() -> int:

@@ -19,6 +19,12 @@ SELECT "offset" FROM dedup WHERE key >= ? AND key < ? AND "offset" > ? ORDER BY 
 -- name: merge
 INSERT OR REPLACE INTO dedup (key, fingerprint, "offset", seen_at) VALUES {rows}
 
+-- name: swept
+SELECT value FROM meta WHERE key = 'swept'
+
+-- name: save_swept
+INSERT OR REPLACE INTO meta (key, value) VALUES ('swept', ?)
+
 -- name: sweep_to
 SELECT key FROM dedup WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?
 

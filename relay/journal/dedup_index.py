@@ -41,6 +41,9 @@ class DedupIndex:
         self._merging: list[tuple[bytes, bytes, int, int]] = []
         self._merging_to = 0
         self.merged_offset = int(db.execute(_SQL["merged_offset"]).fetchone()[0])
+        noted = db.execute(_SQL["swept"]).fetchone()
+        self.swept = bytes.fromhex(noted[0]) if noted else b""
+        """Where the next sweep goes on, as far as it is noted."""
         rows = db.execute(_SQL["unmerged"], (self.merged_offset,))
         for key, fingerprint, offset, seen_at in rows:
             self._recent[key] = (fingerprint, offset, seen_at)
@@ -108,12 +111,16 @@ class DedupIndex:
         """Forgets facts seen before ``older_than`` among the next ``step`` keys; answers where to go on.
 
         In the order of the keys and in small steps, instead of carrying a second index on time. ``b""``: the sweep
-        has come round. Inside the caller's transaction.
+        has come round. Inside the caller's transaction, which notes the place where there was anything to forget.
         """
         row = self._db.execute(_SQL["sweep_to"], (after, step - 1)).fetchone()
         upto = row[0] if row else b"\xff" * 17
-        self._db.execute(_SQL["sweep"], (after, upto, older_than))
-        return upto if row else b""
+        forgotten = self._db.execute(_SQL["sweep"], (after, upto, older_than)).rowcount
+        swept = upto if row else b""
+        if forgotten or (not swept and self.swept):
+            self._db.execute(_SQL["save_swept"], (swept.hex(),))
+            self.swept = swept
+        return swept
 
 
 def _look_up(db: sqlite3.Connection, keys: Sequence[bytes], found: Known) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
@@ -48,6 +48,8 @@ class Signals(Protocol):
     def group_committed(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None: ...
 
     def journal_pruned(self, events: int) -> None: ...
+
+    def dead_letters_expired(self, count: int, cause: Literal["age", "size"]) -> None: ...
 
     def journal_broke(self, error: JournalBroken) -> None: ...
 
@@ -379,6 +381,11 @@ class Journal:
         self._first_offset = self.last_offset + 1 if oldest is None else oldest
         self._census.forget(self._first_offset - 1)
         self._signals.journal_pruned(events)
+
+    def dead_letters_expired(self, count: int, cause: Literal["age", "size"]) -> None:
+        """So many dead letters were forgotten, since they were too old or the journal was too large."""
+        self.dead_letters_held -= count
+        self._signals.dead_letters_expired(count, cause)
 
     def measured(self, size: int) -> None:
         """The file holds so many bytes of pages in use."""

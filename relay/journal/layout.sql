@@ -20,6 +20,9 @@ UPDATE dead_letters SET subject = json_extract(event, '$.subject')
 -- name: index_dead_subject
 CREATE INDEX IF NOT EXISTS dead_letters_subject ON dead_letters (subject)
 
+-- name: index_dead_age
+CREATE INDEX IF NOT EXISTS dead_letters_age ON dead_letters (accepted_at)
+
 -- name: index_addressed
 -- Those few events are asked for at each start, which would read all others to find them. No other event touches it.
 CREATE INDEX IF NOT EXISTS events_addressed ON events (sink) WHERE sink IS NOT NULL

@@ -22,8 +22,14 @@ SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)
 -- name: checkpoints
 SELECT sink, "offset", published, dead, absorbed, passed, catch_up_to FROM checkpoints
 
--- name: last_older
-SELECT max("offset") FROM (SELECT "offset", accepted_at FROM events ORDER BY "offset" LIMIT ?) WHERE accepted_at < ?
+-- name: last_of
+SELECT max("offset") FROM (SELECT "offset" FROM events ORDER BY "offset" LIMIT ?)
+
+-- name: first_younger
+SELECT min("offset") FROM (SELECT "offset", accepted_at FROM events ORDER BY "offset" LIMIT ?) WHERE accepted_at >= ?
+
+-- name: accepted_by
+SELECT accepted_at FROM events WHERE "offset" <= ? ORDER BY "offset" DESC LIMIT 1
 
 -- name: oldest
 SELECT "offset", accepted_at FROM events ORDER BY "offset" LIMIT 1
@@ -54,6 +60,13 @@ SELECT count(*) FROM dead_letters
 
 -- name: delete_dead_letter
 DELETE FROM dead_letters WHERE id = ?
+
+-- name: oldest_dead_letter
+SELECT coalesce(min(accepted_at), 1 << 62) FROM dead_letters
+
+-- name: expire_dead_letters
+DELETE FROM dead_letters
+WHERE id IN (SELECT id FROM dead_letters WHERE accepted_at < ? ORDER BY accepted_at LIMIT ?)
 
 -- name: save_meta
 UPDATE meta SET value = ? WHERE key = ?

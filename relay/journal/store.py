@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import astuple
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 from uuid import uuid4
 
 import orjson
@@ -306,8 +307,7 @@ class Store(Reader):
             with self._transaction():
                 deleted = self._db.execute(_QUERY["delete_events"], (cut,)).rowcount
                 self.history.prune(cut)
-            if self._one("PRAGMA freelist_count") > _SPARE_PAGES:
-                self._db.execute("PRAGMA incremental_vacuum(1024)").fetchall()
+            self._shrink()
         self._pages_since_checkpoint += chunk
         return deleted
 
@@ -315,14 +315,58 @@ class Store(Reader):
         oldest = self._db.execute(_QUERY["oldest"]).fetchone()
         if oldest is None or oldest[0] > floor:
             return None
-        too_large = self.size() > over_size
-        if not too_large and oldest[1] >= older_than:
-            return None
-        limit = 1 << 62 if too_large else older_than
-        last: int = self._one(_QUERY["last_older"], (chunk, limit))
+        last: int = self._one(_QUERY["last_of"], (chunk,))
+        if self.size() <= over_size:
+            last = min(last, self._last_expired(oldest[0], oldest[1], older_than, chunk))
         # The key of an event that is not merged yet is in its row only.
         cut = min(last, floor, self._index.merged_offset)
         return cut if cut >= oldest[0] else None
+
+    def _last_expired(self, oldest: int, stamp: int, older_than: int, chunk: int) -> int:
+        """The offset up to which everything is older; 0: nothing is. ``stamp`` is the oldest event's own.
+
+        An event is at least as old as those that came after it, whatever its stamp says: the clock may have been ahead
+        for a while. So where the first one claims to be younger than the newest, the place is looked for at which the
+        clock was set right. One that is ahead by less delays what follows it by no more than that.
+        """
+        if stamp < older_than:
+            younger: int | None = self._one(_QUERY["first_younger"], (chunk, older_than))
+            return 1 << 62 if younger is None else younger - 1
+        newest = self.newest_offset()
+        if self._accepted_by(newest) >= stamp:
+            return 0
+        later = range(oldest + 1, newest)
+        right = later.start + bisect_left(later, True, key=lambda offset: self._accepted_by(offset) < stamp)
+        return right if self._accepted_by(right) < older_than else 0
+
+    def _accepted_by(self, offset: int) -> int:
+        """The stamp of the last event up to an offset."""
+        return int(self._one(_QUERY["accepted_by"], (offset,)))
+
+    def prune_dead_letters(
+        self, *, older_than: int, over_size: int, floor: int, chunk: int = 200
+    ) -> tuple[int, Literal["age", "size"]]:
+        """Deletes up to ``chunk`` of the oldest dead letters; how many, and why.
+
+        They go when kept since before ``older_than`` (epoch milliseconds). Where the file holds more than
+        ``over_size`` bytes, those go that are older than the oldest event that may go, in the same order as events.
+        """
+        cause: Literal["age", "size"] = "age"
+        with self._guard.translated():
+            if self.size() > over_size:
+                oldest = self._db.execute(_QUERY["oldest"]).fetchone()
+                older_than, cause = (1 << 62 if oldest is None or oldest[0] > floor else oldest[1]), "size"
+            if self._one(_QUERY["oldest_dead_letter"]) >= older_than:
+                return 0, cause
+            with self._transaction():
+                deleted = self._db.execute(_QUERY["expire_dead_letters"], (older_than, chunk)).rowcount
+            self._shrink()
+        self._pages_since_checkpoint += chunk
+        return deleted, cause
+
+    def _shrink(self) -> None:
+        if self._one("PRAGMA freelist_count") > _SPARE_PAGES:
+            self._db.execute("PRAGMA incremental_vacuum(1024)").fetchall()
 
     def merge_is_due(self) -> bool:
         """Whether enough dedup keys have gathered in memory."""
@@ -336,6 +380,11 @@ class Store(Reader):
             self._index.step_committed(left)
         self._pages_since_checkpoint += MERGE_STEP
         return left
+
+    @property
+    def swept(self) -> bytes:
+        """Where the next sweep goes on, as far as it is noted."""
+        return self._index.swept
 
     def sweep_dedup(self, after: bytes, *, older_than: int, step: int = 2000) -> bytes:
         """Forgets facts seen before ``older_than`` among the next ``step`` keys; answers where to go on."""

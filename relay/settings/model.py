@@ -112,6 +112,7 @@ class JournalSettings(Section):
     path: Path = Path("var/relay.db")
     must_exist: bool = False
     retention: Duration = 7 * 86_400.0
+    dead_letter_retention: Duration = 30 * 86_400.0
     max_size: Annotated[Size, Field(ge=1 << 20)] = 10 << 30
     max_backlog: Annotated[int, Field(ge=1)] = 1_000_000
 

@@ -100,6 +100,12 @@ class Telemetry:
             "relay_end_to_end_seconds", "From accepted to acknowledged by the sink.", SECONDS, "sink"
         )
         self._dead_held = Gauge("relay_dead_letters_held", "Dead letters waiting for somebody.", registry=r)
+        self._dead_expired = Counter(
+            "relay_dead_letters_expired",
+            "Dead letters that nobody took care of: too old, or the journal too large.",
+            ["cause"],
+            registry=r,
+        )
         self._dead = Counter("relay_dead_letters", "Dead letters made.", ["reason"], registry=r)
         self._sink_up = Gauge("relay_sink_up", "1 while the sink takes events.", ["sink"], registry=r)
         self._up = Gauge("relay_up", "1 while the relay accepts deliveries.", registry=r)
@@ -169,6 +175,11 @@ class Telemetry:
     def journal_pruned(self, events: int) -> None:
         """Old events that every sink has were deleted."""
         self.log.debug("journal pruned", events=events)
+
+    def dead_letters_expired(self, count: int, cause: str) -> None:
+        """Dead letters that nobody took care of are gone: by their ``age``, or for the journal's ``size``."""
+        self._dead_expired.labels(cause).inc(count)
+        self.log.warning("dead letters expired", count=count, cause=cause)
 
     def journal_broke(self, error: RelayError) -> None:
         """The journal cannot be trusted any more; the process is about to end."""

@@ -184,7 +184,8 @@ class TwinStore:
         if oldest is None or oldest > floor or self.disk.events[oldest].accepted_at >= older_than:
             return 0
         first = list(self.disk.events)[:chunk]
-        last = max(n for n in first if self.disk.events[n].accepted_at < older_than)
+        younger = [n for n in first if self.disk.events[n].accepted_at >= older_than]
+        last = younger[0] - 1 if younger else first[-1]
         cut = min(last, floor, self.disk.merged_offset)
         gone = [n for n in self.disk.events if n <= cut]
         for n in gone if gone and self._write() else ():

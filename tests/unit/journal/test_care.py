@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 
 from relay.journal import care as module
 from relay.journal.errors import JournalUnavailable
-from relay.journal.journal import Policy
+from relay.journal.journal import Journal, Policy, open_journal
+from relay.telemetry import Telemetry
+from tests.unit.drafts import dead_draft
 from tests.unit.journal.test_journal import fill, opened
 
 
@@ -68,4 +71,48 @@ async def test_tending_prunes_what_every_sink_has(tmp_path: Path, monkeypatch: p
     care.cancel()
     assert journal.events_held() == 100
     assert [entry.offset for entry in await journal.read(1100, 1)] == [1101]
+    await journal.close()
+
+
+async def looked_after(journal: Journal, monkeypatch: pytest.MonkeyPatch, done: Callable[[], bool]) -> None:
+    """Returns when the care has brought this about."""
+    monkeypatch.setattr(module, "_TEND_EVERY", 0.01)
+    monkeypatch.setattr(module, "_MERGE_EVERY", 0.01)
+    care = asyncio.ensure_future(journal.tend())
+    try:
+        async with asyncio.timeout(20):
+            while not done():
+                await asyncio.sleep(0.01)
+    finally:
+        care.cancel()
+
+
+async def test_dead_letters_never_go_silently(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: P5: what an operator had to see would be gone without a trace."""
+    telemetry = Telemetry()
+    journal = await open_journal(tmp_path / "j.db", [], Policy(dead_letter_retention=0.0), telemetry)
+    await asyncio.gather(*(journal.append(dead_draft(f"dead {n}")) for n in range(3)))
+    assert journal.dead_letters_held == 3
+    await asyncio.sleep(0.002)  # they are older than no time at all
+    await looked_after(journal, monkeypatch, lambda: journal.dead_letters_held == 0)
+    assert telemetry.registry.get_sample_value("relay_dead_letters_expired_total", {"cause": "age"}) == 3
+    await journal.close()
+
+
+async def test_the_sweep_keeps_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: at more events a second than one step of the sweep the index grows without end."""
+    monkeypatch.setattr(module, "_SWEEP_EVERY", 0.0)
+    journal = await opened(tmp_path / "j.db", policy=Policy(dedup_window=0.0))
+    steps, looks = [], []
+    sweep, look = journal._store.sweep_dedup, journal._store.keep_history
+
+    def small(after: bytes, *, older_than: int) -> bytes:
+        steps.append(after)
+        return sweep(after, older_than=older_than, step=10)
+
+    monkeypatch.setattr(journal._store, "sweep_dedup", small)
+    monkeypatch.setattr(journal._store, "keep_history", lambda now: looks.append(now) or look(now))
+    await fill(journal, 400)
+    await looked_after(journal, monkeypatch, lambda: len(steps) > 50)
+    assert len(looks) < len(steps) / 2
     await journal.close()
