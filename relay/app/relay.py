@@ -53,6 +53,7 @@ class Relay:
         self._novita = NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
         self._sources: dict[str, Source] = {each.name: each for each in (self._novita,)}
         self._stopping: asyncio.Task[None] | None = None
+        self._streams_closing: asyncio.Task[None] | None = None
         self._doors: Doors | None = None
         self._publishers: list[Publisher] = []
         self._watch: TaskWatch | None = None
@@ -149,7 +150,7 @@ class Relay:
 
     async def _build_doors(self, task_entered: Callable[[], None]) -> Doors:
         recorder, signals = Recorder(self.journal), ChatSignals(self.telemetry)
-        await close_open_streams(self.journal, recorder, signals)
+        self._streams_closing = await close_open_streams(self.journal, signals)
         return Doors(
             self.settings,
             self.journal,
@@ -229,6 +230,8 @@ class Relay:
         self.telemetry.accepting(False)
         if self._watch is not None:
             self._watch.stop()
+        if self._streams_closing is not None:
+            self._streams_closing.cancel()
         if self._doors is not None:
             await self._doors.close(_for_the_doors(deadline), min(_LAST_CALL, _share(deadline, 0.1)))
         await self.upstream.close()

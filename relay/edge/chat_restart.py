@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Sequence
 
 import orjson
 
@@ -10,7 +12,7 @@ from relay.core.chat import CHAT_SOURCE, STARTED, ChatStarted
 from relay.core.chat_restart import restarted_draft
 from relay.core.clock import rfc3339
 from relay.core.event import CHAT, Draft, Event
-from relay.edge.recorder import Recorder
+from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.streams import OpenStream, Remains, Streams
 from relay.telemetry import ChatSignals
@@ -19,23 +21,47 @@ _AT_ONCE = 50
 """Endings that are made before those are waited for: each may have a megabyte."""
 
 _PATIENCE = 5.0
+"""Seconds that a start waits for all of them together."""
+
+_AGAIN = 0.5
 
 
-async def close_open_streams(journal: Journal, recorder: Recorder, signals: ChatSignals) -> None:
+async def close_open_streams(journal: Journal, signals: ChatSignals) -> asyncio.Task[None] | None:
     """Writes ``relay.chat.failed``, reason ``relay_restarted``, for each stream that the journal has no ending of.
 
-    Where the journal takes nothing (full disk), the recorder goes on trying while the relay starts.
+    Where the journal takes nothing (full disk), the start does not wait for it: the task that goes on is answered.
+    Cancelled, it leaves the rest to the next start.
     """
     streams = await journal.ask(Streams, Streams.all)
     if not streams:
-        return
+        return None
+    closing = asyncio.create_task(_close(journal, streams, signals), name="close streams")
+    await asyncio.wait((closing,), timeout=_PATIENCE)
+    if not closing.done():
+        return closing
+    closing.result()
+    return None
+
+
+async def _close(journal: Journal, streams: Sequence[OpenStream], signals: ChatSignals) -> None:
     chunks = await journal.ask(Streams, Streams.chunks)
-    for count, stream in enumerate(streams, 1):
-        remains = await journal.ask(Streams, Streams.remains, stream, chunks.get(stream.stream_id, []))
-        recorder.track().put((_ending(stream, remains),))
-        if count % _AT_ONCE == 0 or count == len(streams):
-            await recorder.settled(_PATIENCE)
+    for start in range(0, len(streams), _AT_ONCE):
+        endings = []
+        for stream in streams[start : start + _AT_ONCE]:
+            remains = await journal.ask(Streams, Streams.remains, stream, chunks.get(stream.stream_id, []))
+            endings.append(_ending(stream, remains))
+        await asyncio.gather(*(_written(journal, ending) for ending in endings))
     signals.streams_closed(len(streams))
+
+
+async def _written(journal: Journal, ending: Draft) -> None:
+    while True:
+        try:
+            await journal.append(ending)
+        except JournalUnavailable:
+            await asyncio.sleep(_AGAIN)
+        else:
+            return
 
 
 def _ending(stream: OpenStream, remains: Remains) -> Draft:
