@@ -9,13 +9,8 @@ from dataclasses import dataclass
 class Policy:
     """What the journal keeps and accepts.
 
-<<<<<<< HEAD
-    ``retention`` and ``dedup_window`` in seconds, ``max_size`` in bytes, ``max_backlog`` in events that some sink
-    has not got yet: see ``Journal.backlog``.
-=======
     ``retention``, ``dead_letter_retention`` and ``dedup_window`` in seconds, ``max_size`` in bytes, ``max_backlog`` in
-    events that some sink has not got yet.
->>>>>>> bd104ad (Prune by age past a clock that was ahead, and let dead letters expire)
+    events that some sink has not got yet: see ``Journal.backlog``.
     """
 
     retention: float = 7 * 86400
