@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric
 
 from docs.reference.markdown import code, page, table
-from relay.telemetry import SinkFigures, SubmissionSignals, Telemetry, chat
+from relay.telemetry import ConsumerSignals, SinkFigures, SubmissionSignals, Telemetry, chat
 from relay.telemetry.histogram import Histogram
 
 INTRODUCTION: Final = f"""
@@ -53,6 +53,7 @@ def _registry() -> CollectorRegistry:
     telemetry.sink("kafka").sink_looked_at(SinkFigures(0, 0, 0, 0, 0, 0.0))
     SubmissionSignals(telemetry)
     chat.ChatSignals(telemetry)
+    ConsumerSignals(telemetry)
     return telemetry.registry
 
 

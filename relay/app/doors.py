@@ -21,6 +21,7 @@ from relay.edge.bodies import BodyLimits
 from relay.edge.chat import Chat
 from relay.edge.clients import Clients
 from relay.edge.console import Console
+from relay.edge.consumers import Pace
 from relay.edge.contract import ContractRoutes
 from relay.edge.dead_letters import DeadLetters
 from relay.edge.events import Events
@@ -38,7 +39,7 @@ from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal
 from relay.settings import Settings
 from relay.settings.values import is_loopback_host
-from relay.telemetry import ChatSignals, SinkSignals, SubmissionSignals, Telemetry
+from relay.telemetry import ChatSignals, ConsumerSignals, SinkSignals, SubmissionSignals, Telemetry
 from relay.upstream import Upstream
 
 _ADMIN_LIMITS = Limits(max_connections=256)
@@ -74,7 +75,8 @@ class Doors:
         server, admin = settings.server, settings.admin
         limits = Limits(server.header_timeout, server.body_timeout, server.keepalive_timeout, server.max_connections)
         self._on_loopback = is_loopback_host(server.host)
-        self._events = Events(journal)
+        pace = Pace(send_timeout=server.send_timeout, max_consumers=server.max_consumers)
+        self._events = Events(journal, ConsumerSignals(telemetry), pace)
         self._proxy = self._build_proxy(upstream, concealed)
         self._addresses = _addresses(settings, journal)
         self._submissions = self._build_submissions(self._proxy)
@@ -136,6 +138,7 @@ class Doors:
         """Takes over tokens, secrets and clients; nothing else of the settings is looked at."""
         self._webhooks.exchange(_gate(settings))
         self._api_gate.tokens = _api_tokens(settings)
+        self._events.end_unless(self._api_gate.admits)
         self._addresses.exchange(settings.webhooks_url, _webhook_tokens(settings))
         self._proxy.clients.exchange(settings.proxy, settings.upstream_key)
         self._proxy.concealed = concealed

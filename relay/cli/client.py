@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -42,9 +42,10 @@ class Unreachable(RelayError):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One event of a live stream: its offset, and the CloudEvent as JSON."""
+    """One event of a live stream: its offset, its type, and the CloudEvent as JSON."""
 
     offset: int
+    kind: str
     data: bytes
 
 
@@ -67,11 +68,16 @@ class Client:
         """The offset of the newest event."""
         return int(self._ask("GET", "/v1/events", {"after": "latest", "limit": "1"})["next"])
 
-    def events(self, after: int, wanted: Mapping[str, str]) -> Iterator[Json]:
-        """What the relay holds beyond an offset, up to the event that is the newest now."""
+    def events(self, after: int, wanted: Mapping[str, str], pruned: Callable[[Json], None]) -> Iterator[Json]:
+        """What the relay holds beyond an offset, up to the event that is the newest now.
+
+        ``pruned`` is given the ``first`` and ``last`` offset of what it holds no more.
+        """
         newest = self.latest()
         while after < newest:
             page = self.page(after, wanted)
+            if page["pruned"]:
+                pruned(page["pruned"])
             yield from page["events"]
             if page["next"] <= after:
                 return
@@ -190,14 +196,17 @@ def frames(lines: Iterable[bytes]) -> Iterator[Frame | None]:
     """
     offset: int | None = None
     data: bytes | None = None
+    kind = ""
     for line in lines:
         if line == b"\n":
-            yield Frame(offset, data) if offset is not None and data is not None else None
+            yield Frame(offset, kind, data) if offset is not None and data is not None else None
             offset = data = None
             continue
         name, _, value = line.rstrip(b"\n").partition(b": ")
         if name == b"id":
             offset = int(value)
+        elif name == b"event":
+            kind = value.decode()
         elif name == b"data":
             data = value
 

@@ -62,11 +62,11 @@ def tail(
         if follow:
             for frame in Following(client, wanted).frames(start):
                 if frame is not None:
-                    _show_bytes(frame.data, json)
+                    _show_frame(frame, json)
                 elif reader_has_gone():
                     return
         else:
-            for entry in client.events(start, wanted):
+            for entry in client.events(start, wanted, _tell_pruned):
                 _show(entry["event"], json)
     except KeyboardInterrupt:
         return  # how people end it
@@ -115,13 +115,22 @@ class Following:
             time.sleep(delay)
 
 
-def _show_bytes(event: bytes, json: bool) -> None:
-    if json:
-        write_json_line(event)
-        return
+def _show_frame(frame: Frame, json: bool) -> None:
     import orjson
 
-    _show(orjson.loads(event), json)
+    from relay.core.pruned import PRUNED
+
+    if frame.kind == PRUNED:
+        _tell_pruned(orjson.loads(frame.data)["data"])
+    elif json:
+        write_json_line(frame.data)
+    else:
+        _show(orjson.loads(frame.data), json)
+
+
+def _tell_pruned(offsets: dict[str, Any]) -> None:
+    """On standard error: standard output is for events."""
+    complain(f"relay: the offsets {offsets['first']} to {offsets['last']} are missing here: no longer retained")
 
 
 def _show(event: dict[str, Any], json: bool) -> None:

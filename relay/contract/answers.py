@@ -170,7 +170,17 @@ ANSWERS: Final[dict[str, Schema]] = {
     ),
     "Event": {**_EVENT, "description": "A CloudEvent in structured JSON."},
     "OffsetEvent": _object({"offset": _COUNT, "topic": {"enum": list(TOPICS)}, "event": reference("Event")}),
-    "EventPage": _object({"events": _list(reference("OffsetEvent")), "next": _COUNT}),
+    "EventPage": _object(
+        {
+            "events": _list(reference("OffsetEvent")),
+            "next": _COUNT,
+            "pruned": {
+                **_object({"first": _COUNT, "last": _COUNT}),
+                "type": ["object", "null"],
+                "description": "Offsets beyond `after` whose events are no longer held.",
+            },
+        }
+    ),
     "Task": _object(_TASK),
     "TaskWithEvents": _object({**_TASK, "events": _list(reference("OffsetEvent"))}),
     "TaskPage": _object(

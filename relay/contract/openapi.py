@@ -157,7 +157,7 @@ def _api() -> Document:
     events = _operation(
         "events",
         "Events from the journal, in pages; with `Accept: text/event-stream` live.",
-        codes=_SHARED_API,
+        codes=(*_SHARED_API, "too_many_consumers"),
         answers={200: ("EventPage", "A page, or the stream: `id` the offset, `event` the type, `data` the event.")},
         security=_TOKEN,
         parameters=[

@@ -52,6 +52,14 @@ class ApiGate:
 
         return guarded
 
+    def admits(self, request: web.Request) -> bool:
+        """Whether the request may pass now: asked again while its answer goes on."""
+        try:
+            self._admit(request)
+        except Refused:
+            return False
+        return True
+
     def _admit(self, request: web.Request) -> None:
         if self.tokens:
             presented = bearer(request.headers.get(hdrs.AUTHORIZATION))

@@ -204,7 +204,7 @@ class ChatStream:
         if self._connection is None or self._client is None:
             return
         self._connection.pause()
-        self._stuck_at = self._client.unsent
+        self._stuck_at = self._client.untaken
         self._forget_timer()
         self._timer = self._loop.call_later(self._patience.send, self._look_at_client)
 
@@ -219,8 +219,8 @@ class ChatStream:
         client = self._client
         if client is None:
             return
-        if client.unsent < self._stuck_at:
-            self._stuck_at = client.unsent
+        if client.untaken < self._stuck_at:
+            self._stuck_at = client.untaken
             self._timer = self._loop.call_later(self._patience.send, self._look_at_client)
             return
         self._stop("slow_client")

@@ -3,74 +3,56 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final
 
 import orjson
 from aiohttp import hdrs, web
 
 from relay.core.cloudevents import structured_json
 from relay.core.errors import RelayError
-from relay.core.event import TOPICS, Entry
+from relay.core.event import TOPICS, Event
+from relay.core.pruned import pruned_event
 from relay.edge.api import Refused, whole_number
+from relay.edge.consumers import Consumer, Consumers, Pace, Signals
+from relay.edge.event_reader import PIECE_BYTES, EventReader, Filter
 from relay.edge.story import shown
 from relay.journal.journal import Journal
 
-EVENT_STREAM = "text/event-stream"
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1000
-MAX_OFFSET = (1 << 63) - 1
+EVENT_STREAM: Final = "text/event-stream"
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1000
+MAX_OFFSET: Final = (1 << 63) - 1
 
-MAX_PAGE = 4 << 20
-"""Bytes of data in one page, but at least one event: an answer of a thousand large events would be a gigabyte."""
+PAGE_BYTES: Final = 4 << 20
+"""Of the data of the events of a page, which ends with the piece that reaches it."""
 
-_SCAN = 1000
-_MAX_SCANS = 20  # a filter that matches little must not hold the journal for long; the client asks on from `next`
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Of a live stream, in seconds: silence before a comment is sent, and a client's pause before it is cut."""
-
-    heartbeat: float = 15.0
-    stuck_after: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which events a consumer wants; ``None`` is all."""
-
-    topic: str | None = None
-    type: str | None = None
-    subject: str | None = None
-
-    @property
-    def selective(self) -> bool:
-        """Whether it leaves anything out."""
-        return (self.topic, self.type, self.subject) != (None, None, None)
-
-    def takes(self, entry: Entry) -> bool:
-        """Whether an entry is wanted. A replay for one sink is not: it was here before, under its first offset."""
-        event = entry.event
-        return (
-            entry.sink is None
-            and self.topic in (None, event.topic)
-            and self.type in (None, event.type)
-            and self.subject in (None, event.subject)
-        )
+_MAX_READS: Final = 100  # a filter that matches little must not hold a request for long; the client asks on from `next`
+_STREAM_HEADERS: Final = [
+    (b"Content-Type", EVENT_STREAM.encode()),
+    (b"Cache-Control", b"no-cache, no-transform"),
+    (b"X-Accel-Buffering", b"no"),
+]
+_PAGE_HEADERS: Final = [(b"Content-Type", b"application/json")]
 
 
 class Events:
     """Serves ``/v1/events``. ``stop`` ends the live streams; each resumes elsewhere by its ``Last-Event-ID``."""
 
-    def __init__(self, journal: Journal, pace: Pace | None = None) -> None:
+    def __init__(self, journal: Journal, signals: Signals, pace: Pace | None = None) -> None:
         self._journal = journal
         self._pace = pace or Pace()
-        self._stopping = asyncio.Event()
+        self._consumers = Consumers(self._pace, signals)
 
     def stop(self) -> None:
         """Ends every live stream at the next event border."""
-        self._stopping.set()
+        self._consumers.stop()
+
+    def end_unless(self, admitted: Callable[[web.Request], bool]) -> None:
+        """Ends the live streams of those who would not be admitted any more."""
+        self._consumers.end_unless(admitted)
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """A page, or a live stream where the client accepts one."""
@@ -78,8 +60,11 @@ class Events:
         if EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
             return await self._stream(request, wanted)
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
-        entries, scanned = await self._page(self._after(request.query.get("after"), "after"), limit, wanted)
-        return web.Response(body=_page_json(entries, scanned), headers={hdrs.CONTENT_TYPE: "application/json"})
+        reader = EventReader(self._journal, self._after(request.query.get("after"), "after"), wanted)
+        with self._consumers.admitted(request, "page") as consumer:
+            async with aclosing(_page(reader, limit)) as parts:
+                await _write_page(consumer, parts)
+            return await consumer.answer()
 
     def _after(self, text: str | None, name: str) -> int:
         """Where to go on. An offset that this journal never gave would wait for ever and miss all until then."""
@@ -92,74 +77,87 @@ class Events:
             raise Refused("bad_request", detail)
         return after
 
-    async def _page(self, after: int, limit: int, wanted: Filter) -> tuple[list[Entry], int]:
-        """At most ``limit`` wanted entries of ``MAX_PAGE`` bytes, and the offset up to which none is left out."""
-        found: list[Entry] = []
-        size = 0
-        for _ in range(_MAX_SCANS):
-            last = self._journal.last_offset
-            entries = await self._journal.read(after, _SCAN if wanted.selective else limit - len(found), MAX_PAGE)
-            for entry in entries:
-                if wanted.takes(entry):
-                    size += len(entry.event.data)
-                    if found and size > MAX_PAGE:
-                        return found, after
-                    found.append(entry)
-                after = entry.offset
-                if len(found) == limit:
-                    return found, after
-            if not entries:
-                after = max(after, last)  # offsets may end in a gap: a sink knew more of this journal than it holds
-            if after >= self._journal.last_offset:
-                break
-        return found, after
-
     async def _stream(self, request: web.Request, wanted: Filter) -> web.StreamResponse:
         resumed = request.headers.get("Last-Event-ID")
         after = self._after(resumed, "Last-Event-ID") if resumed else self._after(request.query.get("after"), "after")
-        response = web.StreamResponse(
-            headers={
-                hdrs.CONTENT_TYPE: EVENT_STREAM,
-                hdrs.CACHE_CONTROL: "no-cache, no-transform",
-                "X-Accel-Buffering": "no",
-            }
-        )
-        await response.prepare(request)
-        try:
-            await self._follow(request, response, after, wanted)
-        except RelayError as error:
-            # The answer has begun, so this can only be told by ending it without the last chunk.
-            raise ConnectionResetError("the journal cannot be read") from error
-        return response
+        with self._consumers.admitted(request, "live") as consumer:
+            consumer.begin(_STREAM_HEADERS)
+            if request.method != hdrs.METH_HEAD:
+                await self._follow(consumer, EventReader(self._journal, after, wanted))
+            return await consumer.answer()
 
-    async def _follow(self, request: web.Request, response: web.StreamResponse, after: int, wanted: Filter) -> None:
-        await self._write(request, response, b": the stream goes on live; resume with Last-Event-ID\n\n")
-        while not self._stopping.is_set():
-            entries, after = await self._page(after, MAX_LIMIT, wanted)
-            if entries:
-                await self._write(request, response, b"".join(map(_frame, entries)))
-            elif after >= self._journal.last_offset and not await self._news(after):
-                await self._write(request, response, b": still here\n\n")
+    async def _follow(self, consumer: Consumer, reader: EventReader) -> None:
+        """Until the answer is to end, or the client has gone."""
+        there = await consumer.write(b": the stream goes on live; resume with Last-Event-ID\n\n")
+        while there and not consumer.ending.done():
+            try:
+                frames = await _frames(reader)
+            except RelayError:
+                consumer.fail()
+                return
+            if frames:
+                there = await consumer.write(frames)
+            elif reader.caught_up and not await self._news(consumer, reader.place):
+                there = await consumer.write(b": still here\n\n")
 
-    async def _write(self, request: web.Request, response: web.StreamResponse, data: bytes) -> None:
-        """Writes; a client that has stopped reading is cut instead of being waited for without end."""
-        try:
-            async with asyncio.timeout(self._pace.stuck_after):
-                await response.write(data)
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionResetError("the client stopped reading") from None
-
-    async def _news(self, after: int) -> bool:
+    async def _news(self, consumer: Consumer, after: int) -> bool:
         """Waits for an event, the end, or the time for a heartbeat (``False``)."""
-        waiters = [asyncio.ensure_future(self._journal.wait(after)), asyncio.ensure_future(self._stopping.wait())]
+        news = asyncio.ensure_future(self._journal.wait(after))
         try:
+            waiters = (news, consumer.ending)
             done, _ = await asyncio.wait(waiters, timeout=self._pace.heartbeat, return_when=asyncio.FIRST_COMPLETED)
             return bool(done)
         finally:
-            for waiter in waiters:
-                waiter.cancel()
+            news.cancel()
+
+
+async def _frames(reader: EventReader) -> bytes:
+    """What a live stream says next; nothing where nothing wanted was read."""
+    piece = await reader.next()
+    if piece.pruned is not None:
+        return _frame(piece.pruned.last, pruned_event(piece.pruned, time.time_ns() // 1_000_000))
+    return b"".join([_frame(entry.offset, entry.event) for entry in piece.entries])
+
+
+async def _page(reader: EventReader, limit: int) -> AsyncGenerator[bytes, None]:
+    """A page in parts, of which none has much more than a piece."""
+    text, separator = bytearray(b'{"events":['), b""
+    room, pruned = PAGE_BYTES, None
+    for _ in range(_MAX_READS):
+        place = reader.place
+        piece = await reader.next(limit)
+        if piece.pruned is not None and (separator or pruned is not None):
+            reader.place = place  # said at the beginning of the next page
+            break
+        pruned = pruned or piece.pruned
+        for entry in piece.entries:
+            text += separator + orjson.dumps(shown(entry))
+            separator = b","
+            room -= len(entry.event.data)
+        limit -= len(piece.entries)
+        del piece  # or it would wait for a slow client, too
+        if not limit or room <= 0 or reader.caught_up:
+            break
+        if len(text) >= PIECE_BYTES:
+            yield bytes(text)
+            text.clear()
+    yield bytes(text) + b'],"next":%d,"pruned":%b}' % (reader.place, orjson.dumps(pruned and pruned._asdict()))
+
+
+async def _write_page(consumer: Consumer, parts: AsyncGenerator[bytes, None]) -> None:
+    """The parts as an answer, each written when the client has taken the one before; of a known length if it is one."""
+    part: bytes | None = await anext(parts)
+    following = await anext(parts, None)
+    assert part is not None
+    length = [(b"Content-Length", b"%d" % len(part))] if following is None else []
+    consumer.begin([*_PAGE_HEADERS, *length])
+    try:
+        while part is not None and await consumer.write(part):
+            part, following = following, None
+            if part is not None:
+                following = await anext(parts, None)
+    except RelayError:
+        consumer.fail()
 
 
 def _filter(request: web.Request) -> Filter:
@@ -169,13 +167,5 @@ def _filter(request: web.Request) -> Filter:
     return Filter(topic, request.query.get("type") or None, request.query.get("subject") or None)
 
 
-def _page_json(entries: Sequence[Entry], scanned: int) -> bytes:
-    return orjson.dumps({"events": [shown(entry) for entry in entries], "next": scanned})
-
-
-def _frame(entry: Entry) -> bytes:
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (
-        entry.offset,
-        entry.event.type.encode(),
-        structured_json(entry.event),
-    )
+def _frame(offset: int, event: Event) -> bytes:
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (offset, event.type.encode(), structured_json(event))

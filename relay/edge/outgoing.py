@@ -8,6 +8,11 @@ whether the connection lives on.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import socket
+import struct
+import sys
+import termios
 from contextlib import suppress
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
@@ -16,6 +21,7 @@ from aiohttp.abc import AbstractStreamWriter
 from relay.upstream import RawHeaders
 
 _BODILESS = frozenset((204, 304))
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER for 0 seconds
 
 
 class Sent(web.StreamResponse):
@@ -60,9 +66,15 @@ class Outgoing:
 
     @property
     def unsent(self) -> int:
-        """Bytes that the client has not taken yet."""
+        """Bytes of this process that the client has not taken yet."""
         transport = self._request.transport
         return transport.get_write_buffer_size() if transport is not None else 0
+
+    @property
+    def untaken(self) -> int:
+        """The same, and what the kernel holds of them: less of it than before is progress."""
+        transport = self._request.transport
+        return self.unsent + _in_kernel(transport) if transport is not None else 0
 
     def begin(self, status: int, reason: bytes, headers: RawHeaders, *, close: bool = False) -> None:
         """Writes the head; the framing of the body is this connection's own (RFC 9112, 6). ``close``: after this."""
@@ -106,21 +118,36 @@ class Outgoing:
         await self.drained()
         return sent
 
-    async def drained(self) -> None:
-        """Waits until the client has nearly everything; cuts one that takes nothing for its ``patience``."""
-        unsent = self.unsent + 1
-        while self.unsent < unsent:
-            unsent = self.unsent
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._patience):
-                    await self._request.protocol._drain_helper()
-                    return
-        self.cut()
+    async def drained(self) -> bool:
+        """Waits until the client has nearly all; ``False``: it took nothing for its ``patience`` and is cut."""
+        protocol = self._request.protocol
+        if protocol.connected and not protocol.writing_paused:
+            return True
+        drained = asyncio.ensure_future(protocol._drain_helper())  # once: aiohttp waits on with what was cancelled
+        try:
+            untaken = self.untaken + 1
+            while not drained.done() and self.untaken < untaken:
+                untaken = self.untaken
+                await asyncio.wait((drained,), timeout=self._patience)
+            if drained.done():
+                drained.result()
+                return True
+            self.cut()
+            return False
+        finally:
+            drained.cancel()
+            del drained  # its exception, this frame and itself would keep each other
 
     def cut(self) -> None:
-        """Ends the connection at once, whatever the client has not taken."""
-        if self._request.transport is not None:
-            self._request.transport.abort()
+        """Resets the connection at once, whatever the client has not taken.
+
+        Without the reset the kernel would keep what is unsent, and try to end the connection properly, for minutes in
+        which the client takes it for alive.
+        """
+        transport = self._request.transport
+        if transport is not None:
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            transport.abort()
 
     def abort(self) -> Sent:
         """The body is not whole: closes without its end, so that the client can tell."""
@@ -134,3 +161,11 @@ class Outgoing:
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
         transport.write(data)
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """Bytes that the kernel has, and the peer has not acknowledged (``SIOCOUTQ``, tcp(7)); 0 where it does not tell."""
+    queued = bytearray(4)
+    with suppress(OSError):
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+    return int.from_bytes(queued, sys.byteorder)

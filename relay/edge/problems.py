@@ -99,6 +99,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "backlog_full": Kind(503, "Too many events wait for a sink", "Try again; the operator should check the sinks."),
         "overloaded": Kind(503, "The relay is at its limit", "Try again after the time in Retry-After."),
+        "too_many_consumers": Kind(
+            503,
+            "Too many consumers read events",
+            "Try again after the time in Retry-After, or raise server.max_consumers.",
+        ),
         "draining": Kind(503, "The relay is shutting down", "Try again: another replica, or this one once restarted."),
         "upstream_timeout": Kind(504, "The upstream did not answer in time", "Try again."),
     }

@@ -171,6 +171,10 @@ class Journal:
         """Where contradictions, progress, dead letters and replays with this subject are, beyond an offset."""
         return await self._readers.call(Reader.offsets_about, subject, after, limit)
 
+    def events_between(self, after: int, upto: int) -> int:
+        """Events with offsets in ``(after, upto]``, held or pruned; offsets that a new identity skipped are none."""
+        return self._census.events(after, upto)
+
     async def wait(self, after: int) -> None:
         """Returns when there is an event beyond ``after``."""
         while self.last_offset <= after:

@@ -70,6 +70,8 @@ class ServerSettings(Section):
     header_timeout: PositiveDuration = 10.0
     body_timeout: PositiveDuration = 10.0
     keepalive_timeout: Duration = 75.0
+    send_timeout: PositiveDuration = 60.0
+    max_consumers: Annotated[int, Field(ge=1)] = 2000
     max_connections: Annotated[int, Field(ge=1)] = 10_000
     max_body: Annotated[Size, Field(ge=1024)] = 1 << 20
     max_inflight: Annotated[Size, Field(ge=1024)] = 64 << 20

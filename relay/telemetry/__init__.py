@@ -5,6 +5,7 @@ Metric names and labels are contract. No label takes unbounded values: no task i
 
 from relay.telemetry.chat import ChatSignals
 from relay.telemetry.claims import ClaimSignals
+from relay.telemetry.consumers import ConsumerSignals
 from relay.telemetry.deliveries import DeliverySignals
 from relay.telemetry.log import LogFormat, conceal_in_log, configure_logging, set_log_level
 from relay.telemetry.process import CONTENT_TYPE, JournalFigures, Telemetry
@@ -19,6 +20,7 @@ __all__ = [
     "OFF",
     "ChatSignals",
     "ClaimSignals",
+    "ConsumerSignals",
     "DeliverySignals",
     "JournalFigures",
     "LogFormat",

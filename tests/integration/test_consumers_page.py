@@ -109,4 +109,4 @@ async def test_tokens_guard_the_stream(pair: Pair, bridge: MakeBridge) -> None:
     await relay.start()
     assert (await relay.request("GET", "/v1/events")).status == 401
     shown = await relay.request("GET", "/v1/events", headers={"Authorization": f"Bearer {token}"})
-    assert (shown.status, shown.body) == (200, {"events": [], "next": 0})
+    assert (shown.status, shown.body) == (200, {"events": [], "next": 0, "pruned": None})

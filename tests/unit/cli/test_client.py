@@ -12,7 +12,7 @@ from relay.cli.client import Client, Frame, frames, why
 def test_events_are_told_from_heartbeats() -> None:
     """An event would be lost or read twice, or a dead stream taken for a quiet one."""
     lines = [b": hello\n", b"\n", b"id: 7\n", b"event: x\n", b'data: {"a": ": "}\n', b"\n"]
-    assert list(frames(lines)) == [None, Frame(7, b'{"a": ": "}')]
+    assert list(frames(lines)) == [None, Frame(7, "x", b'{"a": ": "}')]
 
 
 def test_an_event_that_was_cut_off_is_not_given_out() -> None:

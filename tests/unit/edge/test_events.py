@@ -13,10 +13,13 @@ import orjson
 import pytest
 
 from relay.core.event import Entry
-from relay.edge import events as module
-from relay.edge.events import Events, Filter, Pace
+from relay.edge import event_reader, events
+from relay.edge.consumers import Pace
+from relay.edge.event_reader import Filter
+from relay.edge.events import Events
 from relay.journal.errors import JournalBroken
 from relay.journal.journal import Journal
+from relay.telemetry import ConsumerSignals, Telemetry
 from tests.services.raw_http import Answer, Wire, ask, get, wire
 from tests.unit.drafts import dead_draft, draft
 from tests.unit.edge.serving import api, opened
@@ -77,10 +80,10 @@ class Live:
 @asynccontextmanager
 async def scene(tmp_path: Path, pace: Pace | None = None) -> AsyncIterator[Scene]:
     async with opened(tmp_path) as journal:
-        events = Events(journal, pace)
-        async with api({"GET /v1/events": events.get}) as url:
-            yield Scene(url, journal, events)
-            events.stop()
+        served = Events(journal, ConsumerSignals(Telemetry()), pace)
+        async with api({"GET /v1/events": served.get}) as url:
+            yield Scene(url, journal, served)
+            served.stop()
 
 
 async def fill(journal: Journal, *tasks: str) -> None:
@@ -112,7 +115,7 @@ async def test_pages_follow_each_other_without_gap_or_overlap(tmp_path: Path) ->
             after = page["next"]
         assert seen == list(range(1, 11))
         assert after == 10
-        assert (await s.page("?after=latest")) == {"events": [], "next": 10}
+        assert (await s.page("?after=latest")) == {"events": [], "next": 10, "pruned": None}
 
 
 @pytest.mark.parametrize(
@@ -151,12 +154,13 @@ async def test_a_filter_that_matches_little_does_not_hold_the_journal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One request could scan a whole week of events while deliveries wait."""
-    monkeypatch.setattr(module, "_SCAN", 2)
-    monkeypatch.setattr(module, "_MAX_SCANS", 3)
+    monkeypatch.setattr(event_reader, "PIECE_EVENTS", 2)
+    monkeypatch.setattr(event_reader, "_MOST_EVENTS", 2)
+    monkeypatch.setattr(events, "_MAX_READS", 3)
     async with scene(tmp_path) as s:
         await fill(s.journal, *map(str, range(10)))
         page = await s.page("?subject=9")
-        assert page == {"events": [], "next": 6}
+        assert page == {"events": [], "next": 6, "pruned": None}
         assert [e["offset"] for e in (await s.page(f"?subject=9&after={page['next']}"))["events"]] == [10]
 
 
@@ -165,7 +169,7 @@ async def test_a_gap_at_the_end_is_stepped_over(tmp_path: Path) -> None:
     async with scene(tmp_path) as s:
         await fill(s.journal, "a")
         await s.journal.fork("none", 100)
-        assert await s.page("?after=1") == {"events": [], "next": 1}
+        assert await s.page("?after=1") == {"events": [], "next": 1, "pruned": None}
         await fill(s.journal, "b")
         assert [e["offset"] for e in (await s.page("?after=1"))["events"]] == [101]
 
@@ -272,7 +276,7 @@ async def test_a_stream_ends_at_an_event_border_when_the_relay_ends(tmp_path: Pa
 
 async def test_a_client_that_stops_reading_is_cut(tmp_path: Path) -> None:
     """It would hold its part of the journal in memory for ever."""
-    async with scene(tmp_path, Pace(stuck_after=0.3)) as s:
+    async with scene(tmp_path, Pace(send_timeout=0.3)) as s:
         big = b'"' + b"x" * 500_000 + b'"'
         for n in range(40):
             await s.journal.append(draft(str(n), data=big))

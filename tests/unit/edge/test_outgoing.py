@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+
 from aiohttp import web
 
 from relay.edge.outgoing import Outgoing
@@ -35,3 +38,25 @@ async def test_asked_to_close_it_says_so_and_closes() -> None:
     async with listening(serve) as listener, wire(listener.url) as connection:
         await connection.send(post("/"))
         assert await connection.rest() == b"HTTP/1.1 299 Odd\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+async def test_a_client_that_takes_something_again_and_again_is_not_cut() -> None:
+    """A download over a thin line would break off whenever it takes longer than the patience with one that is stuck."""
+    size, answered = 1 << 20, asyncio.get_running_loop().create_future()
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        outgoing = Outgoing(request, patience=0.1)
+        outgoing.begin(200, b"OK", [(b"Content-Length", b"%d" % size)])
+        outgoing.put(b"x" * size)
+        answered.set_result(await outgoing.drained())
+        return outgoing.end()
+
+    async with listening(serve) as listener, wire(listener.url) as connection:
+        connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await connection.send(get("/"))
+        await connection.reader.readuntil(b"\r\n\r\n")
+        got = 0
+        while got < size and not (answered.done() and not answered.result()):
+            got += len(await connection.reader.read(40_000))
+            await asyncio.sleep(0.02)  # that is how thin it is: several times the patience for all
+        assert await answered

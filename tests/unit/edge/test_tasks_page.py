@@ -31,6 +31,7 @@ ELSEWHERE = {
     "not_replayable",
     "stale_timestamp",
     "too_many_streams",
+    "too_many_consumers",
     "wrong_task",
     "unsupported_encoding",
     "upstream_reset",

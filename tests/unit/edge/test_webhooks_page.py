@@ -9,6 +9,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "webhooks.md"
 ELSEWHERE = {
     "model_not_allowed",
     "too_many_streams",
+    "too_many_consumers",
     "upstream_reset",
     "upstream_unreachable",
     "upstream_timeout",

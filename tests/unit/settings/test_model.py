@@ -34,7 +34,8 @@ identity:  null
 """  # noqa: E501
 
 BEYOND_THE_CONTRACT = """
-server:   {header_timeout: 10s, body_timeout: 10s, keepalive_timeout: 75s, max_connections: 10000, max_inflight: 64MiB}
+server:   {header_timeout: 10s, body_timeout: 10s, keepalive_timeout: 75s, max_connections: 10000, max_inflight: 64MiB,
+           send_timeout: 1m, max_consumers: 2000}
 journal:  {dead_letter_retention: 30d, must_exist: false, max_backlog: 1000000}
 webhooks: {novita: {signature_tolerance: 5m}}
 upstream: {connect_timeout: 5s, first_byte_timeout: 10m, idle_timeout: 5m, keepalive_timeout: 15s, ssl_cafile: null}

@@ -1,0 +1,153 @@
+"""Those who are being sent events: how many at once, how fast they must take them, and who has to go.
+
+A consumer is written to piece by piece, and the next piece is read when it has taken the one before. So one that is
+slow, or does not read at all, holds one piece of the relay's memory and a little of the kernel's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol
+
+from aiohttp import web
+from aiohttp.helpers import rfc822_formatted_time
+
+from relay.edge.api import Refused
+from relay.edge.outgoing import Outgoing, Sent
+from relay.upstream import RawHeaders
+
+Kind = Literal["page", "live"]
+Outcome = Literal["done", "left", "cut", "stopped", "revoked", "failed"]
+
+_KERNEL_AHEAD: Final = 16 << 10
+_NOTSENT_LOWAT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Times in seconds: without an event until a live stream gets a comment, and for which a consumer may take nothing.
+
+    ``max_consumers``: pages and live streams under way at once.
+    """
+
+    heartbeat: float = 15.0
+    send_timeout: float = 60.0
+    max_consumers: int = 2000
+
+
+class Signals(Protocol):
+    """What is reported of consumers."""
+
+    def consumer_begun(self, kind: Kind) -> None: ...
+
+    def consumer_ended(self, kind: Kind, outcome: Outcome, peer: str) -> None: ...
+
+    def consumer_refused(self, kind: Kind, peer: str) -> None: ...
+
+
+class Consumer:
+    """One answer under way: ``begin`` it, ``write`` its pieces, ``fail`` if need be, and return its ``answer``."""
+
+    def __init__(self, request: web.Request, kind: Kind, send_timeout: float) -> None:
+        self.request, self.kind = request, kind
+        self.outcome: Outcome = "left"
+        self._given_up: Sent | None = None
+        self.ending: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        """Done when the answer is to end at the next event border."""
+        self._outgoing = Outgoing(request, send_timeout)
+
+    def begin(self, headers: RawHeaders) -> None:
+        """Writes the head of a 200."""
+        _in_step(self.request, True)
+        self._outgoing.begin(200, b"OK", [*headers, (b"Date", rfc822_formatted_time().encode())])
+
+    async def write(self, piece: bytes) -> bool:
+        """Writes, and waits until the client has taken all of it. Answers whether it is still there."""
+        try:
+            self._outgoing.put(piece)
+            there = await self._outgoing.drained()
+        except ConnectionError:
+            there = False
+        else:
+            self.outcome = self.outcome if there else "cut"
+        if not there:
+            self._given_up = self._outgoing.abort()
+        return there
+
+    async def answer(self) -> Sent:
+        """What the client has got: a whole answer, unless it was given up before."""
+        if self._given_up is None:
+            try:
+                sent = self._outgoing.end()
+                there = await self._outgoing.drained()
+            except ConnectionError:
+                return self._outgoing.abort()
+            whole: Outcome = self.ending.result() if self.ending.done() else "done"
+            self.outcome = whole if there else "cut"
+            _in_step(self.request, False)
+            return sent
+        return self._given_up
+
+    def fail(self) -> None:
+        """The rest cannot be read. The answer has begun, so only an end without the last chunk can say so."""
+        self._given_up, self.outcome = self._outgoing.abort(), "failed"
+
+    def end(self, outcome: Outcome) -> None:
+        """Ends the answer at the next event border."""
+        if not self.ending.done():
+            self.ending.set_result(outcome)
+
+
+class Consumers:
+    """All of them."""
+
+    def __init__(self, pace: Pace, signals: Signals) -> None:
+        self._pace, self._signals = pace, signals
+        self._present: set[Consumer] = set()
+        self._stopped = False
+
+    @contextmanager
+    def admitted(self, request: web.Request, kind: Kind) -> Iterator[Consumer]:
+        """One more, for as long as the answer takes. Raises ``Refused`` at the limit."""
+        if len(self._present) >= self._pace.max_consumers:
+            self._signals.consumer_refused(kind, request.remote or "")
+            raise Refused("too_many_consumers", f"server.max_consumers is {self._pace.max_consumers}.")
+        consumer = Consumer(request, kind, self._pace.send_timeout)
+        if self._stopped:
+            consumer.end("stopped")
+        self._present.add(consumer)
+        self._signals.consumer_begun(kind)
+        try:
+            yield consumer
+        finally:
+            self._present.discard(consumer)
+            self._signals.consumer_ended(kind, consumer.outcome, request.remote or "")
+
+    def stop(self) -> None:
+        """Ends all answers that go on by themselves, and those that come."""
+        self._stopped = True
+        for consumer in self._present:
+            consumer.end("stopped")
+
+    def end_unless(self, admitted: Callable[[web.Request], bool]) -> None:
+        """Ends the answers to requests that would not be admitted any more."""
+        for consumer in self._present:
+            if not admitted(consumer.request):
+                consumer.end("revoked")
+
+
+def _in_step(request: web.Request, yes: bool) -> None:
+    """Whether each write waits until the client has taken what came before, but for a little in the kernel.
+
+    A kernel that takes megabytes ahead of a slow client would hide for minutes that the client makes progress.
+    """
+    transport = request.transport
+    if transport is not None:
+        transport.set_write_buffer_limits(high=0 if yes else None)
+        if _NOTSENT_LOWAT is not None:
+            ahead = _KERNEL_AHEAD if yes else 0
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, ahead)

@@ -1,0 +1,95 @@
+"""The journal as one consumer reads it: piece by piece, each small enough to wait in memory for a slow one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from relay.core.event import Entry
+from relay.core.pruned import Span
+from relay.journal.journal import Journal
+
+PIECE_EVENTS: Final = 100
+PIECE_BYTES: Final = 64 << 10
+"""What is read of the journal, and written to a consumer, at once: bytes of data, or one event that is larger."""
+
+_MOST_EVENTS: Final = 1000
+"""Of one read, where little of what is read is wanted: none of it waits for the consumer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events a consumer wants; ``None`` is all."""
+
+    topic: str | None = None
+    type: str | None = None
+    subject: str | None = None
+
+    @property
+    def selective(self) -> bool:
+        """Whether it leaves anything out."""
+        return (self.topic, self.type, self.subject) != (None, None, None)
+
+    def takes(self, entry: Entry) -> bool:
+        """Whether an entry is wanted. A replay for one sink is not: it was here before, under its first offset."""
+        event = entry.event
+        return (
+            entry.sink is None
+            and self.topic in (None, event.topic)
+            and self.type in (None, event.type)
+            and self.subject in (None, event.subject)
+        )
+
+
+class Piece(NamedTuple):
+    """What comes next: wanted events; or ``pruned``, those that the journal held at the place and holds no more."""
+
+    entries: list[Entry]
+    pruned: Span | None = None
+
+
+class EventReader:
+    """Reads on from a place. ``place``: the offset up to which no wanted event is left out.
+
+    Who begins at 0 wants what is held, and has missed nothing of what is not.
+    """
+
+    def __init__(self, journal: Journal, after: int, wanted: Filter) -> None:
+        self.place = after
+        self._journal, self._wanted = journal, wanted
+        self._reach = PIECE_EVENTS
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether nothing newer is held."""
+        return self.place >= self._journal.last_offset
+
+    async def next(self, limit: int = PIECE_EVENTS) -> Piece:
+        """The next piece, of at most so many events; it may be empty although not all is read. Does not wait."""
+        last = self._journal.last_offset
+        events = self._reach if self._wanted.selective else min(limit, PIECE_EVENTS)
+        entries = await self._journal.read(self.place, events, PIECE_BYTES * self._reach // PIECE_EVENTS)
+        before = entries[0].offset - 1 if entries else max(self.place, last)
+        if self.place and self._journal.events_between(self.place, before):
+            pruned = Span(self.place + 1, before)
+            self.place = before
+            return Piece([], pruned)
+        found = self._taken(entries, limit)
+        if not entries:
+            self.place = before  # offsets may end in a gap: a sink knew more of this journal than it holds
+        return Piece(found)
+
+    def _taken(self, entries: list[Entry], limit: int) -> list[Entry]:
+        """What is wanted of the entries, as far as it fits a piece; where much is wanted, less is read next time."""
+        found: list[Entry] = []
+        room = PIECE_BYTES
+        for entry in entries:
+            if self._wanted.takes(entry):
+                room -= len(entry.event.data)
+                if found and (len(found) == limit or room < 0):
+                    self._reach = PIECE_EVENTS
+                    return found
+                found.append(entry)
+            self.place = entry.offset
+        self._reach = min(2 * self._reach, _MOST_EVENTS) if self._wanted.selective else PIECE_EVENTS
+        return found

@@ -1,0 +1,52 @@
+"""Signals about those who read events over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import Counter, Gauge
+
+from relay.telemetry.log import Sparing
+
+if TYPE_CHECKING:
+    from relay.telemetry.process import Telemetry
+
+
+OUTCOMES: Final = ("done", "left", "cut", "stopped", "revoked", "failed", "refused")
+
+
+class ConsumerSignals:
+    """Signals about consumers of ``GET /v1/events``: pages and live streams."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        r = telemetry.registry
+        self._active = Gauge("relay_consumers_active", "Answers of GET /v1/events under way.", ["kind"], registry=r)
+        self._ended = Counter(
+            "relay_consumers",
+            "Answers of GET /v1/events by how they ended: cut ones took nothing, refused ones were too many.",
+            ["kind", "outcome"],
+            registry=r,
+        )
+        for kind in ("page", "live"):
+            self._active.labels(kind).set(0)
+            for outcome in OUTCOMES:
+                self._ended.labels(kind, outcome)
+        self._cut, self._refused = Sparing(), Sparing()
+
+    def consumer_begun(self, kind: str) -> None:
+        """An answer is under way."""
+        self._active.labels(kind).inc()
+
+    def consumer_ended(self, kind: str, outcome: str, peer: str) -> None:
+        """It has ended. One that was cut for taking nothing is worth a line."""
+        self._active.labels(kind).dec()
+        self._ended.labels(kind, outcome).inc()
+        if outcome == "cut" and (unsaid := self._cut.speak()) is not None:
+            self._telemetry.log.warning("consumer cut", kind=kind, reason="send_timeout", peer=peer, **unsaid)
+
+    def consumer_refused(self, kind: str, peer: str) -> None:
+        """There are as many as there may be."""
+        self._ended.labels(kind, "refused").inc()
+        if (unsaid := self._refused.speak()) is not None:
+            self._telemetry.log.warning("consumer refused", kind=kind, reason="max_consumers", peer=peer, **unsaid)

@@ -1,0 +1,70 @@
+"""What remains of a consumer. That slow ones are cut, and steady ones not: tests/integration/test_slow_consumers.py."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from relay.edge.consumers import Consumer, Pace
+from relay.edge.events import Events
+from relay.edge.outgoing import Outgoing
+from relay.telemetry import ConsumerSignals, Telemetry
+from tests.services.raw_http import get, wire
+from tests.unit.drafts import draft
+from tests.unit.edge.serving import api, opened
+
+BIG = b'"' + b"x" * 300_000 + b'"'
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Nothing is freed but what nobody refers to any more."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def present() -> int:
+    return sum(isinstance(each, (Consumer, Outgoing, web.Request)) for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("how", ["cut", "left", "done"])
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.usefixtures("uncollected")
+async def test_a_consumer_that_is_gone_leaves_nothing_behind(tmp_path: Path, how: str, live: bool) -> None:
+    """What it was being sent would stay in memory until a full collection, which a busy relay rarely comes to."""
+    before = present()
+    headers = ["Accept: text/event-stream"] if live else []
+    pace = Pace(send_timeout=0.1 if how == "cut" else 60.0)
+    async with opened(tmp_path) as journal:
+        for n in range(20):
+            await journal.append(draft(str(n), data=BIG))
+        events = Events(journal, ConsumerSignals(Telemetry()), pace)
+        async with api({"GET /v1/events": events.get}) as url:
+            async with wire(url) as connection:
+                await connection.send(get("/v1/events?limit=1000", "Connection: close", *headers))
+                await connection.reader.readuntil(b"\r\n\r\n")
+                assert present() > before
+                if how == "done":
+                    events.stop()
+                    await connection.rest()
+                elif how == "cut":
+                    connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+                    await gone(events)
+            await gone(events)
+            del connection
+            async with asyncio.timeout(5):
+                while present() > before:
+                    await asyncio.sleep(0.01)
+
+
+async def gone(events: Events) -> None:
+    async with asyncio.timeout(10):
+        while events._consumers._present:
+            await asyncio.sleep(0.01)
