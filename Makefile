@@ -13,7 +13,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test faults soak mutants check docs format bench lock screenshots check-deploy check-format check-lint check-types check-imports check-unit
+.PHONY: help demo serve test faults fuzz soak mutants check docs format bench lock screenshots check-deploy check-format check-lint check-types check-imports check-unit
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -39,6 +39,10 @@ soak: $(INSTALLED) ## mixed load, outages, kills and slow readers for half an ho
 
 mutants: $(INSTALLED) ## plant small mistakes in the code and list those that no test notices (ARGS="--sample 600 relay/core")
 	$(BIN)/python -m tests.mutants $(ARGS)
+
+fuzz: $(INSTALLED) ## every parser that is ours under a fuzzer, 10 minutes each (ARGS="--seconds 60 sse wire")
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 check: $(INSTALLED) ## format, lint, types, imports and unit tests: before each commit, about a minute
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
@@ -91,6 +95,7 @@ lock: ## write requirements/*.txt anew from pyproject.toml (ARGS="--upgrade"); n
 	$(LOCK) pyproject.toml --extra otel --constraints requirements/dev.txt --output-file requirements/otel.txt
 	$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 	$(LOCK) --group deploy --constraints requirements/dev.txt --output-file requirements/deploy.txt
+	$(LOCK) --group fuzz --constraints requirements/dev.txt --output-file requirements/fuzz.txt
 
 # An environment that is already there is brought up to date, not rebuilt.
 $(INSTALLED): requirements/dev.txt pyproject.toml

@@ -212,7 +212,8 @@ class Chunked:
         """Takes a line of the framing: a chunk's size, or a field of the trailer."""
         stop = data.find(b"\r\n", at)
         limit = _MAX_TRAILER_LINE if self._trailer else _MAX_SIZE_LINE
-        if (end if stop < 0 else stop) - at > limit:
+        written = stop if stop >= 0 else end - data.endswith(b"\r")  # which may be the half of its end
+        if written - at > limit:
             raise Malformed("a line between chunks is too long")
         if stop < 0:
             self._kept = data[at:]
