@@ -97,7 +97,8 @@ class Journal:
         self.full: JournalUnavailable | None = None
         """What a disk without room said, until a commit has shown otherwise."""
         self.dead_letters_held = store.count_dead_letters()
-        self._writer = Writer(store, committed=self._committed, failed=self._failed)
+        self._writer = Writer(store, committed=self._committed, failed=self._failed, overdue=self._shorten_log)
+        self._shortening: asyncio.Task[None] | None = None
         self._readers = Readers(store, broken=self._failed)
         before = self._first_offset - 1
         for sink in set(sinks) - saved.keys():
@@ -400,8 +401,20 @@ class Journal:
         self.full = None
         self._signals.journal_has_room()
 
+    def _shorten_log(self) -> None:
+        """The log begins anew only when nobody reads from it, and some journals are never left alone."""
+        if self._shortening is None or self._shortening.done():
+            self._shortening = asyncio.get_running_loop().create_task(self._shorten())
+
+    async def _shorten(self) -> None:
+        async with self._readers.paused():
+            with suppress(RelayError):  # the writer has said so
+                await self._writer.call(self._store.checkpoint_wal)
+
     async def close(self) -> None:
         """Commits what is queued and closes the file."""
+        if self._shortening is not None:
+            await self._shortening
         await self._readers.close()
         if self.full is not None:
             with suppress(JournalUnavailable):

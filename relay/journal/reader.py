@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar, cast
 
@@ -115,6 +116,16 @@ class Readers:
         except JournalBroken as error:
             self._broken(error)
             raise
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[None]:
+        """Nobody reads inside: the questions under way are answered first, later ones wait until it is left."""
+        idle = [await self._idle.get() for _ in range(self._count)]
+        try:
+            yield
+        finally:
+            for each in idle:
+                self._idle.put_nowait(each)
 
     async def close(self) -> None:
         """Waits for the questions under way, and closes the connections: the writer's is to be the last one."""

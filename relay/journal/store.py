@@ -23,8 +23,9 @@ from relay.core.event import DeadLetter, Draft
 from relay.core.lineage import Fork, Names, bounded
 from relay.journal import sql
 from relay.journal.companion import Companion
-from relay.journal.dedup_index import MERGE_AT, MERGE_STEP, DedupIndex
+from relay.journal.dedup_index import MERGE_AT, DedupIndex
 from relay.journal.errors import Guard, JournalBroken, JournalUnavailable, disk_full
+from relay.journal.gauge import Gauge
 from relay.journal.history import QUIET, History
 from relay.journal.layout import complete_tables, make_tables
 from relay.journal.lock import Lock
@@ -33,7 +34,7 @@ from relay.journal.plan import Plan
 from relay.journal.reader import Reader
 from relay.journal.reserve import Reserve
 from relay.journal.rows import Appended, Progress, checksum
-from relay.journal.volume import make_folder, refuse_what_is_read_only, resolved, sync_folder
+from relay.journal.volume import log_of, make_folder, refuse_what_is_read_only, resolved, sync_folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,6 +49,11 @@ _EVENT_COLUMNS = 15
 _PAGE_BYTES = 4096
 _VACUUM_SHARE = 8
 """Of the reserve: what one step of giving pages back may write."""
+LOG_STEP = 4 << 20
+LOG_OVERDUE = 16 << 20
+LOG_FULL = 32 << 20
+"""Bytes of the log at which it is moved into the file; at which readers pause for that; at which commits wait for it,
+too. With the group under way and a step of the care it stays below 64 MiB."""
 _SPARE_PAGES = 8192  # 32 MiB of free pages stay for the next events; beyond that the file shrinks
 
 
@@ -77,7 +83,6 @@ class Store(Reader):
             except BaseException:
                 self._lock.release()
                 raise
-        self._pages_since_checkpoint = 0
         self._closed = False
 
     def _look(self) -> None:
@@ -99,6 +104,7 @@ class Store(Reader):
         self._index = DedupIndex(self._db)
         self.history = History(self._db)
         self._companions = {kind: kind(self._db) for kind in companions}
+        self._log = Gauge(log_of(self.path), self._one("PRAGMA page_size"))
 
     def _prepare(self, companions: Sequence[type[Companion]], max_pages: int | None) -> None:
         new = not self.path.exists() or self.path.stat().st_size == 0
@@ -165,6 +171,7 @@ class Store(Reader):
             self._close_with_log()
         finally:
             self._db.close()
+            self._log.close()
             if self._reserve.released:
                 self._reserve.hold()
             self._lock.release()
@@ -201,7 +208,6 @@ class Store(Reader):
         self.history.repeated(plan.repeated, now)
         self.last_offset = plan.last_offset
         self._index.add(plan.new_keys, now)
-        self._pages_since_checkpoint += 4 + sum(1 + len(each.event.data) // _PAGE_BYTES for each in plan.entries)
         return Appended(plan.receipts, plan.entries)
 
     def _insert(self, plan: Plan, start: int, stop: int, now: int) -> None:
@@ -230,28 +236,32 @@ class Store(Reader):
     def change(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a companion's change in a transaction of its own: when this returns, it is fsynced."""
         with self._guard.translated(), self._transaction():
-            changed = change(*args, **kwargs)
-        self._pages_since_checkpoint += 4
-        return changed
+            return change(*args, **kwargs)
 
     # -- looking after the file --------------------------------------------------------------------------------
 
     def wal_is_long(self) -> bool:
-        """Whether the WAL has grown by about 4 MiB since it was last moved into the file; less on a small volume.
+        """Whether the log has grown by 4 MiB since the last checkpoint was tried; less on a small volume.
 
         What is in there and the next group have to fit into the reserve, or a full disk could not be pruned.
         """
-        return self._pages_since_checkpoint * _PAGE_BYTES >= self._reserve.size // 4
+        return self._log.grown(min(LOG_STEP, self._reserve.size // 4))
+
+    def wal_is_overdue(self) -> bool:
+        """Whether checkpoints have not kept it short: somebody is always reading from it."""
+        return self._log.reaches(LOG_OVERDUE)
 
     def checkpoint_wal(self) -> None:
-        """Moves the WAL into the file; the next commit starts it again from its beginning.
+        """Moves the log into the file, as far as no reader needs it; the next commit begins it anew if that is all.
 
-        Done between groups rather than inside a commit, where somebody would be waiting for it.
+        Done between groups rather than inside a commit, where somebody would be waiting for it. Only where the log is
+        so long that it must not grow does it wait for the readers: half a second at most.
         """
+        mode = "RESTART" if self._log.reaches(LOG_FULL) else "PASSIVE"
         with self._guard.translated():
             self._guard.refuse_after_failure()
-            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        self._pages_since_checkpoint = 0
+            _, frames, _ = self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        self._log.note(frames)
 
     @property
     def group_bytes(self) -> int:
@@ -281,7 +291,6 @@ class Store(Reader):
                 if left >= free:
                     break
                 free = left
-        self._pages_since_checkpoint = 0
 
     def regain_room(self) -> None:
         """Takes the reserve again, proves that there is more room than that, and that a commit works.
@@ -308,7 +317,6 @@ class Store(Reader):
                 deleted = self._db.execute(_QUERY["delete_events"], (cut,)).rowcount
                 self.history.prune(cut)
             self._shrink()
-        self._pages_since_checkpoint += chunk
         return deleted
 
     def _prunable(self, floor: int, older_than: int, over_size: int, chunk: int) -> int | None:
@@ -361,7 +369,6 @@ class Store(Reader):
             with self._transaction():
                 deleted = self._db.execute(_QUERY["expire_dead_letters"], (older_than, chunk)).rowcount
             self._shrink()
-        self._pages_since_checkpoint += chunk
         return deleted, cause
 
     def _shrink(self) -> None:
@@ -378,7 +385,6 @@ class Store(Reader):
             with self._transaction():
                 left = self._index.merge_step(self.last_offset)
             self._index.step_committed(left)
-        self._pages_since_checkpoint += MERGE_STEP
         return left
 
     @property
@@ -401,7 +407,6 @@ class Store(Reader):
                 return
             with ExitStack() as once_committed, self._transaction():
                 once_committed.enter_context(self.history.written(now))
-        self._pages_since_checkpoint += 4
 
     def fork(
         self,

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future as ThreadFuture
 from contextlib import suppress
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from relay.core.errors import RelayError
 from relay.core.event import Draft, Entry, Receipt
@@ -39,12 +39,23 @@ class Committed(Protocol):
 
 
 class Writer:
-    """The one way to the store. ``append`` for drafts, ``call`` for everything else, in the order they come."""
+    """The one way to the store. ``append`` for drafts, ``call`` for everything else, in the order they come.
 
-    def __init__(self, store: Store, *, committed: Committed, failed: Callable[[RelayError], None]) -> None:
+    ``overdue`` is called in the event loop when the log has become long, although it is moved into the file in steps.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        committed: Committed,
+        failed: Callable[[RelayError], None],
+        overdue: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._committed = committed
         self._failed = failed
+        self._overdue = overdue
         self._loop = asyncio.get_running_loop()
         self._thread = Worker("journal")
         self._queue = Queue()
@@ -88,6 +99,7 @@ class Writer:
 
     async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         job = self._thread.submit(function, *args, **kwargs)
+        job.add_done_callback(self._look_at_log)
         try:
             return await asyncio.wrap_future(job)
         except (JournalBroken, JournalUnavailable) as error:
@@ -108,7 +120,7 @@ class Writer:
                 with suppress(JournalUnavailable):  # a full disk: the sinks hold the truth
                     await self._call(self._store.append, [], 0, progress)
         finally:
-            await self._call(self._store.close)
+            await asyncio.wrap_future(self._thread.submit(self._store.close))
             self._thread.end()
 
     def _schedule(self) -> None:
@@ -126,6 +138,7 @@ class Writer:
         self._watch(STALLED_AFTER)
         job = self._thread.submit(self._append, [draft for draft, _ in group], progress)
         job.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._settle, group, progress, done))
+        job.add_done_callback(self._look_at_log)
 
     def _watch(self, seconds: float) -> None:
         """Looks in so many seconds whether the commit that is then under way takes too long."""
@@ -183,6 +196,13 @@ class Writer:
         fail(waiting, error)
         if isinstance(error, RelayError):
             self._failed(error)
+
+    def _look_at_log(self, _: ThreadFuture[Any]) -> None:
+        """In the journal's thread, after each job: who waited for it has the answer by now."""
+        if self._store.wal_is_long():
+            if self._store.wal_is_overdue():
+                self._loop.call_soon_threadsafe(self._overdue)
+            self._thread.submit(self._store.checkpoint_wal).add_done_callback(self._checked)
 
     def _checked(self, job: ThreadFuture[None]) -> None:
         error = job.exception()

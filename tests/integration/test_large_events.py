@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ EVENTS = 160
 FILLER = MIB // 2
 PAGE = 4 * MIB
 """Bytes of data in one answer, as docs/consumers.md has it."""
+
+LOG = 64 * MIB
+"""Bytes that the write-ahead log may have, as ADR 1 has it."""
 
 ROOM = 64 * MIB
 """What reading one page may add to the memory at its peak: the page in a few forms. All events are 80 MiB."""
@@ -61,5 +65,39 @@ async def test_a_page_of_large_events_stays_within_its_bytes(query: str, tmp_pat
                 after = answer["next"]
             assert found == tasks
             assert peak(relay.pid) - before < ROOM
+    finally:
+        relay.kill()
+
+
+async def test_the_log_stays_short_while_large_events_come_and_others_page(tmp_path: Path) -> None:
+    """Readers who are never idle would keep the log from beginning anew: it would fill the disk, and each start after
+    a crash recover all of it."""
+    relay = RelayProcess(tmp_path)
+    log = tmp_path / "relay.db-wal"
+    await relay.start()
+    longest = 0
+    try:
+        async with aiohttp.ClientSession() as session:
+            bodies = iter([succeeded(new_task(), filler=FILLER) for _ in range(3 * EVENTS)])
+
+            async def deliver() -> None:
+                nonlocal longest
+                for body in bodies:
+                    async with session.post(relay.webhook_url, data=body) as response:
+                        assert response.status == 200
+                    longest = max(longest, log.stat().st_size)
+
+            async def follow() -> None:
+                while True:
+                    after = 0
+                    while (answer := await page(session, relay, after, ""))["events"]:
+                        after = answer["next"]
+
+            readers = [asyncio.ensure_future(follow()) for _ in range(4)]
+            await asyncio.gather(*(deliver() for _ in range(8)))
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
+        assert longest <= LOG
     finally:
         relay.kill()

@@ -18,6 +18,7 @@ from relay.journal.reader import READERS, Reader
 from relay.journal.recount import Shown
 from relay.journal.rows import Progress
 from relay.journal.store import Store
+from relay.journal.volume import log_of
 from tests.unit.drafts import draft
 from tests.unit.journal.test_journal import Quiet
 
@@ -131,3 +132,33 @@ def test_the_writer_closes_last(path: Path) -> None:
         db.execute("SELECT * FROM events").fetchall()
     store.close()
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+async def test_the_log_stays_short_although_there_is_always_a_reader(journal: Journal, path: Path) -> None:
+    """Broken: the log begins anew only when nobody reads from it; with a few busy consumers it would grow for ever."""
+    begun, news = 0, threading.Condition()
+
+    def overlaps(reader: Reader) -> None:
+        nonlocal begun
+        reader._db.execute("BEGIN")
+        reader.read(0, 1, 1)
+        with news:
+            begun = mine = begun + 1
+            news.notify_all()
+            news.wait_for(lambda: begun > mine, timeout=0.2)
+        reader._db.execute("COMMIT")
+
+    async def read_on() -> None:
+        while True:
+            await journal._readers.call(overlaps)
+
+    reading = [asyncio.ensure_future(read_on()) for _ in range(2 * READERS)]
+    large = b'"' + b"x" * (1 << 20) + b'"'
+    longest = 0
+    for n in range(150):
+        await journal.append(draft(str(n), data=large))
+        longest = max(longest, log_of(path).stat().st_size)
+    for each in reading:
+        each.cancel()
+    await asyncio.gather(*reading, return_exceptions=True)
+    assert longest <= 64 << 20

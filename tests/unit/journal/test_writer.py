@@ -13,6 +13,7 @@ from relay.core.event import Entry
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.rows import Progress, SavedCheckpoint
 from relay.journal.store import Store
+from relay.journal.volume import log_of
 from relay.journal.writer import Writer
 from tests.unit.drafts import draft
 
@@ -239,4 +240,16 @@ async def test_a_draft_is_not_written_before_one_that_has_to_come_again(tmp_path
     outcomes = await asyncio.gather(first, second, return_exceptions=True)
     assert [type(outcome).__name__ for outcome in outcomes] == ["JournalUnavailable"] * 2
     assert (await writer.append(draft("second"))).offset == 1
+    await writer.close()
+
+
+async def test_what_writes_without_an_event_is_moved_into_the_file_too(tmp_path: Path) -> None:
+    """Broken: pruning a large journal would leave hundreds of megabytes in the log until the next delivery."""
+    path = tmp_path / "j.db"
+    writer, _, store = writer_for(path)
+    large = "x" * (1 << 20)
+    store._db.execute("CREATE TABLE large (it TEXT)")
+    for _ in range(100):
+        await writer.call(store.change, lambda: store._db.execute("INSERT INTO large VALUES (?)", (large,)))
+    assert log_of(path).stat().st_size < 16 << 20
     await writer.close()
