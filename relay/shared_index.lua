@@ -21,8 +21,8 @@ if operation == 'reach' then
   local function try(command, ...)
     local answer = redis.pcall(command, ...)
     local text = type(answer) == 'table' and answer.err
-    if text and (string.find(text, '^NOPERM') or string.find(text, "user executing the script can't", 1, true)
-        or string.find(text, 'Unknown .*command called from')) then
+    if text and (string.find(text, "user executing the script can't", 1, true)
+        or string.find(text, 'ACL failure in script', 1, true) or string.find(text, 'Unknown .*command called from')) then
       denied[#denied + 1] = command
     end
   end

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import ssl
 import struct
@@ -66,6 +67,12 @@ class Endpoints:
     """What the user needs, for whoever is refused."""
 
 
+_DENIALS = ("user executing the script can't", "ACL failure in script", "unknown command", "Unknown Redis command")
+"""How a script hears of a right that is missing, by Redis up to 7.0 and from 7.2 on, and of a command renamed away."""
+
+_PLACE = re.compile(r" script: [0-9a-f]{40}.*", re.DOTALL)
+"""Where in a script something failed, which is the relay's business only."""
+
 _FAILURES: dict[str, tuple[str, str]] = {
     "OOM": ("out_of_memory", "Let consumers trim the streams or raise maxmemory; the relay goes on by itself."),
     "READONLY": ("read_only", "The address leads to a replica: point the url at the primary, or use sentinels."),
@@ -86,14 +93,14 @@ _FAILURES: dict[str, tuple[str, str]] = {
 
 def failure(error: BaseException, node: Node, rights: str = RIGHTS) -> SinkUnavailable:
     """The vendor's exception as ours: bounded code, the node's address, no argument that was sent."""
-    text = str(error).partition(", with args")[0].partition(" script: ")[0][:200].rstrip(".")
+    text = _PLACE.sub("", str(error).partition(", with args")[0])[:200].rstrip(".")
     if isinstance(error, AuthenticationError):
         return SinkUnavailable("auth_failed", f"Redis {node} refused the credentials.", hint=_FAILURES["NOAUTH"][1])
     if isinstance(error, TimeoutError | LinkTimeout):
         return SinkUnavailable("timeout", f"Redis {node} did not answer in time.", hint="See socket_timeout.")
     word = getattr(error, "status_code", None) or text.partition(" ")[0]
-    if "user executing the script can't" in text:
-        word = "NOPERM"  # as Redis 7.0 and older say it within a script
+    if any(denial in text for denial in _DENIALS):
+        word = "NOPERM"
     if word in _FAILURES:
         code, hint = _FAILURES[word]
         hint = rights if code == "forbidden" else hint
@@ -106,7 +113,7 @@ def failure(error: BaseException, node: Node, rights: str = RIGHTS) -> SinkUnava
     return SinkUnavailable(
         "unreachable",
         f"No connection to Redis {node}: {text}.",
-        hint="Check url, and whether Redis runs there and can be reached from here.",
+        hint="Check url, and whether Redis runs there and can be reached from here. A TLS port needs a rediss:// url.",
     )
 
 
@@ -170,6 +177,11 @@ async def dial(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> 
             await connection.connect_check_health(check_health=False, retry_socket_connect=False)
     except BaseException as error:
         connection._close()  # type: ignore[no-untyped-call]
+        if isinstance(error, TimeoutError | LinkTimeout) and endpoints.tls is not None:
+            message = f"Redis {node} did not end the TLS handshake in time."
+            raise SinkUnavailable(
+                "tls_failed", message, hint="Is it a TLS port? One without TLS needs redis://."
+            ) from None
         if isinstance(error, RedisError | OSError):
             raise failure(error, node, endpoints.rights) from None
         raise

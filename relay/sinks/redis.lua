@@ -39,10 +39,10 @@ local function error_of(answer)
   return type(answer) == 'table' and answer.err
 end
 
--- Redis up to 7.0 and 7.2 onwards say it in different words; the last one is a command that was renamed away.
+-- Redis up to 7.0 and from 7.2 on say it in different words; the last one is a command that was renamed away.
 local function is_denial(text)
-  return string.find(text, '^NOPERM') or string.find(text, "user executing the script can't", 1, true)
-    or string.find(text, 'Unknown .*command called from')
+  return string.find(text, "user executing the script can't", 1, true)
+    or string.find(text, 'ACL failure in script', 1, true) or string.find(text, 'Unknown .*command called from')
 end
 
 local function denied()

@@ -79,6 +79,19 @@ async def test_what_only_one_replica_knows_or_means_is_published(make_sink: Conn
     assert list(outcomes) == [PUBLISHED, PUBLISHED, ABSORBED]
 
 
+async def test_the_largest_batch_is_within_what_redis_takes(make_sink: Connect, server: RedisServer) -> None:
+    """A batch as large as the configuration allows would be more keys or values than a command or Lua may have."""
+    a = make_sink(server.url, name="a", instance="a", shared_window="1h", max_batch_events=10_000, socket_timeout="30s")
+    b = make_sink(server.url, name="b", instance="b", shared_window="1h", max_batch_events=10_000, socket_timeout="30s")
+    await a.open()
+    await b.open()
+    drafts = [draft(str(n)) for n in range(10_000)]
+    full = [each._replace(event=each.event._replace(dataschema="urn:x", traceparent="00-1-1-00")) for each in drafts]
+    assert set(await a.publish(batch(*full))) == {PUBLISHED}
+    assert set(await b.publish(batch(*full))) == {ABSORBED}
+    assert server.cli("XLEN", "{relay}:tasks") == b"10000"
+
+
 async def test_a_relay_that_is_alone_keeps_no_facts(make_sink: Connect, server: RedisServer) -> None:
     """Every relay would pay, in memory of Redis, for what only several of them need."""
     alone = await replica(make_sink, server, "a", window=None)

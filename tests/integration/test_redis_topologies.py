@@ -288,6 +288,16 @@ async def test_untrusted_certificate_is_refused(make_sink: Connect, tls_server: 
     assert "ssl_ca_certs" in error.hint
 
 
+async def test_tls_to_a_plain_port_and_the_other_way_round(
+    make_sink: Connect, server: RedisServer, tls_server: RedisServer
+) -> None:
+    """Else one letter of the url that is wrong would look like an outage, or like a slow server."""
+    plain = await unavailable(make_sink(f"redis://127.0.0.1:{tls_server.port}/0").open())
+    assert (plain.code, "rediss://" in plain.hint) == ("unreachable", True)
+    tls = await unavailable(make_sink(f"rediss://127.0.0.1:{server.port}/0").open())
+    assert (tls.code, "redis://" in tls.hint) == ("tls_failed", True)
+
+
 async def test_forbidden_commands_are_done_without(make_sink: Connect, redis_process: RedisProcess) -> None:
     """Else the sink could not be used on managed services, which forbid CONFIG, or with a narrow ACL."""
     server = redis_process("--rename-command", "CONFIG", "")

@@ -295,9 +295,9 @@ async def test_what_the_hint_grants_is_enough(server: RedisServer) -> None:
 async def test_a_missing_right_is_named_before_anything_is_written(server: RedisServer, command: str) -> None:
     """An index that can claim and not release would hold up the other replicas, and nothing would name the right."""
     index = limited(server, f"-{command}")
-    for attempt in (index.reach(), index.claim([ended("t", 1)])):
+    for attempt in (index.reach, lambda: index.claim([ended("t", 1)])):
         with pytest.raises(IndexUnavailable) as refused:
-            await attempt
+            await attempt()
         assert (refused.value.code, refused.value.hint) == ("forbidden", RIGHTS)
         assert command.upper() in refused.value.message.upper()
     assert server.cli("DBSIZE") == b"0"

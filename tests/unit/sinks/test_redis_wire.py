@@ -18,6 +18,9 @@ NODE = Node("127.0.0.1", 6379)
         (OutOfMemoryError("command not allowed", status_code="OOM"), "out_of_memory"),
         (ResponseError("NOREPLICAS Not enough good replicas to write."), "too_few_replicas"),
         (ResponseError("MISCONF Redis is configured to save RDB snapshots"), "persistence_failed"),
+        (ResponseError("The user executing the script can't run this command or subcommand"), "forbidden"),
+        (ResponseError("ACL failure in script: User relay has no permissions to run the 'get' command"), "forbidden"),
+        (ResponseError("unknown command 'EVALSHA', with args beginning with: "), "forbidden"),
         (ResponseError("something nobody has seen before"), "rejected"),
         (AuthenticationError("invalid username-password pair", status_code="WRONGPASS"), "auth_failed"),
         (LinkTimeout("Timeout reading from socket"), "timeout"),
@@ -37,6 +40,13 @@ def test_arguments_echoed_by_redis_are_not_repeated() -> None:
     """Else a server without AUTH, which quotes what it does not know, would put the password into the log."""
     error = ResponseError("unknown command 'AUTH', with args beginning with: 'hunter2' ")
     assert "hunter2" not in str(failure(error, NODE))
+
+
+def test_where_a_script_failed_is_left_out() -> None:
+    """Else the command that a user may not run would be hidden behind numbers that say nothing to an operator."""
+    denied = "ACL failure in script: User relay has no permissions to run the 'get' command"
+    error = ResponseError(f"{denied} script: {'0a' * 20}, on @user_script:60.")
+    assert failure(error, NODE).message == f"Redis {NODE} refused: NOPERM {denied}."
 
 
 @pytest.mark.parametrize("node", [NODE, Node("/run/redis.sock", 0)])
