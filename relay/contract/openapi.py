@@ -26,7 +26,7 @@ EVERYWHERE: Final = ("bad_request", "head_too_large", "header_timeout", "overloa
 
 _JOURNAL: Final = ("journal_unavailable", "journal_stalled", "journal_busy")
 _SHARED_API: Final = ("unauthorized", "forbidden_address", "forbidden_origin", *_JOURNAL)
-_BODY: Final = ("body_timeout", "payload_too_large")
+_BODY: Final = ("body_timeout", "payload_too_large", "unsupported_transfer_coding")
 _WEBHOOK: Final = (
     *("not_json", "unauthorized", "missing_signature", "bad_timestamp", "stale_timestamp", "bad_signature"),
     *("forbidden_address", "forbidden_origin", "wrong_task", "unsupported_encoding"),

@@ -119,6 +119,16 @@ class Bodies:
         return Refusal("payload_too_large", f"At most {limit} are taken.")
 
 
+def require_known_coding(request: web.BaseRequest) -> None:
+    """Raises ``Refusal`` for a body in another transfer coding than ``chunked`` (RFC 9112, 6.1).
+
+    It would be taken for its content, and go on as that: ``gzip, chunked`` as ``chunked``.
+    """
+    codings = ",".join(request.headers.getall(hdrs.TRANSFER_ENCODING, ()))
+    if codings and codings.strip().lower() != "chunked":
+        raise Refusal("unsupported_transfer_coding")
+
+
 def invite(request: web.BaseRequest) -> None:
     """Tells a sender that waits for it to go on with the body (RFC 9110, 10.1.1); curl does above 1 MiB."""
     expected = request.headers.get(hdrs.EXPECT, "")

@@ -25,6 +25,7 @@ from relay.edge.outgoing import Outgoing, Sent
 from relay.edge.server import Connection as ClientConnection
 from relay.settings.model import OnDisconnect
 from relay.upstream import RawHeaders, Upstream, UpstreamError, UpstreamReset, UpstreamTimeout, response_headers
+from relay.upstream.coding import Decoder, is_coded, is_plain
 from relay.upstream.connection import Connection
 from relay.upstream.headers import first
 from relay.upstream.wire import Head
@@ -78,6 +79,7 @@ class ChatStream:
         self._client: Outgoing | None = Outgoing(request, patience.send)
         self._concealed = concealed
         self._cover: Cover | None = None
+        self._decoder: Decoder | None = None
         self._connection: Connection | None = None
         self._head: asyncio.Future[bool] = self._loop.create_future()
         self._done: asyncio.Future[Sent] = self._loop.create_future()
@@ -151,14 +153,16 @@ class ChatStream:
             self._told(False)
             return
         content_type = (first(head.headers, b"content-type") or b"").decode("latin-1")
-        self._is_stream = content_type.partition(";")[0].strip().lower() == _EVENT_STREAM
+        if is_coded(head.headers):
+            self._decoder = Decoder()
+        self._is_stream = content_type.partition(";")[0].strip().lower() == _EVENT_STREAM and is_plain(head.headers)
         if head.status >= 400:  # an error may quote the key that it refuses; a stream's bytes stay the upstream's
             self._cover = self._concealed.cover()
         self._record.answered(head.status, content_type)
         if self._client is not None:
             cast("ClientConnection", self._request.protocol).flow = self
             with suppress(ConnectionError):  # the client has gone, and its task is about to hear of it
-                self._client.begin(head.status, head.reason, _marked(head.headers, self._record.stream_id))
+                self._client.begin(head.status, head.reason, _marked(head.headers, head.status, self._record.stream_id))
         self._told(True)
 
     def received(self, piece: bytes) -> None:
@@ -169,7 +173,7 @@ class ChatStream:
                 client.put(piece if self._cover is None else self._cover.take(piece))
         else:
             self._drained += len(piece)
-        self._record.feed(piece)
+        self._record.feed(piece if self._decoder is None else self._decoder.take(piece))
         if self._drained > self._patience.drain_size:
             self._stop("client_gone")
 
@@ -306,9 +310,9 @@ def _is_passing(error: RelayError) -> bool:
     return isinstance(error, UpstreamReset) or (isinstance(error, UpstreamError) and not error.sent)
 
 
-def _marked(headers: RawHeaders, stream_id: str) -> RawHeaders:
+def _marked(headers: RawHeaders, status: int, stream_id: str) -> RawHeaders:
     """The answer's headers, and the relay's: its id of the stream, and what keeps proxies from holding it back."""
-    marked = [*response_headers(headers), (b"X-Relay-Stream-Id", stream_id.encode())]
+    marked = [*response_headers(headers, status), (b"X-Relay-Stream-Id", stream_id.encode())]
     if first(headers, b"x-accel-buffering") is None:
         marked.append((b"X-Accel-Buffering", b"no"))
     if b"no-transform" not in (first(headers, b"cache-control") or b"").lower():

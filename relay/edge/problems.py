@@ -79,6 +79,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             431, "The request's head is too large", "Send fewer or shorter headers: 64 KiB together, 8190 bytes each."
         ),
         "internal": Kind(500, "The relay failed", "Try again; if it stays, read the relay's log."),
+        "unsupported_transfer_coding": Kind(
+            501,
+            "The transfer coding is not known here",
+            "Send the body with a length, or chunked and nothing else.",
+        ),
         "upstream_unreachable": Kind(502, "The upstream cannot be reached", "Try again; check upstream.base_url."),
         "submission_outcome_unknown": Kind(
             502,

@@ -19,7 +19,7 @@ from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
 from relay.core.target import why_odd
 from relay.edge import problems
-from relay.edge.bodies import Bodies, BodyLimits, Refusal, invite
+from relay.edge.bodies import Bodies, BodyLimits, Refusal, invite, require_known_coding
 from relay.edge.budget import Budget
 from relay.edge.clients import Client, Clients
 from relay.edge.local import why_of_a_page
@@ -154,7 +154,7 @@ class Proxy:
 
     async def answer_with(self, outgoing: Outgoing, answer: Answer) -> web.StreamResponse:
         """Hands the upstream's answer on. Raises ``UpstreamError`` where it breaks off."""
-        outgoing.begin(answer.status, answer.reason, response_headers(answer.raw_headers))
+        outgoing.begin(answer.status, answer.reason, response_headers(answer.raw_headers, answer.status))
         cover = self.concealed.cover() if _is_text(answer) else NOTHING.cover()
         return await self.hand_on(outgoing, answer.pieces(), cover)
 
@@ -174,11 +174,11 @@ class ProxyRoutes:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, served by the part that it belongs to."""
-        if request.method in _REFUSED:
-            return refused(request, Refusal("method_not_allowed", allow=_METHODS))
         target = path_of(request)
-        if detail := why_odd(target):
-            return refused(request, Refusal("bad_request", detail))
+        try:
+            _require_plain(request, target)
+        except Refusal as refusal:
+            return refused(request, refusal)
         return await self._part(request.method, target)(request)
 
     def _part(self, method: str, target: str) -> Route:
@@ -189,6 +189,15 @@ class ProxyRoutes:
         if method == hdrs.METH_POST or (method == hdrs.METH_GET and path == TASK_RESULT):
             return self._submissions
         return self._proxy
+
+
+def _require_plain(request: web.BaseRequest, target: str) -> None:
+    """Raises ``Refusal`` for what the upstream may read otherwise than the relay does."""
+    if request.method in _REFUSED:
+        raise Refusal("method_not_allowed", allow=_METHODS)
+    if detail := why_odd(target):
+        raise Refusal("bad_request", detail)
+    require_known_coding(request)
 
 
 def _is_text(answer: Answer) -> bool:

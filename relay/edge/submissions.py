@@ -33,6 +33,7 @@ from relay.edge.trace import onward, trace_of
 from relay.edge.webhooks import path_of
 from relay.telemetry import Span, SubmissionSignals
 from relay.upstream import Answer, RawHeaders, UpstreamError, response_headers
+from relay.upstream.coding import decoded, is_coded
 from relay.upstream.headers import replaced
 
 MAX_ANSWER = 64 << 20
@@ -40,6 +41,9 @@ MAX_ANSWER = 64 << 20
 
 MAX_RESULT = 1 << 20
 """Bytes of a task's result that are parsed: it has links to files, not the files."""
+
+MAX_DECODED = 4 << 20
+"""Bytes that a compressed answer may have when it is read. It was not asked for."""
 
 RECORDED = b"x-relay-recorded"
 """Header of an answer whose task could not be recorded in time: ``false``."""
@@ -133,16 +137,19 @@ class Submissions:
     ) -> web.StreamResponse:
         """Records what the answer says, then hands it on. What can hold no task streams through."""
         span.note({"http.response.status_code": answer.status})
-        headers, pieces = response_headers(answer.raw_headers), answer.pieces()
+        headers: RawHeaders = response_headers(answer.raw_headers, answer.status)
+        pieces = answer.pieces()
         if not 200 <= answer.status < 300:
             self._signals.submission_refused(answer.status)
             return await self._hand_on(outgoing, answer, headers, None, pieces)
         with self._proxy.answers.place("") as place:
-            held = await _hold(pieces, MAX_ANSWER, place)
-            if not held.whole:
+            held = await _hold(answer, pieces, MAX_ANSWER, place)
+            text = await _text_of(answer, held)
+            if text is None:
                 self._signals.answer_unreadable("not_json", "the answer is no JSON object, or one beyond reason")
-            elif not await self._is_recorded(path_of(request), held.body, span, given):
+            elif not await self._is_recorded(path_of(request), text, span, given):
                 headers = replaced(headers, RECORDED, b"false")
+            headers = self._uncompressed(held, text, headers)
             return await self._hand_on(outgoing, answer, headers, held, pieces)
 
     async def _is_recorded(self, target: str, body: Body, span: Span, given: Given | None) -> bool:
@@ -199,10 +206,20 @@ class Submissions:
         """Hands a result on. Where it is the end of a task, that is observed like a webhook."""
         pieces = answer.pieces()
         with self._proxy.answers.place("") as place:
-            held = await _hold(pieces, MAX_RESULT, place) if answer.status == 200 else None
-            if held is not None and held.whole:
-                await self._observe(bytes(held.body), traceparent)
-            return await self._hand_on(outgoing, answer, response_headers(answer.raw_headers), held, pieces)
+            headers: RawHeaders = response_headers(answer.raw_headers, answer.status)
+            held = await _hold(answer, pieces, MAX_RESULT, place) if answer.status == 200 else None
+            if held is not None and (text := await _text_of(answer, held)) is not None:
+                await self._observe(bytes(text), traceparent)
+                headers = self._uncompressed(held, text, headers)
+            return await self._hand_on(outgoing, answer, headers, held, pieces)
+
+    def _uncompressed(self, held: Held, text: Body | None, headers: RawHeaders) -> RawHeaders:
+        """The headers of an answer that goes on as it came; of one that hides a secret by its coding, without that."""
+        if text is None or text is held.body or (covered := self._proxy.concealed.covered(text)) == text:
+            return headers
+        held.body = bytearray(covered)
+        kept = [field for field in headers if field[0].lower() != b"content-encoding"]
+        return replaced(kept, b"content-length", b"%d" % len(covered))
 
     async def _hand_on(
         self,
@@ -269,13 +286,23 @@ def _slices(body: Body, start: int, end: int) -> Iterator[bytes]:
             yield bytes(view[at : min(at + _PIECE, end)])
 
 
-async def _hold(pieces: AsyncIterator[bytes], limit: int, place: Place) -> Held:
+async def _text_of(answer: Answer, held: Held) -> Body | None:
+    """What an answer says, also where it is compressed in spite of what was asked for; ``None``: not to be read."""
+    if not held.whole:
+        return None
+    if not is_coded(answer.raw_headers):
+        return held.body
+    await held.place.grown(MAX_DECODED)
+    return await asyncio.to_thread(decoded, held.body, MAX_DECODED)
+
+
+async def _hold(answer: Answer, pieces: AsyncIterator[bytes], limit: int, place: Place) -> Held:
     """All of what may be a JSON object, or the beginning of what is none (a page, a stream, a file) or too large.
 
     Where the budget is used up it reads no further, and so slows the upstream down: what is paid for is not refused.
     """
     held = Held(bytearray(), place)
-    begun = False
+    begun = is_coded(answer.raw_headers)  # what it begins with shows later
     async for piece in pieces:
         await place.grown(len(piece))
         held.body += piece

@@ -32,7 +32,7 @@ from relay.edge.auth import (
     TokenSet,
     client_address,
 )
-from relay.edge.bodies import Bodies, BodyLimits, Refusal
+from relay.edge.bodies import Bodies, BodyLimits, Refusal, require_known_coding
 from relay.edge.lane import Respond
 from relay.edge.local import why_not_local
 from relay.edge.server import respond
@@ -179,6 +179,7 @@ class Webhooks:
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise Refusal("unsupported_encoding")
+        require_known_coding(request)
         async with self.bodies.received(request) as received:
             return bytes(received.body)
 

@@ -39,9 +39,16 @@ def request_headers(received: RawHeaders) -> list[tuple[bytes, bytes]]:
     return _without(received, _REQUEST_ONLY | named_by_connection(received))
 
 
-def response_headers(received: RawHeaders) -> list[tuple[bytes, bytes]]:
-    """What of an answer's headers goes to the client."""
-    return _without(received, HOP_BY_HOP | named_by_connection(received))
+def response_headers(received: RawHeaders, status: int) -> list[tuple[bytes, bytes]]:
+    """What of an answer's headers goes to the client: of lengths one, and none where the status has no body.
+
+    Several that say the same are one answer to the relay and a smuggled one to others (RFC 9110, 8.6).
+    """
+    kept = _without(received, HOP_BY_HOP | named_by_connection(received))
+    lengths = [field for field in kept if field[0].lower() == b"content-length"]
+    if len(lengths) > 1 or (lengths and status == 204):
+        kept = _without(kept, frozenset((b"content-length",))) + ([] if status == 204 else lengths[:1])
+    return kept
 
 
 def named_by_connection(headers: RawHeaders) -> frozenset[bytes]:

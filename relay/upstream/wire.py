@@ -18,7 +18,7 @@ MAX_HEAD = 64 << 10
 
 _MAX_SIZE_LINE = 256
 _MAX_TRAILER_LINE = 8192
-_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: ([^\r\n]*))?")
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: ([^\r\n]*))?")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*(.*?)[ \t]*", re.DOTALL)
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _TARGET = re.compile(r"/[!-~]*")

@@ -61,8 +61,8 @@ REFUSED = {
     "lone surrogate": (envelope(id='"\\ud800"'), 400, "not_json"),
     "form": (body(b"a=b&c=d"), 400, "not_json"),
     "200 headers": (post(PATH, GOOD, *(f"X-{n}: y" for n in range(200))), 400, "bad_request"),
-    "a header of 9 kB": (post(PATH, GOOD, "X-A: " + "y" * 9000), 400, "bad_request"),
-    "a target of 9 kB": (post(PATH + "?" + "y" * 9000, GOOD), 400, "bad_request"),
+    "a header of 9 kB": (post(PATH, GOOD, "X-A: " + "y" * 9000), 431, "head_too_large"),
+    "a target of 9 kB": (post(PATH + "?" + "y" * 9000, GOOD), 431, "head_too_large"),
 }
 """What is no delivery: the request, and the status and code of its answer."""
 

@@ -17,6 +17,7 @@ ERRORS = {
     "body_timeout",
     "bad_request",
     "too_many_streams",
+    "unsupported_transfer_coding",
     "overloaded",
     "draining",
     "upstream_unreachable",

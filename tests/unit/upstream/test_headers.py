@@ -28,7 +28,7 @@ ENDING_HERE = [
 GOING_ON = [(b"X-b", b"2"), (b"x-A", b"1"), (b"Set-Cookie", b"a=1"), (b"Set-Cookie", b"b=2"), (b"Via", b"1.1 x")]
 
 
-@pytest.mark.parametrize("passing", [request_headers, response_headers])
+@pytest.mark.parametrize("passing", [request_headers, lambda headers: response_headers(headers, 200)])
 def test_what_is_of_one_connection_ends_here_and_nothing_else(passing: object) -> None:
     """A client would be promised an upgrade or a coding of the other connection, or lose a header, or their order."""
     mixed = [field for pair in zip(ENDING_HERE, GOING_ON * 2, strict=True) for field in pair]
@@ -44,7 +44,15 @@ def test_a_request_loses_what_the_client_of_the_upstream_sets_anew() -> None:
 
 def test_an_answer_keeps_its_length() -> None:
     """Clients would lose the length by which they tell a truncated answer, and HEAD its only content."""
-    assert response_headers([(b"Content-Length", b"3")]) == [(b"Content-Length", b"3")]
+    length = (b"Content-Length", b"3")
+    assert response_headers([length], 200) == response_headers([length], 304) == [length]
+
+
+def test_an_answer_keeps_one_length_and_none_where_it_has_no_body() -> None:
+    """Two answers could be read out of one by what stands in front of the relay."""
+    twice = [(b"content-length", b"3"), (b"A", b"1"), (b"Content-Length", b"3")]
+    assert response_headers(twice, 200) == [(b"A", b"1"), (b"content-length", b"3")]
+    assert response_headers(twice, 204) == [(b"A", b"1")]
 
 
 def test_connection_cannot_take_away_what_makes_a_message() -> None:
