@@ -82,7 +82,7 @@ class Doors:
         self._submissions = self._build_submissions(self._proxy)
         self._chat = Chat(self._proxy, recorder, settings.proxy, chat_signals)
         routes = ProxyRoutes(self._proxy, submissions=self._submissions, chat=self._chat)
-        self._api_gate = ApiGate(_api_tokens(settings), on_loopback=self._on_loopback)
+        self._api_gate = ApiGate(_api_tokens(settings), on_loopback=self._on_loopback, send_timeout=server.send_timeout)
         self._webhooks = self._build_webhooks()
         self._front = Front(self._api(), self._webhooks, routes)
         probes = Routed(self._probes(unready, before_scrape))

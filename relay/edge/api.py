@@ -12,6 +12,7 @@ from relay.edge import problems
 from relay.edge.auth import TokenSet, bearer
 from relay.edge.local import why_not_local
 from relay.edge.server import respond
+from relay.edge.whole_answers import WholeAnswers
 from relay.journal.errors import JournalBroken, JournalUnavailable
 
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -31,9 +32,10 @@ class ApiGate:
     The latter only on a loopback listener, and not through the pages that they have open in a browser.
     """
 
-    def __init__(self, tokens: TokenSet, *, on_loopback: bool) -> None:
+    def __init__(self, tokens: TokenSet, *, on_loopback: bool, send_timeout: float = 60.0) -> None:
         self.tokens = tokens
         """May be exchanged for others while the relay runs."""
+        self._answers = WholeAnswers(send_timeout)
         self._on_loopback = on_loopback
 
     def guard(self, route: Route) -> Route:
@@ -42,7 +44,7 @@ class ApiGate:
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
                 self._admit(request)
-                return await route(request)
+                return await self._answers.written(request, await route(request))
             except Refused as refused:
                 return respond(refused.answer)
             except (JournalUnavailable, JournalBroken) as error:

@@ -101,10 +101,10 @@ class Outgoing:
         if piece and not self._bodiless:
             self._put(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
 
-    async def write(self, piece: bytes) -> None:
-        """``put``, and waits while the client is slow."""
+    async def write(self, piece: bytes) -> bool:
+        """``put``, and waits while the client is slow: see ``drained``."""
         self.put(piece)
-        await self.drained()
+        return await self.drained()
 
     def end(self) -> Sent:
         """The body ended as it should."""
