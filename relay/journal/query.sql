@@ -68,9 +68,6 @@ SELECT coalesce(min(accepted_at), 1 << 62) FROM dead_letters
 DELETE FROM dead_letters
 WHERE id IN (SELECT id FROM dead_letters WHERE accepted_at < ? ORDER BY accepted_at LIMIT ?)
 
--- name: save_meta
-UPDATE meta SET value = ? WHERE key = ?
-
 -- name: put_meta
 INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)
 

@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from relay.journal.store import Store
 from tests.services.ports import free_port
 from tests.services.redis import Redis, RedisProcess
 from tests.services.relay import RelayProcess
@@ -418,9 +419,7 @@ async def test_check_disturbs_no_relay_that_is_running(redis_process: RedisProce
 
 def test_a_journal_that_is_taken_keeps_a_second_relay_from_starting(tmp_path: Path) -> None:
     """Two relays would share a volume, or the second would end in a traceback."""
-    journal = sqlite3.connect(tmp_path / "relay.db")
-    journal.execute("PRAGMA locking_mode = EXCLUSIVE")
-    journal.execute("CREATE TABLE held (x)")
+    journal = Store(tmp_path / "relay.db")
     result = run("serve", cwd=tmp_path, RELAY_JOURNAL__PATH="relay.db", RELAY_SERVER__PORT="0", RELAY_ADMIN__PORT="0")
     journal.close()
     assert result.returncode == 1

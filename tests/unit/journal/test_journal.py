@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.core.lineage import Names
 from relay.journal import journal as module
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
@@ -86,6 +87,66 @@ async def test_over_the_backlog_cap_deliveries_are_refused_and_taken_again_as_it
     journal.advance("kafka", 3, published=3, dead=0)
     assert journal.accepting() is None
     assert (await journal.append(draft("more"))).offset == 6
+    await journal.close()
+
+
+def under(*sinks: str) -> Names:
+    return Names("relay-0", dict.fromkeys(sinks, "some"))
+
+
+async def test_what_a_sink_catches_up_on_is_no_backlog(tmp_path: Path) -> None:
+    """Broken: a sink that is added, returns, or has lost everything turns every delivery into a 503."""
+    path, policy = tmp_path / "j.db", Policy(max_backlog=5)
+
+    async def opened_with(*sinks: str) -> Journal:
+        return await open_journal(path, sinks, policy, Quiet(), names=under(*sinks))
+
+    journal = await opened_with("a")
+    for start in range(0, 20, 4):
+        await fill(journal, 4, start)
+        journal.advance("a", start + 4, published=4, dead=0)
+    await journal.close()
+
+    journal = await opened_with("a", "b")  # added
+    assert (journal.pending("b"), journal.backlog(), journal.floor()) == (20, 0, 0)
+    await fill(journal, 3, 20)
+    assert journal.backlog() == 3
+    await journal.close()
+
+    journal = await opened_with("a", "b")  # what has come since it is there counts, whatever restarts
+    assert (journal.pending("b"), journal.backlog()) == (23, 3)
+    for sink in ("a", "b"):
+        journal.advance(sink, 23, published=journal.pending(sink), dead=0)
+    await fill(journal, 2, 23)
+    await journal.settle_at("b", Shown(0, empty=True))  # it has lost everything
+    assert (journal.pending("b"), journal.backlog()) == (25, 2)
+    for sink in ("a", "b"):
+        journal.advance(sink, 25, published=journal.pending(sink), dead=0)
+    await journal.close()
+
+    journal = await opened_with("a")
+    for start in range(25, 45, 4):
+        await fill(journal, 4, start)
+        journal.advance("a", start + 4, published=4, dead=0)
+    await journal.close()
+    journal = await opened_with("a", "b")  # it has returned
+    assert (journal.pending("b"), journal.backlog()) == (20, 0)
+    await fill(journal, 5, 45)
+    with pytest.raises(JournalUnavailable):
+        journal.append(draft("more"))
+    await journal.close()
+
+
+async def test_a_full_journal_waits_for_no_sink_that_catches_up(tmp_path: Path) -> None:
+    """Broken: a sink that is added to a journal of its largest size stops every delivery until it has caught up."""
+    path, policy = tmp_path / "j.db", Policy(max_size=1)
+    journal = await open_journal(path, ["a"], policy, Quiet(), names=under("a"))
+    await fill(journal, 4)
+    journal.advance("a", 4, published=4, dead=0)
+    await journal.close()
+    journal = await open_journal(path, ["a", "b"], policy, Quiet(), names=under("a", "b"))
+    await fill(journal, 2, 4)
+    assert (journal.backlog(), journal.accepting()) == (2, None)
     await journal.close()
 
 
