@@ -35,6 +35,8 @@ def views_of_older_tables(db: sqlite3.Connection) -> Iterator[str]:
     """What makes a journal of an earlier release readable as it is, on a connection that cannot change it."""
     if not _has_column(db, "events", "crc"):
         yield _SQL["view_without_crc"]
+    if not _has_column(db, "checkpoints", "catch_up_to"):
+        yield _SQL["view_without_catch_up"]
 
 
 def _has_column(db: sqlite3.Connection, table: str, column: str) -> bool:

@@ -11,6 +11,9 @@ CREATE TEMP VIEW events AS SELECT *, NULL AS crc FROM main.events
 -- name: add_catch_up
 ALTER TABLE checkpoints ADD COLUMN catch_up_to INTEGER NOT NULL DEFAULT 0
 
+-- name: view_without_catch_up
+CREATE TEMP VIEW checkpoints AS SELECT *, 0 AS catch_up_to FROM main.checkpoints
+
 -- name: add_dead_subject
 ALTER TABLE dead_letters ADD COLUMN subject TEXT
 

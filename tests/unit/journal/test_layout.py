@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from relay.core.dead import refused_draft
 from relay.core.sink import Refused
+from relay.journal.inspect import open_existing, verify
 from relay.journal.layout import complete_tables, make_tables
+from relay.journal.rows import Progress, SavedCheckpoint
 from relay.journal.store import Store
 from tests.unit.drafts import dead_draft, draft
 
@@ -44,4 +47,17 @@ def test_a_journal_of_before_learns_what_its_dead_letters_are_about(path: Path) 
     assert again.dead_letters_about("dead-1", 10) == []
     again.append([dead_draft("dead-2")], 3)
     assert [letter.subject for letter in again.dead_letters_about("dead-2", 10)] == ["dead-2"]
+    again.close()
+
+
+def test_a_journal_of_before_is_looked_into_as_it_is_and_learns_what_is_history(path: Path) -> None:
+    """After an upgrade, verifying a journal would fail on one that no newer relay has opened yet."""
+    store = Store(path)
+    store.append([draft("a")], 1, {"kafka": Progress(1, 1, 0)})
+    store._db.execute("ALTER TABLE checkpoints DROP COLUMN catch_up_to")
+    store.close()
+    with closing(open_existing(path)) as look:
+        assert verify(look)[1] == []
+    again = Store(path)
+    assert again.checkpoints() == {"kafka": SavedCheckpoint(1, published=1)}
     again.close()
