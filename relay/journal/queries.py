@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,32 @@ from relay.core.event import Entry
 from relay.journal import sql
 from relay.journal.census import Addressed
 from relay.journal.errors import Guard, JournalBroken
-from relay.journal.rows import HeldDeadLetter, SavedCheckpoint, entries_of, held_letter
+from relay.journal.rows import HeldDeadLetter, SavedCheckpoint, entries_of, entry_of, held_letter
 
 _QUERY = sql.statements("query.sql")
-_PAGE = _QUERY["page"].format(which='"offset" > :after')
-_PICK = _QUERY["page"].format(which='"offset" IN (SELECT value FROM json_each(:offsets))')
+_LARGE = 16 << 10
+"""Bytes of data of the first event of a page, from which on its events are read row by row."""
+
+_MOST_LARGE = 256
+"""Events of such a page: each row is a hand-over of the interpreter lock."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """The statements of one way to choose events."""
+
+    first_size: str
+    page: str
+    rows: str
+
+
+def _page(which: str) -> _Page:
+    fits = _QUERY["fits"].format(which=which)
+    return _Page(*(_QUERY[name].format(which=which, fits=fits) for name in ("first_size", "page", "rows")))
+
+
+_AFTER = _page('"offset" > :after')
+_AMONG = _page('"offset" IN (SELECT value FROM json_each(:offsets))')
 
 
 class Queries:
@@ -30,16 +52,19 @@ class Queries:
 
     def read(self, after: int, limit: int, max_bytes: int) -> list[Entry]:
         """The entries after an offset, at most ``limit`` of them and ``max_bytes`` of data (but at least one)."""
-        with self._guard.translated():
-            page = self._one(_PAGE, {"after": after, "limit": limit, "bytes": max_bytes})
-        return entries_of(page, self.path)
+        return self._entries(_AFTER, {"after": after}, limit, max_bytes)
 
     def pick(self, offsets: Sequence[int], max_bytes: int) -> list[Entry]:
         """Those of the entries that are held, in order: as many as have ``max_bytes`` of data (but at least one)."""
+        return self._entries(_AMONG, {"offsets": orjson.dumps(offsets).decode()}, len(offsets), max_bytes)
+
+    def _entries(self, page: _Page, which: Mapping[str, Any], limit: int, max_bytes: int) -> list[Entry]:
         with self._guard.translated():
-            known = {"offsets": orjson.dumps(offsets).decode(), "limit": len(offsets), "bytes": max_bytes}
-            page = self._one(_PICK, known)
-        return entries_of(page, self.path)
+            if (self._one(page.first_size, which) or 0) < _LARGE:
+                found = self._one(page.page, {**which, "limit": limit, "bytes": max_bytes})
+                return entries_of(found, self.path)
+            chosen = {**which, "limit": min(limit, _MOST_LARGE), "bytes": max_bytes}
+            return [entry_of(row, self.path) for row in self._db.execute(page.rows, chosen).fetchall()]
 
     def offsets_about(self, subject: str, after: int, limit: int) -> list[int]:
         """Where contradictions, progress, dead letters and replays are that have this subject, beyond an offset."""

@@ -1,20 +1,30 @@
 -- Reading, pruning and looking after the journal.
 
+-- name: fits
+-- Where a page ends that has at most :limit events and :bytes bytes of data (the first event always fits). Found by the
+-- lengths alone, which are in the head of each row: what does not fit is not touched.
+SELECT max("offset")
+FROM (SELECT "offset", row_number() OVER w AS nth, sum(size) OVER w AS bytes
+      FROM (SELECT "offset", length(data) AS size FROM events WHERE {which} ORDER BY "offset" LIMIT :limit)
+      WINDOW w AS (ORDER BY "offset"))
+WHERE nth = 1 OR bytes <= :bytes
+
 -- name: page
--- At most :limit events and :bytes bytes of data (the first event always fits), as one row for the whole page
--- (see dedup.sql). Where it ends is found by the lengths alone, which are in the head of each row: what does not fit is
--- not touched. data travels as text in a JSON string: its bytes must come back as they were.
+-- One row for the whole page (see dedup.sql). data travels as text in a JSON string: its bytes must come back as they
+-- were.
 SELECT CAST(json_group_array(json_array("offset", accepted_at, topic, type, id, source, subject, time, dataschema,
                                         traceparent, sink, hex(key) || ' ' || hex(fingerprint), crc,
                                         CAST(data AS TEXT))) AS BLOB)
-FROM (SELECT * FROM events
-      WHERE {which} AND "offset" <= (
-          SELECT max("offset")
-          FROM (SELECT "offset", row_number() OVER w AS nth, sum(size) OVER w AS bytes
-                FROM (SELECT "offset", length(data) AS size FROM events WHERE {which} ORDER BY "offset" LIMIT :limit)
-                WINDOW w AS (ORDER BY "offset"))
-          WHERE nth = 1 OR bytes <= :bytes)
-      ORDER BY "offset")
+FROM (SELECT * FROM events WHERE {which} AND "offset" <= ({fits}) ORDER BY "offset")
+
+-- name: rows
+-- The same as rows, for events so large that to write and read JSON takes longer than handing over.
+SELECT "offset", accepted_at, topic, type, id, source, subject, time, dataschema, traceparent, sink, key, fingerprint,
+       crc, data
+FROM events WHERE {which} AND "offset" <= ({fits}) ORDER BY "offset"
+
+-- name: first_size
+SELECT length(data) FROM events WHERE {which} ORDER BY "offset" LIMIT 1
 
 -- name: last_offset
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)

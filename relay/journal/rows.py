@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,14 +112,22 @@ def entries_of(page: bytes, path: Path) -> list[Entry]:
         rows = orjson.loads(page)
     except orjson.JSONDecodeError as error:
         raise garbled(path, "An event") from error
-    return [_entry_of(row, path) for row in rows]
+    return [_entry_of_json(row, path) for row in rows]
 
 
-def _entry_of(row: list[Any], path: Path) -> Entry:
-    offset, accepted_at, topic, type_, id_, source, subject, time, dataschema, traceparent, sink, fact, crc, data = row
-    event = Event(topic, type_, id_, source, subject, time, data.encode(), dataschema, traceparent)
+def _entry_of_json(row: list[Any], path: Path) -> Entry:
+    *attributes, fact, crc, data = row
     key, _, fingerprint = fact.partition(" ")
-    entry = Entry(offset, accepted_at, event, sink, bytes.fromhex(key), bytes.fromhex(fingerprint))
+    return entry_of((*attributes, bytes.fromhex(key), bytes.fromhex(fingerprint), crc, data.encode()), path)
+
+
+def entry_of(row: Sequence[Any], path: Path) -> Entry:
+    """The entry of a row of events. Raises ``JournalBroken`` where it is not as it was written."""
+    offset, accepted_at, topic, type_, id_, source, subject, time, schema, trace, sink, key, fingerprint, crc, data = (
+        row
+    )
+    event = Event(topic, type_, id_, source, subject, time, data, schema, trace)
+    entry = Entry(offset, accepted_at, event, sink, key, fingerprint)
     if crc is not None and crc != checksum(entry):  # None: written before there was one
         raise garbled(path, f"Event {offset}")
     return entry

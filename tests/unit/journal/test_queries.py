@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from relay.journal.errors import JournalBroken
 from relay.journal.queries import _QUERY
 from relay.journal.store import Store
 from tests.unit.drafts import dead_draft, draft
@@ -30,3 +33,29 @@ def test_picked_entries_are_those_that_are_asked_for_and_held(store: Store) -> N
     assert [entry.offset for entry in store.pick([5, 1, 3, 9], 1 << 20)] == [3, 5]
     assert [entry.offset for entry in store.pick([3, 4, 5], 250)] == [3, 4]
     assert [entry.offset for entry in store.pick([3, 4, 5], 1)] == [3]
+
+
+def test_large_events_come_back_as_small_ones_do(store: Store) -> None:
+    """A page of large events, which is read in another way, would hold other events than it should."""
+    sizes = (10, 40_000, 20, 70_000, 16_000, 30)
+    planned = []
+    for n, size in enumerate(sizes):
+        data = b'{"n":"' + "\u00e4\u2028\\n".encode() + b"x" * size + b'"}'
+        planned += store.append([draft(str(n), data=data)], 1).entries
+    for after in range(len(sizes)):
+        assert store.read(after, 10, 1 << 20) == planned[after:]
+        assert store.read(after, 2, 1 << 20) == planned[after : after + 2]
+        assert store.read(after, 10, 1) == planned[after : after + 1]
+    assert store.pick([2, 4, 6], 1 << 20) == [planned[1], planned[3], planned[5]]
+    both = len(planned[1].event.data) + len(planned[3].event.data)
+    assert store.pick([2, 4, 6], both) == [planned[1], planned[3]]
+    assert store.pick([2, 4, 6], both - 1) == [planned[1]]
+    assert store.pick([9], 1) == store.read(6, 1, 1) == []
+
+
+def test_a_large_event_that_is_not_as_it_was_written_is_not_read(store: Store) -> None:
+    """What a disk garbled of a large event would be published."""
+    store.append([draft("a", data=b'"' + b"x" * 40_000 + b'"')], 1)
+    store._db.execute("UPDATE events SET data = CAST(replace(CAST(data AS TEXT), 'xxy', 'x') || ' ' AS BLOB)")
+    with pytest.raises(JournalBroken, match="not as it was written"):
+        store.read(0, 1, 1)
