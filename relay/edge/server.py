@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Protocol
 
 from aiohttp import hdrs, http_parser, web
@@ -29,6 +30,8 @@ RequestFactory = Callable[..., web.BaseRequest]
 
 _PARTING = 1.0  # seconds in which a peer that is turned away can read why, before a reset would take it away
 _PARTING_CONNECTIONS = 1000  # beyond the limit; further ones are dropped, or this were no limit
+_LOOKED_AT = 256  # connections, the oldest, among which one is sought that can make room for a new one
+_PATIENCE = 1.0  # seconds for which a connection may say nothing in whatever case
 _TICK = 0.02
 _FIRST_WORD = 0.5  # seconds for which a new connection may be silent while draining: its request is on the way
 _TURNS = 10  # of the loop, in which what asyncio has accepted becomes connections
@@ -93,6 +96,13 @@ class Connection(RequestHandler):
         """Whether no request is under way or has begun to arrive."""
         busy = self._lane is not None and self._lane.busy
         return self._waits and not self._messages and not self._head_begun and not busy
+
+    def unused_for(self) -> float:
+        """Seconds for which no request has been under way; one whose head is not whole is none. 0: one is."""
+        busy = not self._waits or self._messages or (self._lane is not None and self._lane.busy)
+        if busy or self._force_close:
+            return 0.0
+        return self._loop.time() - (self._next_keepalive_close_time - self._keepalive_timeout)
 
     @property
     def new(self) -> bool:
@@ -230,14 +240,27 @@ class Server(web.Server):
         return Connection(self, loop=self._loop, **self._options)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """Counts the connection; over the limit it gets a 503."""
+        """Counts the connection; over the limit one that waits makes room, or this one gets a 503."""
         super().connection_made(handler, transport)
         surplus = len(self._connections) - self._max_connections
+        if surplus > 0 and self._one_made_room():
+            return
         if surplus > _PARTING_CONNECTIONS:
             handler._force_close = True
             transport.abort()
         elif surplus > 0 and isinstance(handler, Connection):
             handler.turn_away(problems.answer("overloaded", "Too many connections."))
+
+    def _one_made_room(self) -> bool:
+        """Whether one of the oldest connections could be closed since nothing is asked on it: others ask something.
+
+        A stranger could otherwise keep everybody out, the probes too, by connections on which nothing is said.
+        """
+        for connection in islice(self._connections, _LOOKED_AT):
+            if isinstance(connection, Connection) and connection.unused_for() > _PATIENCE:
+                connection.force_close()
+                return True
+        return False
 
     async def drain(self, timeout: float) -> None:
         """Closes idle connections, waits for the requests under way (``timeout`` seconds), then cuts what is left.

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tests.hostile.upstream import Echoing
+from tests.hostile.upstream import Upstream
 from tests.services.raw_http import post, wire
 from tests.services.relay import TOKEN, RelayProcess
 
@@ -21,6 +21,7 @@ WEBHOOK = f"/webhooks/novita/{TOKEN}"
 PATIENCE = 5.0
 """Seconds in which a good delivery must be acknowledged beside every case, on however busy a machine."""
 
+_IMPATIENT = {"first_byte_timeout": "4s", "idle_timeout": "2s"}
 _PAUSE = 0.02
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -30,7 +31,7 @@ class Stage:
     """The relay and its upstream. ``acknowledged``: seconds that each good delivery took, of all cases so far."""
 
     relay: RelayProcess
-    upstream: Echoing
+    upstream: Upstream
     acknowledged: list[float] = field(default_factory=list)
     _sent: Iterator[int] = field(default_factory=count)
 
@@ -92,9 +93,9 @@ class Stage:
 @contextmanager
 def staged(directory: Path, **sections: Any) -> Iterator[Stage]:
     """A relay in its own process before an upstream in a thread."""
-    upstream = Echoing()
+    upstream = Upstream()
     with _in_a_thread(upstream):
-        relay = RelayProcess(directory, upstream={"base_url": upstream.url}, **sections)
+        relay = RelayProcess(directory, upstream={"base_url": upstream.url, **_IMPATIENT}, **sections)
         asyncio.run(relay.start())
         try:
             yield Stage(relay, upstream)
@@ -103,7 +104,7 @@ def staged(directory: Path, **sections: Any) -> Iterator[Stage]:
 
 
 @contextmanager
-def _in_a_thread(upstream: Echoing) -> Iterator[None]:
+def _in_a_thread(upstream: Upstream) -> Iterator[None]:
     loop = asyncio.new_event_loop()
     loop.run_until_complete(upstream.start())
     thread = threading.Thread(target=loop.run_forever, name="upstream")

@@ -184,26 +184,49 @@ async def test_an_idle_connection_is_closed_after_its_time() -> None:
 
 async def test_connections_over_the_limit_are_told_so() -> None:
     """They would be served until memory ends, or reset without a reason to read."""
-    async with listening(limits=Limits(max_connections=2)) as listener:
+    handler, _, may = gated()
+    async with listening(handler, limits=Limits(max_connections=2)) as listener:
         async with wire(listener.url) as first, wire(listener.url) as second:
             for connection in (first, second):
                 await connection.send(post("/", b"in"))
-                assert (await connection.answer()).status == 200
+            await until(lambda: all(not each.new for each in listener.server.connections))
             async with wire(listener.url) as third:
                 await third.send(post("/", b"x" * 60_000))
                 reply = await third.answer()
                 assert (reply.status, reply.code) == (503, "overloaded")
                 assert reply.headers["retry-after"] == "5"
                 assert await third.rest() == b"", "closed, not reset"
-            await first.send(post("/", b"still"))
-            assert (await first.answer()).body == b"still"
+            may.set()
+            assert (await first.answer()).body == b"in"
         await until(lambda: not listener.server.connections)
         assert (await ask(listener.url, post("/", b"again"))).status == 200
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n", get("/")], ids=["nothing", "half a head", "a request"])
+async def test_a_connection_on_which_nothing_is_asked_makes_room(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger with as many connections as there may be would keep everybody out, the probes too."""
+    monkeypatch.setattr("relay.edge.server._PATIENCE", 0.05)
+    async with (
+        listening(limits=Limits(max_connections=2)) as listener,
+        wire(listener.url) as first,
+        wire(listener.url) as second,
+    ):
+        for connection in (first, second):
+            await connection.send(said)
+        await until(lambda: len(listener.server.connections) == 2)
+        await asyncio.sleep(0.1)
+        assert (await ask(listener.url, post("/", b"new"))).body == b"new"
+        assert b"503" not in await first.rest(), "the oldest"
+        await second.send(post("/", b"old") if said != b"GET / HTTP/1.1\r\n" else b"Host: a\r\n\r\n")
+        if said.endswith(b"\r\n\r\n"):
+            await second.answer()
+        assert (await second.answer()).status == 200
 
 
 async def test_far_over_the_limit_connections_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that wait to read their refusal would be no limit at all."""
     monkeypatch.setattr("relay.edge.server._PARTING_CONNECTIONS", 1)
+    monkeypatch.setattr("relay.edge.server._PATIENCE", 1000.0)
     limits = Limits(max_connections=1)
     async with listening(limits=limits) as listener, wire(listener.url) as first, wire(listener.url) as second:
         assert (await second.answer()).status == 503

@@ -1,0 +1,78 @@
+"""The corpus of hostile requests, on every route."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+import pytest
+
+from tests.hostile.requests import REQUESTS
+from tests.hostile.stage import WEBHOOK, Stage
+from tests.services.raw_http import get, post, wire
+
+CHAT = "/openai/v1/chat/completions"
+ROUTES = {
+    "a chat": CHAT,
+    "a submission": "/v3/async/txt2img",
+    "passed on": "/openai/v1/embeddings",
+    "a delivery": WEBHOOK,
+    "the API": "/v1/tasks",
+    "nothing": "/",
+}
+
+
+async def answers(url: str, data: bytes) -> bytes:
+    """All that comes back until the connection closes, or half a second has passed without more of it."""
+    received = bytearray()
+    async with wire(url) as connection:
+        with suppress(ConnectionError):
+            await connection.send(data)
+        with suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(3):  # a head or a body that is not whole is cut after one second
+                while piece := await connection.reader.read(65_536):
+                    received += piece
+    return bytes(received)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+async def test_no_request_is_served_that_was_not_made(stage: Stage, route: str) -> None:
+    """A request could be hidden in another, or end the process, or show where the relay fails."""
+    stage.upstream.targets.clear()
+    path = ROUTES[route].encode()
+    async with stage.case(mib=25, cpu=6):
+        replies = await asyncio.gather(*(answers(stage.url, raw.replace(b"@", path)) for raw in REQUESTS.values()))
+    for name, reply in zip(REQUESTS, replies, strict=True):
+        for head in [part for part in reply.split(b"HTTP/1.1 ")[1:] if part[:3].isdigit()]:
+            assert 200 <= int(head[:3]) < 600, name
+            assert int(head[:3]) != 500, (name, reply)
+        assert b"Traceback" not in reply, name
+    assert not [target for target in stage.upstream.targets if "smuggled" in target]
+    assert "request failed" not in stage.relay.log.read_text()
+
+
+async def test_the_admin_listener_takes_them_as_well(stage: Stage) -> None:
+    """A stranger on the same machine could stop the probes, and so have the process killed."""
+    async with stage.case(mib=25, cpu=6):
+        await asyncio.gather(
+            *(answers(stage.relay.admin_url, raw.replace(b"@", b"/livez")) for raw in REQUESTS.values())
+        )
+        async with wire(stage.relay.admin_url) as connection:
+            await connection.send(get("/livez"))
+            assert (await connection.answer("GET")).status == 200
+
+
+async def test_each_request_gets_its_own_answer(stage: Stage) -> None:
+    """An answer would go to another client than the one that asked."""
+
+    async def exchange(number: int) -> None:
+        async with wire(stage.url) as connection:
+            for turn in range(20):
+                target = f"/openai/v1/own/{number}/{turn}"
+                await connection.send(post(target, b"x" * number))
+                assert (await connection.answer()).body.decode() == target
+                await connection.send(post("/webhooks/novita/wrong", b"x" * turn))
+                assert (await connection.answer()).code == "unauthorized"
+
+    async with stage.case(mib=20, cpu=10):
+        await asyncio.gather(*(exchange(number) for number in range(40)))
