@@ -1,10 +1,12 @@
-"""One relay as a process: signals, exit code, the collector."""
+"""One relay as a process: signals, exit code, memory."""
 
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import signal
+from contextlib import suppress
 from typing import Any
 
 from relay.app.relay import Relay
@@ -14,6 +16,7 @@ from relay.settings import Settings
 from relay.systemd import notify
 from relay.telemetry import Telemetry
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -22,6 +25,7 @@ async def run(settings: Settings, telemetry: Telemetry | None = None, *, reread:
 
     ``reread`` reads the configuration again, on SIGHUP and when the file of a secret has changed.
     """
+    _give_memory_back()
     relay = Relay(settings, telemetry)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -66,6 +70,17 @@ def _calm_the_collector() -> None:
     gc.collect()
     gc.freeze()  # what start-up made stays
     gc.set_threshold(20_000, 20, 50)
+
+
+def _give_memory_back() -> None:
+    """Has glibc return what large bodies took; other C libraries do so by themselves, or have no such switch.
+
+    Otherwise its thresholds follow the largest block that was freed, and up to 64 MiB of each arena stay.
+    """
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in ((_M_MMAP_THRESHOLD, 256 << 10), (_M_TRIM_THRESHOLD, 1 << 20), (_M_ARENA_MAX, 2)):
+            mallopt(option, value)
 
 
 async def _end(relay: Relay, failure: asyncio.Task[RelayError] | None) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-_SMUGGLED: Final = b"POST /openai/v1/smuggled HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+_SMUGGLED: Final = b"POST /openai/v1/smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n"
 
 
-def _post(*lines: bytes, body: bytes = b"", host: bytes = b"Host: x") -> bytes:
+def _post(*lines: bytes, body: bytes = b"", host: bytes = b"Host: 127.0.0.1") -> bytes:
     return b"\r\n".join([b"POST @ HTTP/1.1", host, *lines, b"", b""]) + body
 
 
@@ -43,25 +43,25 @@ REQUESTS: Final[dict[str, bytes]] = {
     "chunk too long": _post(_CHUNKED, body=b"2\r\n{}x\r\n0\r\n\r\n"),
     "endless extension": _post(_CHUNKED, body=b"2;" + b"x" * 200_000),
     "endless trailer": _post(_CHUNKED, body=b"2\r\n{}\r\n0\r\n" + b"X-A: b\r\n" * 20_000),
-    "bare line feeds": b"POST @ HTTP/1.1\nHost: x\nContent-Length: 2\n\n{}",
+    "bare line feeds": b"POST @ HTTP/1.1\nHost: 127.0.0.1\nContent-Length: 2\n\n{}",
     # the head
     "no host": b"POST @ HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
     "two hosts": _post(b"Host: y", b"Content-Length: 2", body=b"{}"),
     "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "HTTP/9.9": b"POST @ HTTP/9.9\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+    "HTTP/9.9": b"POST @ HTTP/9.9\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{}",
     "HTTP/0.9": b"POST @\r\n",
     "TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     "zeros": b"\0" * 1000,
     "empty lines": b"\r\n" * 100_000,
-    "a long target": b"POST @" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a long target": b"POST @" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     "a long name": _post(b"x" * 100_000 + b": y"),
     "a long value": _post(b"X: " + b"y" * 100_000),
     "1000 fields": _post(*(b"X-%d: y" % n for n in range(1000)), b"Content-Length: 2", body=b"{}"),
     "no UTF-8": _post(b"X-A: \xff\xfe", b"Content-Length: 2", body=b"\xff\xfe"),
-    "absolute target": b"POST http://x@ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
-    "target of another host": b"POST http://elsewhere.test@ HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
+    "absolute target": b"POST http://x@ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{}",
+    "target of another host": b"POST http://elsewhere.test@ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{}",
     "CONNECT": b"CONNECT elsewhere.test:443 HTTP/1.1\r\nHost: elsewhere.test\r\n\r\n",
-    "TRACE": b"TRACE @ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "TRACE": b"TRACE @ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     "an upgrade": _post(b"Connection: Upgrade", b"Upgrade: websocket", b"Content-Length: 2", body=b"{}"),
     "h2c": _post(b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMA", body=b""),
     "a range of ranges": _post(b"Range: bytes=" + b"0-," * 2000, b"Content-Length: 2", body=b"{}"),

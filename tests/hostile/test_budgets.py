@@ -9,13 +9,16 @@ from tests.hostile.stage import Stage
 from tests.services.raw_http import ask, post, wire
 
 CHAT = "/openai/v1/chat/completions"
-BEGUN = f"POST {CHAT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n".encode()
+BEGUN = (
+    f"POST {CHAT} HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n".encode()
+)
 
 
 async def test_small_bodies_without_a_length_keep_nobody_out(stage: Stage) -> None:
     """Four tiny chats reserved all there is until the upstream answered them, and everybody else got a 503."""
-    stage.upstream.silent = True
     async with stage.case(mib=40, cpu=2), AsyncExitStack() as stack:
+        stage.upstream.silent = True
+        stack.callback(setattr, stage.upstream, "silent", False)
         before = stage.upstream.requests
         for _ in range(8):
             connection = await stack.enter_async_context(wire(stage.url))

@@ -17,7 +17,7 @@ async def endless_head(url: str) -> None:
     """A megabyte of fields, each of a size that is allowed, and no end."""
     with suppress(ConnectionError, BrokenPipeError):
         async with wire(url) as connection:
-            await connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n" + FIELDS)
+            await connection.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + FIELDS)
             await connection.rest()
 
 
