@@ -19,12 +19,12 @@ from typing import Any
 from relay.core.event import DEAD_LETTERS, TASKS, Draft, Entry, Event
 from relay.core.retry import Backoff
 from relay.core.sink import SinkFenced
-from relay.journal import reader, writer
+from relay.journal import journal, writer
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy
 from relay.publisher import Publisher
 from tests.faults.simulated_sinks import LATE, REQUEST_TIMEOUT, Kafka, KafkaSink, Network, Redis, RedisSink
-from tests.faults.twin import Disk, TwinStore
+from tests.faults.twin import Disk, TwinReaders, TwinStore
 from tests.faults.virtual_time import AtOnce, VirtualLoop
 
 STEPS = 100
@@ -365,12 +365,12 @@ class World:
 
 @contextmanager
 def _work_at_once() -> Iterator[None]:
-    usual = writer.Worker
-    writer.Worker = reader.Worker = AtOnce  # type: ignore[misc, assignment]
+    usual = writer.Worker, journal.Readers
+    writer.Worker, journal.Readers = AtOnce, TwinReaders  # type: ignore[misc, assignment]
     try:
         yield
     finally:
-        writer.Worker = reader.Worker = usual  # type: ignore[misc]
+        writer.Worker, journal.Readers = usual  # type: ignore[misc]
 
 
 def simulate(seed: int, parts: Parts | None = None) -> Report:

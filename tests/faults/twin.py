@@ -201,6 +201,8 @@ class TwinStore:
             del disk.facts[key]
         return b""
 
+    swept = b""
+
     def keep_history(self, now: int) -> None: ...
 
     def merge_is_due(self) -> bool:
@@ -218,3 +220,17 @@ class TwinStore:
         return question(*args, **kwargs)
 
     def close(self) -> None: ...
+
+
+class TwinReaders:
+    """Stands for ``relay.journal.reader.Readers`` over a twin, which answers at once and on no thread."""
+
+    def __init__(self, store: TwinStore, **_: object) -> None:
+        self._store = store
+
+    async def call(self, question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """``question`` is a method of the real reader, or a function of any reader."""
+        named = getattr(self._store, question.__name__, None)
+        return named(*args, **kwargs) if named else question(self._store, *args, **kwargs)
+
+    async def close(self) -> None: ...
