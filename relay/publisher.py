@@ -62,6 +62,7 @@ class Publisher:
         self._waits = 0  # in a row, for a claim of another replica
         self._failures = 0  # in a row: opening alone proves little, only a published batch ends the row
         self._batching = Batching.of(sink.limits)
+        self._pages = _Pages(journal)
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -172,11 +173,12 @@ class Publisher:
                 if self._journal.last_offset <= self._position:
                     await self._wait_for_news(stopping)
                     continue
-                page = await self._journal.read(self._position, self._batching.events, self._batching.bytes)
+                page = await self._pages.read(self._position, self._batching.events, self._batching.bytes)
                 if page:
                     await self._publish(page)
         finally:
             stopping.cancel()
+            self._pages.drop()
 
     async def _wait_for_news(self, stopping: asyncio.Future[Any]) -> None:
         news = asyncio.ensure_future(self._journal.wait(self._position))
@@ -292,6 +294,41 @@ class Publisher:
                 if (await self._journal.append(letter)).result == "duplicate":
                     continue
             self._signals.event_buried(reason.code, entry.event.id, reason.detail)
+
+
+class _Pages:
+    """Pages of the journal, each read while the one before it is published."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._wanted = (0, 0, 0)
+        self._ahead: asyncio.Future[list[Entry]] | None = None
+
+    async def read(self, after: int, events: int, size: int) -> list[Entry]:
+        """The entries after an offset, at most so many and so many bytes, and begins to read the next ones.
+
+        Not of less than a whole page: more will have come by the time that it is needed.
+        """
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and self._wanted == (after, events, size):
+            page = await ahead
+        else:
+            _drop(ahead)
+            page = await self._journal.read(after, events, size)
+        if page and self._journal.last_offset - page[-1].offset >= events:
+            self._wanted = (page[-1].offset, events, size)
+            self._ahead = asyncio.ensure_future(self._journal.read(*self._wanted))
+        return page
+
+    def drop(self) -> None:
+        """What was read ahead will not be needed."""
+        _drop(self._ahead)
+        self._ahead = None
+
+
+def _drop(ahead: asyncio.Future[list[Entry]] | None) -> None:
+    if ahead is not None and not ahead.cancel() and not ahead.cancelled():
+        ahead.exception()  # or asyncio would report it
 
 
 def _count(page: Sequence[Entry], offsets: Set[int]) -> int:

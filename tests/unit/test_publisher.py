@@ -10,7 +10,7 @@ import pytest
 from relay import publisher as module
 from relay.claims import Claims
 from relay.core.batching import SLOWEST_LINK
-from relay.core.event import Draft
+from relay.core.event import Draft, Entry
 from relay.core.retry import Backoff
 from relay.core.sink import (
     Batch,
@@ -132,6 +132,24 @@ async def test_what_arrives_while_publishing_is_published_too(bench: Bench) -> N
     bench.publisher.stop()
     await task
     assert bench.sink.events == names(30)
+
+
+async def test_the_next_page_is_read_while_one_is_published(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: a backlog would drain more slowly, each batch waiting for the disk; or pages would be read twice."""
+    reads: list[int] = []
+    seen: list[list[int]] = []
+    read = bench.journal.read
+
+    async def noted(after: int, *limits: int) -> Sequence[Entry]:
+        reads.append(after)
+        return await read(after, *limits)
+
+    monkeypatch.setattr(bench.journal, "read", noted)
+    bench.sink.answer = lambda batch: seen.append(list(reads))
+    await bench.append(*map(draft, names(10)))
+    await bench.until_drained()
+    assert bench.sink.events == names(10)
+    assert seen == [[0, 4], [0, 4], [0, 4, 8]]  # of less than a whole page, more may come until it is needed
 
 
 async def test_a_batch_in_doubt_is_halved_and_grows_back(bench: Bench) -> None:
