@@ -73,7 +73,8 @@ class TaskAddresses:
         """
         known = self._known.get(nonce)
         if known is None:
-            found = await self._journal.ask(Addresses, Addresses.find, nonce, task_id)
+            # Not asked of a reader: the delivery would wait for all who page, and so it does for the commits only.
+            found = await self._journal.change(self._table.find, nonce, task_id)
             known = self._known.get(nonce, found.task_id)  # another delivery may have come first
             if known is not None:
                 self._remember(nonce, known)

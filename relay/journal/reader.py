@@ -120,8 +120,10 @@ class Readers:
     @asynccontextmanager
     async def paused(self) -> AsyncIterator[None]:
         """Nobody reads inside: the questions under way are answered first, later ones wait until it is left."""
-        idle = [await self._idle.get() for _ in range(self._count)]
+        idle: list[tuple[Reader, Worker]] = []
         try:
+            while len(idle) < self._count:
+                idle.append(await self._idle.get())
             yield
         finally:
             for each in idle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -55,6 +56,14 @@ async def test_what_is_no_longer_remembered_is_asked_for(journal: Journal, monke
         assert addresses.assign(each.nonce, f"t{n}")
     assert [addresses.is_known(each.nonce, f"t{n}") for n, each in enumerate(all_of_them)] == [False] * 3 + [True] * 2
     assert [await addresses.admits(all_of_them[0].nonce, f"t{n}") for n in range(2)] == [True, False]
+
+
+async def test_a_delivery_by_an_address_waits_for_no_reader(journal: Journal) -> None:
+    """Consumers who page would hold up the deliveries of every task that was submitted before a restart."""
+    addresses = TaskAddresses(journal, 60.0, BASE)
+    mine = given(addresses)
+    async with asyncio.timeout(20), journal._readers.paused():
+        assert await addresses.admits(mine.nonce, "a")
 
 
 @pytest.mark.parametrize("shortcut", [True, False])
