@@ -1,4 +1,7 @@
-"""An open-loop sender: ``python -m bench._steady URL RATE SECONDS``. Latency counts from when a request was due."""
+"""An open-loop sender: ``python -m bench._steady URL RATE SECONDS [FILLER]``.
+
+Latency counts from when a request was due. ``FILLER`` bytes of a field that nobody reads make a delivery large.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ class Line(asyncio.Protocol):
         self.free.append(self)
 
 
-async def run(url: str, rate: float, seconds: float) -> str:
+async def run(url: str, rate: float, seconds: float, filler: int = 0) -> str:
     """Sends and answers the percentiles."""
     parts = urlsplit(url)
     free: list[Line] = []
@@ -45,12 +48,13 @@ async def run(url: str, rate: float, seconds: float) -> str:
     for _ in range(CONNECTIONS):
         await loop.create_connection(lambda: Line(free, latencies), parts.hostname, parts.port)
     head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: %d\r\n\r\n"
+    template = BODY.replace('"seed"', f'"filler":"{"x" * filler}","seed"') if filler else BODY
     started, sent = time.perf_counter(), 0
     while (now := time.perf_counter()) < started + seconds:
         while free and started + sent / rate <= now:
             line = free.pop()
             line.due = started + sent / rate
-            body = (BODY % uuid.uuid4()).encode()
+            body = (template % uuid.uuid4()).encode()
             line.transport.write((head % len(body)).encode() + body)
             sent += 1
         await asyncio.sleep(0.0005)
@@ -63,4 +67,4 @@ async def run(url: str, rate: float, seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    print(uvloop.run(run(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]))))
+    print(uvloop.run(run(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]) if sys.argv[4:] else 0)))

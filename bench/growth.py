@@ -1,0 +1,166 @@
+"""What a journal costs that holds much: latency, CPU, memory, log and start, alone and beside those who read it.
+
+``make bench-growth``: an open loop of deliveries of 1 KB, and of 500 KB, against a relay whose journal holds nothing,
+and a million events of 1 KB (or 2,000 of 500 KB); first alone, then while a Redis sink drains all that is held and
+ten consumers page. ``kill -9`` ends each, and the start after it is timed. ``--events 5000000`` for five million.
+The server has one core; load, readers and Redis have the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench._steady import BODY
+from bench.webhooks import LOAD_CORE, TOKEN, Server
+from relay.core.event import Draft
+from relay.core.source import Delivery
+from relay.journal.store import Store
+from relay.sources.novita_task import NovitaTask
+from tests.services.ports import free_port
+from tests.services.redis import RedisServer
+
+LARGE_HELD = 2_000
+PAGERS = 10
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Deliveries of one size: ``filler`` bytes more than the vendor's own, ``rate`` of them in a second."""
+
+    name: str
+    filler: int
+    rate: float
+
+
+SMALL, LARGE = Load("1 KB", 0, 500.0), Load("500 KB", 500_000, 10.0)
+
+
+def journal_of(path: Path, events: int, filler: int) -> None:
+    """Writes what is held: a minute and 2 GB for a million small ones."""
+    source, store, group = NovitaTask(), Store(path), max(1, min(2_000, (4 << 20) // (filler + 1_000)))
+    now = time.time_ns() // 1_000_000
+    extra = f'"filler":"{"x" * filler}",'
+    try:
+        for _ in range(0, events, group):
+            bodies = [
+                (BODY % uuid.uuid4()).replace('"seed"', extra + '"seed"' if filler else '"seed"') for _ in range(group)
+            ]
+            made = [source.normalize(Delivery(body.encode(), now)) for body in bodies]
+            store.append([draft for draft in made if isinstance(draft, Draft)], now)
+            while store.merge_is_due() and store.merge_dedup():
+                pass
+            if store.wal_is_long():
+                store.checkpoint_wal()
+    finally:
+        store.close()
+
+
+@contextmanager
+def serving(folder: Path, sinks: list[dict[str, Any]]) -> Iterator[tuple[Server, float]]:
+    """A relay over the journal in a folder, and the seconds until it was ready; ended by ``kill -9``."""
+    port, admin = free_port(), free_port()
+    config = folder / "relay.yaml"
+    settings = {
+        "server": {"port": port, "max_body": 2 << 20},
+        "admin": {"port": admin},
+        "identity": "bench-growth",
+        "journal": {"path": str(folder / "relay.db"), "max_backlog": 10_000_000},
+        "webhooks": {"novita": {"tokens": [TOKEN]}},
+        "sinks": sinks,
+        "log": {"level": "error"},
+    }
+    config.write_text(json.dumps(settings))
+    started = time.monotonic()
+    server = Server("relay", ["relay", str(config)], port, admin)
+    try:
+        server.wait()
+        yield server, time.monotonic() - started
+    finally:
+        server.process.kill()
+        server.process.wait()
+
+
+def beside(*arguments: str) -> subprocess.Popen[str]:
+    """A program of the load's core."""
+    command = ["taskset", "-c", str(LOAD_CORE), sys.executable, "-m", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """What it printed, at its end."""
+    text, _ = process.communicate(timeout=300)
+    return text.strip()
+
+
+def measured(server: Server, folder: Path, load: Load, seconds: float, *, paging: bool) -> tuple[str, float]:
+    """One row's figures, and the 99th percentile in milliseconds."""
+    readers = None
+    if paging:
+        readers = beside("bench._pagers", f"http://127.0.0.1:{server.port}", str(PAGERS), str(seconds))
+    cpu = server.cpu_seconds()
+    published = server.metric("relay_published_total")
+    steady = said(beside("bench._steady", server.url, str(load.rate), str(seconds), str(load.filler)))
+    cost = (server.cpu_seconds() - cpu) / (load.rate * seconds) * 1e6
+    drained = (server.metric("relay_published_total") - published) / seconds
+    found = re.search(r"p50 ([\d.]+) ms, p99 ([\d.]+) ms, (\d+) of (\d+)", steady)
+    assert found is not None, steady
+    log = (folder / "relay.db-wal").stat().st_size / MIB
+    notes = f"{drained:,.0f}/s published; {said(readers)}" if readers else ""
+    figures = f"{found[1]} | {found[2]} | {cost:,.0f} | {server.rss_mb():.0f} | {log:.0f} | {notes}"
+    return figures, float(found[2])
+
+
+def rows(load: Load, held: int, seconds: float) -> Iterator[str]:
+    """The figures of one journal: alone, with everybody reading, and how long it takes to be ready again."""
+    with tempfile.TemporaryDirectory(prefix="relay-growth-") as name:
+        folder = Path(name)
+        journal_of(folder / "relay.db", held, load.filler)
+        label = f"| {load.name} | {held:,} "
+        with serving(folder, []) as (server, ready):
+            figures, idle = measured(server, folder, load, seconds, paging=False)
+            yield f"{label}| alone | {figures} |"
+        redis = RedisServer(folder, "--save", "", "--appendonly", "no")
+        asyncio.run(redis.start())
+        assert redis.process is not None
+        os.sched_setaffinity(redis.process.pid, {LOAD_CORE})
+        try:
+            with serving(folder, [{"type": "redis", "url": redis.url}]) as (server, ready):
+                figures, busy = measured(server, folder, load, seconds, paging=True)
+                yield f"{label}| beside readers | {figures} |"
+            yield f"{label}| ready after kill -9: {ready:.2f} s; p99 {busy / idle:.1f} times that alone |"
+            with serving(folder, [{"type": "redis", "url": redis.url}]) as (server, ready):
+                yield f"{label}| ready after kill -9 under that load: {ready:.2f} s |"
+        finally:
+            redis.stop()
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000, help="small events held")
+    parser.add_argument("--seconds", type=float, default=15.0, help="of each load")
+    options = parser.parse_args()
+    print("| events | held | what | p50 ms | p99 ms | CPU us per event | RSS MB | log MiB | beside |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for load, held in ((SMALL, 0), (SMALL, options.events), (LARGE, 0), (LARGE, LARGE_HELD)):
+        for row in rows(load, held, options.seconds):
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
