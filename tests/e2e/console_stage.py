@@ -152,12 +152,12 @@ class Visit:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Debian's Chromium."""
+async def chromium(*more: str) -> AsyncIterator[Browser]:
+    """Debian's Chromium, with further flags."""
     async with async_playwright() as playwright:
         program = shutil.which("chromium")
         assert program, "there is no chromium on the path; on Debian: apt-get install chromium"
-        browser = await playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
+        browser = await playwright.chromium.launch(executable_path=program, args=[*_FLAGS, *more])
         yield browser
         await browser.close()
 
