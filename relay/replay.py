@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from relay.core.batching import Batching
 from relay.core.errors import RelayError
 from relay.core.event import Entry
 from relay.core.replay import Place, Request, Run, place
 from relay.core.retry import Backoff
 from relay.core.settle import Advance, Bury, Narrow, settle
-from relay.core.sink import Batch, Refused, Sink, SinkUnavailable
+from relay.core.sink import Batch, Checkpoint, Outcome, Refused, Sink, SinkUnavailable
 
 TRIES: Final = 6
 """In a row, with nothing published in between, before a sink that is away ends the replay."""
@@ -67,6 +68,7 @@ class Replay:
         self._failures = 0
         self._skipped: set[int] = set()
         self._in_doubt = (0, 0)  # the offset and the size of a batch whose fate is unknown
+        self._batching = Batching.of(sink.limits)
 
     async def run(self, *, again: bool = False, abandon: bool = False) -> Report:
         """To the end.
@@ -121,18 +123,17 @@ class Replay:
             self._told(report)
 
     async def _publish(self, entries: Sequence[Entry]) -> None:
-        limits, report = self._sink.limits, self._report
-        start, most = 0, limits.events
+        report, start = self._report, 0
         while start < len(entries):
-            part = _fitting(entries[start:], most, limits.bytes)
+            part = _fitting(entries[start:], self._batching.events, self._batching.bytes)
             skipped = sum(entry.offset in self._skipped for entry in part)
             wanted = [self._request.readdressed(e, self._label) for e in part if e.offset not in self._skipped]
             self._in_doubt = (part[-1].offset, len(wanted))
-            outcomes = await self._sink.publish(Batch(wanted, report.run.at(part[-1].offset, self._dead + skipped)))
+            outcomes = await self._send(part, wanted, report.run.at(part[-1].offset, self._dead + skipped))
             self._in_doubt = (0, 0)
             match settle(wanted, outcomes):
                 case Advance():
-                    start, most, self._failures = start + len(part), limits.events, 0
+                    start, self._failures = start + len(part), 0
                     report.at, self._dead = part[-1].offset, self._dead + skipped
                     report.published += len(wanted)
                     self._told(report)
@@ -140,7 +141,20 @@ class Replay:
                     report.refused += [each for each in refused if each[0].offset not in self._skipped]
                     self._skipped |= {entry.offset for entry, _ in refused}
                 case Narrow(events):
-                    most = events
+                    self._batching = self._batching.narrowed(events)
+
+    async def _send(self, part: Sequence[Entry], wanted: Sequence[Entry], checkpoint: Checkpoint) -> Sequence[Outcome]:
+        """The sink's answer. What was quick grows, what is in doubt shrinks."""
+        size = sum(len(entry.event.data) for entry in part)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            outcomes = await self._sink.publish(Batch(wanted, checkpoint, self._batching.seconds))
+        except SinkUnavailable:
+            self._batching = self._batching.in_doubt(len(part), size)
+            raise
+        self._batching = self._batching.published(len(part), size, clock() - began)
+        return outcomes
 
 
 def _fitting(entries: Sequence[Entry], events: int, size: int) -> Sequence[Entry]:

@@ -105,6 +105,21 @@ async def test_a_lost_batch_is_sent_again_and_a_lost_reply_is_not(offset: int) -
         assert report.published == 6, moment
 
 
+async def test_a_batch_in_doubt_is_halved() -> None:
+    """Over a slow link a replay would try the same batch until it gives up."""
+    sink, tried = MemorySink(), []
+
+    def slow(batch: Batch) -> None:
+        tried.append(len(batch.entries))
+        if len(batch.entries) > 1:
+            raise SinkUnavailable("timeout", "slow")
+
+    sink.before = slow
+    await replay(sink).run()
+    assert sink.offsets == [1, 2, 3, 4, 5, 6]
+    assert tried[:3] == [0, 2, 1]
+
+
 async def test_again_holds_for_the_beginning_only() -> None:
     """After a lost reply at the very end, --again would publish everything once more."""
     run = Run(REQUEST.key, 1, 6, "again")
