@@ -1,0 +1,104 @@
+"""How fast a backlog drains after an outage, and what acknowledgements pay for it meanwhile.
+
+``make bench-drain``: a journal with a million events, first to Kafka, then to Redis; the relay has one core, the broker
+and the load have another. ``--events N`` for fewer. Deliveries come at a steady rate (open loop) before and while it
+drains. The events that wait are the ones of ``bench/_steady.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from bench._million import EVENTS, journal_of_a_million
+from bench.webhooks import LOAD_CORE, TOKEN, Server
+from tests.services.kafka import running_broker
+from tests.services.ports import free_port
+from tests.services.redis import RedisServer
+
+RATE = 200
+ALONE = 8
+"""Deliveries a second, and the seconds of the run without anything that drains."""
+
+
+def configured(directory: Path, sinks: list[dict[str, Any]]) -> tuple[Path, int, int]:
+    """The relay's configuration: its file and its ports."""
+    port, admin = free_port(), free_port()
+    config = {
+        "server": {"port": port},
+        "admin": {"port": admin},
+        "journal": {"path": str(directory / "relay.db"), "max_backlog": 10_000_000},
+        "webhooks": {"novita": {"tokens": [TOKEN]}},
+        "reconcile": {"enabled": False},
+        "identity": "bench",
+        "sinks": sinks,
+    }
+    file = directory / "relay.json"
+    file.write_text(json.dumps(config))
+    return file, port, admin
+
+
+def steady(server: Server, seconds: float) -> subprocess.Popen[str]:
+    """Deliveries at ``RATE`` for so long; it prints what they saw."""
+    command = [sys.executable, "-m", "bench._steady", server.url, str(RATE), str(seconds)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def drained(directory: Path, name: str, sinks: list[dict[str, Any]], events: int) -> None:
+    """One run: prints a line of the table, and what the acknowledgements took."""
+    config, port, admin = configured(directory, sinks)
+    server = Server(name, ["relay", str(config)], port, admin)
+    try:
+        server.wait()
+        if not sinks:
+            print(f"- nothing drains: ack {(steady(server, ALONE).communicate()[0]).strip()}", flush=True)
+            return
+        load = steady(server, events / 25_000)
+        while server.metric("relay_published_total") < events / 20:  # it is open, and everything is warm
+            time.sleep(0.1)
+        before, began = server.metric("relay_published_total"), time.perf_counter()
+        used = server.cpu_seconds()
+        while (now := server.metric("relay_published_total")) < events * 0.98:
+            time.sleep(0.5)
+        seconds = time.perf_counter() - began
+        cpu = (server.cpu_seconds() - used) / (now - before) * 1e6
+        print(f"| {name} | {(now - before) / seconds:,.0f} | {cpu:.1f} | {server.rss_mb():.0f} |", flush=True)
+        print(f"- while it drains to {name}: ack {load.communicate()[0].strip()}", flush=True)
+    finally:
+        server.process.terminate()
+        server.process.wait(30)
+
+
+def main() -> None:
+    """Fills the journal and drains it twice."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--events", type=int, default=EVENTS)
+    events = options.parse_args().events
+    os.sched_setaffinity(0, {LOAD_CORE})  # what is started from here, the brokers included, inherits it
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-bench-")))
+        journal_of_a_million(directory / "relay.db", events)
+        print(f"{events:,} events wait, {shutil.disk_usage(directory).free >> 30} GiB free beside them", flush=True)
+        print("| sink | events/s | CPU us per event | RSS MB |\n|---|---|---|---|")
+        drained(directory, "nothing", [], events)
+        broker = stack.enter_context(running_broker())
+        drained(directory, "kafka", [{"type": "kafka", "bootstrap_servers": broker.bootstrap}], events)
+        broker.kill()
+        redis = RedisServer(directory, "--appendonly", "no")
+        asyncio.run(redis.start())
+        stack.callback(redis.stop)
+        drained(directory, "redis", [{"type": "redis", "url": redis.url}], events)
+
+
+if __name__ == "__main__":
+    main()
