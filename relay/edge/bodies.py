@@ -107,7 +107,7 @@ class Bodies:
 
     async def _pieces(self, request: web.BaseRequest, place: Place) -> bytearray:
         body = bytearray()
-        while chunk := await request.content.readany():
+        while chunk := await piece_of(request):
             place.grow(len(chunk))
             body += chunk
             if len(body) > self._limits.max_body:
@@ -127,6 +127,20 @@ def require_known_coding(request: web.BaseRequest) -> None:
     codings = ",".join(request.headers.getall(hdrs.TRANSFER_ENCODING, ()))
     if codings and codings.strip().lower() != "chunked":
         raise Refusal("unsupported_transfer_coding")
+
+
+async def piece_of(request: web.BaseRequest) -> bytes:
+    """What has come of the body, once something has; empty at its end.
+
+    Raises ``ConnectionError`` where the client has gone, ``web.RequestPayloadError`` where the framing is broken.
+    """
+    try:
+        return await request.content.readany()
+    except (ConnectionError, web.RequestPayloadError) as error:
+        error.__traceback__ = None  # the reader keeps this error, whose frames hold the reader; hence another one
+        if isinstance(error, ConnectionError):
+            raise ConnectionResetError("the client has gone") from None
+        raise web.RequestPayloadError(str(error)) from None
 
 
 def invite(request: web.BaseRequest) -> None:

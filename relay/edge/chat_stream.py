@@ -139,10 +139,16 @@ class ChatStream:
             self._record.sent()
             return await self._head
         except RelayError as error:
+            self._forget_error()
             if self._may_retry and _is_passing(error):
                 return False
             self._end(_ENDINGS.get(error.code, "upstream_reset"))
             raise
+
+    def _forget_error(self) -> None:
+        """The future that raised it would hold the error, and its frames this."""
+        self._head = self._loop.create_future()
+        self._head.cancel()
 
     # -- the upstream's answer ---------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
 from relay.core.target import why_odd
 from relay.edge import problems
-from relay.edge.bodies import Bodies, BodyLimits, Refusal, invite, require_known_coding
+from relay.edge.bodies import Bodies, BodyLimits, Refusal, invite, piece_of, require_known_coding
 from relay.edge.budget import Budget
 from relay.edge.clients import Client, Clients
 from relay.edge.local import why_of_a_page
@@ -234,7 +234,7 @@ async def _streamed(request: web.BaseRequest, patience: float) -> AsyncIterator[
     while True:
         try:
             async with asyncio.timeout(patience):
-                piece = await request.content.readany()
+                piece = await piece_of(request)
         except TimeoutError:
             raise Refusal("body_timeout") from None
         if not piece:

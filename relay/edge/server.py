@@ -143,8 +143,11 @@ class Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forgets the timer with the connection, and who would hold it in a cycle."""
         self._forget_head_timer()
+        serving = self._task_handler
         super().connection_lost(exc)
         self._lane = self.flow = None
+        if serving is not None:
+            serving.add_done_callback(_forget_cancellation)
 
     def pause_writing(self) -> None:
         """The client is slower than what is written to it."""
@@ -369,6 +372,13 @@ class Listener:
                 break
         await self.stop_listening()
         await self.server.drain(timeout)
+
+
+def _forget_cancellation(task: asyncio.Task[None]) -> None:
+    """aiohttp's task keeps itself in its frame, and with how it was cancelled also that frame."""
+    if task.cancelled():
+        with suppress(asyncio.CancelledError):
+            task.exception()
 
 
 def _emptied(queue: socket.socket) -> list[socket.socket]:

@@ -211,6 +211,7 @@ class Upstream:
             try:
                 await incoming.head()
             except UpstreamReset:  # it closed the connection while the request was on its way
+                incoming.leave()
                 connection = await self.connect()
                 incoming = Incoming(connection)
                 self.send(connection, method, target, headers, body, incoming)
@@ -313,11 +314,15 @@ class Incoming:
         """The request could not be sent to its end."""
         if not self._finished:
             self._error = self._error or error
-            self.leave()
+            self._hang_up()
             self._wake()
 
     def leave(self) -> None:
         """Nothing more is wanted. A connection whose answer is not over is closed, which tells the upstream."""
+        self._error = None  # once raised, its frames hold this
+        self._hang_up()
+
+    def _hang_up(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.cancel()
