@@ -266,7 +266,7 @@ class Publisher:
         now = time.time_ns() // 1_000_000
         self._signals.batch_published(
             Counter([entry.event.topic for entry in entries]),
-            [(now - entry.accepted_at) / 1000 for entry in entries],
+            [max(0, now - entry.accepted_at) / 1000 for entry in entries],  # the clock may have been set,
         )
         if self._claims is not None:
             settled = [entry for entry in page if entry.offset not in self._absorbed]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol, TypeVar
 
+from relay.clocks import steady_ms, wall_ms
 from relay.core.errors import RelayError
 from relay.core.event import Draft
 from relay.core.pace import Pace
@@ -74,10 +74,12 @@ class Reconciler:
         rate: float = 10.0,
         concurrency: int = 8,
         publish_progress: bool = False,
-        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        now: Callable[[], int] = steady_ms,
+        wall: Callable[[], int] = wall_ms,
     ) -> None:
         self._journal, self._source, self._poll = journal, source, poll
-        self._signals, self._timing, self._now = signals, timing, now
+        self._signals, self._timing = signals, timing
+        self._now, self._wall = now, wall
         self._publish_progress = publish_progress
         self._tasks = journal.companion(Tasks)
         self._pace = Pace(rate)
@@ -144,7 +146,9 @@ class Reconciler:
         if not self._due or loop_time >= self._due_until:
             busy = set(self._polling)  # asked first: what is answered during the look is not noted yet
             await self._note()
-            found = await self._journal.ask(Tasks, Tasks.due, self._now(), self._batch + len(busy))
+            found = await self._journal.ask(
+                Tasks, Tasks.due, self._now(), self._batch + len(busy), self._timing.longest
+            )
             idle = [task for task in found if task.task_id not in busy]
             self._due = (await self._without_ended(idle))[::-1]
             self._due_until = loop_time + _FRESH_FOR
@@ -208,7 +212,7 @@ class Reconciler:
         now = self._now()
         normalized = None
         if isinstance(answer, PollAnswer) and answer.status == 200:
-            normalized = self._source.normalize(Delivery(answer.body, now, "poll"))
+            normalized = self._source.normalize(Delivery(answer.body, self._wall(), "poll"))
         if isinstance(normalized, Draft):
             normalized = continued(normalized, span.traceparent)
         # The dice only spread polls over time; nobody gains by guessing them.
@@ -224,7 +228,7 @@ class Reconciler:
                 await self._journal.append(draft)
                 self._again(task, PollAgain(self._now(), decision.result))
             case Abandon(reason):
-                draft = abandoned_draft(task.task_id, task.task_type, reason, now=self._now())
+                draft = abandoned_draft(task.task_id, task.task_type, reason, now=self._wall())
                 if (await self._journal.append(draft)).result == "accepted":
                     self._signals.task_abandoned(task.task_id, reason)
                 self._again(task, PollAgain(self._now(), decision.result))
@@ -267,7 +271,7 @@ async def forget_ended(journal: Journal, retention: float, address_life: float) 
     tasks, addresses = journal.companion(Tasks), journal.companion(Addresses)
     while True:
         await asyncio.sleep(_PRUNE_EVERY)
-        now = time.time_ns() // 1_000_000
+        now = wall_ms()
         await _prune(journal, tasks.prune, now - round(retention * 1000))
         await _prune(journal, addresses.prune, made_before(now // 1000 - int(address_life) - _ADDRESS_MARGIN))
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Final
 
+from relay.clocks import steady_ms
 from relay.core.expiry import first_expiry
 from relay.core.reconcile import Timing
 from relay.journal.journal import Journal
@@ -74,7 +75,7 @@ class TaskWatch:
     async def look(self) -> None:
         """Brings the gauges up to date."""
         counts = await self._journal.ask(Tasks, Tasks.counts)
-        overdue = await self._journal.ask(Tasks, Tasks.overdue, _now())
+        overdue = await self._journal.ask(Tasks, Tasks.overdue, steady_ms())
         self._signals.tasks_looked_at(TaskFigures(sum(counts[state] for state in PENDING), overdue))
         for label in self._sinks:
             self._signals.outputs_looked_at(label, await self._outputs_expiring(label))

@@ -94,6 +94,12 @@ class Timing:
         """When the last poll of a task is due. Instants here are epoch milliseconds."""
         return submitted_at + round(self.give_up_after * 1000)
 
+    @property
+    def longest(self) -> int:
+        """Milliseconds to any task's next poll at most; one that is further away was noted by a clock ahead of time."""
+        first = self.first_after * VIDEO_PATIENCE * (1.0 + _JITTER)
+        return round(max(LONGEST, self.every, first) * (1.0 + _JITTER) * 1000)
+
     def first_poll(self, submitted_at: int, kind: str | None, chance: float) -> int:
         """When a task is first polled. ``kind``: its type or the path that it was submitted to, as far as known.
 
@@ -233,7 +239,7 @@ def _held_off(
     backoff = _LATER if result == "unauthorized" else _SOON
     pause = _pause(backoff, answer, moment)
     wait = max(pause, timing.every) if result == "unauthorized" else pause
-    at = moment.now + round(wait * 1000)
+    at = moment.now + min(round(wait * 1000), timing.longest)  # the pause is for all, and longer
     return PollAgain(at, result, None, None, task.trouble, task.trouble_since, counts=False, pause=pause)
 
 
@@ -243,13 +249,15 @@ def _in_trouble(
     silent = result in _SILENCE
     trouble: Reason = "no_answer" if silent else "refused" if result == "refused" else "unknown_task"
     since = moment.now if task.trouble != trouble or task.trouble_since is None else task.trouble_since
+    since = min(since, moment.now)  # it was noted by a clock that was ahead
     lasting = moment.now - since >= timing.patience * 1000
     late = moment.now >= timing.deadline(task.submitted_at)
     if (late and lasting) if silent else (late or lasting):
         return Abandon(trouble, result)
     down = isinstance(answer, Unanswered) or answer.status in _OVERLOADED
     pause = _pause(_SOON, answer, moment) if down else 0.0
-    at = max(timing.next_poll(task, moment.now, None, moment.chance), moment.now + round(pause * 1000))
+    later = min(round(pause * 1000), timing.longest)
+    at = max(timing.next_poll(task, moment.now, None, moment.chance), moment.now + later)
     return PollAgain(at, result, None, None, trouble, since, counts=not down, pause=pause)
 
 

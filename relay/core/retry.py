@@ -27,18 +27,28 @@ class Backoff:
         return max(ceiling * (0.25 + 0.75 * chance), retry_after or 0.0)
 
 
-def retry_after(value: str | None, now: int) -> float | None:
-    """The seconds that a ``Retry-After`` asks for, counted from ``now`` (epoch milliseconds); at least 0.
+def retry_after(value: str | None, date: str | None, now: int) -> float | None:
+    """The seconds that a ``Retry-After`` asks for; at least 0.
 
-    It holds seconds or an HTTP date; ``None``: there is none, or nobody can read it.
+    A date is counted from the answer's own ``Date``, since the two clocks may differ; where it has none, from ``now``
+    (epoch milliseconds). It holds seconds or an HTTP date; ``None``: there is none, or nobody can read it.
     Source: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
     """
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])
+    until = _instant(text)
+    if until is None:
+        return None
+    sent = _instant(date or "")
+    return max(0.0, until - (now / 1000 if sent is None else sent))
+
+
+def _instant(text: str) -> float | None:
+    """An HTTP date in epoch seconds; ``None``: it is none."""
     try:
         at = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)  # "-0000" and the old forms: HTTP dates are UTC in any case
-    return max(0.0, at.timestamp() - now / 1000)
+    return at.timestamp()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
+from relay.clocks import steady_ms
 from relay.core.task_address import RANDOM, Keys, nonce, nonce_of, secret_of, shared_key
 from relay.journal.addresses import Addresses, Binding
 from relay.journal.journal import Journal
@@ -45,12 +45,12 @@ class TaskAddresses:
         """An address for a task that is about to be submitted."""
         if self._base is None:
             return None
-        made = nonce(secrets.token_bytes(RANDOM), int(time.time()))
+        made = nonce(secrets.token_bytes(RANDOM), steady_ms() // 1000)
         return Given(f"{self._base}/{secret_of(made, self._keys)}", made)
 
     def nonce_of(self, secret: str) -> bytes | None:
         """The nonce in a genuine address's last segment; ``None`` for anything else."""
-        return nonce_of(secret, self._keys, int(time.time()), self._life)
+        return nonce_of(secret, self._keys, steady_ms() // 1000, self._life)
 
     def is_known(self, nonce: bytes, task_id: str) -> bool:
         """Whether the address is this task's, as far as that is known at once."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from relay.clocks import steady_ms
 from relay.core.clock import rfc3339
 from relay.edge.api import json_response
 from relay.journal.journal import Journal
@@ -80,7 +81,7 @@ class StatusRoutes:
         return {
             "counts": counts,
             "pending": sum(counts[state] for state in PENDING),
-            "overdue": await self._journal.ask(Tasks, Tasks.overdue, _now()),
+            "overdue": await self._journal.ask(Tasks, Tasks.overdue, steady_ms()),
         }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import web
 
+from relay.clocks import steady_ms
 from relay.core.clock import rfc3339
 from relay.core.event import TASKS
 from relay.core.task import TASK_ID
@@ -72,7 +72,7 @@ class TaskRoutes:
             return respond(refusal.answer)
         if (known := await self._known(task_id)) is not None:
             return json_response(known)
-        await self._journal.change(self._tasks.watch, task_id, _now())
+        await self._journal.change(self._tasks.watch, task_id, steady_ms())
         self._entered()
         return json_response(await self._known(task_id), 201)
 
@@ -114,7 +114,7 @@ def _wanted(request: web.Request) -> Wanted:
         SELECTIONS[state],
         request.query.get("type") or None,
         _before(request.query.get("older_than")),
-        overdue_at=_now() if state == "overdue" else None,
+        overdue_at=steady_ms() if state == "overdue" else None,
     )
 
 
@@ -125,7 +125,7 @@ def _before(age: str | None) -> int | None:
         seconds = parse_duration(age)
     except ValueError as error:
         raise Refused("bad_request", f"The parameter older_than {error}.") from None
-    return _now() - round(seconds * 1000)
+    return steady_ms() - round(seconds * 1000)
 
 
 def shown_task(row: Row) -> dict[str, Any]:
@@ -153,7 +153,3 @@ def _unregistered(task_id: str) -> dict[str, Any]:
 def instant(ms: int | None) -> str | None:
     """An instant in epoch milliseconds as answers tell it."""
     return None if ms is None else rfc3339(ms)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from relay.clocks import on_the_steady_clock
 from relay.core.event import TASKS, Entry, Event
 from relay.core.reconcile import PollAgain, Timing, Watched
 from relay.journal import sql
@@ -106,7 +107,7 @@ class Tasks:
             if entry.event.topic == TASKS and entry.sink is None:
                 (submitted if entry.event.type == "relay.task.submitted" else news).append(entry)
         if submitted:
-            self._enter(submitted, now)
+            self._enter(submitted, on_the_steady_clock(now))
         if news and self._waiting:
             self._db.execute(_SQL["follow"], {"rows": _news(news), "now": now})
 
@@ -121,9 +122,13 @@ class Tasks:
 
     # -- polling -----------------------------------------------------------------------------------------------
 
-    def due(self, now: int, limit: int) -> list[Watched]:
-        """The tasks that are to be polled by now, the longest due first."""
-        return [Watched(*row) for row in self._db.execute(_SQL["due"], (now, limit))]
+    def due(self, now: int, limit: int, longest: int) -> list[Watched]:
+        """The tasks that are to be polled by now, the longest due first. ``now``: of ``steady_ms``.
+
+        So are those that are due in more than ``longest`` milliseconds: a clock that was ahead has put them there.
+        """
+        given = {"now": now, "limit": limit, "far": now + longest}
+        return [Watched(*row) for row in self._db.execute(_SQL["due"], given)]
 
     def next_due(self) -> int | None:
         """When the next poll is due (epoch milliseconds); ``None``: no task is waiting.

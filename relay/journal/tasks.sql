@@ -72,8 +72,13 @@ FROM (SELECT json_extract(value, '$[0]') AS task_id, json_extract(value, '$[1]')
 WHERE tasks.task_id = news.task_id
 
 -- name: due
-SELECT task_id, task_type, submitted_at, polls, trouble, trouble_since FROM tasks
-WHERE due_at <= ? ORDER BY due_at LIMIT ?
+-- Two looks into the index: with OR it would sort all that is due.
+SELECT * FROM (SELECT task_id, task_type, submitted_at, polls, trouble, trouble_since FROM tasks
+               WHERE due_at <= :now ORDER BY due_at LIMIT :limit)
+UNION ALL
+SELECT * FROM (SELECT task_id, task_type, submitted_at, polls, trouble, trouble_since FROM tasks
+               WHERE due_at > :far ORDER BY due_at DESC LIMIT :limit)
+LIMIT :limit
 
 -- name: next_due
 SELECT min(due_at) FROM tasks WHERE due_at IS NOT NULL

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Final
 from urllib.parse import quote
 
+from relay.clocks import wall_ms
 from relay.core.reconcile import PollAnswer, Unanswered
 from relay.core.retry import retry_after
 from relay.upstream.client import Upstream
@@ -44,7 +44,8 @@ class TaskResults:
                 body = received = await answer.read(MAX_ANSWER)
                 if is_coded(answer.raw_headers):  # although nothing of the kind was asked for
                     body = await asyncio.to_thread(lambda: decoded(received, MAX_ANSWER) or b"")
-                asked = retry_after(answer.headers.get("Retry-After"), time.time_ns() // 1_000_000)
+                headers = answer.headers
+                asked = retry_after(headers.get("Retry-After"), headers.get("Date"), wall_ms())
                 return PollAnswer(answer.status, body, asked)
         except (TimeoutError, UpstreamTimeout):
             return Unanswered("timeout")

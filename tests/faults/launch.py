@@ -1,4 +1,5 @@
-"""``python -m tests.faults.launch [--crash NAME:NTH | --plant NAME] serve ...``: the relay, with one thing broken.
+"""``python -m tests.faults.launch [--crash NAME:NTH | --plant NAME | --clock FILE] serve ...``: the relay, with one
+thing broken.
 
 The relay's own code has no hook for this: what is broken is replaced by name (``tests.faults.places``) before the
 command runs.
@@ -7,6 +8,8 @@ command runs.
 from __future__ import annotations
 
 import sys
+import time
+from pathlib import Path
 
 from relay.cli import main
 from tests.faults.failpoints import BY_NAME
@@ -23,7 +26,26 @@ def planted(name: str) -> tuple[str, ...]:
     return "tests.faults.launch", "--plant", name
 
 
+def wrong_clock(offset: Path) -> tuple[str, ...]:
+    """The program for ``RelayProcess``: its wall clock is off by the seconds in a file, which may change meanwhile."""
+    return "tests.faults.launch", "--clock", str(offset)
+
+
+def _set_clock(offset: Path) -> None:
+    """As ``settimeofday`` does it: only the wall clock jumps, for everything in the process that asks Python for it."""
+    right = time.time_ns
+
+    def off() -> int:
+        return right() + int(offset.read_text()) * 10**9
+
+    time.time_ns = off
+    time.time = lambda: off() / 1e9
+
+
 def _break(option: str, value: str) -> None:
+    if option == "--clock":
+        _set_clock(Path(value))
+        return
     if option == "--plant":
         BUGS[value]()
         return

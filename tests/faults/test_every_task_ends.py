@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from relay.simulator.options import Options, Retries
 from relay.simulator.server import Simulator
 from relay.simulator.weather import Trouble
 from tests.faults.conftest import Shared
+from tests.faults.launch import wrong_clock
 from tests.faults.matrix import Effort, Row
 from tests.faults.oracle import Seen
 from tests.faults.targets import Target
@@ -26,6 +27,7 @@ from tests.services.relay import RelayProcess
 LATE_BY = "10s"
 FIRST_AFTER = "2s"
 KILLS = 5
+JUMPS_EVERY = 3.0
 
 
 def settings(simulator: Simulator, max_rate: float) -> dict[str, Any]:
@@ -45,10 +47,12 @@ async def upstream(seed: int, retry_after: int | None = None) -> AsyncIterator[S
 
 
 @asynccontextmanager
-async def relaying(directory: Path, targets: list[Target], **sections: Any) -> AsyncIterator[RelayProcess]:
-    """A relay that is started here, and does not outlive its test."""
+async def relaying(
+    directory: Path, targets: list[Target], *, program: Sequence[str] = (), **sections: Any
+) -> AsyncIterator[RelayProcess]:
+    """A relay that is started here, and does not outlive its test. ``program``: see ``tests.faults.launch``."""
     relay = RelayProcess(directory, sinks=[target.sink for target in targets], public=True, **sections)
-    await relay.start()
+    await relay.start(*program)
     try:
         yield relay
     finally:
@@ -178,3 +182,32 @@ async def test_every_task_ends_although_the_upstream_is_down_and_overloaded(
         await concluded(relay, simulator, application, targets, row, max_rate)
         told = application.submitted.told
         assert all(told[each] for each in ("upstream_unreachable", "429", "a page", "500")), "a trouble met nobody"
+
+
+@pytest.mark.row("T3", "clocks that jump")
+async def test_every_task_ends_in_its_time_whatever_the_clock_shows(
+    shared: Shared, tmp_path: Path, row: Row, effort: Effort
+) -> None:
+    """Broken: P7. A clock that is set makes tasks overdue that have just begun, or puts their polls hours away."""
+    jumps = (7200, 0, -7200, 0, 86_400, 0) * effort(short=1, full=3)
+    rate, max_rate = 25.0, 30.0
+    count = round(rate * (len(jumps) + 1) * JUMPS_EVERY)
+    targets = [shared("redis")]
+    row.load = f"{count} tasks, {rate:g}/s"
+    clock = tmp_path / "clock"
+    clock.write_text("0")
+    async with (
+        upstream(row.seed) as simulator,
+        relaying(tmp_path / "relay", targets, program=wrong_clock(clock), **settings(simulator, max_rate)) as relay,
+    ):
+        application = Application(lambda: relay.url, plans(count, row.seed, LATE_BY), rate)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(application.run())
+            for offset in jumps:
+                await asyncio.sleep(JUMPS_EVERY)
+                before = int(clock.read_text())
+                replaced = clock.with_suffix(".new")
+                replaced.write_text(str(offset))
+                replaced.rename(clock)
+                row.injected(f"a jump of {(offset - before) / 3600:+g} h")
+        await concluded(relay, simulator, application, targets, row, max_rate)

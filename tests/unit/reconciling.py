@@ -113,6 +113,7 @@ class World:
             self.telemetry.tasks,
             self.options.pop("timing", TIMING),
             now=now,
+            wall=now,
             **self.options,
         )
         return asyncio.create_task(self.reconciler.run())

@@ -335,3 +335,17 @@ def test_an_abandoned_task_contradicts_nothing_that_is_known() -> None:
         "UPSCALE",
         "poll",
     )
+
+
+@pytest.mark.parametrize("polls", [0, 5, 50])
+def test_no_poll_is_further_away_than_the_longest_there_is(polls: int) -> None:
+    """Broken: what a clock that was ahead noted could not be told from what the upstream asked for."""
+    answers = (error(429, retry_after=3600.0), error(503, retry_after=3600.0), error(401), Unanswered("timeout"))
+    for answer in answers:
+        assert again(answer, task=watched(polls=polls)).at <= AT + 60_000 + TIMING.longest
+
+
+def test_trouble_that_was_noted_by_a_clock_ahead_of_time_begins_now() -> None:
+    """Broken: a task that is unknown to the upstream would wait for the hour that the clock had shown."""
+    met = watched(trouble="unknown_task", trouble_since=AT + 7_200_000)
+    assert again(error(404, "TASK_NOT_FOUND"), task=met).trouble_since == AT + 60_000

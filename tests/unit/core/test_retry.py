@@ -47,4 +47,14 @@ def test_what_the_other_side_asks_for_is_the_least() -> None:
 )
 def test_what_retry_after_asks_for_is_read_in_both_its_forms(value: str | None, seconds: float | None) -> None:
     """The relay would go on where it was asked to wait, or fail at a header that nobody can read."""
-    assert retry_after(value, 1_700_000_000_000) == seconds
+    assert retry_after(value, None, 1_700_000_000_000) == seconds
+
+
+@pytest.mark.parametrize("date", ["Tue, 14 Nov 2023 22:13:20 GMT", "Tuesday, 14-Nov-23 22:13:20 GMT"])
+@pytest.mark.parametrize("off", [-7200_000, 0, 7200_000])
+def test_a_date_is_read_against_the_clock_of_the_one_who_wrote_it(date: str, off: int) -> None:
+    """Broken: with a clock that is two hours off the relay waits for two hours, or not at all."""
+    now = 1_700_000_000_000 + off
+    assert retry_after("Tue, 14 Nov 2023 22:14:20 GMT", date, now) == 60.0
+    assert retry_after("60", date, now) == 60.0
+    assert retry_after("Tue, 14 Nov 2023 22:14:20 GMT", "yesterday", 1_700_000_000_000) == 60.0

@@ -22,6 +22,7 @@ from relay.journal.tasks import Row, Tasks, Wanted
 from relay.sources.novita_task import NovitaTask
 
 AT = 1_700_000_000_000
+FAR = 3_600_000
 SOURCE = NovitaTask(progressed=True)
 
 
@@ -70,8 +71,8 @@ def test_a_submitted_task_waits_for_its_end(store: Store, tasks: Tasks) -> None:
     assert row.due_at is not None
     assert AT + 60_000 <= row.due_at <= AT + 72_000
     assert tasks.next_due() == row.due_at
-    assert [task.task_id for task in tasks.due(row.due_at, 10)] == ["t1"]
-    assert tasks.due(row.due_at - 1, 10) == []
+    assert [task.task_id for task in tasks.due(row.due_at, 10, FAR)] == ["t1"]
+    assert tasks.due(row.due_at - 1, 10, FAR) == []
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def test_the_search_for_due_tasks_and_for_a_group_goes_by_index(tasks: Tasks) ->
     """A million tasks that are not due would be looked through every second."""
     sql = tasks_module._SQL
     for name, parameters, index in (
-        ("due", (1, 1), "tasks_due"),
+        ("due", {"now": 1, "limit": 1, "far": 2}, "tasks_due"),
         ("next_due", (), "tasks_due"),
         ("overdue", (1,), "tasks_due"),
         ("any_pending", (), "tasks_due"),
@@ -168,11 +169,20 @@ def test_what_a_poll_brought_is_noted(store: Store, tasks: Tasks) -> None:
     seen = PollAgain(AT + 9, "running", state="running", task_type="UPSCALE")
     missing = PollAgain(AT + 8, "unknown_task", trouble="unknown_task", trouble_since=AT, counts=False)
     store.change(tasks.polled, [("t1", seen), ("t2", missing)])
-    one, two = tasks.due(AT + 9, 10)[::-1]
+    one, two = tasks.due(AT + 9, 10, FAR)[::-1]
     assert (one.task_id, one.task_type, one.polls, one.trouble) == ("t1", "UPSCALE", 1, None)
     assert (two.task_id, two.polls, two.trouble, two.trouble_since) == ("t2", 0, "unknown_task", AT)
     assert found(tasks, "t1").state == "running"
     assert tasks.counts()["running"] == 1
+
+
+def test_what_a_clock_that_was_ahead_put_far_off_is_due(store: Store, tasks: Tasks) -> None:
+    """Broken: after the clock was set right, tasks would wait for the hour that it had shown."""
+    for task_id, at in (("ahead", AT + FAR + 1), ("in-time", AT + FAR), ("due", AT)):
+        store.append([submitted(task_id)], AT)
+        store.change(tasks.polled, [(task_id, PollAgain(at, "running"))])
+    assert [task.task_id for task in tasks.due(AT, 10, FAR)] == ["due", "ahead"]
+    assert [task.task_id for task in tasks.due(AT, 1, FAR)] == ["due"]
 
 
 def test_a_poll_brings_no_task_back(store: Store, tasks: Tasks) -> None:

@@ -1,0 +1,34 @@
+"""The two clocks: one for facts, which is set now and then, and one for how long something has taken."""
+
+from __future__ import annotations
+
+import time
+
+
+def wall_ms() -> int:
+    """Epoch milliseconds, as they are told to others. May jump, in both directions."""
+    return time.time_ns() // 1_000_000
+
+
+def _passed() -> int:
+    # Linux's CLOCK_MONOTONIC stands still while the machine sleeps; tasks go on meanwhile.
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(clock) // 1_000_000
+
+
+_SET = 1000  # milliseconds: what lies below is no clock that was set, but two that are read one after the other
+_AHEAD = wall_ms() - _passed()
+
+
+def steady_ms() -> int:
+    """Milliseconds that nobody sets: the wall clock's as the process began, and since then as many as have passed.
+
+    What is due and what is overdue is told by this clock, or a clock that is set would make all of it due, or none.
+    """
+    return _AHEAD + _passed()
+
+
+def on_the_steady_clock(wall: int) -> int:
+    """An instant that the wall clock told just now. The two are one until somebody sets the wall clock."""
+    apart = steady_ms() - wall_ms()
+    return wall + apart if abs(apart) >= _SET else wall
