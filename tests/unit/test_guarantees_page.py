@@ -1,4 +1,4 @@
-"""docs/guarantees.md, read by a machine: each claim names tests, and the tests that it names are there."""
+"""docs/guarantees.md and docs/security.md, read by a machine: the tests that their claims name are there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import ast
 import re
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
@@ -25,16 +27,18 @@ def rows() -> list[list[str]]:
     return [row for row in cells if row[-1] != "shown by"]
 
 
-def test_each_test_that_is_named_is_there() -> None:
+@pytest.mark.parametrize("page", ["guarantees.md", "security.md"])
+def test_each_test_that_is_named_is_there(page: str) -> None:
     """A guarantee would rest on a test that was renamed, or is gone."""
-    named = REFERENCE.findall(TEXT)
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    named = REFERENCE.findall(text)
     missing = [
         f"{file}::{name}"
         for file, name in named
         if not (ROOT / "tests" / file).is_file() or name not in functions_of(ROOT / "tests" / file)
     ]
-    assert not missing, f"docs/guarantees.md names tests that are not there: {missing}"
-    assert TEXT.count("::test_") == len(named), "a reference is not written as `file.py::test_name`"
+    assert not missing, f"docs/{page} names tests that are not there: {missing}"
+    assert text.count("::test_") == len(named), "a reference is not written as `file.py::test_name`"
 
 
 def test_each_claim_names_a_test() -> None:
