@@ -91,7 +91,9 @@ def _webhooks() -> Document:
             _JSON: {"schema": reference("TaskResultWebhook"), "example": enveloped(SUCCEEDED)},
         },
     }
-    token = _parameter("token", "path", "One of `webhooks.novita.tokens`: a secret.")
+    token = _parameter(
+        "token", "path", "A secret: one of `webhooks.novita.tokens`, or what the relay gave to this one task."
+    )
     return {
         "/webhooks/novita/{token}": {"parameters": [token], "post": post},
         "/webhooks/novita": {
