@@ -7,12 +7,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 from relay.app.relay import Relay
 from relay.core.errors import RelayError
 from relay.settings import Settings, take_over
 from relay.telemetry import set_log_level
+from relay.threads import call
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READ_WITHIN = 30.0
+"""Seconds for the whole configuration. Each file of a secret has its own bound; this is for what else may hang."""
 
 LOOK_EVERY = 10.0
 """Seconds between two looks at the files of secrets."""
@@ -33,6 +42,7 @@ class Reloader:
         self._reread = reread
         self._look_every = look_every
         self._wanted = wanted or asyncio.Event()
+        self._looking: Future[Any] | None = None
 
     async def run(self) -> None:
         """Reloads whenever it is wanted or a secret's file has changed, for as long as it runs."""
@@ -43,30 +53,48 @@ class Reloader:
                     await self._wanted.wait()
             except TimeoutError:
                 files = self._relay.settings.secret_files
-                if not files or await asyncio.to_thread(_marks, files) == seen:
+                if not files or ((marks := await self._marks()) is not None and marks == seen):
                     continue
             asked = self._wanted.is_set()
             self._wanted.clear()
-            seen = await asyncio.to_thread(_marks, self._relay.settings.secret_files)
+            seen = await self._marks()
             await self.reload(asked=asked)
 
     async def reload(self, *, asked: bool = True) -> None:
         """Reads the configuration and takes over what may be. ``asked``: says so even if that is nothing."""
         relay = self._relay
         try:
-            written = await asyncio.to_thread(self._reread)
+            written = await self._answered(self._reread)
+        except TimeoutError:
+            relay.telemetry.reload_refused(f"The configuration could not be read within {READ_WITHIN:g} s.")
+            return
         except RelayError as error:
             relay.telemetry.reload_refused(error.message)
             return
         reloaded = take_over(relay.settings, written)
         set_log_level(reloaded.settings.log.level)
         relay.exchange(reloaded.settings)
-        relay.telemetry.reread()
+        relay.telemetry.reread(written.late_files)
         if asked or reloaded.changed:
             relay.telemetry.reloaded(reloaded.changed, reloaded.waiting)
 
+    async def _marks(self) -> list[_Mark] | None:
+        """What tells whether a secret has changed; ``None``: a file system hangs, so nobody can tell."""
+        try:
+            return await self._answered(_marks_of, self._relay.settings.secret_files)
+        except TimeoutError:
+            return None
 
-def _marks(files: tuple[Path, ...]) -> list[_Mark]:
+    async def _answered(self, look: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In a thread that may hang, one at a time: the reload and the end of the process wait for none."""
+        if self._looking is not None and not self._looking.done():
+            raise TimeoutError
+        self._looking = looking = call(look, *args, **kwargs)
+        async with asyncio.timeout(READ_WITHIN):
+            return await asyncio.wrap_future(looking)
+
+
+def _marks_of(files: tuple[Path, ...]) -> list[_Mark]:
     """What changes when a file is written or replaced; ``None`` for one that is not there."""
     return [_mark(file) for file in files]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from relay.settings import Settings
+    from relay.settings import SecretFiles, Settings
 
 DEFAULT_FILE: Final = Path("relay.yaml")
 _OF_THE_COMMAND: Final = frozenset({"RELAY_CONFIG", "RELAY_API_TOKEN"})
@@ -22,12 +22,15 @@ def find(config: Path | None) -> Path | None:
     return DEFAULT_FILE if DEFAULT_FILE.exists() else None
 
 
-def load(config: Path | None) -> Settings:
-    """The settings in the file that ``find`` finds and in the environment. Raises ``ConfigError``."""
+def load(config: Path | None, files: SecretFiles | None = None) -> Settings:
+    """The settings in the file that ``find`` finds and in the environment. Raises ``ConfigError``.
+
+    ``files``: see ``relay.settings.load``.
+    """
     from relay.app import sink_configs
     from relay.settings import load as load_settings
 
-    return load_settings(find(config), settings_in(os.environ), sink_configs())
+    return load_settings(find(config), settings_in(os.environ), sink_configs(), files)
 
 
 def is_configured(config: Path | None) -> bool:

@@ -19,13 +19,16 @@ def serve(config: options.Config = None) -> None:
     The log goes to standard error. Without a configuration: on loopback, journal under ./var, no sink.
     SIGHUP, or a changed file of a secret, takes over tokens, secrets, clients and the log's level.
     """
-    settings = configured.load(config)
+    from relay.settings import SecretFiles
+
+    files = SecretFiles()
+    settings = configured.load(config, files)
 
     from relay.app import run
     from relay.telemetry import configure_logging
 
     configure_logging(settings.log.level, settings.log.format)
-    raise typer.Exit(run_loop(run(settings, reread=lambda: configured.load(config))))
+    raise typer.Exit(run_loop(run(settings, reread=lambda: configured.load(config, files))))
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:

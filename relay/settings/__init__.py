@@ -25,6 +25,7 @@ from relay.settings.model import (
     WebhooksSettings,
 )
 from relay.settings.reload import Reloaded, take_over
+from relay.settings.secret_files import SecretFiles
 from relay.settings.secret_values import secrets_of
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "ProxySettings",
     "ReconcileSettings",
     "Reloaded",
+    "SecretFiles",
     "ServerSettings",
     "Settings",
     "TasksSettings",

@@ -15,7 +15,7 @@ from relay.settings.document import Written, parse
 from relay.settings.environment import overlay
 from relay.settings.errors import ConfigError, KeyPath, Problem, nearest
 from relay.settings.model import Settings
-from relay.settings.secret_files import read_secret_files, secrets_in
+from relay.settings.secret_files import SecretFiles, read_secret_files, secrets_in
 from relay.settings.shape import ANYTHING, Shape, sections, shape_of
 
 _TEXTS = {
@@ -36,11 +36,16 @@ _TEXTS = {
 }
 
 
-def load(path: Path | None, environ: Mapping[str, str], sinks: Mapping[str, type[SinkConfig]]) -> Settings:
+def load(
+    path: Path | None,
+    environ: Mapping[str, str],
+    sinks: Mapping[str, type[SinkConfig]],
+    files: SecretFiles | None = None,
+) -> Settings:
     """The settings in a file (``None``: no file) and in the environment; ``sinks`` are the known types of sinks.
 
-    Reads the file and the files of secrets. Raises ``ConfigError`` with every problem found; only what makes the
-    file unreadable as a whole is reported alone.
+    Reads the file and those of secrets; ``files`` knows what they held before. Raises ``ConfigError`` with every
+    problem found; only what makes the file unreadable as a whole is reported alone.
     """
     written = Written({}) if path is None else _read(path)
     if written.value is None:
@@ -48,12 +53,13 @@ def load(path: Path | None, environ: Mapping[str, str], sinks: Mapping[str, type
     shape = shape_of(Settings, sinks)
     overlay(written, environ, shape)
     _drop_empty(written, shape)
-    read_secret_files(written, shape)
+    files = files or SecretFiles()
+    read_secret_files(written, shape, files)
     settings = _validated(written, shape, sinks)
     if settings is None or written.problems:
         secrets = secrets_in(written.value, shape)
         raise ConfigError(sorted((_scrubbed(problem, secrets) for problem in written.problems), key=_by_place))
-    settings.note_secret_files(written.secret_files)
+    settings.note_secret_files(written.secret_files, late=files.late)
     return settings
 
 

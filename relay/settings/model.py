@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -300,6 +300,7 @@ class Settings(Section):
     tracing: TracingSettings = TracingSettings()
     identity: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
     _secret_files: tuple[Path, ...] = PrivateAttr(())
+    _late_files: tuple[str, ...] = PrivateAttr(())
 
     @field_validator("admin")
     @classmethod
@@ -350,9 +351,15 @@ class Settings(Section):
         """The files that secrets were read from."""
         return self._secret_files
 
-    def note_secret_files(self, files: Iterable[str]) -> None:
+    @property
+    def late_files(self) -> tuple[str, ...]:
+        """Files of secrets that did not answer: what they held before is in force."""
+        return self._late_files
+
+    def note_secret_files(self, files: Iterable[str], late: Sequence[str] = ()) -> None:
         """Remembers where secrets were read from; called once, by whoever read them."""
         self._secret_files = tuple(Path(file) for file in files)
+        self._late_files = tuple(late)
 
     @property
     def identity_name(self) -> str:

@@ -115,6 +115,7 @@ class Telemetry:
             registry=r,
         )
         self._reloaded.set(1)
+        self._late: Sequence[str] = ()
         self.health = Health(r)
         self.upstream = UpstreamSignals(r)
         self.tasks = TaskSignals(self)
@@ -224,9 +225,12 @@ class Telemetry:
         """Everything is up."""
         self.log.info("relay started", version=__version__, **facts)
 
-    def reread(self) -> None:
-        """The configuration as written can be in force."""
-        self._reloaded.set(1)
+    def reread(self, late: Sequence[str] = ()) -> None:
+        """The configuration as written can be in force, but for files of secrets that did not answer."""
+        self._reloaded.set(0 if late else 1)
+        if late and late != self._late:
+            self.log.error("files of secrets do not answer, what they held before stays in force", files=list(late))
+        self._late = late
 
     def reloaded(self, changed: Sequence[str], waiting: Sequence[str]) -> None:
         """The configuration as read is in force, except for what waits for a restart. Keys only, no values."""

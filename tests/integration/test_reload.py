@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import re
 import signal
 from collections.abc import Iterator
@@ -64,6 +65,41 @@ async def hang_up(relay: RelayProcess) -> dict[str, Any]:
         while not (told := [line for line in lines(relay)[before:] if "reloaded" in line["event"]]):
             await asyncio.sleep(0.02)
     return told[0]
+
+
+async def test_a_secret_file_that_hangs_keeps_no_other_secret_and_no_exit(tmp_path: Path, relay: RelayProcess) -> None:
+    """Broken: one dead mount keeps a revoked token valid for ever, and the relay from ending."""
+    hangs, tokens = tmp_path / "hangs", tmp_path / "tokens"
+    hangs.write_text("key-of-the-upstream")
+    tokens.write_text(TOKEN)
+    novita = {"tokens": None, "tokens_file": str(tokens)}
+    clients = {"web": {"key": "key-of-a-client-0123456789"}}
+    rewrite(relay, webhooks={"novita": novita}, upstream={"api_key_file": str(hangs)}, proxy={"clients": clients})
+    await relay.start()
+    assert await deliver(relay, TOKEN, "a") == 200
+    hangs.unlink()
+    os.mkfifo(hangs)  # nobody writes to it
+    tokens.write_text(OTHER)
+    told = await hang_up(relay)
+    assert told["changed"] == ["webhooks.novita.tokens"]
+    assert [await deliver(relay, token, "b") for token in (TOKEN, OTHER)] == [401, 200]
+    assert [line["files"] for line in lines(relay) if "do not answer" in line["event"]] == [[str(hangs)]]
+    assert await relay.metric("relay_config_last_reload_successful") == 0
+    hangs.unlink()
+    hangs.write_text("key-of-the-upstream")
+    await hang_up(relay)
+    assert await relay.metric("relay_config_last_reload_successful") == 1
+    assert await relay.stop(within=15) == 0
+
+
+def test_a_start_says_which_secret_file_hangs(tmp_path: Path, relay: RelayProcess) -> None:
+    """Broken: a start would hang, and nobody could tell on what."""
+    os.mkfifo(tmp_path / "hangs")
+    rewrite(relay, webhooks={"novita": {"tokens": None, "tokens_file": str(tmp_path / "hangs")}})
+    relay.launch()
+    assert relay.process is not None
+    assert relay.process.wait(20) == 78
+    assert "did not answer within 5 s" in relay.log.read_text()
 
 
 async def test_tokens_are_exchanged_without_a_restart(relay: RelayProcess) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from relay.settings.secret_files import MAX_BYTES, secrets_in
+from relay.settings.secret_files import MAX_BYTES, MAX_HANGING, SecretFiles, secrets_in
 from relay.settings.shape import shape_of
 from tests.unit.settings.specimens import SINKS, Amber, loading, problems
 
@@ -138,3 +140,34 @@ def test_all_written_secrets_are_known_for_scrubbing() -> None:
         "proxy": {"clients": {"a": {"key": "abc"}}},
     }
     assert secrets_in(value, shape_of(Settings, SINKS)) == {"hush-1", "12345", "hush-2", "hush-3"}
+
+
+def test_a_file_that_hangs_takes_a_bounded_number_of_threads(tmp_path: Path) -> None:
+    """Broken: a relay beside a dead mount would gain a thread with each look at its secrets."""
+    hangs = tmp_path / "hangs"
+    os.mkfifo(hangs)
+    files = SecretFiles(within=0.01)
+    before = threading.active_count()
+    for _ in range(2 * MAX_HANGING):
+        with pytest.raises(TimeoutError, match="did not answer"):
+            files.read(str(hangs))
+    assert threading.active_count() == before + MAX_HANGING
+    assert files.late == (str(hangs),)
+    with hangs.open("wb") as writer:
+        writer.write(b"late")
+
+
+def test_a_file_that_hangs_keeps_what_it_held_until_it_is_another_one(tmp_path: Path) -> None:
+    """Broken: a dead mount would make the whole configuration invalid, and nothing could be exchanged."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"before")
+    files = SecretFiles(within=0.5)
+    assert (files.read(str(secret)), files.late) == (b"before", ())
+    secret.unlink()
+    os.mkfifo(secret)
+    assert (files.read(str(secret)), files.late) == (b"before", (str(secret),))
+    with secret.open("wb") as writer:  # lets the thread go
+        writer.write(b"x")
+    secret.unlink()
+    secret.write_bytes(b"after")
+    assert (SecretFiles(within=10).read(str(secret)), files.read(str(secret)), files.late) == (b"after", b"after", ())
