@@ -50,7 +50,7 @@ class Signals(Protocol):
 
 
 class Consumer:
-    """One answer under way: ``begin`` it, ``write`` its pieces, ``fail`` if need be, and return its ``answer``."""
+    """One answer under way: ``begin`` it, ``put`` its pieces, ``fail`` if need be, and return its ``answer``."""
 
     def __init__(self, request: web.Request, kind: Kind, send_timeout: float) -> None:
         self.request, self.kind = request, kind
@@ -65,10 +65,18 @@ class Consumer:
         _in_step(self.request, True)
         self._outgoing.begin(200, b"OK", [*headers, (b"Date", rfc822_formatted_time().encode())])
 
-    async def write(self, piece: bytes) -> bool:
-        """Writes, and waits until the client has taken all of it. Answers whether it is still there."""
+    def put(self, piece: bytes) -> None:
+        """Writes, without waiting: whoever made the piece need not keep it until it is ``taken``."""
         try:
             self._outgoing.put(piece)
+        except ConnectionError:
+            self._given_up = self._outgoing.abort()
+
+    async def taken(self) -> bool:
+        """Waits until the client has taken all that was written. Answers whether it is still there."""
+        if self._given_up is not None:
+            return False
+        try:
             there = await self._outgoing.drained()
         except ConnectionError:
             there = False

@@ -88,17 +88,15 @@ class Events:
 
     async def _follow(self, consumer: Consumer, reader: EventReader) -> None:
         """Until the answer is to end, or the client has gone."""
-        there = await consumer.write(b": the stream goes on live; resume with Last-Event-ID\n\n")
-        while there and not consumer.ending.done():
+        consumer.put(b": the stream goes on live; resume with Last-Event-ID\n\n")
+        while await consumer.taken() and not consumer.ending.done():
             try:
-                frames = await _frames(reader)
+                said = await _say(consumer, reader)
             except RelayError:
                 consumer.fail()
                 return
-            if frames:
-                there = await consumer.write(frames)
-            elif reader.caught_up and not await self._news(consumer, reader.place):
-                there = await consumer.write(b": still here\n\n")
+            if not said and reader.caught_up and not await self._news(consumer, reader.place):
+                consumer.put(b": still here\n\n")
 
     async def _news(self, consumer: Consumer, after: int) -> bool:
         """Waits for an event, the end, or the time for a heartbeat (``False``)."""
@@ -111,12 +109,14 @@ class Events:
             news.cancel()
 
 
-async def _frames(reader: EventReader) -> bytes:
-    """What a live stream says next; nothing where nothing wanted was read."""
+async def _say(consumer: Consumer, reader: EventReader) -> bool:
+    """Writes what a live stream says next. Answers whether there was anything."""
     piece = await reader.next()
     if piece.pruned is not None:
-        return _frame(piece.pruned.last, pruned_event(piece.pruned, time.time_ns() // 1_000_000))
-    return b"".join([_frame(entry.offset, entry.event) for entry in piece.entries])
+        consumer.put(_frame(piece.pruned.last, pruned_event(piece.pruned, time.time_ns() // 1_000_000)))
+    elif piece.entries:
+        consumer.put(b"".join([_frame(entry.offset, entry.event) for entry in piece.entries]))
+    return piece.pruned is not None or bool(piece.entries)
 
 
 async def _page(reader: EventReader, limit: int) -> AsyncGenerator[bytes, None]:
@@ -146,15 +146,17 @@ async def _page(reader: EventReader, limit: int) -> AsyncGenerator[bytes, None]:
 
 async def _write_page(consumer: Consumer, parts: AsyncGenerator[bytes, None]) -> None:
     """The parts as an answer, each written when the client has taken the one before; of a known length if it is one."""
-    part: bytes | None = await anext(parts)
+    first = await anext(parts)
     following = await anext(parts, None)
-    assert part is not None
-    length = [(b"Content-Length", b"%d" % len(part))] if following is None else []
+    length = [(b"Content-Length", b"%d" % len(first))] if following is None else []
     consumer.begin([*_PAGE_HEADERS, *length])
+    consumer.put(first)
+    del first  # nothing is kept here that the client has to take
     try:
-        while part is not None and await consumer.write(part):
-            part, following = following, None
-            if part is not None:
+        while await consumer.taken() and following is not None:
+            consumer.put(following)
+            following = None
+            if await consumer.taken():
                 following = await anext(parts, None)
     except RelayError:
         consumer.fail()
