@@ -168,8 +168,8 @@ def script_written(send: Function, trigger: Trigger) -> Function:
 def script_answered(ask: Function, trigger: Trigger) -> Function:
     """Redis has said that the script is done, and nothing was made of it yet; the place is ``Wire.ask``."""
 
-    async def wrapped(wire: Any, *args: Any) -> Any:
-        answer = await ask(wire, *args)
+    async def wrapped(wire: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = await ask(wire, *args, **kwargs)
         if "publish" in args:
             trigger()
         return answer
