@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from relay.settings import ConfigError
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("RELAY_CONFIG", raising=False)
+    for name in [name for name in os.environ if name.startswith("RELAY_")]:  # such as the seed of a test run
+        monkeypatch.delenv(name)
 
 
 def test_a_file_beside_the_user_counts_only_if_none_is_named(tmp_path: Path) -> None:
