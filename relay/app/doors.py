@@ -42,7 +42,7 @@ from relay.settings.values import is_loopback_host
 from relay.telemetry import ChatSignals, ConsumerSignals, SinkSignals, SubmissionSignals, Telemetry
 from relay.upstream import Upstream
 
-_ADMIN_LIMITS = Limits(max_connections=256)
+_ADMIN_LIMITS = Limits(max_connections=800)
 
 
 class Doors:

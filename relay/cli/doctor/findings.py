@@ -21,8 +21,8 @@ NOTABLE_SKEW: Final = 2.0
 """Seconds; ``Date`` is precise to one."""
 BAD_SKEW: Final = 60.0
 NOTABLE_JUMP: Final = 0.5
-SPARE_DESCRIPTORS: Final = 256
-"""For the journal, the sinks, the upstream and the log, beside the connections of the main listener."""
+SPARE_DESCRIPTORS: Final = 1024
+"""For the admin listener, journal, sinks, upstream and log, beside the connections of the main listener."""
 _MIB: Final = 1 << 20
 
 

@@ -78,4 +78,4 @@ def test_an_address_that_is_taken_is_told() -> None:
 
 def test_descriptors_are_those_of_this_process() -> None:
     """The limit would be one that nobody has."""
-    assert local.look_at_descriptors(settings(Path("x"), max_connections=1)).measured["needed"] == 257
+    assert local.look_at_descriptors(settings(Path("x"), max_connections=1)).measured["needed"] == 1025
