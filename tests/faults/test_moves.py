@@ -15,7 +15,7 @@ from tests.faults.conftest import Own, Shared
 from tests.faults.load import Load
 from tests.faults.matrix import Row
 from tests.faults.oracle import Evidence, judge
-from tests.faults.targets import Target
+from tests.faults.targets import EVERYWHERE, Target
 from tests.faults.trial import Trial
 from tests.services.redis import RedisServer
 from tests.services.relay import RelayProcess
@@ -46,7 +46,7 @@ ENDS = [pytest.param(stopped, id="stopped"), pytest.param(killed, id="killed")]
 
 @pytest.mark.row("R21", "identity changed")
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("kind", ["kafka", "redis"])
+@pytest.mark.parametrize("kind", EVERYWHERE)
 async def test_a_relay_that_gets_another_name_goes_on(
     kind: str, end: End, shared: Shared, tmp_path: Path, row: Row
 ) -> None:
@@ -121,7 +121,7 @@ async def published(relay: RelayProcess) -> None:
     [(False, False), (True, False), (True, True)],
     ids=["all published", "a backlog, the clone first", "a backlog, the original first"],
 )
-@pytest.mark.parametrize("kind", ["kafka", "redis"])
+@pytest.mark.parametrize("kind", EVERYWHERE)
 async def test_a_cloned_volume_and_its_original_both_go_on(
     kind: str, backlog: bool, original_first: bool, own: Own, tmp_path: Path, row: Row
 ) -> None:
