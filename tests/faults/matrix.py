@@ -26,8 +26,15 @@ from tests.services.kafka import VERSION
 
 Size = Literal["short", "full", "long"]
 
-SEED = int(os.environ.get("RELAY_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
-os.environ["RELAY_TEST_SEED"] = str(SEED)  # for the processes that run rows beside this one
+
+def _seed() -> int:
+    """What was asked for; else one by chance, which all processes of one run agree on."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    by_chance = int(run, 16) % (1 << 31) if run else random.SystemRandom().randrange(1, 1 << 31)
+    return int(os.environ.get("RELAY_TEST_SEED") or by_chance)
+
+
+SEED = _seed()
 REPORT = Path(__file__).resolve().parents[2] / "var" / "faults" / "REPORT.md"
 SOAKED = REPORT.with_name("SOAK.md")
 ROWS = REPORT.with_name("rows.json")
@@ -276,7 +283,7 @@ def render(rows: list[Row], size: str) -> str:
     lines = [
         f"# Fault matrix, {size}",
         "",
-        f"Kafka {VERSION} unless a line names another, seed {SEED} (`RELAY_TEST_SEED`).",
+        f"Kafka {VERSION} unless a line names another, seed {rows[0].seed} (`RELAY_TEST_SEED`).",
         "",
         f"| {' | '.join(_COLUMNS)} |",
         f"|{' --- |' * len(_COLUMNS)}",
