@@ -17,10 +17,12 @@ from relay.core.event import Entry
 from relay.core.replay import Place, Request, Run, place
 from relay.core.retry import Backoff
 from relay.core.settle import Advance, Bury, Narrow, settle
-from relay.core.sink import Batch, Checkpoint, Outcome, Refused, Sink, SinkUnavailable
+from relay.core.sink import Batch, Checkpoint, Glancing, Outcome, Refused, Sink, SinkUnavailable
 
 TRIES: Final = 6
 """In a row, with nothing published in between, before a sink that is away ends the replay."""
+WATCH_FOR: Final = 3.0
+"""Seconds for which an unfinished replay is watched: one whose place moves is running, and not to be ended."""
 _BACKOFF: Final = Backoff(first=0.5, most=5.0)
 
 
@@ -74,7 +76,8 @@ class Replay:
         """To the end.
 
         Raises ``SinkUnavailable`` when the sink stays away, ``SinkFenced`` when another process replays to it, and
-        ``RelayError`` (``replay_unfinished``) when another replay was not finished.
+        ``RelayError`` when another replay was not finished (``replay_unfinished``) or is running (``replay_running``);
+        that one is not disturbed, as far as it shows within ``WATCH_FOR`` seconds.
         """
         try:
             while True:
@@ -93,6 +96,8 @@ class Replay:
 
     async def _open(self, *, again: bool, abandon: bool) -> bool:
         """Whether there is anything to do. Once it has begun, ``again`` and ``abandon`` have had their say."""
+        if not self._begun and isinstance(self._sink, Glancing):
+            await self._look(self._sink, again=again, abandon=abandon)
         held = await self._sink.open()
         found = place(held, self._wanted, again=again and not self._begun, abandon=abandon and not self._begun)
         if found.verdict == "blocked":
@@ -110,6 +115,23 @@ class Replay:
         self._in_doubt = (0, 0)
         self._told(report)
         return found.verdict != "finished"
+
+    async def _look(self, sink: Glancing, *, again: bool, abandon: bool) -> None:
+        """Raises ``RelayError`` where another replay is under way: to open the sink would end it."""
+        held = await sink.glance()
+        found = place(held, self._wanted, again=again, abandon=abandon)
+        if found.verdict == "blocked":
+            raise _blocked(found, begun=False)
+        under_way = Run.named(held.journal_id) if held is not None else None
+        if held is None or under_way is None or held.offset >= under_way.last:
+            return
+        await asyncio.sleep(WATCH_FOR)
+        if await sink.glance() != held:
+            raise RelayError(
+                "replay_running",
+                f"A replay of offsets {under_way.first} to {under_way.last} is publishing to this sink.",
+                hint="Wait for its end, or stop it: one at a time.",
+            )
 
     async def _publish_all(self) -> None:
         report = self._report

@@ -238,6 +238,16 @@ class Renamable(Protocol):
 
 
 @runtime_checkable
+class Glancing(Protocol):
+    """A sink whose checkpoint can be read before it is opened, which would end whoever publishes under the identity.
+
+    ``glance`` changes nothing; it raises ``SinkUnavailable``.
+    """
+
+    async def glance(self) -> Checkpoint | None: ...
+
+
+@runtime_checkable
 class Advising(Protocol):
     """A sink that can tell, while it is open, where its server falls short of the promises.
 

@@ -108,3 +108,11 @@ async def _exchange(wire: Wire, changes: Sequence[tuple[str, Fields, Fields]]) -
     if await wire.call("EVALSHA", sha, len(keys), *keys, *told) != 1:
         message = f"A checkpoint on Redis {wire.node} was moved meanwhile."
         raise SinkUnavailable("checkpoint_moved", message, hint="The relay looks again and goes on.")
+
+
+async def glance(wire: Wire, key: str) -> Checkpoint | None:
+    """The checkpoint under a key, read on a connection that is then closed."""
+    try:
+        return await read(wire, key)
+    finally:
+        wire.abort()

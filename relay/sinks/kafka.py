@@ -92,6 +92,17 @@ class KafkaSink:
         self._opened = True
         return self._settled
 
+    async def glance(self) -> Checkpoint | None:
+        """The checkpoint as it is committed now; fences nobody. Raises ``SinkUnavailable``."""
+        options = self._options()
+        try:
+            async with asyncio.timeout(self._config.open_timeout):
+                if not await exists(options, self._ledger.topic):
+                    return None
+                return (await read_back(self._ledger, options)).checkpoint
+        except Exception as error:
+            raise unavailable(error, "reading the checkpoint") from error
+
     async def ready(self) -> None:
         """Have a producer, which may take ``open_timeout``. Raises ``SinkUnavailable``."""
         await self._producing()

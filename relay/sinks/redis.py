@@ -262,6 +262,10 @@ class RedisSink:
             self._successor = asyncio.create_task(self._locator.successor(wire.node))
         return self._held
 
+    async def glance(self) -> Checkpoint | None:
+        """The checkpoint as it is now; claims nothing. Raises ``SinkUnavailable``."""
+        return await places.glance(await self._locator.connect(), self._keys[0])
+
     async def publish(self, batch: Batch) -> Sequence[Outcome]:
         if (refused := without_topic(batch, self._places)) is not None:
             return refused

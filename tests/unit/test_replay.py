@@ -28,8 +28,16 @@ class MemorySink:
         self.held = held
         self.before: Callable[[Batch], Sequence[Outcome] | None] = lambda batch: None
         self.after: Callable[[Batch], None] = lambda batch: None
+        self.glances = self.opened = 0
+        self.glanced: Callable[[int], None] = lambda times: None
+
+    async def glance(self) -> Checkpoint | None:
+        self.glances += 1
+        self.glanced(self.glances)
+        return self.held
 
     async def open(self) -> Checkpoint | None:
+        self.opened += 1
         return self.held
 
     async def publish(self, batch: Batch) -> Sequence[Outcome]:
@@ -65,6 +73,7 @@ def replay(sink: MemorySink, request: Request = REQUEST) -> Replay:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_BACKOFF", Backoff(first=0.001, most=0.001))
+    monkeypatch.setattr(module, "WATCH_FOR", 0.001)
 
 
 def once(act: Callable[[Batch], Sequence[Outcome] | None], offset: int) -> Callable[[Batch], Sequence[Outcome] | None]:
@@ -188,3 +197,30 @@ async def test_a_sink_that_stays_away_ends_it() -> None:
     sink.before = unavailable
     with pytest.raises(SinkUnavailable):
         await replay(sink).run()
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("abandon", [False, True])
+@pytest.mark.parametrize("wanted", [REQUEST, Request("j", "1", "9", Selection(), "elsewhere")], ids=["same", "other"])
+async def test_a_replay_that_is_running_is_not_disturbed(wanted: Request, again: bool, abandon: bool) -> None:
+    """Broken: to type a second replay ends the first one, half way."""
+    running = Run(REQUEST.key, 1, 6, REQUEST.topic)
+    sink = MemorySink(running.at(2))
+
+    def moves(times: int) -> None:
+        if times == 2:
+            sink.held = running.at(4)
+
+    sink.glanced = moves
+    with pytest.raises(RelayError) as refused:
+        await replay(sink, wanted).run(again=again, abandon=abandon)
+    blocked = wanted is not REQUEST and not abandon
+    assert refused.value.code == ("replay_unfinished" if blocked else "replay_running")
+    assert sink.opened == 0
+
+
+async def test_a_replay_that_was_interrupted_goes_on() -> None:
+    """Broken: what was interrupted would be taken for running, and never end."""
+    sink = MemorySink(Run(REQUEST.key, 1, 6, REQUEST.topic).at(4))
+    report = await replay(sink).run()
+    assert (report.resumed_after, sink.offsets, sink.glances) == (4, [5, 6], 2)
