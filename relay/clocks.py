@@ -6,7 +6,7 @@ import time
 
 
 def wall_ms() -> int:
-    """Epoch milliseconds, as they are told to others. May jump, in both directions."""
+    """Epoch milliseconds, as shown to others. May jump, in both directions."""
     return time.time_ns() // 1_000_000
 
 
@@ -23,12 +23,12 @@ _AHEAD = wall_ms() - _passed()
 def steady_ms() -> int:
     """Milliseconds that nobody sets: the wall clock's as the process began, and since then as many as have passed.
 
-    What is due and what is overdue is told by this clock, or a clock that is set would make all of it due, or none.
+    What is due and overdue goes by this clock: otherwise setting the wall clock would make all of it due, or none.
     """
     return _AHEAD + _passed()
 
 
 def on_the_steady_clock(wall: int) -> int:
-    """An instant that the wall clock told just now. The two are one until somebody sets the wall clock."""
+    """An instant that was just read from the wall clock. The two are one until somebody sets the wall clock."""
     apart = steady_ms() - wall_ms()
     return wall + apart if abs(apart) >= _SET else wall

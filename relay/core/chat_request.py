@@ -34,7 +34,7 @@ _WORDS: Final = frozenset(("reasoning_effort", "service_tier", "tool_choice", "v
 
 
 class ChatRequest(NamedTuple):
-    """``model``: ``None`` where the body names none, or several; ``data``: what may be told of it."""
+    """``model``: ``None`` where the body names none, or several; ``data``: what may be recorded of it."""
 
     model: str | None
     stream: bool

@@ -1,4 +1,4 @@
-"""What a consumer is told in place of events that it has not read and that the journal holds no more."""
+"""What a consumer gets in place of events that were pruned before it read them."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ class Reader(Queries):
         return cast(C, self._companions[kind])
 
     def ask(self, kind: type[C], question: Callable[Concatenate[C, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a companion's look-up, its errors told as those of the journal."""
+        """Runs a companion's look-up; its errors come out as those of the journal."""
         with self._guard.translated():
             return question(self.companion(kind), *args, **kwargs)
 

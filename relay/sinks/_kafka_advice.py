@@ -68,7 +68,7 @@ def _durability(topic: str, replicas: int, partitions: int, settings: Mapping[st
 def advice_on(found: Sequence[Durability], partitions: int) -> list[Advice]:
     """What could be lost although it was acknowledged, the worst first; empty when one broker may be lost at any time.
 
-    A topic with a single replica is told that, and nothing that would not help it. ``partitions``: how many the
+    A topic with a single replica gets that advice only: nothing else would help it. ``partitions``: how many the
     configuration says that a topic has; where there are more, they may have been added.
     """
     alone = [each.topic for each in found if each.replicas == 1]
