@@ -175,11 +175,9 @@ class Writer:
         else:
             appended, seconds = job.result()
             for (_, future), receipt in zip(group, appended.receipts, strict=True):
-                if not future.done():  # its waiter has gone, or was told that the disk does not answer
+                if not future.done():  # its waiter has gone, or knows that the disk does not answer
                     future.set_result(receipt)
             self._committed(appended.entries, len(group), seconds)
-            if self._store.wal_is_long():
-                self._thread.submit(self._store.checkpoint_wal).add_done_callback(self._checked)
         if self._queue:
             self._commit()
         else:
