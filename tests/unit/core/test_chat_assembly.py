@@ -64,6 +64,23 @@ def test_texts_beyond_the_bound_are_left_out_and_told_so() -> None:
     assert assembly.finished
 
 
+def test_a_text_that_just_fits_is_kept() -> None:
+    """An answer of exactly the bound would be told as cut."""
+    assembly = Assembly(max_text=4)
+    assembly.add({"choices": [{"index": 0, "delta": {"content": "1234"}}]})
+    assert (assembly.choices()[0]["content"], assembly.truncated) == ("1234", False)
+
+
+def test_only_a_text_is_taken_for_one() -> None:
+    """Frames like one whose content is a list, or empty, would be read as texts: their content would be wrong."""
+    assembly = Assembly()
+    for content, said in (("a", "a"), ([{"type": "text", "text": "a"}], None), ("", None)):
+        chunk = {"choices": [{"index": 0, "delta": {"content": content}}]}
+        assembly.add(chunk)
+        told = assembly.only_text(chunk)
+        assert (told and told[1]) == said
+
+
 def test_without_content_only_the_texts_are_missing() -> None:
     """Texts would leave the relay though they may not, or counts and names be lost with them."""
     choice = put_together(

@@ -22,6 +22,8 @@ from relay.core.chat_error import MAX_MESSAGE, error_of, error_of_status, upstre
         ({"error": {"code": 502, "message": "died"}, "choices": [{"index": 0}]}, "502", None, "died"),
         ({"error": ["odd"]}, None, None, None),
         ({"code": 500, "reason": "INTERNAL", "message": "failed", "metadata": {}}, "500", "INTERNAL", "failed"),
+        ({"code": 500, "reason": "INTERNAL"}, "500", "INTERNAL", None),
+        ({"code": 500, "message": "failed"}, "500", None, "failed"),
         ({"choices": None, "error_type": "engine", "error_message": "gone"}, None, "engine", "gone"),
         (
             {"object": "error", "message": "bad", "type": "BadRequestError", "code": 400},

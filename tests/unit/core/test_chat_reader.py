@@ -152,6 +152,12 @@ def test_without_content_chunks_keep_what_is_no_text() -> None:
     assert len(chunks) == 50
 
 
+def test_a_last_event_that_ends_with_returns_counts() -> None:
+    """The last words of a stream that ends its lines with CR would be missing: the last CR may be half a CRLF."""
+    assembly, reader = read(frame("a").replace(b"\n", b"\r"))
+    assert (reader.chunks, assembly.choices()[0]["content"]) == (1, "a")
+
+
 def test_what_comes_after_done_is_ignored() -> None:
     """Garbage behind the end would change the event of a stream that its client read as complete."""
     assembly, reader = read(frame("a"), b"data: [DONE]\n\n", frame("b"), b'data: {"error":"late"}\n\n')

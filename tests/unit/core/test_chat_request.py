@@ -76,6 +76,14 @@ def test_messages_too_large_for_an_event_are_left_out() -> None:
     assert (data["messages"], data["messages_count"], data["bytes"]) == (None, 1, MAX_MESSAGES + 17)
 
 
+def test_messages_that_just_fit_into_an_event_are_told() -> None:
+    """The documented limit would not be the limit."""
+    around = len(b'[[""],null]')  # messages and tools, as they count
+    for size, fits in ((MAX_MESSAGES - around, True), (MAX_MESSAGES - around + 1, False)):
+        data = told({"messages": ["x" * size]}, "full")
+        assert (data["messages"] is not None) is fits
+
+
 def test_odd_requests_are_told_as_far_as_they_go() -> None:
     """A request that the upstream will refuse would fail in the relay instead."""
     data = told({"messages": "x", "tools": {}, "stream_options": [], "response_format": []}, "full")

@@ -35,6 +35,15 @@ def test_an_open_stream_has_failed_with_what_the_journal_has_of_it() -> None:
     assert data["timings"]["started_at"] == "2023-11-14T22:13:20.000Z"
 
 
+def test_usage_is_reported_only_where_the_upstream_told_it() -> None:
+    """A bill would be made of a stream whose usage nobody knows, or the known usage be taken for a guess."""
+    usage = {"total_tokens": 3}
+    for chunk, source in (({"usage": usage, "choices": []}, "reported"), ({"choices": []}, "absent")):
+        chunks = [chunk_draft("s1", KEY, 0, [orjson.dumps(chunk)], time="t").event]
+        data = orjson.loads(restarted_draft(started_draft(OPENING).event, chunks, 1_700_000_009_000).event.data)
+        assert (data["usage"], data["usage_source"]) == (chunk.get("usage"), source)
+
+
 def test_a_stream_of_which_only_the_start_is_known_ends_too() -> None:
     """With chunk events off, a stream would never end after a restart."""
     data = orjson.loads(restarted_draft(started_draft(OPENING).event, [], 1_700_000_009_000).event.data)

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from relay.core.chat import ChatData, Opening
+from relay.core.chat_json import write_json
 from relay.core.chat_size import MAX_DATA, fitted
 from relay.core.chat_tap import Capture, Tap
 
@@ -34,6 +35,13 @@ def test_what_fits_is_left_alone() -> None:
     data = ending("x" * 900_000)
     assert orjson.loads(fitted(data))["choices"][0]["content"] == "x" * 900_000
     assert data["truncated"] is False
+
+
+def test_what_just_fits_is_left_alone() -> None:
+    """An answer of exactly the limit would lose its request, its usage and all that was said."""
+    data = ending("x")
+    whole = write_json(data)
+    assert fitted(data, len(whole)) == whole
 
 
 def test_what_cannot_be_cut_goes() -> None:

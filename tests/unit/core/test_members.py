@@ -65,6 +65,7 @@ def test_bytes_that_are_no_object_are_told_and_nothing_else_happens(body: bytes)
         b'{"a":"\\"}',
         b'{"a":[1}',
         b'{"a":1} {}',
+        b"{}x",
         b'{"\\x":1}',
         b"\xef\xbb\xbf{}",
         '{"a":1}'.encode("utf-16"),

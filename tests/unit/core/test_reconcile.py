@@ -206,7 +206,9 @@ def test_a_task_that_is_refused_lets_the_others_go_first() -> None:
 def test_a_retry_after_is_honoured_up_to_an_hour(asked: float, pause: float) -> None:
     """The upstream would be asked again before it wants to be, or a slip of its clock stop polling for years."""
     for answer in (error(429, retry_after=asked), error(503, retry_after=asked)):
-        assert again(answer).pause == pause
+        decision = again(answer)
+        assert decision.pause == pause
+        assert decision.at == AT + 60_000 + min(pause * 1000, TIMING.longest)
 
 
 def test_a_retry_after_of_nothing_does_not_make_polling_spin() -> None:

@@ -80,6 +80,13 @@ def test_an_address_used_as_a_key_is_redacted() -> None:
     assert document == {"webhook": {REDACTED: True}}
 
 
+def test_a_list_of_addresses_is_redacted_one_by_one() -> None:
+    """Nobody could tell from ``raw`` how many webhooks a task has."""
+    document = {"webhooks": [SECRET, {"url": SECRET}, True]}
+    redact(document)
+    assert document == {"webhooks": [REDACTED, {"url": REDACTED}, True]}
+
+
 @pytest.mark.parametrize(
     "key", ["Authorization", "api_key", "apiKey", "client_secret", "password", "access_token", "token", "credentials"]
 )
@@ -123,6 +130,7 @@ def test_pruning_keeps_everything_above_the_depth() -> None:
         "https://r.example/prefix/webhooks/novita/t0k3n?k=v",
         "https:\\/\\/r.example\\/webhooks\\/novita\\/t0k3n",
         "https%3A%2F%2Fr.example%2Fwebhooks%2Fnovita%2Ft0k3n",
+        "https%3a%2f%2fr.example%2fwebhooks%2fnovita%2ft0k3n",
         "/webhooks/other-source/t0k3n",
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 from relay.upstream import Timeouts, Upstream, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
 from tests.services.scripted_upstream import Call, Script, ScriptedUpstream, answering, chunks, ok, scripted
 
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 QUICK = Timeouts(connect=2.0, first_byte=0.2, idle=0.2)
 
 
@@ -135,9 +136,12 @@ async def test_it_tells_whether_the_upstream_is_there() -> None:
     noted = Noted()
     async with scripted(answering(ok())) as server:
         upstream = Upstream(server.url, Timeouts(), noted)
-        async with upstream.exchange("GET", "/") as answer:
-            await answer.read(10)
-        assert set(noted.reached) == {True}
+        (await upstream.connect()).cancel()
+        assert noted.reached == [True], "as soon as it is there, however long it thinks about an answer"
+        for reached in (3, 4):  # once more for the new connection
+            async with upstream.exchange("GET", "/") as answer:
+                await answer.read(10)
+            assert noted.reached == [True] * reached
         await upstream.close()
     upstream = Upstream(server.url, Timeouts(), noted)
     with pytest.raises(UpstreamUnreachable):
@@ -177,15 +181,19 @@ async def test_silence_in_an_answer_ends_in_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "sent",
+    ("sent", "why"),
     [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"rubbish\r\n\r\n", id="no HTTP"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\none", id="less than its length"),
-        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\none", id="half a chunk"),
+        pytest.param(b"", "before an answer", id="nothing"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Le", "before an answer", id="half a head"),
+        pytest.param(b"rubbish\r\n\r\n", "status line", id="no HTTP"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "in the middle", id="no body"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\none", "in the middle", id="less than its length"),
+        pytest.param(CHUNKED + b"5\r\none", "in the middle", id="half a chunk"),
+        pytest.param(CHUNKED + b"3\r\none\r\n", "in the middle", id="no last chunk"),
+        pytest.param(CHUNKED + b"3\r\none\r\n0\r\n", "in the middle", id="half a last chunk"),
     ],
 )
-async def test_an_answer_that_is_not_whole_is_told_from_one_that_is(sent: bytes) -> None:
+async def test_an_answer_that_is_not_whole_is_told_from_one_that_is(sent: bytes, why: str) -> None:
     """A truncated answer would be taken for the whole one."""
 
     async def script(call: Call) -> None:
@@ -193,10 +201,36 @@ async def test_an_answer_that_is_not_whole_is_told_from_one_that_is(sent: bytes)
         call.writer.close()
 
     async with between(script) as (_, upstream):
-        with pytest.raises(UpstreamReset) as caught:
+        with pytest.raises(UpstreamReset, match=why) as caught:
             async with upstream.exchange("POST", "/", [], b"x") as answer:
                 await answer.read(100)
         assert caught.value.sent
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\none", id="with a length"),
+        pytest.param(CHUNKED + b"3\r\none\r\n", id="in chunks"),
+        pytest.param(b"HTTP/1.0 200 OK\r\n\r\none", id="to the end of the connection"),
+    ],
+)
+async def test_a_reset_is_the_end_of_no_answer(sent: bytes) -> None:
+    """Half an answer would be taken for the whole one where the upstream crashes."""
+    begun = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        await call.send(sent)
+        await begun.wait()
+        call.reset()
+
+    async with between(script) as (_, upstream):
+        with pytest.raises(UpstreamReset, match="in the middle"):
+            async with upstream.exchange("GET", "/") as answer:
+                pieces = answer.pieces()
+                assert await anext(pieces) == b"one"
+                begun.set()
+                await anext(pieces)
 
 
 async def test_a_large_answer_does_not_fill_the_memory() -> None:

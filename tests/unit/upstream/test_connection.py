@@ -9,6 +9,7 @@ import pytest
 
 from relay.core.errors import RelayError
 from relay.upstream import Timeouts, Upstream, UpstreamReset
+from relay.upstream.client import _HELD
 from tests.services.scripted_upstream import Call, answering, chunks, ok, scripted
 from tests.unit.upstream.test_client import between, until
 
@@ -92,6 +93,7 @@ async def test_nothing_is_kept_of_a_connection_that_is_gone() -> None:
                 assert await anext(answer.pieces()) == b"one"
                 assert len(upstream._busy) == 1
             await until(lambda: not upstream._busy)
+        assert not upstream._idle
 
 
 async def test_a_connection_that_closes_under_a_request_costs_nothing_that_can_be_repeated() -> None:
@@ -169,6 +171,17 @@ async def test_a_reader_that_waits_makes_the_upstream_wait() -> None:
         assert len(await answer.read(400 * 65536)) == 400 * 65536
 
 
+async def test_a_connection_that_was_made_to_wait_reads_the_next_answer() -> None:
+    """The answer after a large one that was read slowly would never come."""
+    body = b"x" * (_HELD + 1)  # the last byte makes the upstream wait
+    async with between(answering(ok(body))) as (server, upstream), asyncio.timeout(10):
+        for _ in range(2):
+            async with upstream.exchange("POST", "/", [], b"x") as answer:
+                await until(lambda: len(upstream._idle) == 1)
+                assert await answer.read(len(body)) == body
+        assert server.connections == 1
+
+
 @pytest.mark.parametrize("declared", [[], [(b"Content-Length", b"6")]])
 async def test_an_upload_goes_in_chunks_or_as_long_as_it_says(declared: list[tuple[bytes, bytes]]) -> None:
     """An upstream that wants to know the length of an upload would refuse it."""
@@ -213,6 +226,8 @@ async def test_an_answer_in_the_middle_of_an_upload_counts() -> None:
         async with upstream.exchange("POST", "/", [], endless()) as answer:
             assert answer.status == 413
             assert await answer.read(100) == b"too much"
+        await until(server.calls[0].gone.is_set)
+        assert upstream.idle() is None, "half a request is on it: the next one would be read as the rest of its body"
         await upstream.close()
 
 

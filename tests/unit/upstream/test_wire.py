@@ -161,6 +161,19 @@ def test_any_chunks_in_any_reads(contents: list[bytes], data: st.DataObject) -> 
     assert (got, body.done) == (b"".join(contents), True)
 
 
+def test_a_size_with_leading_zeros_is_a_size() -> None:
+    """A content that is a number would be taken for the size that the fast way did not understand."""
+    assert Chunked().take(b"5\r\nhello\r\n01\r\n1\r\n0\r\n\r\n") == b"hello1"
+
+
+def test_a_trailer_is_no_content() -> None:
+    """What a server puts behind the last chunk would end up in the client's text."""
+    body = Chunked()
+    assert body.take(b"1\r\nx\r\n0\r\n") == b"x"
+    assert body.take(b"1\r\ny\r\n\r\n") == b""
+    assert (body.done, body.surplus()) == (True, b"")
+
+
 def test_several_chunks_in_one_read_are_one_piece() -> None:
     """Each chunk would cost a write of its own."""
     assert Chunked().take(BODY) == CONTENT
