@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from relay.core.errors import RelayError
 from relay.edge import problems
-from relay.edge.auth import TokenSet, bearer
+from relay.edge.auth import TokenSet, bearer, token_digest
 from relay.edge.local import why_not_local
 from relay.edge.server import respond
 from relay.edge.whole_answers import WholeAnswers
@@ -24,6 +24,11 @@ class Refused(Exception):
     def __init__(self, code: str, detail: str = "") -> None:
         super().__init__(code)
         self.answer = problems.answer(code, detail)
+
+
+def peer_of(request: web.Request) -> str:
+    """The address at the other end of the connection."""
+    return request.remote or ""
 
 
 class ApiGate:
@@ -53,6 +58,11 @@ class ApiGate:
                 return respond(problems.answer_to(error))
 
         return guarded
+
+    def client_of(self, request: web.Request) -> str:
+        """Whose an admitted request is: a name for the holder of its token, or the peer's address without tokens."""
+        token = bearer(request.headers.get(hdrs.AUTHORIZATION)) if self.tokens else None
+        return token_digest(token).hex() if token is not None else peer_of(request)
 
     def admits(self, request: web.Request) -> bool:
         """Whether the request may pass now: asked again while its answer goes on."""

@@ -1,7 +1,8 @@
 """Those who are being sent events: how many at once, how fast they must take them, and who has to go.
 
-A consumer is written to piece by piece, and the next piece is read when it has taken the one before. So one that is
-slow, or does not read at all, holds one piece of the relay's memory and a little of the kernel's.
+A consumer is written to piece by piece, and the next piece is read when it has taken the one before, and there is room
+for it beside what the others hold. So one that is slow, or does not read at all, holds one piece of the relay's memory
+and a little of the kernel's, and all of them together hold no more than the room.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from aiohttp import web
 from aiohttp.helpers import rfc822_formatted_time
 
 from relay.edge.api import Refused
+from relay.edge.event_reader import PIECE_BYTES, EventReader, Piece
 from relay.edge.outgoing import Outgoing, Sent
+from relay.edge.shares import Room, Share
 from relay.upstream import RawHeaders
 
 Kind = Literal["page", "live"]
@@ -31,12 +34,13 @@ _NOTSENT_LOWAT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 class Pace:
     """Times in seconds: without an event until a live stream gets a comment, and for which a consumer may take nothing.
 
-    ``max_consumers``: pages and live streams under way at once.
+    ``max_consumers``: pages and live streams under way at once. ``room``: bytes of events that all of them may hold.
     """
 
     heartbeat: float = 15.0
     send_timeout: float = 60.0
     max_consumers: int = 2000
+    room: int = 64 << 20
 
 
 class Signals(Protocol):
@@ -50,15 +54,42 @@ class Signals(Protocol):
 
 
 class Consumer:
-    """One answer under way: ``begin`` it, ``put`` its pieces, ``fail`` if need be, and return its ``answer``."""
+    """One answer under way: ``begin`` it, ``put`` the pieces that it has ``read``, and return its ``answer``.
 
-    def __init__(self, request: web.Request, kind: Kind, send_timeout: float) -> None:
-        self.request, self.kind = request, kind
+    ``fail`` it where the rest cannot be read.
+    """
+
+    def __init__(self, request: web.Request, client: str, kind: Kind, room: Room, send_timeout: float) -> None:
+        self.request, self.client, self.kind = request, client, kind
         self.outcome: Outcome = "left"
         self._given_up: Sent | None = None
         self.ending: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         """Done when the answer is to end at the next event border."""
         self._outgoing = Outgoing(request, send_timeout)
+        self._share, self._needed = Share(room, (client, False)), PIECE_BYTES
+
+    async def read(self, reader: EventReader, limit: int, patience: float | None = None) -> Piece | None:
+        """The next piece, once there is room for it, which it takes until the client has ``taken`` all.
+
+        ``None``: there was none for ``patience`` seconds, or the answer is to end. How large a piece is shows when it
+        is read: one that finds no room is read again in its turn, and does not wait in memory for it.
+        """
+        while await self._turn(patience):
+            place = reader.place
+            piece = await reader.next(limit)
+            self._needed = piece.size
+            if self._share.fit(piece.size):
+                self._needed = PIECE_BYTES
+                return piece
+            reader.place = place
+            del piece
+        return None
+
+    async def _turn(self, patience: float | None) -> bool:
+        turn = self._share.ask(self._needed)
+        if not turn.done():
+            await asyncio.wait((turn, self.ending), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        return turn.done()
 
     def begin(self, headers: RawHeaders) -> None:
         """Writes the head of a 200."""
@@ -84,6 +115,9 @@ class Consumer:
             self.outcome = self.outcome if there else "cut"
         if not there:
             self._given_up = self._outgoing.abort()
+        elif self._share.spent:
+            self._share.give_back()
+            self._share.group = (self.client, True)
         return there
 
     async def answer(self) -> Sent:
@@ -104,6 +138,10 @@ class Consumer:
         """The rest cannot be read. The answer has begun, so only an end without the last chunk can say so."""
         self._given_up, self.outcome = self._outgoing.abort(), "failed"
 
+    def leave(self) -> None:
+        """Makes room for others."""
+        self._share.give_back()
+
     def end(self, outcome: Outcome) -> None:
         """Ends the answer at the next event border."""
         if not self.ending.done():
@@ -111,10 +149,11 @@ class Consumer:
 
 
 class Consumers:
-    """All of them."""
+    """All of them. ``client_of`` says whose a request is: the consumers of one client share what is theirs."""
 
-    def __init__(self, pace: Pace, signals: Signals) -> None:
-        self._pace, self._signals = pace, signals
+    def __init__(self, pace: Pace, signals: Signals, client_of: Callable[[web.Request], str]) -> None:
+        self._pace, self._signals, self._client_of = pace, signals, client_of
+        self._room = Room(pace.room)
         self._present: set[Consumer] = set()
         self._stopped = False
 
@@ -124,7 +163,7 @@ class Consumers:
         if len(self._present) >= self._pace.max_consumers:
             self._signals.consumer_refused(kind, request.remote or "")
             raise Refused("too_many_consumers", f"server.max_consumers is {self._pace.max_consumers}.")
-        consumer = Consumer(request, kind, self._pace.send_timeout)
+        consumer = Consumer(request, self._client_of(request), kind, self._room, self._pace.send_timeout)
         if self._stopped:
             consumer.end("stopped")
         self._present.add(consumer)
@@ -132,6 +171,7 @@ class Consumers:
         try:
             yield consumer
         finally:
+            consumer.leave()
             self._present.discard(consumer)
             self._signals.consumer_ended(kind, consumer.outcome, request.remote or "")
 

@@ -13,6 +13,9 @@ PIECE_EVENTS: Final = 100
 PIECE_BYTES: Final = 64 << 10
 """What is read of the journal, and written to a consumer, at once: bytes of data, or one event that is larger."""
 
+_ENVELOPE: Final = 1024
+"""Bytes of an event beside its data, and more than most have."""
+
 _MOST_EVENTS: Final = 1000
 """Of one read, where little of what is read is wanted: none of it waits for the consumer."""
 
@@ -46,6 +49,11 @@ class Piece(NamedTuple):
 
     entries: list[Entry]
     pruned: Span | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes as text, about."""
+        return sum(len(entry.event.data) + _ENVELOPE for entry in self.entries)
 
 
 class EventReader:

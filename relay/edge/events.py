@@ -15,9 +15,9 @@ from relay.core.cloudevents import structured_json
 from relay.core.errors import RelayError
 from relay.core.event import TOPICS, Event
 from relay.core.pruned import pruned_event
-from relay.edge.api import Refused, whole_number
+from relay.edge.api import Refused, peer_of, whole_number
 from relay.edge.consumers import Consumer, Consumers, Pace, Signals
-from relay.edge.event_reader import PIECE_BYTES, EventReader, Filter
+from relay.edge.event_reader import PIECE_EVENTS, EventReader, Filter
 from relay.edge.story import shown
 from relay.journal.journal import Journal
 
@@ -41,10 +41,16 @@ _PAGE_HEADERS: Final = [(b"Content-Type", b"application/json")]
 class Events:
     """Serves ``/v1/events``. ``stop`` ends the live streams; each resumes elsewhere by its ``Last-Event-ID``."""
 
-    def __init__(self, journal: Journal, signals: Signals, pace: Pace | None = None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        signals: Signals,
+        pace: Pace | None = None,
+        client_of: Callable[[web.Request], str] = peer_of,
+    ) -> None:
         self._journal = journal
         self._pace = pace or Pace()
-        self._consumers = Consumers(self._pace, signals)
+        self._consumers = Consumers(self._pace, signals, client_of)
 
     def stop(self) -> None:
         """Ends every live stream at the next event border."""
@@ -62,7 +68,7 @@ class Events:
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
         reader = EventReader(self._journal, self._after(request.query.get("after"), "after"), wanted)
         with self._consumers.admitted(request, "page") as consumer:
-            async with aclosing(_page(reader, limit)) as parts:
+            async with aclosing(_page(consumer, reader, limit)) as parts:
                 await _write_page(consumer, parts)
             return await consumer.answer()
 
@@ -91,12 +97,22 @@ class Events:
         consumer.put(b": the stream goes on live; resume with Last-Event-ID\n\n")
         while await consumer.taken() and not consumer.ending.done():
             try:
-                said = await _say(consumer, reader)
+                if not await self._say(consumer, reader) and not consumer.ending.done():
+                    consumer.put(b": still here\n\n")
             except RelayError:
                 consumer.fail()
                 return
-            if not said and reader.caught_up and not await self._news(consumer, reader.place):
-                consumer.put(b": still here\n\n")
+
+    async def _say(self, consumer: Consumer, reader: EventReader) -> bool:
+        """Writes what a live stream says next; ``False`` when it is time for a heartbeat, or for the end."""
+        if reader.caught_up and not await self._news(consumer, reader.place):
+            return False
+        piece = await consumer.read(reader, PIECE_EVENTS, self._pace.heartbeat)
+        if piece is not None and piece.pruned is not None:
+            consumer.put(_frame(piece.pruned.last, pruned_event(piece.pruned, time.time_ns() // 1_000_000)))
+        elif piece is not None and piece.entries:
+            consumer.put(b"".join([_frame(entry.offset, entry.event) for entry in piece.entries]))
+        return piece is not None
 
     async def _news(self, consumer: Consumer, after: int) -> bool:
         """Waits for an event, the end, or the time for a heartbeat (``False``)."""
@@ -109,55 +125,49 @@ class Events:
             news.cancel()
 
 
-async def _say(consumer: Consumer, reader: EventReader) -> bool:
-    """Writes what a live stream says next. Answers whether there was anything."""
-    piece = await reader.next()
-    if piece.pruned is not None:
-        consumer.put(_frame(piece.pruned.last, pruned_event(piece.pruned, time.time_ns() // 1_000_000)))
-    elif piece.entries:
-        consumer.put(b"".join([_frame(entry.offset, entry.event) for entry in piece.entries]))
-    return piece.pruned is not None or bool(piece.entries)
-
-
-async def _page(reader: EventReader, limit: int) -> AsyncGenerator[bytes, None]:
-    """A page in parts, of which none has much more than a piece."""
-    text, separator = bytearray(b'{"events":['), b""
-    room, pruned = PAGE_BYTES, None
+async def _page(consumer: Consumer, reader: EventReader, limit: int) -> AsyncGenerator[tuple[bytes, bool], None]:
+    """A page in parts of a piece each, and of each part whether it is the last."""
+    texts, room, pruned = [b'{"events":['], PAGE_BYTES, None
+    found = 0
     for _ in range(_MAX_READS):
         place = reader.place
-        piece = await reader.next(limit)
-        if piece.pruned is not None and (separator or pruned is not None):
+        piece = await consumer.read(reader, limit - found)
+        if piece is None:
+            break
+        if piece.pruned is not None and (found or pruned is not None):
             reader.place = place  # said at the beginning of the next page
             break
         pruned = pruned or piece.pruned
-        for entry in piece.entries:
-            text += separator + orjson.dumps(shown(entry))
-            separator = b","
-            room -= len(entry.event.data)
-        limit -= len(piece.entries)
+        texts += [b"," * bool(found or n) + orjson.dumps(shown(entry)) for n, entry in enumerate(piece.entries)]
+        room -= sum(len(entry.event.data) for entry in piece.entries)
+        found += len(piece.entries)
         del piece  # or it would wait for a slow client, too
-        if not limit or room <= 0 or reader.caught_up:
+        if found == limit or room <= 0 or reader.caught_up:
             break
-        if len(text) >= PIECE_BYTES:
-            yield bytes(text)
-            text.clear()
-    yield bytes(text) + b'],"next":%d,"pruned":%b}' % (reader.place, orjson.dumps(pruned and pruned._asdict()))
+        if found:
+            yield _taken_out(texts), False
+    texts.append(b'],"next":%d,"pruned":%b}' % (reader.place, orjson.dumps(pruned and pruned._asdict())))
+    yield _taken_out(texts), True
 
 
-async def _write_page(consumer: Consumer, parts: AsyncGenerator[bytes, None]) -> None:
-    """The parts as an answer, each written when the client has taken the one before; of a known length if it is one."""
-    first = await anext(parts)
-    following = await anext(parts, None)
-    length = [(b"Content-Length", b"%d" % len(first))] if following is None else []
-    consumer.begin([*_PAGE_HEADERS, *length])
-    consumer.put(first)
-    del first  # nothing is kept here that the client has to take
+def _taken_out(texts: list[bytes]) -> bytes:
+    """All in one; nothing of it stays behind while it is written."""
+    text = b"".join(texts)
+    texts.clear()
+    return text
+
+
+async def _write_page(consumer: Consumer, parts: AsyncGenerator[tuple[bytes, bool], None]) -> None:
+    """The parts as an answer, each read when the client has taken the one before; of a known length if it is one."""
+    part, last = await anext(parts)
+    consumer.begin([*_PAGE_HEADERS, (b"Content-Length", b"%d" % len(part))] if last else _PAGE_HEADERS)
+    consumer.put(part)
+    del part  # nothing is kept here that the client has to take
     try:
-        while await consumer.taken() and following is not None:
-            consumer.put(following)
-            following = None
-            if await consumer.taken():
-                following = await anext(parts, None)
+        while not last and await consumer.taken():
+            part, last = await anext(parts)
+            consumer.put(part)
+            del part
     except RelayError:
         consumer.fail()
 

@@ -24,6 +24,7 @@ from tests.unit.drafts import draft
 MIB = 1 << 20
 LIVE = "Accept: text/event-stream"
 BIG = b'"' + b"x" * 200_000 + b'"'
+LARGE, LARGE_EVENTS = b'"' + b"x" * MIB + b'"', 10
 SMALL_WINDOW = 4096
 
 
@@ -31,7 +32,7 @@ async def fill(directory: Path, events: int, data: bytes = BIG, *, pruned: bool 
     """A journal with so many events, or one that has pruned them, before a relay opens it."""
     journal = await open_journal(directory / "relay.db", [], Policy(retention=-10.0), Telemetry())
     for first in range(0, events, 50):
-        await asyncio.gather(*(journal.append(draft(str(n), data=data)) for n in range(first, first + 50)))
+        await asyncio.gather(*(journal.append(draft(str(n), data=data)) for n in range(first, min(first + 50, events))))
     if pruned:
         await journal._care._merge()
         await journal._care._prune()
@@ -59,11 +60,15 @@ class Reader:
         self.socket.setblocking(False)
         self._relay, self._request = relay, get(f"/v1/events{query}", *headers)
 
-    async def ask(self) -> None:
-        """Sends the request and waits for the first byte of its answer, which is left unread."""
+    async def send(self) -> None:
+        """Sends the request, whose answer may take its time."""
         loop = asyncio.get_running_loop()
         await loop.sock_connect(self.socket, ("127.0.0.1", self._relay.port))
         await loop.sock_sendall(self.socket, self._request)
+
+    async def ask(self) -> None:
+        """Sends the request and waits for the first byte of its answer, which is left unread."""
+        await self.send()
         while not self._peeked():
             await asyncio.sleep(0.01)
 
@@ -123,6 +128,48 @@ async def test_consumers_who_do_not_read_cost_little_memory(tmp_path: Path) -> N
         with readers(relay, 20, "?limit=1000") as pages, readers(relay, 20, "", LIVE) as live:
             await asyncio.gather(*(reader.ask() for reader in [*pages, *live]))
             assert await settled(relay) - before < 32 * MIB
+
+
+async def test_many_who_do_not_read_large_events_stay_within_64_mib(tmp_path: Path) -> None:
+    """The memory of a relay would grow by one event for each of its consumers: 2 GB where all of them stop reading."""
+    await fill(tmp_path, LARGE_EVENTS, LARGE)
+    async with serving(tmp_path, api_tokens=[TOKEN, OTHER]) as relay:
+        stuck, reading = (f"Authorization: Bearer {token}" for token in (TOKEN, OTHER))
+        await read_through(relay, LIVE, reading)
+        before = await settled(relay)
+        with readers(relay, 150, "", LIVE, stuck) as live, readers(relay, 50, "", stuck) as pages:
+            await asyncio.gather(*(reader.ask() for reader in live), *(reader.send() for reader in pages))
+            assert await settled(relay) - before < 64 * MIB
+            await read_through(relay, LIVE, reading)
+            await read_through(relay, "", reading)
+            assert await settled(relay) - before < 64 * MIB
+        await until_none(relay)
+
+
+async def test_who_waits_behind_those_that_do_not_read_gets_a_turn(tmp_path: Path) -> None:
+    """One client's consumers that do not read would keep its others from ever getting an event."""
+    await fill(tmp_path, LARGE_EVENTS, LARGE)
+    async with serving(tmp_path, send_timeout="1s") as relay:
+        with readers(relay, 100, "", LIVE) as live:
+            await asyncio.gather(*(reader.ask() for reader in live))
+            await read_through(relay, LIVE)
+            await until_none(relay)
+        assert await relay.metric("relay_consumers_total", outcome="cut", kind="live") == 100
+
+
+async def read_through(relay: RelayProcess, *headers: str) -> None:
+    """Reads all large events: of a live stream, or of pages."""
+    after = 0
+    while after < LARGE_EVENTS:
+        reader = Reader(relay, f"?after={after}", *filter(None, headers))
+        with reader.socket:
+            reader.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MIB)
+            await reader.send()
+            seen = bytearray()
+            end = b"id: %d\n" % LARGE_EVENTS if LIVE in headers else b'],"next":'
+            while end not in seen[-MIB - 8192 :]:
+                seen += await reader.read(MIB)
+            after += seen.count(b"\nid: " if LIVE in headers else b'"specversion"')
 
 
 async def test_consumers_who_take_nothing_are_cut_and_leave_nothing(tmp_path: Path) -> None:

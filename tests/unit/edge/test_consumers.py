@@ -13,6 +13,7 @@ from aiohttp import web
 from relay.edge.consumers import Consumer, Pace
 from relay.edge.events import Events
 from relay.edge.outgoing import Outgoing
+from relay.edge.shares import Share
 from relay.telemetry import ConsumerSignals, Telemetry
 from tests.services.raw_http import get, wire
 from tests.unit.drafts import draft
@@ -62,6 +63,34 @@ async def test_a_consumer_that_is_gone_leaves_nothing_behind(tmp_path: Path, how
             async with asyncio.timeout(5):
                 while present() > before:
                     await asyncio.sleep(0.01)
+
+
+async def test_who_waits_for_room_is_kept_and_goes_on(tmp_path: Path) -> None:
+    """Consumers would be cut, or hear nothing, because of others that do not read."""
+    async with opened(tmp_path) as journal:
+        await journal.append(draft())
+        pace = Pace(heartbeat=0.05, send_timeout=0.1, room=1000)
+        events = Events(journal, ConsumerSignals(Telemetry()), pace)
+        others = Share(events._consumers._room, "others")
+        assert others.ask(1000).done()
+        async with api({"GET /v1/events": events.get}) as url, wire(url) as live, wire(url) as page:
+            await live.send(get("/v1/events", "Accept: text/event-stream"))
+            for _ in range(5):
+                assert await live.reader.readuntil(b": still here\n\n")
+            others.give_back()
+            assert await live.reader.readuntil(b"id: 1\n")
+            async with asyncio.timeout(5):
+                await others.ask(1000)
+            await page.send(get("/v1/events"))
+            await begun(events, 2)
+            events.stop()
+            assert (await page.answer()).json == {"events": [], "next": 0, "pruned": None}
+
+
+async def begun(events: Events, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(events._consumers._present) < count:
+            await asyncio.sleep(0.01)
 
 
 async def gone(events: Events) -> None:
