@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +35,8 @@ _NOTSENT_LOWAT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 class Pace:
     """Times in seconds: without an event until a live stream gets a comment, and for which a consumer may take nothing.
 
-    ``max_consumers``: pages and live streams under way at once. ``room``: bytes of events that all of them may hold.
+    ``max_consumers``: pages and live streams under way at once; one client has half of them at most.
+    ``room``: bytes of events that all of them may hold.
     """
 
     heartbeat: float = 15.0
@@ -155,25 +157,39 @@ class Consumers:
         self._pace, self._signals, self._client_of = pace, signals, client_of
         self._room = Room(pace.room)
         self._present: set[Consumer] = set()
+        self._of: Counter[str] = Counter()
         self._stopped = False
 
     @contextmanager
     def admitted(self, request: web.Request, kind: Kind) -> Iterator[Consumer]:
         """One more, for as long as the answer takes. Raises ``Refused`` at the limit."""
-        if len(self._present) >= self._pace.max_consumers:
+        client = self._client_of(request)
+        if full := self._full(client):
             self._signals.consumer_refused(kind, request.remote or "")
-            raise Refused("too_many_consumers", f"server.max_consumers is {self._pace.max_consumers}.")
-        consumer = Consumer(request, self._client_of(request), kind, self._room, self._pace.send_timeout)
+            raise Refused("too_many_consumers", full)
+        consumer = Consumer(request, client, kind, self._room, self._pace.send_timeout)
         if self._stopped:
             consumer.end("stopped")
         self._present.add(consumer)
+        self._of[client] += 1
         self._signals.consumer_begun(kind)
         try:
             yield consumer
         finally:
             consumer.leave()
             self._present.discard(consumer)
+            self._of[client] -= 1
+            if not self._of[client]:
+                del self._of[client]
             self._signals.consumer_ended(kind, consumer.outcome, request.remote or "")
+
+    def _full(self, client: str) -> str:
+        """Why there is no place for one more of a client's; empty where there is. The other half is for others."""
+        most = self._pace.max_consumers
+        if len(self._present) >= most:
+            return f"server.max_consumers is {most}."
+        half = (most + 1) // 2
+        return f"This client has {half}, half of server.max_consumers." if self._of[client] >= half else ""
 
     def stop(self) -> None:
         """Ends all answers that go on by themselves, and those that come."""

@@ -26,6 +26,7 @@ LIVE = "Accept: text/event-stream"
 BIG = b'"' + b"x" * 200_000 + b'"'
 LARGE, LARGE_EVENTS = b'"' + b"x" * MIB + b'"', 10
 SMALL_WINDOW = 4096
+THIRD = "a-third-token-of-enough-length-0123456789"
 
 
 async def fill(directory: Path, events: int, data: bytes = BIG, *, pruned: bool = False) -> None:
@@ -283,14 +284,33 @@ async def test_a_live_stream_ends_when_its_token_is_revoked(tmp_path: Path) -> N
 
 async def test_there_are_no_more_consumers_than_allowed(tmp_path: Path) -> None:
     """Whoever opens streams without end would take all the memory, a little each."""
-    async with serving(tmp_path, max_consumers=2) as relay:
-        with readers(relay, 2, "", LIVE) as live:
-            await asyncio.gather(*(reader.ask() for reader in live))
-            refused = await ask(relay.url, get("/v1/events"))
+    async with serving(tmp_path, max_consumers=2, api_tokens=[TOKEN, OTHER, THIRD]) as relay:
+        first, second, third = (f"Authorization: Bearer {token}" for token in (TOKEN, OTHER, THIRD))
+        with readers(relay, 1, "", LIVE, first) as live, readers(relay, 1, "", LIVE, second) as more:
+            await asyncio.gather(*(reader.ask() for reader in [*live, *more]))
+            refused = await ask(relay.url, get("/v1/events", third))
             assert (refused.status, refused.code) == (503, "too_many_consumers")
+            assert "server.max_consumers is 2." in refused.json["detail"]
             assert int(refused.headers["retry-after"]) > 0
         await until_none(relay)
-        assert (await ask(relay.url, get("/v1/events"))).status == 200
+        assert (await ask(relay.url, get("/v1/events", third))).status == 200
+        assert await relay.metric("relay_consumers_total", outcome="refused") == 1
+
+
+@pytest.mark.parametrize("tokens", [(), (TOKEN, OTHER)])
+async def test_one_client_leaves_half_of_the_places_to_others(tmp_path: Path, tokens: tuple[str, ...]) -> None:
+    """A program that opens streams and forgets them would keep everybody else from reading events."""
+    async with serving(tmp_path, max_consumers=3, api_tokens=tokens) as relay:
+        greedy, other = ([f"Authorization: Bearer {token}"] if tokens else [] for token in (TOKEN, OTHER))
+        with readers(relay, 2, "", LIVE, *greedy) as live:
+            await asyncio.gather(*(reader.ask() for reader in live))
+            refused = await ask(relay.url, get("/v1/events", *greedy))
+            assert (refused.status, refused.code) == (503, "too_many_consumers")
+            assert "2, half of server.max_consumers" in refused.json["detail"]
+            if tokens:
+                assert (await ask(relay.url, get("/v1/events", *other))).status == 200
+        await until_none(relay)
+        assert (await ask(relay.url, get("/v1/events", *greedy))).status == 200
         assert await relay.metric("relay_consumers_total", outcome="refused") == 1
 
 
