@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from relay import publisher as module
-from relay.claims import Claims
 from relay.core.batching import SLOWEST_LINK
 from relay.core.event import Draft, Entry
 from relay.core.retry import Backoff
@@ -26,10 +26,9 @@ from relay.core.sink import (
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.recount import Shown
-from relay.publisher import Publisher
+from relay.publisher import Publisher, as_fatal
 from relay.telemetry import Telemetry
 from tests.unit.drafts import dead_draft, draft
-from tests.unit.test_claims import Index
 
 Answer = Callable[[Batch], Sequence[Outcome] | None]
 
@@ -279,8 +278,11 @@ async def test_a_sink_that_lost_acknowledged_events_gets_them_again(bench: Bench
     bench.sink.checkpoint = Checkpoint(bench.journal.journal_id, 2)
     again = Bench(bench.journal, bench.sink)
     await again.append(draft("6"))
-    await again.until_drained()
+    with capture_logs() as told:
+        await again.until_drained()
     assert bench.sink.events == names(7)
+    [warning] = [line for line in told if "lost acknowledged events" in line["event"]]
+    assert (warning["expected"], warning["found"]) == (6, 2)
 
 
 async def test_the_balance_survives_a_crash_and_a_deleted_letter(bench: Bench) -> None:
@@ -408,34 +410,35 @@ async def test_a_fork_that_one_sink_causes_repeats_nothing_on_another(tmp_path: 
     assert sink.events == names(4)
 
 
-async def test_what_is_confirmed_when_the_sink_opens_ends_where_the_sink_ends(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Broken: other replicas would take for published what nobody has published yet, and skip it: a loss if this one
-    dies."""
-    index, lost, seen = Index(), iter([True]), []
-    claims = Claims(index, bench.telemetry.claims("memory"))
+async def test_the_waits_between_tries_grow_until_a_batch_is_published(bench: Bench) -> None:
+    """Broken: a sink that is down for an hour would be tried at full speed, or one that is back be waited for."""
+    rows: list[int] = []
+
+    class Noting(Backoff):
+        def delay(self, failures: int, chance: float, retry_after: float | None = None) -> float:
+            rows.append(failures)
+            return 0.0
+
+    failures = iter([True, True, True, False, True, True])
+
+    def answer(batch: Batch) -> None:
+        if next(failures, False):
+            raise SinkUnavailable("connection_lost", "gone")
+
+    bench.sink.answer, bench.sink.limits = answer, Limits(events=1, bytes=1 << 20)
     signals = bench.telemetry.sink("memory")
-    bench.publisher = Publisher("memory", bench.sink, bench.journal, signals, Backoff(0.001, 0.01), claims)
-    usual = bench.sink.open
-
-    async def reopened() -> Checkpoint | None:
-        if bench.sink.opened:
-            await bench.append(*map(draft, names(2, 2)))  # now a page reaches beyond what the sink has
-        return await usual()
-
-    def lose_the_reply(batch: Batch) -> None:
-        if next(lost, False):
-            raise SinkUnavailable("timeout", "?")
-
-    monkeypatch.setattr(bench.sink, "open", reopened)
-    bench.sink.answer = lambda batch: seen.append(list(index.confirmed))
-    bench.sink.after = lose_the_reply
-    await bench.append(*map(draft, names(2)))
+    bench.publisher = Publisher("memory", bench.sink, bench.journal, signals, Noting())
+    await bench.append(*map(draft, names(3)))
     await bench.until_drained()
-    assert bench.sink.events == names(4)
-    assert seen[:2] == [[], [1, 2]]
-    assert index.confirmed == [1, 2, 3, 4]
+    assert rows == [1, 2, 3, 1, 2]
+
+
+def test_a_bug_in_a_publisher_is_told_as_one() -> None:
+    """Broken: a relay that cannot go on would end without its reason, or with another one."""
+    known = SinkFenced("another relay runs under this identity")
+    assert as_fatal(known) is known
+    bug = as_fatal(KeyError("x"))
+    assert (bug.code, bug.message) == ("internal", "A publisher failed: KeyError: 'x'")
 
 
 async def test_a_full_disk_while_a_refused_event_is_kept_passes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

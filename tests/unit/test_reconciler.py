@@ -180,6 +180,25 @@ def test_no_more_polls_are_under_way_than_allowed(tmp_path: Path) -> None:
     play(tmp_path, story, concurrency=3, rate=100.0)
 
 
+def test_what_ends_while_it_waits_for_its_turn_is_not_polled(tmp_path: Path) -> None:
+    """After an outage of webhooks each late one would still cost the poll that it makes needless."""
+
+    async def story(w: World) -> None:
+        tasks = [f"t{n}" for n in range(5)]
+        w.upstream.latency = 30.0
+        await w.submit(*tasks)
+        async with asyncio.timeout(200):
+            while not w.upstream.polls:
+                await asyncio.sleep(1)
+        [(_, first)] = w.upstream.polls
+        for task_id in tasks:
+            await w.webhook(task_id)
+        await asyncio.sleep(300)
+        assert [task_id for _, task_id in w.upstream.polls] == [first]
+
+    play(tmp_path, story, concurrency=1)
+
+
 def test_each_task_is_polled_once_when_it_is_due(tmp_path: Path) -> None:
     """A slow answer would have its task polled again meanwhile."""
 

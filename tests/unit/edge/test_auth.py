@@ -296,6 +296,8 @@ BAD = {
     "a word": (replace(PUBLISHED, timestamp="now"), "bad_timestamp"),
     "nothing": (replace(PUBLISHED, timestamp=""), "bad_timestamp"),
     "digits of another script": (replace(PUBLISHED, timestamp="١٦١٤٢٦٥٣٣٠"), "bad_timestamp"),
+    "as many digits as are read": (replace(PUBLISHED, timestamp="1" * 15), "stale_timestamp"),
+    "more digits": (replace(PUBLISHED, timestamp="1" * 16), "bad_timestamp"),
     "endless digits": (replace(PUBLISHED, timestamp="1" * 5000), "bad_timestamp"),
 }
 

@@ -145,9 +145,11 @@ async def test_a_page_that_ends_early_by_its_limit_leads_to_the_rest(tmp_path: P
     """The last wanted event of a scan would be skipped by the next page."""
     async with scene(tmp_path) as s:
         await fill(s.journal, *"ababcdcd")
-        first = await s.page("?limit=2&topic=tasks")
-        second = await s.page(f"?limit=2&topic=tasks&after={first['next']}")
-        assert [shown["event"]["subject"] for shown in first["events"] + second["events"]] == ["a", "b", "c", "d"]
+        after = 0
+        for names in ("ab", "cd", ""):
+            page = await s.page(f"?limit=2&topic=tasks&after={after}")
+            assert [shown["event"]["subject"] for shown in page["events"]] == list(names)
+            after = page["next"]
 
 
 async def test_a_filter_that_matches_little_does_not_hold_the_journal(
@@ -164,12 +166,22 @@ async def test_a_filter_that_matches_little_does_not_hold_the_journal(
         assert [e["offset"] for e in (await s.page(f"?subject=9&after={page['next']}"))["events"]] == [10]
 
 
+async def emptied(tmp_path: Path) -> None:
+    """Leaves a journal of which a sink knew more than it holds: its one event is pruned, the next offset is 101."""
+    async with opened(tmp_path) as journal:
+        await fill(journal, "a")
+        await journal.fork("none", 100)
+        while await journal._writer.call(journal._store.merge_dedup):
+            pass
+        gone = await journal._writer.call(journal._store.prune, floor=1, older_than=1 << 60, over_size=1 << 60)
+        assert gone == 1
+
+
 async def test_a_gap_at_the_end_is_stepped_over(tmp_path: Path) -> None:
     """After a sink knew more of the journal than it holds, a reader would ask for the gap without pause."""
+    await emptied(tmp_path)
     async with scene(tmp_path) as s:
-        await fill(s.journal, "a")
-        await s.journal.fork("none", 100)
-        assert await s.page("?after=1") == {"events": [], "next": 1, "pruned": None}
+        assert await s.page("?after=1") == {"events": [], "next": 100, "pruned": None}
         await fill(s.journal, "b")
         assert [e["offset"] for e in (await s.page("?after=1"))["events"]] == [101]
 
@@ -296,9 +308,8 @@ def _streams() -> list[object]:
 
 async def test_a_gap_at_the_end_does_not_make_a_stream_spin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One consumer would take a whole core, doing nothing."""
+    await emptied(tmp_path)
     async with scene(tmp_path) as s:
-        await fill(s.journal, "a")
-        await s.journal.fork("none", 100)
         reads = 0
         read = s.journal.read
 
@@ -308,10 +319,10 @@ async def test_a_gap_at_the_end_does_not_make_a_stream_spin(tmp_path: Path, monk
             return await read(*args)
 
         monkeypatch.setattr(s.journal, "read", counted)
-        async with s.live() as live:
-            assert (await live.event())[0] == 1
+        async with s.live("?after=1") as live:
+            await live.frame()
             await asyncio.sleep(0.2)
-            assert reads < 10
+            assert 0 < reads < 10
             await fill(s.journal, "b")
             assert (await live.event())[0] == 101
 

@@ -105,6 +105,7 @@ async def test_a_task_of_which_only_a_webhook_told_is_found(tmp_path: Path) -> N
         await s.webhook("t1")
         shown = (await s.get("/t1")).json
         assert (shown["state"], shown["submitted_at"], types(shown)) == ("succeeded", None, [(1, "succeeded")])
+        assert shown["polls"] == 0
 
 
 async def test_an_ending_that_came_first_is_shown_before_it_is_entered(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from relay.journal import care as module
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.telemetry import Telemetry
-from tests.unit.drafts import dead_draft
+from tests.unit.drafts import dead_draft, draft
 from tests.unit.journal.test_journal import fill, opened
 
 
@@ -71,6 +71,52 @@ async def test_tending_prunes_what_every_sink_has(tmp_path: Path, monkeypatch: p
     care.cancel()
     assert journal.events_held() == 100
     assert [entry.offset for entry in await journal.read(1100, 1)] == [1101]
+    await journal.close()
+
+
+async def test_a_journal_larger_than_allowed_shrinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: journal.max_size would be no limit: the disk fills long before the retention is over."""
+    telemetry = Telemetry()
+    journal = await open_journal(tmp_path / "j.db", ["kafka"], Policy(max_size=1), telemetry)
+    await fill(journal, 50)
+    journal.advance("kafka", 40, published=40, dead=0)
+    pruned: list[int] = []
+    monkeypatch.setattr(telemetry, "journal_pruned", pruned.append)
+    await looked_after(journal, monkeypatch, lambda: journal.events_held() <= 10)
+    assert journal.events_held() == 10, "what a sink has not got stays"
+    assert pruned == [40]
+    with pytest.raises(JournalUnavailable, match="max_size") as refused:
+        await journal.append(draft("more"))
+    assert refused.value.code == "journal_full"
+    await journal.close()
+
+
+@pytest.mark.parametrize(
+    ("policy", "result"),
+    [
+        pytest.param(Policy(retention=0.0, dedup_window=3600.0), "duplicate", id="the event is gone, its key is not"),
+        pytest.param(Policy(retention=3600.0, dedup_window=0.0), "accepted", id="the key is gone, its event is not"),
+    ],
+)
+async def test_a_fact_is_known_for_the_window_whatever_the_retention(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: Policy, result: str
+) -> None:
+    """P4 broken: a repetition would be published twice, or the index of keys outgrow its window."""
+    monkeypatch.setattr(module, "_SWEEP_EVERY", 0.0)
+    monkeypatch.setattr(module, "_SWEEPS", 1_000_000_000)  # at every look
+    journal = await opened(tmp_path / "j.db", policy=policy)
+    await fill(journal, 5)
+    sweeps, sweep = [], journal._store.sweep_dedup
+
+    def noted(after: bytes, *, older_than: int) -> bytes:
+        sweeps.append(sweep(after, older_than=older_than))
+        return sweeps[-1]
+
+    monkeypatch.setattr(journal._store, "sweep_dedup", noted)
+    await asyncio.sleep(0.002)  # they are older than no time at all
+    await looked_after(journal, monkeypatch, lambda: len(sweeps) > 3)
+    assert journal.events_held() == (0 if result == "duplicate" else 5)
+    assert (await journal.append(draft("0"))).result == result
     await journal.close()
 
 

@@ -44,6 +44,22 @@ def test_only_a_full_disk_is_worth_another_try(code: int | None, kind: type[Rela
     assert "relay.db" in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("code", "told_as"),
+    [
+        (sqlite3.SQLITE_READONLY, "journal_broken"),
+        (sqlite3.SQLITE_CANTOPEN, "journal_broken"),
+        (sqlite3.SQLITE_ERROR, "journal_error"),
+        (None, "journal_error"),
+    ],
+)
+def test_a_bug_is_told_from_a_broken_disk(code: int | None, told_as: str) -> None:
+    """Broken: an operator would look at the disk for a fault of ours, or report a broken disk as a fault of ours."""
+    with pytest.raises(JournalBroken) as told, translated(PATH):
+        raise failing(code)
+    assert told.value.code == told_as
+
+
 def test_what_the_operating_system_refuses_is_told_with_a_hint() -> None:
     """Broken: a missing permission on the volume would end in a traceback."""
     with pytest.raises(JournalBroken, match="permissions"), translated(PATH):

@@ -55,6 +55,16 @@ def test_new_folders_are_synced_in_the_folders_that_hold_them(tmp_path: Path, mo
     assert len(synced) == 3
 
 
+def test_a_folder_that_another_process_makes_meanwhile_is_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken: of two commands that start together on a new volume one would end in a traceback."""
+    new = tmp_path / "a" / "b"
+    monkeypatch.setattr("relay.journal.volume.sync_folder", lambda _: new.mkdir(exist_ok=True))
+    make_folder(new)
+    assert new.is_dir()
+
+
 def test_a_damaged_log_is_refused_until_it_is_cut_off_as_told(path: Path) -> None:
     """Broken: acknowledged events would vanish in silence, or the advice given would not lead out of it."""
     killed(path, commits=24)  # more than what the log had when the journal was made

@@ -47,6 +47,18 @@ async def test_what_arrives_together_is_one_group(tmp_path: Path) -> None:
     assert log.groups == [20]
 
 
+async def test_a_draft_larger_than_any_group_is_taken(tmp_path: Path) -> None:
+    """Broken: one large event would wait for ever, and everything that comes after it."""
+    writer, log, store = writer_for(tmp_path / "j.db")
+    large = draft("large", data=b'"%b"' % (b"x" * (9 << 20)))
+    assert len(large.event.data) > store.group_bytes
+    async with asyncio.timeout(30):
+        receipts = await asyncio.gather(writer.append(draft("a")), writer.append(large), writer.append(draft("b")))
+    assert [receipt.offset for receipt in receipts] == [1, 2, 3]
+    assert log.groups == [1, 1, 1]
+    await writer.close()
+
+
 async def test_a_cancelled_waiter_leaves_its_event_written(tmp_path: Path) -> None:
     """Broken: a client that hangs up in mid-commit would leave half a write, or take its group down with it."""
     writer, _, store = writer_for(tmp_path / "j.db")
