@@ -6,11 +6,15 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from relay.core.errors import RelayError
 
 _FATAL = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
+
+VENDOR_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What the library raises; the latter where an error of SQLite's quotes damaged bytes of the file that are no text."""
 
 DISK_FULL = "disk_full"
 """Code of a ``JournalUnavailable``: the journal takes nothing until there is room again."""
@@ -40,7 +44,7 @@ def translated(path: Path) -> Iterator[None]:
     """Vendor errors stop here and come out as ours, with what to do about them."""
     try:
         yield
-    except sqlite3.Error as error:
+    except VENDOR_ERRORS as error:
         raise _ours(error, path) from error
     except OSError as error:
         raise JournalBroken(
@@ -95,7 +99,9 @@ def in_use(path: Path) -> JournalInUse:
     )
 
 
-def _ours(error: sqlite3.Error, path: Path) -> RelayError:
+def _ours(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> RelayError:
+    if isinstance(error, UnicodeDecodeError):
+        return _broken(path, "a damaged page has bytes where text should be")
     code = getattr(error, "sqlite_errorcode", 0) or 0
     primary = code & 0xFF
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
@@ -104,9 +110,13 @@ def _ours(error: sqlite3.Error, path: Path) -> RelayError:
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return in_use(path)
     if primary in _FATAL or primary == sqlite3.SQLITE_CANTOPEN or primary == sqlite3.SQLITE_READONLY:
-        return JournalBroken(
-            "journal_broken",
-            f"The journal {path} cannot be used: {error} ({name}).",
-            hint="Check the disk, then run `relay journal verify`; a restart recovers what was acknowledged.",
-        )
+        return _broken(path, f"{error} ({name})")
     return JournalBroken("journal_error", f"The journal {path} failed: {error} ({name}).", hint="Please report this.")
+
+
+def _broken(path: Path, why: str) -> JournalBroken:
+    return JournalBroken(
+        "journal_broken",
+        f"The journal {path} cannot be used: {why}.",
+        hint="Check the disk, then run `relay journal verify`; a restart recovers what was acknowledged.",
+    )

@@ -24,7 +24,7 @@ from relay.core.lineage import Fork, Names, bounded
 from relay.journal import sql
 from relay.journal.companion import Companion
 from relay.journal.dedup_index import MERGE_AT, DedupIndex
-from relay.journal.errors import Guard, JournalBroken, JournalUnavailable, disk_full
+from relay.journal.errors import VENDOR_ERRORS, Guard, JournalBroken, JournalUnavailable, disk_full
 from relay.journal.gauge import Gauge
 from relay.journal.history import QUIET, History
 from relay.journal.layout import complete_tables, make_tables
@@ -166,7 +166,7 @@ class Store(Reader):
                 once_committed.enter_context(self.history.written(0))
             self._mark("closed")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except (sqlite3.Error, JournalBroken):
+        except (*VENDOR_ERRORS, JournalBroken):
             # The next start recovers from the WAL just as well, and looks for it where the mark is still "open".
             self._close_with_log()
         finally:
@@ -178,7 +178,7 @@ class Store(Reader):
 
     def _close_with_log(self) -> None:
         """The last connection to close moves the log into the file and deletes it, unless it can only read."""
-        with suppress(sqlite3.Error), closing(read_only(self.path)) as last:
+        with suppress(*VENDOR_ERRORS), closing(read_only(self.path)) as last:
             last.execute("SELECT count(*) FROM sqlite_master").fetchone()
             self._db.close()
         self._db.close()

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from relay.core.errors import RelayError
 from relay.journal.errors import JournalBroken, JournalInUse, JournalUnavailable, translated
+from relay.journal.inspect import open_existing
+from relay.journal.store import Store
 
 PATH = Path("relay.db")
 
@@ -64,3 +67,17 @@ def test_what_the_operating_system_refuses_is_told_with_a_hint() -> None:
     """Broken: a missing permission on the volume would end in a traceback."""
     with pytest.raises(JournalBroken, match="permissions"), translated(PATH):
         raise PermissionError(13, "Permission denied")
+
+
+def test_an_error_that_quotes_damaged_bytes_is_told_like_any_other(tmp_path: Path) -> None:
+    """Broken: some damaged journals would end the relay in a traceback about Unicode, with no word of what to do."""
+    path = tmp_path / "relay.db"
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("PRAGMA writable_schema = ON")
+        db.execute("UPDATE sqlite_master SET name = CAST(X'a6' AS TEXT), sql = 'damaged' WHERE name = 'events'")
+    for opened in (Store, open_existing):
+        with pytest.raises(JournalBroken, match=r"relay\.db") as told:
+            opened(path)
+        assert told.value.code == "journal_broken"
+        assert told.value.hint
