@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from relay.app import Relay
 from relay.core.errors import RelayError
 from relay.core.source import Delivery, Normalized
+from relay.journal.policy import Policy
 from tests.services.in_process import PATH, TOKEN, running, settings, task
 from tests.services.raw_http import ask, get, post, wire
 
@@ -26,6 +27,13 @@ async def deliver(relay: Relay, body: bytes) -> Any:
     reply = await ask(relay.url, post(PATH, body))
     assert reply.status == 200, reply
     return reply.json
+
+
+async def test_each_limit_of_the_journal_is_that_of_its_own_setting(tmp_path: Path) -> None:
+    """P4 broken: facts would be forgotten, or events kept, by the figure of another setting."""
+    journal = {"retention": "1h", "dead_letter_retention": "2h", "max_size": "3MiB", "max_backlog": 4}
+    async with running(tmp_path, journal=journal, dedup={"window": "5h"}) as relay:
+        assert relay.journal._policy == Policy(3600.0, 7200.0, 3 << 20, 18_000.0, 4)
 
 
 async def test_a_relay_without_any_configuration_is_open_to_this_machine_only(tmp_path: Path) -> None:

@@ -59,11 +59,24 @@ async def test_a_body_counts_until_it_is_done_with() -> None:
             await first.send(post("/", b"x" * (4 << 20)))
             async with asyncio.timeout(5):
                 await held.wait()
-            refused = await ask(url, post("/", b"x" * (3 << 20))[:100_000])
+            refused = await ask(
+                url, post("/", b"x" * (3 << 20), "X-Client: other")[:100_000]
+            )  # before all of it is sent
             assert (refused.status, refused.code, refused.headers["retry-after"]) == (503, "overloaded", "5")
         async with asyncio.timeout(5):
             while bodies.inflight:
                 await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("request_of", [post, chunked])
+async def test_a_small_body_counts_although_it_comes_with_its_head(request_of: Callable[[str, bytes], bytes]) -> None:
+    """Thousands of small bodies would wait for a slow upstream beyond every limit."""
+    bodies, held = Bodies(LIMITS), asyncio.Event()
+    async with receiving(bodies, held) as url, wire(url) as connection:
+        await connection.send(request_of("/", b"x" * 1000))
+        async with asyncio.timeout(5):
+            await held.wait()
+        assert bodies.inflight == 1000
 
 
 async def test_a_refusal_names_the_limit_that_can_be_raised() -> None:

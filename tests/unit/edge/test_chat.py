@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from relay.edge import recorder
 from relay.journal.journal import Policy
 from tests.services.raw_http import ask, post, wire
-from tests.services.scripted_upstream import Call, answering, chunks, ok
+from tests.services.scripted_upstream import Call, Script, answering, chunks, ok
 from tests.unit.edge.chatting import DONE, HEAD, PATH, asking, chatting, clients, frame, key, shown, streaming, until
 
 PLAIN = answering(ok(b'{"choices":[]}', "Content-Type: application/json"))
@@ -103,6 +103,34 @@ async def test_a_client_has_no_more_streams_than_it_may(tmp_path: Path) -> None:
                     await other.reader.readuntil(b"data: ")
             await until(lambda: not served.chat._streams)
         assert len(await served.events()) == 3 * 4
+
+
+async def test_a_place_counts_for_one_stream_though_two_requests_come_at_once(tmp_path: Path) -> None:
+    """A client would have as many streams as it likes, if it only sent their bodies slowly."""
+    named, request = clients(web={"max_streams": 1}), asking("a/m", shown("web"))
+    async with chatting(tmp_path, streaming(frame("a"), DONE), clients=named, api_key="up") as served:
+        held = asyncio.Event()
+        served.upstream.script = _until(held)
+        async with wire(served.url) as first, wire(served.url) as second:
+            for connection in (first, second):
+                await connection.send(request[:-1])
+            begun = len(request.partition(b"\r\n\r\n")[2]) - 1
+            await until(lambda: served.chat._proxy.bodies.inflight == 2 * begun)
+            await first.send(request[-1:])
+            await first.reader.readuntil(b"data: ")
+            await second.send(request[-1:])
+            refused = await second.answer()
+            assert (refused.status, refused.json["error"]["code"]) == (429, "too_many_streams")
+            held.set()
+
+
+def _until(held: asyncio.Event) -> Script:
+    async def script(call: Call) -> None:
+        await call.send(HEAD, chunks(frame("a"), end=False))
+        await held.wait()
+        await call.send(chunks(DONE))
+
+    return script
 
 
 async def test_while_draining_no_stream_begins_and_those_under_way_go_on(tmp_path: Path) -> None:

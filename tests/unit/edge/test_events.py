@@ -286,6 +286,18 @@ async def test_a_stream_ends_at_an_event_border_when_the_relay_ends(tmp_path: Pa
         assert live.ended, "a proper end, with the last chunk"
 
 
+async def test_only_those_who_are_not_admitted_any_more_are_ended(tmp_path: Path) -> None:
+    """A revoked token would go on reading, or a reload end the streams of everybody else."""
+    async with scene(tmp_path) as s, s.live("", "X-Client: kept") as kept, s.live("", "X-Client: gone") as gone:
+        await kept.frame()
+        await gone.frame()
+        s.events.end_unless(lambda request: request.headers["X-Client"] == "kept")
+        assert await gone.frame() == ""
+        assert gone.ended
+        await fill(s.journal, "a")
+        assert (await kept.event())[0] == 1
+
+
 async def test_a_client_that_stops_reading_is_cut(tmp_path: Path) -> None:
     """It would hold its part of the journal in memory for ever."""
     async with scene(tmp_path, Pace(send_timeout=0.3)) as s:

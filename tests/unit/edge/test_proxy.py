@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import cast
 
 import pytest
 
 from relay.edge.bodies import BodyLimits
-from relay.edge.proxy import is_openai, is_proxied, plain
+from relay.edge.proxy import _is_text, is_openai, is_proxied, plain
 from relay.upstream import Timeouts
+from relay.upstream.client import Answer, Incoming
+from relay.upstream.wire import Head
 from tests.services.raw_http import ask, chunked, get, post, wire
 from tests.services.scripted_upstream import Call, answering, chunks, ok
 from tests.unit.edge.proxying import proxying
@@ -31,6 +34,24 @@ async def test_a_request_reaches_the_upstream_as_it_was_sent() -> None:
             (b"x-A", b"1"),
             (b"X-b", b"3"),
         ]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "text"),
+    [
+        (200, b"application/json; charset=utf-8", True),
+        (200, b"application/problem+json", True),
+        (200, b"Text/Plain", True),
+        (200, b"text/event-stream", False),
+        (200, b"image/png", False),
+        (200, b"", False),
+        (500, b"image/png", True),
+    ],
+)
+def test_what_an_upstream_may_quote_a_secret_in_is_known(status: int, kind: bytes, text: bool) -> None:
+    """A client would be shown the relay's key, or a file and a stream be held up by the search for it."""
+    head = Head(status, b"", [(b"Content-Type", kind)] if kind else [])
+    assert _is_text(Answer(head, cast(Incoming, None))) is text
 
 
 async def test_an_answer_reaches_the_client_byte_for_byte() -> None:

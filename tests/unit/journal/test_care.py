@@ -74,6 +74,28 @@ async def test_tending_prunes_what_every_sink_has(tmp_path: Path, monkeypatch: p
     await journal.close()
 
 
+async def test_a_disk_is_full_until_a_commit_has_shown_that_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken: deliveries would be taken and refused by turns for as long as the disk is full."""
+    monkeypatch.setattr(module, "_ROOM_EVERY", 0.01)
+    journal = await opened(tmp_path / "j.db")
+    tries: list[bool] = []
+    regained = journal._store.regain_room
+
+    def third_time() -> None:
+        tries.append(journal.accepting() is not None)
+        if len(tries) < 3:
+            raise JournalUnavailable("disk_full", "The disk is full.", hint="")
+        regained()
+
+    monkeypatch.setattr(journal._store, "regain_room", third_time)
+    journal.full = JournalUnavailable("disk_full", "The disk is full.", hint="")
+    await looked_after(journal, monkeypatch, lambda: journal.accepting() is None)
+    assert tries == [True] * 3
+    await journal.close()
+
+
 async def test_a_journal_larger_than_allowed_shrinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken: journal.max_size would be no limit: the disk fills long before the retention is over."""
     telemetry = Telemetry()

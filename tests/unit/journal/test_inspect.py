@@ -144,6 +144,7 @@ def alter(path: Path, *statements: str) -> None:
         ("UPDATE checkpoints SET published = 3, passed = 1", []),
         ("UPDATE events SET data = CAST('{' AS BLOB) WHERE \"offset\" = 1", ["damaged"]),
         ('UPDATE checkpoints SET "offset" = 99', ["damaged"]),
+        ("UPDATE sqlite_sequence SET seq = 5 WHERE name = 'events'", ["damaged"]),
     ],
 )
 def test_loss_and_damage_are_found(path: Path, statement: str, expected: list[str]) -> None:
@@ -210,6 +211,12 @@ def test_what_is_missing_is_told_as_spans(path: Path) -> None:
     """A hole in the middle would be taken for pruning."""
     alter(path, 'DELETE FROM events WHERE "offset" IN (1, 3, 4, 6)')
     assert looked_at(path).missing == ((1, 1), (3, 4), (6, 6))
+
+
+def test_of_a_journal_that_holds_nothing_all_is_missing(path: Path) -> None:
+    """A sink that has not got what was pruned would be told that it lacks less than it does."""
+    alter(path, "DELETE FROM events")
+    assert looked_at(path).missing == ((1, 6),)
 
 
 def test_the_offsets_that_a_new_identity_skips_are_no_loss(path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from relay.core.lineage import Names
-from relay.journal.names import take_names
+from relay.journal.errors import JournalBroken
+from relay.journal.names import open_under, take_names
 from relay.journal.rows import Progress
 from relay.journal.store import Store
 from tests.unit.drafts import draft
@@ -20,6 +21,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.append([draft("1"), draft("2")], 1, {"kafka": Progress(2, 2, 0)})
     yield made
     made.close()
+
+
+def test_a_journal_that_must_exist_is_not_made(tmp_path: Path) -> None:
+    """Broken: on a volume that is not mounted a new journal would hide the events of the old one."""
+    for names in (None, ONE):
+        with pytest.raises(JournalBroken) as refused:
+            open_under(names, tmp_path / "gone.db", (), must_exist=True)
+        assert "gone.db" in refused.value.message
+    assert not list(tmp_path.glob("gone.db*"))
 
 
 def test_a_change_of_the_identity_is_a_new_id_that_shares_the_past(store: Store) -> None:

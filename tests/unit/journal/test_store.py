@@ -275,6 +275,14 @@ def test_the_file_is_set_up_as_the_promises_need_it(store: Store) -> None:
     assert pragma("wal_autocheckpoint") == 0
 
 
+def test_a_log_that_is_not_kept_short_is_overdue(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: with somebody always reading the log would grow until the disk is full."""
+    store.append([draft("a")], 1)
+    assert not store.wal_is_overdue()
+    monkeypatch.setattr("relay.journal.store.LOG_OVERDUE", 1)
+    assert store.wal_is_overdue()
+
+
 def test_deleting_a_dead_letter_says_whether_there_was_one(store: Store) -> None:
     """Broken: deleting a dead letter twice would count it twice."""
     store.append([dead_draft("dead-1")], 1)
