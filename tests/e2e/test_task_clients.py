@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -122,7 +123,7 @@ async def test_a_client_that_polls_sees_what_it_would_see_without_the_relay(clie
             while b"SUCCEED" not in await client.poll(client.relay.url, task_id):
                 await asyncio.sleep(0.05)
             direct, through = [_unsigned(await client.poll(base, task_id)) for base in client_bases(client)]
-            assert direct == through
+            assert _without_address(direct) == through
     ends = await client.ended(set(task_ids))
     assert Counter(end["subject"] for end in ends) == Counter(task_ids)
     assert {end["data"]["observed_via"] for end in ends} == {"poll"}, "what passed was taken note of"
@@ -173,6 +174,11 @@ async def test_the_vendors_sdk_notices_nothing(client: Client) -> None:
 def client_bases(client: Client) -> tuple[str, str]:
     """The upstream and the relay."""
     return client.simulator.url, client.relay.url
+
+
+def _without_address(result: list[bytes]) -> list[bytes]:
+    """A result as a client of the relay may see it: the task's webhook address is for the upstream only."""
+    return [re.sub(rb"(?<=/webhooks/novita/).+", lambda secret: b"*" * len(secret[0]), part) for part in result]
 
 
 def _unsigned(body: bytes) -> list[bytes]:

@@ -47,7 +47,7 @@ class ChatClient:
     async def ask(self, headers: Mapping[str, str], body: Mapping[str, Any] = BODY, path: str = PATH) -> None:
         """Sends a request."""
         raw = orjson.dumps(body)
-        fixed = {"Host": "relay", "Content-Type": "application/json", "Content-Length": str(len(raw))}
+        fixed = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(len(raw))}
         lines = [f"{name}: {value}" for name, value in {**fixed, **headers}.items()]
         head = "\r\n".join([f"POST {path} HTTP/1.1", *lines, "", ""]).encode()
         async with asyncio.timeout(PATIENCE):
