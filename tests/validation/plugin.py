@@ -89,6 +89,8 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="events-")
     court = config.stash[COURT] = Court(Path(folder.name))
     config.add_cleanup(folder.cleanup)
+    if config.getoption("dist", "no") != "no":
+        return  # the tests run in processes that this one starts, each with witnesses of its own
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
     patch.setattr(Store, "_insert", Store._insert)  # undone with the rest
