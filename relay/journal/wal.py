@@ -115,7 +115,8 @@ def _synced_from(first_bad: _Frame, rest: Iterator[_Frame]) -> int:
     for count, frame in enumerate(rest, 2):
         last = count if frame.ours else last
         synced = synced or (committed and frame.linked)
-        committed = frame.linked and frame.ends_transaction
+        # It need not continue the frame before it, which may be the damaged one: the next one continues it.
+        committed = frame.ours and frame.ends_transaction
     return last if synced else 0
 
 
