@@ -29,7 +29,8 @@ PLACES: Final = (
 
 TESTS: Final = (
     "tests/unit", "tests/contract/test_sinks.py", "tests/integration/test_kafka_sink.py",
-    "tests/integration/test_redis_sink.py", "tests/integration/test_shared_index.py",
+    "tests/integration/test_redis_sink.py", "tests/integration/test_redis_rights.py",
+    "tests/integration/test_shared_index.py",
 )  # fmt: skip
 """What is run once to learn which test runs which line."""
 
@@ -127,6 +128,7 @@ def _tests_of(path: str, mutant: Mutant, reach: Reach) -> list[str]:
         return [
             "tests/contract/test_sinks.py",
             "tests/integration/test_redis_sink.py",
+            "tests/integration/test_redis_rights.py",
             "tests/integration/test_shared_index.py",
             "tests/integration/test_redis_replicas.py",
         ]

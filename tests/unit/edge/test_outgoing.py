@@ -40,6 +40,23 @@ async def test_asked_to_close_it_says_so_and_closes() -> None:
         assert await connection.rest() == b"HTTP/1.1 299 Odd\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
+async def test_a_client_that_takes_nothing_is_cut() -> None:
+    """Its answer would be counted as delivered, and its connection be kept for a next request."""
+    size, answered = 32 << 20, asyncio.get_running_loop().create_future()
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        outgoing = Outgoing(request, patience=0.1)
+        outgoing.begin(200, b"OK", [(b"Content-Length", b"%d" % size)])
+        there = await outgoing.write(b"x" * size)
+        sent = outgoing.abort()
+        answered.set_result((there, sent.status, sent.keep_alive))
+        return sent
+
+    async with listening(serve) as listener, wire(listener.url) as connection, asyncio.timeout(20):
+        await connection.send(get("/"))
+        assert await answered == (False, 200, False)
+
+
 async def test_a_client_that_takes_something_again_and_again_is_not_cut() -> None:
     """A download over a thin line would break off whenever it takes longer than the patience with one that is stuck."""
     size, answered = 1 << 20, asyncio.get_running_loop().create_future()
