@@ -26,6 +26,13 @@ from relay.sinks.kafka import Config, connect
 LEDGER = Ledger("relay.checkpoint.relay-0", Identity("relay-0", "mine"), "kafka")
 
 
+def test_the_checkpoint_topic_keeps_its_name() -> None:
+    """P2 broken: a later release would look for its checkpoint elsewhere, and publish everything again."""
+    assert topic_name("relay.", Identity("a/\u00fc b", "x")) == "relay.checkpoint.a---b"
+    long = topic_name("relay.", Identity("i/" * 150, "x"))
+    assert (len(long), long[-20:]) == (249, "i-i-68627a1494db7b91")
+
+
 @given(st.binary(max_size=200))
 def test_murmur2_is_that_of_kafka(key: bytes) -> None:
     """If this fails, events land on other partitions than Kafka's own clients would choose."""
