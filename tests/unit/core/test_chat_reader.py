@@ -194,6 +194,7 @@ def test_a_body_too_large_is_not_read() -> None:
     reader = BodyReader(assembly, max_body=10)
     for _ in range(5):
         reader.read(b"x" * 4)
+    assert not reader._pieces
     reader.close(200)
     assert (reader.oversized, reader.unreadable, assembly.truncated) == (True, False, True)
 

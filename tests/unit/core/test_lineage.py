@@ -19,6 +19,13 @@ from relay.core.sink import MAX_EARLIER, Checkpoint, Inheritance, Name
 LINEAGE = Lineage("now", (Fork("before", 30, published={"other": 90}),), opened_at=50, first_offset=1)
 
 
+def test_all_that_descend_from_a_journal_have_its_origin() -> None:
+    """P4 broken: a replica whose journal got a new id would not know its own claims, and wait for itself."""
+    first = Lineage("first", (), opened_at=0, first_offset=1)
+    third = Lineage("third", (Fork("first", 10), Fork("second", 20)), opened_at=30, first_offset=1)
+    assert (first.origin, third.origin) == ("first", "first")
+
+
 @pytest.mark.parametrize(
     ("held", "attempted", "expected"),
     [
