@@ -21,6 +21,7 @@ from relay.core.cloudevents import redis_fields
 from relay.core.event import Draft, Receipt
 from relay.core.sink import Batch, Published, SinkUnavailable
 from relay.journal.dedup_index import _merge_sql
+from relay.journal.errors import JournalUnavailable
 from relay.journal.plan import Plan
 from relay.journal.store import Appended, Progress, Store
 from relay.sinks.redis import RedisSink
@@ -110,18 +111,19 @@ def plain_xadd() -> None:
 
 
 def answer_before_commit() -> None:
-    """The sender hears 2xx as soon as its delivery is queued for the disk."""
+    """The sender hears 2xx as soon as its delivery is handed to the journal, whatever that makes of it."""
 
     def wrap(append: Function) -> Function:
-        def planted(writer: Any, draft: Draft) -> Any:
-            append(writer, draft).add_done_callback(asyncio.Future.exception)  # whatever becomes of it
+        def planted(journal: Any, draft: Draft) -> Any:
+            with suppress(JournalUnavailable):
+                append(journal, draft).add_done_callback(asyncio.Future.exception)
             answer = asyncio.get_running_loop().create_future()
             answer.set_result(Receipt("accepted", draft.event.id, 0))
             return answer
 
         return planted
 
-    replace("relay.journal.writer:Writer.append", wrap)
+    replace("relay.journal.journal:Journal.append", wrap)
 
 
 def _on_each_sink(method: str, wrap: Callable[[Function], Function]) -> None:
