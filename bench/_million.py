@@ -7,6 +7,7 @@ import time
 import uuid
 from pathlib import Path
 
+from bench._journals import fill
 from bench._steady import BODY
 from relay.core.event import Draft
 from relay.core.source import Delivery
@@ -24,11 +25,7 @@ def journal_of_a_million(path: Path, events: int = EVENTS) -> None:
     try:
         for _ in range(0, events, GROUP):
             made = [source.normalize(Delivery((BODY % uuid.uuid4()).encode(), now)) for _ in range(GROUP)]
-            store.append([draft for draft in made if isinstance(draft, Draft)], now)
-            while store.merge_is_due() and store.merge_dedup():
-                pass
-            if store.wal_is_long():
-                store.checkpoint_wal()
+            fill(store, [draft for draft in made if isinstance(draft, Draft)], now)
     finally:
         store.close()
 

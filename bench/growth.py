@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import re
 import subprocess
@@ -19,18 +18,18 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench._journals import fill, relay_over
 from bench._steady import BODY
-from bench.webhooks import LOAD_CORE, TOKEN, Server
+from bench.webhooks import LOAD_CORE, Server
 from relay.core.event import Draft
 from relay.core.source import Delivery
 from relay.journal.store import Store
 from relay.sources.novita_task import NovitaTask
-from tests.services.ports import free_port
 from tests.services.redis import RedisServer
 
 LARGE_HELD = 2_000
@@ -61,38 +60,20 @@ def journal_of(path: Path, events: int, filler: int) -> None:
                 (BODY % uuid.uuid4()).replace('"seed"', extra + '"seed"' if filler else '"seed"') for _ in range(group)
             ]
             made = [source.normalize(Delivery(body.encode(), now)) for body in bodies]
-            store.append([draft for draft in made if isinstance(draft, Draft)], now)
-            while store.merge_is_due() and store.merge_dedup():
-                pass
-            if store.wal_is_long():
-                store.checkpoint_wal()
+            fill(store, [draft for draft in made if isinstance(draft, Draft)], now)
     finally:
         store.close()
 
 
-@contextmanager
-def serving(folder: Path, sinks: list[dict[str, Any]]) -> Iterator[tuple[Server, float]]:
+def serving(folder: Path, sinks: list[dict[str, Any]]) -> AbstractContextManager[tuple[Server, float]]:
     """A relay over the journal in a folder, and the seconds until it was ready; ended by ``kill -9``."""
-    port, admin = free_port(), free_port()
-    config = folder / "relay.yaml"
     settings = {
-        "server": {"port": port, "max_body": 2 << 20},
-        "admin": {"port": admin},
+        "server": {"max_body": 2 << 20},
         "identity": "bench-growth",
-        "journal": {"path": str(folder / "relay.db"), "max_backlog": 10_000_000},
-        "webhooks": {"novita": {"tokens": [TOKEN]}},
+        "journal": {"max_backlog": 10_000_000},
         "sinks": sinks,
-        "log": {"level": "error"},
     }
-    config.write_text(json.dumps(settings))
-    started = time.monotonic()
-    server = Server("relay", ["relay", str(config)], port, admin)
-    try:
-        server.wait()
-        yield server, time.monotonic() - started
-    finally:
-        server.process.kill()
-        server.process.wait()
+    return relay_over(folder, settings)
 
 
 def beside(*arguments: str) -> subprocess.Popen[str]:

@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from aiohttp import web
 
+from bench._journals import fill, relay_over
 from bench._steady import BODY
-from bench.webhooks import SERVER_CORE, TOKEN, Server
+from bench.webhooks import SERVER_CORE, Server
 from relay.core.event import Draft
 from relay.core.reconcile import Timing
 from relay.core.source import Delivery
@@ -51,13 +50,8 @@ def registry_of(path: Path, tasks: int) -> None:
     try:
         for start in range(0, tasks, GROUP):
             ids = [task_id(n) for n in range(start, min(start + GROUP, tasks))]
-            store.append(
-                [submitted_draft(bare_task(one, "submitted", via="submit", received_at=now)) for one in ids], now
-            )
-            while store.merge_is_due() and store.merge_dedup():
-                pass
-            if store.wal_is_long():
-                store.checkpoint_wal()
+            made = [submitted_draft(bare_task(one, "submitted", via="submit", received_at=now)) for one in ids]
+            fill(store, made, now)
     finally:
         store.close()
 
@@ -67,31 +61,15 @@ def task_id(n: int) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, str(n)))
 
 
-@contextmanager
 def serving(
     folder: Path, *, upstream: int = 9, reconcile: dict[str, Any] | None = None
-) -> Iterator[tuple[Server, float]]:
+) -> AbstractContextManager[tuple[Server, float]]:
     """A relay over the journal in a folder, and the seconds until it was ready; ended by ``kill -9``."""
-    port, admin = free_port(), free_port()
-    config = folder / "relay.yaml"
     settings = {
-        "server": {"port": port},
-        "admin": {"port": admin},
-        "journal": {"path": str(folder / "relay.db")},
-        "webhooks": {"novita": {"tokens": [TOKEN]}},
         "upstream": {"base_url": f"http://127.0.0.1:{upstream}"},
         "reconcile": reconcile or {"first_after": "6h"},
-        "log": {"level": "error"},
     }
-    config.write_text(json.dumps(settings))
-    started = time.monotonic()
-    server = Server("relay", ["relay", str(config)], port, admin)
-    try:
-        server.wait()
-        yield server, time.monotonic() - started
-    finally:
-        server.process.kill()
-        server.process.wait()
+    return relay_over(folder, settings)
 
 
 def idle_share(server: Server) -> float:

@@ -239,7 +239,7 @@ class History:
         return told | found
 
     def repetitions(self, db: sqlite3.Connection, offsets: Sequence[int]) -> list[Repetition]:
-        """How often these facts were told again, in the order of their offsets. ``db``: the asker's own."""
+        """How often these facts were repeated, in the order of their offsets. ``db``: the caller's connection."""
         with _one_view(db):
             with self._lock:
                 told = [each for offset in offsets for each in self._repeated.get(offset, {}).values()]
