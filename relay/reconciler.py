@@ -37,7 +37,7 @@ from relay.journal.addresses import Addresses
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.tasks import Tasks
-from relay.telemetry.tasks import TaskSignals
+from relay.telemetry.signals.tasks import TaskSignals
 
 T = TypeVar("T")
 

@@ -8,8 +8,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric
 
 from docs.reference.markdown import code, page, table
-from relay.telemetry import ConsumerSignals, SinkFigures, SubmissionSignals, Telemetry, chat
-from relay.telemetry.histogram import Histogram
+from relay.telemetry import ConsumerSignals, SinkFigures, SubmissionSignals, Telemetry
+from relay.telemetry.metrics import Histogram
+from relay.telemetry.signals import chats
 
 INTRODUCTION: Final = f"""
 `GET /metrics` on the admin listener (`127.0.0.1:9090`), in Prometheus' text format. No label holds a task's id, a URL
@@ -19,12 +20,12 @@ what to do when one is off: the alerts of the [runbook](../runbook.md); a dashbo
 
 The values of a label are given where they are a fixed set. `sink` is the sink's `name`, or else its `type`; `topic`
 one of [these](events.md); `code` one of [these](errors.md#codes-of-the-relay-itself); `model` the first
-{chat.MAX_MODELS} that answer, then `other`; the `reason` of a chat one of [these](../chat-events.md#how-it-ended),
+{chats.MAX_MODELS} that answer, then `other`; the `reason` of a chat one of [these](../chat-events.md#how-it-ended),
 that of a dead letter one of [these](errors.md#reasons-of-dead-letters).
 """
 _VALUES: Final = {
     "outcome": ("completed", "failed", "cancelled"),
-    "kind": (*chat._TOKENS.values(), *chat._DETAILS.values()),
+    "kind": (*chats._TOKENS.values(), *chats._DETAILS.values()),
 }
 """Values of labels that show up only once a chat has ended."""
 
@@ -52,7 +53,7 @@ def _registry() -> CollectorRegistry:
     telemetry.claims("kafka")
     telemetry.sink("kafka").sink_looked_at(SinkFigures(0, 0, 0, 0, 0, 0.0))
     SubmissionSignals(telemetry)
-    chat.ChatSignals(telemetry)
+    chats.ChatSignals(telemetry)
     ConsumerSignals(telemetry)
     return telemetry.registry
 

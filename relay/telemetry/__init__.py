@@ -3,17 +3,17 @@
 Metric names and labels are contract. No label takes unbounded values: no task ids, URLs or tokens.
 """
 
-from relay.telemetry.chat import ChatSignals
-from relay.telemetry.claims import ClaimSignals
-from relay.telemetry.consumers import ConsumerSignals
-from relay.telemetry.deliveries import DeliverySignals
 from relay.telemetry.log import LogFormat, conceal_in_log, configure_logging, set_log_level
 from relay.telemetry.process import CONTENT_TYPE, JournalFigures, Telemetry
-from relay.telemetry.sinks import SinkFigures, SinkSignals, Trouble
+from relay.telemetry.signals.chats import ChatSignals
+from relay.telemetry.signals.claims import ClaimSignals
+from relay.telemetry.signals.consumers import ConsumerSignals
+from relay.telemetry.signals.deliveries import DeliverySignals
+from relay.telemetry.signals.sinks import SinkFigures, SinkSignals, Trouble
+from relay.telemetry.signals.submissions import SubmissionSignals
+from relay.telemetry.signals.tasks import TaskFigures, TaskSignals
+from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.telemetry.spans import OFF, Span, Spans, open_spans
-from relay.telemetry.submissions import SubmissionSignals
-from relay.telemetry.tasks import TaskFigures, TaskSignals
-from relay.telemetry.upstream import UpstreamSignals
 
 __all__ = [
     "CONTENT_TYPE",

@@ -12,15 +12,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created
 from relay import __version__
 from relay.core.errors import RelayError
 from relay.core.event import Entry
-from relay.telemetry.claims import ClaimSignals
-from relay.telemetry.deliveries import DeliverySignals
-from relay.telemetry.health import Health
-from relay.telemetry.histogram import SECONDS, Histogram
 from relay.telemetry.log import Sparing
-from relay.telemetry.sinks import SinkSignals
+from relay.telemetry.metrics import SECONDS, Histogram
+from relay.telemetry.signals.claims import ClaimSignals
+from relay.telemetry.signals.deliveries import DeliverySignals
+from relay.telemetry.signals.health import Health
+from relay.telemetry.signals.sinks import SinkSignals
+from relay.telemetry.signals.tasks import TaskSignals
+from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.telemetry.spans import OFF, Spans, batch_span
-from relay.telemetry.tasks import TaskSignals
-from relay.telemetry.upstream import UpstreamSignals
 
 _GROUP_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 

@@ -12,7 +12,7 @@ from relay.edge.problems import KINDS
 from relay.edge.recording import PATIENCE
 from relay.journal.tasks import STATES
 from relay.settings import Settings
-from relay.telemetry.submissions import RESULTS
+from relay.telemetry.signals.submissions import RESULTS
 from relay.upstream.task_results import ANSWER_WITHIN
 
 TEXT = (Path(__file__).parents[3] / "docs" / "tasks.md").read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from prometheus_client import Counter
 
 from relay.core.event import Event, Receipt
-from relay.telemetry.histogram import Series
 from relay.telemetry.log import Sparing
+from relay.telemetry.metrics import Series
 from relay.telemetry.spans import Span, code_of
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from relay.telemetry import SubmissionSignals, Telemetry, configure_logging
-from relay.telemetry.submissions import RESULTS
+from relay.telemetry.signals.submissions import RESULTS
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import values
 

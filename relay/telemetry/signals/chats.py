@@ -9,8 +9,8 @@ from prometheus_client import Counter, Gauge
 
 from relay.core.chat import ChatData, Opening
 from relay.telemetry.gen_ai import answer_attributes, request_attributes
-from relay.telemetry.histogram import SECONDS, Series
 from relay.telemetry.log import Sparing
+from relay.telemetry.metrics import SECONDS, Series
 from relay.telemetry.spans import Span
 
 if TYPE_CHECKING:

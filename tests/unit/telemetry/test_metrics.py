@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from relay.telemetry.histogram import Histogram
+from relay.telemetry.metrics import Histogram
 
 
 def test_a_histogram_counts_each_value_into_its_bucket() -> None:

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from relay.core.chat import ChatData
 from relay.telemetry import ChatSignals, Telemetry
-from relay.telemetry import chat as module
+from relay.telemetry.signals import chats as module
 
 
 def data(**changes: Any) -> ChatData:
