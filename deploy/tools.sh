@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# What `make check-deploy` needs beside Python: Helm (from the Go module proxy, into .cache/bin), kubectl, promtool,
-# buildah and podman (from Debian). Installs what is missing where it may, and names it where it may not.
+# What `make check-deploy` needs beside Python: Helm and actionlint (from the Go module proxy, into .cache/bin), kubectl,
+# promtool, buildah and podman (from Debian). Installs what is missing where it may, and names it where it may not.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 HELM_VERSION=v3.22.0
+ACTIONLINT_VERSION=v1.7.12
 bin=$PWD/.cache/bin
 
 missing=()
@@ -20,6 +21,7 @@ require runc runc
 require uidmap newuidmap
 require debootstrap debootstrap
 [[ -x $bin/helm ]] || command -v helm >/dev/null || require golang-go go
+[[ -x $bin/actionlint ]] || require golang-go go
 
 if ((${#missing[@]})); then
   if ((EUID != 0)); then
@@ -34,4 +36,8 @@ fi
 if [[ ! -x $bin/helm ]] && ! command -v helm >/dev/null; then
   echo "Building Helm $HELM_VERSION; this takes a few minutes, once." >&2
   GOBIN=$bin timeout 900 go install "helm.sh/helm/v3/cmd/helm@$HELM_VERSION"
+fi
+
+if [[ $("$bin/actionlint" -version 2>/dev/null | head -1) != "$ACTIONLINT_VERSION" ]]; then
+  GOBIN=$bin timeout 300 go install "github.com/rhysd/actionlint/cmd/actionlint@$ACTIONLINT_VERSION"
 fi
