@@ -25,10 +25,13 @@ demo: $(INSTALLED) ## a simulated upstream and a relay on loopback, events as th
 serve: $(INSTALLED) ## the relay itself (ARGS="--config relay.yaml")
 	$(BIN)/relay serve $(ARGS)
 
+# Brokers and programs are looked for before all tests, not before those that ARGS name.
 test: $(INSTALLED) ## every test, real brokers included (ARGS="tests/unit -k journal")
+	$(if $(ARGS),,tests/tools.sh)
 	$(BIN)/python -m pytest $(ARGS)
 
 faults: $(INSTALLED) ## the fault matrix: kills, fills and cuts everything, and reports (ARGS=--long: ten times as much)
+	tests/tools.sh
 	@status=0; for rows in "-n $(SIDE_BY_SIDE) --dist worksteal" --alone; do \
 	  $(BIN)/python -m pytest -q --matrix $$rows $(ARGS) || [ $$? = 5 ] || status=1; \
 	done; exit $$status  # 5: ARGS name none of these rows
@@ -66,7 +69,7 @@ check-unit: $(INSTALLED)
 screenshots: $(INSTALLED) ## the pictures in docs/images, taken anew of a running console (ARGS=FOLDER: every view, to look at)
 	$(BIN)/python -m tests.e2e.console_screenshots $(ARGS)
 
-check-deploy: $(INSTALLED) ## image, chart, rules and dashboards: needs root for the image (ARGS="-k chart")
+check-deploy: $(INSTALLED) ## image, chart, rules, dashboards and workflows: needs root for the image (ARGS="-k chart")
 	deploy/tools.sh
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deploy.txt
 	PATH="$(CURDIR)/.cache/bin:$$PATH" $(BIN)/python -m pytest deploy/tests $(ARGS)

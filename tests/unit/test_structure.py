@@ -38,6 +38,8 @@ TESTED_ELSEWHERE = {
 VAGUE = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "base", "handler", "handlers", "misc"}
 CODE = {".py", ".sql", ".lua", ".js", ".css", ".html", ".sh"}
 TEXT = CODE | {".md", ".toml", ".yaml", ".yml", ".tpl", ".txt", ".cfg"}
+SHOWN = {".ci", ".github", ".devcontainer", ".pre-commit-config.yaml"}
+"""Of what is hidden, that which people edit."""
 SKIPPED = {"node_modules", "__pycache__", "dist", "build", "var"}
 MACHINE_PATH = re.compile(r"(?<![\w.}\-/])/(?:root|work)/")
 
@@ -50,7 +52,7 @@ def project_files() -> tuple[Path, ...]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
-        if path.name in SKIPPED or (path.name.startswith(".") and path.name != ".ci"):
+        if path.name in SKIPPED or (path.name.startswith(".") and path.name not in SHOWN):
             continue
         if path.is_dir():
             yield from _walk(path)
