@@ -161,7 +161,7 @@ _DEAD_LETTER: Final[dict[str, Schema]] = {
     "raw_bytes": _COUNT,
     "event_offset": {"type": ["integer", "null"]},
     "event": {"type": ["object", "null"], "description": "The attributes of the event that a sink refused."},
-    "subject": {**_TEXT_OR_NULL, "description": "The task or stream that it is about; else its own id."},
+    "subject": {**_TEXT, "description": "The task or stream that it is about; else its own id."},
 }
 
 ANSWERS: Final[dict[str, Schema]] = {

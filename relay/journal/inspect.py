@@ -18,7 +18,7 @@ from relay.core.event import Entry
 from relay.core.lineage import Fork
 from relay.journal import sql
 from relay.journal.errors import Guard, JournalBroken, translated
-from relay.journal.layout import views_of_older_tables
+from relay.journal.layout import newest
 from relay.journal.lock import Lock
 from relay.journal.look import Look
 from relay.journal.queries import Queries
@@ -97,8 +97,6 @@ class Stopped(Queries):
         self._guard = Guard(path)
         self._db = look.db
         self._db.execute("PRAGMA temp_store = MEMORY")
-        for view in views_of_older_tables(self._db):
-            self._db.execute(view)
         self.journal_id = self._meta("journal_id")
         self.forks = [Fork(*fork) for fork in orjson.loads(self._meta("forks"))]
         self.last_offset: int = self._one(_LAST_OFFSET)
@@ -139,6 +137,7 @@ def _opened(path: Path, lock: Lock) -> Stopped:
     try:
         if not look.is_journal():
             raise _not_a_journal(path)
+        look.refuse_other_layouts(oldest=newest())
         look.refuse_what_is_lost()
         return Stopped(path, lock, look)
     except BaseException:

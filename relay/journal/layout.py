@@ -1,55 +1,51 @@
-"""The journal's tables: made in a new file, completed in one that an earlier release made."""
+"""The layout of the journal's file: a new file gets the present one, an older file is brought up to it.
+
+``migrations.sql`` holds what leads from each version to the next. It is run once, in the transaction that notes the new
+version. A table that is new as a whole needs none beyond its number: whoever owns it makes it where it is missing.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from typing import Final
 
 from relay.journal import history, sql
 
-_SQL = sql.statements("layout.sql")
-_LATER: Final = (*(statement for name, statement in _SQL.items() if name.startswith("index_")), *history.CREATE)
+MIGRATIONS: Final = sql.statements("migrations.sql")
+"""``to_2`` leads from version 1 to version 2, and so on, without a gap."""
+
+
+def newest() -> int:
+    """The version of the layout that this relay writes."""
+    return 1 + len(MIGRATIONS)
 
 
 def make_tables(db: sqlite3.Connection) -> None:
     """In a new file, inside the caller's transaction."""
-    for statement in (*_split(sql.text("schema.sql")), *_LATER):
+    _run(db, sql.text("schema.sql"))
+    for statement in history.CREATE:
         db.execute(statement)
+    db.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(newest()),))
 
 
-def complete_tables(db: sqlite3.Connection) -> None:
-    """Adds what is missing; writes nothing where all is there. Inside the caller's transaction."""
-    if not _has_column(db, "events", "crc"):
-        db.execute(_SQL["add_crc"])
-    if not _has_column(db, "checkpoints", "catch_up_to"):
-        db.execute(_SQL["add_catch_up"])
-    if not _has_column(db, "dead_letters", "subject"):
-        db.execute(_SQL["add_dead_subject"])
-        db.execute(_SQL["fill_dead_subject"])
-    for statement in _LATER:
-        db.execute(statement)
+def migrate(db: sqlite3.Connection) -> None:
+    """Brings an older file up to the present layout, inside the caller's transaction. Writes nothing where it is."""
+    for version in range(version_of(db) + 1, newest() + 1):
+        _run(db, MIGRATIONS[f"to_{version}"])
+        db.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(version),))
 
 
-def views_of_older_tables(db: sqlite3.Connection) -> Iterator[str]:
-    """What makes a journal of an earlier release readable as it is, on a connection that cannot change it."""
-    if not _has_column(db, "events", "crc"):
-        yield _SQL["view_without_crc"]
-    if not _has_column(db, "checkpoints", "catch_up_to"):
-        yield _SQL["view_without_catch_up"]
+def version_of(db: sqlite3.Connection) -> int:
+    """The version of a file's layout; 0: what it says is none."""
+    found = db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    return int(found[0]) if found and found[0].isdecimal() else 0
 
 
-def _has_column(db: sqlite3.Connection, table: str, column: str) -> bool:
-    found = db.execute("SELECT count(*) FROM pragma_table_info(?) WHERE name = ?", (table, column)).fetchone()
-    return bool(found[0])
-
-
-def _split(script: str) -> list[str]:
-    """The statements of a script, one by one: ``executescript`` would commit between them."""
-    found, pending = [], ""
+def _run(db: sqlite3.Connection, script: str) -> None:
+    """Statement by statement: ``executescript`` would commit first."""
+    pending = ""
     for line in script.splitlines(keepends=True):
         pending += line
         if sqlite3.complete_statement(pending):
-            found.append(pending)
+            db.execute(pending)
             pending = ""
-    return found

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from relay.journal.errors import JournalBroken
+from relay.journal.layout import newest, version_of
 from relay.journal.volume import damaged, log_is_there, log_lost, refuse_damaged_log, shared_of
 
-SCHEMA_VERSION: Final = "1"
-
 APPLICATION_ID: Final = 0x52_4C_4A_31
-"""``RLJ1``, https://www.sqlite.org/fileformat2.html#application_id. Journals of earlier releases have none."""
+"""``RLJ1``, https://www.sqlite.org/fileformat2.html#application_id"""
 
 _CHECKED_AT_START: Final = 256 << 20
 """Bytes of pages that are looked through at each start: 0.4 s. `relay journal verify` looks through any number."""
@@ -74,7 +73,7 @@ class Look:
     def refuse_what_is_foreign(self) -> None:
         """Raises ``JournalBroken`` where the file is the database of another application."""
         known = {APPLICATION_ID} if self._one(_ANY_TABLES) else {0, APPLICATION_ID}
-        if not self.is_journal() and self._one("PRAGMA application_id") not in known:
+        if self._one("PRAGMA application_id") not in known:
             raise JournalBroken(
                 "not_a_journal",
                 f"{self.path} is the database of another application, and no journal of a relay.",
@@ -82,16 +81,25 @@ class Look:
             )
 
     def refuse_what_is_lost(self) -> None:
-        """Raises ``JournalBroken``: the log that must be there is gone, or the layout is of another release."""
-        found = self._meta("schema_version")
-        if found != SCHEMA_VERSION:
-            raise JournalBroken(
-                "journal_version",
-                f"{self.path} has layout {found}, this relay knows layout {SCHEMA_VERSION}.",
-                hint="Run the relay version that wrote it until it is drained, or name another journal.path.",
-            )
+        """Raises ``JournalBroken`` where the log that must be there is gone."""
         if self._meta("state") == "open" and not self._has_log:
             raise log_lost(self.path)
+
+    def refuse_other_layouts(self, oldest: int) -> None:
+        """Raises ``JournalBroken`` where the layout is older than that, or of a later release."""
+        found = version_of(self.db)
+        if found > newest() or found < 1:
+            raise JournalBroken(
+                "journal_version",
+                f"{self.path} has layout {found}, this relay knows layouts up to {newest()}.",
+                hint="Run the relay version that wrote it until it is drained, or name another journal.path.",
+            )
+        if found < oldest:
+            raise JournalBroken(
+                "journal_version",
+                f"{self.path} has layout {found}, and is looked into with layout {oldest}.",
+                hint="Start this relay over it once, which brings it up to date, or use the version that wrote it.",
+            )
 
     def refuse_damaged_pages(self) -> None:
         """Raises ``JournalBroken`` where SQLite's own check finds any; a large file is not checked."""
@@ -129,4 +137,5 @@ def look_before_opening(path: Path) -> None:
         look.refuse_damaged_pages()
         look.refuse_what_is_foreign()
         if look.is_journal():
+            look.refuse_other_layouts(oldest=1)
             look.refuse_what_is_lost()

@@ -75,8 +75,7 @@ class Progress:
 class HeldDeadLetter:
     """A dead letter as it is kept. ``event`` holds the refused event's attributes, ``None`` for a delivery.
 
-    ``subject`` is the task or the stream that it is about, its own id where that could not be read; ``None``: kept by
-    a release that did not note it.
+    ``subject`` is the task or the stream that it is about, its own id where that could not be read.
     """
 
     id: str
@@ -87,7 +86,7 @@ class HeldDeadLetter:
     raw_bytes: int
     event_offset: int | None
     event: dict[str, str] | None
-    subject: str | None
+    subject: str
     raw: bytes | None = None
 
 
@@ -128,7 +127,7 @@ def entry_of(row: Sequence[Any], path: Path) -> Entry:
     )
     event = Event(topic, type_, id_, source, subject, time, data, schema, trace)
     entry = Entry(offset, accepted_at, event, sink, key, fingerprint)
-    if crc is not None and crc != checksum(entry):  # None: written before there was one
+    if crc != checksum(entry):
         raise garbled(path, f"Event {offset}")
     return entry
 
@@ -142,7 +141,7 @@ def held_letter(
     accepted_at: int,
     event_offset: int | None,
     event: str | None,
-    subject: str | None,
+    subject: str,
     raw: bytes | None = None,
 ) -> HeldDeadLetter:
     """A dead letter from its columns."""

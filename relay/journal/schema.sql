@@ -21,9 +21,17 @@ CREATE TABLE events (
     sink        TEXT,                           -- the only sink it is for; NULL: every sink
     key         BLOB NOT NULL,                  -- which fact this is, 16 bytes
     fingerprint BLOB NOT NULL,                  -- what the fact states
-    crc         INTEGER,                        -- of all of this (rows.py); NULL: written before there was one
+    crc         INTEGER NOT NULL,               -- of all of this: see rows.py
     data        BLOB NOT NULL                   -- the event's data, JSON in UTF-8
 ) STRICT;
+
+-- Those few events are asked for at each start, which would read all others to find them. No other event touches it.
+CREATE INDEX events_addressed ON events (sink) WHERE sink IS NOT NULL;
+
+-- What is said about a task or a stream beyond its beginning and its end, which are found by their keys. It is rare
+-- (or asked for: tasks.progressed); no other event touches this index.
+CREATE INDEX events_unkeyed ON events (subject)
+WHERE sink IS NOT NULL OR topic = 'dead-letters' OR type IN ('relay.task.conflicted', 'relay.task.progressed');
 
 -- Keys of events up to meta.merged_offset; those of later events are in their rows only (see dedup_index.py).
 -- Outlives the events: a repetition is absorbed for the whole window, pruned or not.
@@ -43,8 +51,11 @@ CREATE TABLE dead_letters (
     accepted_at  INTEGER NOT NULL,              -- epoch milliseconds
     event_offset INTEGER,                       -- the refused event's offset; NULL for a delivery
     event        TEXT,                          -- the refused event's attributes, JSON; outlives the event's row
-    subject      TEXT                           -- what it is about: a task, a stream, or itself
+    subject      TEXT NOT NULL                  -- what it is about: a task, a stream, or itself
 ) STRICT;
+
+CREATE INDEX dead_letters_subject ON dead_letters (subject);
+CREATE INDEX dead_letters_age ON dead_letters (accepted_at);
 
 -- A copy of what each sink holds itself; the sink's own checkpoint is the truth. "offset" is the sum of the counts.
 CREATE TABLE checkpoints (
@@ -54,5 +65,5 @@ CREATE TABLE checkpoints (
     dead      INTEGER NOT NULL,                 -- kept as dead letters
     absorbed  INTEGER NOT NULL,                 -- taken care of by another replica
     passed    INTEGER NOT NULL,                 -- offsets up to there that are no event of this sink
-    catch_up_to INTEGER NOT NULL DEFAULT 0      -- events up to there are history to it, and no backlog
+    catch_up_to INTEGER NOT NULL                -- events up to there are history to it, and no backlog
 ) STRICT;

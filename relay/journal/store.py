@@ -27,9 +27,9 @@ from relay.journal.dedup_index import MERGE_AT, DedupIndex
 from relay.journal.errors import VENDOR_ERRORS, Guard, JournalBroken, JournalUnavailable, disk_full
 from relay.journal.gauge import Gauge
 from relay.journal.history import QUIET, History
-from relay.journal.layout import complete_tables, make_tables
+from relay.journal.layout import make_tables, migrate
 from relay.journal.lock import Lock
-from relay.journal.look import APPLICATION_ID, SCHEMA_VERSION, look_before_opening, read_only
+from relay.journal.look import APPLICATION_ID, look_before_opening, read_only
 from relay.journal.plan import Plan
 from relay.journal.reader import Reader
 from relay.journal.reserve import Reserve
@@ -107,8 +107,7 @@ class Store(Reader):
         self._log = Gauge(log_of(self.path), self._one("PRAGMA page_size"))
 
     def _prepare(self, companions: Sequence[type[Companion]], max_pages: int | None) -> None:
-        new = not self.path.exists() or self.path.stat().st_size == 0
-        if new:
+        if not self.path.exists() or self.path.stat().st_size == 0:
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for pragma in (
             "journal_mode = WAL",
@@ -121,26 +120,21 @@ class Store(Reader):
             *([f"max_page_count = {max_pages}"] if max_pages else []),
         ):
             self._db.execute("PRAGMA " + pragma)
-        if self._one("SELECT count(*) FROM sqlite_master WHERE name = 'meta'") == 0:
-            self._create()
+        new = self._one("SELECT count(*) FROM sqlite_master WHERE name = 'meta'") == 0
         with self._transaction():
-            complete_tables(self._db)
+            if new:
+                self._create()
+            else:
+                migrate(self._db)
             for kind in companions:
                 kind.create(self._db)
-            if self._one("PRAGMA application_id") != APPLICATION_ID:
-                self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        if new:
+            sync_folder(self.path.parent)
 
     def _create(self) -> None:
-        with self._transaction():
-            make_tables(self._db)
-            rows = [
-                ("schema_version", SCHEMA_VERSION),
-                ("journal_id", uuid4().hex),
-                ("merged_offset", "0"),
-                ("forks", "[]"),
-            ]
-            self._db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
-        sync_folder(self.path.parent)
+        make_tables(self._db)
+        self._put_meta({"journal_id": uuid4().hex, "merged_offset": "0", "forks": "[]"})
+        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
     def _begin(self) -> None:
         """Marks the file as in use, in the main file at once: found there without a log, it shows that one was lost."""

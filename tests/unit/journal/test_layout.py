@@ -1,4 +1,4 @@
-"""The tables of a new journal, and of one that an earlier release made."""
+"""The layout of the journal's file: the one that was released stays readable, whatever comes after it."""
 
 from __future__ import annotations
 
@@ -6,58 +6,113 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from relay.core.dead import refused_draft
-from relay.core.sink import Refused
+import pytest
+
+from relay.journal import layout
+from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.inspect import open_existing, verify
-from relay.journal.layout import complete_tables, make_tables
-from relay.journal.rows import Progress, SavedCheckpoint
+from relay.journal.journal import COMPANIONS
 from relay.journal.store import Store
-from tests.unit.drafts import dead_draft, draft
+from tests.unit.drafts import draft
+from tests.unit.journal.layouts import file_of, present
+
+NEXT = "-- as it was\nALTER TABLE events ADD COLUMN mood TEXT;\nUPDATE events\nSET mood = 'calm';"
 
 
-def layout(db: sqlite3.Connection) -> set[str]:
-    return {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")}
+def columns(db: sqlite3.Connection) -> dict[str, set[tuple[str, ...]]]:
+    """The tables with their columns, in any order, and the other objects with nothing."""
+    names = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")]
+    table_info = 'SELECT name, type, "notnull", pk FROM pragma_table_info(?)'
+    return {name: set(db.execute(table_info, (name,))) for name in names}
 
 
-def test_a_new_journal_lacks_nothing() -> None:
-    """Each start would write to the file, or build an index over all events."""
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    make_tables(db)
-    made, version = layout(db), db.execute("PRAGMA schema_version").fetchone()
-    complete_tables(db)
-    assert (layout(db), db.execute("PRAGMA schema_version").fetchone()) == (made, version)
+def made(path: Path, version: int) -> sqlite3.Connection:
+    """A file of an earlier version, empty."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.executescript(file_of(version).read_text())
+    return db
 
 
-def test_a_journal_of_before_learns_what_its_dead_letters_are_about(path: Path) -> None:
-    """After an upgrade the relay would not start, or refused events would be missing from their task's story."""
-    store = Store(path)
-    store.append([draft("a")], 1)
-    [entry] = store.read(0, 1, 1 << 20)
-    refused = refused_draft(entry, Refused("too_large", "?"), origin="kafka", refused_at=1)
-    store.append([refused, dead_draft()], 2)
-    columns = "id, origin, reason, detail, raw, accepted_at, event_offset, event"
-    store._db.execute(f"CREATE TABLE before AS SELECT {columns} FROM dead_letters")
-    store._db.execute("DROP TABLE dead_letters")
-    store._db.execute("ALTER TABLE before RENAME TO dead_letters")
-    for table in ("passages", "passage_exceptions", "repetitions"):
-        store._db.execute(f"DROP TABLE {table}")
-    store.close()
-    again = Store(path)
-    assert [letter.id for letter in again.dead_letters_about("a", 10)] == [refused.event.id]
-    assert again.dead_letters_about("dead-1", 10) == []
-    again.append([dead_draft("dead-2")], 3)
-    assert [letter.subject for letter in again.dead_letters_about("dead-2", 10)] == ["dead-2"]
-    again.close()
+@pytest.fixture
+def next_version(monkeypatch: pytest.MonkeyPatch) -> int:
+    """A release later, events have a column more."""
+    version = layout.newest() + 1
+    monkeypatch.setitem(layout.MIGRATIONS, f"to_{version}", NEXT)
+    return version
 
 
-def test_a_journal_of_before_is_looked_into_as_it_is_and_learns_what_is_history(path: Path) -> None:
-    """After an upgrade, verifying a journal would fail on one that no newer relay has opened yet."""
-    store = Store(path)
-    store.append([draft("a")], 1, {"kafka": Progress(1, 1, 0)})
-    store._db.execute("ALTER TABLE checkpoints DROP COLUMN catch_up_to")
-    store.close()
-    with closing(open_existing(path)) as look:
-        assert verify(look)[1] == []
-    again = Store(path)
-    assert again.checkpoints() == {"kafka": SavedCheckpoint(1, published=1)}
-    again.close()
+def test_a_released_layout_is_changed_by_a_migration_only() -> None:
+    """Broken: two relays that both say layout N would lay out their files differently, and misread each other's.
+
+    Once it is released, a changed layout needs a step in migrations.sql and a ``layout-N.sql`` of its own.
+    """
+    assert present() == file_of(layout.newest()).read_text()
+
+
+@pytest.mark.parametrize("version", range(1, layout.newest() + 1))
+def test_a_file_of_each_version_becomes_what_a_new_file_is(tmp_path: Path, version: int) -> None:
+    """Broken: after an update the relay would fail on the first statement that needs what the old file lacks."""
+    Store(tmp_path / "new.db", companions=COMPANIONS).close()
+    with closing(made(tmp_path / "old.db", version)) as old, closing(sqlite3.connect(tmp_path / "new.db")) as new:
+        old.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(version),))
+        layout.migrate(old)
+        for projection in COMPANIONS:
+            projection.create(old)
+        assert columns(old) == columns(new)
+        assert layout.version_of(old) == layout.newest()
+
+
+def test_an_older_journal_is_brought_up_to_date_with_what_it_holds(path: Path, next_version: int) -> None:
+    """Broken: an update would refuse the journal that it finds, or run a step twice."""
+    with pytest.MonkeyPatch.context() as before:
+        before.delitem(layout.MIGRATIONS, f"to_{next_version}")
+        store = Store(path)
+        store.append([draft("a")], 1)
+        store.close()
+    for _ in range(2):
+        store = Store(path)
+        assert [entry.event.subject for entry in store.read(0, 10, 1 << 20)] == ["a"]
+        assert store._db.execute("SELECT mood FROM events").fetchall() == [("calm",)]
+        assert layout.version_of(store._db) == next_version
+        store.close()
+
+
+def test_a_step_that_fails_leaves_the_older_journal_as_it_was(path: Path, next_version: int) -> None:
+    """Broken: a disk that fills up in mid-step would leave a file of no version, which no relay can open."""
+    with pytest.MonkeyPatch.context() as before:
+        before.delitem(layout.MIGRATIONS, f"to_{next_version}")
+        Store(path).close()
+        with closing(sqlite3.connect(path)) as db:
+            pages = db.execute("PRAGMA page_count").fetchone()[0]
+        layout.MIGRATIONS[f"to_{next_version}"] = f"{NEXT}\nCREATE TABLE filler AS SELECT zeroblob(1 << 20);"
+        with pytest.raises(JournalUnavailable):
+            Store(path, max_pages=pages + 10)
+        del layout.MIGRATIONS[f"to_{next_version}"]
+        store = Store(path)
+        assert layout.version_of(store._db) == next_version - 1
+        store.append([draft("a")], 1)
+        store.close()
+
+
+def test_an_older_journal_is_not_changed_by_looking_into_it(path: Path, next_version: int) -> None:
+    """Broken: `relay journal verify` would change the file, or end in an error of SQLite's about a missing column."""
+    with pytest.MonkeyPatch.context() as before:
+        before.delitem(layout.MIGRATIONS, f"to_{next_version}")
+        Store(path).close()
+        with closing(open_existing(path)) as look:
+            assert verify(look)[1] == []
+    with pytest.raises(JournalBroken) as refused:
+        open_existing(path)
+    assert refused.value.code == "journal_version"
+
+
+@pytest.mark.parametrize("version", ["99", "0", "none"])
+def test_the_layout_of_another_relay_is_refused_by_all(path: Path, version: str) -> None:
+    """Broken: an older relay would misread the journal of a newer one after a roll-back."""
+    Store(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (version,))
+    for opened in (Store, open_existing):
+        with pytest.raises(JournalBroken) as refused:
+            opened(path)
+        assert refused.value.code == "journal_version"

