@@ -25,6 +25,18 @@ SELECT value FROM meta WHERE key = 'swept'
 -- name: save_swept
 INSERT OR REPLACE INTO meta (key, value) VALUES ('swept', ?)
 
+-- name: save_swept_before
+-- Not where it is missing: what a journal of an earlier release has forgotten, nobody knows.
+UPDATE meta SET value = max(CAST(value AS INTEGER), ?) WHERE key = 'swept_before'
+
+-- name: unrecognized
+-- A fact that has expired may have come again, under another offset.
+SELECT events."offset" FROM events LEFT JOIN dedup ON dedup.key = events.key
+WHERE events."offset" <= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'merged_offset')
+    AND events.accepted_at >= (SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'swept_before')
+    AND (dedup."offset" IS NOT events."offset" OR dedup.fingerprint IS NOT events.fingerprint)
+LIMIT 1
+
 -- name: sweep_to
 SELECT key FROM dedup WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?
 

@@ -116,11 +116,19 @@ class DedupIndex:
         row = self._db.execute(_SQL["sweep_to"], (after, step - 1)).fetchone()
         upto = row[0] if row else b"\xff" * 17
         forgotten = self._db.execute(_SQL["sweep"], (after, upto, older_than)).rowcount
+        if forgotten:
+            self._db.execute(_SQL["save_swept_before"], (older_than,))
         swept = upto if row else b""
         if forgotten or (not swept and self.swept):
             self._db.execute(_SQL["save_swept"], (swept.hex(),))
             self.swept = swept
         return swept
+
+
+def unrecognized(db: sqlite3.Connection) -> int | None:
+    """The first event held whose key should be in the table and is not, or not as it was written."""
+    row = db.execute(_SQL["unrecognized"]).fetchone()
+    return None if row is None else int(row[0])
 
 
 def _look_up(db: sqlite3.Connection, keys: Sequence[bytes], found: Known) -> None:

@@ -81,6 +81,11 @@ class Guard:
             raise self._failure
 
 
+def code_of(error: sqlite3.Error) -> int:
+    """SQLite's extended result code; 0 for what the module raises itself, such as text that is not UTF-8."""
+    return getattr(error, "sqlite_errorcode", 0) or 0
+
+
 def disk_full(path: Path) -> JournalUnavailable:
     """Nothing more can be written, until there is room again."""
     return JournalUnavailable(
@@ -100,9 +105,9 @@ def in_use(path: Path) -> JournalInUse:
 
 
 def _ours(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> RelayError:
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeDecodeError) or "decode to UTF-8" in str(error):
         return _broken(path, "a damaged page has bytes where text should be")
-    code = getattr(error, "sqlite_errorcode", 0) or 0
+    code = code_of(error)
     primary = code & 0xFF
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__
     if primary == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:  # no room for what is known of the log

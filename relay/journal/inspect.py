@@ -17,7 +17,7 @@ from relay.core.errors import RelayError
 from relay.core.event import Entry
 from relay.core.lineage import Fork
 from relay.journal import sql
-from relay.journal.errors import Guard, JournalBroken, translated
+from relay.journal.errors import Guard, JournalBroken, code_of, translated
 from relay.journal.layout import newest
 from relay.journal.lock import Lock
 from relay.journal.look import Look
@@ -131,7 +131,7 @@ def _opened(path: Path, lock: Lock) -> Stopped:
     try:
         look = Look(path)
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+        if code_of(error) == sqlite3.SQLITE_NOTADB:
             raise _not_a_journal(path) from error
         raise
     try:
@@ -139,6 +139,7 @@ def _opened(path: Path, lock: Lock) -> Stopped:
             raise _not_a_journal(path)
         look.refuse_other_layouts(oldest=newest())
         look.refuse_what_is_lost()
+        look.refuse_damaged_notes()
         return Stopped(path, lock, look)
     except BaseException:
         look.close()

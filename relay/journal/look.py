@@ -13,6 +13,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
+from relay.core.lineage import Fork
+from relay.journal.dedup_index import unrecognized
 from relay.journal.errors import JournalBroken
 from relay.journal.layout import newest, version_of
 from relay.journal.volume import damaged, log_is_there, log_lost, refuse_damaged_log, shared_of
@@ -103,11 +107,30 @@ class Look:
 
     def refuse_damaged_pages(self) -> None:
         """Raises ``JournalBroken`` where SQLite's own check finds any; a large file is not checked."""
-        if self._one("PRAGMA page_count") * self._one("PRAGMA page_size") > _CHECKED_AT_START:
+        if self._is_large():
             return
         problems = [row[0] for row in self.db.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
         if problems:
             raise damaged(self.path, problems)
+
+    def refuse_damaged_notes(self) -> None:
+        """Raises ``JournalBroken`` where what is noted of the journal as a whole cannot be read."""
+        notes = dict(self.db.execute("SELECT key, value FROM meta"))
+        try:
+            int(notes["merged_offset"])
+            bytes.fromhex(notes.get("swept", ""))
+            for fork in orjson.loads(notes["forks"]):
+                Fork(*fork)
+        except (LookupError, TypeError, ValueError) as error:
+            raise damaged(self.path, ["what is noted of it as a whole cannot be read"]) from error
+
+    def refuse_forgotten_facts(self) -> None:
+        """Raises ``JournalBroken`` where an event would be taken once more; a large file is not checked."""
+        if not self._is_large() and (offset := unrecognized(self.db)) is not None:
+            raise damaged(self.path, [f"the dedup index does not have event {offset} as it was written"])
+
+    def _is_large(self) -> bool:
+        return bool(self._one("PRAGMA page_count") * self._one("PRAGMA page_size") > _CHECKED_AT_START)
 
     def _meta(self, key: str) -> str | None:
         row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -139,3 +162,5 @@ def look_before_opening(path: Path) -> None:
         if look.is_journal():
             look.refuse_other_layouts(oldest=1)
             look.refuse_what_is_lost()
+            look.refuse_damaged_notes()
+            look.refuse_forgotten_facts()

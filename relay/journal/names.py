@@ -15,7 +15,7 @@ import orjson
 from relay.core.lineage import Names
 from relay.journal.companion import Companion
 from relay.journal.store import Store
-from relay.journal.volume import missing
+from relay.journal.volume import damaged, missing
 
 
 def open_under(
@@ -38,15 +38,18 @@ def open_under(
 def take_names(store: Store, names: Names) -> frozenset[str]:
     """Goes on under these names; answers the sinks that the journal did not have at its last start.
 
-    Raises ``JournalUnavailable`` where the disk is too full to note them.
+    Raises ``JournalUnavailable`` where the disk is too full to note them, ``JournalBroken`` where they are damaged.
     """
     kept = store.meta("names")
     if kept is None:
         store.keep_meta({"names": _kept(names, names)})
         return frozenset(names.sinks) - store.checkpoints().keys()
-    found = orjson.loads(kept)
-    before = Names(found["identity"], found["sinks"])
-    new = frozenset(names.sinks) - set(found["configured"])
+    try:
+        found = orjson.loads(kept)
+        before = Names(found["identity"], found["sinks"])
+        new = frozenset(names.sinks) - set(found["configured"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise damaged(store.path, ["the names that it is published under cannot be read"]) from error
     if names.changed_since(before):
         renamed = dict(names.relabelled(before))
         at = store.last_offset

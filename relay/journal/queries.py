@@ -13,6 +13,7 @@ import orjson
 from relay.core.event import Entry
 from relay.journal import sql
 from relay.journal.census import Addressed
+from relay.journal.dedup_index import unrecognized
 from relay.journal.errors import Guard, JournalBroken
 from relay.journal.rows import HeldDeadLetter, SavedCheckpoint, entries_of, entry_of, held_letter
 
@@ -141,6 +142,8 @@ class Queries:
         bad = self._one("SELECT count(*) FROM events WHERE NOT json_valid(CAST(data AS TEXT))")
         if bad:
             problems.append(f"{bad} events hold data that is not JSON")
+        if (forgotten := unrecognized(self._db)) is not None:
+            problems.append(f"the dedup index does not have event {forgotten} as it was written")
         for sink, saved in self.checkpoints().items():
             if saved.offset > self.last_offset:
                 problems.append(f"sink {sink} is at {saved.offset}, beyond the last offset {self.last_offset}")

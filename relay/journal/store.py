@@ -24,7 +24,7 @@ from relay.core.lineage import Fork, Names, bounded
 from relay.journal import sql
 from relay.journal.companion import Companion
 from relay.journal.dedup_index import MERGE_AT, DedupIndex
-from relay.journal.errors import VENDOR_ERRORS, Guard, JournalBroken, JournalUnavailable, disk_full
+from relay.journal.errors import VENDOR_ERRORS, Guard, JournalBroken, JournalUnavailable, code_of, disk_full
 from relay.journal.gauge import Gauge
 from relay.journal.history import QUIET, History
 from relay.journal.layout import make_tables, migrate
@@ -90,7 +90,7 @@ class Store(Reader):
         try:
             look_before_opening(self.path)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
+            if code_of(error) not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
                 raise
             self._reserve.release()
             look_before_opening(self.path)
@@ -133,7 +133,7 @@ class Store(Reader):
 
     def _create(self) -> None:
         make_tables(self._db)
-        self._put_meta({"journal_id": uuid4().hex, "merged_offset": "0", "forks": "[]"})
+        self._put_meta({"journal_id": uuid4().hex, "merged_offset": "0", "swept_before": "0", "forks": "[]"})
         self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
     def _begin(self) -> None:

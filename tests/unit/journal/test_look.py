@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from relay.core.lineage import Names
 from relay.journal.errors import JournalBroken
+from relay.journal.inspect import open_existing
 from relay.journal.look import APPLICATION_ID, Look, look_before_opening
+from relay.journal.names import open_under
 from relay.journal.store import Store
 from relay.journal.volume import log_of
 from relay.journal.wal import HEADER
@@ -113,3 +116,84 @@ def test_a_journal_is_marked_as_one(path: Path) -> None:
     store.close()
     assert int.from_bytes(path.read_bytes()[68:72], "big") == APPLICATION_ID
     Store(path).close()
+
+
+@pytest.fixture
+def closed(path: Path) -> Path:
+    """A journal after an orderly end: its six facts are in the dedup index, and there is no log."""
+    store = Store(path)
+    store.append([draft(str(n)) for n in range(6)], 1_000)
+    while store.merge_dedup():
+        pass
+    store.close()
+    return path
+
+
+def change(path: Path, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        assert db.execute(statement, values).rowcount > 0
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        'DELETE FROM dedup WHERE "offset" = 3',
+        'UPDATE dedup SET key = zeroblob(16) WHERE "offset" = 3',
+        'UPDATE dedup SET fingerprint = zeroblob(16) WHERE "offset" = 3',
+        'UPDATE dedup SET "offset" = 30 WHERE "offset" = 3',
+    ],
+)
+def test_a_dedup_index_that_has_forgotten_an_event_is_refused(closed: Path, damage: str) -> None:
+    """Broken: a page of the index that came back old or empty goes unnoticed, and repetitions are published again."""
+    change(closed, damage)
+    with pytest.raises(JournalBroken, match="does not have event 3 as it was written"):
+        Store(closed)
+    with closing(open_existing(closed)) as stopped:
+        assert "event 3" in stopped.integrity()[0]
+
+
+def test_what_has_expired_from_the_dedup_index_is_not_missed(closed: Path) -> None:
+    """Broken: a relay that keeps events for longer than it knows repetitions would not start again."""
+    store = Store(closed)
+    store.append([draft("later")], 3_000)
+    while store.merge_dedup():
+        pass
+    store.sweep_dedup(b"", older_than=2_000)
+    assert store.append([draft("3")], 4_000).receipts[0].result == "accepted"
+    while store.merge_dedup():
+        pass
+    store.close()
+    Store(closed).close()
+    change(closed, 'DELETE FROM dedup WHERE "offset" = 7')
+    with pytest.raises(JournalBroken, match="event 7"):
+        Store(closed)
+
+
+def test_a_journal_of_a_release_that_noted_no_expiry_is_opened(closed: Path) -> None:
+    """Broken: the journals of earlier releases would be refused as damaged."""
+    change(closed, "DELETE FROM meta WHERE key = 'swept_before'")
+    change(closed, 'DELETE FROM dedup WHERE "offset" = 3')
+    store = Store(closed)
+    store.sweep_dedup(b"", older_than=2_000)
+    store.close()
+    Store(closed).close()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("merged_offset", "2w"),
+        ("forks", "]]"),
+        ("forks", "[[1,2,3,4,5,6,7,8,9]]"),
+        ("swept", "0g"),
+        ("schema_version", b"\xb1"),
+        ("names", '{"identit1":"relay"}'),
+    ],
+)
+def test_notes_that_cannot_be_read_are_refused_like_all_that_is_damaged(
+    closed: Path, key: str, value: str | bytes
+) -> None:
+    """Broken: a traceback in place of what to do."""
+    change(closed, "INSERT OR REPLACE INTO meta VALUES (?, CAST(? AS TEXT))", key, value)
+    with pytest.raises(JournalBroken, match=r"cannot be read|bytes where text should be"):
+        open_under(Names("relay", {}), closed, (), must_exist=True)
