@@ -68,7 +68,7 @@ def journal_of(path: Path, events: int, filler: int) -> None:
 def serving(folder: Path, sinks: list[dict[str, Any]]) -> AbstractContextManager[tuple[Server, float]]:
     """A relay over the journal in a folder, and the seconds until it was ready; ended by ``kill -9``."""
     settings = {
-        "server": {"max_body": 2 << 20},
+        "webhooks": {"max_body": 2 << 20},
         "identity": "bench-growth",
         "journal": {"max_backlog": 10_000_000},
         "sinks": sinks,

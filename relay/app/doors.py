@@ -73,7 +73,7 @@ class Doors:
         self._settings, self._journal, self._telemetry = settings, journal, telemetry
         self._sources, self._submitted = sources, submitted
         server, admin = settings.server, settings.admin
-        limits = Limits(server.header_timeout, server.body_timeout, server.keepalive_timeout, server.max_connections)
+        limits = Limits(server.header_timeout, server.keepalive_timeout, server.max_connections)
         self._on_loopback = is_loopback_host(server.host)
         pace = Pace(send_timeout=server.send_timeout, max_consumers=server.max_consumers)
         self._api_gate = ApiGate(_api_tokens(settings), on_loopback=self._on_loopback, send_timeout=server.send_timeout)
@@ -144,21 +144,21 @@ class Doors:
         self._proxy.concealed = concealed
 
     def _build_webhooks(self) -> Webhooks:
-        server = self._settings.server
-        gate = _gate(self._settings)
+        limits, gate = self._settings.webhooks, _gate(self._settings)
         inboxes = {
             name: Inbox(source, gate, self._telemetry.deliveries(name), self._addresses)
             for name, source in self._sources.items()
         }
-        return Webhooks(inboxes, self._journal, BodyLimits(server.max_body, server.max_inflight, server.body_timeout))
+        bodies = BodyLimits(limits.max_body, limits.max_inflight_bytes, limits.body_timeout)
+        return Webhooks(inboxes, self._journal, bodies)
 
     def _build_proxy(self, upstream: Upstream, concealed: Concealed) -> Proxy:
         settings = self._settings.proxy
         clients = Clients(settings, self._settings.upstream_key)
-        limits = BodyLimits(settings.max_body, settings.max_inflight, settings.body_timeout, "proxy")
+        limits = BodyLimits(settings.max_body, settings.max_inflight_bytes, settings.body_timeout, "proxy")
         public = urlsplit(self._settings.server.public_url or "").netloc.lower()
         pages = Pages(public or None) if self._on_loopback else None
-        return Proxy(upstream, clients, limits, send_timeout=settings.send_timeout, concealed=concealed, pages=pages)
+        return Proxy(upstream, clients, limits, idle_timeout=settings.idle_timeout, concealed=concealed, pages=pages)
 
     def _build_submissions(self, proxy: Proxy) -> Submissions:
         signals = SubmissionSignals(self._telemetry)

@@ -31,7 +31,7 @@ class TaskWatch:
 
     def __init__(self, settings: Settings, journal: Journal, upstream: Upstream, signals: TaskSignals) -> None:
         chosen = settings.reconcile
-        timing = Timing(chosen.first_after, chosen.every, chosen.give_up_after, chosen.patience)
+        timing = Timing(chosen.first_after, chosen.every, chosen.give_up_after, chosen.unknown_timeout)
         self._journal, self._signals = journal, signals
         self._retention, self._address_life = settings.journal.retention, settings.address_life
         self._sinks = [config.label for config in settings.sinks]

@@ -35,7 +35,7 @@ _WEBHOOK: Final = (
 _PROXIED: Final = (
     *("unauthorized", "model_not_allowed", "upstream_unreachable", "upstream_reset", "upstream_timeout", *_BODY),
 )
-_CHAT: Final = (*_PROXIED, "too_many_streams", "draining")
+_CHAT: Final = (*_PROXIED, "too_many_chats", "draining")
 _SUBMISSION: Final = (*_PROXIED, "submission_outcome_unknown", *_JOURNAL, "backlog_full")
 
 _TOKEN: Final[Sequence[Document]] = [{"token": []}, {}]

@@ -42,10 +42,10 @@ _STREAM_STARTS: Final = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What of the streams is recorded. ``coalesce``: seconds between two chunk events of a stream."""
+    """What of the streams is recorded. ``chunk_interval``: seconds between two chunk events of a stream."""
 
     chunks: ChunkEvents = "coalesced"
-    coalesce: float = 0.25
+    chunk_interval: float = 0.25
     content: bool = True
     max_text: int = MAX_TEXT
     max_body: int = MAX_BODY
@@ -78,7 +78,7 @@ class Tap:
         self._first_token: float | None = None
         self._thinned = 0
         self._key = chunk_key(opening.stream_id)
-        self._due_at = opening.opened + capture.coalesce
+        self._due_at = opening.opened + capture.chunk_interval
         self._left: Verdict | None = None
 
     def answered(self, status: int, content_type: str | None) -> None:
@@ -102,14 +102,14 @@ class Tap:
     def due(self, now: float, *, thin: bool = False) -> list[Draft]:
         """The chunk events that are due; mostly none. ``thin``: leave them out, and count their chunks as gaps.
 
-        To be called at least as often as every ``coalesce`` seconds; rather more often, since fast streams are due
-        earlier, before what is held of them reaches its bound.
+        To be called at least as often as every ``chunk_interval`` seconds; rather more often, since fast streams are
+        due earlier, before what is held of them reaches its bound.
         """
         if self._capture.chunks == "off":
             return []
         if now < self._due_at and self._stream.held_bytes + self._pending < MAX_HELD // 4:
             return []
-        self._due_at = now + self._capture.coalesce
+        self._due_at = now + self._capture.chunk_interval
         self._absorb()
         return self._released(now, thin=thin)
 

@@ -81,14 +81,14 @@ class Timing:
     """When tasks are polled, in seconds.
 
     ``first_after`` counts from the submission; ``every`` is the time to the second poll, from which it grows;
-    ``give_up_after`` counts from the submission, too. ``patience``: how long an upstream may not know a task, refuse
-    to speak of it or, at the end, not answer, before the task is abandoned.
+    ``give_up_after`` counts from the submission, too. ``unknown_timeout``: how long an upstream may not know a task,
+    refuse to speak of it or, at the end, not answer, before the task is abandoned.
     """
 
     first_after: float = 60.0
     every: float = 30.0
     give_up_after: float = 86_400.0
-    patience: float = 600.0
+    unknown_timeout: float = 600.0
 
     def deadline(self, submitted_at: int) -> int:
         """When the last poll of a task is due. Instants here are epoch milliseconds."""
@@ -250,7 +250,7 @@ def _in_trouble(
     trouble: Reason = "no_answer" if silent else "refused" if result == "refused" else "unknown_task"
     since = moment.now if task.trouble != trouble or task.trouble_since is None else task.trouble_since
     since = min(since, moment.now)  # it was noted by a clock that was ahead
-    lasting = moment.now - since >= timing.patience * 1000
+    lasting = moment.now - since >= timing.unknown_timeout * 1000
     late = moment.now >= timing.deadline(task.submitted_at)
     if (late and lasting) if silent else (late or lasting):
         return Abandon(trouble, result)

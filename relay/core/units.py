@@ -1,7 +1,7 @@
 """Durations and sizes as people write them in the configuration, for the settings and for the sinks' own keys.
 
 A model takes numbers too (seconds, bytes), since its defaults are numbers. A *written* duration needs its unit,
-because ``coalesce: 250`` would otherwise be taken for minutes by one reader and for milliseconds by another: the
+because ``chunk_interval: 250`` would otherwise be taken for minutes by one reader and for milliseconds by another: the
 loader of the configuration validates with ``context=UNITS_REQUIRED``.
 """
 

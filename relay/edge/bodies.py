@@ -27,15 +27,15 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """``max_body`` and ``max_inflight`` (all bodies held together) in bytes, ``timeout`` (for one body) in seconds.
+    """Bytes of one body and of all that are held together; ``timeout``: seconds for one body to arrive.
 
     ``section`` is the part of the configuration that they stand in, for the texts of refusals.
     """
 
     max_body: int
-    max_inflight: int
+    max_inflight_bytes: int
     timeout: float
-    section: str = "server"
+    section: str = "webhooks"
 
 
 class Received:
@@ -58,7 +58,7 @@ class Bodies:
 
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
-        self._budget = Budget(limits.max_inflight)
+        self._budget = Budget(limits.max_inflight_bytes)
 
     @property
     def inflight(self) -> int:
@@ -77,7 +77,8 @@ class Bodies:
                 received.body = await self._read(request, received._place)
             except Exhausted as full:
                 mine = "The bodies of this client are" if full.alone else "Bodies are"
-                raise Refusal("overloaded", f"{mine} at the limit ({self._limits.section}.max_inflight).") from None
+                limit = f"{self._limits.section}.max_inflight_bytes"
+                raise Refusal("overloaded", f"{mine} at the limit ({limit}).") from None
             yield received
         finally:
             received.release()

@@ -36,9 +36,11 @@ class Chat:
 
     def __init__(self, proxy: Proxy, recorder: Recorder, settings: ProxySettings, signals: ChatSignals) -> None:
         self._proxy, self._recorder, self._signals = proxy, recorder, signals
-        self._capture = Capture(settings.chunks, settings.coalesce, settings.capture.content)
+        self._capture = Capture(settings.chunks, settings.chunk_interval, settings.capture.content)
         self._request_capture = settings.capture.request
-        self._patience = Patience(settings.send_timeout, settings.drain_time, settings.drain_size, settings.retries)
+        self._patience = Patience(
+            settings.idle_timeout, settings.drain_timeout, settings.max_drain_size, settings.max_retries
+        )
         self._streams: dict[Record, ChatStream] = {}
         self._held: Counter[str | None] = Counter()
         self._draining = False
@@ -86,8 +88,8 @@ class Chat:
         self._require_place(client)
 
     def _require_place(self, client: Client) -> None:
-        if client.max_streams is not None and self._held[client.name] >= client.max_streams:
-            raise Refusal("too_many_streams", f"At most {client.max_streams} at once.")
+        if client.max_concurrent is not None and self._held[client.name] >= client.max_concurrent:
+            raise Refusal("too_many_chats", f"At most {client.max_concurrent} at once.")
 
     def _open(self, request: web.BaseRequest, client: Client, read: ChatRequest) -> ChatStream:
         client.require_model(read.model)

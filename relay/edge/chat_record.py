@@ -119,7 +119,7 @@ class Record:
 
     def _next_look(self) -> float:
         """When the pieces that come from now on are read: for all streams at the same few instants."""
-        return math.ceil((self._loop.time() + self._capture.coalesce) / _GRID + 1) * _GRID
+        return math.ceil((self._loop.time() + self._capture.chunk_interval) / _GRID + 1) * _GRID
 
     def _look(self) -> None:
         self._timer, self._unread = None, 0

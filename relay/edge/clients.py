@@ -26,7 +26,7 @@ class Client:
 
     name: str | None = None
     models: frozenset[str] = frozenset()
-    max_streams: int | None = None
+    max_concurrent: int | None = None
     on_disconnect: OnDisconnect = "cancel"
 
     def require_model(self, model: object) -> None:
@@ -47,7 +47,7 @@ class Clients:
         self._known = [
             (
                 settings.key_digest,
-                Client(name, frozenset(settings.models), settings.max_streams, proxy.on_disconnect_of(name)),
+                Client(name, frozenset(settings.models), settings.max_concurrent, proxy.on_disconnect_of(name)),
             )
             for name, settings in proxy.clients.items()
         ]

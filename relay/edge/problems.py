@@ -72,8 +72,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "payload_too_large": Kind(413, "The body is too large", "Send less, or raise the limit that the detail names."),
         "unsupported_encoding": Kind(415, "Encoded bodies are not accepted", "Send the body without Content-Encoding."),
-        "too_many_streams": Kind(
-            429, "The client has too many streams open", "Wait for one to end, or raise max_streams."
+        "too_many_chats": Kind(
+            429, "The client has too many chats under way", "Wait for one to end, or raise max_concurrent."
         ),
         "head_too_large": Kind(
             431, "The request's head is too large", "Send fewer or shorter headers: 64 KiB together, 8190 bytes each."

@@ -88,17 +88,17 @@ class Proxy:
         clients: Clients,
         limits: BodyLimits,
         *,
-        send_timeout: float = 60.0,
+        idle_timeout: float = 60.0,
         concealed: Concealed = NOTHING,
         pages: Pages | None = None,
     ) -> None:
-        self._send_timeout, self._pages = send_timeout, pages
+        self._idle_timeout, self._pages = idle_timeout, pages
         self.concealed = concealed
         """Secrets that no answer may show. May be exchanged for others while the relay runs."""
         self.upstream = upstream
         self.clients = clients
         self.bodies = Bodies(limits)
-        self.answers = Budget(limits.max_inflight // 2)
+        self.answers = Budget(limits.max_inflight_bytes // 2)
         """Of those that are held as a whole before their clients see them."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -119,7 +119,7 @@ class Proxy:
 
     def outgoing(self, request: web.BaseRequest) -> Outgoing:
         """The answer to a request, which cuts a client that takes nothing of it for too long."""
-        return Outgoing(request, self._send_timeout)
+        return Outgoing(request, self._idle_timeout)
 
     def admit(self, request: web.BaseRequest) -> Client:
         """Who sent it. Raises ``Refusal``.
@@ -145,7 +145,7 @@ class Proxy:
         if not request.body_exists:
             yield b""
         elif not client.models:
-            yield _streamed(request, self._send_timeout)
+            yield _streamed(request, self._idle_timeout)
         else:
             # A client that may use some models could get at the others by any route with a model in its body.
             async with self.bodies.received(request, client.name) as received:

@@ -44,7 +44,6 @@ class Limits:
     """Times in seconds. ``header_timeout`` runs from the first byte due to the end of the request's head."""
 
     header_timeout: float = 10.0
-    body_timeout: float = 10.0
     keepalive_timeout: float = 75.0
     max_connections: int = 10_000
 

@@ -25,7 +25,7 @@ DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
 MAX_ID: Final = (1 << 63) - 1
 
-_BODY: Final = BodyLimits(max_body=4096, max_inflight=1 << 20, timeout=10.0)
+_BODY: Final = BodyLimits(max_body=4096, max_inflight_bytes=1 << 20, timeout=10.0)
 SELECTIONS: Final[dict[str, Collection[str] | None]] = {
     **{state: (state,) for state in STATES},
     "pending": PENDING,

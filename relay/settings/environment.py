@@ -19,7 +19,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from relay.settings.document import Written, parse
-from relay.settings.errors import KeyPath, Origin, Problem, dotted
+from relay.settings.errors import KeyPath, Origin, Problem, dotted, variable_of
+from relay.settings.renamed import new_name
 from relay.settings.shape import ANYTHING, FILE_SUFFIX, Shape
 
 PREFIX = "RELAY_"
@@ -156,9 +157,16 @@ class _Overlay:
                 self._refuse(node, "unknown variable", f"entries are numbered from 0: {parent}0")
                 continue
             for leaf in node.leaves():
-                match = get_close_matches(leaf.name.upper(), [*self._known, *here], n=1, cutoff=0.6)
-                hint = f"did you mean {match[0]!r}?" if match else f"known here: {', '.join(here) or 'nothing'}"
-                self._refuse(leaf, "unknown variable", hint)
+                self._refuse(leaf, "unknown variable", self._renamed(leaf, shape) or self._nearest(leaf, here))
+
+    def _renamed(self, leaf: _Node, shape: Shape) -> str:
+        path = tuple(leaf.name[len(PREFIX) :].lower().split("__"))
+        renamed = new_name(path, shape.names())
+        return f"it is called {variable_of(dotted(renamed))} now" if renamed else ""
+
+    def _nearest(self, leaf: _Node, here: list[str]) -> str:
+        match = get_close_matches(leaf.name.upper(), [*self._known, *here], n=1, cutoff=0.6)
+        return f"did you mean {match[0]!r}?" if match else f"known here: {', '.join(here) or 'nothing'}"
 
     def _refuse(self, node: _Node, message: str, hint: str = "") -> None:
         for leaf in node.leaves():

@@ -13,8 +13,9 @@ from relay.core.sink import SinkConfig
 from relay.core.units import UNITS_REQUIRED
 from relay.settings.document import Written, parse
 from relay.settings.environment import overlay
-from relay.settings.errors import ConfigError, KeyPath, Problem, nearest
+from relay.settings.errors import ConfigError, KeyPath, Problem, dotted, nearest
 from relay.settings.model import Settings
+from relay.settings.renamed import new_name
 from relay.settings.secret_files import SecretFiles, read_secret_files, secrets_in
 from relay.settings.shape import ANYTHING, Shape, sections, shape_of
 
@@ -147,7 +148,9 @@ def _message(detail: ErrorDetails) -> str:
 
 def _hint(detail: ErrorDetails, path: KeyPath, value: Any, shape: Shape) -> str:
     if detail["type"] == "extra_forbidden":
-        return nearest(str(path[-1]), _at(path[:-1], value, shape).names())
+        known = _at(path[:-1], value, shape).names()
+        renamed = new_name(path, known)
+        return f"it is called {dotted(renamed)} now" if renamed else nearest(str(path[-1]), known)
     if detail["type"] == "string_type" and isinstance(detail["input"], int | float):
         return "put it in quotes"
     return ""

@@ -59,7 +59,7 @@ class Section(BaseModel):
 
 
 class ServerSettings(Section):
-    """The main listener. ``max_inflight`` counts the bodies of all requests together, as far as they have come."""
+    """The main listener."""
 
     host: Host = "127.0.0.1"
     port: Port = 8080
@@ -68,13 +68,10 @@ class ServerSettings(Section):
     api_tokens: tuple[Secret, ...] = ()
     drain_timeout: Duration = 30.0
     header_timeout: PositiveDuration = 10.0
-    body_timeout: PositiveDuration = 10.0
     keepalive_timeout: Duration = 75.0
     send_timeout: PositiveDuration = 60.0
     max_consumers: Annotated[int, Field(ge=1)] = 2000
     max_connections: Annotated[int, Field(ge=1)] = 10_000
-    max_body: Annotated[Size, Field(ge=1024)] = 1 << 20
-    max_inflight: Annotated[Size, Field(ge=1024)] = 64 << 20
 
     @property
     def is_public(self) -> bool:
@@ -89,12 +86,6 @@ class ServerSettings(Section):
                 "is empty while server.public_url is set: a proxy makes the whole world look like this machine, and /v1"
                 " would be open to it. Add a token (openssl rand -hex 32), or remove server.public_url",
             )
-        return self
-
-    @model_validator(mode="after")
-    def _a_body_fits(self) -> Self:
-        if self.max_inflight < self.max_body:
-            raise _conflict("server.max_inflight", "must be at least server.max_body, or such a body is never taken")
         return self
 
 
@@ -129,9 +120,23 @@ class NovitaSettings(Section):
 
 
 class WebhooksSettings(Section):
-    """The webhook sources, each under its name."""
+    """Limits of all webhooks, and the sources, each under its name.
 
+    ``max_inflight_bytes`` counts the bodies of all deliveries together, as far as they have come.
+    """
+
+    max_body: Annotated[Size, Field(ge=1024)] = 1 << 20
+    max_inflight_bytes: Annotated[Size, Field(ge=1024)] = 64 << 20
+    body_timeout: PositiveDuration = 10.0
     novita: NovitaSettings = NovitaSettings()
+
+    @model_validator(mode="after")
+    def _a_body_fits(self) -> Self:
+        if self.max_inflight_bytes < self.max_body:
+            raise _conflict(
+                "webhooks.max_inflight_bytes", "must be at least webhooks.max_body, or such a body is never taken"
+            )
+        return self
 
 
 class UpstreamSettings(Section):
@@ -152,7 +157,7 @@ class ClientSettings(Section):
     key: Secret | None = None
     key_sha256: Sha256 | None = None
     models: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    max_streams: Annotated[int, Field(ge=1)] | None = None
+    max_concurrent: Annotated[int, Field(ge=1)] | None = None
     on_disconnect: OnDisconnect | None = None
 
     @model_validator(mode="after")
@@ -177,25 +182,27 @@ class CaptureSettings(Section):
 
 
 class ProxySettings(Section):
-    """The proxy in front of the upstream. ``max_inflight`` counts the bodies of all its requests together."""
+    """The proxy in front of the upstream. ``max_inflight_bytes`` counts the bodies of all its requests together."""
 
     clients: dict[ClientName, ClientSettings] = {}
     chunks: Literal["off", "coalesced", "each"] = "coalesced"
-    coalesce: Duration = 0.25
+    chunk_interval: Duration = 0.25
     on_disconnect: OnDisconnect = "cancel"
-    drain_time: PositiveDuration = 300.0
-    drain_size: Size = 16 << 20
-    send_timeout: PositiveDuration = 60.0
-    retries: Annotated[int, Field(ge=0, le=10)] = 0
+    drain_timeout: PositiveDuration = 300.0
+    max_drain_size: Size = 16 << 20
+    idle_timeout: PositiveDuration = 60.0
+    max_retries: Annotated[int, Field(ge=0, le=10)] = 0
     capture: CaptureSettings = CaptureSettings()
     max_body: Annotated[Size, Field(ge=1024)] = 64 << 20
-    max_inflight: Annotated[Size, Field(ge=1024)] = 256 << 20
+    max_inflight_bytes: Annotated[Size, Field(ge=1024)] = 256 << 20
     body_timeout: PositiveDuration = 300.0
 
     @model_validator(mode="after")
     def _a_body_fits(self) -> Self:
-        if self.max_inflight < self.max_body:
-            raise _conflict("proxy.max_inflight", "must be at least proxy.max_body, or such a body is never taken")
+        if self.max_inflight_bytes < self.max_body:
+            raise _conflict(
+                "proxy.max_inflight_bytes", "must be at least proxy.max_body, or such a body is never taken"
+            )
         return self
 
     @field_validator("clients")
@@ -217,14 +224,14 @@ class ProxySettings(Section):
 class ReconcileSettings(Section):
     """Polling for tasks whose webhook does not come. ``max_rate`` is polls per second.
 
-    ``patience``: how long the upstream may not know a task, or not answer its last poll.
+    ``unknown_timeout``: how long the upstream may not know a task, or not answer its last poll.
     """
 
     enabled: bool = True
     first_after: Duration = 60.0
     every: PositiveDuration = 30.0
     give_up_after: PositiveDuration = 86_400.0
-    patience: PositiveDuration = 600.0
+    unknown_timeout: PositiveDuration = 600.0
     max_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 10.0
     concurrency: Annotated[int, Field(ge=1)] = 8
 
@@ -267,12 +274,12 @@ class LogSettings(Section):
 class TracingSettings(Section):
     """Spans for an OpenTelemetry collector. What is ``None`` is as the variables ``OTEL_*`` say.
 
-    ``sample``: the part of the traces begun here that is recorded.
+    ``sample_ratio``: the part of the traces begun here that is recorded.
     """
 
     enabled: bool = False
     endpoint: HttpUrl | None = None
-    sample: Annotated[float, Field(ge=0, le=1)] | None = None
+    sample_ratio: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @field_validator("enabled")
     @classmethod

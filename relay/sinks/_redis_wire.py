@@ -44,7 +44,7 @@ class Node(NamedTuple):
 
 RIGHTS = (
     "On all keys with its prefix the sink's user needs +evalsha +script|load +type +time +hmget +hset +xadd,"
-    " for trim +xtrim, for shared_window +get +set, for wait_replicas +wait, for a database other than 0 +select,"
+    " for retention +xtrim, for shared_window +get +set, for wait_replicas +wait, for a database other than 0 +select,"
     " for cluster +cluster|slots."
 )
 """What an ACL has to grant to the sink's user, and no more."""

@@ -81,7 +81,7 @@ class Config(SinkConfig):
     hash tag. ``startup_nodes``: further nodes to try if ``cluster`` is set and the url's does not answer.
     Timeouts bound each connection attempt and each answer.
 
-    ``trim`` deletes entries older than that when new ones are added (``XTRIM MINID ~``, so some stay longer). It
+    ``retention``: deletes entries older than that when new ones are added (``XTRIM MINID ~``, so some stay longer). It
     does not ask whether they were consumed: a consumer that is further behind loses events. Off by default.
 
     ``wait_replicas``: after each batch, and when opening, wait (up to ``wait_timeout``) until that many replicas
@@ -121,7 +121,7 @@ class Config(SinkConfig):
     max_batch_events: Annotated[int, Field(ge=1, le=10_000)] = 200
     max_batch_bytes: Annotated[Size, Field(ge=1)] = 1024 * 1024
     max_event_bytes: Annotated[Size, Field(ge=1)] = 64 * 1024 * 1024
-    trim: Annotated[Duration, Field(gt=0)] | None = None
+    retention: Annotated[Duration, Field(gt=0)] | None = None
     wait_replicas: Annotated[int, Field(ge=0)] = 0
     wait_timeout: Annotated[Duration, Field(gt=0)] = 1.0
     allow_eviction: bool = False
@@ -234,7 +234,7 @@ class RedisSink:
         self._keys = (_checkpoint_key(config, identity.name), *map(config.name_of, topics))
         self._places = {topic: place for place, topic in enumerate(topics, start=2)}
         self._locator = Locator(config.endpoints(), self._keys[0])
-        self._options = (len(topics), _milliseconds(config.trim), _milliseconds(config.shared_window))
+        self._options = (len(topics), _milliseconds(config.retention), _milliseconds(config.shared_window))
         self._facts_under = f"{config.prefix}fact:".encode() if config.shared_window is not None else b""
         self._max_event_bytes = config.max_event_bytes
         self._wire: Wire | None = None

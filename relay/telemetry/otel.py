@@ -38,15 +38,15 @@ _KINDS: Final[dict[Kind, trace.SpanKind]] = {
 class OtelSpans:
     """Spans of one relay. What is not given is as the variables ``OTEL_*`` say, else as the SDK has it.
 
-    ``endpoint`` is the collector's address without the signal's path; ``sample`` the part of the traces begun here that
-    is recorded, 0 to 1. Traces begun elsewhere are recorded if they are recorded there.
+    ``endpoint`` is the collector's address without the signal's path; ``sample_ratio`` the part of the traces begun
+    here that is recorded, 0 to 1. Traces begun elsewhere are recorded if they are recorded there.
     """
 
     on = True
 
-    def __init__(self, instance: str, *, endpoint: str | None = None, sample: float | None = None) -> None:
+    def __init__(self, instance: str, *, endpoint: str | None = None, sample_ratio: float | None = None) -> None:
         self._provider = TracerProvider(
-            sampler=None if sample is None else ParentBased(TraceIdRatioBased(sample)),
+            sampler=None if sample_ratio is None else ParentBased(TraceIdRatioBased(sample_ratio)),
             resource=_resource(instance),
             shutdown_on_exit=False,  # it would wait for the collector; ``close`` does, for as long as it is told
         )

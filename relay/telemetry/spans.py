@@ -136,7 +136,7 @@ def open_spans(settings: TracingSettings, instance: str) -> Spans:
     from relay.telemetry.otel import OtelSpans
 
     try:
-        return OtelSpans(instance, endpoint=settings.endpoint, sample=settings.sample)
+        return OtelSpans(instance, endpoint=settings.endpoint, sample_ratio=settings.sample_ratio)
     except ValueError as error:  # its text may quote a variable
         raise RelayError(
             "bad_tracing",

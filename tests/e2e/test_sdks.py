@@ -175,7 +175,7 @@ async def test_the_ai_package_of_vercel(stage: Stage, tmp_path: Path) -> None:
 REFUSALS = {
     "an unknown key": ("AuthenticationError", 401, "invalid_request_error", "unauthorized"),
     "a model that is not allowed": ("PermissionDeniedError", 403, "invalid_request_error", "model_not_allowed"),
-    "too many streams": ("RateLimitError", 429, "rate_limit_error", "too_many_streams"),
+    "too many streams": ("RateLimitError", 429, "rate_limit_error", "too_many_chats"),
     "no upstream": ("InternalServerError", 502, "server_error", "upstream_unreachable"),
 }
 
@@ -184,7 +184,7 @@ REFUSALS = {
 async def test_the_relays_own_refusals_are_errors_that_the_sdks_read(sdk: str, tmp_path: Path) -> None:
     """An application could not tell a refusal of the relay from one of the upstream, nor why it was refused."""
     run = partial(run_python, 3, "sync") if sdk == "python" else partial(run_node, "openai_client.mjs", tmp_path)
-    clients = {"app": {"key": KEY, "models": [MODEL], "max_streams": 1}}
+    clients = {"app": {"key": KEY, "models": [MODEL], "max_concurrent": 1}}
     async with Simulator(Options()) as simulator:
         relay = RelayProcess(tmp_path / "relay", upstream={"base_url": simulator.url}, proxy={"clients": clients})
         await relay.start()

@@ -12,7 +12,7 @@ from tests.hostile.stage import Stage, staged
 KEPT = 30.0
 """MiB by which the process may have grown after all cases."""
 
-_SHORT = {"header_timeout": "1s", "body_timeout": "1s", "keepalive_timeout": "20s"}
+_SHORT = {"header_timeout": "1s", "keepalive_timeout": "20s"}
 
 
 @pytest.fixture(scope="package")
@@ -21,7 +21,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with staged(
         tmp_path_factory.mktemp("hostile"),
         server=_SHORT,
-        proxy={"body_timeout": "2s", "send_timeout": "2s"},
+        webhooks={"body_timeout": "1s"},
+        proxy={"body_timeout": "2s", "idle_timeout": "2s"},
         reconcile={"enabled": False},
     ) as stage:
         asyncio.run(_warm(stage))

@@ -211,8 +211,8 @@ async def test_no_prefix_of_a_delivery_does_harm(tmp_path: Path) -> None:
 
 async def test_hundreds_that_hang_are_cut_and_hold_up_nobody(tmp_path: Path) -> None:
     """Slow loris: a few hundred sockets would keep the upstream out."""
-    server = {"header_timeout": 1.0, "body_timeout": 1.0}
-    async with running(tmp_path, server=server) as relay:
+    server, webhooks = {"header_timeout": 1.0}, {"body_timeout": 1.0}
+    async with running(tmp_path, server=server, webhooks=webhooks) as relay:
         clock = asyncio.get_running_loop().time
         started = clock()
         whole = post(PATH, task("never"))

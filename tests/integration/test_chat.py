@@ -88,7 +88,7 @@ def relays(tmp_path: Path) -> Iterator[Relays]:
 async def test_streams_that_a_kill_cut_off_end_at_the_next_start(relays: Relays) -> None:
     """A consumer would wait for the end of each conversation for ever, or hear of it twice."""
     async with scripted(hang) as upstream, AsyncExitStack() as stack:
-        relay = relays(upstream={"base_url": upstream.url}, proxy={"coalesce": "0s"})
+        relay = relays(upstream={"base_url": upstream.url}, proxy={"chunk_interval": "0s"})
         await relay.start()
         clients = await under_way(stack, relay.url, STREAMS)
         await until_recorded(relay, STREAMS)
@@ -189,7 +189,7 @@ async def two_lines(call: Call) -> None:
 async def test_a_chunk_of_several_data_lines_breaks_no_frame_and_no_line(relays: Relays) -> None:
     """Each consumer over HTTP would get a broken frame, and ``tail --json`` and an export lines that are no JSON."""
     async with scripted(two_lines) as upstream:
-        relay = relays(upstream={"base_url": upstream.url}, proxy={"coalesce": "0s"})
+        relay = relays(upstream={"base_url": upstream.url}, proxy={"chunk_interval": "0s"})
         await relay.start()
         async with wire(relay.url) as client:
             await client.send(asking())

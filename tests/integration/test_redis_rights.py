@@ -21,7 +21,7 @@ ACL = next(line for line in PAGE.read_text("utf-8").splitlines() if line.startsw
 RULES = tuple(ACL.replace("<token>", "s3cret").split()[3:])
 GRANTED = tuple(rule for rule in RULES if rule.startswith("+"))
 IN_A_SCRIPT = ("type", "time", "hmget", "hset", "xadd", "xtrim", "get", "set")
-EVERYTHING: dict[str, Any] = {"shared_window": "1h", "trim": "1h", "wait_replicas": 1}
+EVERYTHING: dict[str, Any] = {"shared_window": "1h", "retention": "1h", "wait_replicas": 1}
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ async def test_all_that_is_missing_is_named_at_once(make_sink: Connect, server: 
 async def test_what_is_not_used_is_not_needed(make_sink: Connect, server: RedisServer, command: str) -> None:
     """A relay would ask for rights that it never makes use of."""
     server.cli("ACL", "SETUSER", "relay", f"-{command}")
-    sink = limited(make_sink, server, wait_replicas=0, shared_window=None, trim=None)
+    sink = limited(make_sink, server, wait_replicas=0, shared_window=None, retention=None)
     await deliver(sink, 3)
     assert ids(server.port) == expected_ids(3)
 
@@ -150,6 +150,6 @@ async def test_a_command_that_was_renamed_away_is_named(
     """A server that does not know a command would fail in the middle of a batch."""
     server = redis_process("--rename-command", command, "")
     await server.start()
-    error = await unavailable(make_sink(server.url, shared_window="1h", trim="1h").open())
+    error = await unavailable(make_sink(server.url, shared_window="1h", retention="1h").open())
     assert error.code == "forbidden"
     assert f"{command} on " in error.message

@@ -265,12 +265,12 @@ def open_sockets() -> int:
 
 
 async def test_trimming_by_age(make_sink: Connect, server: RedisServer) -> None:
-    """Else ``trim`` would keep what it should delete, or delete what is younger."""
+    """Else ``retention`` would keep what it should delete, or delete what is younger."""
     server.cli("CONFIG", "SET", "stream-node-max-entries", "1")
     for old in ("1-0", "2-0"):
         server.cli("XADD", "{relay}:tasks", old, "id", "old")
     server.cli("XADD", "{relay}:chat", "1-0", "id", "old")
-    sink = make_sink(server.url, trim="1h")
+    sink = make_sink(server.url, retention="1h")
     await sink.open()
     await sink.publish(batch(1, 3))
     await sink.publish(batch(4, 5))

@@ -304,7 +304,7 @@ async def test_forbidden_commands_are_done_without(make_sink: Connect, redis_pro
     await server.start()
     commands = "+evalsha +script|load +type +time +hmget +hset +xadd +xtrim +select".split()
     server.cli("ACL", "SETUSER", "narrow", "on", ">s3cret", "~{relay}:*", "-@all", *commands)
-    sink = make_sink(server.url, username="narrow", password="s3cret", trim="1h")
+    sink = make_sink(server.url, username="narrow", password="s3cret", retention="1h")
     await deliver(sink, 3)
     assert ids(server.port) == expected_ids(3)
 

@@ -95,7 +95,7 @@ async def test_an_event_that_the_topic_refuses(pair: Pair, bridge: MakeBridge) -
 
 async def test_an_event_that_is_larger_than_max_request_size(pair: Pair, bridge: MakeBridge) -> None:
     """The same where the relay itself knows that Kafka would refuse it, and the limit is raised by a restart."""
-    relay = bridge(*pair.sinks(), server={"max_body": "4MiB"})
+    relay = bridge(*pair.sinks(), webhooks={"max_body": "4MiB"})
     await relay.start()
     poisonous, neighbours = await around(relay, succeeded(new_task(), filler=MIB))
     await relay.until_published()

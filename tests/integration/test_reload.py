@@ -106,12 +106,12 @@ async def test_tokens_are_exchanged_without_a_restart(relay: RelayProcess) -> No
     """A leaked token would stay valid until somebody restarts the relay, and cuts every stream."""
     await relay.start()
     assert await deliver(relay, TOKEN, "a") == 200
-    rewrite(relay, webhooks={"novita": {"tokens": [OTHER]}}, server={"api_tokens": [OTHER], "max_body": "2MiB"})
+    rewrite(relay, webhooks={"novita": {"tokens": [OTHER]}, "max_body": "2MiB"}, server={"api_tokens": [OTHER]})
     told = await hang_up(relay)
     assert told["changed"] == ["server.api_tokens", "webhooks.novita.tokens"]
     assert [await deliver(relay, token, "b") for token in (TOKEN, OTHER)] == [401, 200]
     assert [await events(relay, token) for token in (TOKEN, OTHER)] == [401, 200]
-    assert [line["keys"] for line in lines(relay) if "restart" in line["event"]] == [["server.max_body"]]
+    assert [line["keys"] for line in lines(relay) if "restart" in line["event"]] == [["webhooks.max_body"]]
     assert not any(secret in relay.log.read_text() for secret in (TOKEN, OTHER))
 
 

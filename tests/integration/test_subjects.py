@@ -192,7 +192,7 @@ async def test_what_another_replica_has_published_is_told_as_absorbed(pair: Pair
 async def test_a_chat_is_told_while_it_grows(relays: Relays) -> None:
     """A conversation could be read only when it is over."""
     async with scripted(hang) as upstream, AsyncExitStack() as stack:
-        relay = relays(upstream={"base_url": upstream.url}, proxy={"coalesce": "0s"})
+        relay = relays(upstream={"base_url": upstream.url}, proxy={"chunk_interval": "0s"})
         await relay.start()
         await under_way(stack, relay.url, 3)
         await until_recorded(relay, 3)

@@ -20,7 +20,7 @@ POLLING = {
     "enabled": True,
     "first_after": "500ms",
     "every": "300ms",
-    "patience": "10s",
+    "unknown_timeout": "10s",
     "max_rate": RATE,
     "give_up_after": "2m",
 }

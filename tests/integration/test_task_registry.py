@@ -20,7 +20,7 @@ from tests.services.in_process import running
 from tests.services.ports import free_port
 from tests.services.relay import RelayProcess
 
-SWIFT = {"enabled": True, "first_after": "500ms", "every": "200ms", "patience": "2s", "max_rate": 50}
+SWIFT = {"enabled": True, "first_after": "500ms", "every": "200ms", "unknown_timeout": "2s", "max_rate": 50}
 PROMPT = {"request": {"prompt": "a kite", "model_name": "m", "width": 512, "height": 512, "image_num": 1}}
 BOUND = 30.0
 

@@ -31,7 +31,7 @@ def by_reference(sample: ChatSample) -> Told:
 
 def by_relay(sample: ChatSample, pieces: list[bytes], *, due: bool = False, chunks: ChunkEvents = "coalesced") -> Told:
     """Through the recorder, in pieces; ``due``: asked for chunk events after each piece."""
-    tap = Tap(OPENING, Capture(chunks=chunks, coalesce=0.0))
+    tap = Tap(OPENING, Capture(chunks=chunks, chunk_interval=0.0))
     tap.answered(sample.status, sample.content_type)
     drafts: list[Draft] = []
     for number, piece in enumerate(pieces, 1):

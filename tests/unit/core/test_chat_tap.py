@@ -78,7 +78,7 @@ def test_a_whole_stream() -> None:
 
 def test_chunk_events_come_when_they_are_due() -> None:
     """Consumers that follow a stream would get it late, or one event per frame."""
-    made = tap(coalesce=0.25)
+    made = tap(chunk_interval=0.25)
     made.feed(said("a"), 100.1)
     assert made.due(100.2) == []
     made.feed(said("b"), 100.2)
@@ -184,7 +184,7 @@ def test_under_pressure_chunk_events_thin_and_the_ending_stays_whole() -> None:
 
 def test_a_fast_stream_is_due_early() -> None:
     """What is held of a fast stream would reach its bound before the next event, and be lost for it."""
-    made = tap(coalesce=60.0)
+    made = tap(chunk_interval=60.0)
     drafts: list[Draft] = []
     for number in range(3000):
         made.feed(said("x" * 1000), 100.1)
@@ -268,7 +268,7 @@ def test_the_border_is_known_however_the_bytes_came() -> None:
     borders = [cut for cut in range(len(stream) + 1) if is_border(stream[:cut])]
     for pieces in ([stream[place : place + 1] for place in range(len(stream))], [b"", *[bytes((b,)) for b in stream]]):
         for asked in (False, True):
-            made = tap(coalesce=0.0)
+            made = tap(chunk_interval=0.0)
             found = [0] if made.at_border() else []
             cut = 0
             for piece in pieces:

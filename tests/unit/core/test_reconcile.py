@@ -26,7 +26,7 @@ from relay.core.task import abandoned_draft, terminal_key
 from relay.sources.novita_task import NovitaTask
 
 AT = 1_700_000_000_000
-TIMING = Timing(first_after=60, every=30, give_up_after=86_400, patience=600)
+TIMING = Timing(first_after=60, every=30, give_up_after=86_400, unknown_timeout=600)
 SOURCE = NovitaTask(progressed=True)
 LATE = AT + 86_400_000
 HTML = b"<html><body>502 Bad Gateway</body></html>"

@@ -105,7 +105,7 @@ async def chatting(
     **settings: Any,
 ) -> AsyncIterator[Chatting]:
     """``settings`` are those of ``proxy``; with a ``policy`` there is a sink, ``kafka``, that takes nothing."""
-    telemetry, proxy_settings = Telemetry(), ProxySettings.model_validate({"coalesce": "0s", **settings})
+    telemetry, proxy_settings = Telemetry(), ProxySettings.model_validate({"chunk_interval": "0s", **settings})
     sinks = ("kafka",) if policy else ()
     async with opened(tmp_path, *sinks, policy=policy) as journal, scripted(script) as server:
         upstream = Upstream(base_url or server.url, timeouts or Timeouts())

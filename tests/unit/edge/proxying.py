@@ -36,14 +36,14 @@ async def proxying(
     limits: BodyLimits | None = None,
     timeouts: Timeouts | None = None,
     base_url: str | None = None,
-    send_timeout: float = 60.0,
+    idle_timeout: float = 60.0,
 ) -> AsyncIterator[Proxied]:
     """Everything passes through; ``base_url`` instead of the scripted upstream."""
     telemetry = Telemetry()
     known = Clients(ProxySettings.model_validate({"clients": clients or {}}), api_key)
     async with scripted(script) as server:
         upstream = Upstream(base_url or server.url, timeouts or Timeouts())
-        proxy = Proxy(upstream, known, limits or BodyLimits(1 << 20, 4 << 20, 5.0, "proxy"), send_timeout=send_timeout)
+        proxy = Proxy(upstream, known, limits or BodyLimits(1 << 20, 4 << 20, 5.0, "proxy"), idle_timeout=idle_timeout)
         routes = ProxyRoutes(proxy, submissions=proxy, chat=proxy)
         listener = Listener(routes, host="127.0.0.1", port=0, limits=Limits(), signals=telemetry)
         await listener.start()

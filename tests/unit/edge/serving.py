@@ -23,7 +23,7 @@ from relay.telemetry import Telemetry
 
 TOKEN = "t0k3n-of-the-receiver-0123456789abcdef"
 PATH = f"/webhooks/novita/{TOKEN}"
-BODY_LIMITS = BodyLimits(max_body=1 << 20, max_inflight=64 << 20, timeout=10.0)
+BODY_LIMITS = BodyLimits(max_body=1 << 20, max_inflight_bytes=64 << 20, timeout=10.0)
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from relay.upstream import Timeouts, Upstream
 from tests.services.scripted_upstream import Script, ScriptedUpstream, scripted
 
 WEBHOOK = "https://relay.example/webhooks/novita"
-LIMITS = BodyLimits(max_body=24 << 20, max_inflight=48 << 20, timeout=5.0, section="proxy")
+LIMITS = BodyLimits(max_body=24 << 20, max_inflight_bytes=48 << 20, timeout=5.0, section="proxy")
 TIMEOUTS = Timeouts(connect=2.0, first_byte=5.0, idle=5.0)
 
 
@@ -71,7 +71,7 @@ async def submitting(
     limits: BodyLimits = LIMITS,
     timeouts: Timeouts = TIMEOUTS,
     patience: float = 5.0,
-    send_timeout: float = 60.0,
+    idle_timeout: float = 60.0,
     settings: ProxySettings | None = None,
     api_key: str | None = None,
     base_url: str | None = None,
@@ -81,7 +81,7 @@ async def submitting(
     signals = SubmissionSignals(telemetry)
     async with scripted(script) as behind:
         upstream = Upstream(base_url or behind.url, timeouts)
-        proxy = Proxy(upstream, Clients(settings or ProxySettings(), api_key), limits, send_timeout=send_timeout)
+        proxy = Proxy(upstream, Clients(settings or ProxySettings(), api_key), limits, idle_timeout=idle_timeout)
         addresses = TaskAddresses(journal, 60.0, webhook)
         submissions = Submissions(proxy, NovitaTask(), Recording(journal, signals, patience), signals, addresses)
 

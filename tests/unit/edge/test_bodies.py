@@ -14,7 +14,7 @@ from relay.edge.server import Limits, Listener, respond
 from relay.telemetry import Telemetry
 from tests.services.raw_http import ask, chunked, post, wire
 
-LIMITS = BodyLimits(max_body=4 << 20, max_inflight=6 << 20, timeout=5.0, section="proxy")
+LIMITS = BodyLimits(max_body=4 << 20, max_inflight_bytes=6 << 20, timeout=5.0, section="proxy")
 
 
 @asynccontextmanager
@@ -89,14 +89,14 @@ async def test_a_refusal_names_the_limit_that_can_be_raised() -> None:
 
 async def test_the_limit_holds_for_what_comes_with_the_head() -> None:
     """A body without a length would pass, whatever its size, if it only came quickly."""
-    async with receiving(Bodies(BodyLimits(max_body=1024, max_inflight=1024, timeout=5.0))) as url:
+    async with receiving(Bodies(BodyLimits(max_body=1024, max_inflight_bytes=1024, timeout=5.0))) as url:
         assert (await ask(url, chunked("/", b"x" * 1024))).status == 200
         assert (await ask(url, chunked("/", b"x" * 1025))).code == "payload_too_large"
 
 
 async def test_a_request_without_a_body_takes_no_place() -> None:
     """Requests without a body would be refused while large ones arrive."""
-    async with receiving(Bodies(BodyLimits(max_body=1024, max_inflight=1, timeout=5.0))) as url:
+    async with receiving(Bodies(BodyLimits(max_body=1024, max_inflight_bytes=1, timeout=5.0))) as url:
         assert (await ask(url, b"POST / HTTP/1.1\r\nHost: a\r\n\r\n")).status == 200
 
 
@@ -124,7 +124,7 @@ async def test_what_has_not_come_takes_no_place() -> None:
 
 async def test_a_body_of_unknown_length_is_cut_where_the_budget_ends() -> None:
     """What grows would pass a limit that only looks at the beginning."""
-    bodies = Bodies(BodyLimits(max_body=4 << 20, max_inflight=4 << 20, timeout=5.0))
+    bodies = Bodies(BodyLimits(max_body=4 << 20, max_inflight_bytes=4 << 20, timeout=5.0))
     async with receiving(bodies) as url, wire(url) as first, wire(url) as second:
         await first.send(post("/", b"x" * (3 << 20))[:-10])
         await until(lambda: bodies.inflight > 3_000_000)
@@ -140,7 +140,7 @@ async def test_a_body_of_unknown_length_is_cut_where_the_budget_ends() -> None:
 
 async def test_one_client_leaves_room_for_others() -> None:
     """One client with many large bodies would be all that the relay serves."""
-    bodies = Bodies(BodyLimits(max_body=4 << 20, max_inflight=10 << 20, timeout=5.0))
+    bodies = Bodies(BodyLimits(max_body=4 << 20, max_inflight_bytes=10 << 20, timeout=5.0))
     body = b"x" * (3 << 20)
     async with receiving(bodies) as url, wire(url) as first, wire(url) as second:
         await first.send(post("/", body, "X-Client: greedy")[:-10])

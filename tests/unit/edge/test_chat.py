@@ -89,14 +89,14 @@ async def test_a_client_has_no_more_streams_than_it_may(tmp_path: Path) -> None:
         await call.send(HEAD, chunks(frame("a"), end=False))
         await call.until_gone()
 
-    named = clients(web={"max_streams": 1}, batch={})
+    named = clients(web={"max_concurrent": 1}, batch={})
     async with chatting(tmp_path, script, clients=named, api_key="up") as served:
         for _ in range(2):
             async with wire(served.url) as connection:
                 await connection.send(asking("a/m", shown("web")))
                 await connection.reader.readuntil(b"data: ")
                 refused = await ask(served.url, asking("a/m", shown("web")))
-                assert (refused.status, refused.json["error"]["code"]) == (429, "too_many_streams")
+                assert (refused.status, refused.json["error"]["code"]) == (429, "too_many_chats")
                 assert refused.headers["retry-after"]
                 async with wire(served.url) as other:
                     await other.send(asking("a/m", shown("batch")))
@@ -107,7 +107,7 @@ async def test_a_client_has_no_more_streams_than_it_may(tmp_path: Path) -> None:
 
 async def test_a_place_counts_for_one_stream_though_two_requests_come_at_once(tmp_path: Path) -> None:
     """A client would have as many streams as it likes, if it only sent their bodies slowly."""
-    named, request = clients(web={"max_streams": 1}), asking("a/m", shown("web"))
+    named, request = clients(web={"max_concurrent": 1}), asking("a/m", shown("web"))
     async with chatting(tmp_path, streaming(frame("a"), DONE), clients=named, api_key="up") as served:
         held = asyncio.Event()
         served.upstream.script = _until(held)
@@ -120,7 +120,7 @@ async def test_a_place_counts_for_one_stream_though_two_requests_come_at_once(tm
             await first.reader.readuntil(b"data: ")
             await second.send(request[-1:])
             refused = await second.answer()
-            assert (refused.status, refused.json["error"]["code"]) == (429, "too_many_streams")
+            assert (refused.status, refused.json["error"]["code"]) == (429, "too_many_chats")
             held.set()
 
 

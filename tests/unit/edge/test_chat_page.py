@@ -16,7 +16,7 @@ ERRORS = {
     "payload_too_large",
     "body_timeout",
     "bad_request",
-    "too_many_streams",
+    "too_many_chats",
     "unsupported_transfer_coding",
     "overloaded",
     "draining",

@@ -186,7 +186,7 @@ async def test_what_is_drained_is_not_tried_again(tmp_path: Path) -> None:
         await left.wait()
         await call.send(ok(b"", status="503 Service Unavailable"))
 
-    async with chatting(tmp_path, script, on_disconnect="drain", retries=3) as served:
+    async with chatting(tmp_path, script, on_disconnect="drain", max_retries=3) as served:
         async with wire(served.url) as connection:
             await connection.send(asking())
             await until(lambda: bool(served.upstream.calls))
@@ -196,14 +196,14 @@ async def test_what_is_drained_is_not_tried_again(tmp_path: Path) -> None:
         assert len(served.upstream.calls) == 1
 
 
-@pytest.mark.parametrize("cap", [{"drain_time": "50ms"}, {"drain_size": 1000}])
+@pytest.mark.parametrize("cap", [{"drain_timeout": "50ms"}, {"max_drain_size": 1000}])
 async def test_draining_has_an_end(tmp_path: Path, cap: dict[str, object]) -> None:
     """A stream without end would be read for nobody, for ever."""
 
     async def script(call: Call) -> None:
         await call.send(HEAD, chunks(FRAMES[1], end=False))
         gone = asyncio.create_task(call.until_gone())
-        while not gone.done() and "drain_size" in cap:
+        while not gone.done() and "max_drain_size" in cap:
             call.writer.write(chunks(FRAMES[1], end=False))
             await asyncio.sleep(0.001)
         await gone
@@ -228,7 +228,7 @@ async def test_what_was_not_answered_is_tried_again_where_that_is_allowed(tmp_pa
         else:
             await streaming(*FRAMES)(call)
 
-    async with chatting(tmp_path, script, retries=3) as served, wire(served.url) as connection:
+    async with chatting(tmp_path, script, max_retries=3) as served, wire(served.url) as connection:
         await connection.send(asking())
         await connection.reader.readuntil(DONE)
         assert (await served.ending())["type"] == "relay.chat.completed"
@@ -253,7 +253,7 @@ async def test_by_default_nothing_is_tried_again(tmp_path: Path, first: bytes) -
 
 async def test_a_time_that_is_over_is_not_taken_again(tmp_path: Path) -> None:
     """A client would wait several times ten minutes, and pay for each."""
-    async with chatting(tmp_path, before, retries=3, timeouts=Timeouts(first_byte=0.05)) as served:
+    async with chatting(tmp_path, before, max_retries=3, timeouts=Timeouts(first_byte=0.05)) as served:
         assert (await ask(served.url, asking())).status == 504
         assert len(served.upstream.calls) == 1
 
@@ -265,7 +265,7 @@ async def test_after_the_first_byte_nothing_is_tried_again(tmp_path: Path) -> No
         await call.send(HEAD)
         call.reset()
 
-    async with chatting(tmp_path, script, retries=3) as served, wire(served.url) as connection:
+    async with chatting(tmp_path, script, max_retries=3) as served, wire(served.url) as connection:
         await connection.send(asking())
         await connection.rest()
         assert (await served.ending())["reason"] == "upstream_reset"
@@ -300,7 +300,7 @@ async def flood(call: Call) -> None:
 
 async def test_a_slow_reader_slows_its_upstream_and_is_cut_in_time(tmp_path: Path) -> None:
     """Everything that a client does not read would pile up in memory, for ever."""
-    async with chatting(tmp_path, flood, send_timeout="300ms") as served:
+    async with chatting(tmp_path, flood, idle_timeout="300ms") as served:
         async with wire(served.url) as connection:
             await connection.send(asking())
             await connection.reader.readuntil(b"data: ")
@@ -333,7 +333,7 @@ async def test_a_reader_that_is_slow_but_reads_is_not_cut(tmp_path: Path) -> Non
         await begun.wait()
         await call.send(*[chunks(BLOCK, end=False)] * total, chunks(DONE))
 
-    async with chatting(tmp_path, script, send_timeout="1s") as served, wire(served.url) as connection:
+    async with chatting(tmp_path, script, idle_timeout="1s") as served, wire(served.url) as connection:
         connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         await connection.send(asking())
         received = await connection.reader.readuntil(b"first")

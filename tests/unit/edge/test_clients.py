@@ -21,7 +21,7 @@ def clients(api_key: str | None = "upstream-key", **named: Any) -> Clients:
 
 def named() -> Clients:
     return clients(
-        web={"key": KEY, "models": ["a/m"], "max_streams": 2, "on_disconnect": "cancel"},
+        web={"key": KEY, "models": ["a/m"], "max_concurrent": 2, "on_disconnect": "cancel"},
         batch={"key_sha256": hashlib.sha256(OTHER.encode()).hexdigest()},
     )
 

@@ -226,7 +226,7 @@ def test_the_path_that_a_target_may_be_taken_for() -> None:
 
 async def test_an_upload_that_stops_is_cut() -> None:
     """One byte of a hundred would hold a connection here and one at the upstream for ever."""
-    async with proxying(answering(ok()), send_timeout=0.5) as proxied, wire(proxied.url) as connection:
+    async with proxying(answering(ok()), idle_timeout=0.5) as proxied, wire(proxied.url) as connection:
         await connection.send(post("/openai/v1/files", b"x" * 100)[:-99])
         reply = await connection.answer()
         assert (reply.status, reply.json["error"]["code"]) == (408, "body_timeout")
@@ -238,7 +238,7 @@ async def test_an_upload_that_stops_is_cut() -> None:
 
 async def test_an_upload_that_is_slow_goes_on() -> None:
     """A client with little bandwidth could upload nothing large."""
-    async with proxying(answering(ok()), send_timeout=0.5) as proxied, wire(proxied.url) as connection:
+    async with proxying(answering(ok()), idle_timeout=0.5) as proxied, wire(proxied.url) as connection:
         request = post("/openai/v1/files", b"x" * 8)
         await connection.send(request[:-8])
         for _ in range(8):

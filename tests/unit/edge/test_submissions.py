@@ -186,7 +186,7 @@ async def test_a_body_of_twenty_megabytes_goes_both_ways(journal: Journal) -> No
 
 async def test_a_body_over_the_limit_is_refused_before_anything_is_sent(journal: Journal) -> None:
     """The relay would run out of memory, or the upstream be paid for half an image."""
-    limits = BodyLimits(max_body=1000, max_inflight=1500, timeout=5.0, section="proxy")
+    limits = BodyLimits(max_body=1000, max_inflight_bytes=1500, timeout=5.0, section="proxy")
     async with submitting(journal, answering(TAKEN), limits=limits) as relay:
         reply = await ask(relay.url, post(PATH, b"x" * 1001))
         assert (reply.status, reply.code) == (413, "payload_too_large")
@@ -296,7 +296,7 @@ async def test_a_stop_does_not_wait_for_ever(journal: Journal) -> None:
 async def test_a_client_that_does_not_read_holds_nothing_for_long(journal: Journal) -> None:
     """A few clients that hang would fill the memory with their images, for ever."""
     image = b'{"image_file":"' + b"QUJD" * (5 << 20) + b'"}'
-    async with submitting(journal, answering(ok(image)), send_timeout=1.0) as relay, wire(relay.url) as client:
+    async with submitting(journal, answering(ok(image)), idle_timeout=1.0) as relay, wire(relay.url) as client:
         await client.send(post("/v3/cleanup", b'{"a":"' + b"x" * (4 << 20) + b'"}'))
         await relay.until(lambda: relay.count("untracked"))
         assert relay.proxy.bodies.inflight == 0
@@ -407,7 +407,7 @@ async def test_a_bug_in_the_source_costs_no_client_its_answer(
 async def test_answers_that_are_held_share_a_budget(journal: Journal) -> None:
     """A dozen images at once, of clients that do not read, would be all the memory there is."""
     image = b'{"image_file":"' + b"QUJD" * (5 << 20) + b'"}'
-    async with submitting(journal, answering(ok(image)), send_timeout=30.0) as relay, AsyncExitStack() as stack:
+    async with submitting(journal, answering(ok(image)), idle_timeout=30.0) as relay, AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(wire(relay.url)) for _ in range(8)]
         for client in clients:
             await client.send(post("/v3/cleanup", b"{}"))

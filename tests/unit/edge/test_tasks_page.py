@@ -30,7 +30,7 @@ ELSEWHERE = {
     "not_json",
     "not_replayable",
     "stale_timestamp",
-    "too_many_streams",
+    "too_many_chats",
     "too_many_consumers",
     "wrong_task",
     "unsupported_encoding",
@@ -80,6 +80,6 @@ def test_the_page_gives_the_limits_and_headers_that_there_are() -> None:
     """Somebody would wait for a header, or rely on a limit, that is another one."""
     proxy = Settings().proxy
     assert f"`proxy.max_body` ({proxy.max_body >> 20} MiB)" in TEXT
-    assert f"`proxy.max_inflight` ({proxy.max_inflight >> 20} MiB)" in TEXT
+    assert f"`proxy.max_inflight_bytes` ({proxy.max_inflight_bytes >> 20} MiB)" in TEXT
     assert f"{PATIENCE:g} seconds" in TEXT
     assert f"`{submissions.RECORDED.decode().title()}: false`" in TEXT

@@ -345,7 +345,7 @@ async def test_half_a_body_is_cut_in_time(journal: Journal) -> None:
 
 async def test_bodies_being_received_share_a_budget(journal: Journal) -> None:
     """Many slow senders together would end in the hands of the OOM killer."""
-    limits = BodyLimits(max_body=1000, max_inflight=1500, timeout=5.0)
+    limits = BodyLimits(max_body=1000, max_inflight_bytes=1500, timeout=5.0)
     async with receiving(journal, gate(TOKEN), body_limits=limits) as receiver:
         body = task("a").ljust(1000)
         async with wire(receiver.url) as slow:

@@ -8,7 +8,7 @@ from relay.edge.problems import KINDS
 PAGE = Path(__file__).parents[3] / "docs" / "webhooks.md"
 ELSEWHERE = {
     "model_not_allowed",
-    "too_many_streams",
+    "too_many_chats",
     "too_many_consumers",
     "upstream_reset",
     "upstream_unreachable",

@@ -22,8 +22,8 @@ def test_text_becomes_what_the_key_takes(tmp_path: Path) -> None:
             "RELAY_SERVER__PORT": "0",
             "RELAY_CONSOLE__ENABLED": "false",
             "RELAY_PROXY__CHUNKS": "off",
-            "RELAY_PROXY__COALESCE": "100ms",
-            "RELAY_SERVER__MAX_BODY": "2MiB",
+            "RELAY_PROXY__CHUNK_INTERVAL": "100ms",
+            "RELAY_WEBHOOKS__MAX_BODY": "2MiB",
             "RELAY_RECONCILE__MAX_RATE": "0.5",
             "RELAY_JOURNAL__PATH": "/data/relay.db",
             "RELAY_SERVER__API_TOKENS": '["a", "b"]',
@@ -36,16 +36,15 @@ def test_text_becomes_what_the_key_takes(tmp_path: Path) -> None:
         {
             "server": {
                 "port": 0,
-                "max_body": 2 << 20,
                 "api_tokens": ["a", "b"],
                 "trusted_proxies": ["10.0.0.0/8"],
             },
             "console": {"enabled": False},
-            "proxy": {"chunks": "off", "coalesce": 0.1},
+            "proxy": {"chunks": "off", "chunk_interval": 0.1},
             "reconcile": {"max_rate": 0.5},
             "journal": {"path": "/data/relay.db"},
             "identity": "007",
-            "webhooks": {"novita": {"tokens": ["12345"]}},
+            "webhooks": {"max_body": 2 << 20, "novita": {"tokens": ["12345"]}},
         }
     )
 

@@ -29,19 +29,20 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     """A setting in the file would not arrive."""
     settings = loading(tmp_path)(
         """
-        server: {port: 0, max_body: 512KiB, drain_timeout: 1m}
+        server: {port: 0, drain_timeout: 1m}
+        webhooks: {max_body: 512KiB}
         proxy:
           chunks: off
-          clients: {web: {key: k, models: [m/1], max_streams: 3}}
+          clients: {web: {key: k, models: [m/1], max_concurrent: 3}}
         sinks:
           - {type: amber, timeout: 250ms}
           - {type: basalt, topic: t, name: other}
         log: {level: DEBUG}
         """
     )
-    assert (settings.server.port, settings.server.max_body, settings.server.drain_timeout) == (0, 512 << 10, 60.0)
+    assert (settings.server.port, settings.webhooks.max_body, settings.server.drain_timeout) == (0, 512 << 10, 60.0)
     assert (settings.proxy.chunks, settings.log.level) == ("off", "debug")
-    assert settings.proxy.clients["web"].max_streams == 3
+    assert settings.proxy.clients["web"].max_concurrent == 3
     assert settings.sinks == (Amber(type="amber", timeout=0.25), Basalt(type="basalt", topic="t", name="other"))
 
 
@@ -62,7 +63,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
          "relay.yaml:1: sinks: two sinks are labelled amber: tell them apart with the key name"),
         ("proxy: {clients: {web: {key: k, modles: []}}}",
          "relay.yaml:1: proxy.clients.web.modles: unknown key; did you mean 'models'?"),
-        ("proxy:\n  coalesce: 250", "relay.yaml:2: proxy.coalesce: has no unit: write 250s or 250ms"),
+        ("proxy:\n  chunk_interval: 250", "relay.yaml:2: proxy.chunk_interval: has no unit: write 250s or 250ms"),
         ("proxy: {clients: {web: nothing}}",
          "relay.yaml:1: proxy.clients.web: must be a mapping of keys to values"),
         ("server: {api_tokens: [12345]}", "relay.yaml:1: server.api_tokens.0: must be text; put it in quotes"),

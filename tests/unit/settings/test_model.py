@@ -14,16 +14,17 @@ from tests.unit.settings.specimens import Amber, Basalt
 
 # Section 4 of the contract, letter by letter, without the examples under clients and sinks.
 CONTRACT = """
-server:    {host: 127.0.0.1, port: 8080, public_url: null, trusted_proxies: [], max_body: 1MiB, api_tokens: [], drain_timeout: 30s}
+server:    {host: 127.0.0.1, port: 8080, public_url: null, trusted_proxies: [], api_tokens: [], drain_timeout: 30s}
 admin:     {host: 127.0.0.1, port: 9090}
 journal:   {path: var/relay.db, retention: 7d, max_size: 10GiB}
 webhooks:
+  max_body: 1MiB
   novita:  {tokens: [], signing_secrets: [], allow_from: []}
 upstream:  {base_url: "https://api.novita.ai", api_key: null}
 proxy:
   clients: {}
   chunks: coalesced
-  coalesce: 250ms
+  chunk_interval: 250ms
   on_disconnect: cancel
   capture: {content: true, request: metadata}
 reconcile: {enabled: true, first_after: 60s, every: 30s, give_up_after: 24h, max_rate: 10, concurrency: 8}
@@ -31,26 +32,25 @@ dedup:     {window: 7d, shared_index: null}
 sinks: []
 console:   {enabled: true}
 identity:  null
-"""  # noqa: E501
+"""
 
 BEYOND_THE_CONTRACT = """
-server:   {header_timeout: 10s, body_timeout: 10s, keepalive_timeout: 75s, max_connections: 10000, max_inflight: 64MiB,
-           send_timeout: 1m, max_consumers: 2000}
+server:   {header_timeout: 10s, keepalive_timeout: 75s, max_connections: 10000, send_timeout: 1m, max_consumers: 2000}
 journal:  {dead_letter_retention: 30d, must_exist: false, max_backlog: 1000000}
-webhooks: {novita: {signature_tolerance: 5m}}
+webhooks: {max_inflight_bytes: 64MiB, body_timeout: 10s, novita: {signature_tolerance: 5m}}
 upstream: {connect_timeout: 5s, first_byte_timeout: 10m, idle_timeout: 5m, keepalive_timeout: 15s, ssl_cafile: null}
 proxy:
   max_body: 64MiB
-  max_inflight: 256MiB
+  max_inflight_bytes: 256MiB
   body_timeout: 5m
-  drain_time: 5m
-  drain_size: 16MiB
-  send_timeout: 1m
-  retries: 0
-reconcile: {patience: 10m}
+  drain_timeout: 5m
+  max_drain_size: 16MiB
+  idle_timeout: 1m
+  max_retries: 0
+reconcile: {unknown_timeout: 10m}
 tasks:    {progressed: false, raw: true}
 log:      {level: info, format: auto}
-tracing:  {enabled: false, endpoint: null, sample: null}
+tracing:  {enabled: false, endpoint: null, sample_ratio: null}
 """
 
 KEY = "k" * 32
@@ -85,7 +85,7 @@ def test_settings_cannot_be_changed_or_extended() -> None:
 @pytest.mark.parametrize(
     ("section", "advice"),
     [
-        ({"server": {"max_body": "128MiB"}}, "must be at least server.max_body"),
+        ({"webhooks": {"max_body": "128MiB"}}, "must be at least webhooks.max_body"),
         ({"proxy": {"max_body": "512MiB"}}, "must be at least proxy.max_body"),
         ({"reconcile": {"first_after": "48h"}}, "must be longer than reconcile.first_after"),
         ({"admin": {"port": 8080}}, "is also server.port"),
@@ -99,7 +99,7 @@ def test_settings_cannot_be_changed_or_extended() -> None:
         ({"sinks": [Amber(type="amber", name="x"), Basalt(type="basalt", topic="t", name="x")]}, "labelled x"),
         ({"identity": "no spaces"}, "String should match pattern"),
         ({"reconcile": {"max_rate": 0}}, "greater than 0"),
-        ({"tracing": {"sample": 1.5}}, "less than or equal to 1"),
+        ({"tracing": {"sample_ratio": 1.5}}, "less than or equal to 1"),
         ({"journal": {"max_size": "1KiB"}}, "greater than or equal to"),
     ],
 )

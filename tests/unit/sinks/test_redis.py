@@ -20,7 +20,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     """Else ``{type: redis}`` would not mean what the documentation says."""
     made = config()
     assert made.url.get_secret_value() == "redis://localhost:6379/0"
-    assert (made.prefix, made.label, made.trim, made.wait_replicas) == ("{relay}:", "redis", None, 0)
+    assert (made.prefix, made.label, made.retention, made.wait_replicas) == ("{relay}:", "redis", None, 0)
     assert made.endpoints().nodes == (Node("localhost", 6379),)
     assert connect(made, Identity("relay-0", "a")).limits == Limits(200, 1024 * 1024, 5.0)
 

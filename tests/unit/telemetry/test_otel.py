@@ -74,12 +74,12 @@ async def _one_span(collecting: Collector) -> None:
     await spans.close(5.0)
 
 
-@pytest.mark.parametrize(("flags", "sample", "recorded"), [("01", 0.0, True), ("00", 1.0, False), (None, 0.0, False)])
-async def test_a_trace_is_recorded_as_its_beginning_is(flags: str | None, sample: float, recorded: bool) -> None:
+@pytest.mark.parametrize(("flags", "ratio", "recorded"), [("01", 0.0, True), ("00", 1.0, False), (None, 0.0, False)])
+async def test_a_trace_is_recorded_as_its_beginning_is(flags: str | None, ratio: float, recorded: bool) -> None:
     """Traces would have holes, or be recorded against the setting."""
     parent = f"{THEIRS[:-2]}{flags}" if flags else None
     async with collector() as collecting:
-        spans = OtelSpans("r0", endpoint=collecting.url, sample=sample)
+        spans = OtelSpans("r0", endpoint=collecting.url, sample_ratio=ratio)
         span = spans.begin("n", "client", {}, parent=parent)
         span.end()
         await spans.close(5.0)

@@ -72,7 +72,7 @@ def test_a_failure_is_told_without_what_was_said() -> None:
     signals = ChatSignals(Telemetry())
     with capture_logs() as lines:
         signals.stream_ended(data(outcome="failed", reason="upstream_reset", error={"message": "secret"}))
-        signals.stream_refused("too_many_streams", "web")
+        signals.stream_refused("too_many_chats", "web")
         signals.streams_closed(3)
         for _ in range(20):
             signals.stream_ended(data(outcome="failed", reason="upstream_reset"))
