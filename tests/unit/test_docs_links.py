@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -51,5 +52,15 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
             if "://" not in link and (target := link.partition("#")[0]):
                 file = (ROOT / path).parent.joinpath(target).resolve()
                 todo.append((file / "README.md" if file.is_dir() else file).relative_to(ROOT).as_posix())
-    adrs = {path for path in by_path if path.startswith("docs/adr/")}  # their folder is linked
-    assert by_path.keys() - adrs - seen == set()
+    assert by_path.keys() - seen == set()
+
+
+STATUS = re.compile(r"^Status: (accepted|superseded by \[ADR \d+\]\(\d{4}-[a-z-]+\.md\))\.", re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs/adr").glob("*.md")), ids=lambda path: path.stem)
+def test_every_decision_says_whether_it_still_holds(path: Path) -> None:
+    """A reader would build on a decision that was taken back."""
+    text = path.read_text("utf-8")
+    assert len(STATUS.findall(text)) == 1
+    assert text.startswith(f"# {int(path.stem[:4])}. ")
