@@ -88,18 +88,8 @@ class DeadLetters:
 
 
 def _event(letter: HeldDeadLetter) -> Event:
-    attributes = letter.event or {}
-    return Event(
-        topic=attributes["topic"],
-        type=attributes["type"],
-        id=attributes["id"],
-        source=attributes["source"],
-        subject=attributes["subject"],
-        time=attributes["time"],
-        data=letter.raw or b"",
-        dataschema=attributes.get("dataschema"),
-        traceparent=attributes.get("traceparent"),
-    )
+    kept = letter.event or {}
+    return Event(data=letter.raw or b"", **{name: kept[name] for name in Event._fields if name in kept})
 
 
 def _shown(letter: HeldDeadLetter) -> dict[str, Any]:

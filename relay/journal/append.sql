@@ -1,9 +1,7 @@
--- Statements of one group commit. {rows} is a list of row placeholders.
+-- Statements of one group commit. {rows} is a list of row placeholders, {names} are those of the columns.
 
 -- name: insert_events
-INSERT INTO events ("offset", accepted_at, topic, type, id, source, subject, time, dataschema, traceparent, sink,
-                    key, fingerprint, crc, data)
-VALUES {rows}
+INSERT INTO events ({names}) VALUES {rows}
 
 -- name: insert_dead
 INSERT OR IGNORE INTO dead_letters (id, origin, reason, detail, raw, accepted_at, event_offset, event, subject)

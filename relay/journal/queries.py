@@ -15,7 +15,8 @@ from relay.journal import sql
 from relay.journal.census import Addressed
 from relay.journal.dedup_index import unrecognized
 from relay.journal.errors import Guard, JournalBroken
-from relay.journal.rows import HeldDeadLetter, SavedCheckpoint, entries_of, entry_of, held_letter
+from relay.journal.event_rows import IN_JSON, NAMES, entries_of, entry_of
+from relay.journal.rows import HeldDeadLetter, SavedCheckpoint, held_letter
 
 _QUERY = sql.statements("query.sql")
 _LARGE = 16 << 10
@@ -36,7 +37,8 @@ class _Page:
 
 def _page(which: str) -> _Page:
     fits = _QUERY["fits"].format(which=which)
-    return _Page(*(_QUERY[name].format(which=which, fits=fits) for name in ("first_size", "page", "rows")))
+    filled = {"which": which, "fits": fits, "names": NAMES, "in_json": IN_JSON}
+    return _Page(*(_QUERY[name].format_map(filled) for name in ("first_size", "page", "rows")))
 
 
 _AFTER = _page('"offset" > :after')

@@ -10,18 +10,13 @@ FROM (SELECT "offset", row_number() OVER w AS nth, sum(size) OVER w AS bytes
 WHERE nth = 1 OR bytes <= :bytes
 
 -- name: page
--- One row for the whole page (see dedup.sql). data travels as text in a JSON string: its bytes must come back as they
--- were.
-SELECT CAST(json_group_array(json_array("offset", accepted_at, topic, type, id, source, subject, time, dataschema,
-                                        traceparent, sink, hex(key) || ' ' || hex(fingerprint), crc,
-                                        CAST(data AS TEXT))) AS BLOB)
+-- One row for the whole page (see dedup.sql).
+SELECT CAST(json_group_array(json_array({in_json})) AS BLOB)
 FROM (SELECT * FROM events WHERE {which} AND "offset" <= ({fits}) ORDER BY "offset")
 
 -- name: rows
 -- The same as rows, for events so large that to write and read JSON takes longer than handing over.
-SELECT "offset", accepted_at, topic, type, id, source, subject, time, dataschema, traceparent, sink, key, fingerprint,
-       crc, data
-FROM events WHERE {which} AND "offset" <= ({fits}) ORDER BY "offset"
+SELECT {names} FROM events WHERE {which} AND "offset" <= ({fits}) ORDER BY "offset"
 
 -- name: first_size
 SELECT length(data) FROM events WHERE {which} ORDER BY "offset" LIMIT 1

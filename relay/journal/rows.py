@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from zlib import crc32
 
 import orjson
 
-from relay.core.event import Entry, Event, Receipt
-from relay.journal.volume import garbled
+from relay.core.event import Entry, Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,40 +91,6 @@ class Appended:
 
     receipts: list[Receipt]
     entries: list[Entry]
-
-
-def checksum(entry: Entry) -> int:
-    """CRC-32 of an entry, kept in its row: SQLite has none, and what a disk garbles must not be published."""
-    offset, accepted_at, (topic, type_, id_, source, subject, time, data, schema, trace), sink, key, fingerprint = entry
-    told = f"{offset}\n{accepted_at}\n{topic}\n{type_}\n{id_}\n{source}\n{subject}\n{time}\n{schema}\n{trace}\n{sink}"
-    return crc32(data, crc32(told.encode() + key + fingerprint))
-
-
-def entries_of(page: bytes, path: Path) -> list[Entry]:
-    """The entries of a page that ``query.sql`` read. Raises ``JournalBroken`` where one is not as it was written."""
-    try:
-        rows = orjson.loads(page)
-    except orjson.JSONDecodeError as error:
-        raise garbled(path, "An event") from error
-    return [_entry_of_json(row, path) for row in rows]
-
-
-def _entry_of_json(row: list[Any], path: Path) -> Entry:
-    *attributes, fact, crc, data = row
-    key, _, fingerprint = fact.partition(" ")
-    return entry_of((*attributes, bytes.fromhex(key), bytes.fromhex(fingerprint), crc, data.encode()), path)
-
-
-def entry_of(row: Sequence[Any], path: Path) -> Entry:
-    """The entry of a row of events. Raises ``JournalBroken`` where it is not as it was written."""
-    offset, accepted_at, topic, type_, id_, source, subject, time, schema, trace, sink, key, fingerprint, crc, data = (
-        row
-    )
-    event = Event(topic, type_, id_, source, subject, time, data, schema, trace)
-    entry = Entry(offset, accepted_at, event, sink, key, fingerprint)
-    if crc != checksum(entry):
-        raise garbled(path, f"Event {offset}")
-    return entry
 
 
 def held_letter(

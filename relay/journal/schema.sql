@@ -5,24 +5,8 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT;
 
--- AUTOINCREMENT keeps the highest offset ever used in sqlite_sequence: without it a table that was pruned empty
--- starts at 1 again, and a sink whose checkpoint is at N takes N new events for published.
 CREATE TABLE events (
-    "offset"    INTEGER PRIMARY KEY AUTOINCREMENT,
-    accepted_at INTEGER NOT NULL,               -- epoch milliseconds
-    topic       TEXT NOT NULL,
-    type        TEXT NOT NULL,
-    id          TEXT NOT NULL,
-    source      TEXT NOT NULL,
-    subject     TEXT NOT NULL,
-    time        TEXT NOT NULL,
-    dataschema  TEXT,
-    traceparent TEXT,
-    sink        TEXT,                           -- the only sink it is for; NULL: every sink
-    key         BLOB NOT NULL,                  -- which fact this is, 16 bytes
-    fingerprint BLOB NOT NULL,                  -- what the fact states
-    crc         INTEGER NOT NULL,               -- of all of this: see rows.py
-    data        BLOB NOT NULL                   -- the event's data, JSON in UTF-8
+    {event_columns}                             -- see event_rows.py
 ) STRICT;
 
 -- Those few events are asked for at each start, which would read all others to find them. No other event touches it.

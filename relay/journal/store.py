@@ -19,12 +19,13 @@ from uuid import uuid4
 
 import orjson
 
-from relay.core.event import DeadLetter, Draft
+from relay.core.event import DeadLetter, Draft, Entry
 from relay.core.lineage import Fork, Names, bounded
 from relay.journal import sql
 from relay.journal.companion import Companion
 from relay.journal.dedup_index import MERGE_AT, DedupIndex
 from relay.journal.errors import VENDOR_ERRORS, Guard, JournalBroken, JournalUnavailable, code_of, disk_full
+from relay.journal.event_rows import NAMES, placeholders, row_of
 from relay.journal.gauge import Gauge
 from relay.journal.history import QUIET, History
 from relay.journal.layout import make_tables, migrate
@@ -33,7 +34,7 @@ from relay.journal.look import APPLICATION_ID, look_before_opening, read_only
 from relay.journal.plan import Plan
 from relay.journal.reader import Reader
 from relay.journal.reserve import Reserve
-from relay.journal.rows import Appended, Progress, checksum
+from relay.journal.rows import Appended, Progress
 from relay.journal.volume import log_of, make_folder, refuse_what_is_read_only, resolved, sync_folder
 
 P = ParamSpec("P")
@@ -45,7 +46,6 @@ MAX_GROUP = 64
 
 _APPEND = sql.statements("append.sql")
 _QUERY = sql.statements("query.sql")
-_EVENT_COLUMNS = 15
 _PAGE_BYTES = 4096
 _VACUUM_SHARE = 8
 """Of the reserve: what one step of giving pages back may write."""
@@ -189,7 +189,7 @@ class Store(Reader):
         with self._guard.translated(), ExitStack() as once_committed, self._transaction():
             plan.add_all(drafts, self._index.known)
             for start in range(0, len(plan.entries), MAX_GROUP):
-                self._insert(plan, start, start + MAX_GROUP, now)
+                self._insert(plan.entries[start : start + MAX_GROUP])
             for dead, subject in plan.dead:
                 self._insert_dead(dead, subject, now)
             for companion in self._companions.values():
@@ -204,13 +204,11 @@ class Store(Reader):
         self._index.add(plan.new_keys, now)
         return Appended(plan.receipts, plan.entries)
 
-    def _insert(self, plan: Plan, start: int, stop: int, now: int) -> None:
+    def _insert(self, entries: Sequence[Entry]) -> None:
         values: list[Any] = []
-        for entry, (key, fingerprint, _) in zip(plan.entries[start:stop], plan.new_keys[start:stop], strict=True):
-            e = entry.event
-            values += (entry.offset, now, e.topic, e.type, e.id, e.source, e.subject, e.time)
-            values += (e.dataschema, e.traceparent, entry.sink, key, fingerprint, checksum(entry), e.data)
-        self._db.execute(_insert_events_sql(len(values) // _EVENT_COLUMNS), values)
+        for entry in entries:
+            values += row_of(entry)
+        self._db.execute(_insert_events_sql(len(entries)), values)
 
     def _insert_dead(self, dead: DeadLetter, subject: str, now: int) -> None:
         event = dead.event
@@ -470,7 +468,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 @lru_cache(maxsize=MAX_GROUP)
 def _insert_events_sql(count: int) -> str:
-    return _APPEND["insert_events"].format(rows=sql.rows(count, _EVENT_COLUMNS))
+    return _APPEND["insert_events"].format(names=NAMES, rows=placeholders(count))
 
 
 def sqlite_version() -> str:

@@ -16,12 +16,14 @@ import orjson
 from relay.core.chat import STARTED
 from relay.core.event import CHAT, Entry, Event
 from relay.journal import sql
+from relay.journal.event_rows import EVENT_NAMES
 
 SCAN: Final = 200_000
 """Events, the newest ones, among which the chunks of open streams are looked for: a start must not take minutes because
 one stream was open for hours. What is older is a gap in the ending."""
 
 _SQL = sql.statements("streams.sql")
+_EVENTS = _SQL["events"].format(names=EVENT_NAMES)
 
 
 class OpenStream(NamedTuple):
@@ -95,7 +97,7 @@ class Streams:
 
     def remains(self, stream: OpenStream, chunks: Sequence[int]) -> Remains:
         """What is left of a stream; ``chunks`` are the offsets of its chunk events."""
-        rows = self._db.execute(_SQL["events"], (orjson.dumps([stream.offset, *chunks]).decode(),))
+        rows = self._db.execute(_EVENTS, (orjson.dumps([stream.offset, *chunks]).decode(),))
         events = [Event(*row) for row in rows]
         started = next((event for event in events if event.type == STARTED), None)
         return Remains(started, [event for event in events if event.type != STARTED])

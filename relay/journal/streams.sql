@@ -38,5 +38,4 @@ SELECT subject, group_concat("offset") FROM (
 GROUP BY subject
 
 -- name: events
-SELECT topic, type, id, source, subject, time, data, dataschema, traceparent FROM events
-WHERE "offset" IN (SELECT value FROM json_each(?)) ORDER BY "offset"
+SELECT {names} FROM events WHERE "offset" IN (SELECT value FROM json_each(?)) ORDER BY "offset"

@@ -48,8 +48,8 @@ def watch(store: type[Any], look: Look) -> None:
     """Has ``look`` called before a journal's one statement that writes events."""
     insert = store._insert
 
-    def witnessed(self: Any, plan: Any, start: int, stop: int, now: int) -> None:
-        look([entry.event for entry in plan.entries[start:stop]])
-        insert(self, plan, start, stop, now)
+    def witnessed(self: Any, entries: Any) -> None:
+        look([entry.event for entry in entries])
+        insert(self, entries)
 
     store._insert = witnessed
