@@ -119,7 +119,7 @@ async def read_back(ledger: Ledger, options: dict[str, Any], end: int | None = N
         if end is None:
             end = (await consumer.end_offsets([partition]))[partition]
         return await _search(ledger, consumer, partition, end)
-    except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+    except (AttributeError, KeyError, TypeError, orjson.JSONDecodeError) as error:
         raise SinkUnavailable(
             "checkpoint_unreadable",
             f"A record in {ledger.topic} is not a checkpoint of this relay.",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.edge.outgoing import Outgoing
 from relay.upstream import Timeouts
 from tests.services.raw_http import ask, wire
 from tests.services.scripted_upstream import Call, Script, answering, chunks, ok
@@ -383,3 +384,22 @@ async def test_two_chats_on_one_connection(tmp_path: Path) -> None:
             await connection.reader.readuntil(b"0\r\n\r\n")
         assert len(await served.events()) == 9
         assert served.upstream.connections == 1
+
+
+async def test_a_stream_is_over_when_its_client_has_taken_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that does not take the end would not be cut, and its next answer be piled up on this one."""
+    waited_for, taken = asyncio.Event(), asyncio.Event()
+
+    async def drained(_: Outgoing) -> bool:
+        waited_for.set()
+        await taken.wait()
+        return True
+
+    monkeypatch.setattr(Outgoing, "drained", drained)
+    async with chatting(tmp_path, streaming(*FRAMES)) as served, wire(served.url) as connection:
+        await connection.send(asking() + asking())
+        async with asyncio.timeout(5):
+            await waited_for.wait()
+            assert len(served.upstream.calls) == 1
+            taken.set()
+            await until(lambda: len(served.upstream.calls) == 2)

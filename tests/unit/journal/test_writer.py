@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -265,3 +266,49 @@ async def test_what_writes_without_an_event_is_moved_into_the_file_too(tmp_path:
         await writer.call(store.change, lambda: store._db.execute("INSERT INTO large VALUES (?)", (large,)))
     assert log_of(path).stat().st_size < 16 << 20
     await writer.close()
+
+
+async def test_a_commit_behind_another_is_given_up_at_its_own_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken: who comes just after a commit that was slow waits for three times as long as anybody may."""
+    writer, _, store = writer_for(tmp_path / "j.db")
+    now, looks = 100.0, []
+    monkeypatch.setattr(
+        "relay.journal.writer.time", SimpleNamespace(monotonic=lambda: now, time_ns=lambda: 0, perf_counter=lambda: now)
+    )
+    later = Later(looks, lambda: now)
+    monkeypatch.setattr(writer, "_loop", later)
+    await writer.append(draft("before"))
+    assert looks == [102.0]
+    disk = Hangs(store, monkeypatch)
+    now = 101.5
+    hangs = writer.append(draft("hangs"))
+    async with asyncio.timeout(5):
+        await disk.entered.wait()
+    now = 102.0
+    later.look()
+    assert looks == [102.0, 103.5]
+    now = 103.5
+    later.look()
+    with pytest.raises(JournalUnavailable, match="has not answered"):
+        await hangs
+    disk.answer.set()
+    async with asyncio.timeout(5):
+        await writer._idle.wait()
+    await writer.close()
+
+
+class Later:
+    """The event loop, but that what is to be done later is done by ``look``, and that only the time of it is noted."""
+
+    def __init__(self, times: list[float], clock: Callable[[], float]) -> None:
+        self._times, self._clock, self._loop = times, clock, asyncio.get_running_loop()
+        self.look: Callable[[], None] = lambda: None
+
+    def call_later(self, seconds: float, look: Callable[[], None]) -> None:
+        self._times.append(self._clock() + seconds)
+        self.look = look
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._loop, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from pydantic import SecretStr, ValidationError
 from relay.core.event import Entry, Event
 from relay.core.sink import Checkpoint, Identity, SinkUnavailable
 from relay.sinks._kafka_checkpoint import Found, Ledger, spans, topic_name
-from relay.sinks._kafka_client import Session, connection_options
+from relay.sinks._kafka_client import Session, connection_options, start
 from relay.sinks._kafka_errors import unavailable
 from relay.sinks._kafka_records import BATCH_OVERHEAD, Packer, murmur2, partition_of, render_binary
 from relay.sinks.kafka import Config, connect
@@ -203,13 +204,6 @@ def test_settings_are_read_with_their_units_and_keep_secrets() -> None:
     assert connect(read, Identity("relay-0", "i")).limits.events == 7
 
 
-def test_missing_tls_files_are_told() -> None:
-    """If this fails, a missing certificate looks like an unreachable broker."""
-    with pytest.raises(SinkUnavailable) as caught:
-        connection_options(config(security_protocol="SSL", ssl_cafile="/nowhere.pem"), "relay-0")
-    assert caught.value.code == "tls_files"
-
-
 async def test_letting_go_ends_a_sender_that_waits_without_limit() -> None:
     """If this fails, each reopening while Kafka is away leaves tasks behind (reliability trap C)."""
     before = asyncio.all_tasks()
@@ -235,3 +229,29 @@ async def test_letting_go_ends_a_sender_that_waits_without_limit() -> None:
         await session.discard(30)
     assert [*states, session.alive] == [True, False]
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("key", ["ssl_cafile", "ssl_certfile"])
+def test_missing_tls_files_are_told(key: str) -> None:
+    """If this fails, a missing certificate looks like an unreachable broker, or the relay shows none of its own."""
+    with pytest.raises(SinkUnavailable) as caught:
+        connection_options(config(security_protocol="SSL", **{key: "/nowhere.pem"}), "relay-0")
+    assert caught.value.code == "tls_files"
+
+
+async def test_a_start_that_failed_for_no_reason_that_is_left_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this fails, a broker that was away for a moment leaves a client behind that was never started."""
+    aborted: list[bool] = []
+    transport = SimpleNamespace(abort=lambda: aborted.append(True))
+
+    async def reached(*_: object, **__: object) -> object:
+        return SimpleNamespace(_writer=SimpleNamespace(transport=transport))
+
+    class Client:
+        async def start(self) -> None:
+            raise kafka.KafkaConnectionError("nobody was reached")
+
+    monkeypatch.setattr("relay.sinks._kafka_client.create_conn", reached)
+    with pytest.raises(kafka.KafkaConnectionError, match="nobody was reached"):
+        await start(Client(), connection_options(config(), "relay-0"))
+    assert aborted == [True]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LinkTimeout
 
-from relay.sinks._redis_wire import Endpoints, Node, _connection, failure
+from relay.sinks._redis_wire import Endpoints, Node, _connection, dial, failure
 
 NODE = Node("127.0.0.1", 6379)
 
@@ -56,3 +58,23 @@ def test_trap_g_the_client_never_sends_again_by_itself(node: Node, tls: dict[str
     made = _connection(node, Endpoints((node,), 1.0, 1.0, tls=tls), {})
     assert made.retry.get_retries() == 0
     assert not made.retry_on_error
+
+
+async def test_what_was_given_up_is_not_sent_after_all() -> None:
+    """TRAP G. Else the kernel would deliver a batch that was given up, after the one that was sent in its place."""
+    ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while commands := await reader.read(65536):
+                writer.write(b"+OK\r\n" * commands.count(b"*"))
+            ended.set_result("it was closed in an orderly way")
+        except ConnectionResetError:
+            ended.set_result("reset")
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(5):
+        node = Node(*server.sockets[0].getsockname())
+        made = await dial(node, Endpoints((node,), 1.0, 1.0), {})
+        made.abort()
+        assert await ended == "reset"
