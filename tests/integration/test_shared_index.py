@@ -113,6 +113,19 @@ async def test_the_order_in_which_replicas_learn_two_endings_does_not_matter(rep
     assert verdicts(await b.claim(in_b)) == ["absorbed", "absorbed"]
 
 
+async def test_a_contradiction_waits_until_its_original_is_published(replica: MakeIndex) -> None:
+    """P3 broken: an ending would be published as a contradiction of what nobody has published yet, and may never be."""
+    a, b = replica("a"), replica("b")
+    other = draft("t", says="y")
+    found_here = judge(draft("t", says="x"), other.fingerprint)
+    assert found_here is not None
+    for contradiction in (fact(1, other), fact(2, found_here)):
+        await a.claim([ended("t", 1)])
+        assert verdicts(await b.claim([contradiction])) == []
+    await a.confirm([ended("t", 1)])
+    assert verdicts(await b.claim([fact(1, other)])) == ["contradicts"]
+
+
 async def test_a_replica_that_returns_has_its_claims(replica: MakeIndex) -> None:
     """After a crash a replica would wait for its own claims to run out."""
     await replica("a").claim([ended("t", 1)])

@@ -11,6 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+import pytest
+
+from tests.validation.witness import FOLDER
+
 Verdict = Literal["killed", "timed out", "survived"]
 
 TIME_LIMIT: Final = 240.0
@@ -38,17 +42,23 @@ class Copy:
             (folder / ".cache").symlink_to(cache.resolve())
         self._changes = 0
 
-    def pytest(self, *arguments: str, limit: float, extra: dict[str, str] | None = None) -> int | None:
-        """Runs pytest in the copy; answers its exit code, ``None`` where it took more than ``limit`` seconds."""
+    def pytest(
+        self, *arguments: str, limit: float, extra: dict[str, str] | None = None, output: int = subprocess.DEVNULL
+    ) -> int | None:
+        """Runs pytest in the copy; answers its exit code, ``None`` where it took more than ``limit`` seconds.
+
+        ``output``: a file descriptor for what it says.
+        """
         environment = {**os.environ, **(extra or {}), "PYTHONPYCACHEPREFIX": str(self.folder / ".pyc")}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", FOLDER):  # the witnesses of a pytest around this one
+            environment.pop(name, None)
         command = [sys.executable, "-m", "pytest", "-q", *arguments]
         with subprocess.Popen(
             command,
             cwd=self.folder,
             env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         ) as run:
             try:
@@ -57,15 +67,20 @@ class Copy:
                 os.killpg(run.pid, signal.SIGKILL)
                 return None
 
-    def try_out(self, path: str, source: str, tests: Sequence[str]) -> Verdict:
-        """Plants a mistake, runs the tests up to the first that fails, and takes the mistake back."""
+    def try_out(self, path: str, source: str, tests: Sequence[str], *, each: int = 60) -> Verdict:
+        """Plants a mistake, runs the tests up to the first that fails, and takes the mistake back.
+
+        ``each``: seconds for a test. Raises ``LookupError`` where a test is not there, mistake or not.
+        """
         target = self.folder / path
         sound = target.read_bytes()
         try:
             self._write(target, source.encode())
-            code = self.pytest("-x", "--timeout=60", *tests, limit=TIME_LIMIT)
+            code = self.pytest("-x", f"--timeout={each}", *tests, limit=TIME_LIMIT)
         finally:
             self._write(target, sound)
+        if code == pytest.ExitCode.USAGE_ERROR and self.pytest("--collect-only", *tests, limit=TIME_LIMIT):
+            raise LookupError(f"Not all of these tests are there: {' '.join(tests)}")
         return "timed out" if code is None else "survived" if code == 0 else "killed"
 
     def _write(self, target: Path, content: bytes) -> None:

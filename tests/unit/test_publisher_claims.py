@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay.claims import Claims
-from relay.core.claims import Claimed, Fact
+from relay.core.claims import Claimed, Fact, Verdict
 from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, SinkUnavailable
 from relay.publisher import Publisher
@@ -83,3 +83,38 @@ async def test_what_another_replica_has_published_is_asked_for_again_after_an_ou
     assert bench.sink.events == ["0", "1", "3"]
     assert bench.journal.saved("memory").absorbed == 1
     assert not bench.publisher._absorbed
+
+
+class HeldElsewhere(Index):
+    """An index by which another replica holds a fact, until it is asked for it the fourth time."""
+
+    def __init__(self, held: int, verdict: Verdict) -> None:
+        super().__init__()
+        self.held, self.verdict, self.waits = held, verdict, 0
+
+    async def claim(self, facts: Sequence[Fact]) -> Claimed:
+        verdicts: list[Verdict] = []
+        for fact in facts:
+            if fact.offset == self.held and self.waits < 3:
+                self.waits += 1
+                break
+            verdicts.append(self.verdict if fact.offset == self.held else "ours")
+        return Claimed(verdicts, self.memory)
+
+
+@pytest.mark.parametrize("verdict", ["ours", "absorbed"])
+async def test_a_contradiction_is_never_published_before_its_original(bench: Bench, verdict: Verdict) -> None:
+    """P3, P4 broken: consumers would learn that a task's ending was contradicted before they learn the ending, or never
+    learn this."""
+    index, sent = HeldElsewhere(2, verdict), []
+
+    def note(batch: Batch) -> None:
+        sent.extend((entry.event.subject, entry.event.type, index.waits) for entry in batch.entries)
+
+    bench.sink.answer = note
+    claims, signals = Claims(index, bench.telemetry.claims("memory")), bench.telemetry.sink("memory")
+    bench.publisher = Publisher("memory", bench.sink, bench.journal, signals, Backoff(0.001, 0.01), claims)
+    await bench.append(draft("other"), draft("t", says="x"), draft("t", says="y"))
+    await bench.until_drained()
+    original = [("t", "relay.task.succeeded", 3)] if verdict == "ours" else []
+    assert sent == [("other", "relay.task.succeeded", 1), *original, ("t", "relay.task.conflicted", 3)]

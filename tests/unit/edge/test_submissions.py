@@ -414,6 +414,7 @@ async def test_answers_that_are_held_share_a_budget(journal: Journal) -> None:
         await relay.until(lambda: len(relay.upstream.calls) == 8)
         await relay.until(lambda: relay.count("untracked"))
         budget = relay.proxy.answers
+        await relay.until(lambda: bool(budget._waiting))
         assert budget.held <= budget.size + len(image)
         assert relay.count("untracked") < 8, "those that do not fit wait"
         for reply in await asyncio.gather(*(client.answer() for client in clients)):

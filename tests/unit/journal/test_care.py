@@ -184,3 +184,65 @@ async def test_the_sweep_keeps_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     await looked_after(journal, monkeypatch, lambda: len(steps) > 50)
     assert len(looks) < len(steps) / 2
     await journal.close()
+
+
+async def test_dead_letters_make_room_where_the_journal_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken: journal.max_size is no limit: a flood of broken deliveries fills the disk, and events go instead."""
+    telemetry = Telemetry()
+    journal = await open_journal(tmp_path / "j.db", [], Policy(max_size=1), telemetry)
+    await asyncio.gather(*(journal.append(dead_draft(f"dead {n}")) for n in range(3)))
+    await looked_after(journal, monkeypatch, lambda: journal.dead_letters_held == 0)
+    assert telemetry.registry.get_sample_value("relay_dead_letters_expired_total", {"cause": "size"}) == 3
+    await journal.close()
+
+
+class Sweeps:
+    """Notes where each step of a sweep began and ended; a step is of ten keys."""
+
+    def __init__(self, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.steps: list[tuple[bytes, bytes]] = []
+        self._sweep = journal._store.sweep_dedup
+        monkeypatch.setattr(journal._store, "sweep_dedup", self)
+
+    def __call__(self, after: bytes, *, older_than: int) -> bytes:
+        self.steps.append((after, self._sweep(after, older_than=older_than, step=10)))
+        return self.steps[-1][1]
+
+    @property
+    def over(self) -> bool:
+        return any(not upto for _, upto in self.steps)
+
+
+async def test_a_sweep_that_was_begun_goes_on_at_the_next_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: an index of millions of keys is swept at some thousands an hour, and grows without end."""
+    monkeypatch.setattr(module, "_SWEEP_EVERY", 0.0)
+    monkeypatch.setattr(module, "_SWEEP_STEPS", 1)
+    journal = await opened(tmp_path / "j.db")
+    assert journal._care._sweep_every == 3600
+    await fill(journal, 100)
+    while await journal._writer.call(journal._store.merge_dedup):
+        pass
+    sweeps = Sweeps(journal, monkeypatch)
+    await looked_after(journal, monkeypatch, lambda: sweeps.over)
+    assert [after for after, _ in sweeps.steps[1:]] == [upto for _, upto in sweeps.steps[:-1]]
+    assert len(sweeps.steps) > 9
+    await journal.close()
+
+
+async def test_the_care_sweeps_on_where_the_last_process_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: a relay that is restarted often sweeps the first keys again and again, and never the others."""
+    monkeypatch.setattr(module, "_SWEEP_EVERY", 0.0)
+    before = await opened(tmp_path / "j.db")
+    await fill(before, 30)
+    while await before._writer.call(before._store.merge_dedup):
+        pass
+    noted = await before._writer.call(before._store.sweep_dedup, b"", older_than=1 << 60, step=10)
+    await before.close()
+    journal = await opened(tmp_path / "j.db")
+    sweeps = Sweeps(journal, monkeypatch)
+    await looked_after(journal, monkeypatch, lambda: sweeps.over)
+    assert noted
+    assert sweeps.steps[0][0] == noted
+    await journal.close()
