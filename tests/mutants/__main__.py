@@ -29,8 +29,9 @@ PLACES: Final = (
 
 TESTS: Final = (
     "tests/unit", "tests/contract/test_sinks.py", "tests/integration/test_kafka_sink.py",
-    "tests/integration/test_redis_sink.py", "tests/integration/test_redis_rights.py",
-    "tests/integration/test_shared_index.py",
+    "tests/integration/test_kafka_refusals.py", "tests/integration/test_redis_sink.py",
+    "tests/integration/test_redis_rights.py", "tests/integration/test_redis_replicas.py",
+    "tests/integration/test_redis_topologies.py", "tests/integration/test_shared_index.py",
 )  # fmt: skip
 """What is run once to learn which test runs which line."""
 
@@ -91,9 +92,13 @@ def _files(paths: Sequence[str]) -> list[str]:
 def _reach(copy: Copy, data_file: Path) -> Reach:
     if not data_file.exists():
         started = time.monotonic()
-        code = copy.pytest("-p", "tests.mutants.reach", *TESTS, limit=3600, extra={DATA: str(data_file.resolve())})
+        with tempfile.TemporaryFile("w+") as said:
+            extra = {DATA: str(data_file.resolve())}
+            code = copy.pytest("-p", "tests.mutants.reach", *TESTS, limit=3600, extra=extra, output=said.fileno())
+            said.seek(0)
+            print("".join(line for line in said if line.startswith(("FAILED", "ERROR"))), end="")
         print(f"which tests run which line: {time.monotonic() - started:.0f} s, pytest's exit code {code}", flush=True)
-        if code not in (0, 1):  # 1: a test failed; what it ran is known all the same
+        if code not in (0, 1):  # 1: a test failed, as one that measures may under coverage; what it ran is known
             raise SystemExit("pytest did not run, so nothing is known of which test runs which line")
         data_file.with_suffix(".root").write_text(str(copy.folder))
     return Reach(data_file, Path(data_file.with_suffix(".root").read_text()))

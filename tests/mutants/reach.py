@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from coverage import Coverage, CoverageData
 
-DATA = "RELAY_MUTANTS_REACH"
-"""The environment variable that names the file for what was recorded."""
+DATA = "MUTANTS_REACH"
+"""The environment variable that names the file for what was recorded. Not ``RELAY_``: that would be a setting."""
 
 
 class Recorder:
