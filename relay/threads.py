@@ -25,7 +25,8 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
-        self._busy_since: float | None = None
+        self.busy_since: float | None = None
+        """When the job under way began, by ``time.monotonic``; ``None`` while there is none."""
         self._ended = False
         self._thread = Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -40,19 +41,14 @@ class Worker:
         done: Future[T] = Future()
 
         def timed() -> T:
-            self._busy_since = time.monotonic()
+            self.busy_since = time.monotonic()
             try:
                 return function(*args, **kwargs)
             finally:
-                self._busy_since = None
+                self.busy_since = None
 
         self._jobs.put(lambda: _run(done, timed))
         return done
-
-    def busy_for(self) -> float:
-        """Seconds that the job under way has taken so far; 0 when there is none."""
-        since = self._busy_since
-        return 0.0 if since is None else time.monotonic() - since
 
     def end(self) -> None:
         """Ends the thread behind what is queued, and waits for it."""

@@ -27,44 +27,53 @@ class HeadTooLarge(HttpProcessingError):
 
 
 class HeadLimit:
-    """Stands before the parser of one connection, and gives it nothing more of a head that is too large."""
+    """Stands before the parser of one connection, and gives it nothing more of a head that is too large.
 
-    __slots__ = ("_begun", "_body", "_last", "_parser", "_refused", "message_consumed")
+    Whoever gives something to ``parser`` itself says so (``follow``), and does it only ``between`` requests.
+    """
+
+    __slots__ = ("_begun", "_body", "_last", "_refused", "between", "message_consumed", "parser")
 
     def __init__(self, parser: Any) -> None:
-        self._parser = parser
+        self.parser = parser
         self.message_consumed = parser.message_consumed
+        self.between = True
+        """Whether the next byte begins a request."""
         self._begun = 0  # bytes given since the last message, or the last content of a body
         self._last = b""  # the last ones of them
         self._body: StreamReader | None = None  # whose end has not come
         self._refused = False
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._parser, name)
+        return getattr(self.parser, name)
 
     def feed_data(self, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
         """What the parser makes of the data. Raises ``HeadTooLarge`` once; what comes after that is dropped."""
         if self._body is not None:
             return self._feed_body(self._body, data)
-        begun = self._begun + len(data)
-        if begun > MAX_HEAD and not self._ends_in_time(data):
+        if self._begun + len(data) > MAX_HEAD and not self._ends_in_time(data):
             return self._refuse()
-        fed: tuple[Sequence[Any], bool, bytes] = self._parser.feed_data(data)
-        if fed[0]:
-            self._note(fed[0])
-        elif data:
-            self._begun, self._last = begun, data[-3:]
+        fed: tuple[Sequence[Any], bool, bytes] = self.parser.feed_data(data)
+        self.follow(fed[0], data)
         return fed
+
+    def follow(self, messages: Sequence[Any], data: bytes) -> None:
+        """Notes what the parser has made of data that is no content of a body."""
+        if messages:
+            self._note(messages)
+        elif data:
+            self._begun, self._last = self._begun + len(data), data[-3:]
+            self.between = False
 
     def _feed_body(self, body: StreamReader, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
         """A body has limits elsewhere; here only what comes and is none of its content counts."""
         received = body.total_bytes
-        fed: tuple[Sequence[Any], bool, bytes] = self._parser.feed_data(data)
+        fed: tuple[Sequence[Any], bool, bytes] = self.parser.feed_data(data)
         if fed[0]:
             self._note(fed[0])
         elif body.is_eof():
-            self._body, self._begun = None, 0
-        elif body.total_bytes != received or self._parser.protocol._reading_paused:
+            self._body, self._begun, self.between = None, 0, True
+        elif body.total_bytes != received or self.parser.protocol._reading_paused:
             self._begun = 0
         else:
             self._begun += len(data)
@@ -76,6 +85,7 @@ class HeadLimit:
         body = messages[-1][1]
         self._body = None if body.is_eof() else body
         self._begun, self._last = 0, b""
+        self.between = self._body is None
 
     def _ends_in_time(self, data: bytes) -> bool:
         """Whether the end of the head lies within its limit. Empty lines before a request are no end of one."""

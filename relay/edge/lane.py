@@ -26,6 +26,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from relay.edge import problems
+from relay.edge.heads import MAX_HEAD, HeadLimit
 
 MAX_BODY = 32 << 10
 """Bytes. A larger body may have paused the connection's reading, which the ordinary way knows how to resume."""
@@ -50,9 +51,10 @@ class Shortcut(Protocol):
 class Lane:
     """Stands before the parser of one connection and keeps for itself what it can answer."""
 
-    def __init__(self, connection: RequestHandler, parser: Any, shortcut: Shortcut) -> None:
+    def __init__(self, connection: RequestHandler, heads: HeadLimit, shortcut: Shortcut) -> None:
         self._connection = connection
-        self._parser = parser
+        self._heads = heads
+        self._parser = heads.parser
         self._shortcut = shortcut
         self._held: list[Parsed] = []
         self._remote = ""
@@ -61,12 +63,18 @@ class Lane:
         """Whether an answer is on its way."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._parser, name)
+        return getattr(self._heads, name)
 
     def feed_data(self, data: bytes) -> tuple[Sequence[Parsed], bool, bytes]:
         """What the parser made of the data, less what the lane has taken or holds back until its answer is out."""
+        heads = self._heads
         try:
-            messages, upgraded, tail = self._parser.feed_data(data)
+            if heads.between and len(data) <= MAX_HEAD:  # nearly always, and two frames less
+                messages, upgraded, tail = self._parser.feed_data(data)
+                if not messages or not messages[-1][1].is_eof():
+                    heads.follow(messages, data)
+            else:
+                messages, upgraded, tail = heads.feed_data(data)
         except HttpProcessingError as error:
             if not self.busy:
                 raise

@@ -74,8 +74,8 @@ class Writer:
         the answer, never leaves half a write behind. Raises ``JournalUnavailable`` at once while a commit does not
         come back (``journal_stalled``), or too much waits already (``journal_busy``).
         """
-        if (refusal := self.refusal()) is not None:
-            raise refusal
+        if (seconds := self.stalled_for()) >= STALLED_AFTER:
+            raise stalled(seconds)
         receipt: asyncio.Future[Receipt] = self._loop.create_future()
         self._queue.put(draft, receipt)
         self._schedule()
@@ -108,8 +108,9 @@ class Writer:
 
     def stalled_for(self) -> float:
         """Seconds that the commit under way has taken so far, or whatever keeps it from beginning; 0: none is."""
-        waited = 0.0 if self._busy_since is None else time.monotonic() - self._busy_since
-        return max(waited, self._thread.busy_for())
+        commit, job = self._busy_since, self._thread.busy_since  # once: the thread may be done at any moment
+        since = commit if job is None or (commit is not None and commit < job) else job
+        return 0.0 if since is None else time.monotonic() - since
 
     async def close(self) -> None:
         """Commits what is queued, closes the store and ends the thread."""

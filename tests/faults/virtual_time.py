@@ -85,7 +85,7 @@ class AtOnce(Worker):
     """Does what it is given before ``submit`` returns."""
 
     def __init__(self, name: str) -> None:
-        self._busy_since = None
+        self.busy_since = None
 
     def submit(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
         try:

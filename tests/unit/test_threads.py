@@ -31,7 +31,7 @@ def test_a_worker_does_one_job_after_the_other() -> None:
     assert isinstance(failing.exception(0), ValueError)
 
 
-def test_a_worker_says_how_long_a_job_has_taken() -> None:
+def test_a_worker_says_since_when_a_job_is_under_way() -> None:
     """Broken: a disk that hangs would be noticed by nobody."""
     worker, entered, go_on = Worker("test"), threading.Event(), threading.Event()
 
@@ -41,10 +41,10 @@ def test_a_worker_says_how_long_a_job_has_taken() -> None:
 
     worker.submit(job)
     assert entered.wait(10)
-    assert worker.busy_for() > 0
+    assert worker.busy_since is not None
     go_on.set()
     worker.end()
-    assert worker.busy_for() == 0
+    assert worker.busy_since is None
 
 
 def test_a_job_that_was_cancelled_is_not_done() -> None:

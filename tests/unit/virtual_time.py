@@ -55,7 +55,7 @@ class AtOnce(Worker):
     """Stands for one of the journal's threads."""
 
     def __init__(self, name: str) -> None:
-        self._busy_since = None
+        self.busy_since = None
 
     def end(self) -> None: ...
 
