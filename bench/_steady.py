@@ -1,4 +1,4 @@
-"""An open-loop sender: ``python -m bench._steady URL RATE SECONDS [FILLER]``.
+"""An open-loop sender: ``python -m bench._steady URL RATE SECONDS [FILLER]``; SIGTERM ends it early.
 
 Latency counts from when a request was due. ``FILLER`` bytes of a field that nobody reads make a delivery large.
 """
@@ -6,6 +6,7 @@ Latency counts from when a request was due. ``FILLER`` bytes of a field that nob
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import time
 import uuid
@@ -40,17 +41,19 @@ class Line(asyncio.Protocol):
 
 
 async def run(url: str, rate: float, seconds: float, filler: int = 0) -> str:
-    """Sends and answers the percentiles."""
+    """Sends and answers the percentiles; the server has to stay up until then."""
     parts = urlsplit(url)
     free: list[Line] = []
     latencies: list[float] = []
     loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
     for _ in range(CONNECTIONS):
         await loop.create_connection(lambda: Line(free, latencies), parts.hostname, parts.port)
     head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: %d\r\n\r\n"
     template = BODY.replace('"seed"', f'"filler":"{"x" * filler}","seed"') if filler else BODY
     started, sent = time.perf_counter(), 0
-    while (now := time.perf_counter()) < started + seconds:
+    while (now := time.perf_counter()) < started + seconds and not stopped.is_set():
         while free and started + sent / rate <= now:
             line = free.pop()
             line.due = started + sent / rate
@@ -58,12 +61,11 @@ async def run(url: str, rate: float, seconds: float, filler: int = 0) -> str:
             line.transport.write((head % len(body)).encode() + body)
             sent += 1
         await asyncio.sleep(0.0005)
+    lasted = time.perf_counter() - started
     await asyncio.sleep(1.0)
     latencies.sort()
     p50, p99 = (latencies[int(len(latencies) * share)] * 1e3 for share in (0.5, 0.99))
-    return (
-        f"open loop {sent / seconds:,.0f}/s: ack p50 {p50:.1f} ms, p99 {p99:.1f} ms, {len(latencies)} of {sent} acked"
-    )
+    return f"open loop {sent / lasted:,.0f}/s: ack p50 {p50:.1f} ms, p99 {p99:.1f} ms, {len(latencies)} of {sent} acked"
 
 
 if __name__ == "__main__":

@@ -29,6 +29,10 @@ from tests.services.redis import RedisServer
 RATE = 200
 ALONE = 8
 """Deliveries a second, and the seconds of the run without anything that drains."""
+INSIDE = {"relay_webhook_ack_seconds": "within the relay", "relay_journal_commit_seconds": "commits"}
+"""Where an acknowledgement's time goes: histograms of the relay."""
+LONGEST = 600.0
+"""Seconds after which the sender ends even if the backlog has not."""
 
 
 def configured(directory: Path, sinks: list[dict[str, Any]]) -> tuple[Path, int, int]:
@@ -54,17 +58,51 @@ def steady(server: Server, seconds: float) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+class Acks:
+    """What acknowledgements take from now on: from outside, within the relay, and of that the commit."""
+
+    def __init__(self, server: Server, seconds: float) -> None:
+        self._server = server
+        self._began = {name: server.buckets(name) for name in INSIDE}
+        self._load = steady(server, seconds)
+
+    def end(self) -> str:
+        """Stops the sender, unless it has ended by itself, and says what it saw; the relay stays up until then."""
+        self._load.terminate()
+        return self.wait()
+
+    def wait(self) -> str:
+        """The same once the sender has ended by itself."""
+        outside = self._load.communicate()[0].strip()
+        return ", ".join([outside, *(f"{what} {self._p99(name)}" for name, what in INSIDE.items())])
+
+    def _p99(self, name: str) -> str:
+        """A bound of the 99th percentile since the beginning."""
+        before = dict(self._began[name])
+        found = [(bound, below - before.get(bound, 0.0)) for bound, below in self._server.buckets(name)]
+        bound = next((bound for bound, below in found if below >= found[-1][1] * 0.99), 0.0)
+        return f"p99 at most {bound * 1e3:.0f} ms"
+
+
 def drained(directory: Path, name: str, sinks: list[dict[str, Any]], events: int) -> None:
     """One run: prints a line of the table, and what the acknowledgements took."""
     config, port, admin = configured(directory, sinks)
     server = Server(name, ["relay", str(config)], port, admin)
     try:
         server.wait()
-        if not sinks:
-            print(f"- nothing drains: ack {(steady(server, ALONE).communicate()[0]).strip()}", flush=True)
-            return
-        load = steady(server, events / 25_000)
-        while server.metric("relay_published_total") < events / 20:  # it is open, and everything is warm
+        if sinks:
+            drain(server, name, events)
+        else:
+            print(f"- nothing drains: ack {Acks(server, ALONE).wait()}", flush=True)
+    finally:
+        server.stop()
+
+
+def drain(server: Server, name: str, events: int) -> None:
+    """Measures between 5 % and 98 %: until then it is being opened, and everything warms up."""
+    acks = Acks(server, LONGEST)
+    try:
+        while server.metric("relay_published_total") < events / 20:
             time.sleep(0.1)
         before, began = server.metric("relay_published_total"), time.perf_counter()
         used = server.cpu_seconds()
@@ -73,10 +111,9 @@ def drained(directory: Path, name: str, sinks: list[dict[str, Any]], events: int
         seconds = time.perf_counter() - began
         cpu = (server.cpu_seconds() - used) / (now - before) * 1e6
         print(f"| {name} | {(now - before) / seconds:,.0f} | {cpu:.1f} | {server.rss_mb():.0f} |", flush=True)
-        print(f"- while it drains to {name}: ack {load.communicate()[0].strip()}", flush=True)
     finally:
-        server.process.terminate()
-        server.process.wait(30)
+        said = acks.end()
+    print(f"- while it drains to {name}: ack {said}", flush=True)
 
 
 def main() -> None:
