@@ -15,7 +15,7 @@ from relay.journal import sql
 from relay.journal.census import Addressed
 from relay.journal.dedup_index import unrecognized
 from relay.journal.errors import Guard, JournalBroken
-from relay.journal.event_rows import IN_JSON, NAMES, entries_of, entry_of
+from relay.journal.event_rows import IN_COLUMNS, NAMES, entries_of, entry_of
 from relay.journal.rows import HeldDeadLetter, SavedCheckpoint, held_letter
 
 _QUERY = sql.statements("query.sql")
@@ -37,7 +37,7 @@ class _Page:
 
 def _page(which: str) -> _Page:
     fits = _QUERY["fits"].format(which=which)
-    filled = {"which": which, "fits": fits, "names": NAMES, "in_json": IN_JSON}
+    filled = {"which": which, "fits": fits, "names": NAMES, "in_columns": IN_COLUMNS}
     return _Page(*(_QUERY[name].format_map(filled) for name in ("first_size", "page", "rows")))
 
 
@@ -64,7 +64,7 @@ class Queries:
     def _entries(self, page: _Page, which: Mapping[str, Any], limit: int, max_bytes: int) -> list[Entry]:
         with self._guard.translated():
             if (self._one(page.first_size, which) or 0) < _LARGE:
-                found = self._one(page.page, {**which, "limit": limit, "bytes": max_bytes})
+                found = self._db.execute(page.page, {**which, "limit": limit, "bytes": max_bytes}).fetchone()
                 return entries_of(found, self.path)
             chosen = {**which, "limit": min(limit, _MOST_LARGE), "bytes": max_bytes}
             return [entry_of(row, self.path) for row in self._db.execute(page.rows, chosen).fetchall()]

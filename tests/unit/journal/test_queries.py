@@ -15,6 +15,16 @@ def test_entries_come_back_as_they_were_planned(store: Store) -> None:
     assert [len(entry.key) for entry in planned] == [16, 16, 16]
 
 
+def test_bytes_that_are_no_text_come_back_as_they_were(store: Store) -> None:
+    """Broken: a page, which joins the bytes of its events as text, would end at a zero or be refused as damaged."""
+    keys = (b"\0" * 16, b"\xff\xfe" * 8, b"\xc3" * 15 + b"\0")
+    drafts = [draft(f"t{n}")._replace(key=key, fingerprint=key[n:]) for n, key in enumerate(keys)]
+    drafts.append(draft("none", data=b"")._replace(fingerprint=b""))
+    planned = store.append(drafts, 1).entries
+    assert store.read(0, 10, 1 << 20) == planned
+    assert store.pick([4, 2, 1], 1 << 20) == [planned[0], planned[1], planned[3]]
+
+
 def test_the_few_addressed_events_are_found_without_reading_the_others(store: Store) -> None:
     """Each start would read every event that the journal holds: a second for each million of them."""
     plan = [row[3] for row in store._db.execute("EXPLAIN QUERY PLAN " + _QUERY["addressed"], (0,))]
