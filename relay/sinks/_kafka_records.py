@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from struct import unpack_from
+from struct import unpack
 from typing import Any
 
 from relay.core.cloudevents import STRUCTURED_CONTENT_TYPE, Header, kafka_headers, structured_json
@@ -15,31 +15,57 @@ BATCH_OVERHEAD = 61
 
 _MASK = 0xFFFFFFFF
 _M = 0x5BD1E995
+_SEED = 0x9747B28C
 _STRUCTURED_HEADERS: list[Header] = [("content-type", STRUCTURED_CONTENT_TYPE.encode())]
 
 Render = Callable[[Event], tuple[bytes, list[Header]]]
 
 
-def murmur2(key: bytes) -> int:
-    """The hash behind Kafka's default partitioner, so that consumers can co-partition with what Java wrote.
+def murmur2(keys: Sequence[bytes]) -> list[int]:
+    """The hashes behind Kafka's default partitioner, so that consumers can co-partition with what Java wrote.
 
-    Same values as ``org.apache.kafka.common.utils.Utils.murmur2`` (as unsigned 32 bit) and as aiokafka's, which
-    goes byte by byte and costs about four times as much.
+    Same values as ``org.apache.kafka.common.utils.Utils.murmur2`` (as unsigned 32 bit) and as aiokafka's, which goes
+    byte by byte.
     """
-    length = len(key)
-    h = 0x9747B28C ^ length
-    for k in unpack_from("<%dI" % (length >> 2), key):  # noqa: UP031 - an f-string is slower here
-        k = k * _M & _MASK
-        h = (h * _M & _MASK) ^ ((k ^ k >> 24) * _M & _MASK)
-    if tail := length & 3:
-        h = (h ^ int.from_bytes(key[-tail:], "little")) * _M & _MASK
-    h = (h ^ h >> 13) * _M & _MASK
-    return h ^ h >> 15
+    by_length: dict[int, list[int]] = {}
+    for place, key in enumerate(keys):
+        by_length.setdefault(len(key), []).append(place)
+    hashes = [0] * len(keys)
+    for length, places in by_length.items():
+        for place, hashed in zip(places, _murmur2([keys[place] for place in places], length), strict=True):
+            hashes[place] = hashed
+    return hashes
 
 
-def partition_of(key: bytes, count: int) -> int:
-    """The partition of ``key`` among ``count``, as Java's default partitioner answers it."""
-    return (murmur2(key) & 0x7FFFFFFF) % count
+def _murmur2(keys: Sequence[bytes], length: int) -> tuple[int, ...]:
+    """Of keys that are equally long, all at once: 64 bits of one long integer for each, of which it uses the lower 32.
+
+    So no product runs over into the neighbour, and what a shift brings from there is masked. For 200 keys this takes a
+    tenth of what they take one by one.
+    """
+    size, words = 8 * len(keys), (length + 3) // 4
+    padding = bytes(-length % 4)
+    ones = int.from_bytes(b"\1\0\0\0\0\0\0\0" * len(keys), "little")
+    mask = ones * _MASK
+    column = bytearray(size)
+    slots = memoryview(column).cast("I")[::2]
+    joined = memoryview(padding.join((*keys, b""))).cast("I")
+    h = ones * (_SEED ^ length)
+    for word in range(words):
+        slots[:] = joined[word::words]
+        k = int.from_bytes(column, "little")
+        if padding and word == words - 1:
+            h = (h ^ k) * _M & mask
+        else:
+            k = k * _M & mask
+            h = (h * _M & mask) ^ ((k ^ k >> 24 & mask) * _M & mask)
+    h = (h ^ h >> 13 & mask) * _M & mask
+    return unpack(f"<{len(keys)}Q", (h ^ h >> 15 & mask).to_bytes(size, "little"))
+
+
+def partition_of(hashed: int, count: int) -> int:
+    """The partition among ``count`` of a key with this hash, as Java's default partitioner answers it."""
+    return (hashed & 0x7FFFFFFF) % count
 
 
 def render_binary(event: Event) -> tuple[bytes, list[Header]]:
@@ -94,10 +120,10 @@ class Packer:
         Records carry the time of publication, not of acceptance: after a long outage the latter could lie beyond
         the topic's retention, and the broker would delete the event before anybody has read it.
         """
-        for index, entry in enumerate(entries, start):
+        keys = [entry.event.subject.encode() for entry in entries]
+        for index, (entry, key, hashed) in enumerate(zip(entries, keys, murmur2(keys), strict=True), start):
             event = entry.event
-            key = event.subject.encode()
-            place = (event.topic, partition_of(key, self.partitions[event.topic]))
+            place = (event.topic, partition_of(hashed, self.partitions[event.topic]))
             value, headers = self.render(event)
             batch = self._open.get(place) or self._next(place)
             if batch.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:

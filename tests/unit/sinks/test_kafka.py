@@ -34,18 +34,24 @@ def test_the_checkpoint_topic_keeps_its_name() -> None:
     assert (len(long), long[-20:]) == (249, "i-i-68627a1494db7b91")
 
 
-@given(st.binary(max_size=200))
-def test_murmur2_is_that_of_kafka(key: bytes) -> None:
+@given(st.lists(st.binary(max_size=200) | st.binary(min_size=36, max_size=37), max_size=20))
+def test_murmur2_is_that_of_kafka(keys: list[bytes]) -> None:
     """If this fails, events land on other partitions than Kafka's own clients would choose."""
-    assert murmur2(key) == reference(key)
+    assert murmur2(keys) == [reference(key) & 0xFFFFFFFF for key in keys]
+
+
+def test_neighbours_do_not_change_each_others_hash() -> None:
+    """If this fails, the partition of a subject depends on what is published beside it, and its order is lost (P3)."""
+    keys = [bytes([fill]) * length for length in range(13) for fill in (0xFF, 0, 0xFF, 0x80, 1)]
+    assert murmur2(keys) == [reference(key) & 0xFFFFFFFF for key in keys]
 
 
 def test_partition_of_known_keys() -> None:
     """If this fails, the partitioner drifted from Java's: values of org.apache.kafka UtilsTest.testMurmur2."""
     known = {b"21": -973932308, b"foobar": -790332482, b"a-little-bit-long-string": -985981536, b"abc": 479470107}
     for key, value in known.items():
-        assert murmur2(key) == value & 0xFFFFFFFF
-        assert partition_of(key, 12) == (value & 0x7FFFFFFF) % 12
+        assert murmur2([key]) == [value & 0xFFFFFFFF]
+        assert partition_of(value & 0xFFFFFFFF, 12) == (value & 0x7FFFFFFF) % 12
 
 
 def entry(offset: int, size: int, subject: str) -> Entry:
