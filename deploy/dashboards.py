@@ -77,9 +77,9 @@ ROWS: dict[str, list[Panel]] = {
             bad_above=0.5,
         ),
         Panel(
-            "Outputs expiring unseen",
+            "Outputs expiring, unpublished",
             "Events whose outputs expire soon and that a sink has not got yet.",
-            [("sum by (sink) (relay_outputs_expiring_unseen{$mine})", "{{sink}}")],
+            [("sum by (sink) (relay_publish_lag_expiring_events{$mine})", "{{sink}}")],
             kind="stat",
             bad_above=0.5,
         ),
@@ -117,11 +117,11 @@ ROWS: dict[str, list[Panel]] = {
         Panel(
             "First token",
             "From a chat request to its first token, by model.",
-            _quantiles("relay_stream_first_token_seconds", "model"),
+            _quantiles("relay_chat_first_token_seconds", "model"),
             unit="s",
         ),
-        Panel("Stream overhead", "What the relay adds.", _quantiles("relay_stream_overhead_seconds"), unit="s"),
-        Panel("Stream duration", "From request to end.", _quantiles("relay_stream_duration_seconds"), unit="s"),
+        Panel("Chat overhead", "What the relay adds.", _quantiles("relay_chat_overhead_seconds"), unit="s"),
+        Panel("Chat duration", "From request to end.", _quantiles("relay_chat_duration_seconds"), unit="s"),
         Panel("Group commit", "fsync included.", _quantiles("relay_journal_commit_seconds"), unit="s"),
     ],
     "What flows?": [
@@ -136,17 +136,17 @@ ROWS: dict[str, list[Panel]] = {
             "Published", "By sink and topic.", _rate("relay_published_total", "sink, topic"), unit="ops", stacked=True
         ),
         Panel(
-            "Chat streams ended",
+            "Chats ended",
             "By outcome and reason.",
-            _rate("relay_streams_total", "outcome, reason"),
+            _rate("relay_chats_total", "outcome, reason"),
             unit="ops",
             stacked=True,
         ),
-        Panel("Chat streams open", "Now.", [("sum(relay_streams_active{$mine})", "open")]),
+        Panel("Chats under way", "Now.", [("sum(relay_chats_active{$mine})", "under way")]),
         Panel(
             "Tokens",
             "As the upstream reported them.",
-            _rate("relay_stream_tokens_total", "kind"),
+            _rate("relay_chat_tokens_total", "kind"),
             unit="ops",
             stacked=True,
         ),
@@ -158,7 +158,7 @@ ROWS: dict[str, list[Panel]] = {
             "Registered tasks that have not ended, and polls that are overdue.",
             [("sum(relay_tasks_pending{$mine})", "pending"), ("sum(relay_tasks_overdue{$mine})", "overdue")],
         ),
-        Panel("Polls", "By what they brought.", _rate("relay_reconciled_total", "result"), unit="ops", stacked=True),
+        Panel("Polls", "By what they brought.", _rate("relay_polls_total", "result"), unit="ops", stacked=True),
     ],
     "Is it healthy?": [
         Panel("Accepting", "1 while deliveries are accepted.", [("relay_up{$mine}", "{{instance}}")]),

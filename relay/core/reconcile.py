@@ -31,7 +31,7 @@ Result = Literal[
     "unreachable",
     "timeout",
 ]
-"""What one poll brought: the label of ``relay_reconciled_total``, beside ``abandoned``."""
+"""What one poll brought: the label of ``relay_polls_total``, beside ``abandoned``."""
 
 Reason = Literal["unknown_task", "refused", "deadline", "no_answer"]
 """Why a task was abandoned: ``data.reason`` of ``relay.task.abandoned``."""

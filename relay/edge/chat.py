@@ -57,7 +57,7 @@ class Chat:
                 await stream.begin(received)
             return await stream.finished()
         except Refusal as refusal:
-            self._signals.stream_refused(refusal.code, client.name if client else None)
+            self._signals.chat_refused(refusal.code, client.name if client else None)
             return refused(request, refusal)
         except RelayError as error:
             return refused(request, error)
@@ -78,7 +78,7 @@ class Chat:
         while self._streams and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a turn or two
             await asyncio.sleep(0.002)
         if left := await self._recorder.settled(deadline - asyncio.get_running_loop().time()):
-            self._signals.streams_unrecorded(left)
+            self._signals.chats_unrecorded(left)
 
     def _require_room(self, client: Client) -> None:
         if self._draining:
@@ -104,7 +104,7 @@ class Chat:
             request=read.data,
             traceparent=trace_of(request.headers),
         )
-        opening = self._signals.stream_begun(received)
+        opening = self._signals.chat_begun(received)
         record = Record(opening, self._capture, self._recorder, self._signals, lambda: self._closed(record, client))
         # What is compressed cannot be read on its way.
         headers = replaced(self._proxy.outbound(request), b"accept-encoding", b"identity")

@@ -70,12 +70,12 @@ class Record:
 
     def begin(self) -> None:
         """The request is allowed and about to be sent: ``relay.chat.started``."""
-        self._signals.stream_opened()
+        self._signals.chat_opened()
         self._track.put((started_draft(self._opening),))
 
     def sent(self) -> None:
         """The request is on its way to the upstream."""
-        self._signals.stream_sent(time.perf_counter() - self._read_at)
+        self._signals.chat_sent(time.perf_counter() - self._read_at)
 
     def answered(self, status: int, content_type: str) -> None:
         """The head of the upstream's answer."""
@@ -139,7 +139,7 @@ class Record:
             closed = self._bare(ending, at)
         self._track.put((*closed.chunks, closed.terminal))
         self._tap = None
-        self._signals.stream_ended(closed.data)
+        self._signals.chat_ended(closed.data)
         self._closed()
 
     def _bare(self, ending: Ending, at: float) -> Closed:

@@ -51,7 +51,7 @@ async def _close(journal: Journal, streams: Sequence[OpenStream], signals: ChatS
             remains = await journal.ask(Streams, Streams.remains, stream, chunks.get(stream.stream_id, []))
             endings.append(_ending(stream, remains))
         await asyncio.gather(*(_written(journal, ending) for ending in endings))
-    signals.streams_closed(len(streams))
+    signals.chats_closed(len(streams))
 
 
 async def _written(journal: Journal, ending: Draft) -> None:

@@ -167,7 +167,7 @@ async def ended(trial: Trial) -> None:
     await trial.load.stop()
     while await trial.relay.metric("relay_tasks_pending"):
         await asyncio.sleep(0.5)
-    while await trial.relay.metric("relay_streams_active"):
+    while await trial.relay.metric("relay_chats_active"):
         await asyncio.sleep(0.5)
     await trial.relay.until_drained(60)
 

@@ -134,7 +134,7 @@ async def test_a_missing_key_pauses_polling_and_ends_nothing(tmp_path: Path, ses
             return relay.telemetry.registry.get_sample_value(name, labels)
 
         async def refused() -> bool:
-            return bool(value("relay_reconciled_total", result="unauthorized"))
+            return bool(value("relay_polls_total", result="unauthorized"))
 
         await until(refused)
         assert value("relay_upstream_up") == 0
@@ -176,7 +176,7 @@ async def test_a_kill_and_an_outage_lose_no_task_and_burst_at_nobody(
         await relay.start()  # while the upstream is away
 
         async def noticed() -> bool:
-            return await relay.metric("relay_reconciled_total", result="unreachable") > 0
+            return await relay.metric("relay_polls_total", result="unreachable") > 0
 
         await until(noticed)
         assert await relay.metric("relay_upstream_up") == 0

@@ -32,7 +32,7 @@ def test_a_task_whose_webhook_is_lost_ends_all_the_same(tmp_path: Path) -> None:
         assert 60 <= at <= 73
         row = await w.row("t1")
         assert (row.state, row.due_at) == ("succeeded", None)
-        assert w.metric("relay_reconciled_total", result="succeeded") == 1
+        assert w.metric("relay_polls_total", result="succeeded") == 1
 
     play(tmp_path, story)
 
@@ -127,7 +127,7 @@ def test_a_task_that_never_ends_is_abandoned_and_a_late_webhook_contradicts(tmp_
         assert 7200 <= w.upstream.times()[-1] <= 7202
         row = await w.row("t1")
         assert (row.state, row.reason) == ("abandoned", "deadline")
-        assert w.metric("relay_reconciled_total", result="abandoned") == 1
+        assert w.metric("relay_polls_total", result="abandoned") == 1
         assert await w.webhook("t1") == "accepted"
         assert await w.types("t1") == ["submitted", "abandoned", "conflicted"]
         assert len(w.upstream.polls) < 20

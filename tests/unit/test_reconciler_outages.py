@@ -58,7 +58,7 @@ def test_an_outage_shows_and_its_end_shows(tmp_path: Path) -> None:
         await w.watch("t1")
         await asyncio.sleep(120)
         assert w.metric("relay_upstream_up") == 0
-        assert w.metric("relay_reconciled_total", result="unavailable") >= 2
+        assert w.metric("relay_polls_total", result="unavailable") >= 2
         down = False
         await w.until_ended(120)
         assert w.metric("relay_upstream_up") == 1
@@ -108,7 +108,7 @@ def test_a_key_that_is_refused_ends_no_task_however_long(tmp_path: Path) -> None
         await asyncio.sleep(10_000)
         assert await w.pending() == 2
         assert w.metric("relay_upstream_up") == 0
-        assert 10 < w.metric("relay_reconciled_total", result="unauthorized") < 10_000 / 70
+        assert 10 < w.metric("relay_polls_total", result="unauthorized") < 10_000 / 70
         locked = False
         await w.until_ended(1000)
         assert await w.types("t1") == ["submitted", "succeeded"]

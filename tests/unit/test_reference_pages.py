@@ -75,7 +75,7 @@ def test_every_failure_of_a_sink_says_something() -> None:
 def test_every_metric_has_its_row() -> None:
     """A figure of the contract would be missing from the reference, or stand there without a word."""
     told = {row[0].strip("`"): row for row in rows("metrics.md") if row[0] != "metric"}
-    for name in ("relay_deliveries_total", "relay_webhook_ack_seconds", "relay_sink_events", "relay_streams_total"):
+    for name in ("relay_deliveries_total", "relay_webhook_ack_seconds", "relay_sink_events", "relay_chats_total"):
         assert name in told
     assert [name for name, row in told.items() if not (row[1] and row[3])] == []
     assert told["relay_publish_failures_total"][2] == "`sink`; `code`"

@@ -1,4 +1,4 @@
-"""Signals about chat streams and their upstream."""
+"""Signals about chats."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_MODELS = 100
 OTHER = "other"
 
 _OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-_TOKENS = {"prompt_tokens": "prompt", "completion_tokens": "completion"}
+_TOKENS = {"prompt_tokens": "input", "completion_tokens": "output"}  # gen_ai.token.type of OpenTelemetry
 _DETAILS = {
     ("prompt_tokens_details", "cached_tokens"): "cached",
     ("completion_tokens_details", "reasoning_tokens"): "reasoning",
@@ -30,30 +30,30 @@ _DETAILS = {
 
 
 class ChatSignals:
-    """Signals about chat streams."""
+    """Signals about chats."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         r = telemetry.registry
-        self._active = Gauge("relay_streams_active", "Chat requests under way.", registry=r)
-        self._ended = Counter("relay_streams", "Chat requests ended, by how.", ["outcome", "reason"], registry=r)
+        self._active = Gauge("relay_chats_active", "Chats under way.", registry=r)
+        self._ended = Counter("relay_chats", "Chats ended, by how.", ["outcome", "reason"], registry=r)
         self._first_token = telemetry.histogram(
-            "relay_stream_first_token_seconds", "From a chat request to its first token.", SECONDS, "model"
+            "relay_chat_first_token_seconds", "From a chat request to its first token.", SECONDS, "model"
         )
         self._duration = telemetry.histogram(
-            "relay_stream_duration_seconds", "From a chat request to its end.", SECONDS
+            "relay_chat_duration_seconds", "From a chat request to its end.", SECONDS
         ).series()
         self._overhead = telemetry.histogram(
-            "relay_stream_overhead_seconds",
+            "relay_chat_overhead_seconds",
             "Added by the relay before the first byte: request read to request sent, connecting included.",
             _OVERHEAD,
         ).series()
-        self._tokens = Counter("relay_stream_tokens", "Tokens that the upstream reported.", ["kind"], registry=r)
+        self._tokens = Counter("relay_chat_tokens", "Tokens that the upstream reported.", ["kind"], registry=r)
         self._models: dict[str, Series] = {}
         self._sparing: dict[str, Sparing] = {}
         self._spans: dict[str, Span] = {}
 
-    def stream_begun(self, opening: Opening) -> Opening:
+    def chat_begun(self, opening: Opening) -> Opening:
         """A chat request was read, in its client's trace. Answers it in the trace of what belongs under it."""
         spans = self._telemetry.spans
         if not spans.on:
@@ -63,15 +63,15 @@ class ChatSignals:
         self._spans[opening.stream_id] = span
         return replace(opening, traceparent=span.traceparent)
 
-    def stream_opened(self) -> None:
+    def chat_opened(self) -> None:
         """A chat request was admitted."""
         self._active.inc()
 
-    def stream_sent(self, seconds: float) -> None:
+    def chat_sent(self, seconds: float) -> None:
         """Its request is on the way to the upstream, so long after it was read."""
         self._overhead.observe(seconds)
 
-    def stream_ended(self, data: ChatData) -> None:
+    def chat_ended(self, data: ChatData) -> None:
         """It has ended, and this is what its event says."""
         self._active.dec()
         if (span := self._spans.pop(data["stream_id"], None)) is not None:
@@ -88,16 +88,16 @@ class ChatSignals:
         if data["outcome"] == "failed":
             self._tell_failure(data)
 
-    def streams_closed(self, count: int) -> None:
-        """Streams that were open when the relay was killed have their ending."""
+    def chats_closed(self, count: int) -> None:
+        """Chats that were under way when the relay was killed have their ending."""
         self._ended.labels("failed", "relay_restarted").inc(count)
-        self._telemetry.log.warning("streams of before the restart closed", streams=count)
+        self._telemetry.log.warning("chats of before the restart closed", chats=count)
 
-    def streams_unrecorded(self, count: int) -> None:
-        """The relay ends, and the journal has not taken all events of these streams."""
-        self._telemetry.log.error("events of streams not recorded", streams=count)
+    def chats_unrecorded(self, count: int) -> None:
+        """The relay ends, and the journal has not taken all events of these chats."""
+        self._telemetry.log.error("events of chats not recorded", chats=count)
 
-    def stream_refused(self, code: str, client: str | None) -> None:
+    def chat_refused(self, code: str, client: str | None) -> None:
         """A chat request was not admitted; the client knows."""
         if (unsaid := self._sparing.setdefault(code, Sparing()).speak()) is not None:
             self._telemetry.log.warning("chat refused", code=code, client=client, **unsaid)

@@ -37,10 +37,10 @@ class TaskSignals:
         self._telemetry, self._log = telemetry, telemetry.log
         self._pending = Gauge("relay_tasks_pending", "Registered tasks that have not ended.", registry=r)
         self._overdue = Gauge("relay_tasks_overdue", "Tasks whose poll is due and has not been made.", registry=r)
-        reconciled = Counter("relay_reconciled", "Polls by what they brought.", ["result"], registry=r)
-        self._reconciled = {result: reconciled.labels(result) for result in (*get_args(Result), "abandoned")}
+        polls = Counter("relay_polls", "Polls by what they brought.", ["result"], registry=r)
+        self._polls = {result: polls.labels(result) for result in (*get_args(Result), "abandoned")}
         self._expiring = Gauge(
-            "relay_outputs_expiring_unseen",
+            "relay_publish_lag_expiring_events",
             "Events whose outputs expire soon or have expired, and that the sink has not got yet; of its oldest 1000.",
             ["sink"],
             registry=r,
@@ -55,7 +55,7 @@ class TaskSignals:
 
     def polled(self, result: str, span: Span = NOWHERE) -> None:
         """A poll was made; ``result`` as in ``relay.core.reconcile``, or ``abandoned``."""
-        self._reconciled[result].inc()
+        self._polls[result].inc()
         span.note({"relay.poll.result": result})
         span.end(error=result if result in _UNANSWERED else None)
 

@@ -214,8 +214,8 @@ async def test_a_relay_that_ends_before_the_journal_has_everything_says_so(tmp_p
                 await connection.reader.readuntil(b"0\r\n\r\n")
             await until(lambda: served.journal.last_offset > 0)
             await served.chat.settle(0.05)
-    assert {"streams": 1} in [
-        {"streams": line["streams"]} for line in lines if line["event"] == "events of streams not recorded"
+    assert {"chats": 1} in [
+        {"chats": line["chats"]} for line in lines if line["event"] == "events of chats not recorded"
     ]
 
 

@@ -52,8 +52,8 @@ async def test_a_completed_stream_is_told_with_what_was_said(tmp_path: Path) -> 
     assert [event.type for event in events] == ["relay.chat.started", "relay.chat.chunk", "relay.chat.completed"]
     assert started.subject == chunk.subject == ending["stream_id"]
     assert ending["choices"][0]["content"] == "Hello"
-    assert served.metric("relay_streams_total", outcome="completed", reason="") == 1
-    assert served.metric("relay_streams_active") == 0
+    assert served.metric("relay_chats_total", outcome="completed", reason="") == 1
+    assert served.metric("relay_chats_active") == 0
 
 
 async def test_an_answer_that_is_no_stream_is_told_as_well(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ async def test_a_client_that_leaves_takes_the_upstream_with_it(tmp_path: Path, s
             await served.upstream.calls[0].gone.wait()
         ending = await served.ending()
     assert (ending["type"], ending["reason"]) == ("relay.chat.cancelled", "client_gone")
-    assert served.metric("relay_streams_total", outcome="cancelled", reason="client_gone") == 1
+    assert served.metric("relay_chats_total", outcome="cancelled", reason="client_gone") == 1
 
 
 async def test_a_client_that_leaves_after_the_end_has_it_all(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ CONTRACT = {
     "relay_sink_up": ("gauge", {"sink"}),
     "relay_tasks_pending": ("gauge", set()),
     "relay_tasks_overdue": ("gauge", set()),
-    "relay_reconciled": ("counter", {"result"}),
-    "relay_outputs_expiring_unseen": ("gauge", {"sink"}),
+    "relay_polls": ("counter", {"result"}),
+    "relay_publish_lag_expiring_events": ("gauge", {"sink"}),
     "relay_upstream_up": ("gauge", set()),
 }
 
@@ -70,7 +70,7 @@ def test_results_are_there_before_they_happen() -> None:
     assert set(values(telemetry, "relay_deliveries_total").values()) == {0}
     telemetry.sink("kafka")
     assert values(telemetry, "relay_sink_up") == {("kafka",): 0}
-    assert set(values(telemetry, "relay_reconciled_total").values()) == {0}
+    assert set(values(telemetry, "relay_polls_total").values()) == {0}
 
 
 def test_an_error_says_what_to_do(log: Log) -> None:

@@ -34,25 +34,25 @@ def test_an_ending_moves_every_metric_of_the_contract() -> None:
     """A dashboard would show nothing where the contract promises a figure."""
     telemetry = Telemetry()
     signals = ChatSignals(telemetry)
-    signals.stream_opened()
-    signals.stream_sent(0.0002)
-    assert sample(telemetry, "relay_streams_active") == 1
-    signals.stream_ended(data())
-    assert sample(telemetry, "relay_streams_active") == 0
-    assert sample(telemetry, "relay_streams_total", outcome="completed", reason="") == 1
-    assert sample(telemetry, "relay_stream_first_token_seconds_bucket", model="a/m", le="0.025") == 1
-    assert sample(telemetry, "relay_stream_duration_seconds_sum") == 0.9
-    assert sample(telemetry, "relay_stream_overhead_seconds_bucket", le="0.00025") == 1
-    kinds = {"prompt": 5, "completion": 7, "cached": 3, "reasoning": None}
-    assert {kind: sample(telemetry, "relay_stream_tokens_total", kind=kind) for kind in kinds} == kinds
+    signals.chat_opened()
+    signals.chat_sent(0.0002)
+    assert sample(telemetry, "relay_chats_active") == 1
+    signals.chat_ended(data())
+    assert sample(telemetry, "relay_chats_active") == 0
+    assert sample(telemetry, "relay_chats_total", outcome="completed", reason="") == 1
+    assert sample(telemetry, "relay_chat_first_token_seconds_bucket", model="a/m", le="0.025") == 1
+    assert sample(telemetry, "relay_chat_duration_seconds_sum") == 0.9
+    assert sample(telemetry, "relay_chat_overhead_seconds_bucket", le="0.00025") == 1
+    kinds = {"input": 5, "output": 7, "cached": 3, "reasoning": None}
+    assert {kind: sample(telemetry, "relay_chat_tokens_total", kind=kind) for kind in kinds} == kinds
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": "5"}, {"prompt_tokens": True}, {"prompt_tokens": -1}])
 def test_usage_of_any_shape_is_counted_or_not(usage: Any) -> None:
     """An upstream's oddity would be an error of the relay's, or move a counter backwards."""
     telemetry = Telemetry()
-    ChatSignals(telemetry).stream_ended(data(usage=usage))
-    assert sample(telemetry, "relay_stream_tokens_total", kind="prompt") is None
+    ChatSignals(telemetry).chat_ended(data(usage=usage))
+    assert sample(telemetry, "relay_chat_tokens_total", kind="input") is None
 
 
 def test_the_models_that_get_a_label_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,25 +61,25 @@ def test_the_models_that_get_a_label_are_bounded(monkeypatch: pytest.MonkeyPatch
     telemetry = Telemetry()
     signals = ChatSignals(telemetry)
     for name in ("a", "b", "c", "d", "a", None):
-        signals.stream_ended(data(model=name))
-    counts = {name: sample(telemetry, "relay_stream_first_token_seconds_count", model=name) for name in "abcd"}
+        signals.chat_ended(data(model=name))
+    counts = {name: sample(telemetry, "relay_chat_first_token_seconds_count", model=name) for name in "abcd"}
     assert counts == {"a": 2, "b": 1, "c": None, "d": None}
-    assert sample(telemetry, "relay_stream_first_token_seconds_count", model="other") == 3
+    assert sample(telemetry, "relay_chat_first_token_seconds_count", model="other") == 3
 
 
 def test_a_failure_is_told_without_what_was_said() -> None:
     """An operator would not hear of failures, or find conversations in the log."""
     signals = ChatSignals(Telemetry())
     with capture_logs() as lines:
-        signals.stream_ended(data(outcome="failed", reason="upstream_reset", error={"message": "secret"}))
-        signals.stream_refused("too_many_chats", "web")
-        signals.streams_closed(3)
+        signals.chat_ended(data(outcome="failed", reason="upstream_reset", error={"message": "secret"}))
+        signals.chat_refused("too_many_chats", "web")
+        signals.chats_closed(3)
         for _ in range(20):
-            signals.stream_ended(data(outcome="failed", reason="upstream_reset"))
+            signals.chat_ended(data(outcome="failed", reason="upstream_reset"))
     assert [line["event"] for line in lines[:3]] == [
         "chat failed",
         "chat refused",
-        "streams of before the restart closed",
+        "chats of before the restart closed",
     ]
     assert "secret" not in str(lines)
     assert len(lines) < 10

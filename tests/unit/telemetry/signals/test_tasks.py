@@ -13,9 +13,9 @@ def test_the_registry_and_the_polls_are_counted() -> None:
     telemetry = busy()
     assert values(telemetry, "relay_tasks_pending") == {(): 4}
     assert values(telemetry, "relay_tasks_overdue") == {(): 2}
-    assert values(telemetry, "relay_outputs_expiring_unseen") == {("kafka",): 3}
+    assert values(telemetry, "relay_publish_lag_expiring_events") == {("kafka",): 3}
     results = dict.fromkeys([(result,) for result in (*get_args(Result), "abandoned")], 0)
-    assert values(telemetry, "relay_reconciled_total") == results | {("succeeded",): 1}
+    assert values(telemetry, "relay_polls_total") == results | {("succeeded",): 1}
 
 
 def test_the_upstream_is_up_while_it_answers() -> None:
