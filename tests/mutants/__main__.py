@@ -53,6 +53,12 @@ class Trial:
         return f"{self.path}: {self.mutant.before} => {self.mutant.after}"
 
 
+def explanations() -> dict[str, str]:
+    """The mistakes that no test can notice, as ``Trial`` writes them, each with the reason."""
+    lines = [line.partition("  # ") for line in EXPLAINED.read_text().splitlines() if "  # " in line]
+    return {mistake.strip(): reason for mistake, _, reason in lines}
+
+
 def main() -> int:
     options = _options()
     mutants = [
@@ -143,7 +149,7 @@ def _tests_of(path: str, mutant: Mutant, reach: Reach) -> list[str]:
 
 
 def _report(trials: Sequence[Trial], least: float) -> int:
-    explained = {line.split("  # ")[0].strip() for line in EXPLAINED.read_text().splitlines() if "  # " in line}
+    explained = explanations()
     counts: Counter[str] = Counter()
     by_place: dict[str, Counter[str]] = {}
     survivors = []

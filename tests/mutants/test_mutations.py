@@ -1,5 +1,8 @@
 """What is planted by the mutation tests."""
 
+from pathlib import Path
+
+from tests.mutants.__main__ import ROOT, Trial, explanations
 from tests.mutants.mutations import mutants_of
 
 SOURCE = '''
@@ -37,3 +40,15 @@ def test_scripts_and_statements_get_mistakes_as_well():
     """If this fails, nobody knows whether a test would notice a wrong comparison in the Redis script or in a query."""
     assert [mutant.after for mutant in mutants_of("-- a == b\nif a == b then\n", ".lua")] == ["if a ~= b then"]
     assert [mutant.source for mutant in mutants_of("x\nWHERE a < ?\n", ".sql")] == ["x\nWHERE a <= ?\n"]
+
+
+def test_what_is_explained_can_still_be_planted():
+    """If this fails, an explanation stands for code that is gone, and may excuse another mistake than was looked at."""
+    paths = {mistake.partition(": ")[0] for mistake in explanations()}
+    planted = {
+        str(Trial(path, mutant, None))
+        for path in paths
+        if (ROOT / path).exists()
+        for mutant in mutants_of((ROOT / path).read_text(), Path(path).suffix)
+    }
+    assert explanations().keys() <= planted

@@ -361,3 +361,5 @@ async def test_a_consumer_that_leaves_is_forgotten(tmp_path: Path) -> None:
         async with asyncio.timeout(2):
             while _streams():
                 await asyncio.sleep(0.01)
+        consumers = s.events._consumers
+        assert (len(consumers._present), len(consumers._of), consumers._room.held) == (0, 0, 0)

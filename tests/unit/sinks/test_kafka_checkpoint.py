@@ -100,6 +100,12 @@ async def test_the_newest_word_is_found_wherever_it_is(
     assert stub.stopped
 
 
+def test_a_checkpoint_without_counts_has_counted_nothing() -> None:
+    """P5 broken: the balance of a sink would begin with events that nobody has absorbed."""
+    value = b'{"journal_id":"journal","offset":3,"instance":"mine"}'
+    assert LEDGER.newest([(moved(1)[0], value)], Found()) == Found(Checkpoint("journal", 3, 0, 0), "mine")
+
+
 async def test_no_more_is_read_than_the_newest_checkpoint_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     """If this fails, each start reads the whole topic, however long it is."""
     stub = topic(monkeypatch, {at: moved(at) for at in range(2000)}, 2000)

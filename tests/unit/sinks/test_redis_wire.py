@@ -61,13 +61,17 @@ def test_trap_g_the_client_never_sends_again_by_itself(node: Node, tls: dict[str
 
 
 async def test_what_was_given_up_is_not_sent_after_all() -> None:
-    """TRAP G. Else the kernel would deliver a batch that was given up, after the one that was sent in its place."""
+    """TRAP G. Else a batch that was given up would be delivered after the one that was sent in its place."""
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    given_up = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while b"xx" not in (commands := await reader.read(65536)):
+            writer.write(b"+OK\r\n" * commands.count(b"*"))
+        await given_up.wait()
         try:
-            while commands := await reader.read(65536):
-                writer.write(b"+OK\r\n" * commands.count(b"*"))
+            while await reader.read(65536):
+                pass
             ended.set_result("it was closed in an orderly way")
         except ConnectionResetError:
             ended.set_result("reset")
@@ -76,5 +80,9 @@ async def test_what_was_given_up_is_not_sent_after_all() -> None:
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(5):
         node = Node(*server.sockets[0].getsockname())
         made = await dial(node, Endpoints((node,), 1.0, 1.0), {})
+        made._transport.write(b"x" * (16 << 20))
+        assert made._transport.get_write_buffer_size()
         made.abort()
+        assert not made._transport.get_write_buffer_size()
+        given_up.set()
         assert await ended == "reset"
