@@ -277,7 +277,7 @@ class Store(Reader):
             step = max(self._reserve.size // _VACUUM_SHARE // int(self._one("PRAGMA page_size")), 1)
             free = int(self._one("PRAGMA freelist_count"))
             while free > 0:
-                self._db.execute(f"PRAGMA incremental_vacuum({step})").fetchall()
+                self._vacuum(step)
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 left = int(self._one("PRAGMA freelist_count"))
                 if left >= free:
@@ -365,7 +365,12 @@ class Store(Reader):
 
     def _shrink(self) -> None:
         if self._one("PRAGMA freelist_count") > _SPARE_PAGES:
-            self._db.execute("PRAGMA incremental_vacuum(1024)").fetchall()
+            self._vacuum(1024)
+
+    def _vacuum(self, pages: int) -> None:
+        """Gives so many free pages to the disk; outside of a transaction."""
+        # A row per page and no column: Python 3.11's `execute` ends such a statement after its first row.
+        self._db.executescript(f"PRAGMA incremental_vacuum({pages})")
 
     def merge_is_due(self) -> bool:
         """Whether enough dedup keys have gathered in memory."""

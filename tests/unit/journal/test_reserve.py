@@ -65,6 +65,34 @@ def test_a_folder_that_forbids_the_file_has_no_reserve(tmp_path: Path) -> None:
     assert Reserve(tmp_path / "relay.db").hold()
 
 
+def test_room_goes_back_to_the_disk_many_pages_at_a_time(tmp_path: Path) -> None:
+    """Broken: each freed page has syncs of its own, so that a full disk of gigabytes takes hours to heal."""
+    store = Store(tmp_path / "relay.db")
+    store.append([draft(str(n), data=b'"' + b"x" * 100_000 + b'"') for n in range(50)], now=1)
+    while store.merge_dedup():
+        pass
+    assert store.prune(floor=50, older_than=2, over_size=1 << 40) == 50
+    steps: list[str] = []
+    store._db.set_trace_callback(lambda statement: steps.append(statement) if "vacuum" in statement else None)
+    store.make_room()
+    assert 1 <= len(steps) <= 5  # 1,200 pages
+    store.close()
+
+
+def test_pages_that_are_free_beyond_some_to_spare_leave_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken: the file keeps the size of its worst day, and its disk the room for it."""
+    monkeypatch.setattr("relay.journal.store._SPARE_PAGES", 100)
+    store = Store(tmp_path / "relay.db")
+    store.append([draft(str(n), data=b'"' + b"x" * 100_000 + b'"') for n in range(50)], now=1)
+    while store.merge_dedup():
+        pass
+    assert store.prune(floor=50, older_than=2, over_size=1 << 40) == 50
+    assert store._one("PRAGMA freelist_count") < 300
+    store.close()
+
+
 def test_the_room_that_pruning_made_goes_back_to_the_disk(tmp_path: Path) -> None:
     """Broken: what was freed stays in the file, and there is never room for the reserve again."""
     store = Store(tmp_path / "relay.db")
