@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 UV ?= $(firstword $(wildcard $(VENV)/bin/uv) uv)
 ARGS ?=
+# Processes that run unit tests side by side: one for each core.
+WORKERS ?= auto
 # Fault rows that run side by side: they wait most of the time.
 SIDE_BY_SIDE ?= 3
 
@@ -13,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test faults fuzz soak mutants check docs format bench lock screenshots check-deploy check-format check-lint check-types check-imports check-unit
+.PHONY: help demo serve test faults fuzz soak mutants check docs format bench lock screenshots check-deploy check-format check-lint check-types check-imports check-unit check-static
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -60,11 +62,16 @@ check-lint: $(INSTALLED)
 check-types: $(INSTALLED)
 	$(BIN)/mypy
 
+# Everything of `make check` but the unit tests, which `make test` runs as well.
+check-static: $(INSTALLED)
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
+	  check-types check-format check-lint check-imports
+
 check-imports: $(INSTALLED)
 	$(BIN)/lint-imports --no-cache --no-logo
 
 check-unit: $(INSTALLED)
-	$(BIN)/python -m pytest -q tests/unit $(ARGS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/unit $(ARGS)
 
 screenshots: $(INSTALLED) ## the pictures in docs/images, taken anew of a running console (ARGS=FOLDER: every view, to look at)
 	$(BIN)/python -m tests.e2e.console_screenshots $(ARGS)

@@ -12,7 +12,7 @@ from relay.upstream.coding import MOST_OF_A_PIECE, Decoder, decoded, is_coded, i
 TEXT = b'{"task_id":"t1"}' * 100
 
 
-@pytest.mark.parametrize("packed", [gzip.compress(TEXT), zlib.compress(TEXT)])
+@pytest.mark.parametrize("packed", [gzip.compress(TEXT), zlib.compress(TEXT)], ids=["gzip", "zlib"])
 def test_a_whole_body_is_read_within_its_bound(packed: bytes) -> None:
     """A task would be forgotten, or a small answer take all memory."""
     assert decoded(packed, len(TEXT) + 1) == TEXT
