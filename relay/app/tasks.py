@@ -9,11 +9,11 @@ from typing import Final
 from relay.clocks import steady_ms
 from relay.core.expiry import first_expiry
 from relay.core.reconcile import Timing
+from relay.core.source import Source
 from relay.journal.journal import Journal
 from relay.journal.tasks import PENDING, Tasks
 from relay.reconciler import Reconciler, forget_ended
 from relay.settings import Settings
-from relay.sources.novita_task import NovitaTask
 from relay.telemetry import TaskFigures, TaskSignals
 from relay.upstream import Upstream
 from relay.upstream.task_results import TaskResults
@@ -27,9 +27,14 @@ _LOOK_AT: Final = 1000  # of a sink's pending events, per scrape
 
 
 class TaskWatch:
-    """Keeps the registry in any case; ``reconcile.enabled`` says whether tasks are polled for."""
+    """Keeps the registry in any case; ``reconcile.enabled`` says whether tasks are polled for.
 
-    def __init__(self, settings: Settings, journal: Journal, upstream: Upstream, signals: TaskSignals) -> None:
+    ``source`` reads what a poll answers, progress included.
+    """
+
+    def __init__(
+        self, settings: Settings, journal: Journal, upstream: Upstream, source: Source, signals: TaskSignals
+    ) -> None:
         chosen = settings.reconcile
         timing = Timing(chosen.first_after, chosen.every, chosen.give_up_after, chosen.unknown_timeout)
         self._journal, self._signals = journal, signals
@@ -42,7 +47,7 @@ class TaskWatch:
         if chosen.enabled:
             self._reconciler = Reconciler(
                 journal,
-                NovitaTask(progressed=True, raw=settings.tasks.raw),
+                source,
                 self._results,
                 signals,
                 timing,
