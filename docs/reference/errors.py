@@ -11,7 +11,7 @@ from docs.reference.markdown import code, page, table
 from relay import __version__
 from relay.cli import outcome
 from relay.contract.openapi import EVERYWHERE, openapi
-from relay.edge.problems import KINDS
+from relay.edge.http.problems import KINDS
 
 INTRODUCTION: Final = """
 Every error says what is wrong, and what to do. Its `code` is stable, its texts may be improved.
@@ -137,7 +137,7 @@ def _call(path: str, node: ast.Call, names: Mapping[str, str]) -> Iterator[Raise
     kind = getattr(node.func, "id", "")
     if kind not in _KINDS or not node.args:
         return
-    if path.startswith(_ELSEWHERE) and kind != "Unreadable" and path != "relay/edge/server.py":
+    if path.startswith(_ELSEWHERE) and kind != "Unreadable" and path != "relay/edge/http/server.py":
         return
     texts = [_text(argument, names) for argument in node.args]
     if kind == "SinkFenced":

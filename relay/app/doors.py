@@ -13,28 +13,28 @@ from relay import __version__
 from relay.contract import asyncapi, openapi, rendered, schemas
 from relay.core.conceal import Concealed
 from relay.core.source import Source, Submittable
-from relay.edge.addresses import TaskAddresses
-from relay.edge.admin import Admin
-from relay.edge.api import ApiGate
-from relay.edge.auth import AddressFilter, SignatureVerifier, TokenSet, networks
-from relay.edge.bodies import BodyLimits
-from relay.edge.chat import Chat
-from relay.edge.clients import Clients
+from relay.edge.api.chats import StreamRoutes
+from relay.edge.api.consumers import Pace
+from relay.edge.api.dead_letters import DeadLetters
+from relay.edge.api.documents import ContractRoutes
+from relay.edge.api.events import Events
+from relay.edge.api.guard import ApiGate
+from relay.edge.api.probes import Admin
+from relay.edge.api.status import Process, StatusRoutes
+from relay.edge.api.subjects import SubjectRoutes
+from relay.edge.api.tasks import TaskRoutes
+from relay.edge.chat.admission import Chat
+from relay.edge.chat.event_queue import Recorder
 from relay.edge.console import Console
-from relay.edge.consumers import Pace
-from relay.edge.contract import ContractRoutes
-from relay.edge.dead_letters import DeadLetters
-from relay.edge.events import Events
-from relay.edge.front import Front, Routed
-from relay.edge.proxy import Pages, Proxy, ProxyRoutes
-from relay.edge.recorder import Recorder
-from relay.edge.recording import Recording
-from relay.edge.server import Limits, Listener
-from relay.edge.status import Process, StatusRoutes
-from relay.edge.streams import StreamRoutes
-from relay.edge.subjects import SubjectRoutes
-from relay.edge.submissions import Submissions
-from relay.edge.tasks import TaskRoutes
+from relay.edge.dispatch import Front, Routed
+from relay.edge.http.auth import AddressFilter, SignatureVerifier, TokenSet, networks
+from relay.edge.http.bodies import BodyLimits
+from relay.edge.http.server import Limits, Listener
+from relay.edge.proxy.clients import Clients
+from relay.edge.proxy.proxy import Pages, Proxy, ProxyRoutes
+from relay.edge.proxy.submissions import Submissions
+from relay.edge.proxy.task_writer import Recording
+from relay.edge.task_addresses import TaskAddresses
 from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal
 from relay.settings import Settings

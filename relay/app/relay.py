@@ -20,9 +20,9 @@ from relay.core.errors import RelayError
 from relay.core.lineage import Names
 from relay.core.sink import Identity, Sink
 from relay.core.source import Source
-from relay.edge.chat_restart import close_open_streams
-from relay.edge.recorder import Recorder
-from relay.edge.status import figures_of
+from relay.edge.api.status import figures_of
+from relay.edge.chat.event_queue import Recorder
+from relay.edge.chat.recovery import close_open_streams
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.store import sqlite_version
 from relay.publisher import Publisher, as_fatal

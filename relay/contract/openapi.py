@@ -16,8 +16,8 @@ from relay.contract.received import RECEIVED
 from relay.contract.schemas import Schema, components, reference, schemas
 from relay.core.event import TOPICS
 from relay.core.units import DURATION_PATTERN
-from relay.edge.problems import KINDS, PROBLEM_JSON
-from relay.edge.tasks import SELECTIONS
+from relay.edge.api.tasks import SELECTIONS
+from relay.edge.http.problems import KINDS, PROBLEM_JSON
 
 Document = dict[str, Any]
 

@@ -22,9 +22,8 @@ from relay.core.dead import unreadable_draft
 from relay.core.event import Draft, Receipt
 from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Source, Unreadable
 from relay.core.trace import continued
-from relay.edge import problems
-from relay.edge.addresses import TaskAddresses
-from relay.edge.auth import (
+from relay.edge.http import problems
+from relay.edge.http.auth import (
     AddressFilter,
     Networks,
     SignatureRefused,
@@ -32,12 +31,13 @@ from relay.edge.auth import (
     TokenSet,
     client_address,
 )
-from relay.edge.bodies import Bodies, BodyLimits, Refusal, require_known_coding
-from relay.edge.lane import Respond
-from relay.edge.local import why_not_local
-from relay.edge.server import respond
-from relay.edge.trace import HEADER as TRACEPARENT
-from relay.edge.trace import trace_of
+from relay.edge.http.bodies import Bodies, BodyLimits, Refusal, require_known_coding
+from relay.edge.http.fast_path import Respond
+from relay.edge.http.local_access import why_not_local
+from relay.edge.http.server import respond
+from relay.edge.http.trace import HEADER as TRACEPARENT
+from relay.edge.http.trace import trace_of
+from relay.edge.task_addresses import TaskAddresses
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
 from relay.telemetry import DeliverySignals
@@ -130,7 +130,7 @@ class Webhooks:
         return web.Response(body=answer, headers=_JSON)
 
     def take(self, message: RawRequestMessage, body: bytes, remote: str, respond: Respond) -> bool:
-        """The same for a request that is already whole (see ``relay.edge.lane``).
+        """The same for a request that is already whole (see ``relay.edge.http.fast_path``).
 
         What would be refused is not taken: it is refused, and told, on the ordinary way.
         """

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator, FormatChecker
 from relay.contract.examples import FAILED, SUCCEEDED
 from relay.contract.openapi import openapi
 from relay.contract.schemas import schemas
-from relay.edge.proxy import is_proxied
+from relay.edge.proxy.proxy import is_proxied
 from relay.edge.webhooks import PREFIX
 from tests.integration.bridge import TOKEN, Answer, Bridge
 

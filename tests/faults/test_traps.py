@@ -56,8 +56,8 @@ TRAPS = {
         "tests/integration/test_redis_sink.py::test_batch_that_arrives_twice_is_written_once",
     ),
     "H: one misspelt option of aiohttp's server drops all the others": (
-        "tests/unit/edge/test_server.py::test_the_options_reach_aiohttp",
-        "tests/unit/edge/test_server.py::test_a_misspelt_option_is_an_error",
+        "tests/unit/edge/http/test_server.py::test_the_options_reach_aiohttp",
+        "tests/unit/edge/http/test_server.py::test_a_misspelt_option_is_an_error",
     ),
     "I: a plain integer key starts at 1 again in a table that was pruned empty": (
         "tests/unit/journal/test_store.py::test_offsets_never_start_again_after_pruning_everything",

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from relay.edge.bodies import Received
-from relay.edge.chat_stream import ChatStream
-from relay.edge.server import Connection
+from relay.edge.chat.stream import ChatStream
+from relay.edge.http.bodies import Received
+from relay.edge.http.server import Connection
 from relay.upstream.client import Incoming
 from tests.services.in_process import running
 from tests.services.raw_http import get, post, wire

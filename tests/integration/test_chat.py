@@ -16,7 +16,7 @@ import pytest
 from tests.services.raw_http import Wire, wire
 from tests.services.relay import RelayProcess
 from tests.services.scripted_upstream import Call, chunks, scripted
-from tests.unit.edge.chatting import HEAD, TERMINAL, asking, frame
+from tests.unit.edge.chat.chatting import HEAD, TERMINAL, asking, frame
 
 RELAY = str(Path(sys.executable).parent / "relay")
 STREAMS = 20

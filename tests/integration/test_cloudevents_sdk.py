@@ -26,7 +26,7 @@ from tests.integration.bridge import TOKEN, Bridge, kafka_sink
 from tests.integration.conftest import MakeBridge, Pair
 from tests.integration.deliveries import failed, new_task, succeeded
 from tests.services.scripted_upstream import scripted
-from tests.unit.edge.chatting import DONE, PATH, frame, streaming
+from tests.unit.edge.chat.chatting import DONE, PATH, frame, streaming
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

@@ -12,7 +12,7 @@ from tests.services.certificates import self_signed
 from tests.services.in_process import running
 from tests.services.raw_http import ask, get, post, wire
 from tests.services.scripted_upstream import Call, answering, chunks, ok, scripted
-from tests.unit.edge.chatting import asking, frame, streaming
+from tests.unit.edge.chat.chatting import asking, frame, streaming
 
 PATHS = ["/openai/v1/models", "/openai/models", "/v3/openai/models/a%2Fb", "/v3/admin/x?y=1", "/v3beta/x"]
 

@@ -14,7 +14,7 @@ from docs.reference.pages import pages
 from relay.app.plugins import sink_configs
 from relay.contract.examples import events
 from relay.contract.schemas import schemas
-from relay.edge.problems import KINDS
+from relay.edge.http.problems import KINDS
 from relay.settings import ClientSettings, Settings
 
 ROOT = Path(__file__).parents[2]

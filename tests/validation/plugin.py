@@ -34,12 +34,12 @@ SYNTHETIC: Final = {
     "tests/fuzz/": "and so it is by the fuzzer",
     "tests/faults/test_power_loss.py": "and where its power is cut",
     "tests/integration/test_replicas.py": "replicas agree on facts, whatever is said of them",
-    "tests/unit/edge/test_events.py": "the consumers' API shows events, whatever they say",
-    "tests/unit/edge/test_event_reader.py": "so does what reads the journal for it",
-    "tests/unit/edge/test_consumers.py": "and what sends them to a consumer",
+    "tests/unit/edge/api/test_events.py": "the consumers' API shows events, whatever they say",
+    "tests/unit/edge/api/test_event_reader.py": "so does what reads the journal for it",
+    "tests/unit/edge/api/test_consumers.py": "and what sends them to a consumer",
     "tests/integration/test_slow_consumers.py": "and consumers who do not read them",
-    "tests/unit/edge/test_dead_letters.py": "so it is with dead letters",
-    "tests/unit/edge/test_status.py": "the status counts events, whatever they say",
+    "tests/unit/edge/api/test_dead_letters.py": "so it is with dead letters",
+    "tests/unit/edge/api/test_status.py": "the status counts events, whatever they say",
 }
 """Test files and folders, and why their events need not say anything."""
 

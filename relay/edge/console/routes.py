@@ -11,9 +11,9 @@ from typing import Final
 
 from aiohttp import ETag, web
 
-from relay.edge import problems
 from relay.edge.console.headers import headers_of
-from relay.edge.server import respond
+from relay.edge.http import problems
+from relay.edge.http.server import respond
 
 PAGE: Final = "index.html"
 MEDIA_TYPES: Final = MappingProxyType(

@@ -16,7 +16,7 @@ def wrong_type() -> None:
     def wrap(shown: Function) -> Function:
         return lambda row: {**shown(row), "polls": str(row.polls)}
 
-    replace("relay.edge.tasks:shown_task", wrap)
+    replace("relay.edge.api.tasks:shown_task", wrap)
 
 
 def undocumented_status() -> None:
@@ -28,7 +28,7 @@ def undocumented_status() -> None:
 
         return gone
 
-    replace("relay.edge.dead_letters:DeadLetters.show", wrap)
+    replace("relay.edge.api.dead_letters:DeadLetters.show", wrap)
 
 
 def server_error() -> None:
@@ -40,7 +40,7 @@ def server_error() -> None:
 
         return fails
 
-    replace("relay.edge.events:_filter", wrap)
+    replace("relay.edge.api.events:_filter", wrap)
 
 
 def accepts_anything() -> None:
@@ -49,7 +49,7 @@ def accepts_anything() -> None:
     def wrap(_: Function) -> Function:
         return lambda *_, default, **limits: default
 
-    replace("relay.edge.dead_letters:whole_number", wrap)
+    replace("relay.edge.api.dead_letters:whole_number", wrap)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from relay.cli import completion
 from relay.cli.tasks import STATES
 from relay.contract import schemas
 from relay.core.event import TOPICS
-from relay.edge import tasks
+from relay.edge.api import tasks
 
 
 def offered(source: Any, incomplete: str = "", **typed: Any) -> list[str]:

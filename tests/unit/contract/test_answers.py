@@ -10,7 +10,7 @@ from relay.contract.answers import ANSWERS, openai_error_schema, problem_schema
 from relay.contract.examples import events
 from relay.contract.schemas import components
 from relay.core.cloudevents import structured_json
-from relay.edge.problems import KINDS, answer, openai_answer
+from relay.edge.http.problems import KINDS, answer, openai_answer
 
 
 @pytest.mark.parametrize("code", KINDS)

@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from relay.contract.openapi import openapi
-from relay.edge.problems import KINDS
-from relay.edge.proxy import OPENAI_PREFIXES, TASK_PREFIXES
+from relay.edge.http.problems import KINDS
+from relay.edge.proxy.proxy import OPENAI_PREFIXES, TASK_PREFIXES
 
 DOCUMENT = orjson.loads(orjson.dumps(openapi("1.2.3")))
 METHODS = {"get", "post", "put", "patch", "delete"}

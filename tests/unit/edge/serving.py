@@ -10,12 +10,12 @@ from pathlib import Path
 from aiohttp import web
 
 from relay.core.source import Delivery, Normalized, Source
-from relay.edge.addresses import TaskAddresses
-from relay.edge.api import ApiGate, Route
-from relay.edge.auth import AddressFilter, Networks, SignatureVerifier, TokenSet
-from relay.edge.bodies import BodyLimits
-from relay.edge.front import Front, Routed
-from relay.edge.server import Limits, Listener
+from relay.edge.api.guard import ApiGate, Route
+from relay.edge.dispatch import Front, Routed
+from relay.edge.http.auth import AddressFilter, Networks, SignatureVerifier, TokenSet
+from relay.edge.http.bodies import BodyLimits
+from relay.edge.http.server import Limits, Listener
+from relay.edge.task_addresses import TaskAddresses
 from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.sources.novita_task import NovitaTask

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from relay.core.source import Delivery, Normalized, Unreadable
-from relay.edge.auth import networks
-from relay.edge.bodies import BodyLimits
-from relay.edge.problems import KINDS
+from relay.edge.http.auth import networks
+from relay.edge.http.bodies import BodyLimits
+from relay.edge.http.problems import KINDS
 from relay.edge.webhooks import Webhooks
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from relay.edge.problems import KINDS
+from relay.edge.http.problems import KINDS
 
 PAGE = Path(__file__).parents[3] / "docs" / "webhooks.md"
 ELSEWHERE = {

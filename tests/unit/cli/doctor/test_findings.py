@@ -16,7 +16,7 @@ from relay.cli.doctor.findings import (
     problem_code,
     skew,
 )
-from relay.edge import problems
+from relay.edge.http import problems
 
 URL = "https://relay.example"
 DATE = "Tue, 14 Nov 2023 22:13:20 GMT"

@@ -1,0 +1,106 @@
+"""``/v1/dead-letters``: list, inspect, replay, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from relay.core.clock import rfc3339
+from relay.core.dead import redacted_text
+from relay.core.dedup import key_of
+from relay.core.event import Draft, Event
+from relay.core.source import Delivery, NotJSON, Source, Unreadable
+from relay.edge.api.guard import Refused, json_response, whole_number
+from relay.journal.journal import Journal
+from relay.journal.rows import HeldDeadLetter
+
+OCTETS = "application/octet-stream"
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+
+class DeadLetters:
+    """Serves ``/v1/dead-letters``. ``sources`` reads deliveries again; ``sinks`` are the labels still configured."""
+
+    def __init__(self, journal: Journal, sources: Mapping[str, Source], sinks: frozenset[str]) -> None:
+        self._journal = journal
+        self._sources = sources
+        self._sinks = sinks
+
+    async def list(self, request: web.Request) -> web.StreamResponse:
+        """A page in the order of the ids; ``next`` is the ``after`` of the next page, null at the end."""
+        limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
+        held = await self._journal.dead_letters(request.query.get("after", ""), limit)
+        following = held[-1].id if len(held) == limit else None
+        return json_response({"dead_letters": [_shown(letter) for letter in held], "next": following})
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """One dead letter with its text, in which secrets are withheld: the upstream echoes the webhook's own token.
+
+        With ``Accept: application/octet-stream`` its bytes, exactly as they came.
+        """
+        letter = await self._held(request)
+        raw = letter.raw or b""
+        if OCTETS in request.headers.get(hdrs.ACCEPT, ""):
+            return web.Response(body=raw, headers={hdrs.CONTENT_TYPE: OCTETS, "X-Content-Type-Options": "nosniff"})
+        return json_response(_shown(letter) | {"raw": redacted_text(raw)})
+
+    async def replay(self, request: web.Request) -> web.StreamResponse:
+        """Sends it on its way again and, once that is on disk, forgets it.
+
+        Asked twice, or cut by a crash between the two steps, it still goes once: the journal knows the event.
+        """
+        letter = await self._held(request)
+        draft = self._draft_of_event(letter) if letter.event else self._draft_of_delivery(letter)
+        receipt = await self._journal.append(draft)
+        await self._journal.delete_dead_letter(letter.id)
+        return json_response({"status": receipt.result, "event_id": receipt.event_id})
+
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """Forgets it for good."""
+        if not await self._journal.delete_dead_letter(request.match_info["id"]):
+            raise Refused("not_found", "No dead letter has this id.")
+        return web.Response(status=204)
+
+    async def _held(self, request: web.Request) -> HeldDeadLetter:
+        letter = await self._journal.dead_letter(request.match_info["id"])
+        if letter is None:
+            raise Refused("not_found", "No dead letter has this id.")
+        return letter
+
+    def _draft_of_delivery(self, letter: HeldDeadLetter) -> Draft:
+        source = self._sources.get(letter.origin)
+        if source is None:
+            raise Refused("not_replayable", f"The source {letter.origin} is not there any more.")
+        normalized = source.normalize(Delivery(letter.raw or b"", letter.accepted_at))
+        if isinstance(normalized, Draft):
+            return normalized
+        if isinstance(normalized, (Unreadable, NotJSON)):
+            raise Refused("not_replayable", f"It still cannot be read: {normalized.detail}")
+        raise Refused("not_replayable", f"It makes no event under the current settings: {normalized.reason}.")
+
+    def _draft_of_event(self, letter: HeldDeadLetter) -> Draft:
+        if letter.origin not in self._sinks:
+            raise Refused("not_replayable", f"The sink {letter.origin} is not configured any more.")
+        return Draft(_event(letter), key_of("replay", letter.id), sink=letter.origin)
+
+
+def _event(letter: HeldDeadLetter) -> Event:
+    kept = letter.event or {}
+    return Event(data=letter.raw or b"", **{name: kept[name] for name in Event._fields if name in kept})
+
+
+def _shown(letter: HeldDeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "origin": letter.origin,
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "accepted_at": rfc3339(letter.accepted_at),
+        "raw_bytes": letter.raw_bytes,
+        "event_offset": letter.event_offset,
+        "event": letter.event,
+        "subject": letter.subject,
+    }

@@ -1,0 +1,183 @@
+"""``GET /v1/events``: the journal as a stream for consumers without a broker, in pages or live."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final
+
+import orjson
+from aiohttp import hdrs, web
+
+from relay.core.cloudevents import structured_json
+from relay.core.errors import RelayError
+from relay.core.event import TOPICS, Event
+from relay.core.pruned import pruned_event
+from relay.edge.api.consumers import Consumer, Consumers, Pace, Signals
+from relay.edge.api.event_reader import PIECE_EVENTS, EventReader, Filter
+from relay.edge.api.guard import Refused, peer_of, whole_number
+from relay.edge.api.subject_events import shown
+from relay.journal.journal import Journal
+
+EVENT_STREAM: Final = "text/event-stream"
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1000
+MAX_OFFSET: Final = (1 << 63) - 1
+
+PAGE_BYTES: Final = 4 << 20
+"""Of the data of the events of a page, which ends with the piece that reaches it."""
+
+_MAX_READS: Final = 100  # a filter that matches little must not hold a request for long; the client asks on from `next`
+_STREAM_HEADERS: Final = [
+    (b"Content-Type", EVENT_STREAM.encode()),
+    (b"Cache-Control", b"no-cache, no-transform"),
+    (b"X-Accel-Buffering", b"no"),
+]
+_PAGE_HEADERS: Final = [(b"Content-Type", b"application/json")]
+
+
+class Events:
+    """Serves ``/v1/events``. ``stop`` ends the live streams; each resumes elsewhere by its ``Last-Event-ID``."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        signals: Signals,
+        pace: Pace | None = None,
+        client_of: Callable[[web.Request], str] = peer_of,
+    ) -> None:
+        self._journal = journal
+        self._pace = pace or Pace()
+        self._consumers = Consumers(self._pace, signals, client_of)
+
+    def stop(self) -> None:
+        """Ends every live stream at the next event border."""
+        self._consumers.stop()
+
+    def end_unless(self, admitted: Callable[[web.Request], bool]) -> None:
+        """Ends the live streams of those who would not be admitted any more."""
+        self._consumers.end_unless(admitted)
+
+    async def get(self, request: web.Request) -> web.StreamResponse:
+        """A page, or a live stream where the client accepts one."""
+        wanted = _filter(request)
+        if EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
+            return await self._stream(request, wanted)
+        limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
+        reader = EventReader(self._journal, self._after(request.query.get("after"), "after"), wanted)
+        with self._consumers.admitted(request, "page") as consumer:
+            async with aclosing(_page(consumer, reader, limit)) as parts:
+                await _write_page(consumer, parts)
+            return await consumer.answer()
+
+    def _after(self, text: str | None, name: str) -> int:
+        """Where to go on. An offset that this journal never gave would wait for ever and miss all until then."""
+        last = self._journal.last_offset
+        if text == "latest":
+            return last
+        after = whole_number(text, name, most=MAX_OFFSET, default=0)
+        if after > last:
+            detail = f"{name} is beyond the last offset, {last}: it was given by another journal. Start again from 0."
+            raise Refused("bad_request", detail)
+        return after
+
+    async def _stream(self, request: web.Request, wanted: Filter) -> web.StreamResponse:
+        resumed = request.headers.get("Last-Event-ID")
+        after = self._after(resumed, "Last-Event-ID") if resumed else self._after(request.query.get("after"), "after")
+        with self._consumers.admitted(request, "live") as consumer:
+            consumer.begin(_STREAM_HEADERS)
+            if request.method != hdrs.METH_HEAD:
+                await self._follow(consumer, EventReader(self._journal, after, wanted))
+            return await consumer.answer()
+
+    async def _follow(self, consumer: Consumer, reader: EventReader) -> None:
+        """Until the answer is to end, or the client has gone."""
+        consumer.put(b": the stream goes on live; resume with Last-Event-ID\n\n")
+        while await consumer.taken() and not consumer.ending.done():
+            try:
+                if not await self._say(consumer, reader) and not consumer.ending.done():
+                    consumer.put(b": still here\n\n")
+            except RelayError:
+                consumer.fail()
+                return
+
+    async def _say(self, consumer: Consumer, reader: EventReader) -> bool:
+        """Writes what a live stream says next; ``False`` when it is time for a heartbeat, or for the end."""
+        if reader.caught_up and not await self._news(consumer, reader.place):
+            return False
+        piece = await consumer.read(reader, PIECE_EVENTS, self._pace.heartbeat)
+        if piece is not None and piece.pruned is not None:
+            consumer.put(_frame(piece.pruned.last, pruned_event(piece.pruned, time.time_ns() // 1_000_000)))
+        elif piece is not None and piece.entries:
+            consumer.put(b"".join([_frame(entry.offset, entry.event) for entry in piece.entries]))
+        return piece is not None
+
+    async def _news(self, consumer: Consumer, after: int) -> bool:
+        """Waits for an event, the end, or the time for a heartbeat (``False``)."""
+        news = asyncio.ensure_future(self._journal.wait(after))
+        try:
+            waiters = (news, consumer.ending)
+            done, _ = await asyncio.wait(waiters, timeout=self._pace.heartbeat, return_when=asyncio.FIRST_COMPLETED)
+            return bool(done)
+        finally:
+            news.cancel()
+
+
+async def _page(consumer: Consumer, reader: EventReader, limit: int) -> AsyncGenerator[tuple[bytes, bool], None]:
+    """A page in parts of a piece each, and of each part whether it is the last."""
+    texts, room, pruned = [b'{"events":['], PAGE_BYTES, None
+    found = 0
+    for _ in range(_MAX_READS):
+        place = reader.place
+        piece = await consumer.read(reader, limit - found)
+        if piece is None:
+            break
+        if piece.pruned is not None and (found or pruned is not None):
+            reader.place = place  # said at the beginning of the next page
+            break
+        pruned = pruned or piece.pruned
+        texts += [b"," * bool(found or n) + orjson.dumps(shown(entry)) for n, entry in enumerate(piece.entries)]
+        room -= sum(len(entry.event.data) for entry in piece.entries)
+        found += len(piece.entries)
+        del piece  # or it would wait for a slow client, too
+        if found == limit or room <= 0 or reader.caught_up:
+            break
+        if found:
+            yield _taken_out(texts), False
+    texts.append(b'],"next":%d,"pruned":%b}' % (reader.place, orjson.dumps(pruned and pruned._asdict())))
+    yield _taken_out(texts), True
+
+
+def _taken_out(texts: list[bytes]) -> bytes:
+    """All in one; nothing of it stays behind while it is written."""
+    text = b"".join(texts)
+    texts.clear()
+    return text
+
+
+async def _write_page(consumer: Consumer, parts: AsyncGenerator[tuple[bytes, bool], None]) -> None:
+    """The parts as an answer, each read when the client has taken the one before; of a known length if it is one."""
+    part, last = await anext(parts)
+    consumer.begin([*_PAGE_HEADERS, (b"Content-Length", b"%d" % len(part))] if last else _PAGE_HEADERS)
+    consumer.put(part)
+    del part  # nothing is kept here that the client has to take
+    try:
+        while not last and await consumer.taken():
+            part, last = await anext(parts)
+            consumer.put(part)
+            del part
+    except RelayError:
+        consumer.fail()
+
+
+def _filter(request: web.Request) -> Filter:
+    topic = request.query.get("topic")
+    if topic is not None and topic not in TOPICS:
+        raise Refused("bad_request", f"The parameter topic must be one of {', '.join(TOPICS)}.")
+    return Filter(topic, request.query.get("type") or None, request.query.get("subject") or None)
+
+
+def _frame(offset: int, event: Event) -> bytes:
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (offset, event.type.encode(), structured_json(event))

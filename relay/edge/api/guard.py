@@ -1,0 +1,100 @@
+"""What the routes under ``/v1`` share: who may use them, and how they read parameters and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import orjson
+from aiohttp import hdrs, web
+
+from relay.core.errors import RelayError
+from relay.edge.http import problems
+from relay.edge.http.auth import TokenSet, bearer, token_digest
+from relay.edge.http.local_access import why_not_local
+from relay.edge.http.server import respond
+from relay.edge.http.whole_answers import WholeAnswers
+from relay.journal.errors import JournalBroken, JournalUnavailable
+
+Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Refused(Exception):
+    """Ends a request with this refusal."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code)
+        self.answer = problems.answer(code, detail)
+
+
+def peer_of(request: web.Request) -> str:
+    """The address at the other end of the connection."""
+    return request.remote or ""
+
+
+class ApiGate:
+    """Who may use ``/v1``: holders of a token; while none is configured, the users of this machine.
+
+    The latter only on a loopback listener, and not through the pages that they have open in a browser.
+    """
+
+    def __init__(self, tokens: TokenSet, *, on_loopback: bool, send_timeout: float = 60.0) -> None:
+        self.tokens = tokens
+        """May be exchanged for others while the relay runs."""
+        self._answers = WholeAnswers(send_timeout)
+        self._on_loopback = on_loopback
+
+    def guard(self, route: Route) -> Route:
+        """The route behind the gate; what it refuses or fails at is told as a problem document."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            try:
+                self._admit(request)
+                return await self._answers.written(request, await route(request))
+            except Refused as refused:
+                return respond(refused.answer)
+            except (JournalUnavailable, JournalBroken) as error:
+                return respond(problems.answer(problems.journal_code(error)))
+            except RelayError as error:
+                return respond(problems.answer_to(error))
+
+        return guarded
+
+    def client_of(self, request: web.Request) -> str:
+        """Whose an admitted request is: a name for the holder of its token, or the peer's address without tokens."""
+        token = bearer(request.headers.get(hdrs.AUTHORIZATION)) if self.tokens else None
+        return token_digest(token).hex() if token is not None else peer_of(request)
+
+    def admits(self, request: web.Request) -> bool:
+        """Whether the request may pass now: asked again while its answer goes on."""
+        try:
+            self._admit(request)
+        except Refused:
+            return False
+        return True
+
+    def _admit(self, request: web.Request) -> None:
+        if self.tokens:
+            presented = bearer(request.headers.get(hdrs.AUTHORIZATION))
+            if presented is None or not self.tokens.matches(presented):
+                raise Refused("unauthorized", "This route takes a bearer token from server.api_tokens.")
+        elif not self._on_loopback:
+            raise Refused("unauthorized", "No server.api_tokens are configured, and the relay is not on loopback.")
+        elif verdict := why_not_local(request.remote or "", request.headers):
+            raise Refused(*verdict)
+
+
+def json_response(document: object, status: int = 200) -> web.Response:
+    """A JSON answer."""
+    return web.Response(status=status, body=orjson.dumps(document), headers={hdrs.CONTENT_TYPE: "application/json"})
+
+
+def whole_number(text: str | None, name: str, *, least: int = 0, most: int, default: int) -> int:
+    """What a client wrote as ``name``, from ``least`` to ``most``; the default where it wrote nothing.
+
+    Raises ``Refused`` (``bad_request``) for anything else.
+    """
+    if text is None:
+        return default
+    if text.isascii() and text.isdigit() and len(text) <= 19 and least <= int(text) <= most:
+        return int(text)
+    raise Refused("bad_request", f"{name} must be a whole number from {least} to {most}.")

@@ -1,0 +1,77 @@
+"""The admin listener: ``/livez``, ``/readyz``, ``/metrics``.
+
+Liveness never looks at a broker: restarting the relay mends no broker, and cuts everything that works. Readiness
+means "can accept durably".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+from aiohttp import hdrs, web
+
+from relay import telemetry
+from relay.core.errors import RelayError
+from relay.edge.api.guard import json_response
+from relay.edge.http import problems
+from relay.edge.http.local_access import why_of_a_page
+from relay.edge.http.server import respond
+
+STALLED_AFTER = 30.0
+"""Seconds after which a commit that has not returned counts as a hang of the writer thread."""
+
+
+LOOK_FOR = 2.0
+"""Seconds that a scrape waits for fresh figures at most; Prometheus gives up on it after 10."""
+
+
+class Admin:
+    """Serves the admin routes.
+
+    ``stalled_for`` answers the seconds the commit under way has taken, ``unready`` the reasons not to be sent
+    anything, ``exposition`` the metrics. ``on_loopback``: the listener is there, so that web pages are kept out.
+    """
+
+    def __init__(
+        self,
+        *,
+        stalled_for: Callable[[], float],
+        unready: Callable[[], Sequence[str]],
+        exposition: Callable[[], bytes],
+        before_scrape: Callable[[], Awaitable[None]],
+        on_loopback: bool = False,
+    ) -> None:
+        self._stalled_for = stalled_for
+        self._unready = unready
+        self._exposition = exposition
+        self._before_scrape = before_scrape
+        self._on_loopback = on_loopback
+
+    def add_to(self, app: web.Application) -> None:
+        """Registers the routes."""
+        app.router.add_get("/livez", self.livez)
+        app.router.add_get("/readyz", self.readyz)
+        app.router.add_get("/metrics", self.metrics)
+
+    async def livez(self, _: web.Request) -> web.StreamResponse:
+        """200 while the event loop answers and the writer thread moves."""
+        stalled = self._stalled_for()
+        if stalled > STALLED_AFTER:
+            return json_response({"status": "stalled", "reasons": [f"a commit has taken {stalled:.0f} s"]}, 503)
+        return json_response({"status": "alive"})
+
+    async def readyz(self, _: web.Request) -> web.StreamResponse:
+        """200 while deliveries can be accepted durably, 503 with the reasons otherwise."""
+        reasons = list(self._unready())
+        return json_response({"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
+
+    async def metrics(self, request: web.Request) -> web.StreamResponse:
+        """Prometheus' text format. A journal that hangs or is broken makes the gauges stale, not the scrape fail."""
+        if self._on_loopback and (verdict := why_of_a_page(request.headers)):
+            return respond(problems.answer(*verdict))
+        with suppress(TimeoutError, RelayError):
+            async with asyncio.timeout(LOOK_FOR):
+                await self._before_scrape()
+        return web.Response(body=self._exposition(), headers={hdrs.CONTENT_TYPE: telemetry.CONTENT_TYPE})

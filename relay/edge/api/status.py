@@ -1,0 +1,107 @@
+"""``GET /v1/status``: how the relay is, for people and for the console; the metrics say more, and over time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from aiohttp import web
+
+from relay.clocks import steady_ms
+from relay.core.clock import rfc3339
+from relay.edge.api.guard import json_response
+from relay.journal.journal import Journal
+from relay.journal.streams import Streams
+from relay.journal.tasks import PENDING, Tasks
+from relay.telemetry import SinkFigures, SinkSignals, Trouble, UpstreamSignals
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Which relay this is. ``started_at``: epoch milliseconds."""
+
+    version: str
+    identity: str
+    started_at: int
+
+
+class StatusRoutes:
+    """Serves ``/v1/status``. ``sinks`` are the configured ones; ``unready`` says why nothing should be sent here."""
+
+    def __init__(
+        self,
+        process: Process,
+        journal: Journal,
+        sinks: Mapping[str, SinkSignals],
+        upstream: UpstreamSignals,
+        unready: Callable[[], Sequence[str]],
+    ) -> None:
+        self._process, self._journal, self._sinks = process, journal, sinks
+        self._upstream, self._unready = upstream, unready
+
+    async def show(self, _: web.Request) -> web.StreamResponse:
+        """All of it at once; looked at now, not at the last scrape."""
+        process, journal = self._process, self._journal
+        reasons = list(self._unready())
+        return json_response(
+            {
+                "version": process.version,
+                "identity": process.identity,
+                "started_at": rfc3339(process.started_at),
+                "now": rfc3339(_now()),
+                "ready": {"ok": not reasons, "reasons": reasons},
+                "journal": {
+                    "id": journal.journal_id,
+                    "events": journal.events_held(),
+                    "bytes": journal.bytes_held(),
+                    "last_offset": journal.last_offset,
+                    "dead_letters": journal.dead_letters_held,
+                },
+                "sinks": [await self._sink(label, signals) for label, signals in self._sinks.items()],
+                "streams": {"open": await journal.ask(Streams, Streams.count)},
+                "tasks": await self._registry(),
+                "upstream": {"up": self._upstream.up},
+            }
+        )
+
+    async def _sink(self, label: str, signals: SinkSignals) -> dict[str, Any]:
+        return {
+            "label": label,
+            "type": signals.system,
+            "up": signals.up,
+            "trouble": _trouble(signals.trouble),
+            "offset": self._journal.position(label),
+            **asdict(await figures_of(self._journal, label)),
+        }
+
+    async def _registry(self) -> dict[str, Any]:
+        counts = await self._journal.ask(Tasks, Tasks.counts)
+        return {
+            "counts": counts,
+            "pending": sum(counts[state] for state in PENDING),
+            "overdue": await self._journal.ask(Tasks, Tasks.overdue, steady_ms()),
+        }
+
+
+async def figures_of(journal: Journal, sink: str) -> SinkFigures:
+    """Where a sink's events are, and how old the oldest is that it has not got."""
+    oldest = await journal.oldest_pending_at(sink)
+    saved = journal.saved(sink)
+    return SinkFigures(
+        accepted=journal.accepted(sink),
+        published=saved.published,
+        pending=journal.pending(sink),
+        dead=saved.dead,
+        absorbed=saved.absorbed,
+        lag_seconds=0.0 if oldest is None else max(0.0, time.time() - oldest / 1000),
+    )
+
+
+def _trouble(trouble: Trouble | None) -> dict[str, Any] | None:
+    return None if trouble is None else {**asdict(trouble), "since": rfc3339(trouble.since)}
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

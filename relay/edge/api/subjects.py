@@ -1,0 +1,108 @@
+"""``GET /v1/subjects/{subject}``: the whole story of one task or one chat stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, Final
+
+from aiohttp import web
+
+from relay.core.clock import rfc3339
+from relay.core.event import TASKS
+from relay.edge.api.guard import Refused, json_response, whole_number
+from relay.edge.api.subject_events import MAX_EVENTS, Page, Trail, page_about, shown, trail_of
+from relay.edge.api.tasks import instant, shown_task
+from relay.journal.history import Repetition
+from relay.journal.journal import Journal
+from relay.journal.publications import Publication, publications_of
+from relay.journal.rows import HeldDeadLetter
+from relay.journal.tasks import Row, Tasks
+
+KINDS: Final = ("task", "chat", "delivery")
+"""What a subject is; a delivery that could not be read is its own."""
+
+DEFAULT_LIMIT: Final = 100
+MAX_DEAD_LETTERS: Final = 100
+MAX_OFFSET: Final = (1 << 63) - 1
+
+
+class SubjectRoutes:
+    """Serves ``/v1/subjects``."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """Its events in order, where and when each was published, what was absorbed, what could not go on."""
+        subject = request.match_info["subject"]
+        after = whole_number(request.query.get("after"), "after", most=MAX_OFFSET, default=0)
+        limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_EVENTS, default=DEFAULT_LIMIT)
+        row = await self._journal.ask(Tasks, Tasks.find, subject)
+        trail = await trail_of(self._journal, subject)
+        noted = row.offsets if row is not None else ()
+        page = await page_about(self._journal, subject, trail, noted=noted, after=after, limit=limit)
+        letters = await self._journal.dead_letters_about(subject, MAX_DEAD_LETTERS + 1)
+        kind = _kind(subject, row, trail, page, letters)
+        if kind is None:
+            raise Refused("not_found", "Nothing is known here of a task, a stream or a delivery of this id.")
+        publications = await publications_of(self._journal, page.entries)
+        repetitions = await self._journal.repetitions([entry.offset for entry in page.entries])
+        return json_response(
+            {
+                "subject": subject,
+                "kind": kind,
+                "task": None if row is None else shown_task(row),
+                "events": [shown(entry) | {"sink": entry.sink} for entry in page.entries],
+                "next": page.next,
+                "truncated": page.next is not None or len(letters) > MAX_DEAD_LETTERS,
+                "publications": [_publication(each) for each in publications],
+                "duplicates": _duplicates(repetitions),
+                "dead_letters": [_letter(letter) for letter in letters[:MAX_DEAD_LETTERS]],
+            }
+        )
+
+
+def _kind(subject: str, row: Row | None, trail: Trail, page: Page, letters: list[HeldDeadLetter]) -> str | None:
+    if trail.chat:
+        return "chat"
+    if row is not None or trail.task or any(entry.event.topic == TASKS for entry in page.entries):
+        return "task"
+    known = [*(entry.event.id for entry in page.entries), *(letter.id for letter in letters)]
+    if not known:
+        return None
+    return "delivery" if subject in known else "task"
+
+
+def _duplicates(repetitions: Sequence[Repetition]) -> list[dict[str, Any]]:
+    """One row for each fact that was told again, in however many ways."""
+    return [_duplicate(offset, list(ways)) for offset, ways in groupby(repetitions, key=lambda each: each.offset)]
+
+
+def _duplicate(offset: int, ways: Sequence[Repetition]) -> dict[str, Any]:
+    return {
+        "offset": offset,
+        "count": sum(way.times for way in ways),
+        "first_at": rfc3339(min(way.first_at for way in ways)),
+        "last_at": rfc3339(max(way.last_at for way in ways)),
+        "observed_via": {way.via: way.times for way in ways},
+    }
+
+
+def _publication(publication: Publication) -> dict[str, Any]:
+    return {
+        "sink": publication.sink,
+        "offset": publication.offset,
+        "state": publication.state,
+        "published_at": instant(publication.at),
+    }
+
+
+def _letter(letter: HeldDeadLetter) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "origin": letter.origin,
+        "reason": letter.reason,
+        "accepted_at": rfc3339(letter.accepted_at),
+        "event_offset": letter.event_offset,
+    }

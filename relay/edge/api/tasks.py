@@ -1,0 +1,155 @@
+"""``/v1/tasks``: which tasks are under way, what became of one, and watching one that was submitted elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+
+from relay.clocks import steady_ms
+from relay.core.clock import rfc3339
+from relay.core.event import TASKS
+from relay.core.task import TASK_ID
+from relay.core.units import parse_duration
+from relay.edge.api.guard import Refused, json_response, whole_number
+from relay.edge.api.subject_events import page_about, shown, trail_of
+from relay.edge.http.bodies import Bodies, BodyLimits, Refusal
+from relay.edge.http.server import respond
+from relay.journal.journal import Journal
+from relay.journal.tasks import ENDED, PENDING, STATES, Row, Tasks, Wanted
+
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1000
+MAX_ID: Final = (1 << 63) - 1
+
+_BODY: Final = BodyLimits(max_body=4096, max_inflight_bytes=1 << 20, timeout=10.0)
+SELECTIONS: Final[dict[str, Collection[str] | None]] = {
+    **{state: (state,) for state in STATES},
+    "pending": PENDING,
+    "overdue": PENDING,
+    "ended": ENDED,
+    "all": None,
+}
+"""What the parameter ``state`` may say, and the states meant; ``None``: all."""
+
+
+class TaskRoutes:
+    """Serves ``/v1/tasks``. ``entered`` is called when a task was registered that is to be polled at once."""
+
+    def __init__(self, journal: Journal, entered: Callable[[], None]) -> None:
+        self._journal = journal
+        self._entered = entered
+        self._tasks = journal.companion(Tasks)
+        self._bodies = Bodies(_BODY)
+
+    async def list(self, request: web.Request) -> web.StreamResponse:
+        """A page in the order of registration; ``next`` is the ``after`` of the next page, null at the end.
+
+        A page may hold less than ``limit``, or nothing, and lead on: so many were looked at that are not wanted.
+        """
+        after = whole_number(request.query.get("after"), "after", most=MAX_ID, default=0)
+        limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
+        rows, following = await self._journal.ask(Tasks, Tasks.page, after, limit, _wanted(request))
+        counts = await self._journal.ask(Tasks, Tasks.counts)
+        return json_response({"tasks": [shown_task(row) for row in rows], "next": following, "counts": counts})
+
+    async def show(self, request: web.Request) -> web.StreamResponse:
+        """What is known of one task, and the events about it that the journal still holds."""
+        known = await self._known(request.match_info["id"])
+        if known is None:
+            raise Refused("not_found", "No task of this id was submitted or watched here, nor has its end been heard.")
+        return json_response(known)
+
+    async def watch(self, request: web.Request) -> web.StreamResponse:
+        """Registers a task that was submitted elsewhere, to be polled until it ends. Asked again: the same answer."""
+        try:
+            async with self._bodies.received(request) as received:
+                task_id = _task_id(received.body)
+        except Refusal as refusal:
+            return respond(refusal.answer)
+        if (known := await self._known(task_id)) is not None:
+            return json_response(known)
+        await self._journal.change(self._tasks.watch, task_id, steady_ms())
+        self._entered()
+        return json_response(await self._known(task_id), 201)
+
+    async def _known(self, task_id: str) -> dict[str, Any] | None:
+        row = await self._journal.ask(Tasks, Tasks.find, task_id)
+        trail = replace(await trail_of(self._journal, task_id), chat=())
+        noted = row.offsets if row is not None else ()
+        page = await page_about(self._journal, task_id, trail, noted=noted)
+        # A replay for one sink was here before, under its first offset.
+        entries = [entry for entry in page.entries if entry.event.topic == TASKS and entry.sink is None]
+        if row is None and not entries:
+            return None
+        found = shown_task(row) if row is not None else _unregistered(task_id)
+        for entry in entries:
+            state = entry.event.type.rpartition(".")[2]
+            if state in ENDED and found["state"] not in ENDED:  # heard of before it was registered, if it ever was
+                found |= {"state": state, "next_poll_at": None, "ended_at": rfc3339(entry.accepted_at)}
+        return found | {"events": [shown(entry) for entry in entries]}
+
+
+def _task_id(body: bytes | bytearray) -> str:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Refused("not_json") from None
+    if not isinstance(document, dict) or set(document) != {"task_id"}:
+        raise Refused("bad_request", 'The body must be an object with the one key task_id: {"task_id": "..."}.')
+    task_id = document["task_id"]
+    if not isinstance(task_id, str) or not TASK_ID.fullmatch(task_id):
+        raise Refused("bad_request", f"task_id must be a text of the form {TASK_ID.pattern}.")
+    return task_id
+
+
+def _wanted(request: web.Request) -> Wanted:
+    state = request.query.get("state", "all")
+    if state not in SELECTIONS:
+        raise Refused("bad_request", f"The parameter state must be one of {', '.join(SELECTIONS)}.")
+    return Wanted(
+        SELECTIONS[state],
+        request.query.get("type") or None,
+        _before(request.query.get("older_than")),
+        overdue_at=steady_ms() if state == "overdue" else None,
+    )
+
+
+def _before(age: str | None) -> int | None:
+    if age is None:
+        return None
+    try:
+        seconds = parse_duration(age)
+    except ValueError as error:
+        raise Refused("bad_request", f"The parameter older_than {error}.") from None
+    return steady_ms() - round(seconds * 1000)
+
+
+def shown_task(row: Row) -> dict[str, Any]:
+    """A registered task, as every route shows it."""
+    return {
+        "task_id": row.task_id,
+        "task_type": row.task_type,
+        "state": row.state,
+        "reason": row.reason,
+        "submitted_at": rfc3339(row.submitted_at),
+        "ended_at": instant(row.ended_at),
+        "polls": row.polls,
+        "next_poll_at": instant(row.due_at),
+        "trouble": row.trouble,
+        "trouble_since": instant(row.trouble_since),
+    }
+
+
+def _unregistered(task_id: str) -> dict[str, Any]:
+    """A task that nobody submitted or watched here, of which a webhook told."""
+    row = Row(0, task_id, None, "submitted", None, 0, None, 0, None, None, None, ())
+    return shown_task(row) | {"submitted_at": None}
+
+
+def instant(ms: int | None) -> str | None:
+    """An instant in epoch milliseconds as answers tell it."""
+    return None if ms is None else rfc3339(ms)

@@ -1,0 +1,128 @@
+"""Chat completions: who may begin one, and what all of them share.
+
+``ChatStream`` moves the bytes, ``Record`` and ``Recorder`` get the events into the journal. A stream waits for none of
+its events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from uuid import uuid4
+
+from aiohttp import web
+
+from relay.core.chat import Opening
+from relay.core.chat_request import ChatRequest, read_request
+from relay.core.chat_tap import Capture
+from relay.core.errors import RelayError
+from relay.edge.chat.capture import Record
+from relay.edge.chat.event_queue import Recorder
+from relay.edge.chat.stream import ChatStream, Outbound, Patience
+from relay.edge.http.bodies import Refusal
+from relay.edge.http.scan import scanned
+from relay.edge.http.trace import onward, trace_of
+from relay.edge.proxy.clients import Client
+from relay.edge.proxy.proxy import Proxy, refused
+from relay.edge.webhooks import path_of
+from relay.settings.model import ProxySettings
+from relay.telemetry import ChatSignals
+from relay.upstream.headers import replaced
+
+
+class Chat:
+    """Serves ``POST .../chat/completions``."""
+
+    def __init__(self, proxy: Proxy, recorder: Recorder, settings: ProxySettings, signals: ChatSignals) -> None:
+        self._proxy, self._recorder, self._signals = proxy, recorder, signals
+        self._capture = Capture(settings.chunks, settings.chunk_interval, settings.capture.content)
+        self._request_capture = settings.capture.request
+        self._patience = Patience(
+            settings.idle_timeout, settings.drain_timeout, settings.max_drain_size, settings.max_retries
+        )
+        self._streams: dict[Record, ChatStream] = {}
+        self._held: Counter[str | None] = Counter()
+        self._draining = False
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One chat completion, streaming or not."""
+        client: Client | None = None
+        try:
+            client = self._proxy.admit(request)
+            self._require_room(client)
+            async with self._proxy.bodies.received(request, client.name) as received:
+                read = await scanned(read_request, received.body, self._request_capture)
+                stream = self._open(request, client, read)
+                await stream.begin(received)
+            return await stream.finished()
+        except Refusal as refusal:
+            self._signals.chat_refused(refusal.code, client.name if client else None)
+            return refused(request, refusal)
+        except RelayError as error:
+            return refused(request, error)
+
+    def drain(self) -> None:
+        """Takes no new streams; those under way go on."""
+        self._draining = True
+
+    def shut_down(self) -> None:
+        """Ends the streams that are still under way."""
+        for stream in list(self._streams.values()):
+            stream.shut_down()
+
+    async def settle(self, timeout: float) -> None:
+        """Ends what is left and waits for the journal to have all events."""
+        self.shut_down()
+        deadline = asyncio.get_running_loop().time() + timeout
+        while self._streams and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a turn or two
+            await asyncio.sleep(0.002)
+        if left := await self._recorder.settled(deadline - asyncio.get_running_loop().time()):
+            self._signals.chats_unrecorded(left)
+
+    def _require_room(self, client: Client) -> None:
+        if self._draining:
+            raise Refusal("draining")
+        if self._recorder.full:
+            raise Refusal("overloaded", "The journal does not take the events of chats.")
+        self._require_place(client)
+
+    def _require_place(self, client: Client) -> None:
+        if client.max_concurrent is not None and self._held[client.name] >= client.max_concurrent:
+            raise Refusal("too_many_chats", f"At most {client.max_concurrent} at once.")
+
+    def _open(self, request: web.BaseRequest, client: Client, read: ChatRequest) -> ChatStream:
+        client.require_model(read.model)
+        self._require_place(client)  # again: others may have come while the body did
+        received = Opening(
+            stream_id=uuid4().hex,
+            started_at=time.time_ns() // 1_000_000,
+            opened=asyncio.get_running_loop().time(),
+            model=read.model,
+            stream=read.stream,
+            client=client.name,
+            request=read.data,
+            traceparent=trace_of(request.headers),
+        )
+        opening = self._signals.chat_begun(received)
+        record = Record(opening, self._capture, self._recorder, self._signals, lambda: self._closed(record, client))
+        # What is compressed cannot be read on its way.
+        headers = replaced(self._proxy.outbound(request), b"accept-encoding", b"identity")
+        headers = onward(headers, received.traceparent, opening.traceparent)
+        outbound = Outbound(request.method, path_of(request), headers)
+        stream = ChatStream(
+            request,
+            outbound,
+            self._proxy.upstream,
+            record,
+            self._patience,
+            client.on_disconnect,
+            self._proxy.concealed,
+        )
+        self._streams[record] = stream
+        self._held[client.name] += 1
+        return stream
+
+    def _closed(self, record: Record, client: Client) -> None:
+        del self._streams[record]
+        self._held[client.name] -= 1

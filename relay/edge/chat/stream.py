@@ -1,0 +1,326 @@
+"""One chat completion between its client and the upstream: the bytes, and how it ends.
+
+What the upstream sends is written to the client in the same turn of the event loop, without a task. What the upstream
+does, the client sees: an answer that breaks off there breaks off here. What the relay itself does (a time-out, its own
+end) it says, in a frame of its own where the stream has a border, and it closes without the end that it was not given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import cast
+
+from aiohttp import web
+
+from relay.core.chat_outcome import Ending
+from relay.core.conceal import Concealed, Cover
+from relay.core.errors import RelayError
+from relay.edge.chat.capture import Record
+from relay.edge.http import problems
+from relay.edge.http.bodies import Received, Refusal
+from relay.edge.http.raw_response import Outgoing, Sent
+from relay.edge.http.server import Connection as ClientConnection
+from relay.settings.model import OnDisconnect
+from relay.upstream import RawHeaders, Upstream, UpstreamError, UpstreamReset, UpstreamTimeout, response_headers
+from relay.upstream.coding import Decoder, is_coded, is_plain
+from relay.upstream.connection import Connection
+from relay.upstream.headers import first
+from relay.upstream.wire import Head
+
+_EVENT_STREAM = "text/event-stream"
+_RETRIED = frozenset((502, 503))
+_BACKOFF = 0.1
+_ENDINGS: dict[str, Ending] = {
+    "upstream_unreachable": "upstream_unreachable",
+    "upstream_timeout": "upstream_timeout",
+    "upstream_reset": "upstream_reset",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """``send``: seconds for which a client may take nothing. ``drain``, ``drain_size``: seconds and bytes for which a
+    stream is read on without its client. ``retries`` of a request whose answer has not begun."""
+
+    send: float
+    drain: float
+    drain_size: int
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """The request as it goes to the upstream, without its body."""
+
+    method: str
+    target: str
+    headers: RawHeaders
+
+
+class ChatStream:
+    """Takes the upstream's answer (``relay.upstream.connection.Receiver``) and slows it down for a slow client."""
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        outbound: Outbound,
+        upstream: Upstream,
+        record: Record,
+        patience: Patience,
+        on_disconnect: OnDisconnect,
+        concealed: Concealed,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._request, self._outbound, self._upstream = request, outbound, upstream
+        self._record, self._patience, self._on_disconnect = record, patience, on_disconnect
+        self._client: Outgoing | None = Outgoing(request, patience.send)
+        self._concealed = concealed
+        self._cover: Cover | None = None
+        self._decoder: Decoder | None = None
+        self._connection: Connection | None = None
+        self._head: asyncio.Future[bool] = self._loop.create_future()
+        self._done: asyncio.Future[Sent] = self._loop.create_future()
+        self._may_retry = False
+        self._is_stream = False
+        self._ended = False
+        self._drained = 0
+        self._stuck_at = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # -- the client's task -------------------------------------------------------------------------------------
+
+    async def begin(self, request: Received) -> None:
+        """Sends the request; returns when its answer has begun. Raises ``RelayError`` where it does not.
+
+        The request's body is released as soon as the upstream has it and it cannot be sent again.
+        """
+        self._record.begin()
+        try:
+            for left in range(self._patience.retries, -1, -1):
+                if await self._attempt(request, left):
+                    return
+                await asyncio.sleep(_BACKOFF * 2 ** (self._patience.retries - left) * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+        except asyncio.CancelledError:
+            self._leave()  # also before the first byte, when nobody writes and only this tells
+            raise
+        except Exception:
+            self._stop("upstream_reset")  # whatever it was, the stream has its ending
+            raise
+
+    async def finished(self) -> web.StreamResponse:
+        """Returns when the client has its answer."""
+        try:
+            sent = await self._done
+            if self._client is not None:
+                await self._client.drained()
+            return sent
+        except asyncio.CancelledError:
+            self._leave()
+            raise
+
+    async def _attempt(self, request: Received, left: int) -> bool:
+        self._may_retry = left > 0
+        self._head = self._loop.create_future()
+        outbound = self._outbound
+        try:
+            self._connection = self._upstream.idle() or await self._upstream.connect()
+            self._upstream.send(
+                self._connection,
+                outbound.method,
+                outbound.target,
+                outbound.headers,
+                request.body,
+                self,
+                flushed=None if left else request.release,
+            )
+            self._record.sent()
+            return await self._head
+        except RelayError as error:
+            self._forget_error()
+            if self._may_retry and _is_passing(error):
+                return False
+            self._end(_ENDINGS.get(error.code, "upstream_reset"))
+            raise
+
+    def _forget_error(self) -> None:
+        """The future that raised it would hold the error, and its frames this."""
+        self._head = self._loop.create_future()
+        self._head.cancel()
+
+    # -- the upstream's answer ---------------------------------------------------------------------------------
+
+    def answered(self, head: Head) -> None:
+        """See ``Receiver``."""
+        if self._may_retry and head.status in _RETRIED and self._connection is not None:
+            self._connection.cancel()
+            self._told(False)
+            return
+        content_type = (first(head.headers, b"content-type") or b"").decode("latin-1")
+        if is_coded(head.headers):
+            self._decoder = Decoder()
+        self._is_stream = content_type.partition(";")[0].strip().lower() == _EVENT_STREAM and is_plain(head.headers)
+        if head.status >= 400:  # an error may quote the key that it refuses; a stream's bytes stay the upstream's
+            self._cover = self._concealed.cover()
+        self._record.answered(head.status, content_type)
+        if self._client is not None:
+            cast("ClientConnection", self._request.protocol).flow = self
+            with suppress(ConnectionError):  # the client has gone, and its task is about to hear of it
+                self._client.begin(head.status, head.reason, _marked(head.headers, head.status, self._record.stream_id))
+        self._told(True)
+
+    def received(self, piece: bytes) -> None:
+        """See ``Receiver``."""
+        client = self._client
+        if client is not None:
+            with suppress(ConnectionError):
+                client.put(piece if self._cover is None else self._cover.take(piece))
+        else:
+            self._drained += len(piece)
+        self._record.feed(piece if self._decoder is None else self._decoder.take(piece))
+        if self._drained > self._patience.drain_size:
+            self._stop("client_gone")
+
+    def ended(self) -> None:
+        """See ``Receiver``."""
+        self._connection = None
+        if self._client is not None:
+            try:
+                if self._cover is not None:
+                    self._client.put(self._cover.rest())
+                sent = self._client.end()
+            except ConnectionError:
+                self._leave()
+                return
+            self._done.set_result(sent)
+        self._end("end")
+
+    def failed(self, error: UpstreamError) -> None:
+        """See ``Receiver``."""
+        self._connection = None
+        if not self._head.done():
+            self._head.set_exception(error)
+            return
+        if isinstance(error, UpstreamTimeout):
+            self._say(error.code, error.message)
+        self._break_off(_ENDINGS[error.code])
+
+    # -- a slow client -----------------------------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """The client is slow: so is the upstream from now on, until it has caught up or its time is over."""
+        if self._connection is None or self._client is None:
+            return
+        self._connection.pause()
+        self._stuck_at = self._client.untaken
+        self._forget_timer()
+        self._timer = self._loop.call_later(self._patience.send, self._look_at_client)
+
+    def resume(self) -> None:
+        """The client has caught up."""
+        if self._client is not None:
+            self._forget_timer()
+        if self._connection is not None:
+            self._connection.resume()
+
+    def _look_at_client(self) -> None:
+        client = self._client
+        if client is None:
+            return
+        if client.untaken < self._stuck_at:
+            self._stuck_at = client.untaken
+            self._timer = self._loop.call_later(self._patience.send, self._look_at_client)
+            return
+        self._stop("slow_client")
+        client.cut()
+
+    # -- other ends --------------------------------------------------------------------------------------------
+
+    def shut_down(self) -> None:
+        """The relay is told to stop, and its patience is over."""
+        if self._ended:
+            return
+        if not self._head.done():
+            self._stop("relay_shutdown")
+            self._head.set_exception(Refusal("draining"))
+            return
+        self._say("draining", "The relay is shutting down.")
+        self._cancel()
+        self._break_off("relay_shutdown")
+
+    def _leave(self) -> None:
+        """The client has gone."""
+        if self._ended:
+            return
+        self._detach()
+        if self._on_disconnect == "cancel" or self._connection is None:
+            self._stop("client_gone")
+            return
+        self._may_retry = False
+        self._record.leave()
+        self._connection.resume()
+        self._forget_timer()
+        self._timer = self._loop.call_later(self._patience.drain, self._stop, "client_gone")
+
+    def _stop(self, ending: Ending) -> None:
+        self._cancel()
+        self._end(ending)
+
+    def _cancel(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.cancel()
+
+    def _say(self, code: str, message: str) -> None:
+        """An error of the relay's own, where the stream has a border: SDKs raise it (OpenAI's shape)."""
+        client = self._client
+        if client is not None and self._is_stream and not client.framed and self._record.at_border():
+            with suppress(ConnectionError):
+                client.put(b"data: " + problems.openai_error(code, message) + b"\n\n")
+
+    def _break_off(self, ending: Ending) -> None:
+        """Closes without an end, so that the client can tell."""
+        if self._client is not None and not self._done.done():
+            self._done.set_result(self._client.abort())
+        self._end(ending)
+
+    def _end(self, ending: Ending) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._forget_timer()
+        self._detach(keep_client=True)
+        self._record.end(ending)
+
+    def _detach(self, *, keep_client: bool = False) -> None:
+        protocol = self._request.protocol
+        if isinstance(protocol, ClientConnection) and protocol.flow is self:
+            protocol.flow = None
+        if not keep_client:
+            self._client = None
+
+    def _told(self, begun: bool) -> None:
+        if not self._head.done():
+            self._head.set_result(begun)
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _is_passing(error: RelayError) -> bool:
+    """Whether it may go better at once: no connection, or one that broke before an answer. Not a time that is over."""
+    return isinstance(error, UpstreamReset) or (isinstance(error, UpstreamError) and not error.sent)
+
+
+def _marked(headers: RawHeaders, status: int, stream_id: str) -> RawHeaders:
+    """The answer's headers, and the relay's: its id of the stream, and what keeps proxies from holding it back."""
+    marked = [*response_headers(headers, status), (b"X-Relay-Stream-Id", stream_id.encode())]
+    if first(headers, b"x-accel-buffering") is None:
+        marked.append((b"X-Accel-Buffering", b"no"))
+    if b"no-transform" not in (first(headers, b"cache-control") or b"").lower():
+        marked.append((b"Cache-Control", b"no-transform"))
+    return marked

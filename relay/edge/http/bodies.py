@@ -1,0 +1,151 @@
+"""Receiving the bodies of requests: within a limit each, a budget together, and a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import HttpVersion11, hdrs, web
+
+from relay.core.members import Body
+from relay.edge.http import problems
+from relay.edge.http.budget import Budget, Exhausted, Place
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Refusal(Exception):
+    """Ends a request with this answer."""
+
+    def __init__(self, code: str, detail: str = "", allow: Sequence[str] = ()) -> None:
+        super().__init__(code)
+        self.code, self.detail, self.allow = code, detail, allow
+        self.answer = problems.answer(code, detail, allow=allow)
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """Bytes of one body and of all that are held together; ``timeout``: seconds for one body to arrive.
+
+    ``section`` is the part of the configuration that they stand in, for the texts of refusals.
+    """
+
+    max_body: int
+    max_inflight_bytes: int
+    timeout: float
+    section: str = "webhooks"
+
+
+class Received:
+    """A whole body and its place in the budget. ``release`` it where it is needed no more, before the block ends."""
+
+    __slots__ = ("_place", "body")
+
+    def __init__(self, body: Body, place: Place) -> None:
+        self.body = body
+        self._place = place
+
+    def release(self) -> None:
+        """Forgets the body; more than once does no harm."""
+        self.body = b""
+        self._place.release()
+
+
+class Bodies:
+    """Receives whole bodies, which count as they arrive."""
+
+    def __init__(self, limits: BodyLimits) -> None:
+        self._limits = limits
+        self._budget = Budget(limits.max_inflight_bytes)
+
+    @property
+    def inflight(self) -> int:
+        """Bytes of bodies that are held."""
+        return self._budget.held
+
+    @asynccontextmanager
+    async def received(self, request: web.BaseRequest, client: str | None = None) -> AsyncIterator[Received]:
+        """The body, which counts until it is released or the block ends. Raises ``Refusal``.
+
+        ``client``: whose it is, by name; else the peer's address.
+        """
+        received = Received(b"", self._budget.place(client or request.remote or ""))
+        try:
+            try:
+                received.body = await self._read(request, received._place)
+            except Exhausted as full:
+                mine = "The bodies of this client are" if full.alone else "Bodies are"
+                limit = f"{self._limits.section}.max_inflight_bytes"
+                raise Refusal("overloaded", f"{mine} at the limit ({limit}).") from None
+            yield received
+        finally:
+            received.release()
+
+    async def _read(self, request: web.BaseRequest, place: Place) -> Body:
+        expected = request.content_length
+        if expected is not None and expected > self._limits.max_body:
+            raise self._too_large()
+        if request.content.is_eof():
+            body = request.content.read_nowait(-1)  # all of it came with the head: nothing to wait for
+            if len(body) > self._limits.max_body:
+                raise self._too_large()
+            place.take(len(body))
+            return body
+        self._budget.require(place.client, expected or 0)  # to say so before it is sent
+        return await self._in_time(request, place)
+
+    async def _in_time(self, request: web.BaseRequest, place: Place) -> bytearray:
+        invite(request)
+        try:
+            async with asyncio.timeout(self._limits.timeout):
+                return await self._pieces(request, place)
+        except TimeoutError:
+            raise Refusal("body_timeout") from None
+        except web.RequestPayloadError:
+            raise Refusal("bad_request", "The body is not framed as RFC 9112 has it.") from None
+
+    async def _pieces(self, request: web.BaseRequest, place: Place) -> bytearray:
+        body = bytearray()
+        while chunk := await piece_of(request):
+            place.grow(len(chunk))
+            body += chunk
+            if len(body) > self._limits.max_body:
+                raise self._too_large()
+        return body
+
+    def _too_large(self) -> Refusal:
+        limit = f"{self._limits.max_body} bytes ({self._limits.section}.max_body)"
+        return Refusal("payload_too_large", f"At most {limit} are taken.")
+
+
+def require_known_coding(request: web.BaseRequest) -> None:
+    """Raises ``Refusal`` for a body in another transfer coding than ``chunked`` (RFC 9112, 6.1).
+
+    It would be taken for its content, and go on as that: ``gzip, chunked`` as ``chunked``.
+    """
+    codings = ",".join(request.headers.getall(hdrs.TRANSFER_ENCODING, ()))
+    if codings and codings.strip().lower() != "chunked":
+        raise Refusal("unsupported_transfer_coding")
+
+
+async def piece_of(request: web.BaseRequest) -> bytes:
+    """What has come of the body, once something has; empty at its end.
+
+    Raises ``ConnectionError`` where the client has gone, ``web.RequestPayloadError`` where the framing is broken.
+    """
+    try:
+        return await request.content.readany()
+    except (ConnectionError, web.RequestPayloadError) as error:
+        error.__traceback__ = None  # the reader keeps this error, whose frames hold the reader; hence another one
+        if isinstance(error, ConnectionError):
+            raise ConnectionResetError("the client has gone") from None
+        raise web.RequestPayloadError(str(error)) from None
+
+
+def invite(request: web.BaseRequest) -> None:
+    """Tells a sender that waits for it to go on with the body (RFC 9110, 10.1.1); curl does above 1 MiB."""
+    expected = request.headers.get(hdrs.EXPECT, "")
+    if expected.lower() == "100-continue" and request.version >= HttpVersion11 and request.transport is not None:
+        request.transport.write(_CONTINUE)  # not through the writer, for which the answer would have begun

@@ -1,0 +1,418 @@
+"""A listener with the limits that aiohttp does not have: time for a request's head, a number of connections.
+
+aiohttp's server has no read timeouts, keeps idle connections for an hour and, given one misspelt option, silently
+drops all of them; hence the options are set here, in one place, and a test reads the effective values back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import islice
+from typing import Any, Protocol
+
+from aiohttp import hdrs, http_parser, web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+from relay.core.errors import RelayError
+from relay.edge.http import problems
+from relay.edge.http.fast_path import Lane, Shortcut
+from relay.edge.http.heads import MAX_HEAD, HeadLimit, HeadTooLarge
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+RequestFactory = Callable[..., web.BaseRequest]
+
+_PARTING = 1.0  # seconds in which a peer that is turned away can read why, before a reset would take it away
+_PARTING_CONNECTIONS = 1000  # beyond the limit; further ones are dropped, or this were no limit
+_LOOKED_AT = 256  # connections, the oldest, among which one is sought that can make room for a new one
+_PATIENCE = 0.05  # seconds for which a connection may say nothing in whatever case: its request is on the way
+_TICK = 0.02
+_FIRST_WORD = 0.5  # seconds for which a new connection may be silent while draining: its request is on the way
+_TURNS = 10  # of the loop, in which what asyncio has accepted becomes connections
+_BACKLOG = 1024
+_PIPELINED = 2  # requests that wait behind the one under way, before no more is read
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds. ``header_timeout`` runs from the first byte due to the end of the request's head."""
+
+    header_timeout: float = 10.0
+    keepalive_timeout: float = 75.0
+    max_connections: int = 10_000
+
+
+class Signals(Protocol):
+    """What a listener reports: requests that failed here, and those that were not HTTP (``kind``: a class name)."""
+
+    def request_failed(self, route: str, error: BaseException) -> None: ...
+
+    def request_malformed(self, peer: str, kind: str) -> None: ...
+
+
+class Flow(Protocol):
+    """What writes to a client as fast as something else gives it, and can be told to wait."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class Connection(RequestHandler):
+    """aiohttp's connection, cut when a request's head does not arrive in time, and answering in problem documents."""
+
+    __slots__ = ("_head_begun", "_head_timer", "_header_timeout", "_lane", "_signals", "flow")
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        header_timeout: float,
+        signals: Signals,
+        shortcut: Shortcut | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(server, **options)
+        self._max_msg_queue_size, self._msg_queue_resume_size = _PIPELINED, 0
+        heads = HeadLimit(self._parser)
+        self._lane = Lane(self, heads, shortcut) if shortcut else None
+        self._parser = self._lane or heads  # type: ignore[assignment] # they stand before the parser, and are one
+        self._header_timeout = header_timeout
+        self._signals = signals
+        self._head_begun = False
+        self._head_timer: asyncio.TimerHandle | None = None
+        self.flow: Flow | None = None
+        """Who writes to this connection without waiting, and wants to know when it should not."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way or has begun to arrive."""
+        busy = self._lane is not None and self._lane.busy
+        return self._waits and not self._messages and not self._head_begun and not busy
+
+    def unused_for(self) -> float:
+        """Seconds for which no request has been under way; one whose head is not whole is none. 0: one is."""
+        busy = not self._waits or self._messages or (self._lane is not None and self._lane.busy)
+        if busy or self._force_close:
+            return 0.0
+        return self._loop.time() - (self._next_keepalive_close_time - self._keepalive_timeout)
+
+    @property
+    def new(self) -> bool:
+        """Whether no request has come yet."""
+        return self._request_count == 0
+
+    @property
+    def _waits(self) -> bool:
+        return self._waiter is not None and not self._waiter.done()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Starts the time for the first request's head."""
+        super().connection_made(transport)
+        self._head_timer = self._loop.call_later(self._header_timeout, self._head_is_late)
+
+    def data_received(self, data: bytes) -> None:
+        """Stops the time when a head is complete, starts it when a head of a later request begins."""
+        heads = self._request_count
+        super().data_received(data)
+        if self._request_count != heads:
+            self._head_begun = False
+            self._forget_head_timer()
+            last = self._messages[-1][0] if self._messages else None
+            if isinstance(last, _ErrInfo):
+                self._given_up(last)
+        elif data and self._waits:
+            self._head_begun = True
+            if self._head_timer is None:
+                self._head_timer = self._loop.call_later(self._header_timeout, self._head_is_late)
+
+    def _given_up(self, last: _ErrInfo) -> None:
+        """The parser understands no more."""
+        last.exc.__traceback__ = None  # its frames hold this connection, and the error
+        if self._current_request is not None:
+            # Inside a body, which aiohttp tells nobody: its reader would wait in vain.
+            self._current_request._cancel(web.RequestPayloadError("the body is not framed as RFC 9112 has it"))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Forgets the timer with the connection, and who would hold it in a cycle."""
+        self._forget_head_timer()
+        serving = self._task_handler
+        super().connection_lost(exc)
+        self._lane = self.flow = None
+        if serving is not None:
+            serving.add_done_callback(_forget_cancellation)
+
+    def pause_writing(self) -> None:
+        """The client is slower than what is written to it."""
+        super().pause_writing()
+        if self.flow is not None:
+            self.flow.pause()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        super().resume_writing()
+        if self.flow is not None:
+            self.flow.resume()
+
+    def _process_keepalive(self) -> None:
+        """Not idle while an answer is on its way past aiohttp, which does not know of it."""
+        if self._lane is not None and self._lane.busy:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """Lets an answer that is on its way out go first."""
+        if self._lane is not None:
+            await self._lane.settled(timeout or 0.0)
+        await super().shutdown(timeout)
+
+    def turn_away(self, refusal: problems.Answer) -> None:
+        """Answers without a request, reads nothing more, and closes once the peer has had the time to read it."""
+        self._part()
+        if self.transport is None:
+            return
+        self.transport.write(_unasked(refusal))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+
+    def _part(self) -> None:
+        """Takes nothing more; closes later, since a peer that is still sending would have the answer reset."""
+        self._force_close = True
+        self._loop.call_later(_PARTING, self.force_close)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """One problem document and one log line, where aiohttp has a traceback and a page."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun, an error can no longer be told")
+        if isinstance(exc, (HeadTooLarge, LineTooLong)):
+            self._signals.request_malformed(request.remote or "", type(exc).__name__)
+            response = respond(problems.answer("head_too_large", f"At most {MAX_HEAD} bytes, and 8190 in one field."))
+            self._part()
+        elif isinstance(exc, (HttpProcessingError, web.RequestPayloadError)) or status == 400:
+            self._signals.request_malformed(request.remote or "", type(exc).__name__)
+            response = respond(problems.answer("bad_request", "This is not HTTP as RFC 9112 has it."))
+        else:
+            self._signals.request_failed(request.method, exc or TimeoutError("a time-out that nobody caught"))
+            response = respond(problems.answer("internal"))
+        response.force_close()
+        response.headers[hdrs.CONNECTION] = "close"
+        return response
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """What aiohttp could not hand to ``handle_error``."""
+        error = kw.get("exc_info")
+        if isinstance(error, BaseException) and not isinstance(error, web.RequestPayloadError):
+            self._signals.request_failed("connection", error)
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self._head_begun:
+            self.turn_away(problems.answer("header_timeout"))
+        else:
+            self.force_close()
+
+    def _forget_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+class Server(web.Server):
+    """Makes our connections, and turns new ones away over the limit."""
+
+    def __init__(self, handler: Handler, *, options: dict[str, Any], max_connections: int, **server: Any) -> None:
+        super().__init__(handler, **server)
+        self._options = options
+        self._max_connections = max_connections
+
+    def __call__(self) -> RequestHandler:
+        """One connection. A wrong option is an error here, not a warning that drops all options."""
+        return Connection(self, loop=self._loop, **self._options)
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Counts the connection; over the limit one that waits makes room, or this one gets a 503."""
+        super().connection_made(handler, transport)
+        surplus = len(self._connections) - self._max_connections
+        if surplus > 0 and self._one_made_room():
+            return
+        if surplus > _PARTING_CONNECTIONS:
+            handler._force_close = True
+            transport.abort()
+        elif surplus > 0 and isinstance(handler, Connection):
+            handler.turn_away(problems.answer("overloaded", "Too many connections."))
+
+    def _one_made_room(self) -> bool:
+        """Whether one of the oldest connections could be closed since nothing is asked on it: others ask something.
+
+        A stranger could otherwise keep everybody out, the probes too, by connections on which nothing is said.
+        """
+        for connection in islice(self._connections, _LOOKED_AT):
+            if isinstance(connection, Connection) and connection.unused_for() > _PATIENCE:
+                connection.force_close()
+                return True
+        return False
+
+    async def drain(self, timeout: float) -> None:
+        """Closes idle connections, waits for the requests under way (``timeout`` seconds), then cuts what is left.
+
+        aiohttp's own way stops reading from all connections first, and so would lose the bodies being received.
+        """
+        now = self._loop.time()
+        deadline, patience = now + timeout, now + min(_FIRST_WORD, timeout)
+        while self._close_idle(patience) and self._loop.time() < deadline:  # noqa: ASYNC110 - or each connection would signal
+            await asyncio.sleep(_TICK)
+        await self.shutdown(_TICK)
+
+    def _close_idle(self, patience: float) -> int:
+        """Closes what is idle, what is new not before ``patience``; the number of connections that are still open."""
+        late = self._loop.time() >= patience
+        for connection in self.connections:
+            if isinstance(connection, Connection) and connection.idle and (late or not connection.new):
+                connection.force_close()
+        return len(self._connections)
+
+
+class Listener:
+    """One bound address serving one handler; ``Listener.url`` is known after ``start``."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        host: str,
+        port: int,
+        limits: Limits,
+        signals: Signals,
+        request_factory: RequestFactory | None = None,
+        shortcut: Shortcut | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._host, self._port, self._tls = host, port, tls
+        options = {
+            "header_timeout": limits.header_timeout,
+            "signals": signals,
+            "shortcut": shortcut,
+            "keepalive_timeout": limits.keepalive_timeout,
+            "access_log": None,  # it would print the path, and with it the token
+            "auto_decompress": False,
+            "lingering_time": 2.0,
+        }
+        self.server = Server(
+            handler,
+            options=options,
+            max_connections=limits.max_connections,
+            handler_cancellation=True,
+            request_factory=request_factory,
+        )
+        self._listening: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Binds. Raises ``RelayError`` when the address cannot be had, or aiohttp's parser is the slow one."""
+        require_c_parser()
+        loop = asyncio.get_running_loop()
+        try:
+            self._listening = await loop.create_server(
+                self.server, self._host, self._port, ssl=self._tls, backlog=_BACKLOG, reuse_address=True
+            )
+        except OSError as error:
+            raise RelayError(
+                "address_unavailable",
+                f"{self._host}:{self._port} cannot be listened on: {error.strerror or error}.",
+                hint="Choose another server.port or admin.port, or stop what uses this one.",
+            ) from error
+
+    @property
+    def url(self) -> str:
+        """Where it listens, with the port that was really bound."""
+        assert self._listening is not None, "the listener has not been started"
+        bound: tuple[Any, ...] = self._listening.sockets[0].getsockname()
+        family = self._listening.sockets[0].family
+        host = f"[{bound[0]}]" if family == socket.AF_INET6 else bound[0]
+        return f"{'https' if self._tls else 'http'}://{host}:{bound[1]}"
+
+    async def stop_listening(self) -> None:
+        """Takes no new connections; the open ones go on, and so do those that the kernel has taken already."""
+        if self._listening is None:
+            return
+        loop, listening = asyncio.get_running_loop(), self._listening.sockets
+        queues = [socket.fromfd(each.fileno(), each.family, each.type) for each in listening]
+        for each in listening:
+            loop.remove_reader(each.fileno())  # asyncio fails at connections that it accepts just before the close
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        self._listening.close()
+        # The kernel resets what waits in a queue when its last descriptor is closed; that is ours, and empty by then.
+        waiting = [connection for queue in queues for connection in _emptied(queue)]
+        serving = [loop.connect_accepted_socket(self.server, connection, ssl=self._tls) for connection in waiting]
+        await asyncio.gather(*serving, return_exceptions=True)
+
+    async def stop(self, timeout: float, last_call: float = 0.0) -> None:
+        """Ends within ``last_call + timeout`` seconds: takes no more connections, lets requests under way end.
+
+        During the ``last_call`` it still listens, so that senders which do not know yet are answered (and told to
+        close) instead of refused; it is cut short when nobody is connected.
+        """
+        deadline = asyncio.get_running_loop().time() + last_call
+        while asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_TICK)
+            if not self.server.connections:
+                break
+        await self.stop_listening()
+        await self.server.drain(timeout)
+
+
+def _forget_cancellation(task: asyncio.Task[None]) -> None:
+    """aiohttp's task keeps itself in its frame, and with how it was cancelled also that frame."""
+    if task.cancelled():
+        with suppress(asyncio.CancelledError):
+            task.exception()
+
+
+def _emptied(queue: socket.socket) -> list[socket.socket]:
+    """The connections that a listening socket holds; it is closed."""
+    found: list[socket.socket] = []
+    with queue, suppress(OSError):  # BlockingIOError: that was all
+        queue.setblocking(False)
+        while len(found) < _BACKLOG:
+            connection, _ = queue.accept()
+            connection.setblocking(False)
+            found.append(connection)
+    return found
+
+
+def require_c_parser() -> None:
+    """Raises ``RelayError`` unless aiohttp parses with llhttp.
+
+    Most of its request smuggling holes were in the parser written in Python, which it falls back to without a word.
+    """
+    if http_parser.HttpRequestParser is not getattr(http_parser, "HttpRequestParserC", None):
+        raise RelayError(
+            "http_parser_missing",
+            "aiohttp runs without its HTTP parser in C, and the one in Python is not trusted with untrusted input.",
+            hint="Install an aiohttp wheel for this platform, and unset AIOHTTP_NO_EXTENSIONS.",
+        )
+
+
+def respond(refusal: problems.Answer) -> web.Response:
+    """A refusal as a response."""
+    return web.Response(status=refusal.status, body=refusal.body, headers=dict(refusal.headers))
+
+
+def _unasked(refusal: problems.Answer) -> bytes:
+    """An answer to a request that was not, or not wholly, read."""
+    headers = {**refusal.headers, "Connection": "close", "Content-Length": str(len(refusal.body))}
+    lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + refusal.body

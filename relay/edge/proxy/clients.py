@@ -1,0 +1,78 @@
+"""Who may use the proxy, and with which key their requests go on to the upstream.
+
+Three ways: without ``proxy.clients`` whoever reaches the relay, with their own upstream key; with clients and
+``upstream.api_key``, clients show a key of the relay's, which is exchanged for the upstream's; with clients only,
+their own upstream keys go on, and the relay knows their names by the keys' digests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hmac import compare_digest
+
+from aiohttp import hdrs
+
+from relay.edge.http.auth import bearer, token_digest
+from relay.edge.http.bodies import Refusal
+from relay.settings.model import OnDisconnect, ProxySettings
+from relay.upstream import RawHeaders
+from relay.upstream.headers import replaced
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who sent a request. ``name`` is ``None`` where no clients are configured; no ``models``: all of them."""
+
+    name: str | None = None
+    models: frozenset[str] = frozenset()
+    max_concurrent: int | None = None
+    on_disconnect: OnDisconnect = "cancel"
+
+    def require_model(self, model: object) -> None:
+        """Raises ``Refusal`` where the client may not use this model."""
+        if self.models and not (isinstance(model, str) and model in self.models):
+            raise Refusal("model_not_allowed", "The client may not use this model.")
+
+
+class Clients:
+    """The clients by the digests of their keys."""
+
+    def __init__(self, proxy: ProxySettings, api_key: str | None = None) -> None:
+        self.exchange(proxy, api_key)
+
+    def exchange(self, proxy: ProxySettings, api_key: str | None) -> None:
+        """Knows these clients, and this key of the upstream's, from the next request on."""
+        self._anybody = Client(on_disconnect=proxy.on_disconnect)
+        self._known = [
+            (
+                settings.key_digest,
+                Client(name, frozenset(settings.models), settings.max_concurrent, proxy.on_disconnect_of(name)),
+            )
+            for name, settings in proxy.clients.items()
+        ]
+        self._injected = f"Bearer {api_key}".encode("ascii") if api_key is not None else None
+
+    def admit(self, headers: Mapping[str, str]) -> Client:
+        """Whose key this is. Raises ``Refusal`` (``unauthorized``) for one that is not known."""
+        if not self._known:
+            return self._anybody
+        shown = headers.get(hdrs.AUTHORIZATION)
+        # Novita's own SDK for JavaScript sends the key without a scheme.
+        digest = token_digest(bearer(shown) or (shown or "").strip())
+        found: Client | None = None
+        for known, client in self._known:  # no early exit: the time must not tell how many were compared
+            if compare_digest(known, digest):
+                found = client
+        if found is None:
+            raise Refusal("unauthorized", "No client of this relay has the key in Authorization.")
+        return found
+
+    def authorized(self, headers: RawHeaders) -> RawHeaders:
+        """The headers as they go to the upstream: the relay's key in place of the client's, if there is one.
+
+        An answer to such a request must not be compressed, or a key that it quotes could not be covered.
+        """
+        if self._injected is None:
+            return headers
+        return replaced(replaced(headers, b"authorization", self._injected), b"accept-encoding", b"identity")

@@ -1,0 +1,242 @@
+"""The proxy: what goes to the upstream and comes back as it is.
+
+``relay.edge.proxy.submissions`` and ``relay.edge.chat.admission`` look into some of what passes here; everything else
+streams through in both directions without being looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from aiohttp import hdrs, web
+
+from relay.core.chat_request import model_of
+from relay.core.conceal import Concealed, Cover
+from relay.core.errors import RelayError
+from relay.core.target import why_odd
+from relay.edge.http import problems
+from relay.edge.http.bodies import Bodies, BodyLimits, Refusal, invite, piece_of, require_known_coding
+from relay.edge.http.budget import Budget
+from relay.edge.http.local_access import why_of_a_page
+from relay.edge.http.raw_response import Outgoing
+from relay.edge.http.scan import scanned
+from relay.edge.http.server import respond
+from relay.edge.proxy.clients import Client, Clients
+from relay.edge.webhooks import path_of
+from relay.upstream import Answer, RawHeaders, RequestBody, Upstream, request_headers, response_headers
+
+OPENAI_PREFIXES = ("/openai/", "/v3/openai/")
+TASK_PREFIXES = ("/v3/", "/v3beta/")
+
+TASK_RESULT = "/v3/async/task-result"
+_COMPLETIONS = "/chat/completions"
+
+NOTHING = Concealed()
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_REFUSED = frozenset(("TRACE", "CONNECT"))
+"""The first has a server show the request as it got it, with the key that the relay added to it."""
+
+Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def is_proxied(path: str) -> bool:
+    """Whether a path belongs to the upstream."""
+    return path.startswith(OPENAI_PREFIXES) or path.startswith(TASK_PREFIXES)
+
+
+def is_openai(path: str) -> bool:
+    """Whether clients expect errors in OpenAI's shape there, and models are limited."""
+    return plain(path).startswith(OPENAI_PREFIXES)
+
+
+def plain(target: str) -> str:
+    """The path that a server may take this for: decoded, without empty and dotted segments, without a query.
+
+    What goes on is the target as it came; but a client must not get past a limit, or past being recorded, by another
+    spelling of a route.
+    """
+    path = target.partition("?")[0]
+    if "%" not in path and "//" not in path and "/." not in path:
+        return path
+    kept: list[str] = []
+    for segment in unquote(path).split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    return "/" + "/".join(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The listener is on loopback, so that web pages are kept out; ``public_host``: the name that a proxy gives it."""
+
+    public_host: str | None = None
+
+
+class Proxy:
+    """Passes requests through, and has what those need who look into them."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        clients: Clients,
+        limits: BodyLimits,
+        *,
+        idle_timeout: float = 60.0,
+        concealed: Concealed = NOTHING,
+        pages: Pages | None = None,
+    ) -> None:
+        self._idle_timeout, self._pages = idle_timeout, pages
+        self.concealed = concealed
+        """Secrets that no answer may show. May be exchanged for others while the relay runs."""
+        self.upstream = upstream
+        self.clients = clients
+        self.bodies = Bodies(limits)
+        self.answers = Budget(limits.max_inflight_bytes // 2)
+        """Of those that are held as a whole before their clients see them."""
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One request, passed through in both directions as it comes."""
+        outgoing = self.outgoing(request)
+        try:
+            async with self._outbound_body(request, self.admit(request)) as body:
+                return await self._exchange(request, body, outgoing)
+        except (RelayError, Refusal) as error:
+            return outgoing.abort() if outgoing.begun else refused(request, error)
+
+    async def _exchange(self, request: web.BaseRequest, body: RequestBody, outgoing: Outgoing) -> web.StreamResponse:
+        headers = self.outbound(request)
+        if request.content_length is not None and not isinstance(body, bytes | bytearray):
+            headers = [*headers, (b"Content-Length", b"%d" % request.content_length)]
+        async with self.upstream.exchange(request.method, path_of(request), headers, body) as answer:
+            return await self.answer_with(outgoing, answer)
+
+    def outgoing(self, request: web.BaseRequest) -> Outgoing:
+        """The answer to a request, which cuts a client that takes nothing of it for too long."""
+        return Outgoing(request, self._idle_timeout)
+
+    def admit(self, request: web.BaseRequest) -> Client:
+        """Who sent it. Raises ``Refusal``.
+
+        A page of any site can have the user's browser ask a listener on loopback, and nobody shows a key where no
+        clients are configured.
+        """
+        client = self.clients.admit(request.headers)
+        pages = self._pages if client.name is None else None
+        if pages is not None and (verdict := why_of_a_page(request.headers, pages.public_host)):
+            raise Refusal(*verdict)
+        return client
+
+    def outbound(self, request: web.BaseRequest) -> RawHeaders:
+        """The request's headers as they go to the upstream, with the key that goes there."""
+        return self.clients.authorized(request_headers(request.raw_headers))
+
+    @asynccontextmanager
+    async def _outbound_body(self, request: web.BaseRequest, client: Client) -> AsyncIterator[RequestBody]:
+        if client.models and not is_openai(path_of(request)):
+            # Limits are by endpoint and model there, and only submissions and questions for results are known so well.
+            raise Refusal("model_not_allowed", "The client may only submit tasks here, and ask for their results.")
+        if not request.body_exists:
+            yield b""
+        elif not client.models:
+            yield _streamed(request, self._idle_timeout)
+        else:
+            # A client that may use some models could get at the others by any route with a model in its body.
+            async with self.bodies.received(request, client.name) as received:
+                client.require_model(await scanned(model_of, received.body))
+                yield received.body
+
+    async def answer_with(self, outgoing: Outgoing, answer: Answer) -> web.StreamResponse:
+        """Hands the upstream's answer on. Raises ``UpstreamError`` where it breaks off."""
+        outgoing.begin(answer.status, answer.reason, response_headers(answer.raw_headers, answer.status))
+        cover = self.concealed.cover() if _is_text(answer) else NOTHING.cover()
+        return await self.hand_on(outgoing, answer.pieces(), cover)
+
+    async def hand_on(self, outgoing: Outgoing, pieces: AsyncIterator[bytes], cover: Cover) -> web.StreamResponse:
+        """The body of an answer that has begun, as it comes."""
+        async for piece in pieces:
+            await outgoing.write(cover.take(piece))
+        await outgoing.write(cover.rest())
+        return await outgoing.finish()
+
+
+class ProxyRoutes:
+    """Which part of the proxy serves which of the upstream's routes."""
+
+    def __init__(self, proxy: Route, *, submissions: Route, chat: Route) -> None:
+        self._proxy, self._submissions, self._chat = proxy, submissions, chat
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One request, served by the part that it belongs to."""
+        target = path_of(request)
+        try:
+            _require_plain(request, target)
+        except Refusal as refusal:
+            return refused(request, refusal)
+        return await self._part(request.method, target)(request)
+
+    def _part(self, method: str, target: str) -> Route:
+        path = plain(target)
+        if is_openai(path):
+            chats = method == hdrs.METH_POST and path.rstrip("/").endswith(_COMPLETIONS)
+            return self._chat if chats else self._proxy
+        if method == hdrs.METH_POST or (method == hdrs.METH_GET and path == TASK_RESULT):
+            return self._submissions
+        return self._proxy
+
+
+def _require_plain(request: web.BaseRequest, target: str) -> None:
+    """Raises ``Refusal`` for what the upstream may read otherwise than the relay does."""
+    if request.method in _REFUSED:
+        raise Refusal("method_not_allowed", allow=_METHODS)
+    if detail := why_odd(target):
+        raise Refusal("bad_request", detail)
+    require_known_coding(request)
+
+
+def _is_text(answer: Answer) -> bool:
+    """Whether an answer is one in which the upstream may quote what it was asked with. What is streamed is not."""
+    if answer.status >= 400:
+        return True
+    kind = answer.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
+    return kind.endswith("json") or (kind.startswith("text/") and kind != "text/event-stream")
+
+
+def refused(request: web.BaseRequest, error: RelayError | Refusal) -> web.StreamResponse:
+    """The error in the shape that the route's clients read: OpenAI's, or a problem document."""
+    response = respond(_openai_answer(error) if is_openai(path_of(request)) else _problem(error))
+    if request.body_exists and not request.content.is_eof():
+        response.force_close()  # the rest of the body is not waited for
+    return response
+
+
+def _problem(error: RelayError | Refusal) -> problems.Answer:
+    return error.answer if isinstance(error, Refusal) else problems.answer_to(error)
+
+
+def _openai_answer(error: RelayError | Refusal) -> problems.Answer:
+    if isinstance(error, Refusal):
+        return problems.openai_answer(error.code, error.detail, allow=error.allow)
+    if error.code not in problems.KINDS:
+        return problems.openai_answer("internal")
+    return problems.openai_answer(error.code, error.message, hint=error.hint)
+
+
+async def _streamed(request: web.BaseRequest, patience: float) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises ``Refusal`` once nothing has come for ``patience`` seconds."""
+    invite(request)
+    while True:
+        try:
+            async with asyncio.timeout(patience):
+                piece = await piece_of(request)
+        except TimeoutError:
+            raise Refusal("body_timeout") from None
+        if not piece:
+            return
+        yield piece

@@ -1,0 +1,128 @@
+"""What remains of a consumer. That slow ones are cut, and steady ones not: tests/integration/test_slow_consumers.py."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from relay.edge.api.consumers import Consumer, Pace
+from relay.edge.api.event_reader import PIECE_BYTES
+from relay.edge.api.events import Events
+from relay.edge.api.shares import Share
+from relay.edge.http.raw_response import Outgoing
+from relay.telemetry import ConsumerSignals, Telemetry
+from tests.services.raw_http import get, wire
+from tests.unit.drafts import draft
+from tests.unit.edge.serving import api, opened
+
+BIG = b'"' + b"x" * 300_000 + b'"'
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Nothing is freed but what nobody refers to any more."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def present() -> int:
+    return sum(isinstance(each, (Consumer, Outgoing, web.Request)) for each in gc.get_objects())
+
+
+@pytest.mark.parametrize("how", ["cut", "left", "done"])
+@pytest.mark.parametrize("live", [False, True])
+@pytest.mark.usefixtures("uncollected")
+async def test_a_consumer_that_is_gone_leaves_nothing_behind(tmp_path: Path, how: str, live: bool) -> None:
+    """What it was being sent would stay in memory until a full collection, which a busy relay rarely comes to."""
+    before = present()
+    headers = ["Accept: text/event-stream"] if live else []
+    pace = Pace(send_timeout=0.1 if how == "cut" else 60.0)
+    async with opened(tmp_path) as journal:
+        for n in range(20):
+            await journal.append(draft(str(n), data=BIG))
+        events = Events(journal, ConsumerSignals(Telemetry()), pace)
+        async with api({"GET /v1/events": events.get}) as url:
+            async with wire(url) as connection:
+                await connection.send(get("/v1/events?limit=1000", "Connection: close", *headers))
+                await connection.reader.readuntil(b"\r\n\r\n")
+                assert present() > before
+                if how == "done":
+                    events.stop()
+                    await connection.rest()
+                elif how == "cut":
+                    connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+                    await gone(events)
+            await gone(events)
+            del connection
+            async with asyncio.timeout(5):
+                while present() > before:
+                    await asyncio.sleep(0.01)
+
+
+async def test_who_waits_for_room_is_kept_and_goes_on(tmp_path: Path) -> None:
+    """Consumers would be cut, or hear nothing, because of others that do not read."""
+    async with opened(tmp_path) as journal:
+        await journal.append(draft())
+        pace = Pace(heartbeat=0.05, send_timeout=0.1, room=1000)
+        events = Events(journal, ConsumerSignals(Telemetry()), pace)
+        others = Share(events._consumers._room, "others")
+        assert others.ask(1000).done()
+        async with (
+            api({"GET /v1/events": events.get}) as url,
+            wire(url) as live,
+            wire(url) as page,
+            asyncio.timeout(10),
+        ):
+            await live.send(get("/v1/events", "Accept: text/event-stream"))
+            for _ in range(5):
+                assert await live.reader.readuntil(b": still here\n\n")
+            others.give_back()
+            assert await live.reader.readuntil(b"id: 1\n")
+            await others.ask(1000)
+            await page.send(get("/v1/events"))
+            await begun(events, 2)
+            events.stop()
+            assert (await page.answer()).json == {"events": [], "next": 0, "pruned": None}
+
+
+async def test_who_has_read_goes_on_beside_those_of_its_client_that_have_not(tmp_path: Path) -> None:
+    """One program that forgets its streams would slow the others of the same token down, although they read."""
+    async with opened(tmp_path) as journal:
+        await journal.append(draft("1"))
+        events = Events(journal, ConsumerSignals(Telemetry()), Pace(heartbeat=0.05, room=4 * PIECE_BYTES))
+        stuck = Share(events._consumers._room, ("127.0.0.1", False))
+        async with (
+            api({"GET /v1/events": events.get}) as url,
+            wire(url) as reading,
+            wire(url) as fresh,
+            asyncio.timeout(10),
+        ):
+            await reading.send(get("/v1/events", "Accept: text/event-stream"))
+            await reading.reader.readuntil(b"still here")
+            assert stuck.ask(2 * PIECE_BYTES).done()
+            await fresh.send(get("/v1/events", "Accept: text/event-stream"))
+            await journal.append(draft("2"))
+            assert b"id: 2\n" in await reading.reader.readuntil(b"2:succeeded")
+            for _ in range(3):
+                assert b"id: " not in await fresh.reader.readuntil(b"still here")
+            stuck.give_back()
+            assert await fresh.reader.readuntil(b"id: 1\n")
+
+
+async def begun(events: Events, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(events._consumers._present) < count:
+            await asyncio.sleep(0.01)
+
+
+async def gone(events: Events) -> None:
+    async with asyncio.timeout(10):
+        while events._consumers._present:
+            await asyncio.sleep(0.01)

@@ -1,0 +1,87 @@
+"""What was open when the relay was killed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import orjson
+import pytest
+
+from relay.core.chat import Opening, chunk_draft, chunk_key, started_draft
+from relay.edge.chat import recovery
+from relay.edge.chat.recovery import close_open_streams
+from relay.journal.errors import JournalUnavailable
+from relay.journal.journal import Journal
+from relay.telemetry import ChatSignals, Telemetry
+from tests.unit.edge.serving import opened
+
+CHUNK = b'{"id":"c","model":"a/m","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}'
+
+
+async def left_open(journal: Journal, *stream_ids: str) -> None:
+    """Streams that began, said something, and never ended."""
+    for stream_id in stream_ids:
+        await journal.append(started_draft(Opening(stream_id, 1, 0.0, model="a/m", client="web")))
+        for n, text in enumerate((b"Hel", b"lo")):
+            piece = CHUNK.replace(b"%s", text)
+            await journal.append(
+                chunk_draft(stream_id, chunk_key(stream_id), n, [piece], time="2026-01-01T00:00:00.000Z")
+            )
+
+
+async def test_each_open_stream_gets_one_ending_with_what_was_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A consumer would wait for the end of a conversation for ever, or be told of it twice."""
+    monkeypatch.setattr(recovery, "_AT_ONCE", 2)
+    telemetry = Telemetry()
+    async with opened(tmp_path) as journal:
+        await left_open(journal, "a", "b", "c")
+    for _ in range(2):
+        async with opened(tmp_path) as journal:
+            await close_open_streams(journal, ChatSignals(telemetry))
+            endings = [entry.event for entry in await journal.read(9, 100)]
+        telemetry = Telemetry()
+    assert [(event.type, event.subject) for event in endings] == [("relay.chat.failed", name) for name in "abc"]
+    data = orjson.loads(endings[0].data)
+    assert (data["reason"], data["client"], data["gaps"]) == ("relay_restarted", "web", 0)
+    assert data["choices"][0]["content"] == "Hello"
+
+
+async def test_a_stream_whose_beginning_was_pruned_ends_too(tmp_path: Path) -> None:
+    """It would be closed at each start, and never."""
+    async with opened(tmp_path) as journal:
+        await left_open(journal, "a")
+        await journal.change(lambda: journal._store._db.execute('DELETE FROM events WHERE "offset" = 1'))
+        telemetry = Telemetry()
+        await close_open_streams(journal, ChatSignals(telemetry))
+        ending = (await journal.read(3, 10))[0].event
+    data = orjson.loads(ending.data)
+    assert (ending.type, data["stream_id"], data["client"]) == ("relay.chat.failed", "a", None)
+    assert data["choices"][0]["content"] == "Hello"
+    labels = {"outcome": "failed", "reason": "relay_restarted"}
+    assert telemetry.registry.get_sample_value("relay_chats_total", labels) == 1
+
+
+async def test_a_start_waits_once_for_a_disk_that_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken: a start with a thousand open streams on a full disk takes minutes, in which no webhook is answered."""
+    monkeypatch.setattr(recovery, "_AT_ONCE", 1)
+    monkeypatch.setattr(recovery, "_PATIENCE", 0.2)
+    monkeypatch.setattr(recovery, "_AGAIN", 0.01)
+    telemetry = Telemetry()
+    names = [f"stream-{n}" for n in range(20)]
+    async with opened(tmp_path) as journal:
+        await left_open(journal, *names)
+    async with opened(tmp_path) as journal:
+        journal.full = JournalUnavailable("disk_full", "Full.", hint="")
+        async with asyncio.timeout(2):
+            going_on = await close_open_streams(journal, ChatSignals(telemetry))
+        assert going_on is not None
+        journal.full = None
+        async with asyncio.timeout(20):
+            await going_on
+        endings = [entry.event.subject for entry in await journal.read(3 * len(names), 100)]
+    assert endings == names

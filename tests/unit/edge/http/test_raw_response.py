@@ -1,0 +1,79 @@
+"""An answer past aiohttp's own responses: what ``tests/unit/edge/proxy/test_proxy.py`` does not see."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from aiohttp import web
+
+from relay.edge.http.raw_response import Outgoing
+from tests.services.raw_http import get, post, wire
+from tests.unit.edge.http.test_server import Noted, listening
+
+
+async def test_a_bug_in_the_middle_of_an_answer_makes_no_second_one() -> None:
+    """The client would read an error document as part of the body, or as the answer to its next request."""
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        outgoing = Outgoing(request)
+        outgoing.begin(200, b"OK", [(b"Content-Length", b"9")])
+        await outgoing.write(b"one")
+        raise RuntimeError("a bug")
+
+    async with listening(serve, signals=Noted()) as listener, wire(listener.url) as connection:
+        await connection.send(get("/"))
+        received = await connection.rest()
+    assert received == b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\none"
+
+
+async def test_asked_to_close_it_says_so_and_closes() -> None:
+    """A client would keep the connection of a relay that is going away."""
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        outgoing = Outgoing(request)
+        outgoing.begin(299, b"Odd", [(b"Content-Length", b"0")], close=True)
+        return await outgoing.finish()
+
+    async with listening(serve) as listener, wire(listener.url) as connection:
+        await connection.send(post("/"))
+        assert await connection.rest() == b"HTTP/1.1 299 Odd\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+async def test_a_client_that_takes_nothing_is_cut() -> None:
+    """Its answer would be counted as delivered, and its connection be kept for a next request."""
+    size, answered = 32 << 20, asyncio.get_running_loop().create_future()
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        outgoing = Outgoing(request, patience=0.1)
+        outgoing.begin(200, b"OK", [(b"Content-Length", b"%d" % size)])
+        there = await outgoing.write(b"x" * size)
+        sent = outgoing.abort()
+        answered.set_result((there, sent.status, sent.keep_alive))
+        return sent
+
+    async with listening(serve) as listener, wire(listener.url) as connection, asyncio.timeout(20):
+        await connection.send(get("/"))
+        assert await answered == (False, 200, False)
+
+
+async def test_a_client_that_takes_something_again_and_again_is_not_cut() -> None:
+    """A download over a thin line would break off whenever it takes longer than the patience with one that is stuck."""
+    size, answered = 1 << 20, asyncio.get_running_loop().create_future()
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        outgoing = Outgoing(request, patience=0.1)
+        outgoing.begin(200, b"OK", [(b"Content-Length", b"%d" % size)])
+        outgoing.put(b"x" * size)
+        answered.set_result(await outgoing.drained())
+        return outgoing.end()
+
+    async with listening(serve) as listener, wire(listener.url) as connection:
+        connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await connection.send(get("/"))
+        await connection.reader.readuntil(b"\r\n\r\n")
+        got = 0
+        while got < size and not (answered.done() and not answered.result()):
+            got += len(await connection.reader.read(40_000))
+            await asyncio.sleep(0.02)  # that is how thin it is: several times the patience for all
+        assert await answered
