@@ -25,9 +25,9 @@ from bench._journals import fill, relay_over
 from bench._steady import BODY
 from bench.webhooks import SERVER_CORE, Server
 from relay.core.event import Draft
-from relay.core.reconcile import Timing
 from relay.core.source import Delivery
-from relay.core.task import bare_task, submitted_draft
+from relay.core.tasks.events import bare_task, submitted_draft
+from relay.core.tasks.reconcile import Timing
 from relay.journal.store import Store
 from relay.journal.tasks import Tasks
 from relay.sources.novita_task import NovitaTask

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from relay.core.claims import Fact, IndexUnavailable, Share, SharedIndex, facts_of, share_out
 from relay.core.event import Entry
+from relay.core.publishing.claims import Fact, IndexUnavailable, Share, SharedIndex, facts_of, share_out
 from relay.telemetry import ClaimSignals
 
 PAUSE = 5.0

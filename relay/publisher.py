@@ -15,14 +15,14 @@ from dataclasses import replace
 from typing import Any
 
 from relay.claims import Claims
-from relay.core.batching import Batching
-from relay.core.claims import Shared, facts_of
 from relay.core.dead import refused_draft
 from relay.core.errors import RelayError
 from relay.core.event import DEAD_LETTERS, Entry
-from relay.core.lineage import earlier, resume
+from relay.core.publishing.batching import Batching
+from relay.core.publishing.claims import Shared, facts_of
+from relay.core.publishing.lineage import earlier, resume
+from relay.core.publishing.settle import Advance, Bury, Narrow, settle
 from relay.core.retry import Backoff
-from relay.core.settle import Advance, Bury, Narrow, settle
 from relay.core.sink import Batch, Checkpoint, Forgetful, Outcome, Refused, Renamable, Sink, SinkUnavailable
 from relay.journal.errors import JournalUnavailable
 from relay.journal.history import SettledAs

@@ -2,7 +2,7 @@
 
 All state is in the registry, so a restart goes on where the last process was. A terminal answer enters the journal as
 a webhook does, under the same key: whichever comes first counts, and the other is a duplicate. What an answer means
-is decided in ``relay.core.reconcile``; here it is obeyed.
+is decided in ``relay.core.tasks.reconcile``; here it is obeyed.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from typing import Final, Protocol, TypeVar
 from relay.clocks import steady_ms, wall_ms
 from relay.core.errors import RelayError
 from relay.core.event import Draft
-from relay.core.pace import Pace
-from relay.core.reconcile import (
+from relay.core.source import Delivery, Source
+from relay.core.tasks.address import made_before
+from relay.core.tasks.events import abandoned_draft, terminal_key
+from relay.core.tasks.rate_limit import Pace
+from relay.core.tasks.reconcile import (
     Abandon,
     Decision,
     Ended,
@@ -29,9 +32,6 @@ from relay.core.reconcile import (
     Watched,
     decide,
 )
-from relay.core.source import Delivery, Source
-from relay.core.task import abandoned_draft, terminal_key
-from relay.core.task_address import made_before
 from relay.core.trace import continued
 from relay.journal.addresses import Addresses
 from relay.journal.errors import JournalBroken, JournalUnavailable

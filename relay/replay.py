@@ -1,4 +1,4 @@
-"""Publishes a range of the journal once more, on purpose. What a replay is, ``relay.core.replay`` says.
+"""Publishes a range of the journal once more, on purpose. What a replay is, ``relay.core.publishing.replay`` says.
 
 The events and the place of the replay go to the sink in one step, so that each is there once, whatever breaks off.
 """
@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from relay.core.batching import Batching
 from relay.core.errors import RelayError
 from relay.core.event import Entry
-from relay.core.replay import Place, Request, Run, place
+from relay.core.publishing.batching import Batching
+from relay.core.publishing.replay import Place, Request, Run, place
+from relay.core.publishing.settle import Advance, Bury, Narrow, settle
 from relay.core.retry import Backoff
-from relay.core.settle import Advance, Bury, Narrow, settle
 from relay.core.sink import Batch, Checkpoint, Glancing, Outcome, Refused, Sink, SinkUnavailable
 
 TRIES: Final = 6

@@ -1,4 +1,4 @@
-"""The index that replicas share, in Redis: which of them publishes a fact. What it decides is in ``relay.core.claims``.
+"""The index that replicas share, in Redis: which of them publishes a fact. What it decides is in ``relay.core.publishing.claims``.
 
 One connection per sink, one script call per batch, each within ``PATIENCE`` seconds, the connecting included; Redis or
 Valkey, standalone, 6.2 or newer. Keys: ``{relay:<scope>}:`` and 16 bytes; each holds who claimed or published a fact,
@@ -21,7 +21,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, RedisError
 
-from relay.core.claims import KIND_LETTERS, Claimed, Fact, IndexUnavailable, Verdict
+from relay.core.publishing.claims import KIND_LETTERS, Claimed, Fact, IndexUnavailable, Verdict
 from relay.core.sink import SinkUnavailable
 from relay.sinks._redis_topology import Locator
 from relay.sinks._redis_wire import Wire, failure

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relay.core.chat_outcome import Ending
+from relay.core.chat.outcome import Ending
 
 FOLDER = Path(__file__).parent / "samples" / "novita_chat"
 EXPECTED = ".expected.json"

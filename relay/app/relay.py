@@ -14,10 +14,10 @@ from relay.app.doors import Doors
 from relay.app.plugins import sink_plugins
 from relay.app.tasks import CARE, TaskWatch
 from relay.claims import Claims
-from relay.core.claims import Shared
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
-from relay.core.lineage import Names
+from relay.core.publishing.claims import Shared
+from relay.core.publishing.lineage import Names
 from relay.core.sink import Identity, Sink
 from relay.core.source import Source
 from relay.edge.api.status import figures_of

@@ -7,9 +7,9 @@ import time
 from typing import Final
 
 from relay.clocks import steady_ms
-from relay.core.expiry import first_expiry
-from relay.core.reconcile import Timing
 from relay.core.source import Source
+from relay.core.tasks.expiry import first_expiry
+from relay.core.tasks.reconcile import Timing
 from relay.journal.journal import Journal
 from relay.journal.tasks import PENDING, Tasks
 from relay.reconciler import Reconciler, forget_ended

@@ -22,7 +22,7 @@ from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
     from relay.cli.history import History
-    from relay.core.replay import Request, Selection
+    from relay.core.publishing.replay import Request, Selection
     from relay.core.sink import Identity, SinkConfig
     from relay.replay import Report
     from relay.settings import Settings
@@ -100,7 +100,7 @@ def replay(
     The events keep their ids. The sink keeps the place of the replay as IDENTITY-replay: interrupted and typed again,
     it goes on and repeats nothing. Times are the events' own. Exit code 1 if the sink refused events.
     """
-    from relay.core.replay import Request
+    from relay.core.publishing.replay import Request
 
     settings = configured.load(config)
     selection, limits = _selected(begin, end, topic, only_topic, kind, subject, same_topic=same_topic)
@@ -133,7 +133,7 @@ def _selected(
 ) -> tuple[Selection, Limits]:
     """Which events are asked for, by offsets and by the rest. Raises ``typer.BadParameter``."""
     from relay.core.event import TOPICS
-    from relay.core.replay import Selection
+    from relay.core.publishing.replay import Selection
 
     if (topic is None) != same_topic:
         raise typer.BadParameter("say where to: --topic NAME, or --same-topic", param_hint="'--topic'")
@@ -158,7 +158,7 @@ def _bound(text: str, option: str) -> tuple[int | None, int | None]:
 
 
 def _target(settings: Settings, label: str, topic: str | None) -> Target:
-    from relay.core.replay import IDENTITY_SUFFIX, why_no_topic
+    from relay.core.publishing.replay import IDENTITY_SUFFIX, why_no_topic
     from relay.core.sink import Identity
     from relay.settings.errors import nearest
 

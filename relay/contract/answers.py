@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 from relay.contract.schemas import Schema, reference, schemas
 from relay.core.event import CONTENT_TYPE, SPECVERSION, TOPICS
-from relay.core.task import TASK_ID
+from relay.core.tasks.events import TASK_ID
 from relay.edge.api.subjects import KINDS as SUBJECT_KINDS
 from relay.edge.http.problems import KINDS
 from relay.journal.publications import PublicationState

@@ -14,11 +14,11 @@ import orjson
 from relay.contract.examples import CHUNKS, DONE, FAILED, SUCCEEDED, enveloped, events
 from relay.contract.received import RECEIVED
 from relay.contract.schemas import Schema, components, reference
-from relay.core.chat import CHAT_SCHEMA, CHUNK_SCHEMA, STARTED_SCHEMA
+from relay.core.chat.events import CHAT_SCHEMA, CHUNK_SCHEMA, STARTED_SCHEMA
 from relay.core.cloudevents import kafka_headers, redis_fields
 from relay.core.dead import DEAD_SCHEMA
 from relay.core.event import CONTENT_TYPE, SPECVERSION, TOPICS, Event
-from relay.core.task import TASK_SCHEMA
+from relay.core.tasks.events import TASK_SCHEMA
 
 Document = dict[str, Any]
 

@@ -9,14 +9,14 @@ from typing import Any, Final
 
 import orjson
 
-from relay.core.chat import Opening, started_draft
-from relay.core.chat_outcome import Ending
-from relay.core.chat_tap import Capture, Closed, Tap
+from relay.core.chat.events import Opening, started_draft
+from relay.core.chat.outcome import Ending
+from relay.core.chat.tap import Capture, Closed, Tap
 from relay.core.dead import unreadable_draft
 from relay.core.dedup import judge
 from relay.core.event import Draft, Event
 from relay.core.source import Delivery, Unreadable
-from relay.core.task import abandoned_draft, bare_task, progressed_draft, submitted_draft
+from relay.core.tasks.events import abandoned_draft, bare_task, progressed_draft, submitted_draft
 from relay.sources.novita_task import NovitaTask
 
 RECEIVED_AT: Final = 1_700_000_004_250

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from relay.contract.schemas import Schema, reference
-from relay.core.task import TASK_ID
+from relay.core.tasks.events import TASK_ID
 from relay.sources.novita_task import EVENT_TYPE, STATUSES
 
 _OBJECT: Final[Schema] = {"type": "object"}

@@ -7,9 +7,9 @@ from typing import Any, Final
 import orjson
 from pydantic import TypeAdapter
 
-from relay.core.chat import CHAT_SCHEMA, CHUNK_SCHEMA, STARTED_SCHEMA, ChatChunk, ChatData, ChatStarted
+from relay.core.chat.events import CHAT_SCHEMA, CHUNK_SCHEMA, STARTED_SCHEMA, ChatChunk, ChatData, ChatStarted
 from relay.core.dead import DEAD_SCHEMA, DeadLetterData
-from relay.core.task import TASK_SCHEMA, TaskData
+from relay.core.tasks.events import TASK_SCHEMA, TaskData
 
 Schema = dict[str, Any]
 

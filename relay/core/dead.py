@@ -18,7 +18,7 @@ from relay.core.event import DEAD_LETTERS, DeadLetter, Draft, Entry, Event
 from relay.core.redact import publishable, redact, scrub_text
 from relay.core.sink import Refused
 from relay.core.source import Delivery, Unreadable
-from relay.core.task import TASK_SOURCE, Timestamp
+from relay.core.tasks.events import TASK_SOURCE, Timestamp
 
 DEAD_SCHEMA: Final = "urn:relay:schema:dead-letter:1"
 """``dataschema`` of every dead-letter event."""

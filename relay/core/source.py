@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from relay.core.event import Draft
-from relay.core.members import Body
+from relay.core.json_scan import Body
 
 Via = Literal["webhook", "poll", "submit"]
 

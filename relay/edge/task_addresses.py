@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from relay.clocks import steady_ms
-from relay.core.task_address import RANDOM, Keys, nonce, nonce_of, secret_of, shared_key
+from relay.core.tasks.address import RANDOM, Keys, nonce, nonce_of, secret_of, shared_key
 from relay.journal.addresses import Addresses, Binding
 from relay.journal.journal import Journal
 

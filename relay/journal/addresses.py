@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from relay.core.event import Entry
-from relay.core.task_address import KEY_BYTES
+from relay.core.tasks.address import KEY_BYTES
 from relay.journal import sql
 
 _SQL: Final = sql.statements("addresses.sql")

@@ -1,7 +1,8 @@
 """How many events lie between two offsets, told without looking at them. Pure.
 
-Offsets grow by one per event, except where a journal took a new identity and skipped some (see ``relay.core.lineage``);
-and few events are meant for one sink only. So counting is a subtraction and two short lists.
+Offsets grow by one per event, except where a journal took a new identity and skipped some (see
+``relay.core.publishing.lineage``); and few events are meant for one sink only. So counting is a subtraction and two
+short lists.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from relay.core.event import Entry
-from relay.core.lineage import Fork
+from relay.core.publishing.lineage import Fork
 
 Addressed = tuple[int, str]
 """The offset of an event that is meant for one sink only, and that sink."""

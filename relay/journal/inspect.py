@@ -15,7 +15,7 @@ import orjson
 
 from relay.core.errors import RelayError
 from relay.core.event import Entry
-from relay.core.lineage import Fork
+from relay.core.publishing.lineage import Fork
 from relay.journal import sql
 from relay.journal.errors import Guard, JournalBroken, code_of, translated
 from relay.journal.layout import newest

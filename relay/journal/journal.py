@@ -12,7 +12,7 @@ from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
 from relay.core.event import Draft, Entry, Receipt
-from relay.core.lineage import Lineage, Names
+from relay.core.publishing.lineage import Lineage, Names
 from relay.journal.addresses import Addresses
 from relay.journal.care import Care
 from relay.journal.census import Census

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import orjson
 
-from relay.core.lineage import Fork
+from relay.core.publishing.lineage import Fork
 from relay.journal.dedup_index import unrecognized
 from relay.journal.errors import JournalBroken
 from relay.journal.layout import newest, version_of

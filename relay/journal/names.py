@@ -1,8 +1,8 @@
 """Under which names a journal has been published: kept in the journal, so that a change of them is noticed.
 
 A sink keeps its checkpoint under the relay's identity, and some under the sink's label, too. Where one of them changes,
-the journal takes a new id, which shares its past with the one before (``relay.core.lineage``): the file may be a clone
-of one that is still in use, and both go on from here.
+the journal takes a new id, which shares its past with the one before (``relay.core.publishing.lineage``): the file may
+be a clone of one that is still in use, and both go on from here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import orjson
 
-from relay.core.lineage import Names
+from relay.core.publishing.lineage import Names
 from relay.journal.companion import Companion
 from relay.journal.store import Store
 from relay.journal.volume import damaged, missing

@@ -20,7 +20,7 @@ from uuid import uuid4
 import orjson
 
 from relay.core.event import DeadLetter, Draft, Entry
-from relay.core.lineage import Fork, Names, bounded
+from relay.core.publishing.lineage import Fork, Names, bounded
 from relay.journal import sql
 from relay.journal.companion import Companion
 from relay.journal.dedup_index import MERGE_AT, DedupIndex

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from relay.core.chat import STARTED
+from relay.core.chat.events import STARTED
 from relay.core.event import CHAT, Entry, Event
 from relay.journal import sql
 from relay.journal.event_rows import EVENT_NAMES

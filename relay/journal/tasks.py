@@ -19,7 +19,7 @@ import orjson
 
 from relay.clocks import on_the_steady_clock
 from relay.core.event import TASKS, Entry, Event
-from relay.core.reconcile import PollAgain, Timing, Watched
+from relay.core.tasks.reconcile import PollAgain, Timing, Watched
 from relay.journal import sql
 
 PENDING: Final = ("submitted", "running")

@@ -7,7 +7,7 @@ continues that of the frame before it: a frame that continues a *commit* shows t
 on disk once. Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 
 What cannot be told: damage to the last transaction looks like a power cut, and a log cut off between two transactions
-like one that was never longer. The sinks' checkpoints may still show it (``relay.core.lineage``).
+like one that was never longer. The sinks' checkpoints may still show it (``relay.core.publishing.lineage``).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from importlib.resources import files
 
 import orjson
 
-from relay.core.lineage import succession
+from relay.core.publishing.lineage import succession
 from relay.core.sink import Checkpoint, Inheritance, SinkUnavailable
 from relay.sinks._redis_wire import Wire
 

@@ -13,9 +13,9 @@ import asyncio
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from relay.core.batching import longest
 from relay.core.event import TOPICS
-from relay.core.lineage import succession
+from relay.core.publishing.batching import longest
+from relay.core.publishing.lineage import succession
 from relay.core.sink import (
     Advice,
     Batch,

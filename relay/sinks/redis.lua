@@ -11,7 +11,7 @@
 --       follow (a few dozen, which `unpack` can take), name, value, ...
 --
 -- A fact is '' where there is nothing to absorb, else a kind ('p' plain, 's' stated, 'c' a contradiction) and a
--- statement of 16 bytes (relay.core.claims). What is stated under a key is kept there for the window: streams,
+-- statement of 16 bytes (relay.core.publishing.claims). What is stated under a key is kept there for the window: streams,
 -- checkpoint and facts are lost together, if at all.
 --
 -- Answers {'OK', ...}, after 'publish' with the offsets that were absorbed, or without having written anything

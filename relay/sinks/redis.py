@@ -35,9 +35,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 from redis.exceptions import NoPermissionError, NoScriptError, RedisError
 
-from relay.core.claims import KIND_LETTERS, Fact, as_contradiction, facts_of
 from relay.core.cloudevents import redis_fields
 from relay.core.event import TOPICS, Entry, Event
+from relay.core.publishing.claims import KIND_LETTERS, Fact, as_contradiction, facts_of
 from relay.core.sink import (
     Absorbed,
     Advice,

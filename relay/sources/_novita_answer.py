@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from relay.core.members import Body, Member, Unwalkable, Walk
+from relay.core.json_scan import Body, Member, Unwalkable, Walk
 from relay.core.source import Unreadable
-from relay.core.task import TASK_ID
+from relay.core.tasks.events import TASK_ID
 
 MAX_PARSED: Final = 256 << 10
 """Bytes of one part of an answer that are parsed and published: hundreds of outputs. Beyond, a poll tells."""

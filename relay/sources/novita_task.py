@@ -16,11 +16,10 @@ import orjson
 
 from relay.core.clock import MAX_MS, rfc3339, utc_ms
 from relay.core.event import Draft
-from relay.core.members import Body
+from relay.core.json_scan import Body
 from relay.core.redact import redact
 from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Unreadable
-from relay.core.submission import endpoint_of
-from relay.core.task import (
+from relay.core.tasks.events import (
     TASK_ID,
     Kind,
     Nsfw,
@@ -33,6 +32,7 @@ from relay.core.task import (
     submitted_draft,
     terminal_draft,
 )
+from relay.core.tasks.submission import endpoint_of
 from relay.sources._novita_answer import Answer, answer_in
 
 EVENT_TYPE: Final = "ASYNC_TASK_RESULT"

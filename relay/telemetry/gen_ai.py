@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from relay.core.chat import ChatData, Opening
+from relay.core.chat.events import ChatData, Opening
 from relay.telemetry.spans import Attributes
 
 PROVIDER = "novita"

@@ -7,8 +7,8 @@ from typing import Final
 from urllib.parse import quote
 
 from relay.clocks import wall_ms
-from relay.core.reconcile import PollAnswer, Unanswered
 from relay.core.retry import retry_after
+from relay.core.tasks.reconcile import PollAnswer, Unanswered
 from relay.upstream.client import Upstream
 from relay.upstream.coding import decoded, is_coded
 from relay.upstream.errors import UpstreamError, UpstreamTimeout

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 import pytest
 
-from relay.core.chat import Opening
-from relay.core.chat_tap import Capture, Closed, Tap
+from relay.core.chat.events import Opening
+from relay.core.chat.tap import Capture, Closed, Tap
 from relay.core.dedup import judge
 from relay.core.event import Draft
 from relay.core.source import Delivery

@@ -1,7 +1,8 @@
 """R8: damaged journal files. The relay recovers what it acknowledged, or refuses to start and says what to do.
 
 What nothing in the files can show is named here, too: a log that was cut off between two commits, and damage to its
-last transaction, which looks like a power cut. There the sink, which is ahead, shows it (``relay.core.lineage``).
+last transaction, which looks like a power cut. There the sink, which is ahead, shows it
+(``relay.core.publishing.lineage``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pytest
 
 from relay.core.errors import RelayError
 from relay.core.event import Draft, Entry
-from relay.core.lineage import Lineage, resume
+from relay.core.publishing.lineage import Lineage, resume
 from relay.core.sink import Checkpoint
 from relay.journal.rows import Progress
 from relay.journal.store import Store

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from relay.core.chat import STARTED
+from relay.core.chat.events import STARTED
 from relay.core.dedup import key_of
 from relay.core.event import CHAT, Draft, Event
 from relay.journal import dedup_index

@@ -64,8 +64,8 @@ TRAPS = {
         "tests/faults/test_journal_model.py::test_the_journal_equals_its_twin_whatever_comes",
     ),
     "J: a lost or restored volume gives offsets out again": (
-        "tests/unit/core/test_lineage.py::test_where_to_go_on",
-        "tests/unit/core/test_lineage.py::test_what_a_sink_had_from_this_file_before_the_fork_stays_its_own",
+        "tests/unit/core/publishing/test_lineage.py::test_where_to_go_on",
+        "tests/unit/core/publishing/test_lineage.py::test_what_a_sink_had_from_this_file_before_the_fork_stays_its_own",
         "tests/unit/journal/test_store.py::test_a_fork_outlives_a_restart",
         "tests/unit/test_publisher.py::test_another_journals_checkpoint_starts_a_new_lineage",
         "tests/unit/test_publisher.py::test_an_older_copy_whose_first_batch_got_lost_loses_nothing",

@@ -12,9 +12,9 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.core.chat import STARTED
+from relay.core.chat.events import STARTED
 from relay.core.event import CHAT, DeadLetter, Draft, Entry
-from relay.core.lineage import Fork
+from relay.core.publishing.lineage import Fork
 from relay.journal.errors import JournalUnavailable
 from relay.journal.history import Passage
 from relay.journal.plan import Known, Plan

@@ -16,10 +16,10 @@ import h11
 import orjson
 
 from relay.app.plugins import sink_plugins
-from relay.core.chat_assembly import Assembly
-from relay.core.chat_reader import StreamReader
-from relay.core.members import Unwalkable, Walk
-from relay.core.sse import SSEEvent, SSEParser
+from relay.core.chat.assembly import Assembly
+from relay.core.chat.reader import StreamReader
+from relay.core.chat.sse import SSEEvent, SSEParser
+from relay.core.json_scan import Unwalkable, Walk
 from relay.settings.errors import ConfigError
 from relay.settings.load import load
 from relay.upstream.wire import Malformed, body_of, lives_on, parse_head

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from relay.core.claims import NO_STATEMENT, Claimed, Fact, IndexUnavailable, facts_of
 from relay.core.dedup import judge
 from relay.core.event import Draft, Entry
+from relay.core.publishing.claims import NO_STATEMENT, Claimed, Fact, IndexUnavailable, facts_of
 from relay.shared_index import PATIENCE, RIGHTS, RedisIndex
 from tests.services.redis import RedisProcess, RedisServer
 from tests.services.tcp_proxy import TcpProxy

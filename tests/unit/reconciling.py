@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 
 from relay.core.event import Draft, Entry
-from relay.core.reconcile import PollAnswer, Timing, Unanswered
 from relay.core.source import Delivery
-from relay.core.task import bare_task, submitted_draft
+from relay.core.tasks.events import bare_task, submitted_draft
+from relay.core.tasks.reconcile import PollAnswer, Timing, Unanswered
 from relay.journal.addresses import Addresses
 from relay.journal.journal import Journal, Policy
 from relay.journal.store import Store

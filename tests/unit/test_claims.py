@@ -8,8 +8,8 @@ import pytest
 
 from relay import claims as module
 from relay.claims import PAUSE, Claims
-from relay.core.claims import Claimed, Fact, IndexUnavailable, facts_of
 from relay.core.event import Entry
+from relay.core.publishing.claims import Claimed, Fact, IndexUnavailable, facts_of
 from relay.telemetry import Telemetry
 from tests.unit.drafts import draft
 

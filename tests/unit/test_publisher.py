@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay import publisher as module
-from relay.core.batching import SLOWEST_LINK
 from relay.core.event import Draft, Entry
+from relay.core.publishing.batching import SLOWEST_LINK
 from relay.core.retry import Backoff
 from relay.core.sink import (
     Batch,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from relay.claims import Claims
-from relay.core.claims import Claimed, Fact, Verdict
+from relay.core.publishing.claims import Claimed, Fact, Verdict
 from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, SinkUnavailable
 from relay.publisher import Publisher

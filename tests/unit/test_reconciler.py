@@ -1,4 +1,4 @@
-"""The loop of the reconciler, in virtual time. What answers mean is tested in tests/unit/core/test_reconcile.py."""
+"""The loop of the reconciler, in virtual time. What answers mean is tested in tests/unit/core/tasks/test_reconcile.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from relay import reconciler as reconciler_module
-from relay.core.reconcile import PollAnswer, Timing
+from relay.core.tasks.reconcile import PollAnswer, Timing
 from relay.journal.journal import Policy
 from relay.journal.tasks import Tasks
 from relay.reconciler import forget_ended

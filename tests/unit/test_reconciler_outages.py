@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-from relay.core.reconcile import PollAnswer, Timing, Unanswered
+from relay.core.tasks.reconcile import PollAnswer, Timing, Unanswered
 from tests.unit.reconciling import World, error, play, result, succeeded
 from tests.unit.virtual_time import until
 

@@ -9,7 +9,7 @@ import pytest
 from relay import replay as module
 from relay.core.errors import RelayError
 from relay.core.event import Entry, Event
-from relay.core.replay import Request, Run, Selection
+from relay.core.publishing.replay import Request, Run, Selection
 from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, Limits, Outcome, Published, Refused, SinkUnavailable, Withheld
 from relay.replay import Page, Replay

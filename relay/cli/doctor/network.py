@@ -115,7 +115,7 @@ def _with_token(url: str, settings: Settings) -> Finding:
 
 async def look_at_upstream(settings: Settings) -> tuple[Finding, float | None]:
     """A poll for a task that nobody has, which is free and needs the key; and this clock's lead over that there."""
-    from relay.core.reconcile import PollAnswer, result_of
+    from relay.core.tasks.reconcile import PollAnswer, result_of
     from relay.upstream import Upstream, UpstreamError
 
     base_url, key = settings.upstream.base_url, settings.upstream_key

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import orjson
 
-from relay.core.chat import chunk_key, ended_key, started_key
+from relay.core.chat.events import chunk_key, ended_key, started_key
 from relay.core.cloudevents import structured_json
 from relay.core.event import Entry
-from relay.core.task import submitted_key, terminal_key
+from relay.core.tasks.events import submitted_key, terminal_key
 from relay.journal.journal import Journal
 
 MAX_EVENTS: Final = 1000

@@ -12,7 +12,7 @@ from aiohttp import web
 from relay.clocks import steady_ms
 from relay.core.clock import rfc3339
 from relay.core.event import TASKS
-from relay.core.task import TASK_ID
+from relay.core.tasks.events import TASK_ID
 from relay.core.units import parse_duration
 from relay.edge.api.guard import Refused, json_response, whole_number
 from relay.edge.api.subject_events import page_about, shown, trail_of

@@ -13,9 +13,9 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from relay.core.chat import Opening
-from relay.core.chat_request import ChatRequest, read_request
-from relay.core.chat_tap import Capture
+from relay.core.chat.events import Opening
+from relay.core.chat.request import ChatRequest, read_request
+from relay.core.chat.tap import Capture
 from relay.core.errors import RelayError
 from relay.edge.chat.capture import Record
 from relay.edge.chat.event_queue import Recorder

@@ -10,9 +10,9 @@ import math
 import time
 from collections.abc import Callable
 
-from relay.core.chat import Opening, started_draft
-from relay.core.chat_outcome import Ending
-from relay.core.chat_tap import Capture, Closed, Tap
+from relay.core.chat.events import Opening, started_draft
+from relay.core.chat.outcome import Ending
+from relay.core.chat.tap import Capture, Closed, Tap
 from relay.edge.chat.event_queue import Recorder
 from relay.telemetry import ChatSignals
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import orjson
 
-from relay.core.chat import CHAT_SOURCE, STARTED, ChatStarted
-from relay.core.chat_restart import restarted_draft
+from relay.core.chat.events import CHAT_SOURCE, STARTED, ChatStarted
+from relay.core.chat.recovery import restarted_draft
 from relay.core.clock import rfc3339
 from relay.core.event import CHAT, Draft, Event
 from relay.journal.errors import JournalUnavailable

@@ -15,7 +15,7 @@ from typing import cast
 
 from aiohttp import web
 
-from relay.core.chat_outcome import Ending
+from relay.core.chat.outcome import Ending
 from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
 from relay.edge.chat.capture import Record

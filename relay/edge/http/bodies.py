@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aiohttp import HttpVersion11, hdrs, web
 
-from relay.core.members import Body
+from relay.core.json_scan import Body
 from relay.edge.http import problems
 from relay.edge.http.budget import Budget, Exhausted, Place
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 
-from relay.core.chat_request import model_of
+from relay.core.chat.request import model_of
 from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
 from relay.core.target import why_odd

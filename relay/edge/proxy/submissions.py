@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
-from relay.core.chat_request import model_of
+from relay.core.chat.request import model_of
 from relay.core.event import Draft
-from relay.core.members import Body
+from relay.core.json_scan import Body
 from relay.core.source import Delivery, Submittable, Unreadable
-from relay.core.submission import UNIFIED, Insertion, endpoint_of, webhook_insertion
+from relay.core.tasks.submission import UNIFIED, Insertion, endpoint_of, webhook_insertion
 from relay.core.trace import continued
 from relay.edge.http import problems
 from relay.edge.http.bodies import Received, Refusal

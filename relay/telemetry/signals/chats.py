@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge
 
-from relay.core.chat import ChatData, Opening
+from relay.core.chat.events import ChatData, Opening
 from relay.telemetry.gen_ai import answer_attributes, request_attributes
 from relay.telemetry.log import Sparing
 from relay.telemetry.metrics import SECONDS, Series

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from prometheus_client import Counter, Gauge
 
-from relay.core.reconcile import Result
+from relay.core.tasks.reconcile import Result
 from relay.telemetry.spans import NOWHERE, Span
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class TaskSignals:
         return self._telemetry.spans.begin("poll task", "client", told)
 
     def polled(self, result: str, span: Span = NOWHERE) -> None:
-        """A poll was made; ``result`` as in ``relay.core.reconcile``, or ``abandoned``."""
+        """A poll was made; ``result`` as in ``relay.core.tasks.reconcile``, or ``abandoned``."""
         self._polls[result].inc()
         span.note({"relay.poll.result": result})
         span.end(error=result if result in _UNANSWERED else None)

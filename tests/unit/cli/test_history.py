@@ -12,7 +12,7 @@ from relay.cli.client import Client
 from relay.cli.history import Served, Stored, entry_of
 from relay.core.cloudevents import structured_json
 from relay.core.event import Event
-from relay.core.replay import Selection
+from relay.core.publishing.replay import Selection
 from relay.journal.store import Store
 
 

@@ -13,10 +13,10 @@ from jsonschema.exceptions import ValidationError
 from relay.contract.asyncapi import SUMMARIES, asyncapi
 from relay.contract.examples import events
 from relay.contract.schemas import schemas
-from relay.core.chat import CHUNK, STARTED, Outcome
+from relay.core.chat.events import CHUNK, STARTED, Outcome
 from relay.core.dead import DEAD_TYPE
 from relay.core.event import TOPICS
-from relay.core.task import CONFLICTED, TerminalStatus
+from relay.core.tasks.events import CONFLICTED, TerminalStatus
 
 DOCUMENT = orjson.loads(orjson.dumps(asyncapi("1.2.3")))
 MESSAGES = DOCUMENT["components"]["messages"]

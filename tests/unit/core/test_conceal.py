@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core.conceal import Concealed
-from relay.core.task_address import KEY_BYTES, Keys, nonce, secret_of
+from relay.core.tasks.address import KEY_BYTES, Keys, nonce, secret_of
 from tests.unit.drafts import draft
 
 KEY = "sk-upstream-key-0123456789"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.task_address import made_before, nonce
+from relay.core.tasks.address import made_before, nonce
 from relay.journal.addresses import Addresses, Binding, Found
 from relay.journal.journal import Journal
 from tests.unit.drafts import draft

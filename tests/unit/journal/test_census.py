@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.core.event import Entry
-from relay.core.lineage import Fork
+from relay.core.publishing.lineage import Fork
 from relay.journal.census import Census
 from tests.unit.drafts import draft
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.lineage import Names
+from relay.core.publishing.lineage import Names
 from relay.journal import journal as module
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal

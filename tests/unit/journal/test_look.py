@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.lineage import Names
+from relay.core.publishing.lineage import Names
 from relay.journal.errors import JournalBroken
 from relay.journal.inspect import open_existing
 from relay.journal.look import APPLICATION_ID, Look, look_before_opening

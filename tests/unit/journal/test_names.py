@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.lineage import Names
+from relay.core.publishing.lineage import Names
 from relay.journal.errors import JournalBroken
 from relay.journal.names import open_under, take_names
 from relay.journal.rows import Progress

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.chat import Opening, chunk_draft, chunk_key, started_draft
-from relay.core.chat_restart import restarted_draft
+from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
+from relay.core.chat.recovery import restarted_draft
 from relay.core.event import Draft
 from relay.journal import streams as module
 from relay.journal.store import Store

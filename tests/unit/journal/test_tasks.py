@@ -13,9 +13,9 @@ import orjson
 import pytest
 
 from relay.core.event import Draft
-from relay.core.reconcile import PollAgain, Timing
 from relay.core.source import Delivery
-from relay.core.task import abandoned_draft, bare_task, submitted_draft
+from relay.core.tasks.events import abandoned_draft, bare_task, submitted_draft
+from relay.core.tasks.reconcile import PollAgain, Timing
 from relay.journal import tasks as tasks_module
 from relay.journal.store import Store
 from relay.journal.tasks import Row, Tasks, Wanted

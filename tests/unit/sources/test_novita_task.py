@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from relay.core.event import Draft
 from relay.core.redact import TOO_DEEP
 from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Unreadable
-from relay.core.task import TaskData
+from relay.core.tasks.events import TaskData
 from relay.sources.novita_task import STATUSES, NovitaTask
 
 RECEIVED_AT = 1_700_000_005_000

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.core.chat import ChatData, Opening
+from relay.core.chat.events import ChatData, Opening
 from relay.telemetry.gen_ai import answer_attributes, request_attributes
 
 

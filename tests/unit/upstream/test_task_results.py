@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from relay.core.reconcile import PollAnswer, Unanswered
+from relay.core.tasks.reconcile import PollAnswer, Unanswered
 from relay.upstream import Timeouts, Upstream
 from relay.upstream import task_results as module
 from relay.upstream.task_results import TaskResults

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.chat import Opening, started_draft
-from relay.core.chat_restart import restarted_draft
+from relay.core.chat.events import Opening, started_draft
+from relay.core.chat.recovery import restarted_draft
 from relay.edge.api.chats import StreamRoutes
 from tests.services.raw_http import ask, get
 from tests.unit.edge.serving import api, opened

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from relay.core.chat import Opening, started_draft
+from relay.core.chat.events import Opening, started_draft
 from relay.core.errors import RelayError
-from relay.core.task import bare_task, submitted_draft
+from relay.core.tasks.events import bare_task, submitted_draft
 from relay.edge.api.status import Process, StatusRoutes
 from relay.journal.journal import Journal
 from relay.journal.tasks import Tasks

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relay.core.chat import Opening, started_draft
-from relay.core.task import bare_task, submitted_draft
+from relay.core.chat.events import Opening, started_draft
+from relay.core.tasks.events import bare_task, submitted_draft
 from relay.edge.api.subject_events import page_about, shown, trail_of
 from tests.unit.edge.serving import opened
 

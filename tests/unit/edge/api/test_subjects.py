@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from relay.core.chat import Opening, chunk_draft, chunk_key, started_draft
-from relay.core.chat_restart import restarted_draft
+from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
+from relay.core.chat.recovery import restarted_draft
 from relay.core.dead import refused_draft, unreadable_draft
 from relay.core.dedup import key_of
 from relay.core.event import Draft
 from relay.core.sink import Refused
 from relay.core.source import Delivery, Unreadable
-from relay.core.task import bare_task, submitted_draft
+from relay.core.tasks.events import bare_task, submitted_draft
 from relay.edge.api import subject_events
 from relay.edge.api.subjects import SubjectRoutes
 from relay.edge.api.tasks import TaskRoutes

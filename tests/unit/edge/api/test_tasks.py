@@ -13,7 +13,7 @@ import pytest
 
 from relay.core.event import Draft
 from relay.core.source import Delivery
-from relay.core.task import abandoned_draft, bare_task, submitted_draft
+from relay.core.tasks.events import abandoned_draft, bare_task, submitted_draft
 from relay.edge.api.tasks import TaskRoutes
 from relay.journal.journal import Journal
 from relay.journal.tasks import Tasks

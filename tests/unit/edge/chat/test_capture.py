@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from relay.core.chat import Opening
-from relay.core.chat_tap import Capture, Tap
+from relay.core.chat.events import Opening
+from relay.core.chat.tap import Capture, Tap
 from relay.edge.chat import capture
 from relay.edge.chat.capture import Record
 from relay.edge.chat.event_queue import Recorder

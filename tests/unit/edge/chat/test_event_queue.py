@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.core.chat import Opening, chunk_draft, chunk_key, started_draft
-from relay.core.chat_restart import restarted_draft
+from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
+from relay.core.chat.recovery import restarted_draft
 from relay.core.event import Draft, Receipt
 from relay.edge.chat import event_queue as module
 from relay.edge.chat.event_queue import FULL, PRESSED, Recorder

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from relay.core.chat import Opening, chunk_draft, chunk_key, started_draft
+from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
 from relay.edge.chat import recovery
 from relay.edge.chat.recovery import close_open_streams
 from relay.journal.errors import JournalUnavailable

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from relay.core.members import Body
+from relay.core.json_scan import Body
 from relay.edge.http.scan import QUICK, scanned
 
 

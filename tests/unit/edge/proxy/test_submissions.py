@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.task_address import Keys, secret_of
+from relay.core.tasks.address import Keys, secret_of
 from relay.edge.http.bodies import BodyLimits
 from relay.journal.journal import Journal
 from relay.settings import ProxySettings

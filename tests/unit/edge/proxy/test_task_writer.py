@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from relay.core.event import Draft
-from relay.core.task import bare_task, submitted_draft
+from relay.core.tasks.events import bare_task, submitted_draft
 from relay.edge.http.bodies import Refusal
 from relay.edge.proxy.task_writer import Recording
 from relay.journal.errors import JournalBroken

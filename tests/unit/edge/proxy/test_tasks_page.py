@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from relay.core.reconcile import GROWTH, LONGEST, MAX_RETRY_AFTER, VIDEO_PATIENCE, Reason
+from relay.core.tasks.reconcile import GROWTH, LONGEST, MAX_RETRY_AFTER, VIDEO_PATIENCE, Reason
 from relay.edge.http.problems import KINDS
 from relay.edge.proxy import submissions
 from relay.edge.proxy.task_writer import PATIENCE

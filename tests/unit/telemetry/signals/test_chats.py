@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from relay.core.chat import ChatData
+from relay.core.chat.events import ChatData
 from relay.telemetry import ChatSignals, Telemetry
 from relay.telemetry.signals import chats as module
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.core.claims import IndexUnavailable
+from relay.core.publishing.claims import IndexUnavailable
 from relay.telemetry import Telemetry
 
 

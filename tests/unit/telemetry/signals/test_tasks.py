@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from relay.core.reconcile import Result
+from relay.core.tasks.reconcile import Result
 from relay.telemetry import Telemetry, configure_logging
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import busy, values

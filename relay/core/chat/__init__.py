@@ -1,0 +1,1 @@
+"""From the bytes of a chat to its events. Pure. Begin with ``tap.py``."""

@@ -1,0 +1,275 @@
+"""What is known about a chat stream, as the ``data`` of the chat events, and the drafts of those events.
+
+One stream makes one ``relay.chat.started``, any number of ``relay.chat.chunk``, and exactly one of
+``relay.chat.completed``, ``.failed`` and ``.cancelled``, whatever happens. Unknown is null, never absent.
+
+Texts of a chat are published as they are: what people write to a model is content, and a search for secrets in it would
+change it (code, documentation, a question about a password) without finding what matters. ``capture.content`` and
+``capture.request`` decide whether it leaves the relay at all. Credentials travel in headers, which no event carries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from relay.core.clock import rfc3339
+from relay.core.dedup import KEY_BYTES, key_of
+from relay.core.event import CHAT, CHAT_CHUNKS, Draft, Event
+from relay.core.tasks.events import Timestamp
+
+CHAT_SOURCE: Final = "/novita/chat"
+"""``source`` of every event about a chat stream."""
+
+CHAT_SCHEMA: Final = "urn:relay:schema:chat:1"
+STARTED_SCHEMA: Final = "urn:relay:schema:chat-started:1"
+CHUNK_SCHEMA: Final = "urn:relay:schema:chat-chunk:1"
+"""``dataschema`` of the terminal events, of ``relay.chat.started`` and of ``relay.chat.chunk``."""
+
+STARTED: Final = "relay.chat.started"
+CHUNK: Final = "relay.chat.chunk"
+
+MAX_MODEL: Final = 256
+"""Characters of the model's name, as a client wrote it, that events carry."""
+
+Outcome = Literal["completed", "failed", "cancelled"]
+Reason = Literal[
+    "client_gone",
+    "empty",
+    "error_status",
+    "not_json",
+    "relay_restarted",
+    "relay_shutdown",
+    "slow_client",
+    "truncated",
+    "upstream_error",
+    "upstream_reset",
+    "upstream_timeout",
+    "upstream_unreachable",
+]
+StreamId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="The relay's id of the stream.")]
+
+
+class RequestData(TypedDict):
+    """What the client asked for, as far as `capture.request` lets it be told."""
+
+    parameters: Annotated[
+        dict[str, Any], Field(description="Numbers, switches and known words such as `temperature`; no texts.")
+    ]
+    messages_count: Annotated[int | None, Field(ge=0, description="Messages in the request.")]
+    tools_count: Annotated[int | None, Field(ge=0, description="Tools offered to the model; 0 without any.")]
+    bytes: Annotated[int, Field(ge=0, description="Size of the request's body.")]
+    messages: Annotated[
+        list[Any] | None, Field(description="As sent; null unless `capture.request` is `full`, or above 256 KiB.")
+    ]
+    tools: Annotated[list[Any] | None, Field(description="As sent; null as `messages` is.")]
+
+
+class ChatStarted(TypedDict):
+    """`data` of the event `relay.chat.started`. Unknown is null, never absent."""
+
+    stream_id: StreamId
+    model: Annotated[str | None, Field(description="The model that was asked for.")]
+    stream: Annotated[bool, Field(description="Whether the client asked for a stream.")]
+    started_at: Annotated[Timestamp, Field(description="When the request was received.")]
+    client: Annotated[str | None, Field(description="The name under `proxy.clients`; null for an unnamed client.")]
+    request: Annotated[RequestData | None, Field(description="What was asked; null where `capture.request` is `none`.")]
+
+
+class ChatChunk(TypedDict):
+    """`data` of the event `relay.chat.chunk`."""
+
+    stream_id: StreamId
+    first_sequence: Annotated[
+        int,
+        Field(ge=0, description="Place in the stream of the first chunk here, from 0; a jump is a gap."),
+    ]
+    chunks: Annotated[
+        list[dict[str, Any]], Field(min_length=1, description="The upstream's chunk objects as sent, in order.")
+    ]
+
+
+class Function(TypedDict):
+    """The function that the model calls."""
+
+    name: Annotated[str | None, Field(description="Its name.")]
+    arguments: Annotated[str | None, Field(description="The pieces joined: JSON text, if the model wrote JSON.")]
+
+
+class ToolCall(TypedDict):
+    """One tool call of the model."""
+
+    index: Annotated[int, Field(description="Its place among the choice's calls, as the upstream counts them.")]
+    id: Annotated[str | None, Field(description="The upstream's id of the call.")]
+    type: Annotated[str | None, Field(description="`function`.")]
+    function: Function
+
+
+class Choice(TypedDict):
+    """One answer of the model, put together from its deltas."""
+
+    index: Annotated[int, Field(description="Its place among the choices, as the upstream counts them.")]
+    role: Annotated[str | None, Field(description="As given; usually `assistant`.")]
+    content: Annotated[str | None, Field(description="The pieces joined; null if there was none, or not captured.")]
+    reasoning_content: Annotated[
+        str | None,
+        Field(description="The reasoning, from `reasoning_content`, `reasoning` or `reasoning_details`."),
+    ]
+    tool_calls: Annotated[list[ToolCall], Field(description="In the order of their index.")]
+    finish_reason: Annotated[str | None, Field(description="The upstream's word: `stop`, `length`, `tool_calls`, ...")]
+
+
+class UpstreamError(TypedDict):
+    """The error that the upstream told, in whichever of its shapes."""
+
+    code: Annotated[str | None, Field(description="The upstream's code as text, such as `503`.")]
+    type: Annotated[str | None, Field(description="The upstream's type or reason, such as `RATE_LIMIT_EXCEEDED`.")]
+    message: Annotated[
+        str | None, Field(description="For people; at most 500 characters; null where content is not captured.")
+    ]
+
+
+class ChatTimings(TypedDict):
+    """When things happened, in whole milliseconds after `started_at`."""
+
+    started_at: Annotated[Timestamp, Field(description="When the request was received.")]
+    first_byte_ms: Annotated[int | None, Field(ge=0, description="To the first byte of the answer's body.")]
+    first_token_ms: Annotated[
+        int | None, Field(ge=0, description="To the first content, reasoning or tool call of a stream.")
+    ]
+    duration_ms: Annotated[int | None, Field(ge=0, description="To the end; null after a restart of the relay.")]
+
+
+class ChatData(TypedDict):
+    """`data` of the events that end a stream. Unknown is null, never absent."""
+
+    stream_id: StreamId
+    completion_id: Annotated[str | None, Field(description="The upstream's id of the answer.")]
+    model: Annotated[str | None, Field(description="As the upstream names it, else as it was asked for.")]
+    outcome: Annotated[Outcome, Field(description="How it ended.")]
+    reason: Annotated[Reason | None, Field(description="Why; null for an ordinary completion.")]
+    http_status: Annotated[int | None, Field(description="The upstream's status; null if it gave no answer.")]
+    error: Annotated[UpstreamError | None, Field(description="What the upstream said went wrong; else null.")]
+    choices: Annotated[list[Choice], Field(description="The answers, put together, in the order of their index.")]
+    usage: Annotated[dict[str, Any] | None, Field(description="As the upstream gave it, keys and all.")]
+    usage_source: Annotated[Literal["reported", "absent"], Field(description="Whether the upstream gave `usage`.")]
+    chunks: Annotated[int, Field(ge=0, description="Chunk objects that the upstream sent; 0 if it did not stream.")]
+    bytes: Annotated[int | None, Field(ge=0, description="Of the answer's body; null after a restart of the relay.")]
+    gaps: Annotated[int, Field(ge=0, description="Chunks that are in no chunk event, or could not be read.")]
+    truncated: Annotated[bool, Field(description="Whether texts in `choices` are cut, for size.")]
+    timings: ChatTimings
+    client: Annotated[str | None, Field(description="The name under `proxy.clients`; null for an unnamed client.")]
+    request: Annotated[RequestData | None, Field(description="What was asked; null where `capture.request` is `none`.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A stream as it begins: the request was received and is allowed.
+
+    ``started_at`` is epoch milliseconds; ``opened`` the reading, in seconds, of the clock that all later times of the
+    stream are given in (a monotonic one, so that a step of the wall clock spoils no duration).
+    """
+
+    stream_id: str
+    started_at: int
+    opened: float
+    model: str | None = None
+    stream: bool = True
+    client: str | None = None
+    request: RequestData | None = None
+    traceparent: str | None = None
+
+    @property
+    def model_asked(self) -> str | None:
+        """The model that was asked for, as events tell it."""
+        return None if self.model is None else self.model[:MAX_MODEL]
+
+    def epoch_ms(self, at: float) -> int:
+        """Epoch milliseconds of an instant on the stream's clock."""
+        return self.started_at + self.elapsed_ms(at)
+
+    def elapsed_ms(self, at: float) -> int:
+        """Whole milliseconds since the stream was opened, never less than 0."""
+        return max(0, round((at - self.opened) * 1000))
+
+
+def started_draft(opening: Opening) -> Draft:
+    """``relay.chat.started``: once per stream."""
+    data: ChatStarted = {
+        "stream_id": opening.stream_id,
+        "model": opening.model_asked,
+        "stream": opening.stream,
+        "started_at": rfc3339(opening.started_at),
+        "client": opening.client,
+        "request": opening.request,
+    }
+    stream_id = opening.stream_id
+    event = Event(
+        CHAT,
+        STARTED,
+        f"{stream_id}:started",
+        CHAT_SOURCE,
+        stream_id,
+        data["started_at"],
+        orjson.dumps(data),
+        STARTED_SCHEMA,
+        opening.traceparent,
+    )
+    return Draft(event, started_key(stream_id))
+
+
+def started_key(stream_id: str) -> bytes:
+    """The dedup key of "this stream has begun"."""
+    return key_of("chat", "novita", stream_id, "started")
+
+
+def ended_key(stream_id: str) -> bytes:
+    """The dedup key of "how this stream ended"."""
+    return key_of("chat", "novita", stream_id, "terminal")
+
+
+def chunk_key(stream_id: str) -> bytes:
+    """What the dedup keys of a stream's chunk events begin with: hashed once per stream, not once per event."""
+    return blake2b(f"chat\x1fnovita\x1f{stream_id}\x1fchunk".encode(), digest_size=KEY_BYTES - 4).digest()
+
+
+def chunk_draft(
+    stream_id: str, key: bytes, first_sequence: int, chunks: list[bytes], *, time: str, traceparent: str | None = None
+) -> Draft:
+    """``relay.chat.chunk`` of chunk objects that are JSON already; ``key`` is the stream's ``chunk_key``.
+
+    ``stream_id`` needs no escape in JSON (``StreamId``).
+    """
+    data = b'{"stream_id":"%b","first_sequence":%d,"chunks":[%b]}' % (
+        stream_id.encode(),
+        first_sequence,
+        b",".join(chunks),
+    )
+    event_id = f"{stream_id}:chunk:{first_sequence}"
+    event = Event(CHAT_CHUNKS, CHUNK, event_id, CHAT_SOURCE, stream_id, time, data, CHUNK_SCHEMA, traceparent)
+    return Draft(event, key + first_sequence.to_bytes(4, "big"))
+
+
+def terminal_draft(data: ChatData, serialized: bytes, *, time: str, traceparent: str | None = None) -> Draft:
+    """``relay.chat.completed``, ``.failed`` or ``.cancelled``, all under the one key of "how this stream ended".
+
+    So a second ending, of whatever kind (one that was in the journal when the relay restarted), is absorbed.
+    """
+    stream_id, outcome = data["stream_id"], data["outcome"]
+    event = Event(
+        CHAT,
+        f"relay.chat.{outcome}",
+        f"{stream_id}:{outcome}",
+        CHAT_SOURCE,
+        stream_id,
+        time,
+        serialized,
+        CHAT_SCHEMA,
+        traceparent,
+    )
+    return Draft(event, ended_key(stream_id))

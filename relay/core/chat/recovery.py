@@ -1,0 +1,57 @@
+"""Streams that were open when the relay was killed: their ending, from what the journal has of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import orjson
+
+from relay.core.chat.assembly import Assembly
+from relay.core.chat.events import ChatChunk, ChatData, ChatStarted, terminal_draft
+from relay.core.chat.outcome import Seen, verdict
+from relay.core.chat.size import fitted
+from relay.core.clock import rfc3339
+from relay.core.event import Draft, Event
+
+
+def restarted_draft(started: Event, chunks: Iterable[Event], now: int) -> Draft:
+    """``relay.chat.failed``, reason ``relay_restarted``. ``now``: epoch milliseconds.
+
+    ``started`` is the stream's ``relay.chat.started``, ``chunks`` its ``relay.chat.chunk`` in the order of the journal,
+    as many as are left. What they do not tell (bytes, durations) is null; chunks missing between them are ``gaps``.
+    """
+    opened: ChatStarted = orjson.loads(started.data)
+    assembly = Assembly()
+    count, expected = 0, 0
+    for event in chunks:
+        told: ChatChunk = orjson.loads(event.data)
+        for chunk in told["chunks"]:
+            assembly.add(chunk)
+        count += len(told["chunks"])
+        expected = told["first_sequence"] + len(told["chunks"])
+    ended = verdict(Seen(), "relay_restarted")
+    data: ChatData = {
+        "stream_id": opened["stream_id"],
+        "completion_id": assembly.completion_id,
+        "model": assembly.model or opened["model"],
+        "outcome": ended.outcome,
+        "reason": ended.reason,
+        "http_status": None,
+        "error": assembly.error,
+        "choices": assembly.choices(),
+        "usage": assembly.usage,
+        "usage_source": "absent" if assembly.usage is None else "reported",
+        "chunks": expected,
+        "bytes": None,
+        "gaps": expected - count,
+        "truncated": assembly.truncated,
+        "timings": {
+            "started_at": opened["started_at"],
+            "first_byte_ms": None,
+            "first_token_ms": None,
+            "duration_ms": None,
+        },
+        "client": opened["client"],
+        "request": opened["request"],
+    }
+    return terminal_draft(data, fitted(data), time=rfc3339(now), traceparent=started.traceparent)

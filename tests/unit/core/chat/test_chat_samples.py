@@ -1,0 +1,121 @@
+"""Recorded-style answers, cut at every place and in a thousand ways: always the same events, and those of a reading of
+the rules that shares nothing with the relay's."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import TypeAdapter
+
+from relay.core.chat.events import ChatChunk, ChatData, Opening
+from relay.core.chat.tap import Capture, ChunkEvents, Tap
+from relay.core.event import Draft
+from tests.chat_reference import Told, told_by_body, told_by_stream
+from tests.chat_samples import EXPECTED, FOLDER, SAMPLES, ChatSample
+
+OPENING = Opening("s1", 1_700_000_000_000, 0.0)
+ENDING = Draft202012Validator(TypeAdapter(ChatData).json_schema())
+CHUNKS = Draft202012Validator(TypeAdapter(ChatChunk).json_schema())
+EACH = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+
+
+def by_reference(sample: ChatSample) -> Told:
+    read = told_by_stream if sample.is_stream else told_by_body
+    return read(sample.body, sample.status, sample.ending)
+
+
+def by_relay(sample: ChatSample, pieces: list[bytes], *, due: bool = False, chunks: ChunkEvents = "coalesced") -> Told:
+    """Through the recorder, in pieces; ``due``: asked for chunk events after each piece."""
+    tap = Tap(OPENING, Capture(chunks=chunks, chunk_interval=0.0))
+    tap.answered(sample.status, sample.content_type)
+    drafts: list[Draft] = []
+    for number, piece in enumerate(pieces, 1):
+        tap.feed(piece, number / 1000)
+        if due:
+            drafts += tap.due(number / 1000)
+    closed = tap.end(sample.ending, 1.0)
+    data = orjson.loads(closed.terminal.event.data)
+    assert data["bytes"] == len(sample.body)
+    return Told(list(chunk_objects(drafts + closed.chunks)), {key: data[key] for key in sample.data})
+
+
+def chunk_objects(drafts: list[Draft]) -> Iterator[dict[str, Any]]:
+    """The chunks of all events, which must follow each other without a gap."""
+    expected = 0
+    for draft in drafts:
+        data = orjson.loads(draft.event.data)
+        assert data["first_sequence"] == expected
+        expected += len(data["chunks"])
+        yield from data["chunks"]
+
+
+@EACH
+def test_a_sample_is_told_as_expected(sample: ChatSample) -> None:
+    """An answer of a kind that upstreams give would become another event than consumers rely on."""
+    told = by_relay(sample, [sample.body])
+    assert told.data == sample.data
+    assert told == by_reference(sample)
+
+
+@EACH
+def test_wherever_a_sample_is_cut_it_tells_the_same(sample: ChatSample) -> None:
+    """What an event says would depend on how the network cut the stream."""
+    expected = by_reference(sample)
+    assert by_relay(sample, [bytes((byte,)) for byte in sample.body]) == expected
+    for cut in range(len(sample.body) + 1):
+        pieces = [sample.body[:cut], sample.body[cut:]]
+        assert by_relay(sample, pieces, due=True) == expected, cut
+
+
+def test_in_a_thousand_random_cuts_the_samples_tell_the_same() -> None:
+    """Some way to cut a stream that nobody thought of would change its event."""
+    chance = random.Random(5)
+    for number in range(1000):
+        sample = SAMPLES[number % len(SAMPLES)]
+        cuts = sorted(chance.choices(range(len(sample.body) + 1), k=chance.randrange(1, 40)))
+        pieces = [sample.body[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
+        chunks = chance.choice(("coalesced", "each"))
+        told = by_relay(sample, pieces, due=chance.random() < 0.5, chunks=chunks)
+        assert told == by_reference(sample), (sample.name, cuts)
+
+
+@pytest.mark.parametrize("content", [True, False])
+@EACH
+def test_every_event_of_a_sample_matches_its_schema(sample: ChatSample, content: bool) -> None:
+    """Consumers' generated types would refuse an event."""
+    tap = Tap(OPENING, Capture(content=content))
+    tap.answered(sample.status, sample.content_type)
+    tap.feed(sample.body, 0.5)
+    closed = tap.end(sample.ending, 1.0)
+    ENDING.validate(orjson.loads(closed.terminal.event.data))
+    for draft in closed.chunks:
+        CHUNKS.validate(orjson.loads(draft.event.data))
+
+
+@EACH
+def test_without_content_the_rest_is_the_same(sample: ChatSample) -> None:
+    """Counts, finish reasons, usage or the outcome would be lost with the texts, or a text not be lost."""
+    tap = Tap(OPENING, Capture(content=False))
+    tap.answered(sample.status, sample.content_type)
+    tap.feed(sample.body, 0.5)
+    data = tap.end(sample.ending, 1.0).data
+    for key in ("completion_id", "model", "outcome", "reason", "usage", "chunks", "gaps"):
+        assert data[key] == sample.data[key], key  # type: ignore[literal-required]
+    for choice, full in zip(data["choices"], sample.data["choices"], strict=True):
+        assert (choice["content"], choice["reasoning_content"]) == (None, None)
+        assert (choice["index"], choice["finish_reason"]) == (full["index"], full["finish_reason"])
+        for call, whole in zip(choice["tool_calls"], full["tool_calls"], strict=True):
+            assert call["function"] == {"name": whole["function"]["name"], "arguments": None}
+
+
+def test_every_sample_has_its_expectation() -> None:
+    """A sample could be added, or an expectation left behind, without being tested."""
+    names = {sample.name for sample in SAMPLES}
+    bodies = {path.stem for path in FOLDER.iterdir() if not path.name.endswith(EXPECTED)}
+    assert names == bodies
+    assert len(names) >= 40

@@ -1,0 +1,124 @@
+"""What is read of a chat request, and what of it goes into its events."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import orjson
+import pytest
+
+from relay.core.chat.events import RequestData
+from relay.core.chat.request import MAX_MESSAGES, RequestCapture, model_of, read_request
+
+REQUEST: dict[str, Any] = {
+    "model": "org/m",
+    "messages": [{"role": "user", "content": "secret words"}, {"role": "user", "content": "more"}],
+    "tools": [{"type": "function", "function": {"name": "look"}}],
+    "stream": True,
+    "temperature": 0.5,
+    "max_tokens": 10,
+    "stop": ["secret words"],
+    "user": "secret words",
+    "tool_choice": "auto",
+    "reasoning_effort": "secret words",
+    "stream_options": {"include_usage": True},
+    "response_format": {"type": "json_schema", "json_schema": {"name": "secret words"}},
+    "enable_thinking": False,
+    "secret words": 1,
+    "metadata": {"x": "secret words"},
+}
+
+
+def told(document: dict[str, Any], capture: RequestCapture) -> RequestData:
+    """What is told of a request with this body."""
+    data = read_request(orjson.dumps(document), capture).data
+    assert data is not None
+    return data
+
+
+def test_metadata_has_parameters_and_counts_and_no_texts() -> None:
+    """What people wrote would leave the relay although only metadata may."""
+    assert told(REQUEST, "metadata") == {
+        "parameters": {
+            "stream": True,
+            "temperature": 0.5,
+            "max_tokens": 10,
+            "tool_choice": "auto",
+            "enable_thinking": False,
+            "include_usage": True,
+            "response_format": "json_schema",
+        },
+        "messages_count": 2,
+        "tools_count": 1,
+        "bytes": len(orjson.dumps(REQUEST)),
+        "messages": None,
+        "tools": None,
+    }
+    assert "secret words" not in str(told(REQUEST, "metadata"))
+
+
+def test_full_has_the_messages_too() -> None:
+    """Who asked for the whole request would not get it."""
+    data = told(REQUEST, "full")
+    assert (data["messages"], data["tools"]) == (REQUEST["messages"], REQUEST["tools"])
+
+
+def test_none_has_nothing() -> None:
+    """A request would be told although nothing of it may be."""
+    read = read_request(orjson.dumps(REQUEST), "none")
+    assert (read.model, read.stream, read.data) == ("org/m", True, None)
+
+
+def test_messages_too_large_for_an_event_are_left_out() -> None:
+    """One request with an image in it would make events that no broker takes."""
+    data = told({"messages": ["x" * MAX_MESSAGES]}, "full")
+    assert (data["messages"], data["messages_count"], data["bytes"]) == (None, 1, MAX_MESSAGES + 17)
+
+
+def test_messages_that_just_fit_into_an_event_are_told() -> None:
+    """The documented limit would not be the limit."""
+    around = len(b'[[""],null]')  # messages and tools, as they count
+    for size, fits in ((MAX_MESSAGES - around, True), (MAX_MESSAGES - around + 1, False)):
+        data = told({"messages": ["x" * size]}, "full")
+        assert (data["messages"] is not None) is fits
+
+
+def test_odd_requests_are_told_as_far_as_they_go() -> None:
+    """A request that the upstream will refuse would fail in the relay instead."""
+    data = told({"messages": "x", "tools": {}, "stream_options": [], "response_format": []}, "full")
+    assert (data["messages_count"], data["tools_count"], data["messages"], data["parameters"]) == (None, 0, None, {})
+    assert len(told({f"k{number}": 1 for number in range(500)}, "metadata")["parameters"]) == 64
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"\xff", b'{"model":1}', b'{"model":[]}', b'{"a":"m"}'])
+def test_a_body_that_names_no_model(body: bytes) -> None:
+    """A request that the upstream will refuse would fail in the relay instead."""
+    assert model_of(body) is None
+    assert read_request(body, "full")[:2] == (None, False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"cheap","model":"costly"}',
+        b'{"model":"cheap","Model":"costly"}',
+        b'{"model":"cheap","m\\u006fdel":"costly"}',
+        b'{"MODEL":"cheap"}',
+    ],
+)
+def test_a_model_that_is_not_certain_is_none(body: bytes) -> None:
+    """A client would be let in by one model, and served by the other."""
+    assert model_of(body) is None
+    assert read_request(body, "none").model is None
+
+
+@pytest.mark.parametrize("capture", ["metadata", "full"])
+def test_a_body_is_never_parsed_as_a_whole(capture: RequestCapture) -> None:
+    """62 MiB of brackets took 2 GB of memory, and ten seconds of everybody's time."""
+    body = b'{"model":"m","messages":[' + b"[]," * 100_000 + b"[]]}"
+    tracemalloc.start()
+    read_request(body, capture)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 18
