@@ -171,6 +171,8 @@ def _is_code(text: str) -> bool:
 
 def _place(path: str) -> str:
     parts = path.removesuffix(".py").split("/")[1:]
+    if parts[-1] == "shared_index":
+        return parts[-1]
     if parts[0] == "sinks":
         return parts[1].strip("_").partition("_")[0]
     return {"edge": "listener", "app": "start", "sources": "source"}.get(parts[0], parts[0])

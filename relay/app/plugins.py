@@ -11,7 +11,7 @@ from relay.core.sink import SinkConfig
 
 
 def sink_plugins() -> dict[str, ModuleType]:
-    """The sink plug-ins by type: each file in ``relay/sinks`` that does not start with an underscore."""
+    """The sink plug-ins by type: each file or package in ``relay/sinks`` that does not start with an underscore."""
     found = (module.name for module in pkgutil.iter_modules(sink_package.__path__))
     return {name: importlib.import_module(f"relay.sinks.{name}") for name in found if not name.startswith("_")}
 

@@ -27,7 +27,7 @@ from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.store import sqlite_version
 from relay.publisher import Publisher, as_fatal
 from relay.settings import Settings, secrets_of, warnings
-from relay.shared_index import RedisIndex
+from relay.sinks.redis.shared_index import RedisIndex
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry import ChatSignals, JournalFigures, SinkSignals, Telemetry, conceal_in_log, open_spans
 from relay.upstream import Upstream

@@ -55,7 +55,7 @@ async def reach_sink(config: SinkConfig, identity: Identity) -> Reached:
 
 async def reach_index(url: str) -> Reached:
     """Runs the script of the shared index, in a place of its own."""
-    from relay.shared_index import RedisIndex
+    from relay.sinks.redis.shared_index import RedisIndex
 
     name = "dedup.shared_index"
     index = RedisIndex(url, scope="check", identity="check", origin=lambda: "check", lease=1.0, window=1.0)

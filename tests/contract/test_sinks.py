@@ -1,4 +1,4 @@
-"""The conformance suite of sinks. A sink joins it by existing: ``relay/sinks/<type>.py`` is tested through the
+"""The conformance suite of sinks. A sink joins it by existing: ``relay/sinks/<type>`` is tested through the
 ``Harness`` in ``tests/contract/<type>_harness.py``, and a missing harness is a failure.
 """
 
@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import pkgutil
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +14,7 @@ from typing import Protocol
 import pytest
 
 import relay.sinks
+from relay.app.plugins import sink_plugins
 from relay.core.event import CHAT, CHAT_CHUNKS, DEAD_LETTERS, TASKS, TOPICS, Entry, Event
 from relay.core.sink import (
     Batch,
@@ -29,7 +31,7 @@ from relay.core.sink import (
     Withheld,
 )
 
-SINKS = sorted(path.stem for path in Path(relay.sinks.__file__).parent.glob("*.py") if not path.stem.startswith("_"))
+SINKS = sorted(module.name for module in pkgutil.iter_modules(relay.sinks.__path__) if not module.name.startswith("_"))
 JOURNAL = "journal-1"
 IDENTITY = Identity("relay-0", "instance-1")
 BOUND = 30.0
@@ -55,6 +57,11 @@ class SinkHarness(Protocol):
     async def lose(self) -> None: ...
     async def restore(self) -> None: ...
     async def stop(self) -> None: ...
+
+
+def test_the_suite_finds_the_sinks() -> None:
+    """A sink that is looked for in the wrong place would be skipped, and the suite would pass."""
+    assert {"kafka", "redis"} <= set(SINKS) == set(sink_plugins())
 
 
 @pytest.fixture(params=SINKS)

@@ -217,12 +217,12 @@ KAFKA = (
 )
 """The checkpoint (offsets, in other designs) is a record: it travels with Produce."""
 REDIS = (
-    Failpoint("before claim", "relay.sinks.redis:RedisSink._claim", before, 1),
-    Failpoint("claimed", "relay.sinks.redis:RedisSink._claim", awaited, 1),
-    Failpoint("before script", "relay.sinks.redis:RedisSink._append", before, 4),
+    Failpoint("before claim", "relay.sinks.redis.sink:RedisSink._claim", before, 1),
+    Failpoint("claimed", "relay.sinks.redis.sink:RedisSink._claim", awaited, 1),
+    Failpoint("before script", "relay.sinks.redis.sink:RedisSink._append", before, 4),
     Failpoint("script sent", "redis.asyncio.connection:AbstractConnection.send_packed_command", script_written, 4),
-    Failpoint("script answered", "relay.sinks._redis_wire:Wire.ask", script_answered, 4),
-    Failpoint("script believed", "relay.sinks.redis:RedisSink._append", awaited, 4),
+    Failpoint("script answered", "relay.sinks.redis.wire:Wire.ask", script_answered, 4),
+    Failpoint("script believed", "relay.sinks.redis.sink:RedisSink._append", awaited, 4),
 )
 
 OF_SINK = {"kafka": (*JOURNAL, *KAFKA, *MARK), "redis": (*JOURNAL, *REDIS, *MARK)}

@@ -24,13 +24,13 @@ from relay.journal.dedup_index import _merge_sql
 from relay.journal.errors import JournalUnavailable
 from relay.journal.plan import Plan
 from relay.journal.store import Appended, Progress, Store
-from relay.sinks.redis import RedisSink
+from relay.sinks.redis.sink import RedisSink
 from tests.faults.places import Function, replace
 
 _PAUSE = 0.05
 """Seconds between the two steps in the wrong order: as long as a slow disk or broker makes them."""
 
-_SINKS = ("relay.sinks.kafka:KafkaSink", "relay.sinks.redis:RedisSink")
+_SINKS = ("relay.sinks.kafka.sink:KafkaSink", "relay.sinks.redis.sink:RedisSink")
 
 
 def checkpoint_before_publish() -> None:
@@ -107,7 +107,7 @@ def plain_xadd() -> None:
 
         return planted
 
-    replace("relay.sinks.redis:RedisSink._append", wrap)
+    replace("relay.sinks.redis.sink:RedisSink._append", wrap)
 
 
 def answer_before_commit() -> None:

@@ -166,8 +166,8 @@ class Kafka:
 
 
 class KafkaSink:
-    """By the rules of ``relay.sinks.kafka``: any doubt ends the producer, and the checkpoint is read after the next
-    one has taken over."""
+    """By the rules of ``relay.sinks.kafka.sink``: any doubt ends the producer, and the checkpoint is read after the
+    next one has taken over."""
 
     def __init__(self, broker: Kafka, network: Network, instance: str) -> None:
         self.limits = Limits(8, 1 << 20)
@@ -291,7 +291,7 @@ class Redis:
 
 
 class RedisSink:
-    """By the rules of ``relay.sinks.redis``: a claim with an epoch, and compare-and-set."""
+    """By the rules of ``relay.sinks.redis.sink``: a claim with an epoch, and compare-and-set."""
 
     def __init__(self, broker: Redis, network: Network, instance: str) -> None:
         self.limits = Limits(8, 1 << 20)

@@ -12,30 +12,30 @@ ROOT = Path(__file__).resolve().parents[2]
 
 TRAPS = {
     "A: aiokafka commits a transaction although a record of it failed": (
-        "tests/unit/sinks/test_kafka_transactions.py::test_trap_a_nothing_is_committed_around_a_failed_record",
-        "tests/unit/sinks/test_kafka_transactions.py::test_trap_a_a_checkpoint_that_failed_publishes_nothing",
+        "tests/unit/sinks/kafka/test_transactions.py::test_trap_a_nothing_is_committed_around_a_failed_record",
+        "tests/unit/sinks/kafka/test_transactions.py::test_trap_a_a_checkpoint_that_failed_publishes_nothing",
         "tests/integration/test_kafka_sink.py::test_trap_a_and_b_a_record_that_the_broker_refuses",
     ),
     "B: after a failed record its partition's sequence is off for good": (
-        "tests/unit/sinks/test_kafka_transactions.py"
+        "tests/unit/sinks/kafka/test_transactions.py"
         "::test_trap_b_a_refused_record_ends_its_producer_and_is_answered_for",
-        "tests/unit/sinks/test_kafka_transactions.py"
+        "tests/unit/sinks/kafka/test_transactions.py"
         "::test_trap_b_a_record_in_doubt_ends_its_producer_and_the_sink_must_be_opened_again",
-        "tests/unit/sinks/test_kafka_transactions.py"
+        "tests/unit/sinks/kafka/test_transactions.py"
         "::test_trap_b_what_follows_a_refused_batch_in_its_partition_is_a_follow_on",
-        "tests/unit/sinks/test_kafka_transactions.py::test_trap_b_what_is_out_of_sequence_elsewhere_is_a_doubt",
+        "tests/unit/sinks/kafka/test_transactions.py::test_trap_b_what_is_out_of_sequence_elsewhere_is_a_doubt",
         "tests/integration/test_kafka_sink.py::test_trap_a_and_b_a_record_that_the_broker_refuses",
     ),
     "C: stopping and aborting wait without limit while the broker is away": (
-        "tests/unit/sinks/test_kafka_transactions.py::test_trap_c_letting_go_waits_for_no_broker",
-        "tests/unit/sinks/test_kafka.py::test_letting_go_ends_a_sender_that_waits_without_limit",
+        "tests/unit/sinks/kafka/test_transactions.py::test_trap_c_letting_go_waits_for_no_broker",
+        "tests/unit/sinks/kafka/test_sink.py::test_letting_go_ends_a_sender_that_waits_without_limit",
         "tests/integration/test_kafka_sink.py::test_trap_c_close_is_bounded_while_the_broker_hangs",
     ),
     "D: retriable errors are tried again without any limit": (
-        "tests/unit/sinks/test_kafka_transactions.py::test_trap_d_a_transaction_has_a_deadline_of_our_own",
-        "tests/unit/sinks/test_kafka_transactions.py"
+        "tests/unit/sinks/kafka/test_transactions.py::test_trap_d_a_transaction_has_a_deadline_of_our_own",
+        "tests/unit/sinks/kafka/test_transactions.py"
         "::test_trap_d_a_batch_that_is_given_more_time_gets_a_producer_that_waits_longer",
-        "tests/unit/sinks/test_kafka.py::test_settings_that_cannot_work_are_refused",
+        "tests/unit/sinks/kafka/test_sink.py::test_settings_that_cannot_work_are_refused",
         "tests/integration/test_kafka_sink.py::test_trap_d_publish_is_bounded_while_the_broker_hangs",
     ),
     "E: offsets of a group without members expire": (
@@ -44,14 +44,14 @@ TRAPS = {
         "tests/faults/test_traps.py::test_trap_e_no_group_offset_is_written",
     ),
     "F: a checkpoint that is read too early may be an old one": (
-        "tests/unit/sinks/test_kafka_transactions.py"
+        "tests/unit/sinks/kafka/test_transactions.py"
         "::test_trap_f_the_checkpoint_is_read_after_the_new_producer_has_taken_over",
         "tests/integration/test_kafka_sink.py"
         "::test_trap_f_what_a_dead_relay_left_open_is_settled_before_the_checkpoint_is_read",
         "tests/integration/test_kafka_sink.py::test_trap_f_a_commit_at_the_last_moment_is_not_missed",
     ),
     "G: redis-py sends again by itself what was not answered": (
-        "tests/unit/sinks/test_redis_wire.py::test_trap_g_the_client_never_sends_again_by_itself",
+        "tests/unit/sinks/redis/test_wire.py::test_trap_g_the_client_never_sends_again_by_itself",
         "tests/integration/test_redis_sink.py::test_lost_replies_do_not_double",
         "tests/integration/test_redis_sink.py::test_batch_that_arrives_twice_is_written_once",
     ),

@@ -23,9 +23,9 @@ from relay.core.sink import (
     SinkUnavailable,
     Withheld,
 )
-from relay.sinks._kafka_checkpoint import Ledger, topic_name
-from relay.sinks._kafka_records import murmur2, partition_of
-from relay.sinks.kafka import Config, KafkaSink
+from relay.sinks.kafka.checkpoint import Ledger, topic_name
+from relay.sinks.kafka.records import murmur2, partition_of
+from relay.sinks.kafka.sink import Config, KafkaSink
 from tests.services.kafka import Kafka, KafkaBroker, Record, kcat_read, running_broker
 
 JOURNAL = "journal-1"

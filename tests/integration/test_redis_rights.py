@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from relay.core.sink import Absorbed, Checkpoint, Published, Sink
-from relay.sinks._redis_wire import RIGHTS
+from relay.sinks.redis.wire import RIGHTS
 from tests.integration.redis_publishing import Connect, deliver, expected_ids, ids, sinks, unavailable
 from tests.integration.test_redis_replicas import batch, kinds
 from tests.services.redis import RedisProcess, RedisServer, until

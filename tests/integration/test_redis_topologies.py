@@ -11,7 +11,7 @@ import pytest
 
 from relay.core.event import CHAT, TASKS, TOPICS, Entry
 from relay.core.sink import Batch, Checkpoint, Sink, SinkUnavailable
-from relay.sinks.redis import RedisSink
+from relay.sinks.redis.sink import RedisSink
 from tests.integration.redis_publishing import (
     BOUND,
     Connect,

@@ -21,7 +21,7 @@ from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, Limits, Outcome, Published, Refused, SinkUnavailable, Withheld
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.publisher import Publisher
-from relay.shared_index import RedisIndex
+from relay.sinks.redis.shared_index import RedisIndex
 from relay.telemetry import Telemetry
 from tests.services.redis import RedisProcess, RedisServer
 from tests.unit.drafts import draft

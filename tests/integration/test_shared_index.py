@@ -11,7 +11,7 @@ import pytest
 from relay.core.dedup import judge
 from relay.core.event import Draft, Entry
 from relay.core.publishing.claims import NO_STATEMENT, Claimed, Fact, IndexUnavailable, facts_of
-from relay.shared_index import PATIENCE, RIGHTS, RedisIndex
+from relay.sinks.redis.shared_index import PATIENCE, RIGHTS, RedisIndex
 from tests.services.redis import RedisProcess, RedisServer
 from tests.services.tcp_proxy import TcpProxy
 from tests.unit.drafts import dead_draft, draft

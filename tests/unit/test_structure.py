@@ -24,11 +24,11 @@ TESTED_ELSEWHERE = {
     "relay/app/reload.py": "tests/integration/test_reload.py changes the configuration of running relays",
     "relay/app/relay.py": "wires the parts; tests/integration and tests/e2e run them wired",
     "relay/journal/policy.py": "values; tests/unit/journal/test_journal.py keeps to them",
-    "relay/sinks/_redis_places.py": "tests/contract/test_sinks.py takes checkpoints over on a real Redis",
+    "relay/sinks/redis/places.py": "tests/contract/test_sinks.py takes checkpoints over on a real Redis",
     "relay/journal/rows.py": "values and the rows they come from; tests/unit/journal/test_store.py reads them back",
     "relay/cli/doctor/command.py": "tests/integration/test_doctor.py runs the doctor beside what is broken",
     "relay/cli/doctor/network.py": "tests/integration/test_doctor.py has it reach real servers, and others",
-    "relay/shared_index.py": "speaks to Redis; tests/integration/test_shared_index.py runs it against one",
+    "relay/sinks/redis/shared_index.py": "speaks to Redis; tests/integration/test_shared_index.py runs it against one",
     "relay/journal/sql.py": "hands out the statements; every test of tests/unit/journal goes through it",
     "relay/core/sink.py": "values and the port; every sink of tests/contract goes through them",
     "relay/core/event.py": "values; tests/unit/core/test_cloudevents.py and test_dedup.py go through them",
@@ -89,10 +89,13 @@ def mirrors_of(module: Path) -> list[Path]:
     """Where a module may have its unit test, the usual place first.
 
     ``relay/a/x.py``: ``tests/unit/a/test_x.py``. A package's own code: ``test_<package>.py``. A private part
-    ``_x_y.py``: ``test_x_y.py``, or through the module ``x.py`` that it is a part of, in ``test_x.py``.
+    ``_x_y.py``: ``test_x_y.py``, or through the module ``x.py`` that it is a part of, in ``test_x.py``. A part of a
+    sink that is a package: also through the sink, in ``test_sink.py``.
     """
     name = module.parent.name if module.stem == "__init__" else module.stem.strip("_")
     names = [name, name.partition("_")[0]] if module.stem.startswith("_") else [name]
+    if module.parts[1] == "sinks" and len(module.parts) > 3:
+        names.append("sink")
     return [Path("tests/unit", *module.parts[1:-1], f"test_{each}.py") for each in names]
 
 

@@ -11,7 +11,7 @@ import pytest
 from relay.cli.reach import reach_sink, reach_upstream
 from relay.core.sink import Identity
 from relay.simulator.server import Simulator
-from relay.sinks.redis import Config
+from relay.sinks.redis.sink import Config
 
 
 @pytest.fixture

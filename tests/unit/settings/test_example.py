@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+import relay.sinks
 from relay.core.sink import SinkConfig
 from relay.core.units import UNITS_REQUIRED
 from relay.settings import ClientSettings, Settings, load, warnings
@@ -17,7 +19,8 @@ from relay.settings.shape import sections, shape_of
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "config" / "relay.example.yaml"
-SINKS = sorted(file.stem for file in (ROOT / "relay" / "sinks").glob("[a-z]*.py"))
+SINKS = sorted(module.name for module in pkgutil.iter_modules(relay.sinks.__path__))
+assert len(SINKS) > 1
 
 SWITCHED_OFF = re.compile(r"^( *)#(?=[^ #])", re.MULTILINE)
 KEY_LINE = re.compile(r"^ *(?:#?- |#)?[a-z_0-9]+: \S")

@@ -1,4 +1,4 @@
-"""One connection to one Redis, and what a failure is called. Which node it leads to: ``_redis_topology``.
+"""One connection to one Redis, and what a failure is called. Which node it leads to: ``topology.py``.
 
 redis-py repeats commands by itself on lost connections (ten times since 8.0); here that is off.
 """

@@ -33,13 +33,13 @@ from relay.core.sink import (
     Withheld,
     without_topic,
 )
-from relay.sinks._kafka_advice import advice_on, durability
-from relay.sinks._kafka_checkpoint import Ledger, read_back, topic_name
-from relay.sinks._kafka_client import Session, connection_options
-from relay.sinks._kafka_config import Config
-from relay.sinks._kafka_errors import OUT_OF_SEQUENCE, RECORD_TOO_LARGE, TOO_LARGE, unavailable
-from relay.sinks._kafka_records import Packer, RecordBatch, TooLarge, render_binary, render_structured
-from relay.sinks._kafka_topics import ensure_topics, exists
+from relay.sinks.kafka.advice import advice_on, durability
+from relay.sinks.kafka.checkpoint import Ledger, read_back, topic_name
+from relay.sinks.kafka.client import Session, connection_options
+from relay.sinks.kafka.config import Config
+from relay.sinks.kafka.errors import OUT_OF_SEQUENCE, RECORD_TOO_LARGE, TOO_LARGE, unavailable
+from relay.sinks.kafka.records import Packer, RecordBatch, TooLarge, render_binary, render_structured
+from relay.sinks.kafka.topics import ensure_topics, exists
 
 __all__ = ["Config", "KafkaSink", "connect"]
 

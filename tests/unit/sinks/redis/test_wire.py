@@ -9,7 +9,7 @@ from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, 
 from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LinkTimeout
 
-from relay.sinks._redis_wire import Endpoints, Node, _connection, dial, failure
+from relay.sinks.redis.wire import Endpoints, Node, _connection, dial, failure
 
 NODE = Node("127.0.0.1", 6379)
 

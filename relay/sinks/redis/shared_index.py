@@ -1,4 +1,4 @@
-"""The index that replicas share, in Redis: which of them publishes a fact. What it decides is in ``relay.core.publishing.claims``.
+"""The index that replicas share, in Redis: which of them publishes a fact. ``relay.core.publishing.claims`` decides.
 
 One connection per sink, one script call per batch, each within ``PATIENCE`` seconds, the connecting included; Redis or
 Valkey, standalone, 6.2 or newer. Keys: ``{relay:<scope>}:`` and 16 bytes; each holds who claimed or published a fact,
@@ -23,9 +23,9 @@ from redis.exceptions import NoScriptError, RedisError
 
 from relay.core.publishing.claims import KIND_LETTERS, Claimed, Fact, IndexUnavailable, Verdict
 from relay.core.sink import SinkUnavailable
-from relay.sinks._redis_topology import Locator
-from relay.sinks._redis_wire import Wire, failure
-from relay.sinks.redis import Config
+from relay.sinks.redis.sink import Config
+from relay.sinks.redis.topology import Locator
+from relay.sinks.redis.wire import Wire, failure
 
 PATIENCE = 0.5
 """Seconds that a batch waits for the index at most, twice: when claiming and when confirming."""
@@ -36,7 +36,7 @@ MAX_FACTS = 1000
 RIGHTS = "On all keys that begin with {relay: the index's user needs +evalsha +script|load +time +get +set +del."
 """What an ACL has to grant to the user of ``dedup.shared_index``; for a database other than 0 also ``+select``."""
 
-_SCRIPT = files("relay").joinpath("shared_index.lua").read_text(encoding="utf-8")
+_SCRIPT = files("relay.sinks.redis").joinpath("shared_index.lua").read_text(encoding="utf-8")
 _SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _VERDICTS: dict[str, Verdict] = {"o": "ours", "c": "contradicts", "a": "absorbed"}
 

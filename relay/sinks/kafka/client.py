@@ -21,7 +21,7 @@ from aiokafka.conn import CloseReason, collect_hosts, create_conn
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from relay.core.sink import SinkUnavailable
-from relay.sinks._kafka_config import Config
+from relay.sinks.kafka.config import Config
 
 _LOST = frozenset({CloseReason.CONNECTION_BROKEN, CloseReason.CONNECTION_TIMEOUT, CloseReason.OUT_OF_SYNC})
 _RESET = struct.pack("ii", 1, 0)

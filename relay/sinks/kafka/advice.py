@@ -13,7 +13,7 @@ from typing import Any
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from relay.core.sink import Advice
-from relay.sinks._kafka_topics import administering, described
+from relay.sinks.kafka.topics import administering, described
 
 _INSYNC, _UNCLEAN = "min.insync.replicas", "unclean.leader.election.enable"
 

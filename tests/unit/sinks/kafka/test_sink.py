@@ -18,11 +18,11 @@ from pydantic import SecretStr, ValidationError
 
 from relay.core.event import Entry, Event
 from relay.core.sink import Checkpoint, Identity, SinkUnavailable
-from relay.sinks._kafka_checkpoint import Found, Ledger, spans, topic_name
-from relay.sinks._kafka_client import Session, connection_options, start
-from relay.sinks._kafka_errors import unavailable
-from relay.sinks._kafka_records import BATCH_OVERHEAD, Packer, murmur2, partition_of, render_binary
-from relay.sinks.kafka import Config, connect
+from relay.sinks.kafka.checkpoint import Found, Ledger, spans, topic_name
+from relay.sinks.kafka.client import Session, connection_options, start
+from relay.sinks.kafka.errors import unavailable
+from relay.sinks.kafka.records import BATCH_OVERHEAD, Packer, murmur2, partition_of, render_binary
+from relay.sinks.kafka.sink import Config, connect
 
 LEDGER = Ledger("relay.checkpoint.relay-0", Identity("relay-0", "mine"), "kafka")
 
@@ -257,7 +257,7 @@ async def test_a_start_that_failed_for_no_reason_that_is_left_has_failed(monkeyp
         async def start(self) -> None:
             raise kafka.KafkaConnectionError("nobody was reached")
 
-    monkeypatch.setattr("relay.sinks._kafka_client.create_conn", reached)
+    monkeypatch.setattr("relay.sinks.kafka.client.create_conn", reached)
     with pytest.raises(kafka.KafkaConnectionError, match="nobody was reached"):
         await start(Client(), connection_options(config(), "relay-0"))
     assert aborted == [True]

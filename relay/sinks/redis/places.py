@@ -1,7 +1,7 @@
 """What a checkpoint hash on Redis holds beside the offset: the places of earlier journals, and what was handed over.
 
 It changes when the journal or the name of a relay does, so apart from the script that publishes: each change is one
-compare-and-set (``redis_exchange.lua``) that writes nothing unless the hashes are as they were read.
+compare-and-set (``places.lua``) that writes nothing unless the hashes are as they were read.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import orjson
 
 from relay.core.publishing.lineage import succession
 from relay.core.sink import Checkpoint, Inheritance, SinkUnavailable
-from relay.sinks._redis_wire import Wire
+from relay.sinks.redis.wire import Wire
 
-_EXCHANGE = files("relay.sinks").joinpath("redis_exchange.lua").read_text(encoding="utf-8")
+_EXCHANGE = files("relay.sinks.redis").joinpath("places.lua").read_text(encoding="utf-8")
 _FIELDS = ("journal_id", "offset", "dead", "absorbed", "lineage", "handed_over")
 
 Fields = Mapping[str, str]

@@ -17,7 +17,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from relay.core.sink import Checkpoint, Identity, SinkUnavailable
-from relay.sinks._kafka_client import let_go
+from relay.sinks.kafka.client import let_go
 
 TOPIC_CONFIG = {"cleanup.policy": "compact", "segment.bytes": "1048576", "min.cleanable.dirty.ratio": "0.1"}
 """Small segments: the active one is never compacted, and bounds what a start may have to read."""

@@ -12,10 +12,10 @@ from aiokafka.errors import NoError, TopicAlreadyExistsError, TopicAuthorization
 from aiokafka.protocol.metadata import MetadataRequest
 
 from relay.core.sink import SinkUnavailable
-from relay.sinks._kafka_checkpoint import TOPIC_CONFIG
-from relay.sinks._kafka_client import let_go, start
-from relay.sinks._kafka_config import Config
-from relay.sinks._kafka_errors import unauthorized
+from relay.sinks.kafka.checkpoint import TOPIC_CONFIG
+from relay.sinks.kafka.client import let_go, start
+from relay.sinks.kafka.config import Config
+from relay.sinks.kafka.errors import unauthorized
 
 
 async def ensure_topics(config: Config, options: dict[str, Any], topics: Sequence[str], checkpoint_topic: str) -> None:

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from relay.core.sink import Identity, Limits
-from relay.sinks._redis_wire import Node
-from relay.sinks.redis import Config, connect
+from relay.sinks.redis.sink import Config, connect
+from relay.sinks.redis.wire import Node
 
 
 def config(**keys: Any) -> Config:

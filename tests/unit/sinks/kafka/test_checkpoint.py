@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from relay.core.sink import Checkpoint, Identity, SinkUnavailable
-from relay.sinks import _kafka_checkpoint as module
-from relay.sinks._kafka_checkpoint import Found, Ledger, read_back
+from relay.sinks.kafka import checkpoint as module
+from relay.sinks.kafka.checkpoint import Found, Ledger, read_back
 
 LEDGER = Ledger("relay.checkpoint.relay-0", Identity("relay-0", "mine"), "kafka")
 THEIRS = Ledger("relay.checkpoint.relay-0", Identity("relay-0", "theirs"), "kafka")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.sinks._kafka_advice import Durability, advice_on
+from relay.sinks.kafka.advice import Durability, advice_on
 
 PARTITIONS = 6
 

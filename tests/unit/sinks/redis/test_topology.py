@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from relay.sinks._redis_topology import Named, Sentinels, _cluster_nodes, newest
-from relay.sinks._redis_wire import Endpoints, Node
+from relay.sinks.redis.topology import Named, Sentinels, _cluster_nodes, newest
+from relay.sinks.redis.wire import Endpoints, Node
 
 
 def test_unknown_endpoints_mean_the_host_that_was_asked() -> None:
@@ -58,7 +58,7 @@ async def test_a_sentinel_that_hangs_holds_nobody_up_and_leaves_nothing_behind(m
         asked.append(Sentinel(node))
         return asked[-1]
 
-    monkeypatch.setattr("relay.sinks._redis_topology.dial", dialled)
+    monkeypatch.setattr("relay.sinks.redis.topology.dial", dialled)
     before = asyncio.all_tasks()
     sentinels = Sentinels(Endpoints((), 1.0, 1.0, sentinels=NODES, service_name="relay"))
     async with asyncio.timeout(5):

@@ -3,7 +3,7 @@
 Needs Redis >= 6.2 or Valkey. Keys, all in one hash slot because of the tag in the prefix: one stream per topic
 (``{relay}:tasks``, ...) and one hash per identity (``{relay}:checkpoint:<identity>``).
 
-Exactly once. The script (``redis.lua``) writes only if the checkpoint is the one this sink last knew, so a batch
+Exactly once. The script (``sink.lua``) writes only if the checkpoint is the one this sink last knew, so a batch
 sent twice is written once, and after a lost reply the checkpoint tells what happened. Streams and checkpoint are
 written by one script in one slot: whatever a crash or a failover takes away, it takes away from both, as a suffix
 of the history. ``open`` then answers an older checkpoint, or none, and the publisher sends the rest again.
@@ -58,12 +58,12 @@ from relay.core.sink import (
     without_topic,
 )
 from relay.core.units import Duration, Size
-from relay.sinks import _redis_places as places
-from relay.sinks._redis_topology import Locator
-from relay.sinks._redis_wire import RIGHTS, Endpoints, Node, Wire, failure
+from relay.sinks.redis import places
+from relay.sinks.redis.topology import Locator
+from relay.sinks.redis.wire import RIGHTS, Endpoints, Node, Wire, failure
 
 MIN_VERSION = (6, 2)
-SCRIPT = files("relay.sinks").joinpath("redis.lua").read_text(encoding="utf-8")
+SCRIPT = files("relay.sinks.redis").joinpath("sink.lua").read_text(encoding="utf-8")
 SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 _NO_FACT = ("", "", "", "")
 _NO_FACTS_KEY = b"none"

@@ -1,0 +1,6 @@
+"""Kafka, the one home of aiokafka: ``sink.py`` is the plug-in, the other files are its parts."""
+
+from relay.sinks.kafka.config import Config
+from relay.sinks.kafka.sink import connect
+
+__all__ = ["Config", "connect"]
