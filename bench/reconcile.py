@@ -28,8 +28,8 @@ from relay.core.event import Draft
 from relay.core.source import Delivery
 from relay.core.tasks.events import bare_task, submitted_draft
 from relay.core.tasks.reconcile import Timing
+from relay.journal.projections.tasks import Tasks
 from relay.journal.store import Store
-from relay.journal.tasks import Tasks
 from relay.sources.novita_task import NovitaTask
 from tests.services.ports import free_port
 

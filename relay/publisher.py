@@ -25,8 +25,8 @@ from relay.core.publishing.settle import Advance, Bury, Narrow, settle
 from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, Forgetful, Outcome, Refused, Renamable, Sink, SinkUnavailable
 from relay.journal.errors import JournalUnavailable
-from relay.journal.history import SettledAs
 from relay.journal.journal import Journal
+from relay.journal.projections.history import SettledAs
 from relay.journal.recount import Shown
 from relay.telemetry import SinkSignals
 

@@ -33,10 +33,10 @@ from relay.core.tasks.reconcile import (
     decide,
 )
 from relay.core.trace import continued
-from relay.journal.addresses import Addresses
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
-from relay.journal.tasks import Tasks
+from relay.journal.projections.task_addresses import Addresses
+from relay.journal.projections.tasks import Tasks
 from relay.telemetry.signals.tasks import TaskSignals
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from relay.core.source import Source
 from relay.core.tasks.expiry import first_expiry
 from relay.core.tasks.reconcile import Timing
 from relay.journal.journal import Journal
-from relay.journal.tasks import PENDING, Tasks
+from relay.journal.projections.tasks import PENDING, Tasks
 from relay.reconciler import Reconciler, forget_ended
 from relay.settings import Settings
 from relay.telemetry import TaskFigures, TaskSignals

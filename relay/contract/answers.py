@@ -10,8 +10,8 @@ from relay.core.event import CONTENT_TYPE, SPECVERSION, TOPICS
 from relay.core.tasks.events import TASK_ID
 from relay.edge.api.subjects import KINDS as SUBJECT_KINDS
 from relay.edge.http.problems import KINDS
+from relay.journal.projections.tasks import STATES
 from relay.journal.publications import PublicationState
-from relay.journal.tasks import STATES
 
 _TEXT: Final[Schema] = {"type": "string"}
 _TEXT_OR_NULL: Final[Schema] = {"type": ["string", "null"]}

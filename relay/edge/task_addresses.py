@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 from relay.clocks import steady_ms
 from relay.core.tasks.address import RANDOM, Keys, nonce, nonce_of, secret_of, shared_key
-from relay.journal.addresses import Addresses, Binding
 from relay.journal.journal import Journal
+from relay.journal.projections.task_addresses import Addresses, Binding
 
 REMEMBERED: Final = 16_384
 """Addresses whose task is known without asking the journal: some 5 MB. Older ones cost a look-up."""

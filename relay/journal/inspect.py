@@ -17,10 +17,10 @@ from relay.core.errors import RelayError
 from relay.core.event import Entry
 from relay.core.publishing.lineage import Fork
 from relay.journal import sql
+from relay.journal.check import Look
 from relay.journal.errors import Guard, JournalBroken, code_of, translated
 from relay.journal.layout import newest
 from relay.journal.lock import Lock
-from relay.journal.look import Look
 from relay.journal.queries import Queries
 from relay.journal.volume import log_is_there, log_of, resolved
 

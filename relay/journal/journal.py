@@ -13,21 +13,21 @@ from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
 from relay.core.event import Draft, Entry, Receipt
 from relay.core.publishing.lineage import Lineage, Names
-from relay.journal.addresses import Addresses
-from relay.journal.care import Care
-from relay.journal.census import Census
-from relay.journal.companion import Companion
 from relay.journal.errors import DISK_FULL, JournalBroken, JournalUnavailable
-from relay.journal.history import Found, Passage, Repetition, SettledAs
+from relay.journal.maintenance import Care
 from relay.journal.names import open_under
+from relay.journal.offset_counter import Census
 from relay.journal.plan import Known
 from relay.journal.policy import Policy as Policy
+from relay.journal.projection import Companion
+from relay.journal.projections.chats import Streams
+from relay.journal.projections.history import Found, Passage, Repetition, SettledAs
+from relay.journal.projections.task_addresses import Addresses
+from relay.journal.projections.tasks import Tasks
 from relay.journal.reader import Reader, Readers
 from relay.journal.recount import Shown, recounted
 from relay.journal.rows import HeldDeadLetter, Progress, SavedCheckpoint
 from relay.journal.store import Store
-from relay.journal.streams import Streams
-from relay.journal.tasks import Tasks
 from relay.journal.writer import Writer
 
 P = ParamSpec("P")

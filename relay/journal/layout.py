@@ -9,8 +9,9 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from relay.journal import history, sql
+from relay.journal import sql
 from relay.journal.event_rows import DECLARED
+from relay.journal.projections import history
 
 MIGRATIONS: Final = sql.statements("migrations.sql")
 """``to_2`` leads from version 1 to version 2, and so on, without a gap."""

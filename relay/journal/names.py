@@ -13,7 +13,7 @@ from pathlib import Path
 import orjson
 
 from relay.core.publishing.lineage import Names
-from relay.journal.companion import Companion
+from relay.journal.projection import Companion
 from relay.journal.store import Store
 from relay.journal.volume import damaged, missing
 

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from relay.core.dead import refusal_key
 from relay.core.event import Entry
-from relay.journal.history import Found
 from relay.journal.journal import Journal
+from relay.journal.projections.history import Found
 
 PublicationState = Literal["published", "pending", "dead", "absorbed"]
 

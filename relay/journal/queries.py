@@ -12,10 +12,10 @@ import orjson
 
 from relay.core.event import Entry
 from relay.journal import sql
-from relay.journal.census import Addressed
 from relay.journal.dedup_index import unrecognized
 from relay.journal.errors import Guard, JournalBroken
 from relay.journal.event_rows import IN_COLUMNS, NAMES, entries_of, entry_of
+from relay.journal.offset_counter import Addressed
 from relay.journal.rows import HeldDeadLetter, SavedCheckpoint, held_letter
 
 _QUERY = sql.statements("query.sql")

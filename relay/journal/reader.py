@@ -14,12 +14,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar, cast
 
-from relay.journal.companion import Companion, on
+from relay.journal.check import read_only
 from relay.journal.dedup_index import DedupIndex
 from relay.journal.errors import Guard, JournalBroken
-from relay.journal.history import Found, History, Repetition
-from relay.journal.look import read_only
 from relay.journal.plan import Known
+from relay.journal.projection import Companion, on
+from relay.journal.projections.history import Found, History, Repetition
 from relay.journal.queries import Queries
 from relay.threads import Worker
 

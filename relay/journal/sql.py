@@ -1,4 +1,4 @@
-"""Reads the ``.sql`` files beside this module: ``-- name: x`` starts statement ``x``."""
+"""Reads the ``.sql`` files in this package: ``-- name: x`` starts statement ``x``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 def text(filename: str) -> str:
-    """The text of a file in this package."""
+    """The text of a file in this package; ``projections/x.sql`` for one of a projection."""
     return files("relay.journal").joinpath(filename).read_text(encoding="utf-8")
 
 

@@ -22,16 +22,16 @@ import orjson
 from relay.core.event import DeadLetter, Draft, Entry
 from relay.core.publishing.lineage import Fork, Names, bounded
 from relay.journal import sql
-from relay.journal.companion import Companion
+from relay.journal.check import APPLICATION_ID, look_before_opening, read_only
 from relay.journal.dedup_index import MERGE_AT, DedupIndex
 from relay.journal.errors import VENDOR_ERRORS, Guard, JournalBroken, JournalUnavailable, code_of, disk_full
 from relay.journal.event_rows import NAMES, placeholders, row_of
 from relay.journal.gauge import Gauge
-from relay.journal.history import QUIET, History
 from relay.journal.layout import make_tables, migrate
 from relay.journal.lock import Lock
-from relay.journal.look import APPLICATION_ID, look_before_opening, read_only
 from relay.journal.plan import Plan
+from relay.journal.projection import Companion
+from relay.journal.projections.history import QUIET, History
 from relay.journal.reader import Reader
 from relay.journal.reserve import Reserve
 from relay.journal.rows import Appended, Progress

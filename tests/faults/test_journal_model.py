@@ -26,10 +26,10 @@ from relay.core.dedup import key_of
 from relay.core.event import CHAT, Draft, Event
 from relay.journal import dedup_index
 from relay.journal.errors import JournalUnavailable
-from relay.journal.history import Passage, SettledAs
+from relay.journal.projections.chats import Streams
+from relay.journal.projections.history import Passage, SettledAs
 from relay.journal.rows import Progress
 from relay.journal.store import Store
-from relay.journal.streams import Streams
 from relay.journal.volume import log_of
 from tests.faults.matrix import Effort, Row
 from tests.faults.twin import Disk, TwinStore

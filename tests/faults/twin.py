@@ -16,8 +16,8 @@ from relay.core.chat.events import STARTED
 from relay.core.event import CHAT, DeadLetter, Draft, Entry
 from relay.core.publishing.lineage import Fork
 from relay.journal.errors import JournalUnavailable
-from relay.journal.history import Passage
 from relay.journal.plan import Known, Plan
+from relay.journal.projections.history import Passage
 from relay.journal.rows import Appended, HeldDeadLetter, Progress, SavedCheckpoint
 
 

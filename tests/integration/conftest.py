@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from relay.journal import care
+from relay.journal import maintenance
 from tests.integration import consumers
 from tests.integration.bridge import Bridge, Sink, kafka_sink, redis_sink
 from tests.integration.consumers import Message
@@ -75,5 +75,5 @@ def pair(kafka: Kafka, redis_server: Redis) -> Pair:
 @pytest.fixture
 def swift_care(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the journal look after itself within a second: dedup keys are merged each minute, rows leave after that."""
-    monkeypatch.setattr(care, "_MERGE_EVERY", 0.1)
-    monkeypatch.setattr(care, "_TEND_EVERY", 0.05)
+    monkeypatch.setattr(maintenance, "_MERGE_EVERY", 0.1)
+    monkeypatch.setattr(maintenance, "_TEND_EVERY", 0.05)

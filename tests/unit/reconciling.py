@@ -17,10 +17,10 @@ from relay.core.event import Draft, Entry
 from relay.core.source import Delivery
 from relay.core.tasks.events import bare_task, submitted_draft
 from relay.core.tasks.reconcile import PollAnswer, Timing, Unanswered
-from relay.journal.addresses import Addresses
 from relay.journal.journal import Journal, Policy
+from relay.journal.projections.task_addresses import Addresses
+from relay.journal.projections.tasks import Row, Tasks
 from relay.journal.store import Store
-from relay.journal.tasks import Row, Tasks
 from relay.reconciler import Reconciler
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry import Telemetry

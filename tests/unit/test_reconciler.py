@@ -13,7 +13,7 @@ import pytest
 from relay import reconciler as reconciler_module
 from relay.core.tasks.reconcile import PollAnswer, Timing
 from relay.journal.journal import Policy
-from relay.journal.tasks import Tasks
+from relay.journal.projections.tasks import Tasks
 from relay.reconciler import forget_ended
 from tests.unit.reconciling import UNKNOWN, World, error, play, result, running, succeeded, world
 from tests.unit.virtual_time import virtually

@@ -9,7 +9,7 @@ from aiohttp import web
 from relay.core.clock import rfc3339
 from relay.edge.api.guard import json_response, whole_number
 from relay.journal.journal import Journal
-from relay.journal.streams import NamedStream, Streams
+from relay.journal.projections.chats import NamedStream, Streams
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000

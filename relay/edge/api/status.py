@@ -13,8 +13,8 @@ from relay.clocks import steady_ms
 from relay.core.clock import rfc3339
 from relay.edge.api.guard import json_response
 from relay.journal.journal import Journal
-from relay.journal.streams import Streams
-from relay.journal.tasks import PENDING, Tasks
+from relay.journal.projections.chats import Streams
+from relay.journal.projections.tasks import PENDING, Tasks
 from relay.telemetry import SinkFigures, SinkSignals, Trouble, UpstreamSignals
 
 

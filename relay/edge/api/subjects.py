@@ -13,11 +13,11 @@ from relay.core.event import TASKS
 from relay.edge.api.guard import Refused, json_response, whole_number
 from relay.edge.api.subject_events import MAX_EVENTS, Page, Trail, page_about, shown, trail_of
 from relay.edge.api.tasks import instant, shown_task
-from relay.journal.history import Repetition
 from relay.journal.journal import Journal
+from relay.journal.projections.history import Repetition
+from relay.journal.projections.tasks import Row, Tasks
 from relay.journal.publications import Publication, publications_of
 from relay.journal.rows import HeldDeadLetter
-from relay.journal.tasks import Row, Tasks
 
 KINDS: Final = ("task", "chat", "delivery")
 """What a subject is; a delivery that could not be read is its own."""

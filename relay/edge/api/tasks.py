@@ -19,7 +19,7 @@ from relay.edge.api.subject_events import page_about, shown, trail_of
 from relay.edge.http.bodies import Bodies, BodyLimits, Refusal
 from relay.edge.http.server import respond
 from relay.journal.journal import Journal
-from relay.journal.tasks import ENDED, PENDING, STATES, Row, Tasks, Wanted
+from relay.journal.projections.tasks import ENDED, PENDING, STATES, Row, Tasks, Wanted
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000

@@ -14,7 +14,7 @@ from relay.core.clock import rfc3339
 from relay.core.event import CHAT, Draft, Event
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
-from relay.journal.streams import OpenStream, Remains, Streams
+from relay.journal.projections.chats import OpenStream, Remains, Streams
 from relay.telemetry import ChatSignals
 
 _AT_ONCE = 50

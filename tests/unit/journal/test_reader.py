@@ -12,8 +12,8 @@ import pytest
 
 from relay.core.event import Entry
 from relay.journal.errors import JournalBroken
-from relay.journal.history import Passage
 from relay.journal.journal import Journal, Policy, open_journal
+from relay.journal.projections.history import Passage
 from relay.journal.reader import READERS, Reader
 from relay.journal.recount import Shown
 from relay.journal.rows import Progress

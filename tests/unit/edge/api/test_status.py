@@ -10,7 +10,7 @@ from relay.core.errors import RelayError
 from relay.core.tasks.events import bare_task, submitted_draft
 from relay.edge.api.status import Process, StatusRoutes
 from relay.journal.journal import Journal
-from relay.journal.tasks import Tasks
+from relay.journal.projections.tasks import Tasks
 from relay.telemetry import Telemetry
 from tests.services.raw_http import ask, get
 from tests.unit.drafts import dead_draft, draft

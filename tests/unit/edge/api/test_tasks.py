@@ -16,7 +16,7 @@ from relay.core.source import Delivery
 from relay.core.tasks.events import abandoned_draft, bare_task, submitted_draft
 from relay.edge.api.tasks import TaskRoutes
 from relay.journal.journal import Journal
-from relay.journal.tasks import Tasks
+from relay.journal.projections.tasks import Tasks
 from relay.sources.novita_task import NovitaTask
 from tests.services.raw_http import Answer, ask, get
 from tests.unit.edge.serving import api, opened, task

@@ -10,7 +10,7 @@ from relay.core.tasks.reconcile import GROWTH, LONGEST, MAX_RETRY_AFTER, VIDEO_P
 from relay.edge.http.problems import KINDS
 from relay.edge.proxy import submissions
 from relay.edge.proxy.task_writer import PATIENCE
-from relay.journal.tasks import STATES
+from relay.journal.projections.tasks import STATES
 from relay.settings import Settings
 from relay.telemetry.signals.submissions import RESULTS
 from relay.upstream.task_results import ANSWER_WITHIN

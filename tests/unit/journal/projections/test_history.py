@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.journal import history as module
 from relay.journal.errors import JournalUnavailable
-from relay.journal.history import EVERY, QUIET, Found, History, Passage, Repetition
+from relay.journal.projections import history as module
+from relay.journal.projections.history import EVERY, QUIET, Found, History, Passage, Repetition
 from relay.journal.rows import Progress
 from relay.journal.store import Store
 from relay.journal.volume import log_of

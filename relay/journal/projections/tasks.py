@@ -29,7 +29,7 @@ STATES: Final = (*PENDING, *ENDED)
 MAX_REASON: Final = 200
 """Characters of a reason that are kept beside the events."""
 
-_SQL = sql.statements("tasks.sql")
+_SQL = sql.statements("projections/tasks.sql")
 _PREFIX: Final = "relay.task."
 _TYPE: Final = re.compile(rb'\{"task_id":"[^"]*","task_type":"([^"\\]{1,80})"')
 """The head of an event's data, whose keys are in the order of ``TaskData``: parsing all of it would cost ten times as

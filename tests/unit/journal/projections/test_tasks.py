@@ -16,9 +16,9 @@ from relay.core.event import Draft
 from relay.core.source import Delivery
 from relay.core.tasks.events import abandoned_draft, bare_task, submitted_draft
 from relay.core.tasks.reconcile import PollAgain, Timing
-from relay.journal import tasks as tasks_module
+from relay.journal.projections import tasks as tasks_module
+from relay.journal.projections.tasks import Row, Tasks, Wanted
 from relay.journal.store import Store
-from relay.journal.tasks import Row, Tasks, Wanted
 from relay.sources.novita_task import NovitaTask
 
 AT = 1_700_000_000_000

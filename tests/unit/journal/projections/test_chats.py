@@ -10,9 +10,9 @@ import pytest
 from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
 from relay.core.chat.recovery import restarted_draft
 from relay.core.event import Draft
-from relay.journal import streams as module
+from relay.journal.projections import chats as module
+from relay.journal.projections.chats import NamedStream, OpenStream, Streams
 from relay.journal.store import Store
-from relay.journal.streams import NamedStream, OpenStream, Streams
 from tests.unit.drafts import draft
 
 TIME = "2026-01-01T00:00:00.000Z"

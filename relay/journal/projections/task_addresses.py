@@ -20,7 +20,7 @@ from relay.core.event import Entry
 from relay.core.tasks.address import KEY_BYTES
 from relay.journal import sql
 
-_SQL: Final = sql.statements("addresses.sql")
+_SQL: Final = sql.statements("projections/task_addresses.sql")
 
 
 class Binding(NamedTuple):

@@ -34,7 +34,7 @@ STEP: Final = 1000
 """Repeated facts of one writing: a few milliseconds, during which nothing else is committed."""
 
 _SOON: Final = 100  # milliseconds, while more than that is waiting
-_SQL = sql.statements("history.sql")
+_SQL = sql.statements("projections/history.sql")
 
 CREATE: Final = tuple(statement for name, statement in _SQL.items() if name.startswith("create_"))
 """Makes the tables where they are missing."""

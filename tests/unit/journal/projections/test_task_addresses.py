@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from relay.core.tasks.address import made_before, nonce
-from relay.journal.addresses import Addresses, Binding, Found
 from relay.journal.journal import Journal
+from relay.journal.projections.task_addresses import Addresses, Binding, Found
 from tests.unit.drafts import draft
 from tests.unit.edge.serving import opened
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from relay.journal import care as module
+from relay.journal import maintenance as module
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.telemetry import Telemetry

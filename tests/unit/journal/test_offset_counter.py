@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from relay.core.event import Entry
 from relay.core.publishing.lineage import Fork
-from relay.journal.census import Census
+from relay.journal.offset_counter import Census
 from tests.unit.drafts import draft
 
 EVENT = draft().event

@@ -22,7 +22,7 @@ SCAN: Final = 200_000
 """Events, the newest ones, among which the chunks of open streams are looked for: a start must not take minutes because
 one stream was open for hours. What is older is a gap in the ending."""
 
-_SQL = sql.statements("streams.sql")
+_SQL = sql.statements("projections/chats.sql")
 _EVENTS = _SQL["events"].format(names=EVENT_NAMES)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from relay.core.publishing.lineage import Names
+from relay.journal.check import APPLICATION_ID, Look, look_before_opening
 from relay.journal.errors import JournalBroken
 from relay.journal.inspect import open_existing
-from relay.journal.look import APPLICATION_ID, Look, look_before_opening
 from relay.journal.names import open_under
 from relay.journal.store import Store
 from relay.journal.volume import log_of

@@ -1,0 +1,1 @@
+"""Tables that follow the events, written in the same transaction: tasks, chats, addresses, history."""
