@@ -175,6 +175,8 @@ def _place(path: str) -> str:
         return parts[-1]
     if parts[0] == "sinks":
         return parts[1].strip("_").partition("_")[0]
+    if parts[0] == "publishing":
+        return parts[1]
     return {"edge": "listener", "app": "start", "sources": "source"}.get(parts[0], parts[0])
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from relay.cli.client import Client
 from relay.core.event import Entry, Event
 from relay.core.publishing.replay import Selection
-from relay.replay import Page
+from relay.publishing.replay import Page
 
 if TYPE_CHECKING:
     from relay.journal.inspect import Stopped

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from relay.cli.history import History
     from relay.core.publishing.replay import Request, Selection
     from relay.core.sink import Identity, SinkConfig
-    from relay.replay import Report
+    from relay.publishing.replay import Report
     from relay.settings import Settings
 
 Limits = tuple[int | None, int | None]
@@ -245,7 +245,7 @@ def _run(
 ) -> Report:
     from relay.app import sink_plugins
     from relay.core.sink import SinkUnavailable
-    from relay.replay import Replay
+    from relay.publishing.replay import Replay
 
     sink = sink_plugins()[target.config.type].connect(target.config, target.identity, request.topics)
     with progress_bar("replaying") as moved:

@@ -204,8 +204,8 @@ JOURNAL = (
     Failpoint("after 2xx", "relay.edge.http.fast_path:Lane._respond", written, 20),
 )
 MARK = (
-    Failpoint("before mark", "relay.publisher:Publisher._advance", before, 4),
-    Failpoint("after mark", "relay.publisher:Publisher._advance", after, 4),
+    Failpoint("before mark", "relay.publishing.publisher:Publisher._advance", before, 4),
+    Failpoint("after mark", "relay.publishing.publisher:Publisher._advance", after, 4),
 )
 KAFKA = (
     Failpoint("transaction begun", "aiokafka:AIOKafkaProducer.begin_transaction", awaited, 4),

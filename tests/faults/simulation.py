@@ -22,7 +22,7 @@ from relay.core.sink import SinkFenced
 from relay.journal import journal, writer
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy
-from relay.publisher import Publisher
+from relay.publishing.publisher import Publisher
 from tests.faults.simulated_sinks import LATE, REQUEST_TIMEOUT, Kafka, KafkaSink, Network, Redis, RedisSink
 from tests.faults.twin import Disk, TwinReaders, TwinStore
 from tests.faults.virtual_time import AtOnce, VirtualLoop

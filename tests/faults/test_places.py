@@ -38,7 +38,11 @@ def test_each_bug_can_be_planted(bug: str) -> None:
 
 def test_a_place_that_is_gone_is_an_error() -> None:
     """Broken: a misspelt place would silently break nothing."""
-    for place in ("relay.publisher:Publisher._gone", "relay.gone:x", "relay.publisher:Publisher.label.x"):
+    for place in (
+        "relay.publishing.publisher:Publisher._gone",
+        "relay.gone:x",
+        "relay.publishing.publisher:Publisher.label.x",
+    ):
         with pytest.raises(NoSuchPlace, match="gone"):
             find(place)
         with pytest.raises(NoSuchPlace):

@@ -18,7 +18,7 @@ import pytest
 
 from relay.core.event import Entry
 from relay.core.sink import Batch, Checkpoint, Outcome, Refused, SinkUnavailable
-from relay.publisher import Publisher
+from relay.publishing.publisher import Publisher
 from tests.faults.matrix import Effort, Row
 from tests.faults.simulated_sinks import PUBLISHED, KafkaSink, RedisSink
 from tests.faults.simulation import STEPS, Parts, Report, simulate

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from relay import publisher
+from relay.publishing import publisher
 from tests.integration import consumers
 from tests.integration.bridge import Bridge, States, redis_sink
 from tests.integration.conftest import MakeBridge, Pair

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from relay.claims import Claims
 from relay.core.event import Draft
 from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, Limits, Outcome, Published, Refused, SinkUnavailable, Withheld
 from relay.journal.journal import Journal, Policy, open_journal
-from relay.publisher import Publisher
+from relay.publishing.claims import Claims
+from relay.publishing.publisher import Publisher
 from relay.sinks.redis.shared_index import RedisIndex
 from relay.telemetry import Telemetry
 from tests.services.redis import RedisProcess, RedisServer

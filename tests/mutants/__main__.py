@@ -22,8 +22,8 @@ from tests.mutants.trial import Copy, Verdict
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PLACES: Final = (
-    "relay/core", "relay/journal", "relay/sinks", "relay/edge", "relay/upstream", "relay/publisher.py",
-    "relay/claims.py", "relay/reconciler.py", "relay/replay.py",
+    "relay/core", "relay/journal", "relay/sinks", "relay/edge", "relay/upstream", "relay/publishing",
+ "relay/reconciler.py",
 )  # fmt: skip
 """The paths of the promises."""
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from relay import publisher as module
 from relay.core.event import Draft, Entry
 from relay.core.publishing.batching import SLOWEST_LINK
 from relay.core.retry import Backoff
@@ -26,7 +25,8 @@ from relay.core.sink import (
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.recount import Shown
-from relay.publisher import Publisher, as_fatal
+from relay.publishing import publisher as module
+from relay.publishing.publisher import Publisher, as_fatal
 from relay.telemetry import Telemetry
 from tests.unit.drafts import dead_draft, draft
 

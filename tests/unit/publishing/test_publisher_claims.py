@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from relay.claims import Claims
 from relay.core.publishing.claims import Claimed, Fact, Verdict
 from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, SinkUnavailable
-from relay.publisher import Publisher
+from relay.publishing.claims import Claims
+from relay.publishing.publisher import Publisher
 from tests.unit.drafts import draft
 from tests.unit.edge.serving import opened
-from tests.unit.test_claims import Index
-from tests.unit.test_publisher import Bench, MemorySink, names
+from tests.unit.publishing.test_claims import Index
+from tests.unit.publishing.test_publisher import Bench, MemorySink, names
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-from relay.claims import Claims
 from relay.core.dead import refused_draft
 from relay.core.errors import RelayError
 from relay.core.event import DEAD_LETTERS, Entry
@@ -28,6 +27,7 @@ from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.projections.history import SettledAs
 from relay.journal.recount import Shown
+from relay.publishing.claims import Claims
 from relay.telemetry import SinkSignals
 
 _SHORTEST_WAIT = 0.01

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from relay import replay as module
 from relay.core.errors import RelayError
 from relay.core.event import Entry, Event
 from relay.core.publishing.replay import Request, Run, Selection
 from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, Limits, Outcome, Published, Refused, SinkUnavailable, Withheld
-from relay.replay import Page, Replay
+from relay.publishing import replay as module
+from relay.publishing.replay import Page, Replay
 
 REQUEST = Request("j", "1", "6", Selection(), "again")
 SPAN = (1, 6)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay import claims as module
-from relay.claims import PAUSE, Claims
 from relay.core.event import Entry
 from relay.core.publishing.claims import Claimed, Fact, IndexUnavailable, facts_of
+from relay.publishing import claims as module
+from relay.publishing.claims import PAUSE, Claims
 from relay.telemetry import Telemetry
 from tests.unit.drafts import draft
 
