@@ -12,7 +12,6 @@ from uuid import uuid4
 
 from relay.app.doors import Doors
 from relay.app.plugins import sink_plugins
-from relay.app.tasks import CARE, TaskWatch
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
 from relay.core.publishing.claims import Shared
@@ -26,6 +25,7 @@ from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.store import sqlite_version
 from relay.publishing.claims import Claims
 from relay.publishing.publisher import Publisher, as_fatal
+from relay.reconciler.watch import CARE, TaskWatch
 from relay.settings import Settings, secrets_of, warnings
 from relay.sinks.redis.shared_index import RedisIndex
 from relay.sources.novita_task import NovitaTask

@@ -23,7 +23,7 @@ from tests.mutants.trial import Copy, Verdict
 ROOT: Final = Path(__file__).resolve().parents[2]
 PLACES: Final = (
     "relay/core", "relay/journal", "relay/sinks", "relay/edge", "relay/upstream", "relay/publishing",
- "relay/reconciler.py",
+ "relay/reconciler",
 )  # fmt: skip
 """The paths of the promises."""
 

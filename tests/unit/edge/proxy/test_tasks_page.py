@@ -11,9 +11,9 @@ from relay.edge.http.problems import KINDS
 from relay.edge.proxy import submissions
 from relay.edge.proxy.task_writer import PATIENCE
 from relay.journal.projections.tasks import STATES
+from relay.reconciler.poll import ANSWER_WITHIN
 from relay.settings import Settings
 from relay.telemetry.signals.submissions import RESULTS
-from relay.upstream.task_results import ANSWER_WITHIN
 
 TEXT = (Path(__file__).parents[4] / "docs" / "tasks.md").read_text(encoding="utf-8")
 ELSEWHERE = {

@@ -12,11 +12,11 @@ from relay.core.tasks.expiry import first_expiry
 from relay.core.tasks.reconcile import Timing
 from relay.journal.journal import Journal
 from relay.journal.projections.tasks import PENDING, Tasks
-from relay.reconciler import Reconciler, forget_ended
+from relay.reconciler.poll import TaskResults
+from relay.reconciler.reconciler import Reconciler, forget_ended
 from relay.settings import Settings
 from relay.telemetry import TaskFigures, TaskSignals
 from relay.upstream import Upstream
-from relay.upstream.task_results import TaskResults
 
 CARE: Final = "registry care"
 """Name of the background task that never ends by itself."""

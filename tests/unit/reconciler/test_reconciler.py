@@ -1,4 +1,4 @@
-"""The loop of the reconciler, in virtual time. What answers mean is tested in tests/unit/core/tasks/test_reconcile.py."""
+"""The loop of the reconciler, in virtual time. What answers mean: tests/unit/core/tasks/test_reconcile.py."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from relay import reconciler as reconciler_module
 from relay.core.tasks.reconcile import PollAnswer, Timing
 from relay.journal.journal import Policy
 from relay.journal.projections.tasks import Tasks
-from relay.reconciler import forget_ended
-from tests.unit.reconciling import UNKNOWN, World, error, play, result, running, succeeded, world
+from relay.reconciler import reconciler as reconciler_module
+from relay.reconciler.reconciler import forget_ended
+from tests.unit.reconciler.reconciling import UNKNOWN, World, error, play, result, running, succeeded, world
 from tests.unit.virtual_time import virtually
 
 # -- whose end is told by whom -------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from relay.journal.journal import Journal, Policy
 from relay.journal.projections.task_addresses import Addresses
 from relay.journal.projections.tasks import Row, Tasks
 from relay.journal.store import Store
-from relay.reconciler import Reconciler
+from relay.reconciler.reconciler import Reconciler
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry import Telemetry
 from tests.unit.virtual_time import VirtualLoop, until, virtually

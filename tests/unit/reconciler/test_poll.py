@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from relay.core.tasks.reconcile import PollAnswer, Unanswered
+from relay.reconciler import poll as module
+from relay.reconciler.poll import TaskResults
 from relay.upstream import Timeouts, Upstream
-from relay.upstream import task_results as module
-from relay.upstream.task_results import TaskResults
 from tests.services.scripted_upstream import Call, Script, ScriptedUpstream, answering, ok, scripted
 
 

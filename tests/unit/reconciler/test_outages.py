@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from relay.core.tasks.reconcile import PollAnswer, Timing, Unanswered
-from tests.unit.reconciling import World, error, play, result, succeeded
+from tests.unit.reconciler.reconciling import World, error, play, result, succeeded
 from tests.unit.virtual_time import until
 
 # -- an upstream in trouble ----------------------------------------------------------------------------------------
