@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from relay.app.doors import Doors
+from relay.app.listeners import Doors
 from relay.app.plugins import sink_plugins
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
