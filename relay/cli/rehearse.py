@@ -14,10 +14,10 @@ from relay.cli.serve import run_loop
 from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
-    from relay.simulator.chat.manner import ChatFaults
-    from relay.simulator.faults import Faults
+    from relay.simulator.chat.behaviour import ChatFaults
     from relay.simulator.options import Options
-    from relay.simulator.weather import Spell
+    from relay.simulator.outages import Spell
+    from relay.simulator.tasks.faults import Faults
 
 PerMinute = Annotated[
     int | None,
@@ -139,7 +139,7 @@ def simulate(
 
 
 def _spell(text: str) -> Spell:
-    from relay.simulator.weather import TROUBLES, Spell
+    from relay.simulator.outages import TROUBLES, Spell
 
     trouble, at, when = text.partition("@")
     start, plus, length = when.partition("+")
@@ -153,7 +153,7 @@ def _spell(text: str) -> Spell:
 
 
 def _faults(given: list[str], late_by: float, slow_by: float) -> Faults:
-    from relay.simulator.faults import WORDS, Faults
+    from relay.simulator.tasks.faults import WORDS, Faults
 
     try:
         return Faults(**_rates(given, WORDS, "--fault"), late_by=late_by, slow_by=slow_by)
@@ -162,7 +162,7 @@ def _faults(given: list[str], late_by: float, slow_by: float) -> Faults:
 
 
 def _chat_faults(given: list[str]) -> ChatFaults:
-    from relay.simulator.chat.manner import CHAT_FAULTS, ChatFaults
+    from relay.simulator.chat.behaviour import CHAT_FAULTS, ChatFaults
 
     try:
         return ChatFaults(**_rates(given, CHAT_FAULTS, "--chat-fault"))

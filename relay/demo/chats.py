@@ -11,7 +11,7 @@ import aiohttp
 from rich.text import Text
 
 from relay.demo.scenario import Trouble
-from relay.simulator.words import HEADER
+from relay.simulator.directives import HEADER
 
 Json = dict[str, Any]
 

@@ -25,9 +25,9 @@ from relay.demo.scenario import NO_TROUBLE, Step, Trouble, script
 from relay.demo.screen import conclusion, event_line, table
 from relay.demo.verdict import TERMINAL, Expected, Verdict, judge, summary
 from relay.settings import Settings
+from relay.simulator.directives import HEADER
 from relay.simulator.options import Options, Retries
 from relay.simulator.server import Simulator
-from relay.simulator.words import HEADER
 
 Json = dict[str, Any]
 

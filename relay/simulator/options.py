@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from relay.simulator.chat.manner import ChatFaults
-from relay.simulator.faults import Faults
-from relay.simulator.weather import Spell
+from relay.simulator.chat.behaviour import ChatFaults
+from relay.simulator.outages import Spell
+from relay.simulator.tasks.faults import Faults
 
 
 @dataclass(frozen=True, slots=True)

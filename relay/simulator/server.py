@@ -11,16 +11,16 @@ from types import TracebackType
 import aiohttp
 from aiohttp import web
 
-from relay.simulator import outputs
-from relay.simulator.answers import Broken, Refused, document, error, page, unrouted
 from relay.simulator.chat.exchanges import Exchanges
 from relay.simulator.chat.routes import Chat
 from relay.simulator.chat.scripts import Scripts
-from relay.simulator.courier import Courier
-from relay.simulator.ledger import Ledger
-from relay.simulator.media import Media
 from relay.simulator.options import Options
-from relay.simulator.weather import Spell, Trouble, Weather
+from relay.simulator.outages import Spell, Trouble, Weather
+from relay.simulator.tasks import outputs
+from relay.simulator.tasks.answers import Broken, Refused, document, error, page, unrouted
+from relay.simulator.tasks.ledger import Ledger
+from relay.simulator.tasks.routes import Media
+from relay.simulator.tasks.webhook_sender import Courier
 
 LEDGER_PATH = "/_simulator/ledger"
 WEATHER_PATH = "/_simulator/weather"

@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 
 from relay.simulator.options import Options, Retries
+from relay.simulator.outages import Trouble
 from relay.simulator.server import Simulator
-from relay.simulator.weather import Trouble
 from tests.faults.conftest import Shared
 from tests.faults.launch import wrong_clock
 from tests.faults.matrix import Effort, Row

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
-from relay.simulator.chat.manner import Manner
+from relay.simulator.chat.behaviour import Manner
 
 Headers = tuple[tuple[str, str], ...]
 

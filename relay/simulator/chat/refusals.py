@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
+from relay.simulator.chat.behaviour import Manner
 from relay.simulator.chat.delivery import JSON_HEADERS, Answer, Headers, Piece, whole
-from relay.simulator.chat.manner import Manner
 
 Json = dict[str, Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from relay.simulator.chat.asked import Asked
-from relay.simulator.chat.manner import Manner
+from relay.simulator.chat.behaviour import Manner
+from relay.simulator.chat.request import Asked
 
 Json = dict[str, Any]
 

@@ -14,16 +14,17 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
-from relay.simulator.chat import asked, catalog, frames, reply, scripts
+from relay.simulator.access import RateLimit, admits
+from relay.simulator.chat import catalog, frames, reply, scripts
+from relay.simulator.chat.behaviour import Manner, draw, parse
 from relay.simulator.chat.delivery import Answer, End, streamed, whole
 from relay.simulator.chat.exchanges import CLIENT_GONE, STOPPED, Exchanges
-from relay.simulator.chat.manner import Manner, draw, parse
 from relay.simulator.chat.playing import play
 from relay.simulator.chat.refusals import Refused, document, refusal, told_to_fail, unrouted
-from relay.simulator.gate import RateLimit, admits
+from relay.simulator.chat.request import read
+from relay.simulator.directives import HEADER, UnknownFault
 from relay.simulator.options import Options
-from relay.simulator.submission import InvalidSubmission, Lottery, read_object
-from relay.simulator.words import HEADER, UnknownFault
+from relay.simulator.tasks.submission import InvalidSubmission, Lottery, read_object
 
 Json = dict[str, Any]
 
@@ -92,7 +93,7 @@ class Chat:
             return Answer(None, delay=manner.slow, end=End.RESET if manner.reset else End.CUT)
         if manner.error:
             return told_to_fail(manner, rng)
-        request = asked.read(body)
+        request = read(body)
         said = reply.invent(request, manner, rng, int(time.time()))
         if not request.stream:
             return whole(frames.document(said, manner), manner, rng)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from relay.simulator.chat.delivery import STREAM_HEADERS, Answer, End, Piece
-from relay.simulator.words import UnknownFault
+from relay.simulator.directives import UnknownFault
 
 Json = dict[str, Any]
 

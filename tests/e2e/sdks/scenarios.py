@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from relay.simulator.chat import asked, catalog, frames, reply
+from relay.simulator.chat import catalog, frames, reply
+from relay.simulator.chat.behaviour import ChatFaults, parse
 from relay.simulator.chat.delivery import Answer, End, Piece, streamed, whole
-from relay.simulator.chat.manner import ChatFaults, parse
 from relay.simulator.chat.refusals import document, told_to_fail, unrouted
+from relay.simulator.chat.request import read
 
 Json = dict[str, Any]
 
@@ -49,7 +50,7 @@ class Scenario:
 
 def told(words: str = "", **more: Any) -> Answer:
     """The stream, or the document, that the simulator answers to a request with ``X-Simulate: <words>``."""
-    request = asked.read(BODY | {"stream": True, "stream_options": {"include_usage": True}} | more)
+    request = read(BODY | {"stream": True, "stream_options": {"include_usage": True}} | more)
     manner, rng = parse(words, ChatFaults()), Random(7)
     if manner.error:
         return _kept(told_to_fail(manner, rng))

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from relay.simulator.chat import manner
+from relay.simulator.chat import behaviour
 from relay.simulator.chat.routes import BASES, EXCHANGES_PATH, SCRIPTS_PATH
-from relay.simulator.faults import WORDS
+from relay.simulator.outages import TROUBLES
 from relay.simulator.server import LEDGER_PATH, WEATHER_PATH
-from relay.simulator.weather import TROUBLES
+from relay.simulator.tasks.faults import WORDS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text("utf-8")
 TASKS, CHATS = PAGE.partition("### Tasks")[2].split("### Chats")
 
 
-@pytest.mark.parametrize(("part", "words"), [(TASKS, WORDS), (CHATS, manner.WORDS)])
+@pytest.mark.parametrize(("part", "words"), [(TASKS, WORDS), (CHATS, behaviour.WORDS)])
 def test_every_word_is_explained(part: str, words: tuple[str, ...]) -> None:
     """A fault could be asked for by those only who read the code."""
     told = set(re.findall(r"`([a-z-]+)(?:=[^`]*)?`", part))
@@ -27,7 +27,7 @@ def test_every_word_is_explained(part: str, words: tuple[str, ...]) -> None:
 def test_every_rate_and_address_is_named() -> None:
     """A rate would be tried that is refused, or a route looked for where it is not."""
     rates = PAGE.partition("Rates are there for")[2].partition(".")[0]
-    assert set(re.findall(r"`([a-z-]+)`", rates)) == {word.replace("_", "-") for word in manner.CHAT_FAULTS}
+    assert set(re.findall(r"`([a-z-]+)`", rates)) == {word.replace("_", "-") for word in behaviour.CHAT_FAULTS}
     for place in (*BASES, LEDGER_PATH, WEATHER_PATH, SCRIPTS_PATH, EXCHANGES_PATH):
         assert place in PAGE
     for trouble in TROUBLES:

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
+from relay.simulator.chat.behaviour import Manner
 from relay.simulator.chat.delivery import Answer, End, Piece, streamed, whole
-from relay.simulator.chat.manner import Manner
 
 FRAMES = [b"data: %d\n\n" % number for number in range(10)]
 BROKEN = [b'data: {"error":1}\n\n']

@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from relay.simulator.chat.asked import read
+from relay.simulator.chat.behaviour import Manner
 from relay.simulator.chat.frames import DONE, document, error_frames, stream
-from relay.simulator.chat.manner import Manner
 from relay.simulator.chat.reply import invent
+from relay.simulator.chat.request import read
 
 Json = dict[str, Any]
 

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
+from relay.simulator.chat.behaviour import Manner
 from relay.simulator.chat.delivery import Answer
-from relay.simulator.chat.manner import Manner
 from relay.simulator.chat.refusals import Refused, document, refusal, told_to_fail, unrouted
 
 

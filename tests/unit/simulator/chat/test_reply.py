@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
-from relay.simulator.chat.asked import read
-from relay.simulator.chat.manner import Manner
+from relay.simulator.chat.behaviour import Manner
 from relay.simulator.chat.reply import Reply, invent
+from relay.simulator.chat.request import read
 
 
 def said(manner: Manner | None = None, *, seed: int = 1, **more: Any) -> Reply:

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from yarl import URL
 
-from relay.simulator.chat.manner import ChatFaults
+from relay.simulator.chat.behaviour import ChatFaults
 from relay.simulator.chat.routes import BASES
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator

@@ -7,7 +7,7 @@ import pytest
 
 from relay.simulator.chat.delivery import STREAM_HEADERS, Answer, End, Piece
 from relay.simulator.chat.scripts import RETAINED, InvalidScript, Scripts, named_in, read
-from relay.simulator.words import UnknownFault
+from relay.simulator.directives import UnknownFault
 
 
 def test_answers_come_in_turn_and_the_last_one_stays() -> None:

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from relay.simulator.faults import WORDS, Fate, Faults, draw, parse
-from relay.simulator.words import UnknownFault
+from relay.simulator.directives import UnknownFault
+from relay.simulator.tasks.faults import WORDS, Fate, Faults, draw, parse
 
 
 def test_every_fault_has_a_rate_and_a_word() -> None:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from relay.simulator.results import Json, envelope, result, sign, style_of
-from relay.simulator.tasks import FAILED
-from tests.unit.simulator.tasks_made import SUBMITTED_AT, make_task
+from relay.simulator.tasks.results import Json, envelope, result, sign, style_of
+from relay.simulator.tasks.task import FAILED
+from tests.unit.simulator.tasks.tasks_made import SUBMITTED_AT, make_task
 
 NAMES = ("txt2img", "qwen-image-txt2img", "minimax-hailuo-02", "img2video", "minimax-speech-02-hd")
 

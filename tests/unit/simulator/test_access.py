@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.simulator.gate import RateLimit, admits
+from relay.simulator.access import RateLimit, admits
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from relay.simulator.faults import Fate
-from relay.simulator.postings import plan, render
-from relay.simulator.results import Json
-from relay.simulator.tasks import FAILED, PROCESSING, SUCCEED, UNKNOWN
-from tests.unit.simulator.tasks_made import make_task
+from relay.simulator.tasks.faults import Fate
+from relay.simulator.tasks.results import Json
+from relay.simulator.tasks.task import FAILED, PROCESSING, SUCCEED, UNKNOWN
+from relay.simulator.tasks.webhook_plan import plan, render
+from tests.unit.simulator.tasks.tasks_made import make_task
 
 NOW = 1_700_000_009_000
 

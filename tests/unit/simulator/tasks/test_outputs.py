@@ -10,9 +10,9 @@ import pytest
 from yarl import URL
 
 from relay.simulator.options import Options
-from relay.simulator.outputs import PATH, expires_at
-from relay.simulator.results import TTL_SECONDS, sign
 from relay.simulator.server import Simulator
+from relay.simulator.tasks.outputs import PATH, expires_at
+from relay.simulator.tasks.results import TTL_SECONDS, sign
 
 QUICK = Options(queue_seconds=0.0, run_seconds=0.0)
 

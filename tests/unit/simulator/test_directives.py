@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.simulator.words import UnknownFault, choice, count, duration, flag, status, values_of, words_in
+from relay.simulator.directives import UnknownFault, choice, count, duration, flag, status, values_of, words_in
 
 
 def test_words_are_read_in_any_case_and_order() -> None:

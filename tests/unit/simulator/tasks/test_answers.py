@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import orjson
 
-from relay.simulator.answers import Refused, error, unrouted
+from relay.simulator.tasks.answers import Refused, error, unrouted
 
 
 def test_errors_are_flat_and_repeat_the_status_as_a_number() -> None:

@@ -5,13 +5,13 @@ import asyncio
 import aiohttp
 import pytest
 
-from relay.simulator.courier import Courier
-from relay.simulator.faults import Fate
-from relay.simulator.ledger import Record
 from relay.simulator.options import Retries
-from relay.simulator.postings import plan
+from relay.simulator.tasks.faults import Fate
+from relay.simulator.tasks.ledger import Record
+from relay.simulator.tasks.webhook_plan import plan
+from relay.simulator.tasks.webhook_sender import Courier
 from tests.unit.simulator.receiver import receiving
-from tests.unit.simulator.tasks_made import make_task
+from tests.unit.simulator.tasks.tasks_made import make_task
 
 QUICK = Retries(timeout=5.0, repeats=5, spacing=(0.0,))
 

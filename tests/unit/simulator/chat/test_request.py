@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from relay.simulator.chat.asked import read
-from relay.simulator.submission import InvalidSubmission
+from relay.simulator.chat.request import read
+from relay.simulator.tasks.submission import InvalidSubmission
 
 TOOL = {"type": "function", "function": {"name": "look"}}
 OTHER = {"type": "function", "function": {"name": "listen"}}

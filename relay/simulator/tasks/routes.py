@@ -10,19 +10,19 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.simulator import outputs, submission
-from relay.simulator.answers import VARIETY, Broken, Refused, document, page, unrouted
-from relay.simulator.courier import Courier
-from relay.simulator.direct import object_name, shape_of
-from relay.simulator.faults import Fate, draw, parse
-from relay.simulator.gate import RateLimit, admits
-from relay.simulator.ledger import Ledger, Record
+from relay.simulator.access import RateLimit, admits
+from relay.simulator.directives import HEADER, UnknownFault
 from relay.simulator.options import Options
-from relay.simulator.postings import plan
-from relay.simulator.results import result
-from relay.simulator.submission import InvalidSubmission, Lottery, Submission
-from relay.simulator.tasks import REASONS, Task, life_of
-from relay.simulator.words import HEADER, UnknownFault
+from relay.simulator.tasks import outputs, submission
+from relay.simulator.tasks.answers import VARIETY, Broken, Refused, document, page, unrouted
+from relay.simulator.tasks.faults import Fate, draw, parse
+from relay.simulator.tasks.ledger import Ledger, Record
+from relay.simulator.tasks.results import result
+from relay.simulator.tasks.submission import InvalidSubmission, Lottery, Submission
+from relay.simulator.tasks.sync_answers import object_name, shape_of
+from relay.simulator.tasks.task import REASONS, Task, life_of
+from relay.simulator.tasks.webhook_plan import plan
+from relay.simulator.tasks.webhook_sender import Courier
 
 RESULT_PATH = "/v3/async/task-result"
 TOLD_TO_FAIL = "the simulator was told to fail here"

@@ -4,11 +4,11 @@ from random import Random
 
 import pytest
 
-from relay.simulator.catalog import endpoint
-from relay.simulator.faults import Fate
 from relay.simulator.options import Options
-from relay.simulator.tasks import FAILED, PROCESSING, QUEUED, SUCCEED, UNKNOWN, Phase, life_of
-from tests.unit.simulator.tasks_made import make_task
+from relay.simulator.tasks.catalog import endpoint
+from relay.simulator.tasks.faults import Fate
+from relay.simulator.tasks.task import FAILED, PROCESSING, QUEUED, SUCCEED, UNKNOWN, Phase, life_of
+from tests.unit.simulator.tasks.tasks_made import make_task
 
 
 def test_a_task_waits_runs_and_ends() -> None:

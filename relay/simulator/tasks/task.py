@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from relay.simulator.catalog import Endpoint
-from relay.simulator.faults import Fate
 from relay.simulator.options import Options
+from relay.simulator.tasks.catalog import Endpoint
+from relay.simulator.tasks.faults import Fate
 
 QUEUED = "TASK_STATUS_QUEUED"
 PROCESSING = "TASK_STATUS_PROCESSING"

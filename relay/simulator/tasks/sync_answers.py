@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from relay.simulator.results import sign
+from relay.simulator.tasks.results import sign
 
 Json = dict[str, Any]
 Shape = Callable[[Random, int, str], Json]

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import aiohttp
 
-from relay.simulator.ledger import DROPPED, TIMEOUT, UNANSWERED, UNREACHABLE, Attempt, Record
 from relay.simulator.options import Retries
-from relay.simulator.postings import Posting, render
+from relay.simulator.tasks.ledger import DROPPED, TIMEOUT, UNANSWERED, UNREACHABLE, Attempt, Record
+from relay.simulator.tasks.webhook_plan import Posting, render
 
 HEADERS = {"Content-Type": "application/json", "User-Agent": "relay-simulator"}
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from relay.simulator.submission import InvalidSubmission, Lottery, read, read_object
+from relay.simulator.tasks.submission import InvalidSubmission, Lottery, read, read_object
 
 HOOK = {"url": "https://relay.example/h"}
 

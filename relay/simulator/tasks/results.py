@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import orjson
 
-from relay.simulator.catalog import Kind, Signing, signing_of
-from relay.simulator.tasks import SUCCEED, Phase, Task
+from relay.simulator.tasks.catalog import Kind, Signing, signing_of
+from relay.simulator.tasks.task import SUCCEED, Phase, Task
 
 EVENT_TYPE = "ASYNC_TASK_RESULT"
 UNKNOWN_EVENT_TYPE = "ASYNC_TASK_NOTICE"

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from relay.simulator.catalog import Endpoint, Kind, endpoint
-from relay.simulator.tasks import FAILED, SUCCEED
+from relay.simulator.tasks.catalog import Endpoint, Kind, endpoint
+from relay.simulator.tasks.task import FAILED, SUCCEED
 
 Json = dict[str, Any]
 

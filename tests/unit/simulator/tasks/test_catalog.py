@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.simulator.catalog import Kind, endpoint, kind_of, signing_of
+from relay.simulator.tasks.catalog import Kind, endpoint, kind_of, signing_of
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from random import Random
 
-from relay.simulator.words import (
+from relay.simulator.directives import (
     Reader,
     choice,
     count,

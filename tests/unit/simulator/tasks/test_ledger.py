@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from relay.simulator.faults import Fate
-from relay.simulator.ledger import Attempt, Ledger
-from tests.unit.simulator.tasks_made import make_task
+from relay.simulator.tasks.faults import Fate
+from relay.simulator.tasks.ledger import Attempt, Ledger
+from tests.unit.simulator.tasks.tasks_made import make_task
 
 
 def test_the_ledger_shows_tasks_and_attempts_without_the_webhooks_url() -> None:

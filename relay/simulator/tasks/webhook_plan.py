@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from relay.simulator.results import UNKNOWN_EVENT_TYPE, envelope, result
-from relay.simulator.tasks import FAILED, PROCESSING, SUCCEED, Life, Phase, Task
+from relay.simulator.tasks.results import UNKNOWN_EVENT_TYPE, envelope, result
+from relay.simulator.tasks.task import FAILED, PROCESSING, SUCCEED, Life, Phase, Task
 
 RESIGNED_AFTER_MS = 60_000
 """How much later a URL is signed anew: enough to differ, whatever the clock's resolution."""

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from relay.simulator.direct import object_name, shape_of
+from relay.simulator.tasks.sync_answers import object_name, shape_of
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from relay.simulator.chat.manner import CHAT_FAULTS, WORDS, ChatFaults, Manner, draw, parse
-from relay.simulator.words import UnknownFault
+from relay.simulator.chat.behaviour import CHAT_FAULTS, WORDS, ChatFaults, Manner, draw, parse
+from relay.simulator.directives import UnknownFault
 
 
 def test_every_rate_is_that_of_a_word() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from relay.simulator.catalog import endpoint
-from relay.simulator.faults import Fate
-from relay.simulator.tasks import SUCCEED, Life, Task
+from relay.simulator.tasks.catalog import endpoint
+from relay.simulator.tasks.faults import Fate
+from relay.simulator.tasks.task import SUCCEED, Life, Task
 
 SUBMITTED_AT = 1_700_000_000_000
 

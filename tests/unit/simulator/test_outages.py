@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 
 from relay.simulator.options import Options
+from relay.simulator.outages import Spell, Weather
 from relay.simulator.server import Simulator
-from relay.simulator.weather import Spell, Weather
 
 QUICK = Options(queue_seconds=0.0, run_seconds=0.0)
 RESULT = "/v3/async/task-result?task_id=x"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.simulator.tasks import Task
+from relay.simulator.tasks.task import Task
 
 DROPPED = "dropped"
 UNANSWERED = "unanswered"
