@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from relay.cli import about, check, dead_letters, journal, registry, rehearse, replay, serve, tail, tasks
+from relay.cli import about, check, dead_letters, demo, journal, register_schemas, replay, serve, tail, tasks
 from relay.cli.doctor.command import doctor
 from relay.cli.outcome import Commands
 
@@ -41,10 +41,10 @@ app.command(rich_help_panel=_LOOK)(tail.tail)
 app.command(rich_help_panel=_LOOK)(tasks.tasks)
 app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_LOOK)
 app.add_typer(journal.app, name="journal", rich_help_panel=_LOOK)
-app.command(rich_help_panel=_REHEARSE)(rehearse.demo)
-app.command(rich_help_panel=_REHEARSE)(rehearse.simulate)
+app.command(rich_help_panel=_REHEARSE)(demo.demo)
+app.command(rich_help_panel=_REHEARSE)(demo.simulate)
 app.command(rich_help_panel=_ABOUT)(about.schema)
 app.command(rich_help_panel=_ABOUT)(about.asyncapi)
 app.command(rich_help_panel=_ABOUT)(about.openapi)
-app.command(rich_help_panel=_ABOUT)(registry.register_schemas)
+app.command(rich_help_panel=_ABOUT)(register_schemas.register_schemas)
 app.command(rich_help_panel=_ABOUT)(about.version)

@@ -11,7 +11,7 @@ import typer
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
-from relay.cli.registry import OURS, Registry
+from relay.cli.register_schemas import OURS, Registry
 from relay.core.errors import RelayError
 
 

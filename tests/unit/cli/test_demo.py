@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import typer
 
-from relay.cli.rehearse import _chat_faults, _faults, _seconds, _spell
+from relay.cli.demo import _chat_faults, _faults, _seconds, _spell
 from relay.simulator.chat.behaviour import CHAT_FAULTS, ChatFaults
 from relay.simulator.outages import TROUBLES, Spell
 from relay.simulator.tasks.faults import WORDS, Faults
