@@ -7,7 +7,7 @@ pytest_plugins = [
     "tests.services.kafka",
     "tests.services.redis",
     "tests.services.registry",
-    "tests.faults.matrix",
+    "tests.faults.harness.matrix",
 ]
 
 # Beside other work an example may take longer than 200 ms, and again less: how fast code is, benchmarks say.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.matrix import SEED
+from tests.faults.harness.matrix import SEED
 from tests.services.ports import free_port
 from tests.services.relay import TOKEN, RelayProcess
 

@@ -19,7 +19,7 @@ from relay.simulator.options import Options
 from relay.simulator.server import Simulator
 from tests.e2e.sdks.install import run_node, run_python
 from tests.e2e.sdks.scenarios import BODY, MODEL, SCENARIOS, Scenario
-from tests.faults.streams import balance, events_of
+from tests.faults.harness.streams import balance, events_of
 from tests.services.chat import chat_client
 from tests.services.relay import RelayProcess
 

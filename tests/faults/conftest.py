@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from tests.faults.lost_replies import KafkaConversation, LossyProxy, RedisConversation
-from tests.faults.targets import KAFKA_VERSIONS, Target, on_kafka, on_redis
+from tests.faults.harness.lost_replies import KafkaConversation, LossyProxy, RedisConversation
+from tests.faults.harness.targets import KAFKA_VERSIONS, Target, on_kafka, on_redis
 from tests.services.kafka import VERSION, BrokerFactory, Kafka, free_port, shared_broker
 from tests.services.redis import Redis, RedisProcess
 from tests.services.tcp_proxy import TcpProxy

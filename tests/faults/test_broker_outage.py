@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Own
-from tests.faults.matrix import Effort, Row
-from tests.faults.targets import EVERYWHERE
-from tests.faults.trial import Trial
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.targets import EVERYWHERE
+from tests.faults.harness.trial import Trial
 
 RATE = 200
 ACK_WITHIN = 0.05

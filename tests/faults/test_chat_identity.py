@@ -14,8 +14,8 @@ from relay.simulator.chat.delivery import Answer, End, Piece
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
 from tests.chat_samples import SAMPLES, ChatSample
-from tests.faults.matrix import SEED, Effort, Row
-from tests.faults.streams import TERMINAL, events_of
+from tests.faults.harness.matrix import SEED, Effort, Row
+from tests.faults.harness.streams import TERMINAL, events_of
 from tests.services.chat import BODY, Broken, chat_client
 from tests.services.relay import RelayProcess
 

@@ -14,8 +14,8 @@ import pytest
 
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
-from tests.faults.matrix import SEED, Effort, Row
-from tests.faults.streams import TERMINAL
+from tests.faults.harness.matrix import SEED, Effort, Row
+from tests.faults.harness.streams import TERMINAL
 from tests.services.chat import chat_client
 from tests.services.kafka import BrokerFactory, kcat_read
 from tests.services.redis import RedisProcess, redis_cli_read

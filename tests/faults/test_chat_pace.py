@@ -15,8 +15,8 @@ import pytest
 
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
-from tests.faults.matrix import SEED, Effort, Row
-from tests.faults.streams import TERMINAL, balance, events_of
+from tests.faults.harness.matrix import SEED, Effort, Row
+from tests.faults.harness.streams import TERMINAL, balance, events_of
 from tests.services.chat import chat_client
 from tests.services.relay import RelayProcess
 

@@ -14,8 +14,8 @@ import pytest
 from relay.simulator.chat.exchanges import Exchange
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
-from tests.faults.matrix import SEED, Effort, Row
-from tests.faults.streams import Balance, balance, events_of, resident
+from tests.faults.harness.matrix import SEED, Effort, Row
+from tests.faults.harness.streams import Balance, balance, events_of, resident
 from tests.services.chat import Broken, ChatClient, chat_client
 from tests.services.relay import RelayProcess
 

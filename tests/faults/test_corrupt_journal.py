@@ -22,9 +22,9 @@ from relay.core.sink import Checkpoint
 from relay.journal.rows import Progress
 from relay.journal.store import Store
 from relay.journal.volume import log_of
-from tests.faults import corruption
-from tests.faults.corruption import Files, Mutation
-from tests.faults.matrix import Effort, Row
+from tests.faults.harness import corruption
+from tests.faults.harness.corruption import Files, Mutation
+from tests.faults.harness.matrix import Effort, Row
 from tests.unit.drafts import dead_draft, draft
 
 NOW = 1_700_000_000_000

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Shared
-from tests.faults.matrix import Effort, Row
-from tests.faults.trial import Trial
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.trial import Trial
 
 RATE = 300
 READY_WITHIN = 2.0

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Shared
-from tests.faults.failpoints import OF_SINK, Failpoint
-from tests.faults.launch import crashing
-from tests.faults.matrix import Effort, Row
-from tests.faults.targets import EVERYWHERE
-from tests.faults.trial import Trial
+from tests.faults.harness.failpoints import OF_SINK, Failpoint
+from tests.faults.harness.launch import crashing
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.targets import EVERYWHERE
+from tests.faults.harness.trial import Trial
 
 RATE = 200
 

@@ -18,10 +18,10 @@ import orjson
 import pytest
 
 from tests.faults.conftest import Shared
-from tests.faults.load import Sender
-from tests.faults.matrix import Effort, Row
-from tests.faults.strace import attached
-from tests.faults.trial import Trial
+from tests.faults.harness.load import Sender
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.strace import attached
+from tests.faults.harness.trial import Trial
 from tests.services.volume import small_volume
 
 RATE = 100

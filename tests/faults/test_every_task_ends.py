@@ -16,12 +16,12 @@ from relay.simulator.options import Options, Retries
 from relay.simulator.outages import Trouble
 from relay.simulator.server import Simulator
 from tests.faults.conftest import Shared
-from tests.faults.launch import wrong_clock
-from tests.faults.matrix import Effort, Row
-from tests.faults.oracle import Seen
-from tests.faults.targets import Target
-from tests.faults.task_load import Application, plans
-from tests.faults.task_oracle import judge_tasks, orders, too_fast
+from tests.faults.harness.launch import wrong_clock
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.oracle import Seen
+from tests.faults.harness.targets import Target
+from tests.faults.harness.task_load import Application, plans
+from tests.faults.harness.task_oracle import judge_tasks, orders, too_fast
 from tests.services.relay import RelayProcess
 
 LATE_BY = "10s"
@@ -50,7 +50,7 @@ async def upstream(seed: int, retry_after: int | None = None) -> AsyncIterator[S
 async def relaying(
     directory: Path, targets: list[Target], *, program: Sequence[str] = (), **sections: Any
 ) -> AsyncIterator[RelayProcess]:
-    """A relay that is started here, and does not outlive its test. ``program``: see ``tests.faults.launch``."""
+    """A relay that is started here, and does not outlive its test. ``program``: see ``tests.faults.harness.launch``."""
     relay = RelayProcess(directory, sinks=[target.sink for target in targets], public=True, **sections)
     await relay.start(*program)
     try:

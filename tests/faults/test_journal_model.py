@@ -31,8 +31,8 @@ from relay.journal.projections.history import Passage, SettledAs
 from relay.journal.rows import Progress
 from relay.journal.store import Store
 from relay.journal.volume import log_of
-from tests.faults.matrix import Effort, Row
-from tests.faults.twin import Disk, TwinStore
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.twin import Disk, TwinStore
 from tests.unit.drafts import dead_draft, draft
 
 SINKS = ("kafka", "redis")

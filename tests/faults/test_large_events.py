@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Linked, Own
-from tests.faults.load import Sender, delivery, new_task
-from tests.faults.matrix import Effort, Row
-from tests.faults.targets import EVERYWHERE
-from tests.faults.trial import Trial
+from tests.faults.harness.load import Sender, delivery, new_task
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.targets import EVERYWHERE
+from tests.faults.harness.trial import Trial
 
 KB = 1000
 AT_ONCE = 8

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.late_requests import LateProxy
-from tests.faults.matrix import Effort, Row
-from tests.faults.targets import KAFKA_VERSIONS, Target, on_kafka
-from tests.faults.trial import Trial
+from tests.faults.harness.late_requests import LateProxy
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.targets import KAFKA_VERSIONS, Target, on_kafka
+from tests.faults.harness.trial import Trial
 from tests.services.kafka import VERSION, BrokerFactory, Kafka
 
 RATE = 50

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Proxied
-from tests.faults.matrix import Effort, Row
-from tests.faults.trial import Trial
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.trial import Trial
 
 RATE = 50
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.matrix import Effort, Row, render
-from tests.faults.oracle import Verdict
+from tests.faults.harness.matrix import Effort, Row, render
+from tests.faults.harness.oracle import Verdict
 
 
 def test_a_row_says_what_was_done_and_what_came_of_it() -> None:

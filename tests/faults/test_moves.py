@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import Own, Shared
-from tests.faults.load import Load
-from tests.faults.matrix import Row
-from tests.faults.oracle import Evidence, judge
-from tests.faults.targets import EVERYWHERE, Target
-from tests.faults.trial import Trial
+from tests.faults.harness.load import Load
+from tests.faults.harness.matrix import Row
+from tests.faults.harness.oracle import Evidence, judge
+from tests.faults.harness.targets import EVERYWHERE, Target
+from tests.faults.harness.trial import Trial
 from tests.services.redis import RedisServer
 from tests.services.relay import RelayProcess
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.faults.load import delivery
-from tests.faults.oracle import MAX_RSS, Acknowledged, Balance, Evidence, Seen, Usage, digest, judge
-from tests.faults.record import Record
+from tests.faults.harness.load import delivery
+from tests.faults.harness.oracle import MAX_RSS, Acknowledged, Balance, Evidence, Seen, Usage, digest, judge
+from tests.faults.harness.record import Record
 
 FAIR = Usage(rss=1 << 20, descriptors=10, threads=3)
 

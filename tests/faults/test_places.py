@@ -5,14 +5,14 @@ import sys
 
 import pytest
 
-from tests.faults.failpoints import BY_NAME, OF_SINK, Failpoint
-from tests.faults.places import NoSuchPlace, find, replace
-from tests.faults.planted import BUGS
+from tests.faults.harness.failpoints import BY_NAME, OF_SINK, Failpoint
+from tests.faults.harness.places import NoSuchPlace, find, replace
+from tests.faults.harness.planted import BUGS
 
 
 def ended(*arguments: str) -> int:
     """The exit code of a relay that is broken in this way and has only its version to say."""
-    command = [sys.executable, "-m", "tests.faults.launch", *arguments, "version"]
+    command = [sys.executable, "-m", "tests.faults.harness.launch", *arguments, "version"]
     return subprocess.run(command, timeout=30, capture_output=True, check=False).returncode
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Own, Proxied, Shared
-from tests.faults.launch import planted
-from tests.faults.matrix import Row
-from tests.faults.oracle import Verdict
+from tests.faults.harness.launch import planted
+from tests.faults.harness.matrix import Row
+from tests.faults.harness.oracle import Verdict
+from tests.faults.harness.trial import Trial
 from tests.faults.test_broker_outage import killed
 from tests.faults.test_disk import fill_disk
-from tests.faults.trial import Trial
 
 RATE = 200
 KILLS = 6

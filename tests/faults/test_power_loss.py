@@ -22,10 +22,10 @@ import pytest
 
 from relay.core.errors import RelayError
 from relay.journal.store import Store
-from tests.faults.load import delivery
-from tests.faults.matrix import Effort, Row
-from tests.faults.power import STRACE, Call, Disk, Left, calls_of
-from tests.faults.strace import attached
+from tests.faults.harness.load import delivery
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.power import STRACE, Call, Disk, Left, calls_of
+from tests.faults.harness.strace import attached
 from tests.services.relay import RelayProcess
 
 Acknowledged = list[tuple[int, str]]
@@ -36,7 +36,16 @@ def traced(folder: Path, seed: int, groups: int, planted: str = "") -> list[Call
     trace = folder / "trace"
     work = folder / "work"
     work.mkdir()
-    command = [sys.executable, "-B", "-m", "tests.faults.journal_session", str(work), str(seed), str(groups), planted]
+    command = [
+        sys.executable,
+        "-B",
+        "-m",
+        "tests.faults.harness.journal_session",
+        str(work),
+        str(seed),
+        str(groups),
+        planted,
+    ]
     subprocess.run([*STRACE, str(trace), *command], check=True, timeout=120, stdout=subprocess.DEVNULL)
     return list(calls_of(trace))
 

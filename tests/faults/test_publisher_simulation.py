@@ -19,9 +19,9 @@ import pytest
 from relay.core.event import Entry
 from relay.core.sink import Batch, Checkpoint, Outcome, Refused, SinkUnavailable
 from relay.publishing.publisher import Publisher
-from tests.faults.matrix import Effort, Row
-from tests.faults.simulated_sinks import PUBLISHED, KafkaSink, RedisSink
-from tests.faults.simulation import STEPS, Parts, Report, simulate
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.simulated_sinks import PUBLISHED, KafkaSink, RedisSink
+from tests.faults.harness.simulation import STEPS, Parts, Report, simulate
 
 CHUNK = 250
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Shared
-from tests.faults.load import Sender, delivery, new_task
-from tests.faults.matrix import Effort, Row
-from tests.faults.trial import Trial
+from tests.faults.harness.load import Sender, delivery, new_task
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.trial import Trial
 
 COPIES = 5
 CLIENTS = 8

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Own, Proxied
-from tests.faults.matrix import Effort, Row
-from tests.faults.targets import on_redis
-from tests.faults.trial import Trial
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.targets import on_redis
+from tests.faults.harness.trial import Trial
 from tests.services.redis import RedisProcess, RedisServer, until
 
 RATE = 300

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from relay.core.event import TASKS, TOPICS
-from tests.faults.matrix import Effort, Row
-from tests.faults.oracle import Seen
-from tests.faults.readers import read_redis
-from tests.faults.targets import Target, on_redis
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.oracle import Seen
+from tests.faults.harness.readers import read_redis
+from tests.faults.harness.targets import Target, on_redis
+from tests.faults.harness.trial import Trial
 from tests.faults.test_redis_loss import failed
-from tests.faults.trial import Trial
 from tests.services.redis import (
     CLUSTERED,
     STUBBORN,

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import Shared
-from tests.faults.fleet import Fleet, Killing
-from tests.faults.load import Sender, delivery
-from tests.faults.matrix import Effort, Row
-from tests.faults.oracle import Evidence, judge
-from tests.faults.record import Record
+from tests.faults.harness.fleet import Fleet, Killing
+from tests.faults.harness.load import Sender, delivery
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.oracle import Evidence, judge
+from tests.faults.harness.record import Record
 from tests.services.redis import Redis
 
 COPIES = 5

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import Shared
-from tests.faults.fleet import Fleet
-from tests.faults.load import Load
-from tests.faults.matrix import Effort, Row
-from tests.faults.oracle import Evidence, judge
+from tests.faults.harness.fleet import Fleet
+from tests.faults.harness.load import Load
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.oracle import Evidence, judge
 from tests.services.nginx import Nginx
 from tests.services.redis import Redis
 from tests.services.relay import TOKEN

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 
 from tests.faults.conftest import Shared
-from tests.faults.matrix import Effort, Row
-from tests.faults.trial import Trial
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.trial import Trial
 
 RATE = 200
 STREAMS = 5

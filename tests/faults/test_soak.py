@@ -16,14 +16,14 @@ import pytest
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
 from tests.faults.conftest import Own
-from tests.faults.load import SIGNATURE
-from tests.faults.matrix import Row
-from tests.faults.oracle import Evidence, judge
-from tests.faults.soak import Sample, described, findings, sample, slope
-from tests.faults.streams import TERMINAL
-from tests.faults.task_load import Application, plans
-from tests.faults.task_oracle import TERMINAL as TASK_ENDS
-from tests.faults.trial import Trial
+from tests.faults.harness.load import SIGNATURE
+from tests.faults.harness.matrix import Row
+from tests.faults.harness.oracle import Evidence, judge
+from tests.faults.harness.soak import Sample, described, findings, sample, slope
+from tests.faults.harness.streams import TERMINAL
+from tests.faults.harness.task_load import Application, plans
+from tests.faults.harness.task_oracle import TERMINAL as TASK_ENDS
+from tests.faults.harness.trial import Trial
 from tests.services.chat import Broken, chat_client
 from tests.services.relay import TOKEN
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.streams import balance
+from tests.faults.harness.streams import balance
 
 STARTED = "started"
 EXPECTED: dict[str, set[tuple[str, str | None]]] = {"a": {("completed", None)}, "b": {("cancelled", "client_gone")}}

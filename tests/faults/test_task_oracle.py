@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.request_shapes import ASYNCHRONOUS
-from tests.faults.oracle import Seen
-from tests.faults.task_load import Plan, plans
-from tests.faults.task_oracle import judge_tasks, orders, too_fast
+from tests.faults.harness.oracle import Seen
+from tests.faults.harness.task_load import Plan, plans
+from tests.faults.harness.task_oracle import judge_tasks, orders, too_fast
 
 PLAIN = Plan(1, ASYNCHRONOUS[0], "none", "succeeded")
 STAGED = Plan(2, ASYNCHRONOUS[0], "contradict", "failed", contradicted=True)

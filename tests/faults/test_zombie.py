@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Shared
-from tests.faults.load import Sender, delivery, new_task
-from tests.faults.matrix import Effort, Row
-from tests.faults.record import Record
-from tests.faults.targets import EVERYWHERE, Target
-from tests.faults.trial import Trial, journalled
+from tests.faults.harness.load import Sender, delivery, new_task
+from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.record import Record
+from tests.faults.harness.targets import EVERYWHERE, Target
+from tests.faults.harness.trial import Trial, journalled
 from tests.services.relay import RelayProcess
 
 RATE = 200

@@ -23,7 +23,7 @@ from relay.core.json_scan import Unwalkable, Walk
 from relay.settings.errors import ConfigError
 from relay.settings.load import load
 from relay.upstream.wire import Malformed, body_of, lives_on, parse_head
-from tests.faults.corruption import FRAME, HEADER, PAGE, Files, Mutation
+from tests.faults.harness.corruption import FRAME, HEADER, PAGE, Files, Mutation
 from tests.faults.test_corrupt_journal import Scene, outcome, written
 
 ROOT: Final = Path(__file__).resolve().parents[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay.cli import main
-from tests.faults.places import Function, replace
+from tests.faults.harness.places import Function, replace
 
 
 def seed_as_number() -> None:

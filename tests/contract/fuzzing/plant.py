@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from relay.cli import main
-from tests.faults.places import Function, replace
+from tests.faults.harness.places import Function, replace
 
 
 def wrong_type() -> None:

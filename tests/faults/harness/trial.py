@@ -13,10 +13,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
-from tests.faults.load import SIGNATURE, Load
-from tests.faults.matrix import Row
-from tests.faults.oracle import Balance, Evidence, Usage, Verdict, judge
-from tests.faults.targets import Target
+from tests.faults.harness.load import SIGNATURE, Load
+from tests.faults.harness.matrix import Row
+from tests.faults.harness.oracle import Balance, Evidence, Usage, Verdict, judge
+from tests.faults.harness.targets import Target
 from tests.services.relay import TOKEN, RelayProcess
 
 SAMPLE_EVERY = 1.0
@@ -28,8 +28,8 @@ class Trial:
     """``async with``: the relay is up and the load runs. Break something, then ``conclude``.
 
     ``rate`` in deliveries a second; 0: the test sends by itself, and notes each 2xx in ``load.record``. ``sections``
-    are the relay's configuration; ``program`` is what stands for ``relay`` (see ``tests.faults.launch``). ``prunes``:
-    what was published is gone from the journal by the end, so that the balance cannot be held against it.
+    are the relay's configuration; ``program`` is what stands for ``relay`` (see ``tests.faults.harness.launch``).
+    ``prunes``: what was published is gone from the journal by the end, so that the balance cannot be held against it.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.faults.trial import usage_of
+from tests.faults.harness.trial import usage_of
 
 MIB: Final = 1 << 20
 

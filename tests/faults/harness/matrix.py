@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import pytest
 
-from tests.faults.oracle import Verdict
+from tests.faults.harness.oracle import Verdict
 from tests.services.kafka import VERSION
 
 Size = Literal["short", "full", "long"]
@@ -35,7 +35,7 @@ def _seed() -> int:
 
 
 SEED = _seed()
-REPORT = Path(__file__).resolve().parents[2] / "var" / "faults" / "REPORT.md"
+REPORT = Path(__file__).resolve().parents[3] / "var" / "faults" / "REPORT.md"
 SOAKED = REPORT.with_name("SOAK.md")
 ROWS = REPORT.with_name("rows.json")
 """The rows of the report as data, for the run that adds to it."""
@@ -275,7 +275,7 @@ def _write(terminalreporter: Any, path: Path, text: str) -> None:
     terminalreporter.write_line(text)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
-    terminalreporter.write_line(f"written to {path.relative_to(path.parents[2])}")
+    terminalreporter.write_line(f"written to {path.relative_to(path.parents[3])}")
 
 
 def render(rows: list[Row], size: str) -> str:

@@ -23,9 +23,9 @@ from relay.journal import journal, writer
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy
 from relay.publishing.publisher import Publisher
-from tests.faults.simulated_sinks import LATE, REQUEST_TIMEOUT, Kafka, KafkaSink, Network, Redis, RedisSink
-from tests.faults.twin import Disk, TwinReaders, TwinStore
-from tests.faults.virtual_time import AtOnce, VirtualLoop
+from tests.faults.harness.simulated_sinks import LATE, REQUEST_TIMEOUT, Kafka, KafkaSink, Network, Redis, RedisSink
+from tests.faults.harness.twin import Disk, TwinReaders, TwinStore
+from tests.faults.harness.virtual_time import AtOnce, VirtualLoop
 
 STEPS = 100
 DRAIN = 3000.0

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.oracle import Seen
-from tests.faults.readers import read_kafka, read_redis
+from tests.faults.harness.oracle import Seen
+from tests.faults.harness.readers import read_kafka, read_redis
 from tests.services.kafka import Kafka, KafkaBroker
 from tests.services.redis import Redis, RedisServer
 

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from tests.faults.oracle import Seen
-from tests.faults.task_load import Plan
+from tests.faults.harness.oracle import Seen
+from tests.faults.harness.task_load import Plan
 
 TERMINAL = ("succeeded", "failed", "abandoned")
 

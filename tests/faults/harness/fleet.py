@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from relay.journal import inspect
-from tests.faults.targets import Target
+from tests.faults.harness.targets import Target
 from tests.services.relay import RelayProcess
 
 STATES = ("published", "pending", "dead", "absorbed")

@@ -1,6 +1,6 @@
 """A journal at work in a process of its own, watched from outside by ``strace``: ``test_power_loss.py`` runs it.
 
-    python -m tests.faults.journal_session FOLDER SEED GROUPS [PLANTED]
+    python -m tests.faults.harness.journal_session FOLDER SEED GROUPS [PLANTED]
 
 Each group's receipts go to standard output in one write, after the commit: a line of JSON as a 2xx would be.
 """

@@ -18,7 +18,7 @@ from typing import Self
 import aiohttp
 import orjson
 
-from tests.faults.record import Record
+from tests.faults.harness.record import Record
 from tests.services.relay import TOKEN
 
 RETRY_EVERY = 0.25

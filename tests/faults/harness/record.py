@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from tests.faults.oracle import Acknowledged, digest
+from tests.faults.harness.oracle import Acknowledged, digest
 
 
 class Record:

@@ -1,6 +1,6 @@
 """Bugs of the kinds that others have shipped, planted to show that the oracle finds them.
 
-Each replaces one function by its name, in a process that ``tests.faults.launch`` starts.
+Each replaces one function by its name, in a process that ``tests.faults.harness.launch`` starts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from relay.journal.errors import JournalUnavailable
 from relay.journal.plan import Plan
 from relay.journal.store import Appended, Progress, Store
 from relay.sinks.redis.sink import RedisSink
-from tests.faults.places import Function, replace
+from tests.faults.harness.places import Function, replace
 
 _PAUSE = 0.05
 """Seconds between the two steps in the wrong order: as long as a slow disk or broker makes them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.faults.oracle import Seen
+from tests.faults.harness.oracle import Seen
 from tests.services.kafka import kcat_read
 from tests.services.redis import redis_cli_read
 

@@ -1,8 +1,8 @@
-"""``python -m tests.faults.launch [--crash NAME:NTH | --plant NAME | --clock FILE] serve ...``: the relay, with one
-thing broken.
+"""``python -m tests.faults.harness.launch [--crash NAME:NTH | --plant NAME | --clock FILE] serve ...``: the relay, with
+one thing broken.
 
-The relay's own code has no hook for this: what is broken is replaced by name (``tests.faults.places``) before the
-command runs.
+The relay's own code has no hook for this: what is broken is replaced by name (``tests.faults.harness.places``) before
+the command runs.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ import time
 from pathlib import Path
 
 from relay.cli import main
-from tests.faults.failpoints import BY_NAME
-from tests.faults.planted import BUGS
+from tests.faults.harness.failpoints import BY_NAME
+from tests.faults.harness.planted import BUGS
 
 
 def crashing(name: str, nth: int) -> tuple[str, ...]:
     """The program for ``RelayProcess``: dies when it reaches a failpoint for the ``nth`` time."""
-    return "tests.faults.launch", "--crash", f"{name}:{nth}"
+    return "tests.faults.harness.launch", "--crash", f"{name}:{nth}"
 
 
 def planted(name: str) -> tuple[str, ...]:
     """The program for ``RelayProcess``: has a bug."""
-    return "tests.faults.launch", "--plant", name
+    return "tests.faults.harness.launch", "--plant", name
 
 
 def wrong_clock(offset: Path) -> tuple[str, ...]:
     """The program for ``RelayProcess``: its wall clock is off by the seconds in a file, which may change meanwhile."""
-    return "tests.faults.launch", "--clock", str(offset)
+    return "tests.faults.harness.launch", "--clock", str(offset)
 
 
 def _set_clock(offset: Path) -> None:

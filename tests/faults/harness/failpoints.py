@@ -1,7 +1,7 @@
 """The named moments at which a process may be killed: between any two steps from a delivery to its mark.
 
-Each names a function of the program and what of it is meant; ``tests.faults.launch`` arms one. The kill is a SIGKILL of
-the process by itself: nothing runs after it, no ``finally``, no flush.
+Each names a function of the program and what of it is meant; ``tests.faults.harness.launch`` arms one. The kill is a
+SIGKILL of the process by itself: nothing runs after it, no ``finally``, no flush.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.places import Function, replace
+from tests.faults.harness.places import Function, replace
 
 PRODUCE, ADD_PARTITIONS, END_TXN = 0, 24, 26
 """Kafka's API keys (https://kafka.apache.org/protocol#protocol_api_keys)."""

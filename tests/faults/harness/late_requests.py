@@ -7,7 +7,7 @@ import contextlib
 import struct
 from typing import Self
 
-from tests.faults.lost_replies import KafkaConversation
+from tests.faults.harness.lost_replies import KafkaConversation
 from tests.services.kafka import free_port
 
 _SIZE = struct.Struct(">i")
