@@ -11,9 +11,10 @@ from aiohttp.http import RawRequestMessage
 
 from relay.edge.http import problems
 from relay.edge.http.fast_path import Respond
+from relay.edge.http.paths import path_of
 from relay.edge.http.server import Handler, RequestFactory, respond
 from relay.edge.proxy.proxy import is_proxied
-from relay.edge.webhooks import PREFIX, Webhooks, path_of
+from relay.edge.webhooks import PREFIX, Webhooks
 
 
 class Routed:

@@ -34,6 +34,7 @@ from relay.edge.http.auth import (
 from relay.edge.http.bodies import Bodies, BodyLimits, Refusal, require_known_coding
 from relay.edge.http.fast_path import Respond
 from relay.edge.http.local_access import why_not_local
+from relay.edge.http.paths import path_of
 from relay.edge.http.server import respond
 from relay.edge.http.trace import HEADER as TRACEPARENT
 from relay.edge.http.trace import trace_of
@@ -182,12 +183,6 @@ class Webhooks:
         require_known_coding(request)
         async with self.bodies.received(request) as received:
             return bytes(received.body)
-
-
-def path_of(request: web.BaseRequest) -> str:
-    """The path and query of a request's target, also where it has the absolute form (RFC 9112, 3.2.2)."""
-    target = request.raw_path
-    return target if target.startswith("/") else request.rel_url.raw_path_qs
 
 
 def _tell(respond: Respond, inbox: Inbox, draft: Draft, started: float, receipt: asyncio.Future[Receipt]) -> None:

@@ -21,11 +21,11 @@ from relay.edge.chat.capture import Record
 from relay.edge.chat.event_queue import Recorder
 from relay.edge.chat.stream import ChatStream, Outbound, Patience
 from relay.edge.http.bodies import Refusal
+from relay.edge.http.paths import path_of
 from relay.edge.http.scan import scanned
 from relay.edge.http.trace import onward, trace_of
 from relay.edge.proxy.clients import Client
 from relay.edge.proxy.proxy import Proxy, refused
-from relay.edge.webhooks import path_of
 from relay.settings.model import ProxySettings
 from relay.telemetry import ChatSignals
 from relay.upstream.headers import replaced

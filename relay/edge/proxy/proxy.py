@@ -22,11 +22,11 @@ from relay.edge.http import problems
 from relay.edge.http.bodies import Bodies, BodyLimits, Refusal, invite, piece_of, require_known_coding
 from relay.edge.http.budget import Budget
 from relay.edge.http.local_access import why_of_a_page
+from relay.edge.http.paths import path_of
 from relay.edge.http.raw_response import Outgoing
 from relay.edge.http.scan import scanned
 from relay.edge.http.server import respond
 from relay.edge.proxy.clients import Client, Clients
-from relay.edge.webhooks import path_of
 from relay.upstream import Answer, RawHeaders, RequestBody, Upstream, request_headers, response_headers
 
 OPENAI_PREFIXES = ("/openai/", "/v3/openai/")

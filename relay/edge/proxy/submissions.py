@@ -23,6 +23,7 @@ from relay.core.trace import continued
 from relay.edge.http import problems
 from relay.edge.http.bodies import Received, Refusal
 from relay.edge.http.budget import Place
+from relay.edge.http.paths import path_of
 from relay.edge.http.raw_response import Outgoing
 from relay.edge.http.scan import scanned
 from relay.edge.http.server import respond
@@ -30,7 +31,6 @@ from relay.edge.http.trace import onward, trace_of
 from relay.edge.proxy.proxy import Proxy, refused
 from relay.edge.proxy.task_writer import Recording
 from relay.edge.task_addresses import Given, TaskAddresses
-from relay.edge.webhooks import path_of
 from relay.telemetry import Span, SubmissionSignals
 from relay.upstream import Answer, RawHeaders, UpstreamError, response_headers
 from relay.upstream.coding import decoded, is_coded
