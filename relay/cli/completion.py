@@ -16,6 +16,9 @@ import typer
 MOST: Final = 100
 """Values that are offered at once, at most."""
 
+TASK_STATES: Final = ("pending", "overdue", "ended", "all", "submitted", "running", "succeeded", "failed", "abandoned")
+"""What ``relay tasks --state`` takes."""
+
 Offer = tuple[str, str]
 """A value, and what it is in a few words."""
 
@@ -54,9 +57,7 @@ def event_types(_: dict[str, Any]) -> Iterable[Offer]:
 @_quiet
 def task_states(_: dict[str, Any]) -> Iterable[Offer]:
     """The states of tasks, and the words for several of them."""
-    from relay.cli.tasks import STATES
-
-    return ((state, "") for state in STATES)
+    return ((state, "") for state in TASK_STATES)
 
 
 @_quiet

@@ -17,8 +17,6 @@ from relay.cli.output import write_json, write_line, write_table
 from relay.cli.tail import event_line
 
 _COLUMNS: Final = ("TASK", "TYPE", "STATE", "AGE", "POLLS", "NEXT POLL", "NOTE")
-STATES: Final = ("pending", "overdue", "ended", "all", "submitted", "running", "succeeded", "failed", "abandoned")
-"""What ``--state`` takes."""
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 

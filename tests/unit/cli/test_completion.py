@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from relay.cli import completion
-from relay.cli.tasks import STATES
 from relay.contract import schemas
 from relay.core.event import TOPICS
 from relay.edge.api import tasks
@@ -24,13 +23,13 @@ def test_words_are_those_that_the_options_take() -> None:
     assert offered(completion.topics) == list(TOPICS)
     assert offered(completion.topics, "ch") == ["chat", "chat-chunks"]
     assert "relay.chat.cancelled" in offered(completion.event_types)
-    assert offered(completion.task_states) == list(STATES)
+    assert offered(completion.task_states) == list(completion.TASK_STATES)
     assert offered(completion.schema_names) == list(schemas())
 
 
 def test_the_states_are_those_of_the_route() -> None:
     """A state that the relay knows could not be found on the command line."""
-    assert set(STATES) == set(tasks.SELECTIONS)
+    assert set(completion.TASK_STATES) == set(tasks.SELECTIONS)
 
 
 def test_the_labels_are_those_of_the_named_configuration(tmp_path: Path) -> None:
