@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.webhooks import TOKEN, Server
+from bench._under_test import TOKEN, Server
 from relay.core.event import Draft
 from relay.journal.store import Store
 from tests.services.ports import free_port

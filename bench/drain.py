@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from bench._million import EVENTS, journal_of_a_million
-from bench.webhooks import LOAD_CORE, TOKEN, Server
+from bench._under_test import TOKEN, Server
+from bench.webhooks import LOAD_CORE
 from tests.services.kafka import running_broker
 from tests.services.ports import free_port
 from tests.services.redis import RedisServer

@@ -25,7 +25,8 @@ from typing import Any
 
 from bench._journals import fill, relay_over
 from bench._steady import BODY
-from bench.webhooks import LOAD_CORE, Server
+from bench._under_test import Server
+from bench.webhooks import LOAD_CORE
 from relay.core.event import Draft
 from relay.core.source import Delivery
 from relay.journal.store import Store

@@ -23,7 +23,8 @@ from aiohttp import web
 
 from bench._journals import fill, relay_over
 from bench._steady import BODY
-from bench.webhooks import SERVER_CORE, Server
+from bench._under_test import Server
+from bench.webhooks import SERVER_CORE
 from relay.core.event import Draft
 from relay.core.source import Delivery
 from relay.core.tasks.events import bare_task, submitted_draft

@@ -12,27 +12,25 @@ import argparse
 import asyncio
 import json
 import os
-import re
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench._million import journal_of_a_million
+from bench._under_test import TOKEN, Server
 from tests.services.kafka import running_broker
 from tests.services.ports import free_port
 from tests.services.redis import RedisServer
 
 SERVER_CORE, LOAD_CORE = 0, 1
-TOKEN = "bench-token-of-enough-length-0123456789"
 SECONDS = 6
 HERE = Path(__file__).parent
 
@@ -51,62 +49,6 @@ class Ceiling:
     behind: float
     cpu_us: float
     rss_mb: float
-
-
-class Server:
-    """A server under test on its core."""
-
-    def __init__(self, name: str, arguments: list[str], port: int, admin: int | None) -> None:
-        self.name, self.port, self.admin = name, port, admin
-        self.url = f"http://127.0.0.1:{port}/webhooks/novita/{TOKEN}"
-        self.process = subprocess.Popen([sys.executable, "-m", "bench._servers", *arguments], stderr=subprocess.DEVNULL)
-
-    def wait(self) -> None:
-        """Returns when it listens."""
-        for _ in range(400):
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.admin or self.port}/readyz"):
-                return
-            if self.admin is None:
-                with suppress(OSError):
-                    import socket
-
-                    socket.create_connection(("127.0.0.1", self.port), 1).close()
-                    return
-            time.sleep(0.025)
-        raise SystemExit(f"{self.name} does not answer")
-
-    def metric(self, name: str) -> float:
-        """The sum of a metric's samples; 0 without metrics."""
-        if self.admin is None:
-            return 0.0
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics") as response:
-            lines = response.read().decode().splitlines()
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.split("{")[0].split(" ")[0] == name)
-
-    def buckets(self, name: str) -> list[tuple[float, float]]:
-        """A histogram's bounds and how many observations lie at or below each."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics") as response:
-            found = re.findall(rf'^{name}_bucket{{.*le="([^"]+)".*}} (\S+)$', response.read().decode(), re.MULTILINE)
-        return [(float(bound), float(below)) for bound, below in found]
-
-    def cpu_seconds(self) -> float:
-        """User and system time so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def rss_mb(self) -> float:
-        """Resident memory now."""
-        fields = Path(f"/proc/{self.process.pid}/statm").read_text().split()
-        return int(fields[1]) * resource.getpagesize() / 2**20
-
-    def stop(self) -> None:
-        """SIGTERM, then SIGKILL."""
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 @contextmanager
@@ -232,8 +174,6 @@ def _end_to_end(server: Server) -> str:
 
 
 def _million(rows: list[Ceiling], notes: list[str]) -> None:
-    from bench._million import journal_of_a_million
-
     with tempfile.TemporaryDirectory(prefix="relay-bench-million-") as folder:
         path = Path(folder) / "relay.db"
         journal_of_a_million(path)
