@@ -55,6 +55,43 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert by_path.keys() - seen == set()
 
 
+NAMED = re.compile(r"(?:relay|tests|docs|deploy|bench|config|requirements)/[\w./-]+")
+EXAMPLES = {"CONTRIBUTING.md": {"relay/a/b.py", "tests/unit/a/test_b.py"}}
+"""Paths that stand for others."""
+
+
+def missing_files(page: Page, root: Path = ROOT) -> list[str]:
+    """The files and folders that a page sets as code, by their path from the root, and that are not there."""
+    named = {text for text in page.code if NAMED.fullmatch(text)} - EXAMPLES.get(page.path, set())
+    return sorted(text for text in named if not (root / text).exists())
+
+
+@pytest.mark.parametrize("page", pages(), ids=str)
+def test_every_file_that_a_page_names_is_there(page: Page) -> None:
+    """A reader would look for a file that was moved or deleted."""
+    assert missing_files(page) == []
+
+
+def test_a_file_that_is_not_there_is_found() -> None:
+    """The check above would let everything pass."""
+    text = "`relay/app/relay.py` `relay/app/` `relay/no.py` `relay/<x>.py` `make test`"
+    assert missing_files(read("page.md", text)) == ["relay/no.py"]
+
+
+def test_the_tour_leads_through_every_room() -> None:
+    """A room would stand there that neither the map nor the tour ever names."""
+    told = "".join((ROOT / name).read_text("utf-8") for name in ("ARCHITECTURE.md", "docs/internals.md"))
+    rooms = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "relay").rglob("*.py")} - {"relay"}
+    single = {path.relative_to(ROOT).as_posix() for path in (ROOT / "relay").glob("[a-z]*.py")}
+    assert [name for name in sorted(rooms | single) if name not in told and not _told_inside(name, told)] == []
+
+
+def _told_inside(name: str, told: str) -> bool:
+    """Whether a room is named within the line of the one that it is in: "``doctor/`` ..." under ``relay/cli/``."""
+    parent, _, own = name.rpartition("/")
+    return any(f"`{parent}/`" in line and f"`{own}/" in line for line in told.splitlines())
+
+
 STATUS = re.compile(r"^Status: (accepted|superseded by \[ADR \d+\]\(\d{4}-[a-z-]+\.md\))\.", re.MULTILINE)
 
 
