@@ -23,7 +23,7 @@ from tests.mutants.trial import Copy, Verdict
 ROOT: Final = Path(__file__).resolve().parents[2]
 PLACES: Final = (
     "relay/core", "relay/journal", "relay/sinks", "relay/edge", "relay/upstream", "relay/publishing",
- "relay/reconciler",
+    "relay/reconciler",
 )  # fmt: skip
 """The paths of the promises."""
 
@@ -50,7 +50,8 @@ class Trial:
     verdict: Verdict | None
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.mutant.before} => {self.mutant.after}"
+        place = f"{self.path} {self.mutant.where}".strip()
+        return f"{place}: {self.mutant.before} => {self.mutant.after}"
 
 
 def explanations() -> dict[str, str]:
@@ -63,7 +64,7 @@ def main() -> int:
     options = _options()
     mutants = [
         (path, each)
-        for path in _files(options.paths)
+        for path in files(options.paths)
         for each in mutants_of((ROOT / path).read_text(), path[path.rindex(".") :])
     ]
     chosen = random.Random(options.seed).sample(mutants, min(options.sample, len(mutants)))
@@ -90,8 +91,12 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _files(paths: Sequence[str]) -> list[str]:
-    listed = subprocess.run(["git", "ls-files", *paths], cwd=ROOT, capture_output=True, text=True, check=True)
+def files(paths: Sequence[str]) -> list[str]:
+    """The files below these paths in which mistakes are planted. Raises ``SystemExit`` where one of them is gone."""
+    command = ["git", "ls-files", "--error-unmatch", *paths]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        raise SystemExit(listed.stderr)
     return [name for name in listed.stdout.split() if name.endswith((".py", ".sql", ".lua"))]
 
 
@@ -166,7 +171,7 @@ def _report(trials: Sequence[Trial], least: float) -> int:
         figures = "  ".join(f"{found[word]:4} {word}" for word in ("noticed", "explained", "survived"))
         print(f"{place:24} {figures}  {share:6.1%}")
     for trial in sorted(survivors, key=lambda trial: (trial.path, trial.mutant.line)):
-        print(f"  {trial.path}:{trial.mutant.line}: {trial.mutant.before}\n      => {trial.mutant.after}")
+        print(f"  line {trial.mutant.line} of {trial}")
     return 0 if share >= least else 1
 
 

@@ -16,12 +16,16 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One mistake. ``line`` is where its statement begins, from 1; ``source`` the whole text with the mistake in it."""
+    """One mistake. ``line`` is where its statement begins, from 1; ``source`` the whole text with the mistake in it.
+
+    ``where``: the function, with its class (``Queue.take``); empty in a script or a query.
+    """
 
     line: int
     before: str
     after: str
     source: str
+    where: str = ""
 
 
 _COMPARISONS: Final[dict[type[ast.cmpop], str]] = {
@@ -67,12 +71,13 @@ def mutants_of(source: str, suffix: str = ".py") -> list[Mutant]:
         return list(_in_text(source, _TEXT[suffix]))
     lines = source.splitlines(keepends=True)
     found = []
-    for line, start, stop, after in _edits(ast.parse(source), source):
+    for where, (line, start, stop, after) in _edits(ast.parse(source), source):
         before = source[start:stop]
         if before != after and not _SIGNALS.match(lines[line - 1]):
             changed = source[:start] + after + source[stop:]
             ast.parse(changed)
-            found.append(Mutant(line, _shown(source, start, stop, before), _shown(source, start, stop, after), changed))
+            shown = [_shown(source, start, stop, text) for text in (before, after)]
+            found.append(Mutant(line, *shown, changed, where))
     return found
 
 
@@ -118,17 +123,27 @@ class _Offsets:
         return self.at(node.lineno, node.col_offset), self.at(node.end_lineno, node.end_col_offset)
 
 
-def _edits(tree: ast.Module, source: str) -> Iterator[_Edit]:
+def _edits(tree: ast.Module, source: str) -> Iterator[tuple[str, _Edit]]:
     offsets = _Offsets(source)
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            for statement in function.body:
-                yield from _in_statement(statement, source, offsets)
+    for where, function in _functions(tree, ""):
+        for statement in function.body:
+            yield from ((where, edit) for edit in _in_statement(statement, source, offsets))
+
+
+def _functions(tree: ast.AST, within: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """All of them, each with the names around it."""
+    for node in ast.iter_child_nodes(tree):
+        where = within
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            where = f"{within}.{node.name}" if within else node.name
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield where, node
+        yield from _functions(node, where)
 
 
 def _in_statement(statement: ast.stmt, source: str, offsets: _Offsets) -> Iterator[_Edit]:
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return  # the walk over the module comes to it
+        return  # it has a turn of its own
     yield from ((statement.lineno, *edit) for edit in _whole(statement, source, offsets))
     for child in ast.iter_child_nodes(statement):
         if isinstance(child, ast.stmt):
