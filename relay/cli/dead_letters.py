@@ -144,6 +144,7 @@ def _each(ids: list[str], action: Callable[[str], dict[str, Any]], json: bool) -
         try:
             result = {"id": id, **action(id)}
         except Unreachable:
+            # The relay is away: each of the others would wait out the same time-out.
             raise
         except RelayError as error:
             result = {"id": id, "status": "failed", "code": error.code, "detail": error.message, "hint": error.hint}

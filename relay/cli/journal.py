@@ -127,6 +127,7 @@ def _target(output: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         return
     try:
+        # Never over a file that is there: it may be the only copy of a journal that is gone.
         file = output.open("xb")
     except FileExistsError:
         raise RelayError("exists", f"{output} is there already.", hint="Name a file that is not.") from None

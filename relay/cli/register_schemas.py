@@ -146,6 +146,7 @@ class Registry:
             answer = json_text.loads(raw)
         except ValueError:
             answer = None
+        # Without a registry's own error code a 404 comes from something else, such as a proxy with another path.
         if status == _UNKNOWN and missing and isinstance(answer, dict) and "error_code" in answer:
             return None
         if status >= 300 or answer is None:

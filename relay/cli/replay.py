@@ -198,6 +198,7 @@ def _span(limits: Limits, history: History) -> tuple[int, int]:
     oldest = history.oldest(first - 1)
     if first > last or oldest is None or oldest > last:
         raise RelayError("no_events", f"The journal holds no event from {first} to {last}.")
+    # Whoever named a time did not claim that something is held from there.
     if oldest > first and limits[0] is not None:
         complain(f"relay: the journal holds nothing from {first} to {oldest - 1} (any more).")
     return max(first, oldest), last

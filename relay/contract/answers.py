@@ -115,6 +115,7 @@ _STREAM: Final[dict[str, Schema]] = {
 _STORY: Final[dict[str, Schema]] = {
     "subject": _TEXT,
     "kind": {"enum": list(SUBJECT_KINDS)},
+    # OpenAPI 3.1 has no `nullable`: null is one of the alternatives.
     "task": {"anyOf": [reference("Task"), {"type": "null"}]},
     "events": _list(reference("StoryEvent")),
     "next": {"type": ["integer", "null"], "description": "The `after` of the next page."},

@@ -211,6 +211,7 @@ def _redis_message(event: Event) -> Document:
         **_TEXT,
         "description": "The same bytes as the value on Kafka.",
         "contentMediaType": CONTENT_TYPE,
+        # JSON Schema has `contentSchema` since 2019-09; AsyncAPI 3.0 builds on draft 7.
         "x-content-schema": reference(_schema_name(event)),
     }
     return {

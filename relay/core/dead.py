@@ -147,6 +147,7 @@ def redacted_text(raw: bytes) -> str:
     try:
         document = orjson.loads(raw)
     except orjson.JSONDecodeError:
+        # No keys to redact by: what looks like a secret is all that can be found.
         return scrub_text(raw.decode(errors="replace"))
     redact(document)
     return publishable(document).decode()

@@ -26,6 +26,7 @@ MAX_KEY: Final = 4096
 _STRETCH: Final = 64 << 10
 """Bytes that are looked at in one go: about a millisecond where they are made for it."""
 
+# Possessive (*+): a body that is made for it would have the matcher go back over all that it has passed.
 _SPACE: Final = re.compile(rb"[ \t\n\r]*+")
 _SCALAR: Final = re.compile(rb'[^ \t\n\r,:"{}\[\]]*+')
 _UNSTRUCTURED: Final = re.compile(rb'[^"{}\[\]]*+')

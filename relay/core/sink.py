@@ -76,6 +76,8 @@ class Checkpoint:
         return replace(self, earlier=earlier, handed_over=bool(kept.get("handed_over")))
 
 
+# They travel with every batch, so their number is bounded: a journal that was away for more starts than that begins
+# as a new one.
 MAX_EARLIER = 16
 
 

@@ -63,6 +63,8 @@ class Queries:
 
     def _entries(self, page: _Page, which: Mapping[str, Any], limit: int, max_bytes: int) -> list[Entry]:
         with self._guard.translated():
+            # Small events come as one row for all, which SQLite makes without the interpreter lock. Of large ones that
+            # row would be a copy of megabytes.
             if (self._one(page.first_size, which) or 0) < _LARGE:
                 found = self._db.execute(page.page, {**which, "limit": limit, "bytes": max_bytes}).fetchone()
                 return entries_of(found, self.path)

@@ -23,6 +23,7 @@ class _CoreLoader(yaml.SafeLoader):
     """Composes nodes; never constructs objects."""
 
 
+# PyYAML's own resolvers are those of YAML 1.1, where `off` is false and `1:30` is 90.
 _CoreLoader.yaml_implicit_resolvers = {}
 for _kind, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),

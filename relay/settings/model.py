@@ -55,6 +55,7 @@ def _lower(value: object) -> object:
 class Section(BaseModel):
     """A part of the configuration: no unknown keys, no changes, no values in error texts."""
 
+    # An error's text reaches the terminal and the log, and the input may be a secret.
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 

@@ -6,15 +6,20 @@ import ast
 import re
 import subprocess
 import sys
+import tokenize
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from io import StringIO
 from pathlib import Path
+from token import COMMENT
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MAX_LINES = 500
+MUTE_LINES = 150
+"""Lines up to which a file may go without a comment."""
 
 TESTED_ELSEWHERE = {
     "relay/app/listeners.py": "wires the edge; tests/integration and tests/e2e run it wired",
@@ -139,6 +144,39 @@ def test_no_file_is_too_long_to_be_read() -> None:
 
 def _lines(path: Path) -> int:
     return (ROOT / path).read_bytes().count(b"\n")
+
+
+def says_something(comment: str) -> bool:
+    """Whether a comment is for readers: no directive to a tool alone, and no ruler between two parts of a class."""
+    words = re.sub(r"#\s*(noqa|type: ?ignore|pragma|fmt:|ruff:)[^#]*", "", comment).strip("# ")
+    return bool(words) and not words.startswith("--")
+
+
+def test_every_long_file_says_why_somewhere() -> None:
+    """Whoever changes it would learn what it does and not what was tried, measured or refused on the way there."""
+    mute = []
+    for path in python_files("relay"):
+        text = (ROOT / path).read_text("utf-8")
+        comments = (each.string for each in tokenize.generate_tokens(StringIO(text).readline) if each.type == COMMENT)
+        if text.count("\n") > MUTE_LINES and not any(map(says_something, comments)):
+            mute.append(str(path))
+    assert not mute, f"write down a reason that the code cannot show: {mute}"
+
+
+@pytest.mark.parametrize(
+    ("comment", "says"),
+    [
+        ("# a kernel drops it after a failed sync", True),
+        ("# noqa: S311", False),
+        ("# noqa: S311 - no secret", False),
+        ("# type: ignore[arg-type]  # each reader gives its own field's type", True),
+        ("# -- publishing ----------", False),
+        ("#", False),
+    ],
+)
+def test_a_directive_is_no_reason(comment: str, says: bool) -> None:
+    """A file would pass for explained because a linter is silenced in it."""
+    assert says_something(comment) is says
 
 
 def test_no_file_names_a_path_of_somebodys_machine() -> None:

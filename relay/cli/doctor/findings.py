@@ -136,6 +136,7 @@ def problem_code(body: bytes) -> str | None:
 
 def judge_public(url: str, status: int, code: str | None) -> Finding | None:
     """The answer to a request without a token; ``None``: a relay that asks for one. ``code`` is the problem's."""
+    # Senders of webhooks count a 3xx as a failure: none of them follows it with the body.
     if 300 <= status < 400:
         message = f"{url} redirects (HTTP {status}), which a sender of webhooks takes for a failure"
         return Finding("webhooks", "failed", message, "Name where it leads as server.public_url.", "redirected")

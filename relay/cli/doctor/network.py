@@ -107,6 +107,7 @@ def _with_token(url: str, settings: Settings) -> Finding:
     if not tokens:
         hint = "Is it another relay?"
         return Finding("webhooks", "failed", f"{url} asks for a token, and none is configured", hint, "token_refused")
+    # In clear text everybody on the way would read the token.
     if parts.scheme != "https" and not is_loopback_host(parts.hostname or ""):
         return Finding("webhooks", "ok", f"{url} leads to a relay (no token was shown in clear text)")
     heard = get(url, f"{_WEBHOOKS}/{quote(tokens[0].get_secret_value(), safe='')}")

@@ -164,6 +164,7 @@ class Assembly:
             if self._room < 0:
                 self.truncated = self._content
                 return
+        # An empty text tells "" from null, which the first one does; further ones add nothing.
         elif texts:
             return
         if self._content:

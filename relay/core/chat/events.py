@@ -245,6 +245,7 @@ def chunk_draft(
 
     ``stream_id`` needs no escape in JSON (``StreamId``).
     """
+    # The upstream's bytes as they are: to parse and serialize them again costs more than forwarding them did.
     data = b'{"stream_id":"%b","first_sequence":%d,"chunks":[%b]}' % (
         stream_id.encode(),
         first_sequence,

@@ -22,6 +22,7 @@ IDENTITY_SUFFIX: Final = "-replay"
 """Behind the relay's identity, so that a replay fences no relay that is running."""
 
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
+# The sinks' checkpoints are kept under such names: a replay into one would be read as a checkpoint.
 _RESERVED: Final = "checkpoint"
 _RUN: Final = re.compile(r"replay:([0-9a-f]{16}):([0-9]+)-([0-9]+):(.*)")
 _OWN_TOPICS: Final = "*"

@@ -189,6 +189,7 @@ def terminal_key(task_id: str) -> bytes:
 def ending_of(status: str, outputs: Iterable[Output]) -> bytes:
     """The fingerprint of an ending: its status and which objects it left, in any order and however signed."""
     parts = [f"{output['kind']} {_address(output['url'])}" for output in outputs]
+    # The same objects in another order are no other ending: that would be published as a conflict.
     parts.sort()
     parts.append(status)
     return blake2b("\x1f".join(parts).encode(), digest_size=KEY_BYTES).digest()

@@ -188,6 +188,7 @@ class Consumers:
         most = self._pace.max_consumers
         if len(self._present) >= most:
             return f"server.max_consumers is {most}."
+        # Rounded up: of a single place half would be none.
         half = (most + 1) // 2
         return f"This client has {half}, half of server.max_consumers." if self._of[client] >= half else ""
 

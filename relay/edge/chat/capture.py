@@ -136,6 +136,7 @@ class Record:
     def _close(self, ending: Ending, at: float) -> None:
         closed = self._guarded(lambda tap: tap.end(ending, at, thin=self._recorder.pressed))
         if closed is None:
+            # A bug in the tap may cost what was said, and not that the chat ends (P6).
             closed = self._bare(ending, at)
         self._track.put((*closed.chunks, closed.terminal))
         self._tap = None

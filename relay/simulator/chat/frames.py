@@ -80,6 +80,7 @@ def _chunks(reply: Reply, asked: Asked, manner: Manner, rng: Random) -> Iterator
     usage_at = (manner.usage or "chunk") if asked.include_usage else "absent"
     base = _base(reply) | ({"usage": None} if usage_at == "chunk" else {})
     strange = _strange(manner)
+    # The upstream was seen to do both: the end on the last delta with a text, and on one of its own.
     joined = manner.finish == "joined" or (manner.finish != "alone" and rng.random() < 0.5)
     turns = [_deltas(index, choice, manner, joined, rng) for index, choice in enumerate(reply.choices)]
     open_choices = len(turns)

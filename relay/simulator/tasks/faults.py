@@ -134,6 +134,7 @@ def parse(header: str, faults: Faults) -> Fate:
 def draw(rng: Random, faults: Faults) -> Fate:
     """A fate by the rates."""
     named = struck(rng, faults, WORDS)
+    # Drawn also where it is not needed: a rate that changes must not move what else a seed brings.
     kind = rng.choice(CONTRADICTIONS)
     if "contradict" in named:
         named["contradict"] = kind

@@ -65,6 +65,7 @@ def _murmur2(keys: Sequence[bytes], length: int) -> tuple[int, ...]:
 
 def partition_of(hashed: int, count: int) -> int:
     """The partition among ``count`` of a key with this hash, as Java's default partitioner answers it."""
+    # Java's hash is signed, and its sign is cut off, not negated (`Utils.toPositive`).
     return (hashed & 0x7FFFFFFF) % count
 
 

@@ -286,6 +286,7 @@ class KafkaSink:
             await self._discard()
             return self._single_out(batch, [b for b, r in zip(batches, of_events, strict=True) if _is_too_large(r)])
         self._settled = batch.checkpoint
+        # A request may have been sent twice, and the first copy come late: its epoch ends here (ADR 2).
         if session.lost_connections != lost_before:
             await self._discard()
         return [_PUBLISHED] * len(batch.entries)

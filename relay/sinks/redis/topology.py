@@ -68,6 +68,8 @@ class Locator:
         for _ in range(MAX_REDIRECTIONS):
             wire = await self._dial(node)
             try:
+                # The cheapest command that names the key: a node without its slot answers MOVED, and the user
+                # needs no further right for it.
                 await wire.ask("TYPE", self._key)
                 self._learned = _cluster_nodes(await wire.ask("CLUSTER", "SLOTS"), node.host)
                 return wire
