@@ -8,7 +8,21 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric
 
 from docs.reference.markdown import code, page, table
-from relay.telemetry import ConsumerSignals, SinkFigures, SubmissionSignals, Telemetry
+from relay.telemetry import (
+    ClaimSignals,
+    ConsumerSignals,
+    DeliverySignals,
+    HealthSignals,
+    HttpSignals,
+    JournalSignals,
+    ProcessSignals,
+    SinkFigures,
+    SinkSignals,
+    SubmissionSignals,
+    TaskSignals,
+    Telemetry,
+    UpstreamSignals,
+)
 from relay.telemetry.metrics import Histogram
 from relay.telemetry.signals import chats
 
@@ -49,13 +63,14 @@ def metrics_page() -> str:
 def _registry() -> CollectorRegistry:
     """The metrics of a relay with its sources and a sink, so that the fixed labels have their values."""
     telemetry = Telemetry()
-    telemetry.deliveries("novita")
-    telemetry.claims("kafka")
-    telemetry.sink("kafka").sink_looked_at(SinkFigures(0, 0, 0, 0, 0, 0.0))
-    SubmissionSignals(telemetry)
+    for signals in (HealthSignals, HttpSignals, JournalSignals, ProcessSignals, ConsumerSignals, SubmissionSignals):
+        signals(telemetry)
     chats.ChatSignals(telemetry)
-    ConsumerSignals(telemetry)
-    return telemetry.registry
+    DeliverySignals(telemetry, "novita")
+    TaskSignals(telemetry, UpstreamSignals(telemetry))
+    ClaimSignals(telemetry, "kafka")
+    SinkSignals(telemetry, "kafka").sink_looked_at(SinkFigures(0, 0, 0, 0, 0, 0.0))
+    return telemetry.metrics.registry
 
 
 def _labels(registry: CollectorRegistry) -> dict[str, Sequence[str]]:

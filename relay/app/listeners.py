@@ -39,7 +39,16 @@ from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal
 from relay.settings import Settings
 from relay.settings.values import is_loopback_host
-from relay.telemetry import ChatSignals, ConsumerSignals, SinkSignals, SubmissionSignals, Telemetry
+from relay.telemetry import (
+    ChatSignals,
+    ConsumerSignals,
+    DeliverySignals,
+    HttpSignals,
+    SinkSignals,
+    SubmissionSignals,
+    Telemetry,
+    UpstreamSignals,
+)
 from relay.upstream import Upstream
 
 _ADMIN_LIMITS = Limits(max_connections=800)
@@ -63,14 +72,17 @@ class Doors:
         chat_signals: ChatSignals,
         telemetry: Telemetry,
         sink_signals: Mapping[str, SinkSignals],
+        upstream_signals: UpstreamSignals,
         *,
         concealed: Concealed,
         task_entered: Callable[[], None],
         unready: Callable[[], list[str]],
         before_scrape: Callable[[], Awaitable[None]],
     ) -> None:
-        self._task_entered, self._unready, self._sink_signals = task_entered, unready, sink_signals
+        self._task_entered, self._unready = task_entered, unready
+        self._sink_signals, self._upstream_signals = sink_signals, upstream_signals
         self._settings, self._journal, self._telemetry = settings, journal, telemetry
+        self._http_signals = HttpSignals(telemetry)
         self._sources, self._submitted = sources, submitted
         server, admin = settings.server, settings.admin
         limits = Limits(server.header_timeout, server.keepalive_timeout, server.max_connections)
@@ -116,7 +128,7 @@ class Doors:
             host=host,
             port=port,
             limits=limits,
-            signals=self._telemetry,
+            signals=self._http_signals,
             request_factory=serve.request_factory,
             shortcut=serve if isinstance(serve, Front) else None,
         )
@@ -128,7 +140,7 @@ class Doors:
         Admin(
             stalled_for=self._journal.stalled_for,
             unready=unready,
-            exposition=self._telemetry.exposition,
+            exposition=self._telemetry.metrics.exposition,
             before_scrape=before_scrape,
             on_loopback=is_loopback_host(self._settings.admin.host),
         ).add_to(app)
@@ -146,7 +158,7 @@ class Doors:
     def _build_webhooks(self) -> Webhooks:
         limits, gate = self._settings.webhooks, _gate(self._settings)
         inboxes = {
-            name: Inbox(source, gate, self._telemetry.deliveries(name), self._addresses)
+            name: Inbox(source, gate, DeliverySignals(self._telemetry, name), self._addresses)
             for name, source in self._sources.items()
         }
         bodies = BodyLimits(limits.max_body, limits.max_inflight_bytes, limits.body_timeout)
@@ -189,7 +201,7 @@ class Doors:
 
     def _status(self) -> StatusRoutes:
         process = Process(__version__, self._settings.identity_name, time.time_ns() // 1_000_000)
-        return StatusRoutes(process, self._journal, self._sink_signals, self._telemetry.upstream, self._unready)
+        return StatusRoutes(process, self._journal, self._sink_signals, self._upstream_signals, self._unready)
 
 
 def _contract() -> ContractRoutes:

@@ -14,7 +14,7 @@ from relay.app.reload import Reloader, Reread
 from relay.core.errors import RelayError
 from relay.settings import Settings
 from relay.systemd import notify
-from relay.telemetry import Telemetry
+from relay.telemetry import ProcessSignals, Telemetry
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -34,11 +34,11 @@ async def run(settings: Settings, telemetry: Telemetry | None = None, *, reread:
     reload_wanted = asyncio.Event()  # set once it runs, too, where nothing is read again
     loop.add_signal_handler(signal.SIGHUP, reload_wanted.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    loop.set_exception_handler(lambda _, context: _tell(relay.telemetry, context))
+    loop.set_exception_handler(lambda _, context: _tell(relay.signals, context))
     try:
         await relay.start()
     except RelayError as error:
-        relay.telemetry.failed(error)
+        relay.signals.failed(error)
         return 1
     _calm_the_collector()
     notify("READY=1")
@@ -59,10 +59,10 @@ async def _reload(relay: Relay, reread: Reread, wanted: asyncio.Event) -> None:
     await Reloader(relay, reread, wanted=wanted).run()
 
 
-def _tell(telemetry: Telemetry, context: dict[str, Any]) -> None:
+def _tell(signals: ProcessSignals, context: dict[str, Any]) -> None:
     """asyncio's own log is off, since it quotes requests; what it has to say comes out as a signal."""
     message = str(context.get("message", ""))
-    telemetry.task_failed(message, context.get("exception") or RuntimeError(message))
+    signals.task_failed(message, context.get("exception") or RuntimeError(message))
 
 
 def _calm_the_collector() -> None:
@@ -85,12 +85,12 @@ def _give_memory_back() -> None:
 
 async def _end(relay: Relay, failure: asyncio.Task[RelayError] | None) -> int:
     if failure is not None:
-        relay.telemetry.failed(failure.result())
+        relay.signals.failed(failure.result())
     else:
-        relay.telemetry.draining("signal")
+        relay.signals.draining("signal")
     try:
         await relay.stop()
     except RelayError as error:
-        relay.telemetry.failed(error)
+        relay.signals.failed(error)
         return 1
     return 1 if failure is not None else 0

@@ -29,7 +29,20 @@ from relay.reconciler.watch import CARE, TaskWatch
 from relay.settings import Settings, secrets_of, warnings
 from relay.sinks.redis.shared_index import RedisIndex
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import ChatSignals, JournalFigures, SinkSignals, Telemetry, conceal_in_log, open_spans
+from relay.telemetry import (
+    ChatSignals,
+    ClaimSignals,
+    HealthSignals,
+    JournalFigures,
+    JournalSignals,
+    ProcessSignals,
+    SinkSignals,
+    TaskSignals,
+    Telemetry,
+    UpstreamSignals,
+    conceal_in_log,
+    open_spans,
+)
 from relay.upstream import Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED
@@ -49,6 +62,10 @@ class Relay:
     def __init__(self, settings: Settings, telemetry: Telemetry | None = None) -> None:
         self.settings = settings
         self.telemetry = telemetry or Telemetry()
+        self.signals = ProcessSignals(self.telemetry)
+        self._health = HealthSignals(self.telemetry)
+        self._journal_signals = JournalSignals(self.telemetry)
+        self._upstream_signals = UpstreamSignals(self.telemetry)
         self._draining = self._closing = False
         self._novita = NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
         self._sources: dict[str, Source] = {each.name: each for each in (self._novita,)}
@@ -69,23 +86,24 @@ class Relay:
         settings = self.settings
         self.telemetry.spans = open_spans(settings.tracing, settings.identity_name)
         for message in warnings(settings):
-            self.telemetry.warned(message)
-        self.upstream = Upstream.configured(settings.upstream, self.telemetry.upstream)
+            self.signals.warned(message)
+        self.upstream = Upstream.configured(settings.upstream, self._upstream_signals)
         self.journal = await self._open_journal()
         try:
             self._start_publishers()
             self._tasks.append(asyncio.create_task(self.journal.tend(), name="journal care"))
-            self._tasks.append(asyncio.create_task(self.telemetry.health.watch_the_loop(), name="loop watch"))
+            self._tasks.append(asyncio.create_task(self._health.watch_the_loop(), name="loop watch"))
             polled = NovitaTask(progressed=True, raw=settings.tasks.raw)
-            self._watch = TaskWatch(settings, self.journal, self.upstream, polled, self.telemetry.tasks)
+            tasks = TaskSignals(self.telemetry, self._upstream_signals)
+            self._watch = TaskWatch(settings, self.journal, self.upstream, polled, tasks)
             self._tasks += self._watch.start()
             self._doors = await self._build_doors(self._watch.entered)
             await self._doors.open()
         except BaseException:
             await self.stop()
             raise
-        self.telemetry.accepting(True)
-        self.telemetry.started(
+        self.signals.accepting(True)
+        self.signals.started(
             url=self.url,
             admin_url=self.admin_url,
             console=f"{self.url}/" if settings.console.enabled else None,
@@ -118,17 +136,17 @@ class Relay:
         path = Path(settings.journal.path)
         names = Names(settings.identity_name, {config.label: config.type for config in settings.sinks})
         journal = await open_journal(
-            path, labels, policy, self.telemetry, names=names, must_exist=settings.journal.must_exist
+            path, labels, policy, self._journal_signals, names=names, must_exist=settings.journal.must_exist
         )
         journal.concealed = self._concealed
-        self.telemetry.journal_opened(str(path), journal.journal_id, journal.last_offset, sqlite_version())
+        self._journal_signals.journal_opened(str(path), journal.journal_id, journal.last_offset, sqlite_version())
         return journal
 
     def _start_publishers(self) -> None:
         identity = Identity(self.settings.identity_name, uuid4().hex)
         plugins = sink_plugins()
         for config in self.settings.sinks:
-            signals = self._sink_signals[config.label] = self.telemetry.sink(config.label, config.type)
+            signals = self._sink_signals[config.label] = SinkSignals(self.telemetry, config.label, config.type)
             sink = plugins[config.type].connect(config, identity)
             publisher = Publisher(config.label, sink, self.journal, signals, claims=self._claims(config.label, sink))
             self._publishers.append(publisher)
@@ -147,7 +165,7 @@ class Relay:
             lease=sink.in_doubt + _LEASE_MARGIN,
             window=self.settings.dedup.window,
         )
-        return Claims(index, self.telemetry.claims(label))
+        return Claims(index, ClaimSignals(self.telemetry, label))
 
     async def _build_doors(self, task_entered: Callable[[], None]) -> Doors:
         recorder, signals = Recorder(self.journal), ChatSignals(self.telemetry)
@@ -162,6 +180,7 @@ class Relay:
             signals,
             self.telemetry,
             self._sink_signals,
+            self._upstream_signals,
             concealed=self._concealed,
             task_entered=task_entered,
             unready=self.unready,
@@ -192,13 +211,13 @@ class Relay:
 
     async def _look_at_everything(self) -> None:
         journal = self.journal
-        self.telemetry.accepting(not self.unready())
+        self.signals.accepting(not self.unready())
         if self._closing:
             return
-        self.telemetry.journal_looked_at(
+        self._journal_signals.journal_looked_at(
             JournalFigures(journal.events_held(), journal.bytes_held(), journal.dead_letters_held)
         )
-        self.telemetry.health.looked_at(await asyncio.to_thread(_free_bytes, Path(self.settings.journal.path).parent))
+        self._health.looked_at(await asyncio.to_thread(_free_bytes, Path(self.settings.journal.path).parent))
         if self._watch is not None:
             await self._watch.look()
         for label, signals in self._sink_signals.items():
@@ -228,7 +247,7 @@ class Relay:
     async def _stop(self) -> None:
         deadline = time.monotonic() + self.settings.server.drain_timeout
         self._draining = True
-        self.telemetry.accepting(False)
+        self.signals.accepting(False)
         if self._watch is not None:
             self._watch.stop()
         if self._streams_closing is not None:
@@ -246,7 +265,7 @@ class Relay:
             if self._doors is not None:
                 await self._doors.admin.stop(1.0)
             await self.telemetry.spans.close(_LAST_SPANS)
-        self.telemetry.stopped()
+        self.signals.stopped()
 
 
 async def _bounded(closing: Coroutine[Any, Any, None], timeout: float) -> None:

@@ -66,17 +66,17 @@ class Reloader:
         try:
             written = await self._answered(self._reread)
         except TimeoutError:
-            relay.telemetry.reload_refused(f"The configuration could not be read within {READ_WITHIN:g} s.")
+            relay.signals.reload_refused(f"The configuration could not be read within {READ_WITHIN:g} s.")
             return
         except RelayError as error:
-            relay.telemetry.reload_refused(error.message)
+            relay.signals.reload_refused(error.message)
             return
         reloaded = take_over(relay.settings, written)
         set_log_level(reloaded.settings.log.level)
         relay.exchange(reloaded.settings)
-        relay.telemetry.reread(written.late_files)
+        relay.signals.reread(written.late_files)
         if asked or reloaded.changed:
-            relay.telemetry.reloaded(reloaded.changed, reloaded.waiting)
+            relay.signals.reloaded(reloaded.changed, reloaded.waiting)
 
     async def _marks(self) -> list[_Mark] | None:
         """What tells whether a secret has changed; ``None``: a file system hangs, so nobody can tell."""

@@ -1,19 +1,23 @@
-"""Signals: past-tense calls that write the log line, move the metric and tell the span, once, in one place.
-
-Metric names and labels are contract. No label takes unbounded values: no task ids, URLs or tokens.
-"""
+"""Signals: past-tense calls that write the log line, move the metric and tell the span, once, in one place."""
 
 from relay.telemetry.log import LogFormat, conceal_in_log, configure_logging, set_log_level
-from relay.telemetry.process import CONTENT_TYPE, JournalFigures, Telemetry
+from relay.telemetry.metrics import CONTENT_TYPE, Metrics
 from relay.telemetry.signals.chats import ChatSignals
 from relay.telemetry.signals.claims import ClaimSignals
 from relay.telemetry.signals.consumers import ConsumerSignals
+from relay.telemetry.signals.dead_letters import DeadLetterSignals
 from relay.telemetry.signals.deliveries import DeliverySignals
+from relay.telemetry.signals.health import HealthSignals
+from relay.telemetry.signals.http import HttpSignals
+from relay.telemetry.signals.journal import JournalFigures, JournalSignals
+from relay.telemetry.signals.process import ProcessSignals
 from relay.telemetry.signals.sinks import SinkFigures, SinkSignals, Trouble
 from relay.telemetry.signals.submissions import SubmissionSignals
 from relay.telemetry.signals.tasks import TaskFigures, TaskSignals
 from relay.telemetry.signals.upstream import UpstreamSignals
-from relay.telemetry.spans import OFF, Span, Spans, open_spans
+from relay.telemetry.spans import OFF, Span, Spans
+from relay.telemetry.telemetry import Telemetry
+from relay.telemetry.tracing import open_spans
 
 __all__ = [
     "CONTENT_TYPE",
@@ -21,9 +25,15 @@ __all__ = [
     "ChatSignals",
     "ClaimSignals",
     "ConsumerSignals",
+    "DeadLetterSignals",
     "DeliverySignals",
+    "HealthSignals",
+    "HttpSignals",
     "JournalFigures",
+    "JournalSignals",
     "LogFormat",
+    "Metrics",
+    "ProcessSignals",
     "SinkFigures",
     "SinkSignals",
     "Span",

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Protocol, Self
+from typing import Final, Literal, Protocol, Self
 
 from relay.core.errors import RelayError
 from relay.core.event import Event
 from relay.core.trace import is_sampled
-
-if TYPE_CHECKING:
-    from relay.settings.model import TracingSettings
 
 Attributes = Mapping[str, str | int | float | bool | Sequence[str] | None]
 """Names from OpenTelemetry's semantic conventions, or under ``relay.``; what is ``None`` is left out.
@@ -124,25 +121,6 @@ class Untraced:
 
 
 OFF: Final = Untraced()
-
-
-def open_spans(settings: TracingSettings, instance: str) -> Spans:
-    """The spans that the settings ask for. ``instance`` tells this replica from others.
-
-    OpenTelemetry is imported here, and only if it is needed. Raises ``RelayError`` where it refuses its variables.
-    """
-    if not settings.enabled:
-        return OFF
-    from relay.telemetry.otel import OtelSpans
-
-    try:
-        return OtelSpans(instance, endpoint=settings.endpoint, sample_ratio=settings.sample_ratio)
-    except ValueError as error:  # its text may quote a variable
-        raise RelayError(
-            "bad_tracing",
-            f"OpenTelemetry refuses a variable OTEL_* ({type(error).__name__}).",
-            hint="Check the variables OTEL_* of this process, or set tracing.enabled to false.",
-        ) from None
 
 
 def batch_span(spans: Spans, name: str, kind: Kind, attributes: Attributes, events: Iterable[Event], at: int) -> Span:

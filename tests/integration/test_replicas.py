@@ -22,7 +22,7 @@ from relay.journal.journal import Journal, Policy, open_journal
 from relay.publishing.claims import Claims
 from relay.publishing.publisher import Publisher
 from relay.sinks.redis.shared_index import RedisIndex
-from relay.telemetry import Telemetry
+from relay.telemetry import ClaimSignals, JournalSignals, SinkSignals, Telemetry
 from tests.services.redis import RedisProcess, RedisServer
 from tests.unit.drafts import draft
 
@@ -84,7 +84,7 @@ class Replica:
         self.lease = 30.0
 
     async def start(self) -> None:
-        self.journal: Journal = await open_journal(self._path, ["memory"], Policy(), self.telemetry)
+        self.journal: Journal = await open_journal(self._path, ["memory"], Policy(), JournalSignals(self.telemetry))
         index = RedisIndex(
             self._server.url,
             scope="place",
@@ -94,8 +94,8 @@ class Replica:
             window=3600.0,
         )
         sink = MemorySink(self._place, self.name, self._dice, self.loses)
-        claims = Claims(index, self.telemetry.claims("memory"))
-        signals = self.telemetry.sink("memory")
+        claims = Claims(index, ClaimSignals(self.telemetry, "memory"))
+        signals = SinkSignals(self.telemetry, "memory")
         self.publisher = Publisher("memory", sink, self.journal, signals, Backoff(0.001, 0.01), claims)
         self._task = asyncio.ensure_future(self.publisher.run())
 
@@ -127,7 +127,7 @@ class Replica:
 
     def facts(self, result: str) -> float:
         labels = {"sink": "memory", "result": result}
-        return self.telemetry.registry.get_sample_value("relay_shared_index_facts_total", labels) or 0.0
+        return self.telemetry.metrics.registry.get_sample_value("relay_shared_index_facts_total", labels) or 0.0
 
 
 @pytest.fixture

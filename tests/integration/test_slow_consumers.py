@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from relay.journal.journal import Policy, open_journal
-from relay.telemetry import Telemetry
+from relay.telemetry import JournalSignals, Telemetry
 from tests.integration.test_cli import run
 from tests.integration.test_reload import OTHER, hang_up, rewrite
 from tests.services.raw_http import ask, get
@@ -31,7 +31,7 @@ THIRD = "a-third-token-of-enough-length-0123456789"
 
 async def fill(directory: Path, events: int, data: bytes = BIG, *, pruned: bool = False) -> None:
     """A journal with so many events, or one that has pruned them, before a relay opens it."""
-    journal = await open_journal(directory / "relay.db", [], Policy(retention=-10.0), Telemetry())
+    journal = await open_journal(directory / "relay.db", [], Policy(retention=-10.0), JournalSignals(Telemetry()))
     for first in range(0, events, 50):
         await asyncio.gather(*(journal.append(draft(str(n), data=data)) for n in range(first, min(first + 50, events))))
     if pruned:

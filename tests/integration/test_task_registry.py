@@ -131,7 +131,7 @@ async def test_a_missing_key_pauses_polling_and_ends_nothing(tmp_path: Path, ses
         await caller.watch("t1")
 
         def value(name: str, **labels: str) -> float | None:
-            return relay.telemetry.registry.get_sample_value(name, labels)
+            return relay.telemetry.metrics.registry.get_sample_value(name, labels)
 
         async def refused() -> bool:
             return bool(value("relay_polls_total", result="unauthorized"))

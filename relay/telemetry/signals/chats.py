@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
-
-from prometheus_client import Counter, Gauge
 
 from relay.core.chat.events import ChatData, Opening
 from relay.telemetry.gen_ai import answer_attributes, request_attributes
 from relay.telemetry.log import Sparing
 from relay.telemetry.metrics import SECONDS, Series
 from relay.telemetry.spans import Span
-
-if TYPE_CHECKING:
-    from relay.telemetry.process import Telemetry
+from relay.telemetry.telemetry import Telemetry
 
 MAX_MODELS = 100
 """Models that get a label of their own; a client may ask for any name, so there must be an end to them."""
@@ -34,21 +29,21 @@ class ChatSignals:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
-        r = telemetry.registry
-        self._active = Gauge("relay_chats_active", "Chats under way.", registry=r)
-        self._ended = Counter("relay_chats", "Chats ended, by how.", ["outcome", "reason"], registry=r)
-        self._first_token = telemetry.histogram(
+        metrics = telemetry.metrics
+        self._active = metrics.gauge("relay_chats_active", "Chats under way.")
+        self._ended = metrics.counter("relay_chats", "Chats ended, by how.", "outcome", "reason")
+        self._first_token = metrics.histogram(
             "relay_chat_first_token_seconds", "From a chat request to its first token.", SECONDS, "model"
         )
-        self._duration = telemetry.histogram(
+        self._duration = metrics.histogram(
             "relay_chat_duration_seconds", "From a chat request to its end.", SECONDS
         ).series()
-        self._overhead = telemetry.histogram(
+        self._overhead = metrics.histogram(
             "relay_chat_overhead_seconds",
             "Added by the relay before the first byte: request read to request sent, connecting included.",
             _OVERHEAD,
         ).series()
-        self._tokens = Counter("relay_chat_tokens", "Tokens that the upstream reported.", ["kind"], registry=r)
+        self._tokens = metrics.counter("relay_chat_tokens", "Tokens that the upstream reported.", "kind")
         self._models: dict[str, Series] = {}
         self._sparing: dict[str, Sparing] = {}
         self._spans: dict[str, Span] = {}

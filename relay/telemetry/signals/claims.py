@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from relay.core.errors import RelayError
-
-if TYPE_CHECKING:
-    from relay.telemetry.process import Telemetry
+from relay.telemetry.telemetry import Telemetry
 
 RESULTS = ("verified", "unverified", "absorbed", "overrun")
 
@@ -16,8 +12,16 @@ class ClaimSignals:
     """Signals about the claims of one sink."""
 
     def __init__(self, telemetry: Telemetry, label: str) -> None:
-        self._up = telemetry._index_up.labels(label)
-        self._facts = {result: telemetry._facts.labels(label, result) for result in RESULTS}
+        metrics = telemetry.metrics
+        up = metrics.gauge("relay_shared_index_up", "1 while the shared index answers.", "sink")
+        facts = metrics.counter(
+            "relay_shared_index_facts",
+            "Events that replicas share, by how the index was asked: verified, unverified, absorbed, overrun.",
+            "sink",
+            "result",
+        )
+        self._up = up.labels(label)
+        self._facts = {result: facts.labels(label, result) for result in RESULTS}
         self._log = telemetry.log.bind(sink=label)
         self._down: str | None = None
         self._up.set(0)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-from prometheus_client import Counter, Gauge
+from typing import Final
 
 from relay.telemetry.log import Sparing
-
-if TYPE_CHECKING:
-    from relay.telemetry.process import Telemetry
-
+from relay.telemetry.telemetry import Telemetry
 
 OUTCOMES: Final = ("done", "left", "cut", "stopped", "revoked", "failed", "refused")
 
@@ -20,13 +15,13 @@ class ConsumerSignals:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
-        r = telemetry.registry
-        self._active = Gauge("relay_consumers_active", "Answers of GET /v1/events under way.", ["kind"], registry=r)
-        self._ended = Counter(
+        metrics = telemetry.metrics
+        self._active = metrics.gauge("relay_consumers_active", "Answers of GET /v1/events under way.", "kind")
+        self._ended = metrics.counter(
             "relay_consumers",
             "Answers of GET /v1/events by how they ended: cut ones took nothing, refused ones were too many.",
-            ["kind", "outcome"],
-            registry=r,
+            "kind",
+            "outcome",
         )
         for kind in ("page", "live"):
             self._active.labels(kind).set(0)

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from prometheus_client import Counter
 
 from relay.core.event import Event, Receipt
 from relay.telemetry.log import Sparing
-from relay.telemetry.metrics import Series
+from relay.telemetry.metrics import SECONDS
+from relay.telemetry.signals.dead_letters import DeadLetterSignals
 from relay.telemetry.spans import Span, code_of
-
-if TYPE_CHECKING:
-    from relay.telemetry.process import Telemetry
+from relay.telemetry.telemetry import Telemetry
 
 
 class DeliverySignals:
-    """Signals about the deliveries of one source."""
+    """Signals about the deliveries of one source. A delivery costs no look-up of its series."""
 
-    def __init__(self, telemetry: Telemetry, source: str, counters: dict[str, Counter], ack: Series) -> None:
+    def __init__(self, telemetry: Telemetry, source: str) -> None:
         self._telemetry, self._source = telemetry, source
-        self._count: dict[str, Callable[[], None]] = {result: counter.inc for result, counter in counters.items()}
-        self._ack = ack
+        metrics = telemetry.metrics
+        answered = metrics.counter("relay_deliveries", "Deliveries answered, by how they ended.", "source", "result")
+        self._count: dict[str, Callable[[], None]] = {
+            result: answered.labels(source, result).inc
+            for result in ("accepted", "duplicate", "dead", "ignored", "rejected")
+        }
+        self._ack = metrics.histogram(
+            "relay_webhook_ack_seconds", "From the request's head to its answer.", SECONDS, "source"
+        ).series(source)
+        self._dead_letters = DeadLetterSignals(telemetry)
         self._sparing: dict[str, Sparing] = {}
         self.traced = telemetry.spans.on
         """Whether deliveries have spans. Looked at for each of them, so that those without pay for no call."""
@@ -59,7 +63,7 @@ class DeliverySignals:
 
     def delivery_buried(self, reason: str, dead_letter_id: str) -> None:
         """A delivery could not be normalized and is kept as a dead letter."""
-        self._telemetry._dead.labels(reason).inc()
+        self._dead_letters.dead_letter_made(reason)
         self._telemetry.log.warning(
             "delivery became a dead letter", source=self._source, reason=reason, dead_letter=dead_letter_id
         )

@@ -5,27 +5,28 @@ from __future__ import annotations
 import asyncio
 import time
 
-from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
+from prometheus_client import ProcessCollector
+
+from relay.telemetry.telemetry import Telemetry
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at the event loop."""
 
 
-class Health:
+class HealthSignals:
     """Gauges that say whether this process can do its work; not what it did."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        ProcessCollector(registry=registry)
-        self._delay = Gauge(
-            "relay_event_loop_delay_seconds",
-            "The longest that the event loop was late since the last scrape.",
-            registry=registry,
+    def __init__(self, telemetry: Telemetry) -> None:
+        metrics = telemetry.metrics
+        ProcessCollector(registry=metrics.registry)
+        self._delay = metrics.gauge(
+            "relay_event_loop_delay_seconds", "The longest that the event loop was late since the last scrape."
         )
-        self._free = Gauge(
-            "relay_journal_disk_free_bytes", "Bytes that the disk under the journal still takes.", registry=registry
+        self._free = metrics.gauge(
+            "relay_journal_disk_free_bytes", "Bytes that the disk under the journal still takes."
         )
         # Compared with the time of the scrape this is the clock's error; webhooks' signatures depend on it.
-        Gauge("relay_time_seconds", "The relay's clock, in epoch seconds.", registry=registry).set_function(time.time)
+        metrics.gauge("relay_time_seconds", "The relay's clock, in epoch seconds.").set_function(time.time)
         self._longest = 0.0
 
     async def watch_the_loop(self) -> None:

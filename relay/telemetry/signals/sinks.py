@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from prometheus_client import Counter
 
 from relay.core.errors import RelayError
 from relay.core.event import Entry
+from relay.telemetry.metrics import SECONDS
+from relay.telemetry.signals.dead_letters import DeadLetterSignals
 from relay.telemetry.spans import NOWHERE, Attributes, Span, batch_span
-
-if TYPE_CHECKING:
-    from relay.telemetry.process import Telemetry
+from relay.telemetry.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +42,47 @@ class Trouble:
 
 
 class SinkSignals:
-    """Signals about one sink; ``system`` is what kind of sink it is."""
+    """Signals about one sink; ``system`` is what kind of sink it is, where the label is another word."""
 
-    def __init__(self, telemetry: Telemetry, label: str, system: str) -> None:
-        self._telemetry, self._label, self.system = telemetry, label, system
+    def __init__(self, telemetry: Telemetry, label: str, system: str | None = None) -> None:
+        self._telemetry, self._label, self.system = telemetry, label, system or label
         self.up: bool | None = None
         """Whether it was there at the last look; ``None`` before the first."""
         self.trouble: Trouble | None = None
-        self._up = telemetry._sink_up.labels(label)
         self._log = telemetry.log.bind(sink=label)
-        self._latency = telemetry._end_to_end.series(label)
+        self._dead_letters = DeadLetterSignals(telemetry)
+        # A counter by topic, kept: ``labels`` takes a lock and checks its arguments each time, batch after batch.
         self._topics: dict[str, Counter] = {}
+        metrics = telemetry.metrics
+        self._up = metrics.gauge("relay_sink_up", "1 while the sink takes events.", "sink").labels(label)
+        self._up.set(0)
+        self._published = metrics.counter("relay_published", "Events acknowledged by the sink.", "sink", "topic")
+        self._failures = metrics.counter("relay_publish_failures", "Batches whose publishing failed.", "sink", "code")
+        self._latency = metrics.histogram(
+            "relay_end_to_end_seconds", "From accepted to acknowledged by the sink.", SECONDS, "sink"
+        ).series(label)
+        self._missing = metrics.counter(
+            "relay_sink_events_missing",
+            "Events that the sink has lost and the journal does not hold any more: they are in no other count.",
+            "sink",
+        )
+        self._lag_events = metrics.gauge("relay_publish_lag_events", "Events the sink has not got yet.", "sink").labels(
+            label
+        )
+        self._lag_seconds = metrics.gauge(
+            "relay_publish_lag_seconds", "Age of the oldest event the sink has not got yet.", "sink"
+        ).labels(label)
+        self._ledger = metrics.gauge(
+            "relay_sink_events",
+            "Events of the journal by where they are: published, pending, dead, or absorbed (another replica's).",
+            "sink",
+            "state",
+        )
+        self._accepted = metrics.gauge(
+            "relay_sink_events_accepted",
+            "Events accepted for the sink since the journal began: what relay_sink_events must add up to.",
+            "sink",
+        ).labels(label)
 
     def sink_opened(self, offset: int, pending: int) -> None:
         """Connected; publishing goes on after ``offset``."""
@@ -64,7 +93,7 @@ class SinkSignals:
     def sink_lost(self, error: RelayError, retry_in: float) -> None:
         """Unavailable. Logged once per cause, not once per attempt."""
         self._up.set(0)
-        self._telemetry._failures.labels(self._label, error.code).inc()
+        self._failures.labels(self._label, error.code).inc()
         known = self.trouble
         log = self._log.debug if known is not None and known.code == error.code else self._log.warning
         log("sink unavailable", code=error.code, error=error.message, hint=error.hint, retry_in=round(retry_in, 3))
@@ -85,7 +114,7 @@ class SinkSignals:
 
     def events_missing(self, count: int) -> None:
         """The sink lost more than the journal retains: that much will not come again."""
-        self._telemetry._missing.labels(self._label).inc(count)
+        self._missing.labels(self._label).inc(count)
         self._log.error("sink lost events that the journal does not retain any more", events=count)
 
     def place_carried_over(self, identity: str, label: str, offset: int) -> None:
@@ -118,22 +147,21 @@ class SinkSignals:
         for topic, count in topics.items():
             counter = self._topics.get(topic)
             if counter is None:
-                counter = self._topics[topic] = self._telemetry._published.labels(self._label, topic)
+                counter = self._topics[topic] = self._published.labels(self._label, topic)
             counter.inc(count)
         for seconds in latencies:
             self._latency.observe(seconds)
 
     def event_buried(self, code: str, event_id: str, detail: str) -> None:
         """The sink refused an event for good; it is a dead letter now."""
-        self._telemetry._failures.labels(self._label, code).inc()
-        self._telemetry._dead.labels(code).inc()
+        self._failures.labels(self._label, code).inc()
+        self._dead_letters.dead_letter_made(code)
         self._log.warning("event became a dead letter", code=code, event_id=event_id, detail=detail)
 
     def sink_looked_at(self, figures: SinkFigures) -> None:
         """A scrape is being answered."""
-        telemetry, label = self._telemetry, self._label
-        telemetry._lag_events.labels(label).set(figures.pending)
-        telemetry._lag_seconds.labels(label).set(figures.lag_seconds)
-        telemetry._accepted.labels(label).set(figures.accepted)
+        self._lag_events.set(figures.pending)
+        self._lag_seconds.set(figures.lag_seconds)
+        self._accepted.set(figures.accepted)
         for state in ("published", "pending", "dead", "absorbed"):
-            telemetry._ledger.labels(label, state).set(getattr(figures, state))
+            self._ledger.labels(self._label, state).set(getattr(figures, state))

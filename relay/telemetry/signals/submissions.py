@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from prometheus_client import Counter
-
 from relay.telemetry.log import Sparing
 from relay.telemetry.spans import Span
-
-if TYPE_CHECKING:
-    from relay.telemetry.process import Telemetry
+from relay.telemetry.telemetry import Telemetry
 
 RESULTS = (
     "recorded",
@@ -31,9 +25,7 @@ class SubmissionSignals:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
-        counter = Counter(
-            "relay_submissions", "Submissions, by how they ended.", ["result"], registry=telemetry.registry
-        )
+        counter = telemetry.metrics.counter("relay_submissions", "Submissions, by how they ended.", "result")
         self._count = {result: counter.labels(result).inc for result in RESULTS}
         self._sparing: dict[str, Sparing] = {}
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, get_args
-
-from prometheus_client import Counter, Gauge
+from typing import Final, get_args
 
 from relay.core.tasks.reconcile import Result
+from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.telemetry.spans import NOWHERE, Span
-
-if TYPE_CHECKING:
-    from relay.telemetry.process import Telemetry
+from relay.telemetry.telemetry import Telemetry
 
 _HINTS: Final = {
     "unauthorized": "Check upstream.api_key: the upstream does not let the relay ask. No task ends by this.",
@@ -32,20 +29,18 @@ class TaskFigures:
 class TaskSignals:
     """Signals about tasks."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
-        r = telemetry.registry
-        self._telemetry, self._log = telemetry, telemetry.log
-        self._pending = Gauge("relay_tasks_pending", "Registered tasks that have not ended.", registry=r)
-        self._overdue = Gauge("relay_tasks_overdue", "Tasks whose poll is due and has not been made.", registry=r)
-        polls = Counter("relay_polls", "Polls by what they brought.", ["result"], registry=r)
+    def __init__(self, telemetry: Telemetry, upstream: UpstreamSignals) -> None:
+        metrics = telemetry.metrics
+        self._telemetry, self._log, self._upstream = telemetry, telemetry.log, upstream
+        self._pending = metrics.gauge("relay_tasks_pending", "Registered tasks that have not ended.")
+        self._overdue = metrics.gauge("relay_tasks_overdue", "Tasks whose poll is due and has not been made.")
+        polls = metrics.counter("relay_polls", "Polls by what they brought.", "result")
         self._polls = {result: polls.labels(result) for result in (*get_args(Result), "abandoned")}
-        self._expiring = Gauge(
+        self._expiring = metrics.gauge(
             "relay_publish_lag_expiring_events",
             "Events whose outputs expire soon or have expired, and that the sink has not got yet; of its oldest 1000.",
-            ["sink"],
-            registry=r,
+            "sink",
         )
-        self._upstream = telemetry.upstream
         self._paused: str | None = None
 
     def poll_begun(self, task_id: str) -> Span:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Gauge
+from relay.telemetry.telemetry import Telemetry
 
 
 class UpstreamSignals:
     """Whether the upstream is there and lets the relay in, as of the last time that somebody tried."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._up = Gauge(
-            "relay_upstream_up",
-            "0 while the upstream cannot be reached, or refuses or fails at polls; 1 otherwise.",
-            registry=registry,
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._up = telemetry.metrics.gauge(
+            "relay_upstream_up", "0 while the upstream cannot be reached, or refuses or fails at polls; 1 otherwise."
         )
         self._reached = self._polled = True
         self._tried = False

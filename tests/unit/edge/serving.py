@@ -19,7 +19,7 @@ from relay.edge.task_addresses import TaskAddresses
 from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import Telemetry
+from relay.telemetry import DeliverySignals, HttpSignals, JournalSignals, Telemetry
 
 TOKEN = "t0k3n-of-the-receiver-0123456789abcdef"
 PATH = f"/webhooks/novita/{TOKEN}"
@@ -29,7 +29,7 @@ BODY_LIMITS = BodyLimits(max_body=1 << 20, max_inflight_bytes=64 << 20, timeout=
 @asynccontextmanager
 async def opened(tmp_path: Path, *sinks: str, policy: Policy | None = None) -> AsyncIterator[Journal]:
     """A journal in a file of its own, closed at the end."""
-    journal = await open_journal(tmp_path / "relay.db", sinks, policy or Policy(), Telemetry())
+    journal = await open_journal(tmp_path / "relay.db", sinks, policy or Policy(), JournalSignals(Telemetry()))
     try:
         yield journal
     finally:
@@ -43,7 +43,12 @@ async def routed(add_routes: Callable[[web.Application], object]) -> AsyncIterat
     add_routes(app)
     serve = Routed(app)
     listener = Listener(
-        serve, host="127.0.0.1", port=0, limits=Limits(), signals=Telemetry(), request_factory=serve.request_factory
+        serve,
+        host="127.0.0.1",
+        port=0,
+        limits=Limits(),
+        signals=HttpSignals(Telemetry()),
+        request_factory=serve.request_factory,
     )
     await listener.start()
     try:
@@ -87,7 +92,9 @@ class Receiver:
     def count(self, result: str) -> float:
         """``relay_deliveries_total`` of the source ``novita``."""
         return (
-            self.telemetry.registry.get_sample_value("relay_deliveries_total", {"source": "novita", "result": result})
+            self.telemetry.metrics.registry.get_sample_value(
+                "relay_deliveries_total", {"source": "novita", "result": result}
+            )
             or 0.0
         )
 
@@ -105,7 +112,7 @@ async def receiving(
 ) -> AsyncIterator[Receiver]:
     """Deliveries for the source ``novita``; without the ``shortcut`` all go the ordinary way."""
     telemetry = Telemetry()
-    inbox = Inbox(source or NovitaTask(), gate, telemetry.deliveries("novita"), addresses)
+    inbox = Inbox(source or NovitaTask(), gate, DeliverySignals(telemetry, "novita"), addresses)
     webhooks = Webhooks({"novita": inbox}, journal, body_limits)
     front = Front(web.Application(), webhooks)
     listener = Listener(
@@ -113,7 +120,7 @@ async def receiving(
         host="127.0.0.1",
         port=0,
         limits=limits or Limits(),
-        signals=telemetry,
+        signals=HttpSignals(telemetry),
         request_factory=front.request_factory,
         shortcut=front if shortcut else None,
     )

@@ -10,7 +10,7 @@ import pytest
 from relay.journal import maintenance as module
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
-from relay.telemetry import Telemetry
+from relay.telemetry import JournalSignals, Telemetry
 from tests.unit.drafts import dead_draft, draft
 from tests.unit.journal.test_journal import fill, opened
 
@@ -98,12 +98,12 @@ async def test_a_disk_is_full_until_a_commit_has_shown_that_it_is_not(
 
 async def test_a_journal_larger_than_allowed_shrinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken: journal.max_size would be no limit: the disk fills long before the retention is over."""
-    telemetry = Telemetry()
-    journal = await open_journal(tmp_path / "j.db", ["kafka"], Policy(max_size=1), telemetry)
+    signals = JournalSignals(Telemetry())
+    journal = await open_journal(tmp_path / "j.db", ["kafka"], Policy(max_size=1), signals)
     await fill(journal, 50)
     journal.advance("kafka", 40, published=40, dead=0)
     pruned: list[int] = []
-    monkeypatch.setattr(telemetry, "journal_pruned", pruned.append)
+    monkeypatch.setattr(signals, "journal_pruned", pruned.append)
     await looked_after(journal, monkeypatch, lambda: journal.events_held() <= 10)
     assert journal.events_held() == 10, "what a sink has not got stays"
     assert pruned == [40]
@@ -158,12 +158,12 @@ async def looked_after(journal: Journal, monkeypatch: pytest.MonkeyPatch, done: 
 async def test_dead_letters_never_go_silently(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken: P5: what an operator had to see would be gone without a trace."""
     telemetry = Telemetry()
-    journal = await open_journal(tmp_path / "j.db", [], Policy(dead_letter_retention=0.0), telemetry)
+    journal = await open_journal(tmp_path / "j.db", [], Policy(dead_letter_retention=0.0), JournalSignals(telemetry))
     await asyncio.gather(*(journal.append(dead_draft(f"dead {n}")) for n in range(3)))
     assert journal.dead_letters_held == 3
     await asyncio.sleep(0.002)  # they are older than no time at all
     await looked_after(journal, monkeypatch, lambda: journal.dead_letters_held == 0)
-    assert telemetry.registry.get_sample_value("relay_dead_letters_expired_total", {"cause": "age"}) == 3
+    assert telemetry.metrics.registry.get_sample_value("relay_dead_letters_expired_total", {"cause": "age"}) == 3
     await journal.close()
 
 
@@ -191,10 +191,10 @@ async def test_dead_letters_make_room_where_the_journal_is_too_large(
 ) -> None:
     """Broken: journal.max_size is no limit: a flood of broken deliveries fills the disk, and events go instead."""
     telemetry = Telemetry()
-    journal = await open_journal(tmp_path / "j.db", [], Policy(max_size=1), telemetry)
+    journal = await open_journal(tmp_path / "j.db", [], Policy(max_size=1), JournalSignals(telemetry))
     await asyncio.gather(*(journal.append(dead_draft(f"dead {n}")) for n in range(3)))
     await looked_after(journal, monkeypatch, lambda: journal.dead_letters_held == 0)
-    assert telemetry.registry.get_sample_value("relay_dead_letters_expired_total", {"cause": "size"}) == 3
+    assert telemetry.metrics.registry.get_sample_value("relay_dead_letters_expired_total", {"cause": "size"}) == 3
     await journal.close()
 
 

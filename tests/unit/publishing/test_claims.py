@@ -10,7 +10,7 @@ from relay.core.event import Entry
 from relay.core.publishing.claims import Claimed, Fact, IndexUnavailable, facts_of
 from relay.publishing import claims as module
 from relay.publishing.claims import PAUSE, Claims
-from relay.telemetry import Telemetry
+from relay.telemetry import ClaimSignals, Telemetry
 from tests.unit.drafts import draft
 
 
@@ -50,7 +50,7 @@ class Bench:
         self.now = 100.0
         self.index = Index()
         self.telemetry = Telemetry()
-        self.claims = Claims(self.index, self.telemetry.claims("kafka"), lambda: self.now)
+        self.claims = Claims(self.index, ClaimSignals(self.telemetry, "kafka"), lambda: self.now)
 
     async def publish(self, *offsets: int) -> None:
         entries = [self.entry(offset) for offset in offsets]
@@ -64,10 +64,10 @@ class Bench:
 
     def facts(self, result: str) -> float:
         labels = {"sink": "kafka", "result": result}
-        return self.telemetry.registry.get_sample_value("relay_shared_index_facts_total", labels) or 0.0
+        return self.telemetry.metrics.registry.get_sample_value("relay_shared_index_facts_total", labels) or 0.0
 
     def up(self) -> float | None:
-        return self.telemetry.registry.get_sample_value("relay_shared_index_up", {"sink": "kafka"})
+        return self.telemetry.metrics.registry.get_sample_value("relay_shared_index_up", {"sink": "kafka"})
 
 
 @pytest.fixture

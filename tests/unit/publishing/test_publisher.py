@@ -27,7 +27,7 @@ from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.recount import Shown
 from relay.publishing import publisher as module
 from relay.publishing.publisher import Publisher, as_fatal
-from relay.telemetry import Telemetry
+from relay.telemetry import JournalSignals, SinkSignals, Telemetry
 from tests.unit.drafts import dead_draft, draft
 
 Answer = Callable[[Batch], Sequence[Outcome] | None]
@@ -77,7 +77,7 @@ class Bench:
     def __init__(self, journal: Journal, sink: MemorySink) -> None:
         self.journal, self.sink = journal, sink
         self.telemetry = Telemetry()
-        signals = self.telemetry.sink("memory")
+        signals = SinkSignals(self.telemetry, "memory")
         self.publisher = Publisher("memory", sink, journal, signals, Backoff(first=0.001, most=0.01))
 
     async def append(self, *drafts: Draft) -> None:
@@ -94,13 +94,13 @@ class Bench:
         await task
 
     def metric(self, name: str, **labels: str) -> float:
-        return self.telemetry.registry.get_sample_value(name, {"sink": "memory", **labels}) or 0.0
+        return self.telemetry.metrics.registry.get_sample_value(name, {"sink": "memory", **labels}) or 0.0
 
 
 @pytest.fixture
 async def bench(tmp_path: Path):  # type: ignore[no-untyped-def]
     telemetry = Telemetry()
-    journal = await open_journal(tmp_path / "j.db", ["memory"], Policy(), telemetry)
+    journal = await open_journal(tmp_path / "j.db", ["memory"], Policy(), JournalSignals(telemetry))
     yield Bench(journal, MemorySink())
     with contextlib.suppress(RuntimeError):  # a test may have closed it
         await journal.close()
@@ -163,7 +163,7 @@ async def test_a_batch_in_doubt_is_halved_and_grows_back(bench: Bench) -> None:
     bench.sink.limits = Limits(events=4, bytes=1 << 20, seconds=1.0)
     bench.sink.answer = answer
     bench.publisher = Publisher(
-        "memory", bench.sink, bench.journal, bench.telemetry.sink("memory"), Backoff(0.001, 0.01)
+        "memory", bench.sink, bench.journal, SinkSignals(bench.telemetry, "memory"), Backoff(0.001, 0.01)
     )
     large = draft("0", data=b'"' + bytes(70_000).hex().encode() + b'"')
     await bench.append(large, *map(draft, names(10, 1)))
@@ -301,7 +301,7 @@ async def test_the_balance_survives_a_crash_and_a_deleted_letter(bench: Bench) -
         "memory", Shown(0)
     )  # as the journal's copy is after a crash that came before it was saved
     assert (bench.journal.saved("memory").published, bench.journal.saved("memory").dead) == (0, 0)
-    again = Publisher("memory", bench.sink, bench.journal, bench.telemetry.sink("memory"))
+    again = Publisher("memory", bench.sink, bench.journal, SinkSignals(bench.telemetry, "memory"))
     await again._open()
     saved = bench.journal.saved("memory")
     assert (saved.offset, saved.published, saved.dead) == (4, 2, 2)  # the letter was refused, too
@@ -370,7 +370,7 @@ async def test_a_crash_before_the_first_batch_of_an_older_copy_loses_nothing(ben
         await bench.publisher.run()
     await bench.journal.close()
     bench.sink.answer = lambda batch: None
-    journal = await open_journal(tmp_path / "j.db", ["memory"], Policy(), Telemetry())
+    journal = await open_journal(tmp_path / "j.db", ["memory"], Policy(), JournalSignals(Telemetry()))
     await Bench(journal, bench.sink).until_drained()
     await journal.close()
     assert bench.sink.events == ["early"]
@@ -396,13 +396,13 @@ async def test_a_fork_that_one_sink_causes_repeats_nothing_on_another(tmp_path: 
     """TRAP J. Broken: when one sink shows that the journal is an older copy, a crash right after that would make the
     relay publish to the other sink again what that has from this very file."""
     path = tmp_path / "j.db"
-    journal = await open_journal(path, ["memory", "other"], Policy(), Telemetry())
+    journal = await open_journal(path, ["memory", "other"], Policy(), JournalSignals(Telemetry()))
     sink = MemorySink()
     await asyncio.gather(*(journal.append(draft(name)) for name in names(3)))
     await Bench(journal, sink).until_drained()
     await journal.fork("other", 50)
     await journal.close()  # before anything was published under the new identity
-    journal = await open_journal(path, ["memory", "other"], Policy(), Telemetry())
+    journal = await open_journal(path, ["memory", "other"], Policy(), JournalSignals(Telemetry()))
     again = Bench(journal, sink)
     await again.append(draft("3"))
     await again.until_drained()
@@ -426,7 +426,7 @@ async def test_the_waits_between_tries_grow_until_a_batch_is_published(bench: Be
             raise SinkUnavailable("connection_lost", "gone")
 
     bench.sink.answer, bench.sink.limits = answer, Limits(events=1, bytes=1 << 20)
-    signals = bench.telemetry.sink("memory")
+    signals = SinkSignals(bench.telemetry, "memory")
     bench.publisher = Publisher("memory", bench.sink, bench.journal, signals, Noting())
     await bench.append(*map(draft, names(3)))
     await bench.until_drained()

@@ -12,6 +12,7 @@ from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, SinkUnavailable
 from relay.publishing.claims import Claims
 from relay.publishing.publisher import Publisher
+from relay.telemetry import ClaimSignals, SinkSignals
 from tests.unit.drafts import draft
 from tests.unit.edge.serving import opened
 from tests.unit.publishing.test_claims import Index
@@ -30,8 +31,8 @@ async def test_what_is_confirmed_when_the_sink_opens_ends_where_the_sink_ends(
     """Broken: other replicas would take for published what nobody has published yet, and skip it: a loss if this one
     dies."""
     index, lost, seen = Index(), iter([True]), []
-    claims = Claims(index, bench.telemetry.claims("memory"))
-    signals = bench.telemetry.sink("memory")
+    claims = Claims(index, ClaimSignals(bench.telemetry, "memory"))
+    signals = SinkSignals(bench.telemetry, "memory")
     bench.publisher = Publisher("memory", bench.sink, bench.journal, signals, Backoff(0.001, 0.01), claims)
     usual = bench.sink.open
 
@@ -76,7 +77,7 @@ async def test_what_another_replica_has_published_is_asked_for_again_after_an_ou
             raise SinkUnavailable("connection_lost", "gone")
 
     bench.sink.answer = lose_the_connection
-    claims, signals = Claims(index, bench.telemetry.claims("memory")), bench.telemetry.sink("memory")
+    claims, signals = Claims(index, ClaimSignals(bench.telemetry, "memory")), SinkSignals(bench.telemetry, "memory")
     bench.publisher = Publisher("memory", bench.sink, bench.journal, signals, Backoff(0.001, 0.01), claims)
     await bench.append(*map(draft, names(4)))
     await bench.until_drained()
@@ -112,7 +113,7 @@ async def test_a_contradiction_is_never_published_before_its_original(bench: Ben
         sent.extend((entry.event.subject, entry.event.type, index.waits) for entry in batch.entries)
 
     bench.sink.answer = note
-    claims, signals = Claims(index, bench.telemetry.claims("memory")), bench.telemetry.sink("memory")
+    claims, signals = Claims(index, ClaimSignals(bench.telemetry, "memory")), SinkSignals(bench.telemetry, "memory")
     bench.publisher = Publisher("memory", bench.sink, bench.journal, signals, Backoff(0.001, 0.01), claims)
     await bench.append(draft("other"), draft("t", says="x"), draft("t", says="y"))
     await bench.until_drained()

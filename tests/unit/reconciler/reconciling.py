@@ -23,7 +23,7 @@ from relay.journal.projections.tasks import Row, Tasks
 from relay.journal.store import Store
 from relay.reconciler.reconciler import Reconciler
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import Telemetry
+from relay.telemetry import JournalSignals, TaskSignals, Telemetry, UpstreamSignals
 from tests.unit.virtual_time import VirtualLoop, until, virtually
 
 TIMING = Timing()
@@ -110,7 +110,7 @@ class World:
             self.journal,
             SOURCE,
             self.upstream,
-            self.telemetry.tasks,
+            TaskSignals(self.telemetry, UpstreamSignals(self.telemetry)),
             self.options.pop("timing", TIMING),
             now=now,
             wall=now,
@@ -154,13 +154,14 @@ class World:
         await until(ended, within)
 
     def metric(self, name: str, **labels: str) -> float:
-        return self.telemetry.registry.get_sample_value(name, labels) or 0.0
+        return self.telemetry.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 @asynccontextmanager
 async def world(path: Path, policy: Policy | None = None, *sinks: str, **options: Any) -> AsyncIterator[World]:
     telemetry = Telemetry()
-    journal = Journal(Store(path / "relay.db", companions=[Tasks, Addresses]), sinks, policy or Policy(), telemetry)
+    store = Store(path / "relay.db", companions=[Tasks, Addresses])
+    journal = Journal(store, sinks, policy or Policy(), JournalSignals(telemetry))
     made = World(journal, Upstream(), telemetry, options)
     run = made.start()
     try:

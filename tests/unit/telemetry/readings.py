@@ -5,11 +5,22 @@ from __future__ import annotations
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from relay.telemetry import JournalFigures, SinkFigures, TaskFigures, Telemetry
+from relay.telemetry import (
+    DeliverySignals,
+    JournalFigures,
+    JournalSignals,
+    ProcessSignals,
+    SinkFigures,
+    SinkSignals,
+    TaskFigures,
+    TaskSignals,
+    Telemetry,
+    UpstreamSignals,
+)
 
 
 def families(telemetry: Telemetry) -> dict[str, Metric]:
-    return {family.name: family for family in text_string_to_metric_families(telemetry.exposition().decode())}
+    return {family.name: family for family in text_string_to_metric_families(telemetry.metrics.exposition().decode())}
 
 
 def values(telemetry: Telemetry, sample: str) -> dict[tuple[str, ...], float]:
@@ -25,21 +36,23 @@ def values(telemetry: Telemetry, sample: str) -> dict[tuple[str, ...], float]:
 def busy() -> Telemetry:
     """A telemetry on which everything has happened once."""
     telemetry = Telemetry()
-    delivery = telemetry.deliveries("novita")
+    delivery = DeliverySignals(telemetry, "novita")
     for result in ("accepted", "duplicate", "dead", "ignored"):
         delivery.delivery_answered(result, 0.004)
     delivery.delivery_rejected("unauthorized", 401, "192.0.2.1")
     delivery.delivery_buried("unknown_status", "dead-1")
-    telemetry.group_committed((), 5, 0.002)
-    telemetry.journal_looked_at(JournalFigures(events=7, bytes=4096, dead_letters=1))
-    sink = telemetry.sink("kafka")
+    journal = JournalSignals(telemetry)
+    journal.group_committed((), 5, 0.002)
+    journal.journal_looked_at(JournalFigures(events=7, bytes=4096, dead_letters=1))
+    sink = SinkSignals(telemetry, "kafka")
     sink.sink_opened(0, 5)
     sink.batch_published({"tasks": 3, "chat": 2}, [0.01, 0.02, 0.03, 0.04, 9999.0])
     sink.event_buried("too_large", "a:succeeded", "1 MB")
     sink.sink_looked_at(SinkFigures(accepted=11, published=5, pending=2, dead=1, absorbed=3, lag_seconds=1.5))
-    telemetry.tasks.polled("succeeded")
-    telemetry.tasks.upstream_answered()
-    telemetry.tasks.tasks_looked_at(TaskFigures(pending=4, overdue=2))
-    telemetry.tasks.outputs_looked_at("kafka", 3)
-    telemetry.accepting(True)
+    tasks = TaskSignals(telemetry, UpstreamSignals(telemetry))
+    tasks.polled("succeeded")
+    tasks.upstream_answered()
+    tasks.tasks_looked_at(TaskFigures(pending=4, overdue=2))
+    tasks.outputs_looked_at("kafka", 3)
+    ProcessSignals(telemetry).accepting(True)
     return telemetry

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay import __version__
-from relay.telemetry import Telemetry, configure_logging
+from relay.telemetry import HttpSignals, JournalSignals, ProcessSignals, Telemetry, configure_logging
 from relay.telemetry.log import Sparing
 from tests.unit.telemetry.log_reader import Log
 
@@ -17,8 +17,8 @@ def test_each_line_is_one_json_object(log: Log) -> None:
     """A collector of logs would not understand it."""
     configure_logging("info", "auto")
     telemetry = Telemetry()
-    telemetry.started(url="http://127.0.0.1:1", sinks=["kafka"])
-    telemetry.journal_pruned(5)
+    ProcessSignals(telemetry).started(url="http://127.0.0.1:1", sinks=["kafka"])
+    JournalSignals(telemetry).journal_pruned(5)
     [line] = log.lines
     assert (line["event"], line["level"], line["version"]) == ("relay started", "info", __version__)
     assert line["timestamp"].endswith("Z")
@@ -27,9 +27,9 @@ def test_each_line_is_one_json_object(log: Log) -> None:
 def test_the_level_decides_what_is_written(log: Log) -> None:
     """Debug lines would fill the disk, or warnings stay unseen."""
     configure_logging("warning", "json")
-    telemetry = Telemetry()
-    telemetry.draining("signal")
-    telemetry.warned("look here")
+    signals = ProcessSignals(Telemetry())
+    signals.draining("signal")
+    signals.warned("look here")
     assert [line["event"] for line in log.lines] == ["look here"]
 
 
@@ -37,7 +37,6 @@ def test_the_level_decides_what_is_written(log: Log) -> None:
 def test_a_traceback_holds_no_secret(log: Log, format: Any) -> None:
     """Local variables and the messages of exceptions hold bodies, tokens and presigned addresses (P8)."""
     configure_logging("info", format)
-    telemetry = Telemetry()
 
     def fails(token: str) -> None:
         raise ValueError(f"at https://x.example/file.png?X-Amz-Signature={token} and /webhooks/novita/{token}")
@@ -45,7 +44,7 @@ def test_a_traceback_holds_no_secret(log: Log, format: Any) -> None:
     try:
         fails(SECRET)
     except ValueError as error:
-        telemetry.request_failed("POST", error)
+        HttpSignals(Telemetry()).request_failed("POST", error)
     text = log.text
     assert "ValueError" in text
     assert "in fails" in text, "where it happened"

@@ -11,7 +11,7 @@ import pytest
 from relay.core.errors import RelayError
 from relay.core.event import Entry
 from relay.core.trace import is_sampled, traceparent_of
-from relay.telemetry import Telemetry, configure_logging
+from relay.telemetry import JournalSignals, Telemetry, configure_logging
 from relay.telemetry.otel import OtelSpans
 from tests.services.collector import Collector, collector
 from tests.unit.telemetry.log_reader import Log
@@ -132,7 +132,7 @@ async def test_a_group_of_the_journal_has_its_span() -> None:
     async with collector() as collecting:
         telemetry = Telemetry()
         telemetry.spans = OtelSpans("r0", endpoint=collecting.url)
-        telemetry.group_committed([Entry(1, 0, event(THEIRS))], 2, 0.25)
+        JournalSignals(telemetry).group_committed([Entry(1, 0, event(THEIRS))], 2, 0.25)
         told = await collecting.one("journal commit")
         await telemetry.spans.close(5.0)
     assert (told.trace, told.parent) == ("a" * 32, "b" * 16)

@@ -11,7 +11,7 @@ from relay.core.tasks.events import bare_task, submitted_draft
 from relay.edge.api.status import Process, StatusRoutes
 from relay.journal.journal import Journal
 from relay.journal.projections.tasks import Tasks
-from relay.telemetry import Telemetry
+from relay.telemetry import SinkSignals, Telemetry, UpstreamSignals
 from tests.services.raw_http import ask, get
 from tests.unit.drafts import dead_draft, draft
 from tests.unit.edge.serving import api, opened
@@ -19,16 +19,19 @@ from tests.unit.edge.serving import api, opened
 AT = 1_700_000_000_000
 
 
-async def status(journal: Journal, telemetry: Telemetry, *reasons: str, sinks: tuple[str, ...] = ()) -> Any:
+async def status(
+    journal: Journal, upstream: UpstreamSignals | None = None, *reasons: str, sinks: tuple[str, ...] = ()
+) -> Any:
     """The answer of a relay with these sinks that is unready for these reasons."""
-    signals = {label: telemetry.sink(label, "kafka") for label in sinks}
+    telemetry = Telemetry()
+    signals = {label: SinkSignals(telemetry, label, "kafka") for label in sinks}
     for label, signal in signals.items():
         if label == "down":
             signal.sink_lost(RelayError("unreachable", "No broker answers.", hint="Start one."), 1.0)
         elif label == "up":
             signal.sink_opened(0, 0)
     process = Process("1.2.3", "relay-0", AT)
-    routes = StatusRoutes(process, journal, signals, telemetry.upstream, lambda: reasons)
+    routes = StatusRoutes(process, journal, signals, upstream or UpstreamSignals(telemetry), lambda: reasons)
     async with api({"GET /v1/status": routes.show}) as url:
         answer = await ask(url, get("/v1/status"))
     assert answer.status == 200
@@ -38,12 +41,12 @@ async def status(journal: Journal, telemetry: Telemetry, *reasons: str, sinks: t
 async def test_it_tells_which_relay_this_is_and_whether_it_accepts(tmp_path: Path) -> None:
     """Nobody could tell two relays apart, or see why one takes nothing."""
     async with opened(tmp_path) as journal:
-        shown = await status(journal, Telemetry(), "draining")
+        shown = await status(journal, None, "draining")
         assert (shown["version"], shown["identity"]) == ("1.2.3", "relay-0")
         assert shown["started_at"] == "2023-11-14T22:13:20.000Z"
         assert shown["now"] > shown["started_at"]
         assert shown["ready"] == {"ok": False, "reasons": ["draining"]}
-        assert (await status(journal, Telemetry()))["ready"] == {"ok": True, "reasons": []}
+        assert (await status(journal))["ready"] == {"ok": True, "reasons": []}
 
 
 async def test_it_counts_what_there_is(tmp_path: Path) -> None:
@@ -53,7 +56,7 @@ async def test_it_counts_what_there_is(tmp_path: Path) -> None:
         for each in (*submitted, started_draft(Opening("s1", AT, 0.0)), dead_draft()):
             await journal.append(each)
         await journal.change(journal.companion(Tasks).watch, "t4", AT)
-        shown = await status(journal, Telemetry())
+        shown = await status(journal)
         assert shown["journal"] == {
             "id": journal.journal_id,
             "events": 5,
@@ -72,7 +75,7 @@ async def test_it_tells_of_each_sink_where_it_is_and_what_is_wrong(tmp_path: Pat
         for n in range(3):
             await journal.append(draft(f"t{n}"))
         journal.advance("up", 2, published=1, dead=1)
-        shown = await status(journal, Telemetry(), sinks=("up", "down", "new"))
+        shown = await status(journal, sinks=("up", "down", "new"))
         up, down, new = shown["sinks"]
         lag = up.pop("lag_seconds")
         assert lag > 0
@@ -97,10 +100,10 @@ async def test_it_tells_of_each_sink_where_it_is_and_what_is_wrong(tmp_path: Pat
 
 async def test_the_upstream_is_unknown_until_somebody_tried(tmp_path: Path) -> None:
     """A console would show an upstream as well that has never been asked."""
-    telemetry = Telemetry()
+    upstream = UpstreamSignals(Telemetry())
     async with opened(tmp_path) as journal:
-        assert (await status(journal, telemetry))["upstream"] == {"up": None}
-        telemetry.upstream.upstream_reached(True)
-        assert (await status(journal, telemetry))["upstream"] == {"up": True}
-        telemetry.upstream.polls_answered(False)
-        assert (await status(journal, telemetry))["upstream"] == {"up": False}
+        assert (await status(journal, upstream))["upstream"] == {"up": None}
+        upstream.upstream_reached(True)
+        assert (await status(journal, upstream))["upstream"] == {"up": True}
+        upstream.polls_answered(False)
+        assert (await status(journal, upstream))["upstream"] == {"up": False}

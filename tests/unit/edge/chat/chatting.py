@@ -20,7 +20,7 @@ from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy, ProxyRoutes
 from relay.journal.journal import Journal, Policy
 from relay.settings.model import ProxySettings
-from relay.telemetry import ChatSignals, Telemetry
+from relay.telemetry import ChatSignals, HttpSignals, Telemetry
 from relay.upstream import Timeouts, Upstream
 from tests.services.raw_http import post
 from tests.services.scripted_upstream import Call, Script, ScriptedUpstream, chunks, scripted
@@ -89,7 +89,7 @@ class Chatting:
         return {"type": event.type, **orjson.loads(event.data)}
 
     def metric(self, name: str, **labels: str) -> float:
-        return self.telemetry.registry.get_sample_value(name, labels) or 0.0
+        return self.telemetry.metrics.registry.get_sample_value(name, labels) or 0.0
 
 
 @asynccontextmanager
@@ -113,7 +113,7 @@ async def chatting(
         recorder = Recorder(journal)
         chat = Chat(proxy, recorder, proxy_settings, ChatSignals(telemetry))
         routes = ProxyRoutes(proxy, submissions=proxy, chat=chat)
-        listener = Listener(routes, host="127.0.0.1", port=0, limits=limits or Limits(), signals=telemetry)
+        listener = Listener(routes, host="127.0.0.1", port=0, limits=limits or Limits(), signals=HttpSignals(telemetry))
         await listener.start()
         try:
             yield Chatting(listener.url, server, chat, recorder, journal, telemetry, listener)

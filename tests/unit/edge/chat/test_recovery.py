@@ -61,7 +61,7 @@ async def test_a_stream_whose_beginning_was_pruned_ends_too(tmp_path: Path) -> N
     assert (ending.type, data["stream_id"], data["client"]) == ("relay.chat.failed", "a", None)
     assert data["choices"][0]["content"] == "Hello"
     labels = {"outcome": "failed", "reason": "relay_restarted"}
-    assert telemetry.registry.get_sample_value("relay_chats_total", labels) == 1
+    assert telemetry.metrics.registry.get_sample_value("relay_chats_total", labels) == 1
 
 
 async def test_a_start_waits_once_for_a_disk_that_takes_nothing(

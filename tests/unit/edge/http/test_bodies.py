@@ -11,7 +11,7 @@ from aiohttp import web
 
 from relay.edge.http.bodies import Bodies, BodyLimits, Refusal
 from relay.edge.http.server import Limits, Listener, respond
-from relay.telemetry import Telemetry
+from relay.telemetry import HttpSignals, Telemetry
 from tests.services.raw_http import ask, chunked, post, wire
 
 LIMITS = BodyLimits(max_body=4 << 20, max_inflight_bytes=6 << 20, timeout=5.0, section="proxy")
@@ -32,7 +32,7 @@ async def receiving(bodies: Bodies, held: asyncio.Event | None = None) -> AsyncI
         except Refusal as refusal:
             return respond(refusal.answer)
 
-    listener = Listener(serve, host="127.0.0.1", port=0, limits=Limits(), signals=Telemetry())
+    listener = Listener(serve, host="127.0.0.1", port=0, limits=Limits(), signals=HttpSignals(Telemetry()))
     await listener.start()
     try:
         yield listener.url

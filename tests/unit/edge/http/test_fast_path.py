@@ -18,7 +18,7 @@ from relay.edge.http.server import Connection, Limits, Listener
 from relay.edge.webhooks import Gate, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import Telemetry
+from relay.telemetry import DeliverySignals, HttpSignals, JournalSignals, Telemetry
 
 TOKEN = "a-token-that-is-long-enough"
 
@@ -39,11 +39,16 @@ class Door:
     def __init__(self, journal: Journal, max_body: int = 1 << 20, limits: Limits | None = None) -> None:
         telemetry = Telemetry()
         gate = Gate(TokenSet([TOKEN]), AddressFilter([]), SignatureVerifier([]))
-        inbox = Inbox(NovitaTask(), gate, telemetry.deliveries("novita"))
+        inbox = Inbox(NovitaTask(), gate, DeliverySignals(telemetry, "novita"))
         self.webhooks = Webhooks({"novita": inbox}, journal, BodyLimits(max_body, 64 << 20, 5.0))
         self.taken = 0
         self.listener = Listener(
-            self.webhooks, host="127.0.0.1", port=0, limits=limits or Limits(), signals=telemetry, shortcut=self
+            self.webhooks,
+            host="127.0.0.1",
+            port=0,
+            limits=limits or Limits(),
+            signals=HttpSignals(telemetry),
+            shortcut=self,
         )
 
     def take(self, message, content, remote, respond) -> bool:  # type: ignore[no-untyped-def]
@@ -66,7 +71,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], byt
 
 @pytest.fixture
 async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    opened = await open_journal(tmp_path / "j.db", ["kafka"], Policy(max_backlog=50), Telemetry())
+    opened = await open_journal(tmp_path / "j.db", ["kafka"], Policy(max_backlog=50), JournalSignals(Telemetry()))
     yield opened
     await opened.close()
 

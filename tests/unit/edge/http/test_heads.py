@@ -14,7 +14,7 @@ from aiohttp import http_parser, web
 from relay.edge.http.fast_path import Lane
 from relay.edge.http.heads import MAX_HEAD
 from relay.edge.http.server import Connection, Limits, Listener
-from relay.telemetry import Telemetry
+from relay.telemetry import HttpSignals, Telemetry
 from tests.services.raw_http import Wire, ask, chunked, get, post, wire
 from tests.unit.edge.serving import PATH, TOKEN, gate, opened, receiving
 
@@ -29,7 +29,7 @@ async def echo(request: web.BaseRequest) -> web.StreamResponse:
 @asynccontextmanager
 async def listening(limits: Limits | None = None) -> AsyncIterator[str]:
     """An echo behind a listener; its URL."""
-    listener = Listener(echo, host="127.0.0.1", port=0, limits=limits or Limits(), signals=Telemetry())
+    listener = Listener(echo, host="127.0.0.1", port=0, limits=limits or Limits(), signals=HttpSignals(Telemetry()))
     await listener.start()
     try:
         yield listener.url
@@ -114,7 +114,7 @@ async def test_the_next_heads_of_a_sender_that_pipelines_are_not_all_taken() -> 
         await asyncio.Event().wait()
         raise AssertionError
 
-    listener = Listener(stuck, host="127.0.0.1", port=0, limits=Limits(), signals=Telemetry())
+    listener = Listener(stuck, host="127.0.0.1", port=0, limits=Limits(), signals=HttpSignals(Telemetry()))
     await listener.start()
     async with wire(listener.url) as connection:
         await connection.send(get("/"))

@@ -12,7 +12,7 @@ from relay.edge.http.server import Limits, Listener
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy, ProxyRoutes
 from relay.settings.model import ProxySettings
-from relay.telemetry import Telemetry
+from relay.telemetry import HttpSignals, Telemetry
 from relay.upstream import Timeouts, Upstream
 from tests.services.scripted_upstream import Script, ScriptedUpstream, scripted
 
@@ -45,7 +45,7 @@ async def proxying(
         upstream = Upstream(base_url or server.url, timeouts or Timeouts())
         proxy = Proxy(upstream, known, limits or BodyLimits(1 << 20, 4 << 20, 5.0, "proxy"), idle_timeout=idle_timeout)
         routes = ProxyRoutes(proxy, submissions=proxy, chat=proxy)
-        listener = Listener(routes, host="127.0.0.1", port=0, limits=Limits(), signals=telemetry)
+        listener = Listener(routes, host="127.0.0.1", port=0, limits=Limits(), signals=HttpSignals(telemetry))
         await listener.start()
         try:
             yield Proxied(listener.url, server, listener, telemetry)

@@ -21,7 +21,7 @@ from relay.edge.task_addresses import TaskAddresses
 from relay.journal.journal import Journal
 from relay.settings import ProxySettings
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import SubmissionSignals, Telemetry
+from relay.telemetry import HttpSignals, SubmissionSignals, Telemetry
 from relay.upstream import Timeouts, Upstream
 from tests.services.scripted_upstream import Script, ScriptedUpstream, scripted
 
@@ -53,7 +53,7 @@ class Submitting:
 
     def count(self, result: str) -> float:
         """``relay_submissions_total``."""
-        return self.telemetry.registry.get_sample_value("relay_submissions_total", {"result": result}) or 0.0
+        return self.telemetry.metrics.registry.get_sample_value("relay_submissions_total", {"result": result}) or 0.0
 
     async def until(self, condition: Any) -> None:
         """Returns once ``condition()`` (or what it awaits) is true."""
@@ -88,7 +88,7 @@ async def submitting(
         async def serve(request: web.BaseRequest) -> web.StreamResponse:
             return await submissions(request)
 
-        listener = Listener(serve, host="127.0.0.1", port=0, limits=Limits(), signals=telemetry)
+        listener = Listener(serve, host="127.0.0.1", port=0, limits=Limits(), signals=HttpSignals(telemetry))
         await listener.start()
         try:
             yield Submitting(listener.url, behind, submissions, proxy, journal, telemetry, listener)

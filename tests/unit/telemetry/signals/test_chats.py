@@ -27,7 +27,7 @@ def data(**changes: Any) -> ChatData:
 
 
 def sample(telemetry: Telemetry, name: str, **labels: str) -> float | None:
-    return telemetry.registry.get_sample_value(name, labels)
+    return telemetry.metrics.registry.get_sample_value(name, labels)
 
 
 def test_an_ending_moves_every_metric_of_the_contract() -> None:

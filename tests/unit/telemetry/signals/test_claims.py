@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from relay.core.publishing.claims import IndexUnavailable
-from relay.telemetry import Telemetry
+from relay.telemetry import ClaimSignals, Telemetry
 
 
 def test_an_index_that_is_away_is_logged_once_per_cause(capsys: pytest.CaptureFixture[str]) -> None:
     """The log would fill with a line for each batch, or an operator would not hear that repetitions are possible."""
-    signals = Telemetry().claims("kafka")
+    signals = ClaimSignals(Telemetry(), "kafka")
     for _ in range(3):
         signals.index_lost(IndexUnavailable("timeout", "No answer."))
     signals.index_lost(IndexUnavailable("unreachable", "Gone."))
@@ -23,5 +23,5 @@ def test_an_index_that_is_away_is_logged_once_per_cause(capsys: pytest.CaptureFi
 
 def test_facts_that_will_not_be_told_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
     """What an index that was away for long will never know would stay unknown to the operator, too."""
-    Telemetry().claims("kafka").facts_forgotten(7)
+    ClaimSignals(Telemetry(), "kafka").facts_forgotten(7)
     assert "will not be told to it" in capsys.readouterr().out

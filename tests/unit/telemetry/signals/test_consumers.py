@@ -18,7 +18,7 @@ def test_a_consumer_that_is_cut_is_counted_and_logged_and_one_that_leaves_is_onl
         signals.consumer_refused("page", "::1")
 
     def sample(name: str, **labels: str) -> float | None:
-        return telemetry.registry.get_sample_value(name, labels)
+        return telemetry.metrics.registry.get_sample_value(name, labels)
 
     assert [(line["event"], line["kind"]) for line in logged] == [
         ("consumer cut", "live"),

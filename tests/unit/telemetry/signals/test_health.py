@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from relay.telemetry import Telemetry
+from relay.telemetry import HealthSignals, Telemetry
 from tests.unit.telemetry.readings import values
 
 
@@ -15,13 +15,14 @@ def reading(telemetry: Telemetry, name: str) -> float:
 async def test_a_blocked_event_loop_shows_at_the_next_scrape_and_is_then_forgotten() -> None:
     """Whatever blocks the loop delays every acknowledgement, and nobody would see what it was."""
     telemetry = Telemetry()
-    watching = asyncio.create_task(telemetry.health.watch_the_loop())
+    health = HealthSignals(telemetry)
+    watching = asyncio.create_task(health.watch_the_loop())
     await asyncio.sleep(0)  # it goes to sleep
     time.sleep(0.6)  # noqa: ASYNC251 - this is the fault
     await asyncio.sleep(0.01)
-    telemetry.health.looked_at(None)
+    health.looked_at(None)
     assert reading(telemetry, "relay_event_loop_delay_seconds") >= 0.3
-    telemetry.health.looked_at(None)
+    health.looked_at(None)
     assert reading(telemetry, "relay_event_loop_delay_seconds") < 0.3
     watching.cancel()
 
@@ -29,7 +30,8 @@ async def test_a_blocked_event_loop_shows_at_the_next_scrape_and_is_then_forgott
 def test_clock_disk_and_memory_are_told() -> None:
     """A wrong clock, a disk that fills up or a leak would first show as an outage."""
     telemetry = Telemetry()
-    telemetry.health.looked_at(12345)
+    health = HealthSignals(telemetry)
+    health.looked_at(12345)
     assert reading(telemetry, "relay_journal_disk_free_bytes") == 12345
     assert abs(reading(telemetry, "relay_time_seconds") - time.time()) < 5
     assert reading(telemetry, "process_resident_memory_bytes") > 1 << 20

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from relay.core.errors import RelayError
-from relay.telemetry import Telemetry, configure_logging
+from relay.telemetry import SinkSignals, Telemetry, configure_logging
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import values
 
@@ -9,7 +9,7 @@ from tests.unit.telemetry.readings import values
 def test_a_sinks_state_follows_its_connection() -> None:
     """An alert on a sink would not fire, or never end."""
     telemetry = Telemetry()
-    sink = telemetry.sink("kafka")
+    sink = SinkSignals(telemetry, "kafka")
     sink.sink_opened(0, 0)
     assert values(telemetry, "relay_sink_up") == {("kafka",): 1}
     sink.sink_lost(RelayError("timeout", "m"), 1.0)
@@ -19,7 +19,7 @@ def test_a_sinks_state_follows_its_connection() -> None:
 
 def test_a_sink_says_what_keeps_it_and_since_when() -> None:
     """Somebody who looks at the status would see that a sink is down, and neither why nor for how long."""
-    sink = Telemetry().sink("main", "kafka")
+    sink = SinkSignals(Telemetry(), "main", "kafka")
     assert (sink.system, sink.up, sink.trouble) == ("kafka", None, None)
     sink.sink_lost(RelayError("timeout", "m", hint="h"), 1.0)
     first = sink.trouble
@@ -35,7 +35,7 @@ def test_a_sink_says_what_keeps_it_and_since_when() -> None:
 def test_a_sink_that_stays_down_is_told_once(log: Log) -> None:
     """Each attempt would be a line for as long as an outage lasts."""
     configure_logging("info", "json")
-    sink = Telemetry().sink("kafka")
+    sink = SinkSignals(Telemetry(), "kafka")
     for code in ("timeout", "timeout", "refused", "refused"):
         sink.sink_lost(RelayError(code, "m", hint="h"), 0.5)
     sink.sink_opened(0, 0)

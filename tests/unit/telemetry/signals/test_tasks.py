@@ -3,9 +3,13 @@ from __future__ import annotations
 from typing import get_args
 
 from relay.core.tasks.reconcile import Result
-from relay.telemetry import Telemetry, configure_logging
+from relay.telemetry import TaskSignals, Telemetry, UpstreamSignals, configure_logging
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import busy, values
+
+
+def signals(telemetry: Telemetry) -> TaskSignals:
+    return TaskSignals(telemetry, UpstreamSignals(telemetry))
 
 
 def test_the_registry_and_the_polls_are_counted() -> None:
@@ -20,7 +24,7 @@ def test_the_registry_and_the_polls_are_counted() -> None:
 
 def test_the_upstream_is_up_while_it_answers() -> None:
     """An alert on the upstream would not fire, never end, or cry over a rate limit."""
-    tasks = (telemetry := Telemetry()).tasks
+    tasks = signals(telemetry := Telemetry())
     readings = []
     for signal in (
         tasks.upstream_answered,
@@ -38,7 +42,7 @@ def test_the_upstream_is_up_while_it_answers() -> None:
 def test_a_pause_is_told_once_per_cause_with_what_to_do(log: Log) -> None:
     """A refused key would fill the log for a weekend, or nobody would hear of it."""
     configure_logging("info", "json")
-    tasks = Telemetry().tasks
+    tasks = signals(Telemetry())
     for result in ("unauthorized", "unauthorized", "unreachable", "unreachable"):
         tasks.polling_paused(result, 1.0)
     tasks.upstream_answered()
@@ -56,7 +60,7 @@ def test_a_pause_is_told_once_per_cause_with_what_to_do(log: Log) -> None:
 def test_what_becomes_of_single_tasks_is_told(log: Log) -> None:
     """An abandoned task could not be found in the log, or a bug would be silent."""
     configure_logging("debug", "json")
-    tasks = Telemetry().tasks
+    tasks = signals(Telemetry())
     tasks.task_abandoned("t1", "deadline")
     tasks.poll_failed(ValueError("x"))
     tasks.ending_was_known()

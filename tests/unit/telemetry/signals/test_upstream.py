@@ -1,24 +1,26 @@
 from __future__ import annotations
 
-from relay.telemetry import Telemetry
+from relay.telemetry import Telemetry, UpstreamSignals
 from tests.unit.telemetry.readings import values
 
 
 def test_the_upstream_is_up_until_somebody_finds_that_it_is_not() -> None:
     """A relay that only receives webhooks would raise the alarm over an upstream that it never asks."""
     telemetry = Telemetry()
+    upstream = UpstreamSignals(telemetry)
     assert values(telemetry, "relay_upstream_up") == {(): 1}
-    telemetry.upstream.upstream_reached(False)
+    upstream.upstream_reached(False)
     assert values(telemetry, "relay_upstream_up") == {(): 0}
-    telemetry.upstream.upstream_reached(True)
+    upstream.upstream_reached(True)
     assert values(telemetry, "relay_upstream_up") == {(): 1}
 
 
 def test_clients_that_do_well_do_not_hide_that_polls_are_refused() -> None:
     """A wrong key of the relay's own would flicker away with each chat that passes."""
     telemetry = Telemetry()
-    telemetry.upstream.polls_answered(False)
-    telemetry.upstream.upstream_reached(True)
+    upstream = UpstreamSignals(telemetry)
+    upstream.polls_answered(False)
+    upstream.upstream_reached(True)
     assert values(telemetry, "relay_upstream_up") == {(): 0}
-    telemetry.upstream.polls_answered(True)
+    upstream.polls_answered(True)
     assert values(telemetry, "relay_upstream_up") == {(): 1}

@@ -1,10 +1,23 @@
 from __future__ import annotations
 
+import re
+from collections import Counter
+from pathlib import Path
+
 import pytest
 
+import relay
 from relay import __version__
-from relay.core.errors import RelayError
-from relay.telemetry import Telemetry, configure_logging
+from relay.telemetry import (
+    DeliverySignals,
+    JournalSignals,
+    ProcessSignals,
+    SinkSignals,
+    TaskSignals,
+    Telemetry,
+    UpstreamSignals,
+    configure_logging,
+)
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import busy, families, values
 
@@ -66,38 +79,33 @@ def test_what_happened_is_counted_once() -> None:
 def test_results_are_there_before_they_happen() -> None:
     """A rate over a counter that appears with its first event misses that event."""
     telemetry = Telemetry()
-    telemetry.deliveries("novita")
+    DeliverySignals(telemetry, "novita")
     assert set(values(telemetry, "relay_deliveries_total").values()) == {0}
-    telemetry.sink("kafka")
+    SinkSignals(telemetry, "kafka")
     assert values(telemetry, "relay_sink_up") == {("kafka",): 0}
+    TaskSignals(telemetry, UpstreamSignals(telemetry))
     assert set(values(telemetry, "relay_polls_total").values()) == {0}
 
 
-def test_an_error_says_what_to_do(log: Log) -> None:
-    """The operator would know that it ended, not what to do."""
-    configure_logging("info", "json")
-    telemetry = Telemetry()
-    error = RelayError("journal_broken", "It broke.", hint="Mend it.")
-    telemetry.failed(error)
-    telemetry.journal_broke(error)
-    for line in log.lines:
-        assert (line["level"], line["code"], line["error"], line["hint"]) == (
-            "critical",
-            "journal_broken",
-            "It broke.",
-            "Mend it.",
-        )
+def test_a_metric_is_declared_in_one_place() -> None:
+    """Two parts would move one figure, each with its own idea of what it means."""
+    sources = Path(relay.__file__).parent.rglob("*.py")
+    declared = re.compile(r'\.(?:counter|gauge|histogram)\(\s*"(relay_\w+)"')
+    places = Counter(name for path in sources for name in declared.findall(path.read_text("utf-8")))
+    assert len(places) > 30
+    assert [name for name, count in places.items() if count > 1] == []
 
 
 def test_the_rest_of_the_signals_are_lines(log: Log) -> None:
     """What an operator looks for after an incident would not be there."""
     configure_logging("debug", "json")
     telemetry = busy()
-    telemetry.journal_opened("/j", "id", 3, "3.53")
-    telemetry.task_failed("callback", RuntimeError("x"))
-    telemetry.deliveries("novita").normalizing_failed(RuntimeError("x"))
-    telemetry.stopped()
-    sink = telemetry.sink("redis")
+    JournalSignals(telemetry).journal_opened("/j", "id", 3, "3.53")
+    process = ProcessSignals(telemetry)
+    process.task_failed("callback", RuntimeError("x"))
+    DeliverySignals(telemetry, "novita").normalizing_failed(RuntimeError("x"))
+    process.stopped()
+    sink = SinkSignals(telemetry, "redis")
     sink.sink_rewound(9, 3)
     sink.sink_ahead(9, 3)
     sink.lineage_started("id")

@@ -1,0 +1,23 @@
+"""Signals about requests that went wrong on a listener, whatever they asked for."""
+
+from __future__ import annotations
+
+from relay.telemetry.log import Sparing
+from relay.telemetry.telemetry import Telemetry
+
+
+class HttpSignals:
+    """Signals about requests."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._log = telemetry.log
+        self._malformed = Sparing()
+
+    def request_failed(self, route: str, error: BaseException) -> None:
+        """A bug or an unforeseen state behind a 500."""
+        self._log.error("request failed", route=route, error=type(error).__name__, exc_info=error)
+
+    def request_malformed(self, peer: str, kind: str) -> None:
+        """Something that is not HTTP arrived; ``kind`` is the parser's class of error, its text would quote it."""
+        if (unsaid := self._malformed.speak()) is not None:
+            self._log.warning("request malformed", peer=peer, kind=kind, **unsaid)

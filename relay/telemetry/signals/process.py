@@ -1,0 +1,70 @@
+"""Signals about the process: its start, its configuration, its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from relay import __version__
+from relay.core.errors import RelayError
+from relay.telemetry.telemetry import Telemetry
+
+
+class ProcessSignals:
+    """Signals about the process."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._log, metrics = telemetry.log, telemetry.metrics
+        self._up = metrics.gauge("relay_up", "1 while the relay accepts deliveries.")
+        self._reloaded = metrics.gauge(
+            "relay_config_last_reload_successful",
+            "1 while the configuration as last read is in force, 0 while a later one is refused.",
+        )
+        self._reloaded.set(1)
+        self._late: Sequence[str] = ()
+        metrics.gauge("relay_build_info", "Constant 1.", "version").labels(__version__).set(1)
+
+    def accepting(self, yes: bool) -> None:
+        """Readiness changed."""
+        self._up.set(1 if yes else 0)
+
+    def warned(self, message: str) -> None:
+        """Something in the configuration is worth a second look."""
+        self._log.warning(message)
+
+    def started(self, **facts: object) -> None:
+        """Everything is up."""
+        self._log.info("relay started", version=__version__, **facts)
+
+    def reread(self, late: Sequence[str] = ()) -> None:
+        """The configuration as written can be in force, but for files of secrets that did not answer."""
+        self._reloaded.set(0 if late else 1)
+        if late and late != self._late:
+            self._log.error("files of secrets do not answer, what they held before stays in force", files=list(late))
+        self._late = late
+
+    def reloaded(self, changed: Sequence[str], waiting: Sequence[str]) -> None:
+        """The configuration as read is in force, except for what waits for a restart. Keys only, no values."""
+        self._log.info("configuration reloaded", changed=list(changed))
+        if waiting:
+            self._log.warning("changes wait for a restart", keys=list(waiting))
+
+    def reload_refused(self, problems: str) -> None:
+        """The changed configuration is not valid: the old one stays in force."""
+        self._reloaded.set(0)
+        self._log.error("configuration not reloaded, the one before stays in force", problems=problems)
+
+    def draining(self, reason: str) -> None:
+        """No new work is taken."""
+        self._log.info("draining", reason=reason)
+
+    def stopped(self) -> None:
+        """Everything is down, in order."""
+        self._log.info("relay stopped")
+
+    def failed(self, error: RelayError) -> None:
+        """The process ends because of this."""
+        self._log.critical("relay failed", code=error.code, error=error.message, hint=error.hint)
+
+    def task_failed(self, where: str, error: BaseException) -> None:
+        """An exception that nobody awaited."""
+        self._log.error("background failure", where=where, error=type(error).__name__, exc_info=error)

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from relay.telemetry import HttpSignals, Telemetry, configure_logging
+from tests.unit.telemetry.log_reader import Log
+
+
+def test_a_flood_of_what_is_not_http_is_logged_sparingly(log: Log) -> None:
+    """Whoever sends rubbish could fill the disk with our own lines."""
+    configure_logging("info", "json")
+    signals = HttpSignals(Telemetry())
+    for _ in range(1000):
+        signals.request_malformed("192.0.2.1", "BadStatusLine")
+    assert 0 < len(log.lines) < 20
+    assert {line["event"] for line in log.lines} == {"request malformed"}
