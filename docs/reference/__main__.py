@@ -1,10 +1,10 @@
-"""Writes the reference pages anew, and the commands in ``docs/cli.md``."""
+"""Writes the reference pages anew, the commands in ``docs/cli.md``, and the files in ``ARCHITECTURE.md``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from docs.reference.commands import renewed
+from docs.reference import commands, tree
 from docs.reference.pages import pages
 
 if __name__ == "__main__":
@@ -12,6 +12,9 @@ if __name__ == "__main__":
     for name, text in pages(here.parents[1]).items():
         (here / name).write_text(text, encoding="utf-8")
         print(f"docs/reference/{name}")
-    commands = here.parent / "cli.md"
-    commands.write_text(renewed(commands.read_text("utf-8")), encoding="utf-8")
+    page = here.parent / "cli.md"
+    page.write_text(commands.renewed(page.read_text("utf-8")), encoding="utf-8")
     print("docs/cli.md")
+    map_ = here.parents[1] / "ARCHITECTURE.md"
+    map_.write_text(tree.renewed(map_.read_text("utf-8"), tree.files(here.parents[1])), encoding="utf-8")
+    print("ARCHITECTURE.md")

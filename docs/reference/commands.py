@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from typer.main import get_command
 
+from docs.reference import markdown
 from relay.cli.commands import app
 
 BEGINNING: Final = "<!-- Written by make docs, from the commands. -->"
@@ -22,10 +23,7 @@ def reference() -> str:
 
 def renewed(page: str) -> str:
     """A page with its generated part as it has to be. Raises ``ValueError`` where the page has no such part."""
-    kept, line, _ = page.partition(BEGINNING)
-    if not line:
-        raise ValueError(f"the page has no line {BEGINNING}")
-    return f"{kept}{line}\n\n{reference()}"
+    return markdown.renewed(page, BEGINNING, reference())
 
 
 def _sections(command: Any, context: Any) -> Iterator[str]:

@@ -24,6 +24,14 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
 
+def renewed(page: str, beginning: str, text: str) -> str:
+    """A page with another text below a line. Raises ``ValueError`` where the page has no such line."""
+    kept, line, _ = page.partition(beginning)
+    if not line:
+        raise ValueError(f"the page has no line {beginning}")
+    return f"{kept}{line}\n\n{text}"
+
+
 def code(text: str) -> str:
     """Set as code; nothing where there is nothing."""
     return f"`{text}`" if text else ""

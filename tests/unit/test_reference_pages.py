@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from docs.reference import tree
 from docs.reference.markdown import anchor, table
 from docs.reference.pages import pages
 from relay.app.plugins import sink_configs
@@ -48,6 +49,12 @@ def keys_of(model: type[BaseModel], prefix: str) -> set[str]:
 def test_the_page_is_what_the_code_says(name: str) -> None:
     """Readers would be told of settings, metrics, fields or codes that are not there, or not of new ones."""
     assert (FOLDER / name).read_text(encoding="utf-8") == written()[name], "run: make docs"
+
+
+def test_every_file_is_in_the_architecture_as_it_describes_itself() -> None:
+    """A newcomer would look for a file in vain, or find another than was promised."""
+    page = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    assert page == tree.renewed(page, tree.files(ROOT)), "run: make docs"
 
 
 def test_no_page_is_left_over() -> None:
