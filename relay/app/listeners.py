@@ -146,13 +146,13 @@ class Doors:
         ).add_to(app)
         return app
 
-    def exchange(self, settings: Settings, concealed: Concealed) -> None:
+    def reconfigure(self, settings: Settings, concealed: Concealed) -> None:
         """Takes over tokens, secrets and clients; nothing else of the settings is looked at."""
-        self._webhooks.exchange(_gate(settings))
+        self._webhooks.reconfigure(_gate(settings))
         self._api_gate.tokens = _api_tokens(settings)
         self._events.end_unless(self._api_gate.admits)
-        self._addresses.exchange(settings.webhooks_url, _webhook_tokens(settings))
-        self._proxy.clients.exchange(settings.proxy, settings.upstream_key)
+        self._addresses.reconfigure(settings.webhooks_url, _webhook_tokens(settings))
+        self._proxy.clients.reconfigure(settings.proxy, settings.upstream_key)
         self._proxy.concealed = concealed
 
     def _build_webhooks(self) -> Webhooks:

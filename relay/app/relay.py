@@ -187,7 +187,7 @@ class Relay:
             before_scrape=self._look_at_everything,
         )
 
-    def exchange(self, settings: Settings) -> None:
+    def reconfigure(self, settings: Settings) -> None:
         """Goes on with other tokens, secrets and clients; ``relay.settings.take_over`` says what may differ."""
         # What was in force until now is still on its way, and may be quoted.
         self._concealed = Concealed(secrets_of(self.settings) | secrets_of(settings))
@@ -195,9 +195,9 @@ class Relay:
         conceal_in_log(self._concealed)
         self.settings = settings
         if self._doors is not None:
-            self._doors.exchange(settings, self._concealed)
+            self._doors.reconfigure(settings, self._concealed)
         if self._watch is not None:
-            self._watch.exchange(settings)
+            self._watch.reconfigure(settings)
 
     # -- looking -----------------------------------------------------------------------------------------------
 

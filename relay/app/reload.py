@@ -73,7 +73,7 @@ class Reloader:
             return
         reloaded = take_over(relay.settings, written)
         set_log_level(reloaded.settings.log.level)
-        relay.exchange(reloaded.settings)
+        relay.reconfigure(reloaded.settings)
         relay.signals.reread(written.late_files)
         if asked or reloaded.changed:
             relay.signals.reloaded(reloaded.changed, reloaded.waiting)

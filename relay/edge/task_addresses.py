@@ -34,9 +34,9 @@ class TaskAddresses:
         self._journal, self._life = journal, int(life)
         self._table = journal.companion(Addresses)
         self._known: OrderedDict[bytes, str] = OrderedDict()
-        self.exchange(base, tokens)
+        self.reconfigure(base, tokens)
 
-    def exchange(self, base: str | None, tokens: Iterable[str]) -> None:
+    def reconfigure(self, base: str | None, tokens: Iterable[str]) -> None:
         """Gives addresses that all replicas with the first of these tokens know, and knows those of any of them."""
         self._base = base
         self._keys = Keys(self._table.key, tuple(shared_key(token) for token in tokens))

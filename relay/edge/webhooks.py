@@ -91,7 +91,7 @@ class Webhooks:
         self.bodies = Bodies(limits)
         self._max_body = limits.max_body
 
-    def exchange(self, gate: Gate) -> None:
+    def reconfigure(self, gate: Gate) -> None:
         """Puts this gate before every source, from the next delivery on."""
         self._inboxes = {name: replace(inbox, gate=gate) for name, inbox in self._inboxes.items()}
 

@@ -68,7 +68,7 @@ class TaskWatch:
         if self._reconciler is not None:
             self._reconciler.wake()
 
-    def exchange(self, settings: Settings) -> None:
+    def reconfigure(self, settings: Settings) -> None:
         """Polls with another key of the upstream's."""
         self._results.authorize(settings.upstream_key)
 

@@ -39,9 +39,9 @@ class Clients:
     """The clients by the digests of their keys."""
 
     def __init__(self, proxy: ProxySettings, api_key: str | None = None) -> None:
-        self.exchange(proxy, api_key)
+        self.reconfigure(proxy, api_key)
 
-    def exchange(self, proxy: ProxySettings, api_key: str | None) -> None:
+    def reconfigure(self, proxy: ProxySettings, api_key: str | None) -> None:
         """Knows these clients, and this key of the upstream's, from the next request on."""
         self._anybody = Client(on_disconnect=proxy.on_disconnect)
         self._known = [
