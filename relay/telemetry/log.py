@@ -24,27 +24,27 @@ _concealed = Concealed()
 _NOISY = ("aiokafka", "aiohttp", "asyncio", "opentelemetry", "redis", "urllib3")
 
 
-class Sparing:
+class LogRateLimiter:
     """Lets a few lines of a kind through per second, so that whoever sends rubbish does not fill the disk with logs."""
 
-    __slots__ = ("_clock", "_lines", "_said", "_unsaid", "_until")
+    __slots__ = ("_clock", "_lines", "_logged", "_suppressed", "_until")
 
     def __init__(self, lines: int = 5, clock: Callable[[], float] = time.monotonic) -> None:
         self._lines, self._clock = lines, clock
         self._until = 0.0
-        self._said = self._unsaid = 0
+        self._logged = self._suppressed = 0
 
-    def speak(self) -> dict[str, int] | None:
-        """``None``: be silent. Else what to say with the line: how many were not said before it, if any."""
+    def allow(self) -> dict[str, int] | None:
+        """``None``: do not log this line. Else what to add to it: how many before it were suppressed, if any."""
         now = self._clock()
         if now >= self._until:
-            self._until, self._said = now + 1.0, 0
-        if self._said >= self._lines:
-            self._unsaid += 1
+            self._until, self._logged = now + 1.0, 0
+        if self._logged >= self._lines:
+            self._suppressed += 1
             return None
-        self._said += 1
-        unsaid, self._unsaid = self._unsaid, 0
-        return {"alike_not_logged": unsaid} if unsaid else {}
+        self._logged += 1
+        suppressed, self._suppressed = self._suppressed, 0
+        return {"similar_suppressed": suppressed} if suppressed else {}
 
 
 def configure_logging(level: str, format: LogFormat) -> None:

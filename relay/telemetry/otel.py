@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 from relay import __version__
 from relay.core.trace import traceparent_of
-from relay.telemetry.log import Sparing
+from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.spans import Attributes, Kind, Span, code_of
 
 _PATH: Final = "/v1/traces"
@@ -129,13 +129,13 @@ class _Watched(SpanExporter):
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
-        self._sparing = Sparing(lines=1)
+        self._limiter = LogRateLimiter(lines=1)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = self._exporter.export(spans)
-        if result is not SpanExportResult.SUCCESS and (unsaid := self._sparing.speak()) is not None:
+        if result is not SpanExportResult.SUCCESS and (suppressed := self._limiter.allow()) is not None:
             hint = "Check tracing.endpoint, and whether the collector takes OTLP over HTTP there."
-            structlog.get_logger("relay").warning("spans not exported", spans=len(spans), hint=hint, **unsaid)
+            structlog.get_logger("relay").warning("spans not exported", spans=len(spans), hint=hint, **suppressed)
         return result
 
     def shutdown(self) -> None:

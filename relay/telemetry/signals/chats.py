@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from relay.core.chat.events import ChatData, Opening
 from relay.telemetry.gen_ai import answer_attributes, request_attributes
-from relay.telemetry.log import Sparing
+from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.metrics import SECONDS, Series
 from relay.telemetry.spans import Span
 from relay.telemetry.telemetry import Telemetry
@@ -45,7 +45,7 @@ class ChatSignals:
         ).series()
         self._tokens = metrics.counter("relay_chat_tokens", "Tokens that the upstream reported.", "kind")
         self._models: dict[str, Series] = {}
-        self._sparing: dict[str, Sparing] = {}
+        self._limiters: dict[str, LogRateLimiter] = {}
         self._spans: dict[str, Span] = {}
 
     def chat_begun(self, opening: Opening) -> Opening:
@@ -94,8 +94,8 @@ class ChatSignals:
 
     def chat_refused(self, code: str, client: str | None) -> None:
         """A chat request was not admitted; the client knows."""
-        if (unsaid := self._sparing.setdefault(code, Sparing()).speak()) is not None:
-            self._telemetry.log.warning("chat refused", code=code, client=client, **unsaid)
+        if (suppressed := self._limiters.setdefault(code, LogRateLimiter()).allow()) is not None:
+            self._telemetry.log.warning("chat refused", code=code, client=client, **suppressed)
 
     def recording_failed(self, error: BaseException) -> None:
         """A bug in the recorder; the stream itself goes on."""
@@ -124,12 +124,12 @@ class ChatSignals:
 
     def _tell_failure(self, data: ChatData) -> None:
         reason = data["reason"] or ""
-        if (unsaid := self._sparing.setdefault(reason, Sparing()).speak()) is not None:
+        if (suppressed := self._limiters.setdefault(reason, LogRateLimiter()).allow()) is not None:
             self._telemetry.log.warning(
                 "chat failed",
                 reason=reason,
                 status=data["http_status"],
                 stream_id=data["stream_id"],
                 client=data["client"],
-                **unsaid,
+                **suppressed,
             )

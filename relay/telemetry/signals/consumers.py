@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from relay.telemetry.log import Sparing
+from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.telemetry import Telemetry
 
 OUTCOMES: Final = ("done", "left", "cut", "stopped", "revoked", "failed", "refused")
@@ -27,7 +27,7 @@ class ConsumerSignals:
             self._active.labels(kind).set(0)
             for outcome in OUTCOMES:
                 self._ended.labels(kind, outcome)
-        self._cut, self._refused = Sparing(), Sparing()
+        self._cut, self._refused = LogRateLimiter(), LogRateLimiter()
 
     def consumer_begun(self, kind: str) -> None:
         """An answer is under way."""
@@ -37,11 +37,11 @@ class ConsumerSignals:
         """It has ended. One that was cut for taking nothing is worth a line."""
         self._active.labels(kind).dec()
         self._ended.labels(kind, outcome).inc()
-        if outcome == "cut" and (unsaid := self._cut.speak()) is not None:
-            self._telemetry.log.warning("consumer cut", kind=kind, reason="send_timeout", peer=peer, **unsaid)
+        if outcome == "cut" and (suppressed := self._cut.allow()) is not None:
+            self._telemetry.log.warning("consumer cut", kind=kind, reason="send_timeout", peer=peer, **suppressed)
 
     def consumer_refused(self, kind: str, peer: str) -> None:
         """There are as many as there may be."""
         self._ended.labels(kind, "refused").inc()
-        if (unsaid := self._refused.speak()) is not None:
-            self._telemetry.log.warning("consumer refused", kind=kind, reason="max_consumers", peer=peer, **unsaid)
+        if (suppressed := self._refused.allow()) is not None:
+            self._telemetry.log.warning("consumer refused", kind=kind, reason="max_consumers", peer=peer, **suppressed)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from relay.core.event import Event, Receipt
-from relay.telemetry.log import Sparing
+from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.metrics import SECONDS
 from relay.telemetry.signals.dead_letters import DeadLetterSignals
 from relay.telemetry.spans import Span, code_of
@@ -28,7 +28,7 @@ class DeliverySignals:
             "relay_webhook_ack_seconds", "From the request's head to its answer.", SECONDS, "source"
         ).series(source)
         self._dead_letters = DeadLetterSignals(telemetry)
-        self._sparing: dict[str, Sparing] = {}
+        self._limiters: dict[str, LogRateLimiter] = {}
         self.traced = telemetry.spans.on
         """Whether deliveries have spans. Looked at for each of them, so that those without pay for no call."""
 
@@ -71,9 +71,9 @@ class DeliverySignals:
     def delivery_rejected(self, code: str, status: int, peer: str) -> None:
         """A delivery was refused; the sender knows. Of many alike, not each is logged."""
         self._count["rejected"]()
-        if (unsaid := self._sparing.setdefault(code, Sparing()).speak()) is not None:
+        if (suppressed := self._limiters.setdefault(code, LogRateLimiter()).allow()) is not None:
             self._telemetry.log.warning(
-                "delivery rejected", source=self._source, code=code, status=status, peer=peer, **unsaid
+                "delivery rejected", source=self._source, code=code, status=status, peer=peer, **suppressed
             )
 
     def normalizing_failed(self, error: BaseException) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relay.telemetry.log import Sparing
+from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.telemetry import Telemetry
 
 
@@ -11,7 +11,7 @@ class HttpSignals:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._log = telemetry.log
-        self._malformed = Sparing()
+        self._malformed = LogRateLimiter()
 
     def request_failed(self, route: str, error: BaseException) -> None:
         """A bug or an unforeseen state behind a 500."""
@@ -19,5 +19,5 @@ class HttpSignals:
 
     def request_malformed(self, peer: str, kind: str) -> None:
         """Something that is not HTTP arrived; ``kind`` is the parser's class of error, its text would quote it."""
-        if (unsaid := self._malformed.speak()) is not None:
-            self._log.warning("request malformed", peer=peer, kind=kind, **unsaid)
+        if (suppressed := self._malformed.allow()) is not None:
+            self._log.warning("request malformed", peer=peer, kind=kind, **suppressed)

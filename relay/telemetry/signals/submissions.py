@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from relay.telemetry.log import Sparing
+from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.spans import Span
 from relay.telemetry.telemetry import Telemetry
 
@@ -27,7 +27,7 @@ class SubmissionSignals:
         self._telemetry = telemetry
         counter = telemetry.metrics.counter("relay_submissions", "Submissions, by how they ended.", "result")
         self._count = {result: counter.labels(result).inc for result in RESULTS}
-        self._sparing: dict[str, Sparing] = {}
+        self._limiters: dict[str, LogRateLimiter] = {}
 
     def submission_begun(self, parent: str | None) -> Span:
         """A submission was read, and is about to be sent, in this span."""
@@ -91,5 +91,5 @@ class SubmissionSignals:
         )
 
     def _warn(self, event: str, *, reason: str, **facts: object) -> None:
-        if (unsaid := self._sparing.setdefault(reason, Sparing()).speak()) is not None:
-            self._telemetry.log.warning(event, reason=reason, **facts, **unsaid)
+        if (suppressed := self._limiters.setdefault(reason, LogRateLimiter()).allow()) is not None:
+            self._telemetry.log.warning(event, reason=reason, **facts, **suppressed)

@@ -7,7 +7,7 @@ import pytest
 
 from relay import __version__
 from relay.telemetry import HttpSignals, JournalSignals, ProcessSignals, Telemetry, configure_logging
-from relay.telemetry.log import Sparing
+from relay.telemetry.log import LogRateLimiter
 from tests.unit.telemetry.log_reader import Log
 
 SECRET = "t0k3n-0123456789"
@@ -52,13 +52,13 @@ def test_a_traceback_holds_no_secret(log: Log, format: Any) -> None:
     assert text.count("\n") == 1 or format == "console"
 
 
-def test_what_was_not_said_is_counted_in_the_next_line() -> None:
+def test_suppressed_lines_are_counted_in_the_next_one() -> None:
     """The log would make a flood look like a trickle."""
     now = 100.0
-    sparing = Sparing(lines=2, clock=lambda: now)
-    assert [sparing.speak() for _ in range(5)] == [{}, {}, None, None, None]
+    limiter = LogRateLimiter(lines=2, clock=lambda: now)
+    assert [limiter.allow() for _ in range(5)] == [{}, {}, None, None, None]
     now = 101.5
-    assert [sparing.speak() for _ in range(3)] == [{"alike_not_logged": 3}, {}, None]
+    assert [limiter.allow() for _ in range(3)] == [{"similar_suppressed": 3}, {}, None]
 
 
 def test_vendors_do_not_write_into_the_log(log: Log) -> None:
