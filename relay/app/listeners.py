@@ -26,9 +26,10 @@ from relay.edge.api.tasks import TaskRoutes
 from relay.edge.chat.admission import Chat
 from relay.edge.chat.event_queue import Recorder
 from relay.edge.console import Console
-from relay.edge.dispatch import Front, Routed
+from relay.edge.dispatch import Front
 from relay.edge.http.auth import AddressFilter, SignatureVerifier, TokenSet, networks
 from relay.edge.http.bodies import BodyLimits
+from relay.edge.http.routed import Routed
 from relay.edge.http.server import Limits, Listener
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Pages, Proxy, ProxyRoutes

@@ -15,7 +15,6 @@ from urllib.parse import unquote
 
 import orjson
 from aiohttp import hdrs, web
-from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDictProxy
 
 from relay.core.dead import unreadable_draft
@@ -32,7 +31,7 @@ from relay.edge.http.auth import (
     client_address,
 )
 from relay.edge.http.bodies import Bodies, BodyLimits, Refusal, require_known_coding
-from relay.edge.http.fast_path import Respond
+from relay.edge.http.fast_path import Message, Respond
 from relay.edge.http.local_access import why_not_local
 from relay.edge.http.paths import path_of
 from relay.edge.http.server import respond
@@ -130,7 +129,7 @@ class Webhooks:
             answer = _accepted(inbox, draft, receipt, started)
         return web.Response(body=answer, headers=_JSON)
 
-    def take(self, message: RawRequestMessage, body: bytes, remote: str, respond: Respond) -> bool:
+    def take(self, message: Message, body: bytes, remote: str, respond: Respond) -> bool:
         """The same for a request that is already whole (see ``relay.edge.http.fast_path``).
 
         What would be refused is not taken: it is refused, and told, on the ordinary way.

@@ -220,6 +220,70 @@ def test_imports_go_down_only() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+INSIDES = {"aiohttp": "relay/edge/http/", "aiokafka": "relay/sinks/kafka/", "redis": "relay/sinks/redis/"}
+"""Where the insides of a vendor's library may be known: its modules below the top, and what it keeps to itself."""
+
+
+def test_the_insides_of_aiohttp_are_known_in_one_room() -> None:
+    """A release that moves them would have to be followed all over the edge."""
+    found = [
+        f"{path}:{node.lineno}: {node.module}"
+        for path in python_files("relay")
+        if not path.as_posix().startswith((INSIDES["aiohttp"], "relay/simulator/"))
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("aiohttp.")
+    ]
+    assert not found, f"reach for them in {INSIDES['aiohttp']}: {found}"
+
+
+def test_no_file_takes_what_another_keeps_to_itself() -> None:
+    """A change inside one file would break others, which nobody expects of a name with an underscore."""
+    found = [
+        f"{path}:{line}: {name}"
+        for path in python_files("relay")
+        if not path.as_posix().startswith(tuple(INSIDES.values()))
+        for line, name in _private_names_of_others(parsed(path))
+    ]
+    assert not found, "give it a public name where it is defined:\n" + "\n".join(found)
+
+
+_OF_A_TUPLE = {"_asdict", "_fields", "_make", "_replace"}
+"""Public names of named tuples."""
+
+
+def _private_names_of_others(module: ast.Module) -> Iterator[tuple[int, str]]:
+    """Private names that a file imports, or takes from an object, and does not itself define or assign."""
+    own = {node.name for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    taken = []
+    for node in ast.walk(module):
+        if isinstance(node, ast.ImportFrom):
+            taken += [(node.lineno, each.name) for each in node.names]
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"):
+            own.add(node.attr)
+        elif isinstance(node, ast.Attribute):
+            taken.append((node.lineno, node.attr))
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            own.add(node.target.id)
+    private = ((line, name) for line, name in taken if re.match("_[^_]", name) and name not in _OF_A_TUPLE)
+    return ((line, name) for line, name in private if name not in own)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from relay.a import _b", ["_b"]),
+        ("other._x", ["_x"]),
+        ("self._x", []),
+        ("class A:\n def f(self, other):\n  return self._x == other._x", []),
+        ("row._replace(a=1)", []),
+        ("__version__", []),
+    ],
+)
+def test_what_is_private_is_told_from_what_is_not(text: str, found: list[str]) -> None:
+    """The search for private names would find nothing, or cry wolf."""
+    assert [name for _, name in _private_names_of_others(ast.parse(text))] == found
+
+
 def test_every_module_has_its_layer() -> None:
     """A new top-level module could import anything, since the contract says nothing about modules it does not name."""
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]

@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from aiohttp import web
-from aiohttp.helpers import rfc822_formatted_time
 
 from relay.edge.api.event_reader import PIECE_BYTES, EventReader, Piece
 from relay.edge.api.guard import Refused
 from relay.edge.api.shares import Room, Share
-from relay.edge.http.raw_response import Outgoing, Sent
+from relay.edge.http.raw_response import Outgoing, Sent, date
 from relay.upstream import RawHeaders
 
 Kind = Literal["page", "live"]
@@ -96,7 +95,7 @@ class Consumer:
     def begin(self, headers: RawHeaders) -> None:
         """Writes the head of a 200."""
         _in_step(self.request, True)
-        self._outgoing.begin(200, b"OK", [*headers, (b"Date", rfc822_formatted_time().encode())])
+        self._outgoing.begin(200, b"OK", [*headers, date()])
 
     def put(self, piece: bytes) -> None:
         """Writes, without waiting: whoever made the piece need not keep it until it is ``taken``."""

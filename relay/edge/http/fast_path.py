@@ -31,6 +31,9 @@ from relay.edge.http.heads import MAX_HEAD, HeadLimit
 MAX_BODY = 32 << 10
 """Bytes. A larger body may have paused the connection's reading, which the ordinary way knows how to resume."""
 
+Message = RawRequestMessage
+"""The head of a request as aiohttp's parser gives it: method, target, version, headers."""
+
 Parsed = tuple[RawRequestMessage | _ErrInfo, StreamReader]
 
 _HEAD = "HTTP/1.1 %d %s\r\n%sContent-Length: %d\r\nDate: %s\r\n\r\n"

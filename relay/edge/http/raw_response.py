@@ -17,11 +17,17 @@ from contextlib import suppress
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
 
 from relay.upstream import RawHeaders
 
 _BODILESS = frozenset((204, 304))
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER for 0 seconds
+
+
+def date() -> tuple[bytes, bytes]:
+    """The header ``Date``, with the present second."""
+    return b"Date", rfc822_formatted_time().encode()
 
 
 class Sent(web.StreamResponse):

@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from aiohttp import hdrs, web
-from aiohttp.helpers import rfc822_formatted_time
 
 from relay.edge.http import problems
-from relay.edge.http.raw_response import Outgoing
+from relay.edge.http.raw_response import Outgoing, date
 from relay.edge.http.server import respond
 
 SMALL: Final = 64 << 10
@@ -44,7 +43,7 @@ class WholeAnswers:
     async def _write(self, outgoing: Outgoing, answer: web.StreamResponse, body: bytes) -> web.StreamResponse:
         headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
         headers = [field for field in headers if field[0].lower() != hdrs.CONTENT_LENGTH.lower().encode()]
-        headers += [(b"Content-Length", b"%d" % len(body)), (b"Date", rfc822_formatted_time().encode())]
+        headers += [(b"Content-Length", b"%d" % len(body)), date()]
         try:
             outgoing.begin(answer.status, (answer.reason or "").encode(), headers)
             for start in range(0, len(body), SMALL):

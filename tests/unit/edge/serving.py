@@ -11,9 +11,10 @@ from aiohttp import web
 
 from relay.core.source import Delivery, Normalized, Source
 from relay.edge.api.guard import ApiGate, Route
-from relay.edge.dispatch import Front, Routed
+from relay.edge.dispatch import Front
 from relay.edge.http.auth import AddressFilter, Networks, SignatureVerifier, TokenSet
 from relay.edge.http.bodies import BodyLimits
+from relay.edge.http.routed import Routed
 from relay.edge.http.server import Limits, Listener
 from relay.edge.task_addresses import TaskAddresses
 from relay.edge.webhooks import Gate, Inbox, Webhooks
