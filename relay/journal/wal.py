@@ -4,7 +4,7 @@ SQLite ends its recovery at the first frame whose checksum is wrong and drops ev
 right for what a power cut left half written, wrong for a damaged disk, where acknowledged events follow. The two can
 be told apart. Each commit is synced before the next one begins (``synchronous=FULL``), and each frame's checksum
 continues that of the frame before it: a frame that continues a *commit* shows that everything up to that commit was
-on disk once. Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
+on disk once. So does a second commit of this log: only one can be under way. Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 
 What cannot be told: damage to the last transaction looks like a power cut, and a log cut off between two transactions
 like one that was never longer. The sinks' checkpoints may still show it (``relay.core.publishing.lineage``).
@@ -112,11 +112,14 @@ def _synced_from(first_bad: _Frame, rest: Iterator[_Frame]) -> int:
     """How many frames of this log there are from the bad one on; 0 where nothing shows that it had been synced."""
     last, synced = 1, False
     committed = first_bad.ends_transaction  # whatever else is wrong with it: what continues it tells
+    commits = first_bad.ours and first_bad.ends_transaction
     for count, frame in enumerate(rest, 2):
         last = count if frame.ours else last
-        synced = synced or (committed and frame.linked)
+        ends = frame.ours and frame.ends_transaction
+        synced = synced or (committed and frame.linked) or (commits and ends)
+        commits = commits or ends
         # It need not continue the frame before it, which may be the damaged one: the next one continues it.
-        committed = frame.ours and frame.ends_transaction
+        committed = ends
     return last if synced else 0
 
 

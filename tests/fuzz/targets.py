@@ -280,6 +280,8 @@ def _mutation(scene: Scene, data: bytes) -> Mutation:
     assert scene.files.log is not None
     main, log = bytearray(scene.files.main), bytearray(scene.files.log)
     may_lose = False
+    tells = scene.last_transaction - FRAME  # the commit that the last transaction continues
+    hits = 0
     for what, *place, value in edits:
         at = int.from_bytes(bytes(place), "big")
         match what % 7:
@@ -287,7 +289,8 @@ def _mutation(scene: Scene, data: bytes) -> Mutation:
                 main[at % len(main)] ^= value
             case 1 if log:
                 log[at % len(log)] ^= value
-                may_lose |= value and at % len(log) >= scene.last_transaction
+                hits += bool(value) and at % len(log) >= tells
+                may_lose |= hits > 1 or (hits == 1 and at % len(log) >= scene.last_transaction)
             case 2:
                 del main[at % (len(main) + 1) :]
             case 3:
@@ -296,7 +299,7 @@ def _mutation(scene: Scene, data: bytes) -> Mutation:
             case 4:
                 _copy(main, 0, PAGE, at, value)
             case 5:
-                may_lose |= _copy(log, HEADER, FRAME, at, value) >= scene.last_transaction
+                may_lose |= _copy(log, HEADER, FRAME, at, value) >= tells
             case 6 if main:
                 start = at % len(main) // PAGE * PAGE
                 main[start : start + PAGE] = bytes(len(main[start : start + PAGE]))

@@ -56,6 +56,16 @@ def test_damage_that_acknowledged_events_follow_is_found(log: Path, place: int) 
         flip(log, HEADER + frame * FRAME + place)
 
 
+def test_a_commit_behind_a_commit_shows_that_the_first_was_synced(log: Path) -> None:
+    """Broken: both would be dropped where the first was written over, since nothing continues what is there."""
+    data = bytearray(log.read_bytes())
+    first, *_, before_last, _ = (HEADER + frame * FRAME for frame in commits(log))
+    data[before_last : before_last + FRAME] = data[first : first + FRAME]
+    log.write_bytes(data)
+    frame = (before_last - HEADER) // FRAME
+    assert damage(log) == Damage(frame + 1, (len(data) - HEADER) // FRAME, before_last)
+
+
 @pytest.mark.parametrize("place", range(HEADER))
 def test_a_damaged_header_is_found(log: Path, place: int) -> None:
     """Broken: SQLite would drop the whole log without a word."""
