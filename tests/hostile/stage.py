@@ -3,37 +3,76 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from tests.hostile.sender import WEBHOOK as WEBHOOK
+from tests.hostile.sender import Seen
 from tests.hostile.upstream import Upstream
-from tests.services.raw_http import post, wire
-from tests.services.relay import TOKEN, RelayProcess
+from tests.services.raw_http import Wire
+from tests.services.relay import RelayProcess
 
-WEBHOOK = f"/webhooks/novita/{TOKEN}"
-PATIENCE = 5.0
-"""Seconds in which a good delivery must be acknowledged beside every case, on however busy a machine."""
+SLACK: Final = 4.0
+"""Seconds that a busy machine may add to a limit in time of the relay's."""
 
 _IMPATIENT = {"first_byte_timeout": "4s", "idle_timeout": "2s"}
-_PAUSE = 0.02
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Companion:
+    """The good sender's process."""
+
+    def __init__(self, relay: RelayProcess) -> None:
+        command = [sys.executable, "-m", "tests.hostile.sender", str(relay.port), str(relay.admin_port), str(relay.pid)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def begin(self) -> None:
+        """From now on."""
+        self._say()
+
+    def end(self) -> Seen:
+        """What it saw since ``begin``."""
+        self._say()
+        assert self._process.stdout is not None
+        return Seen(**json.loads(self._process.stdout.readline()))
+
+    def _say(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(".")
+        self._process.stdin.flush()
+
+    def stop(self) -> None:
+        """Ends the process."""
+        self._process.communicate(timeout=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one case took: MiB at its peak, seconds of processor, the longest standstill, and the deliveries' times."""
+
+    name: str
+    mib: float
+    cpu: float
+    standstill: float
+    acknowledged: list[float]
 
 
 @dataclass
 class Stage:
-    """The relay and its upstream. ``acknowledged``: seconds that each good delivery took, of all cases so far."""
+    """The relay and its upstream. ``costs``: those of all cases so far."""
 
     relay: RelayProcess
     upstream: Upstream
-    acknowledged: list[float] = field(default_factory=list)
-    _sent: Iterator[int] = field(default_factory=count)
+    companion: Companion
+    costs: list[Cost] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -52,42 +91,45 @@ class Stage:
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     @asynccontextmanager
-    async def case(self, *, mib: float, cpu: float) -> AsyncIterator[None]:
+    async def case(self, *, mib: float, cpu: float, loop: float) -> AsyncIterator[None]:
         """What happens inside may cost ``mib`` at its peak and ``cpu`` seconds of processor, the deliveries apart.
 
-        Beside it a sender of webhooks gets each of them acknowledged.
+        ``loop``: milliseconds of processor, at most, for which the relay serves nobody else. Beside the case a sender
+        of webhooks gets each of them acknowledged.
         """
         before, used = self.memory, self.cpu
         self._forget_peak()
-        ending = asyncio.Event()
-        beside = asyncio.create_task(self._deliver_until(ending))
+        self.companion.begin()
         try:
             yield
         finally:
-            ending.set()
-            delivered = await beside
+            seen = await asyncio.to_thread(self.companion.end)
         assert self.relay.process is not None
         assert self.relay.process.poll() is None, "the relay has ended"
+        assert not seen.failed, seen.failed
         peak = _status(self.relay.pid, "VmHWM") - before
-        spent = self.cpu - used - 0.004 * delivered
+        spent = self.cpu - used - 0.004 * len(seen.acknowledged)
+        self.costs.append(Cost(_test(), peak, spent, seen.standstill, seen.acknowledged))
         assert peak <= mib, f"{peak:.0f} MiB, and {mib:.0f} are allowed"
         assert spent <= cpu, f"{spent:.1f} s of processor, and {cpu:.1f} are allowed"
+        assert seen.standstill * 1e3 <= loop, f"{seen.standstill * 1e3:.0f} ms for itself, and {loop:.0f} are allowed"
 
     def _forget_peak(self) -> None:
         Path(f"/proc/{self.relay.pid}/clear_refs").write_text("5")  # VmHWM begins anew (proc(5))
 
-    async def _deliver_until(self, ending: asyncio.Event) -> int:
-        delivered = 0
-        while not ending.is_set() or not delivered:
-            async with asyncio.timeout(PATIENCE), wire(self.url) as connection:
-                started = time.perf_counter()
-                await connection.send(post(WEBHOOK, _task(f"good-{next(self._sent)}")))
-                reply = await connection.answer()
-                self.acknowledged.append(time.perf_counter() - started)
-            assert (reply.status, reply.json["status"]) == (200, "accepted"), reply
-            delivered += 1
-            await asyncio.sleep(_PAUSE)
-        return delivered
+
+async def closes(connection: Wire, within: float) -> bytes:
+    """What comes until the relay closes the connection, which is open for so many seconds at most."""
+    received = bytearray()
+    try:
+        async with asyncio.timeout(within + SLACK):
+            while piece := await connection.reader.read(65_536):
+                received += piece
+    except TimeoutError:
+        raise AssertionError(f"still open after {within + SLACK:.0f} s, and {within:.0f} are allowed") from None
+    except ConnectionError:
+        pass  # it was reset: that is closed, too
+    return bytes(received)
 
 
 @contextmanager
@@ -98,9 +140,18 @@ def staged(directory: Path, **sections: Any) -> Iterator[Stage]:
         relay = RelayProcess(directory, upstream={"base_url": upstream.url, **_IMPATIENT}, **sections)
         asyncio.run(relay.start())
         try:
-            yield Stage(relay, upstream)
+            companion = Companion(relay)
+            try:
+                yield Stage(relay, upstream, companion)
+            finally:
+                companion.stop()
         finally:
             relay.kill()
+
+
+def _test() -> str:
+    """The name of the test that runs."""
+    return os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[2].rpartition(" ")[0]
 
 
 @contextmanager
@@ -123,7 +174,3 @@ def _status(pid: int, name: str) -> float:
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) / 1024
     raise AssertionError(f"{name} of {pid} is not known")
-
-
-def _task(task_id: str) -> bytes:
-    return f'{{"task":{{"task_id":"{task_id}","status":"TASK_STATUS_SUCCEED"}}}}'.encode()

@@ -8,40 +8,43 @@ from contextlib import suppress
 import pytest
 
 from tests.hostile.requests import REQUESTS
-from tests.hostile.stage import WEBHOOK, Stage
+from tests.hostile.stage import WEBHOOK, Stage, closes
 from tests.services.raw_http import get, post, wire
+
+LAST = 2.0 + 1.0
+"""Seconds: an answer behind which nothing more comes, as configured here, and time to read it where it is a refusal."""
+
+ADMIN_LAST = 10.0 + 75.0
+"""Seconds, as they always are there."""
 
 CHAT = "/openai/v1/chat/completions"
 ROUTES = {
-    "a chat": CHAT,
-    "a submission": "/v3/async/txt2img",
-    "passed on": "/openai/v1/embeddings",
-    "a delivery": WEBHOOK,
-    "the API": "/v1/tasks",
-    "nothing": "/",
+    "a chat": (CHAT, 2.0),
+    "a submission": ("/v3/async/txt2img", 2.0),
+    "passed on": ("/openai/v1/embeddings", 2.0),
+    "a delivery": (WEBHOOK, 1.0),
+    "the API": ("/v1/tasks", 10.0),
+    "nothing": ("/", 1.0),
 }
+"""Paths, and the seconds for which a body may not come."""
 
 
-async def answers(url: str, data: bytes) -> bytes:
-    """All that comes back until the connection closes, or half a second has passed without more of it."""
-    received = bytearray()
+async def answers(url: str, data: bytes, within: float) -> bytes:
+    """All that comes back until the relay closes."""
     async with wire(url) as connection:
         with suppress(ConnectionError):
             await connection.send(data)
-        with suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(3):  # a head or a body that is not whole is cut after one second
-                while piece := await connection.reader.read(65_536):
-                    received += piece
-    return bytes(received)
+        return await closes(connection, within)
 
 
 @pytest.mark.parametrize("route", ROUTES)
 async def test_no_request_is_served_that_was_not_made(stage: Stage, route: str) -> None:
     """A request could be hidden in another, or end the process, or show where the relay fails."""
     stage.upstream.targets.clear()
-    path = ROUTES[route].encode()
-    async with stage.case(mib=25, cpu=6):
-        replies = await asyncio.gather(*(answers(stage.url, raw.replace(b"@", path)) for raw in REQUESTS.values()))
+    path, body_timeout = ROUTES[route]
+    async with stage.case(mib=25, cpu=6, loop=100):
+        asked = [raw.replace(b"@", path.encode()) for raw in REQUESTS.values()]
+        replies = await asyncio.gather(*(answers(stage.url, data, body_timeout + LAST) for data in asked))
     for name, reply in zip(REQUESTS, replies, strict=True):
         for head in [part for part in reply.split(b"HTTP/1.1 ")[1:] if part[:3].isdigit()]:
             assert 200 <= int(head[:3]) < 600, name
@@ -53,10 +56,14 @@ async def test_no_request_is_served_that_was_not_made(stage: Stage, route: str) 
 
 async def test_the_admin_listener_takes_them_as_well(stage: Stage) -> None:
     """A stranger on the same machine could stop the probes, and so have the process killed."""
-    async with stage.case(mib=25, cpu=6):
-        await asyncio.gather(
-            *(answers(stage.relay.admin_url, raw.replace(b"@", b"/livez")) for raw in REQUESTS.values())
-        )
+    async with stage.case(mib=25, cpu=6, loop=100):
+        asked = [raw.replace(b"@", b"/livez") for raw in REQUESTS.values()]
+        visits = [asyncio.create_task(answers(stage.relay.admin_url, data, ADMIN_LAST)) for data in asked]
+        _, idle = await asyncio.wait(visits, timeout=3)
+        for visit in idle:
+            visit.cancel()  # nobody waits here until they are closed
+        ended = await asyncio.gather(*visits, return_exceptions=True)
+        assert not [end for end in ended if isinstance(end, Exception)]
         async with wire(stage.relay.admin_url) as connection:
             await connection.send(get("/livez"))
             assert (await connection.answer("GET")).status == 200
@@ -74,5 +81,5 @@ async def test_each_request_gets_its_own_answer(stage: Stage) -> None:
                 await connection.send(post("/webhooks/novita/wrong", b"x" * turn))
                 assert (await connection.answer()).code == "unauthorized"
 
-    async with stage.case(mib=20, cpu=10):
+    async with stage.case(mib=20, cpu=10, loop=100):
         await asyncio.gather(*(exchange(number) for number in range(40)))
