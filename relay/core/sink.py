@@ -216,14 +216,14 @@ class Sink(Protocol):
 
 
 @runtime_checkable
-class Forgetful(Protocol):
+class MayLoseWrites(Protocol):
     """A sink that may lose what it has acknowledged, like a Redis at a failover.
 
-    ``look`` is called now and then while there is nothing to publish: it raises ``SinkUnavailable`` where the
+    ``check`` is called now and then while there is nothing to publish: it raises ``SinkUnavailable`` where the
     checkpoint is not what it was, or the sink is away. Otherwise the loss would show at the next event only.
     """
 
-    async def look(self) -> None: ...
+    async def check(self) -> None: ...
 
 
 @runtime_checkable

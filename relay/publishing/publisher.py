@@ -1,4 +1,4 @@
-"""One publisher per sink: reads the journal in order, publishes in batches, retries, buries what is refused for good.
+"""One publisher per sink: reads the journal in order, publishes batches, retries, keeps what is refused for good.
 
 All retrying, logging and counting around sinks is here, once. The sink's own checkpoint is the truth about what it
 has; the journal's copy serves retention and the figures.
@@ -20,9 +20,9 @@ from relay.core.event import DEAD_LETTERS, Entry
 from relay.core.publishing.batching import Batching
 from relay.core.publishing.claims import Shared, facts_of
 from relay.core.publishing.lineage import earlier, resume
-from relay.core.publishing.settle import Advance, Bury, Narrow, settle
+from relay.core.publishing.settle import Advance, SplitBatch, ToDeadLetters, settle
 from relay.core.retry import Backoff
-from relay.core.sink import Batch, Checkpoint, Forgetful, Outcome, Refused, Renamable, Sink, SinkUnavailable
+from relay.core.sink import Batch, Checkpoint, MayLoseWrites, Outcome, Refused, Renamable, Sink, SinkUnavailable
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.projections.history import SettledAs
@@ -31,7 +31,7 @@ from relay.publishing.claims import Claims
 from relay.telemetry import SinkSignals
 
 _SHORTEST_WAIT = 0.01
-_LOOK_EVERY = 10.0
+_CHECK_EVERY = 10.0
 """Seconds without an event after which a sink that may lose what it has is asked whether it did."""
 _LONGEST_WAIT = 0.25
 """Seconds between two looks at a claim that another replica holds: it lasts as long as a transaction, as a rule."""
@@ -57,7 +57,7 @@ class Publisher:
         self._position = journal.position(label)
         self._held: Checkpoint | None = None  # by the sink
         self._claims = claims
-        self._buried: set[int] = set()
+        self._dead: set[int] = set()
         self._absorbed: set[int] = set()  # of the page under way
         self._waits = 0  # in a row, for a claim of another replica
         self._failures = 0  # in a row: opening alone proves little, only a published batch ends the row
@@ -105,7 +105,7 @@ class Publisher:
         self._held = await self._carried_over(await self._sink.open())
         known = self._journal.position(self.label)
         self._position = await self._resume_after(self._held)
-        self._buried.clear()
+        self._dead.clear()
         self._absorbed.clear()
         await self._confirm_between(known, self._position)
         if self._claims is not None and self._failures > 1:
@@ -183,11 +183,11 @@ class Publisher:
     async def _wait_for_news(self, stopping: asyncio.Future[Any]) -> None:
         news = asyncio.ensure_future(self._journal.wait(self._position))
         try:
-            done, _ = await asyncio.wait((news, stopping), timeout=_LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait((news, stopping), timeout=_CHECK_EVERY, return_when=asyncio.FIRST_COMPLETED)
         finally:
             news.cancel()
-        if not done and isinstance(self._sink, Forgetful):
-            await self._sink.look()
+        if not done and isinstance(self._sink, MayLoseWrites):
+            await self._sink.check()
 
     async def _publish(self, page: Sequence[Entry]) -> None:
         entries: Sequence[Entry] = [entry for entry in page if self._is_mine(entry)]
@@ -206,10 +206,10 @@ class Publisher:
                 if not self._batching.is_usual:
                     self._batching = self._batching.published(len(page), _size(page), seconds)
                 await self._advance(page, [entry for entry in entries if entry.offset not in absorbed])
-            case Bury(refused):
-                await self._bury(refused)
-            case Narrow(events):
-                self._batching = self._batching.narrowed(events)
+            case ToDeadLetters(refused):
+                await self._to_dead_letters(refused)
+            case SplitBatch(events):
+                self._batching = self._batching.split_to(events)
 
     async def _send(self, page: Sequence[Entry], batch: Batch) -> tuple[Sequence[Outcome], float]:
         """The sink's answer, and how many seconds it took."""
@@ -242,19 +242,19 @@ class Publisher:
 
     def _checkpoint(self, page: Sequence[Entry]) -> Checkpoint:
         saved = self._journal.saved(self.label)
-        dead, absorbed = _count(page, self._buried), _count(page, self._absorbed)
+        dead, absorbed = _count(page, self._dead), _count(page, self._absorbed)
         journal_id = self._journal.journal_id
         counts = saved.dead + dead, saved.absorbed + absorbed
         return Checkpoint(journal_id, page[-1].offset, *counts, earlier(self._held, journal_id))
 
     def _is_mine(self, entry: Entry) -> bool:
         offset = entry.offset
-        return entry.sink in (None, self.label) and offset not in self._buried and offset not in self._absorbed
+        return entry.sink in (None, self.label) and offset not in self._dead and offset not in self._absorbed
 
     async def _advance(self, page: Sequence[Entry], entries: Sequence[Entry]) -> None:
         self._position = page[-1].offset
         self._failures = 0
-        dead, absorbed = _count(page, self._buried), _count(page, self._absorbed)
+        dead, absorbed = _count(page, self._dead), _count(page, self._absorbed)
         self._journal.advance(
             self.label,
             self._position,
@@ -271,23 +271,23 @@ class Publisher:
         if self._claims is not None:
             settled = [entry for entry in page if entry.offset not in self._absorbed]
             await self._claims.settled(settled, absorbed)
-        self._buried.clear()
+        self._dead.clear()
         self._absorbed.clear()
 
     def _exceptions(self, page: Sequence[Entry]) -> Sequence[tuple[int, SettledAs]]:
         """What of the page is settled without being published."""
-        if not self._buried and not self._absorbed:
+        if not self._dead and not self._absorbed:
             return ()
-        dead: list[tuple[int, SettledAs]] = [(e.offset, "dead") for e in page if e.offset in self._buried]
+        dead: list[tuple[int, SettledAs]] = [(e.offset, "dead") for e in page if e.offset in self._dead]
         return [*dead, *((e.offset, "absorbed") for e in page if e.offset in self._absorbed)]
 
-    async def _bury(self, refused: Sequence[tuple[Entry, Refused]]) -> None:
+    async def _to_dead_letters(self, refused: Sequence[tuple[Entry, Refused]]) -> None:
         """Keeps the refused events as dead letters first; only then may the checkpoint move past them.
 
         A crash in between makes the sink refuse them again, and the journal absorb the second dead letter.
         """
         for entry, reason in refused:
-            self._buried.add(entry.offset)
+            self._dead.add(entry.offset)
             if entry.event.topic != DEAD_LETTERS:
                 # A refused dead letter is still in the journal's table; a letter about it would be refused too.
                 letter = refused_draft(entry, reason, origin=self.label, refused_at=time.time_ns() // 1_000_000)

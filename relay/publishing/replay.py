@@ -15,7 +15,7 @@ from relay.core.errors import RelayError
 from relay.core.event import Entry
 from relay.core.publishing.batching import Batching
 from relay.core.publishing.replay import Place, Request, Run, place
-from relay.core.publishing.settle import Advance, Bury, Narrow, settle
+from relay.core.publishing.settle import Advance, SplitBatch, ToDeadLetters, settle
 from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, Glancing, Outcome, Refused, Sink, SinkUnavailable
 
@@ -97,7 +97,7 @@ class Replay:
     async def _open(self, *, again: bool, abandon: bool) -> bool:
         """Whether there is anything to do. Once it has begun, ``again`` and ``abandon`` have had their say."""
         if not self._begun and isinstance(self._sink, Glancing):
-            await self._look(self._sink, again=again, abandon=abandon)
+            await self._check_idle(self._sink, again=again, abandon=abandon)
         held = await self._sink.open()
         found = place(held, self._wanted, again=again and not self._begun, abandon=abandon and not self._begun)
         if found.verdict == "blocked":
@@ -116,7 +116,7 @@ class Replay:
         self._told(report)
         return found.verdict != "finished"
 
-    async def _look(self, sink: Glancing, *, again: bool, abandon: bool) -> None:
+    async def _check_idle(self, sink: Glancing, *, again: bool, abandon: bool) -> None:
         """Raises ``RelayError`` where another replay is under way: to open the sink would end it."""
         held = await sink.glance()
         found = place(held, self._wanted, again=again, abandon=abandon)
@@ -159,11 +159,11 @@ class Replay:
                     report.at, self._dead = part[-1].offset, self._dead + skipped
                     report.published += len(wanted)
                     self._told(report)
-                case Bury(refused):
+                case ToDeadLetters(refused):
                     report.refused += [each for each in refused if each[0].offset not in self._skipped]
                     self._skipped |= {entry.offset for entry, _ in refused}
-                case Narrow(events):
-                    self._batching = self._batching.narrowed(events)
+                case SplitBatch(events):
+                    self._batching = self._batching.split_to(events)
 
     async def _send(self, part: Sequence[Entry], wanted: Sequence[Entry], checkpoint: Checkpoint) -> Sequence[Outcome]:
         """The sink's answer. What was quick grows, what is in doubt shrinks."""

@@ -131,8 +131,8 @@ class SendsAgain(RedisSink):
 class MovesPastRefused(Publisher):
     """Planted: what a sink refuses is left out, and nowhere kept."""
 
-    async def _bury(self, refused: Sequence[tuple[Entry, Refused]]) -> None:
-        self._buried |= {entry.offset for entry, _ in refused}
+    async def _to_dead_letters(self, refused: Sequence[tuple[Entry, Refused]]) -> None:
+        self._dead |= {entry.offset for entry, _ in refused}
 
 
 PLANTED: dict[str, tuple[Parts, set[str]]] = {

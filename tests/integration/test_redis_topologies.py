@@ -84,7 +84,7 @@ async def test_a_primary_that_lives_on_after_a_failover_is_left(
     async with asyncio.timeout(BOUND):
         while not code:
             try:
-                await (sink.look() if idle else sink.publish(batch(last + 1, last + 1)))
+                await (sink.check() if idle else sink.publish(batch(last + 1, last + 1)))
                 last += not idle
                 await asyncio.sleep(0.05)
             except SinkUnavailable as error:

@@ -51,7 +51,7 @@ class Batching:
         seconds = self.seconds if events > 1 else min(2 * self.seconds, longest(self.most.seconds, size))
         return replace(self, events=max(1, events // 2), bytes=max(1, min(size // 2, self.bytes)), seconds=seconds)
 
-    def narrowed(self, events: int) -> Self:
+    def split_to(self, events: int) -> Self:
         """One of them is refused, and it is to be found."""
         return replace(self, events=events)
 

@@ -22,20 +22,20 @@ class Advance:
 
 
 @dataclass(frozen=True, slots=True)
-class Bury:
+class ToDeadLetters:
     """These are refused for good: keep each as a dead letter, then publish the rest of the batch without them."""
 
     refused: tuple[tuple[Entry, Refused], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Narrow:
+class SplitBatch:
     """One of several is refused: publish at most this many next, until it stands alone."""
 
     events: int
 
 
-Decision = Advance | Bury | Narrow
+Decision = Advance | ToDeadLetters | SplitBatch
 _ALL_PUBLISHED = frozenset({Published})
 
 
@@ -57,11 +57,11 @@ def settle(entries: Sequence[Entry], outcomes: Sequence[Outcome]) -> Decision:
         raise ValueError("a sink published a part of a batch")
     refused = tuple((e, o) for e, o in zip(entries, outcomes, strict=True) if isinstance(o, Refused))
     if refused:
-        return Bury(refused)
+        return ToDeadLetters(refused)
     suspects = [(e, o) for e, o in zip(entries, outcomes, strict=True) if isinstance(o, Withheld) and o.suspect]
     if len(suspects) == 1:
         entry, outcome = suspects[0]
-        return Bury(((entry, Refused(outcome.code or "refused", outcome.detail)),))
+        return ToDeadLetters(((entry, Refused(outcome.code or "refused", outcome.detail)),))
     if len(entries) == 1:
         raise ValueError("a sink withheld a lone event without refusing it")
-    return Narrow(len(entries) // 2)
+    return SplitBatch(len(entries) // 2)

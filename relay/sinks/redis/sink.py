@@ -287,7 +287,7 @@ class RedisSink:
             raise
         return [Absorbed() if entry.offset in absorbed else Published() for entry in batch.entries]
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Whether Redis still holds the checkpoint that it acknowledged, or a failover has lost it with its events."""
         if self._held is not None:
             await self.publish(Batch([], self._held))

@@ -332,7 +332,7 @@ class RedisSink:
         self._held = batch.checkpoint
         return [PUBLISHED] * len(batch.entries)
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         if self._held is not None:
             await self.publish(Batch([], self._held))
 

@@ -311,13 +311,13 @@ async def test_a_sink_that_loses_events_while_there_is_no_news_gets_them_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Broken: what a Redis lost at a failover would stay lost until the next event comes, be it in a week."""
-    monkeypatch.setattr(module, "_LOOK_EVERY", 0.01)
+    monkeypatch.setattr(module, "_CHECK_EVERY", 0.01)
 
-    async def look() -> None:
+    async def check() -> None:
         if bench.sink.checkpoint is None or bench.sink.checkpoint.offset != 6:
             raise SinkUnavailable("checkpoint_moved", "?")
 
-    bench.sink.look = look  # type: ignore[attr-defined]
+    bench.sink.check = check  # type: ignore[attr-defined]
     await bench.append(*map(draft, names(6)))
     task = asyncio.ensure_future(bench.publisher.run())
     async with asyncio.timeout(10):

@@ -59,7 +59,7 @@ def test_a_limit_that_a_batch_did_not_come_near_stays() -> None:
 
 def test_a_refused_event_is_looked_for_in_half_the_events() -> None:
     """Broken: the sink would refuse the same batch for ever."""
-    assert Batching.of(MOST).narrowed(7) == Batching(MOST, 7, 1000, 4.0)
+    assert Batching.of(MOST).split_to(7) == Batching(MOST, 7, 1000, 4.0)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 100), st.integers(0, 10**9), st.floats(0, 100))))

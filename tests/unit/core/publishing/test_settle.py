@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from relay.core.event import Entry
-from relay.core.publishing.settle import Advance, Bury, Narrow, settle
+from relay.core.publishing.settle import Advance, SplitBatch, ToDeadLetters, settle
 from relay.core.sink import Published, Refused, Withheld
 from tests.unit.drafts import draft
 
@@ -21,20 +21,20 @@ def test_an_empty_batch_advances() -> None:
     assert settle([], []) == Advance()
 
 
-def test_a_refused_event_is_buried_alone() -> None:
+def test_a_refused_event_becomes_a_dead_letter_alone() -> None:
     """Broken: innocent events of the same batch would become dead letters with it."""
     refused = Refused("record_too_large", "9 MB")
-    assert settle(ENTRIES, [Withheld(), refused, Withheld(), Withheld()]) == Bury(((ENTRIES[1], refused),))
+    assert settle(ENTRIES, [Withheld(), refused, Withheld(), Withheld()]) == ToDeadLetters(((ENTRIES[1], refused),))
 
 
 def test_among_several_suspects_the_batch_narrows() -> None:
     """Broken: the sink could not say which event it refuses, and the relay would guess."""
-    assert settle(ENTRIES, [Withheld(), SUSPECT, SUSPECT, Withheld()]) == Narrow(2)
+    assert settle(ENTRIES, [Withheld(), SUSPECT, SUSPECT, Withheld()]) == SplitBatch(2)
 
 
 def test_a_lone_suspect_is_the_culprit() -> None:
     """Broken: narrowing would go on for ever once the refused event stands alone."""
-    assert settle(ENTRIES[:1], [SUSPECT]) == Bury(((ENTRIES[0], Refused("record_too_large", "?")),))
+    assert settle(ENTRIES[:1], [SUSPECT]) == ToDeadLetters(((ENTRIES[0], Refused("record_too_large", "?")),))
 
 
 @pytest.mark.parametrize(
