@@ -62,8 +62,9 @@ class HeadLimit:
         if messages:
             self._note(messages)
         elif data:
-            self._begun, self._last = self._begun + len(data), data[-3:]
             self.between = False
+            data = self._of_head(data)
+            self._begun, self._last = self._begun + len(data), data[-3:]
 
     def _feed_body(self, body: StreamReader, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
         """A body has limits elsewhere; here only what comes and is none of its content counts."""
@@ -88,9 +89,12 @@ class HeadLimit:
         self.between = self._body is None
 
     def _ends_in_time(self, data: bytes) -> bool:
-        """Whether the end of the head lies within its limit. Empty lines before a request are no end of one."""
-        data = data if self._begun else data.lstrip(b"\r\n")
-        return _END in self._last + data[: max(0, MAX_HEAD - self._begun)]
+        """Whether the end of the head lies within its limit."""
+        return _END in self._last + self._of_head(data)[: max(0, MAX_HEAD - self._begun)]
+
+    def _of_head(self, data: bytes) -> bytes:
+        """What of the data is of a head: empty lines before a request are not (RFC 9112, 2.2), and so end none."""
+        return data if self._begun else data.lstrip(b"\r\n")
 
     def _refuse(self) -> tuple[Sequence[Any], bool, bytes]:
         if self._refused:

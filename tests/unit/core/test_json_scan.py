@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.json_scan import MAX_STEPS, Unwalkable, Walk
+from relay.core.json_scan import MAX_KEY, MAX_STEPS, Unwalkable, Walk
 
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(max_size=8) | st.text(alphabet='\\"/{}[],: \n\té', max_size=12)
@@ -122,3 +122,12 @@ def test_twenty_megabytes_of_base64_are_jumped_over() -> None:
     started = time.thread_time()
     assert [m.key for m in Walk(body).members().found] == ["image", "n"]
     assert time.thread_time() - started < 0.25
+
+
+def test_a_key_has_a_bound() -> None:
+    """A client could have megabytes of a key copied and parsed, again for each member."""
+    longest = b'"' + b"k" * (MAX_KEY - 2) + b'"'
+    [member] = Walk(b"{%b:1}" % longest).members().found
+    assert len(member.key) == MAX_KEY - 2
+    with pytest.raises(Unwalkable, match="key is too long"):
+        Walk(b'{"k%b:1}' % longest[1:]).members()

@@ -199,6 +199,15 @@ def test_a_body_too_large_is_not_read() -> None:
     assert (reader.oversized, reader.unreadable, assembly.truncated) == (True, False, True)
 
 
+def test_a_body_as_large_as_it_may_be_is_read() -> None:
+    """If this fails, an answer at the limit is reported as one beyond it."""
+    body = b'{"choices":[]}'
+    reader = BodyReader(Assembly(), max_body=len(body))
+    reader.read(body)
+    reader.close(200)
+    assert (reader.done, reader.oversized) == (True, False)
+
+
 def test_an_event_of_several_data_lines_is_held_on_one() -> None:
     """Each consumer over HTTP would get a broken frame, again at each attempt to go on behind it."""
     _, reader = read(b'data: {"a": "\\n",\ndata: "n": 12345678901234567890123}\n\n', b'data: {\rdata: "b": 1}\r\r')

@@ -348,6 +348,7 @@ def test_an_id_that_is_not_ascii_is_refused(identifier: str) -> None:
     ("secret", "complaint"),
     [
         ("whsec_not base64!", "not base64"),
+        ("whsec_!!!!" + SPEC.removeprefix("whsec_"), "not base64"),
         ("whsec_" + "A" * 20, "15 bytes"),
         ("whsec_" + "A" * 88, "66 bytes"),
         ("", "0 bytes"),

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import http_parser, web
 
 from relay.edge.http.fast_path import Lane
-from relay.edge.http.heads import MAX_HEAD
+from relay.edge.http.heads import MAX_HEAD, HeadLimit, HeadTooLarge
 from relay.edge.http.server import Connection, Limits, Listener
 from relay.telemetry import HttpSignals, Telemetry
 from tests.services.raw_http import Wire, ask, chunked, get, post, wire
@@ -60,6 +60,25 @@ async def test_a_head_over_the_limit_is_refused(piece: int) -> None:
         reply = await connection.answer()
         assert (reply.status, reply.code, reply.headers["connection"]) == (431, "head_too_large", "close")
         assert await connection.rest() == b""
+
+
+class SlowParser:
+    """A parser that has not got a whole request yet."""
+
+    message_consumed = None
+
+    def feed_data(self, data: bytes) -> tuple[tuple[()], bool, bytes]:
+        return (), False, b""
+
+
+@pytest.mark.parametrize("lines", [b"\r\n", b"\r\n\r\n", b"\n\n\n"])
+def test_empty_lines_before_a_head_are_no_end_of_it(lines: bytes) -> None:
+    """A head of any size would pass that comes in one read behind two reads of empty lines."""
+    limit = HeadLimit(SlowParser())
+    limit.feed_data(lines)
+    limit.feed_data(lines)
+    with pytest.raises(HeadTooLarge):
+        limit.feed_data(lines + b"GET / HTTP/1.1\r\n" + b"x" * MAX_HEAD)
 
 
 async def test_a_head_that_never_ends_is_refused_at_the_limit() -> None:
