@@ -1,5 +1,7 @@
 """Fixtures shared by all tests: real brokers on loopback, started when the first test asks for them."""
 
+import gc
+
 from hypothesis import settings
 
 pytest_plugins = [
@@ -13,3 +15,12 @@ pytest_plugins = [
 # Beside other work an example may take longer than 200 ms, and again less: how fast code is, benchmarks say.
 settings.register_profile("without-deadline", settings(deadline=None))
 settings.load_profile("without-deadline")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: no garbage collection of a test has to walk through it again.
+
+    Tests that look for cycles collect dozens of times, beside hundreds of thousands of objects of the 4,500 others.
+    """
+    gc.collect()
+    gc.freeze()

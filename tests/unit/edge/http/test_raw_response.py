@@ -62,18 +62,26 @@ async def test_a_client_that_takes_something_again_and_again_is_not_cut() -> Non
     size, answered = 1 << 20, asyncio.get_running_loop().create_future()
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
-        outgoing = Outgoing(request, patience=0.1)
+        assert request.transport is not None
+        _small_buffer(request.transport, socket.SO_SNDBUF)
+        outgoing = Outgoing(request, patience=0.2)
         outgoing.begin(200, b"OK", [(b"Content-Length", b"%d" % size)])
         outgoing.put(b"x" * size)
         answered.set_result(await outgoing.drained())
         return outgoing.end()
 
     async with listening(serve) as listener, wire(listener.url) as connection:
-        connection.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        _small_buffer(connection.writer.transport, socket.SO_RCVBUF)
         await connection.send(get("/"))
         await connection.reader.readuntil(b"\r\n\r\n")
         got = 0
         while got < size and not (answered.done() and not answered.result()):
+            assert got > size // 2 or not answered.done()  # it waits: the rest does not fit into the kernel
             got += len(await connection.reader.read(40_000))
-            await asyncio.sleep(0.02)  # that is how thin it is: several times the patience for all
+            await asyncio.sleep(0.03)  # that is how thin it is: several times the patience for all
         assert await answered
+
+
+def _small_buffer(transport: asyncio.BaseTransport, which: int) -> None:
+    """Else the kernel would take megabytes, and nobody would have to wait."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, which, 64 << 10)
