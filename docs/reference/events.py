@@ -8,7 +8,7 @@ from typing import Final
 
 from docs.reference.markdown import anchor, code, page, table
 from relay.contract.asyncapi import SUMMARIES
-from relay.contract.examples import STREAM_ID, TASK_ID, events
+from relay.contract.examples import CHAT_ID, TASK_ID, events
 from relay.contract.schemas import Schema, schemas
 from relay.core.event import TOPICS, Event
 
@@ -54,7 +54,7 @@ def _linked(event: Event) -> str:
 
 def _attributes(event: Event) -> Iterable[str]:
     """The id, the source and the subject, with names in place of what differs from event to event."""
-    known = {TASK_ID: "<task>", STREAM_ID: "<stream>"}
+    known = {TASK_ID: "<task>", CHAT_ID: "<chat>"}
     named = {known.get(event.subject or "", "<dead letter>"): event.subject or ""}
     for value in (event.id, event.source, event.subject or ""):
         for name, text in named.items():

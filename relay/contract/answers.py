@@ -106,7 +106,7 @@ _STATUS: Final[dict[str, Schema]] = {
     "upstream": _object({"up": {"type": ["boolean", "null"], "description": "Null before anybody has tried."}}),
 }
 _STREAM: Final[dict[str, Schema]] = {
-    "stream_id": _TEXT,
+    "chat_id": _TEXT,
     "model": _TEXT_OR_NULL,
     "client": _TEXT_OR_NULL,
     "opened_at": _TIME,
@@ -162,7 +162,7 @@ _DEAD_LETTER: Final[dict[str, Schema]] = {
     "raw_bytes": _COUNT,
     "event_offset": {"type": ["integer", "null"]},
     "event": {"type": ["object", "null"], "description": "The attributes of the event that a sink refused."},
-    "subject": {**_TEXT, "description": "The task or stream that it is about; else its own id."},
+    "subject": {**_TEXT, "description": "The task or chat that it is about; else its own id."},
 }
 
 ANSWERS: Final[dict[str, Schema]] = {

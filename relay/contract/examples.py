@@ -23,7 +23,7 @@ RECEIVED_AT: Final = 1_700_000_004_250
 """Epoch milliseconds: when all of it arrives."""
 
 TASK_ID: Final = "71dd988e-632e-4339-b217-74bcbe6db0ee"
-STREAM_ID: Final = "0190c3b5a2f74c1e9d3f6b8a7e5d4c21"
+CHAT_ID: Final = "0190c3b5a2f74c1e9d3f6b8a7e5d4c21"
 
 _TASK: Final = {
     "task_id": TASK_ID,
@@ -111,7 +111,7 @@ def _chat_events() -> list[Event]:
 
 
 def _opening() -> Opening:
-    return Opening(STREAM_ID, RECEIVED_AT, 0.0, model="deepseek/deepseek-v3-0324", client="billing")
+    return Opening(CHAT_ID, RECEIVED_AT, 0.0, model="deepseek/deepseek-v3-0324", client="billing")
 
 
 def _streamed(frames: list[bytes], ending: Ending) -> Closed:

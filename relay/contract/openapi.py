@@ -57,7 +57,7 @@ def openapi(version: str) -> Document:
         "info": {
             "title": "relay",
             "version": version,
-            "summary": "Webhooks and chat streams of Novita AI in, CloudEvents 1.0 exactly once out.",
+            "summary": "Webhooks and chats of Novita AI in, CloudEvents 1.0 exactly once out.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "http://127.0.0.1:8080", "description": "The main listener: `server`."}],
@@ -167,7 +167,7 @@ def _api() -> Document:
             limit,
             _parameter("topic", "query", "Only of this topic.", {"enum": list(TOPICS)}),
             _parameter("type", "query", "Only of this type."),
-            _parameter("subject", "query", "Only about this task or stream."),
+            _parameter("subject", "query", "Only about this task or chat."),
             _parameter(
                 "Last-Event-ID", "header", "Resumes a live stream: an offset, or `latest`. Pages do not read it."
             ),
@@ -215,10 +215,10 @@ def _api() -> Document:
             )
         },
         "/v1/subjects/{subject}": {
-            "parameters": [_parameter("subject", "path", "A task's id, a stream's, or an unreadable delivery's.")],
+            "parameters": [_parameter("subject", "path", "A task's id, a chat's, or an unreadable delivery's.")],
             "get": _operation(
                 "story",
-                "The whole story of one task or stream.",
+                "The whole story of one task or chat.",
                 codes=(*_SHARED_API, "not_found"),
                 answers={200: ("Story", "Its events, where they are, and what was absorbed.")},
                 security=_TOKEN,

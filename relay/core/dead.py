@@ -34,7 +34,7 @@ class DeadEvent(TypedDict):
     id: Annotated[str, Field(description="Its `id`; the sinks that took it have it under this one.")]
     type: Annotated[str, Field(description="Its `type`.")]
     source: Annotated[str, Field(description="Its `source`.")]
-    subject: Annotated[str, Field(description="Its `subject`: the task or the stream.")]
+    subject: Annotated[str, Field(description="Its `subject`: the task or the chat.")]
 
 
 class DeadLetterData(TypedDict):

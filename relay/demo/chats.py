@@ -81,7 +81,7 @@ async def converse(session: aiohttp.ClientSession, relay_url: str, step: ChatSte
     """Plays the client of one chat to its end, whichever that is; answers the relay's id of the stream."""
     headers = {HEADER: step.chat.trouble.simulate}
     async with session.post(relay_url + PATH, json=step.body, headers=headers) as response:
-        stream_id = response.headers["X-Relay-Stream-Id"]
+        chat_id = response.headers["X-Relay-Stream-Id"]
         try:
             async for _ in response.content.iter_any():
                 if step.chat.leaves:
@@ -89,7 +89,7 @@ async def converse(session: aiohttp.ClientSession, relay_url: str, step: ChatSte
                     break
         except aiohttp.ClientPayloadError:
             pass  # the relay passes on that the stream broke
-    return stream_id
+    return chat_id
 
 
 def chat_line(offset: int, event: Json) -> Text:

@@ -165,7 +165,7 @@ class Demo:
         """Judges the rounds that were played to their end by the whole of the journal."""
         events = [event async for _, event in _all_events(self.session, self.relay_url)]
         tasks = [self._expected(task_id) for task_id in self._played]
-        streams = [Expected(stream_id, chat.ends_in, chat.trouble) for stream_id, chat in self._chats.items()]
+        streams = [Expected(chat_id, chat.ends_in, chat.trouble) for chat_id, chat in self._chats.items()]
         cut_short = self._cut_short(events)
         return judge([*tasks, *streams], (event for event in events if event["subject"] not in cut_short))
 

@@ -21,7 +21,7 @@ def request_attributes(opening: Opening) -> Attributes:
         "gen_ai.provider.name": PROVIDER,
         "gen_ai.request.model": opening.model_asked,
         "gen_ai.request.stream": opening.stream,
-        "relay.stream.id": opening.stream_id,
+        "relay.chat.id": opening.chat_id,
         "relay.client": opening.client,
     }
 

@@ -198,7 +198,7 @@ class TestChatCompletionChunk:
         (draft,) = streamed(orjson.dumps(chunk)).chunks
         event = draft.event
         assert (event.topic, event.type, event.subject) == ("chat-chunks", "relay.chat.chunk", "chat-1")
-        assert orjson.loads(event.data) == {"stream_id": "chat-1", "first_sequence": 0, "chunks": [chunk]}
+        assert orjson.loads(event.data) == {"chat_id": "chat-1", "first_sequence": 0, "chunks": [chunk]}
 
     def test_all_of_them_feed_the_terminal_event(self) -> None:
         """The answer that the chunks make would be told with a part missing."""

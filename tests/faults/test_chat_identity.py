@@ -53,7 +53,7 @@ async def test_a_client_gets_the_upstreams_bytes_and_consumers_what_they_say(
                 await client.ask({"X-Simulate": f"script={simulator.scripts.register([answer])}"})
                 await client.head()
                 wrong = await _difference(client, sample)
-                return client.stream_id, sample, wrong
+                return client.chat_id, sample, wrong
 
         try:
             played = await asyncio.gather(*(one(*cut) for cut in cuts(effort, Random(SEED))))
@@ -64,8 +64,8 @@ async def test_a_client_gets_the_upstreams_bytes_and_consumers_what_they_say(
     row.load = f"{len(played)} answers"
     row.counted(acknowledged=len(played), lost=len(played) - len(told))
     assert not changed, changed[:5]
-    for stream_id, sample, _ in played:
-        data = told[stream_id]
+    for chat_id, sample, _ in played:
+        data = told[chat_id]
         wanted = sample.data | {"model": sample.data["model"] or BODY["model"]}
         assert {key: data[key] for key in wanted} == wanted, sample.name
         assert data["bytes"] == len(sample.body)

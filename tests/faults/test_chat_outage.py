@@ -85,8 +85,8 @@ async def test_a_broker_that_is_gone_is_noticed_by_nobody_who_chats(
     ends = Counter(subject for subject, type_ in events if type_ in TERMINAL)
     row.load = f"{CLIENTS} clients"
     row.injected(f"kill -9 of the broker, {outage} s")
-    lost = [chat.stream_id for chat in chats if not ends[chat.stream_id]]
-    repeated = [stream_id for stream_id, count in ends.items() if count > 1]
+    lost = [chat.chat_id for chat in chats if not ends[chat.chat_id]]
+    repeated = [chat_id for chat_id, count in ends.items() if count > 1]
     row.counted(acknowledged=len(chats), lost=len(lost), repeated=len(repeated))
     row.notes.append(f"longest gap within a stream {max(chat.gap for chat in chats):.2f} s")
     assert len(chats) > CLIENTS * 2
@@ -100,7 +100,7 @@ async def test_a_broker_that_is_gone_is_noticed_by_nobody_who_chats(
 class Chatted:
     """One chat as its client saw it; ``gap``: the longest time without a piece, in seconds."""
 
-    stream_id: str
+    chat_id: str
     whole: bool
     gap: float
 
@@ -121,4 +121,4 @@ async def chat(relay: RelayProcess) -> Chatted:
         async for _ in client.pieces():
             now = time.monotonic()
             before, gap = now, max(gap, now - before)
-        return Chatted(client.stream_id, client.body.endswith(b"data: [DONE]\n\n"), gap)
+        return Chatted(client.chat_id, client.body.endswith(b"data: [DONE]\n\n"), gap)

@@ -116,19 +116,19 @@ async def test_an_upstream_that_resets_in_mid_frame_is_told_to_the_client_and_in
                 try:
                     await client.rest()
                 except Broken:
-                    return client.stream_id, bytes(client.body), True
-                return client.stream_id, bytes(client.body), False
+                    return client.chat_id, bytes(client.body), True
+                return client.chat_id, bytes(client.body), False
 
         seen = await all_of(number, one)
         before = resident(stage.relay.pid)
-        expected: Ends = {stream_id: {("failed", "upstream_reset")} for stream_id, _, _ in seen}
+        expected: Ends = {chat_id: {("failed", "upstream_reset")} for chat_id, _, _ in seen}
         found = await stage.balance(expected)
         sent = {each: stage.upstream_of(f"reset {each}").sent for each in range(number)}
     row.injected("resets in mid-frame", number)
     row.notes.append(f"events {dict(found.ends)}, relay {before / MIB:.0f} MiB")
     assert len(expected) == number
     assert found.holds, found
-    assert not [stream_id for stream_id, body, _ in seen if DONE in body], "a [DONE] was invented"
+    assert not [chat_id for chat_id, body, _ in seen if DONE in body], "a [DONE] was invented"
     assert all(broken or b'"error"' in body for _, body, broken in seen), "a clean end was invented"
     assert all(len(body) >= sent[each] for each, (_, body, _) in enumerate(seen)), "bytes that had come were dropped"
 
@@ -176,7 +176,7 @@ async def test_clients_that_leave_in_mid_stream_close_their_upstreams(tmp_path: 
 
         clients = await all_of(number, one)
         await until(lambda: not stage.simulator.exchanges.open())
-        expected: Ends = {client.stream_id: CANCELLED for client in clients}
+        expected: Ends = {client.chat_id: CANCELLED for client in clients}
         found = await stage.balance(expected)
         ends = [event for event in await events_of(stage.relay.url) if event["type"] == "relay.chat.cancelled"]
         longest = longest_closing(stage, clients, "mid")
@@ -213,7 +213,7 @@ async def test_slow_readers_slow_their_own_upstreams_and_no_memory_grows(
                 await client.head()
                 await client.at_most(1024, stop)
                 client.leave()
-                return client.stream_id
+                return client.chat_id
 
         reading = [asyncio.create_task(one(each)) for each in range(number)]
         await until_stuck(stage)
@@ -222,8 +222,8 @@ async def test_slow_readers_slow_their_own_upstreams_and_no_memory_grows(
         grown = resident(stage.relay.pid) - stuck
         taken = [exchange.sent for exchange in stage.simulator.exchanges]
         stop.set()
-        stream_ids = await asyncio.gather(*reading)
-        expected: Ends = {stream_id: {*CANCELLED, ("failed", "slow_client")} for stream_id in stream_ids}
+        chat_ids = await asyncio.gather(*reading)
+        expected: Ends = {chat_id: {*CANCELLED, ("failed", "slow_client")} for chat_id in chat_ids}
         found = await stage.balance(expected)
     row.injected("readers at 1 KiB/s", number)
     row.notes.append(
@@ -254,8 +254,8 @@ async def test_streams_open_at_a_kill_have_their_one_end_after_the_restart(
     async with scene(tmp_path) as stage:
         expected: Ends = {}
         for turn in range(rounds):
-            stream_ids = await killed(stage, f"kill {turn}", 100)
-            expected |= {stream_id: {("failed", "relay_restarted")} for stream_id in stream_ids}
+            chat_ids = await killed(stage, f"kill {turn}", 100)
+            expected |= {chat_id: {("failed", "relay_restarted")} for chat_id in chat_ids}
             await stage.relay.start()
         found = await stage.balance(expected)
         ends = [event for event in await events_of(stage.relay.url) if event["type"] == "relay.chat.failed"]
@@ -275,7 +275,7 @@ async def killed(stage: Scene, label: str, number: int) -> list[str]:
             async for _ in client.pieces():
                 if client.body.count(b"\n\n") == 19:
                     break
-            begun.append(client.stream_id)
+            begun.append(client.chat_id)
             await client.rest()
 
     reading = [asyncio.create_task(one(each)) for each in range(number)]
@@ -287,10 +287,10 @@ async def killed(stage: Scene, label: str, number: int) -> list[str]:
     return begun
 
 
-async def until_started(stage: Scene, stream_ids: set[str]) -> None:
+async def until_started(stage: Scene, chat_ids: set[str]) -> None:
     """Returns when each of these streams has its first event."""
     async with asyncio.timeout(20):
-        while not stream_ids <= {event["subject"] for event in await events_of(stage.relay.url)}:
+        while not chat_ids <= {event["subject"] for event in await events_of(stage.relay.url)}:
             await asyncio.sleep(0.05)
 
 

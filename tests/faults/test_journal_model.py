@@ -255,7 +255,7 @@ class JournalMachine(RuleBasedStateMachine):
             return
         assert self.shown(self.store) == self.shown(self.twin)
         streams = self.store.ask(Streams, Streams.all)
-        assert sorted((stream.stream_id, stream.offset) for stream in streams) == self.twin.open_streams()
+        assert sorted((stream.chat_id, stream.offset) for stream in streams) == self.twin.open_streams()
         assert len(self.store.forks) == len(self.twin.forks)
         assert [fork.offset for fork in self.store.forks] == [fork.offset for fork in self.twin.forks]
 

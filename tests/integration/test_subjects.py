@@ -200,7 +200,7 @@ async def test_a_chat_is_told_while_it_grows(relays: Relays) -> None:
         assert len(streams) == 3
         assert (await ask(relay, "/v1/status"))["streams"] == {"open": 3}
         assert streams[0]["model"] is not None
-        told = await story(relay, streams[1]["stream_id"])
+        told = await story(relay, streams[1]["chat_id"])
         assert told["kind"] == "chat"
         kinds = [entry["event"]["type"] for entry in told["events"]]
         assert (kinds[0], set(kinds[1:])) == ("relay.chat.started", {"relay.chat.chunk"})
@@ -208,7 +208,7 @@ async def test_a_chat_is_told_while_it_grows(relays: Relays) -> None:
         relay.kill()
         await relay.start()
         assert (await ask(relay, "/v1/streams"))["streams"] == []
-        ended = await story(relay, streams[1]["stream_id"])
+        ended = await story(relay, streams[1]["chat_id"])
         assert [entry["event"]["type"] for entry in ended["events"]] == [*kinds, "relay.chat.failed"]
 
 

@@ -275,7 +275,7 @@ KNOWN = {
     "relay.journal.events",
     "relay.poll.result",
     "relay.sink",
-    "relay.stream.id",
+    "relay.chat.id",
     "relay.task.id",
 }
 """Whoever tells more looks at this list first: no address, no header, nothing that was said."""

@@ -40,7 +40,7 @@ class ChatClient:
         """Epoch milliseconds."""
 
     @property
-    def stream_id(self) -> str:
+    def chat_id(self) -> str:
         """The relay's name for the stream."""
         return self.headers["x-relay-stream-id"]
 

@@ -20,7 +20,7 @@ import (
 const tables = `
 	CREATE TABLE IF NOT EXISTS seen (source TEXT, id TEXT, PRIMARY KEY (source, id));
 	CREATE TABLE IF NOT EXISTS outputs (task_id TEXT, kind TEXT, url TEXT);
-	CREATE TABLE IF NOT EXISTS usage (stream_id TEXT, model TEXT, tokens INTEGER);`
+	CREATE TABLE IF NOT EXISTS usage (chat_id TEXT, model TEXT, tokens INTEGER);`
 
 func main() {
 	ctx, prefix := context.Background(), cmp.Or(os.Getenv("KAFKA_PREFIX"), "relay.")
@@ -85,7 +85,7 @@ func apply(tx *sql.Tx, event map[string]string, data []byte) error {
 		if err := json.Unmarshal(data, &chat); err != nil {
 			return err
 		}
-		_, err := tx.Exec("INSERT INTO usage VALUES (?, ?, ?)", chat.StreamID, chat.Model, chat.Usage["total_tokens"])
+		_, err := tx.Exec("INSERT INTO usage VALUES (?, ?, ?)", chat.ChatID, chat.Model, chat.Usage["total_tokens"])
 		return err
 	}
 	return fmt.Errorf("%s follows %s, which is newer than this program: nothing was done", event["id"], event["dataschema"])

@@ -10,7 +10,7 @@ const db = new Database("ledger.db");
 db.exec(`
   CREATE TABLE IF NOT EXISTS seen (source TEXT, id TEXT, PRIMARY KEY (source, id));
   CREATE TABLE IF NOT EXISTS outputs (task_id TEXT, kind TEXT, url TEXT);
-  CREATE TABLE IF NOT EXISTS usage (stream_id TEXT, model TEXT, tokens INTEGER);
+  CREATE TABLE IF NOT EXISTS usage (chat_id TEXT, model TEXT, tokens INTEGER);
 `);
 const note = db.prepare("INSERT OR IGNORE INTO seen VALUES (?, ?)");
 const addOutput = db.prepare("INSERT INTO outputs VALUES (?, ?, ?)");
@@ -31,7 +31,7 @@ function apply(event, data) {
     for (const output of task.outputs) addOutput.run(task.task_id, output.kind, output.url);
   } else if (event.dataschema === "urn:relay:schema:chat:1") {
     /** @type {ChatData} */ const chat = JSON.parse(data);
-    addUsage.run(chat.stream_id, chat.model, chat.usage?.total_tokens ?? null);
+    addUsage.run(chat.chat_id, chat.model, chat.usage?.total_tokens ?? null);
   } else {
     throw new Error(`${event.id} follows ${event.dataschema}, which is newer than this program: nothing was done`);
   }

@@ -11,7 +11,7 @@ db = sqlite3.connect("ledger.db")
 db.executescript("""
     CREATE TABLE IF NOT EXISTS seen (source TEXT, id TEXT, PRIMARY KEY (source, id));
     CREATE TABLE IF NOT EXISTS outputs (task_id TEXT, kind TEXT, url TEXT);
-    CREATE TABLE IF NOT EXISTS usage (stream_id TEXT, model TEXT, tokens INTEGER);
+    CREATE TABLE IF NOT EXISTS usage (chat_id TEXT, model TEXT, tokens INTEGER);
 """)
 
 
@@ -32,6 +32,6 @@ def apply(event: Mapping[str, str], data: str) -> None:
         case "relay.chat.completed", "urn:relay:schema:chat:1":
             chat: ChatData = json.loads(data)
             tokens = (chat["usage"] or {}).get("total_tokens")
-            db.execute("INSERT INTO usage VALUES (?, ?, ?)", (chat["stream_id"], chat["model"], tokens))
+            db.execute("INSERT INTO usage VALUES (?, ?, ?)", (chat["chat_id"], chat["model"], tokens))
         case "relay.task.succeeded" | "relay.chat.completed", schema:
             raise SystemExit(f"{event['id']} follows {schema}, which is newer than this program: nothing was done")

@@ -1,7 +1,8 @@
-"""What is known about a chat stream, as the ``data`` of the chat events, and the drafts of those events.
+"""What is known about a chat, as the ``data`` of the chat events, and the drafts of those events.
 
-One stream makes one ``relay.chat.started``, any number of ``relay.chat.chunk``, and exactly one of
-``relay.chat.completed``, ``.failed`` and ``.cancelled``, whatever happens. Unknown is null, never absent.
+A chat is one conversation turn, streamed or not. It makes one ``relay.chat.started``, any number of
+``relay.chat.chunk``, and exactly one of ``relay.chat.completed``, ``.failed`` and ``.cancelled``, whatever happens.
+Unknown is null, never absent.
 
 Texts of a chat are published as they are: what people write to a model is content, and a search for secrets in it would
 change it (code, documentation, a question about a password) without finding what matters. ``capture.content`` and
@@ -24,7 +25,7 @@ from relay.core.event import CHAT, CHAT_CHUNKS, Draft, Event
 from relay.core.tasks.events import Timestamp
 
 CHAT_SOURCE: Final = "/novita/chat"
-"""``source`` of every event about a chat stream."""
+"""``source`` of every event about a chat."""
 
 CHAT_SCHEMA: Final = "urn:relay:schema:chat:1"
 STARTED_SCHEMA: Final = "urn:relay:schema:chat-started:1"
@@ -52,7 +53,7 @@ Reason = Literal[
     "upstream_timeout",
     "upstream_unreachable",
 ]
-StreamId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="The relay's id of the stream.")]
+ChatId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="The relay's id of the chat.")]
 
 
 class RequestData(TypedDict):
@@ -73,7 +74,7 @@ class RequestData(TypedDict):
 class ChatStarted(TypedDict):
     """`data` of the event `relay.chat.started`. Unknown is null, never absent."""
 
-    stream_id: StreamId
+    chat_id: ChatId
     model: Annotated[str | None, Field(description="The model that was asked for.")]
     stream: Annotated[bool, Field(description="Whether the client asked for a stream.")]
     started_at: Annotated[Timestamp, Field(description="When the request was received.")]
@@ -84,10 +85,10 @@ class ChatStarted(TypedDict):
 class ChatChunk(TypedDict):
     """`data` of the event `relay.chat.chunk`."""
 
-    stream_id: StreamId
+    chat_id: ChatId
     first_sequence: Annotated[
         int,
-        Field(ge=0, description="Place in the stream of the first chunk here, from 0; a jump is a gap."),
+        Field(ge=0, description="Place in the chat of the first chunk here, from 0; a jump is a gap."),
     ]
     chunks: Annotated[
         list[dict[str, Any]], Field(min_length=1, description="The upstream's chunk objects as sent, in order.")
@@ -146,9 +147,9 @@ class ChatTimings(TypedDict):
 
 
 class ChatData(TypedDict):
-    """`data` of the events that end a stream. Unknown is null, never absent."""
+    """`data` of the events that end a chat. Unknown is null, never absent."""
 
-    stream_id: StreamId
+    chat_id: ChatId
     completion_id: Annotated[str | None, Field(description="The upstream's id of the answer.")]
     model: Annotated[str | None, Field(description="As the upstream names it, else as it was asked for.")]
     outcome: Annotated[Outcome, Field(description="How it ended.")]
@@ -169,13 +170,13 @@ class ChatData(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A stream as it begins: the request was received and is allowed.
+    """A chat as it begins: the request was received and is allowed.
 
     ``started_at`` is epoch milliseconds; ``opened`` the reading, in seconds, of the clock that all later times of the
-    stream are given in (a monotonic one, so that a step of the wall clock spoils no duration).
+    chat are given in (a monotonic one, so that a step of the wall clock spoils no duration).
     """
 
-    stream_id: str
+    chat_id: str
     started_at: int
     opened: float
     model: str | None = None
@@ -190,87 +191,87 @@ class Opening:
         return None if self.model is None else self.model[:MAX_MODEL]
 
     def epoch_ms(self, at: float) -> int:
-        """Epoch milliseconds of an instant on the stream's clock."""
+        """Epoch milliseconds of an instant on the chat's clock."""
         return self.started_at + self.elapsed_ms(at)
 
     def elapsed_ms(self, at: float) -> int:
-        """Whole milliseconds since the stream was opened, never less than 0."""
+        """Whole milliseconds since the chat was opened, never less than 0."""
         return max(0, round((at - self.opened) * 1000))
 
 
 def started_draft(opening: Opening) -> Draft:
-    """``relay.chat.started``: once per stream."""
+    """``relay.chat.started``: once per chat."""
     data: ChatStarted = {
-        "stream_id": opening.stream_id,
+        "chat_id": opening.chat_id,
         "model": opening.model_asked,
         "stream": opening.stream,
         "started_at": rfc3339(opening.started_at),
         "client": opening.client,
         "request": opening.request,
     }
-    stream_id = opening.stream_id
+    chat_id = opening.chat_id
     event = Event(
         CHAT,
         STARTED,
-        f"{stream_id}:started",
+        f"{chat_id}:started",
         CHAT_SOURCE,
-        stream_id,
+        chat_id,
         data["started_at"],
         orjson.dumps(data),
         STARTED_SCHEMA,
         opening.traceparent,
     )
-    return Draft(event, started_key(stream_id))
+    return Draft(event, started_key(chat_id))
 
 
-def started_key(stream_id: str) -> bytes:
-    """The dedup key of "this stream has begun"."""
-    return key_of("chat", "novita", stream_id, "started")
+def started_key(chat_id: str) -> bytes:
+    """The dedup key of "this chat has begun"."""
+    return key_of("chat", "novita", chat_id, "started")
 
 
-def ended_key(stream_id: str) -> bytes:
-    """The dedup key of "how this stream ended"."""
-    return key_of("chat", "novita", stream_id, "terminal")
+def ended_key(chat_id: str) -> bytes:
+    """The dedup key of "how this chat ended"."""
+    return key_of("chat", "novita", chat_id, "terminal")
 
 
-def chunk_key(stream_id: str) -> bytes:
-    """What the dedup keys of a stream's chunk events begin with: hashed once per stream, not once per event."""
-    return blake2b(f"chat\x1fnovita\x1f{stream_id}\x1fchunk".encode(), digest_size=KEY_BYTES - 4).digest()
+def chunk_key(chat_id: str) -> bytes:
+    """What the dedup keys of a chat's chunk events begin with: hashed once per chat, not once per event."""
+    return blake2b(f"chat\x1fnovita\x1f{chat_id}\x1fchunk".encode(), digest_size=KEY_BYTES - 4).digest()
 
 
 def chunk_draft(
-    stream_id: str, key: bytes, first_sequence: int, chunks: list[bytes], *, time: str, traceparent: str | None = None
+    chat_id: str, key: bytes, first_sequence: int, chunks: list[bytes], *, time: str, traceparent: str | None = None
 ) -> Draft:
-    """``relay.chat.chunk`` of chunk objects that are JSON already; ``key`` is the stream's ``chunk_key``.
+    """``relay.chat.chunk`` of chunk objects that are JSON already; ``key`` is the chat's ``chunk_key``.
 
-    ``stream_id`` needs no escape in JSON (``StreamId``).
+    ``chat_id`` needs no escape in JSON (``ChatId``).
     """
     # The upstream's bytes as they are: to parse and serialize them again costs more than forwarding them did.
-    data = b'{"stream_id":"%b","first_sequence":%d,"chunks":[%b]}' % (
-        stream_id.encode(),
+    data = b'{"chat_id":"%b","first_sequence":%d,"chunks":[%b]}' % (
+        chat_id.encode(),
         first_sequence,
         b",".join(chunks),
     )
-    event_id = f"{stream_id}:chunk:{first_sequence}"
-    event = Event(CHAT_CHUNKS, CHUNK, event_id, CHAT_SOURCE, stream_id, time, data, CHUNK_SCHEMA, traceparent)
+    event_id = f"{chat_id}:chunk:{first_sequence}"
+    event = Event(CHAT_CHUNKS, CHUNK, event_id, CHAT_SOURCE, chat_id, time, data, CHUNK_SCHEMA, traceparent)
     return Draft(event, key + first_sequence.to_bytes(4, "big"))
 
 
 def terminal_draft(data: ChatData, serialized: bytes, *, time: str, traceparent: str | None = None) -> Draft:
-    """``relay.chat.completed``, ``.failed`` or ``.cancelled``, all under the one key of "how this stream ended".
+    """``relay.chat.completed``, ``.failed`` or ``.cancelled``, all under the one key of "how this chat ended".
 
     So a second ending, of whatever kind (one that was in the journal when the relay restarted), is absorbed.
     """
-    stream_id, outcome = data["stream_id"], data["outcome"]
+    chat_id, outcome = data["chat_id"], data["outcome"]
     event = Event(
         CHAT,
         f"relay.chat.{outcome}",
-        f"{stream_id}:{outcome}",
+        f"{chat_id}:{outcome}",
         CHAT_SOURCE,
-        stream_id,
+        chat_id,
         time,
         serialized,
         CHAT_SCHEMA,
         traceparent,
     )
-    return Draft(event, ended_key(stream_id))
+    return Draft(event, ended_key(chat_id))

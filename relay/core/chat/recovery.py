@@ -1,4 +1,4 @@
-"""Streams that were open when the relay was killed: their ending, from what the journal has of them."""
+"""Chats that were under way when the relay was killed: their ending, from what the journal has of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from relay.core.event import Draft, Event
 def restarted_draft(started: Event, chunks: Iterable[Event], now: int) -> Draft:
     """``relay.chat.failed``, reason ``relay_restarted``. ``now``: epoch milliseconds.
 
-    ``started`` is the stream's ``relay.chat.started``, ``chunks`` its ``relay.chat.chunk`` in the order of the journal,
+    ``started`` is the chat's ``relay.chat.started``, ``chunks`` its ``relay.chat.chunk`` in the order of the journal,
     as many as are left. What they do not tell (bytes, durations) is null; chunks missing between them are ``gaps``.
     """
     opened: ChatStarted = orjson.loads(started.data)
@@ -31,7 +31,7 @@ def restarted_draft(started: Event, chunks: Iterable[Event], now: int) -> Draft:
         expected = told["first_sequence"] + len(told["chunks"])
     ended = verdict(Seen(), "relay_restarted")
     data: ChatData = {
-        "stream_id": opened["stream_id"],
+        "chat_id": started.subject,
         "completion_id": assembly.completion_id,
         "model": assembly.model or opened["model"],
         "outcome": ended.outcome,

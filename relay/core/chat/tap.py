@@ -77,7 +77,7 @@ class Tap:
         self._first_byte: float | None = None
         self._first_token: float | None = None
         self._thinned = 0
-        self._key = chunk_key(opening.stream_id)
+        self._key = chunk_key(opening.chat_id)
         self._due_at = opening.opened + capture.chunk_interval
         self._left: Verdict | None = None
 
@@ -197,14 +197,14 @@ class Tap:
     def _chunk_draft(self, first: int, chunks: list[bytes], now: float) -> Draft:
         opening = self._opening
         time = rfc3339(opening.epoch_ms(now))
-        return chunk_draft(opening.stream_id, self._key, first, chunks, time=time, traceparent=opening.traceparent)
+        return chunk_draft(opening.chat_id, self._key, first, chunks, time=time, traceparent=opening.traceparent)
 
     def _data(self, ended: Verdict, now: float) -> ChatData:
         opening, assembly, error = self._opening, self._assembly, self._assembly.error
         if error is not None and not self._capture.content:
             error = upstream_error(error["code"], error["type"], None)
         return {
-            "stream_id": opening.stream_id,
+            "chat_id": opening.chat_id,
             "completion_id": assembly.completion_id,
             "model": assembly.model or opening.model_asked,
             "outcome": ended.outcome,

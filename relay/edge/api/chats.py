@@ -33,7 +33,7 @@ class StreamRoutes:
 
 def _shown(stream: NamedStream) -> dict[str, Any]:
     return {
-        "stream_id": stream.stream_id,
+        "chat_id": stream.chat_id,
         "model": stream.model,
         "client": stream.client,
         "opened_at": rfc3339(stream.opened_at),

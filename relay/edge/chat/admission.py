@@ -95,7 +95,7 @@ class Chat:
         client.require_model(read.model)
         self._require_place(client)  # again: others may have come while the body did
         received = Opening(
-            stream_id=uuid4().hex,
+            chat_id=uuid4().hex,
             started_at=time.time_ns() // 1_000_000,
             opened=asyncio.get_running_loop().time(),
             model=read.model,

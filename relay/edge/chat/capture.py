@@ -64,9 +64,9 @@ class Record:
         """Whether the client has gone, and the stream is read on without it."""
 
     @property
-    def stream_id(self) -> str:
+    def chat_id(self) -> str:
         """The relay's id of the stream."""
-        return self._opening.stream_id
+        return self._opening.chat_id
 
     def begin(self) -> None:
         """The request is allowed and about to be sent: ``relay.chat.started``."""

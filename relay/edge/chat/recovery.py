@@ -48,7 +48,7 @@ async def _close(journal: Journal, streams: Sequence[OpenStream], signals: ChatS
     for start in range(0, len(streams), _AT_ONCE):
         endings = []
         for stream in streams[start : start + _AT_ONCE]:
-            remains = await journal.ask(Streams, Streams.remains, stream, chunks.get(stream.stream_id, []))
+            remains = await journal.ask(Streams, Streams.remains, stream, chunks.get(stream.chat_id, []))
             endings.append(_ending(stream, remains))
         await asyncio.gather(*(_written(journal, ending) for ending in endings))
     signals.chats_closed(len(streams))
@@ -72,11 +72,11 @@ def _ending(stream: OpenStream, remains: Remains) -> Draft:
 def _beginning(stream: OpenStream) -> Event:
     """Stands for a beginning that was pruned: what is known without it."""
     data: ChatStarted = {
-        "stream_id": stream.stream_id,
+        "chat_id": stream.chat_id,
         "model": None,
         "stream": True,
         "started_at": rfc3339(stream.opened_at),
         "client": None,
         "request": None,
     }
-    return Event(CHAT, STARTED, stream.stream_id, CHAT_SOURCE, stream.stream_id, data["started_at"], orjson.dumps(data))
+    return Event(CHAT, STARTED, stream.chat_id, CHAT_SOURCE, stream.chat_id, data["started_at"], orjson.dumps(data))

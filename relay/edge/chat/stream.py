@@ -168,7 +168,7 @@ class ChatStream:
         if self._client is not None:
             cast("ClientConnection", self._request.protocol).flow = self
             with suppress(ConnectionError):  # the client has gone, and its task is about to hear of it
-                self._client.begin(head.status, head.reason, _marked(head.headers, head.status, self._record.stream_id))
+                self._client.begin(head.status, head.reason, _marked(head.headers, head.status, self._record.chat_id))
         self._told(True)
 
     def received(self, piece: bytes) -> None:
@@ -316,9 +316,9 @@ def _is_passing(error: RelayError) -> bool:
     return isinstance(error, UpstreamReset) or (isinstance(error, UpstreamError) and not error.sent)
 
 
-def _marked(headers: RawHeaders, status: int, stream_id: str) -> RawHeaders:
+def _marked(headers: RawHeaders, status: int, chat_id: str) -> RawHeaders:
     """The answer's headers, and the relay's: its id of the stream, and what keeps proxies from holding it back."""
-    marked = [*response_headers(headers, status), (b"X-Relay-Stream-Id", stream_id.encode())]
+    marked = [*response_headers(headers, status), (b"X-Relay-Stream-Id", chat_id.encode())]
     if first(headers, b"x-accel-buffering") is None:
         marked.append((b"X-Accel-Buffering", b"no"))
     if b"no-transform" not in (first(headers, b"cache-control") or b"").lower():

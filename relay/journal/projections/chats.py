@@ -29,7 +29,7 @@ _EVENTS = _SQL["events"].format(names=EVENT_NAMES)
 class OpenStream(NamedTuple):
     """A stream without an ending. ``offset`` is that of its beginning, ``opened_at`` epoch milliseconds."""
 
-    stream_id: str
+    chat_id: str
     offset: int
     opened_at: int
 
@@ -37,7 +37,7 @@ class OpenStream(NamedTuple):
 class NamedStream(NamedTuple):
     """An open stream with what its beginning says; ``None``: unknown, or the beginning was pruned."""
 
-    stream_id: str
+    chat_id: str
     offset: int
     opened_at: int
     model: str | None
@@ -93,7 +93,7 @@ class Streams:
     def chunks(self) -> dict[str, list[int]]:
         """Where the chunk events of the open streams are, among the newest ``SCAN`` events."""
         rows = self._db.execute(_SQL["chunks"], {"scan": SCAN})
-        return {stream_id: [int(offset) for offset in offsets.split(",")] for stream_id, offsets in rows}
+        return {chat_id: [int(offset) for offset in offsets.split(",")] for chat_id, offsets in rows}
 
     def remains(self, stream: OpenStream, chunks: Sequence[int]) -> Remains:
         """What is left of a stream; ``chunks`` are the offsets of its chunk events."""

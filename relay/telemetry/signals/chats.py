@@ -55,7 +55,7 @@ class ChatSignals:
             return opening
         name = f"chat {opening.model_asked}" if opening.model_asked else "chat"
         span = spans.begin(name, "client", request_attributes(opening), parent=opening.traceparent)
-        self._spans[opening.stream_id] = span
+        self._spans[opening.chat_id] = span
         return replace(opening, traceparent=span.traceparent)
 
     def chat_opened(self) -> None:
@@ -69,7 +69,7 @@ class ChatSignals:
     def chat_ended(self, data: ChatData) -> None:
         """It has ended, and this is what its event says."""
         self._active.dec()
-        if (span := self._spans.pop(data["stream_id"], None)) is not None:
+        if (span := self._spans.pop(data["chat_id"], None)) is not None:
             span.note(answer_attributes(data))
             span.end(error=data["reason"] if data["outcome"] == "failed" else None)
         self._ended.labels(data["outcome"], data["reason"] or "").inc()
@@ -129,7 +129,7 @@ class ChatSignals:
                 "chat failed",
                 reason=reason,
                 status=data["http_status"],
-                stream_id=data["stream_id"],
+                chat_id=data["chat_id"],
                 client=data["client"],
                 **suppressed,
             )

@@ -67,7 +67,7 @@ def effects_of(message: Message) -> list[Effect]:
     if message.attributes["type"] == SUCCEEDED:
         return [(data["task_id"], output["kind"], output["url"]) for output in data["outputs"]]
     if message.attributes["type"] == COMPLETED:
-        return [(data["stream_id"], data["model"], data["usage"]["total_tokens"])]
+        return [(data["chat_id"], data["model"], data["usage"]["total_tokens"])]
     return []
 
 
@@ -195,7 +195,7 @@ def _unlike(pattern: Message, name: str) -> Message:
     subject = str(uuid.uuid4())
     attributes = {**pattern.attributes, "id": f"{name}-{subject}", "subject": subject, "severity": "new"}
     data = json.loads(pattern.data)
-    data |= {name: subject for name in ("task_id", "stream_id") if name in data} | {"priority": {"of": ["a", "later"]}}
+    data |= {name: subject for name in ("task_id", "chat_id") if name in data} | {"priority": {"of": ["a", "later"]}}
     for output in data.get("outputs", ()):
         output["checksum"] = "a field of a later release"
     return Message(attributes, json.dumps(data).encode())

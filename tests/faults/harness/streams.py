@@ -43,16 +43,16 @@ def balance(expected: Mapping[str, set[tuple[str, str | None]]], events: Iterabl
         elif event["type"] == "relay.chat.started":
             started.add(event["subject"])
     found = Balance()
-    for stream_id in expected.keys() | ends.keys() | started:
-        found.ends.update(f"{outcome}: {reason}" for outcome, reason in ends[stream_id])
-        if not ends[stream_id]:
-            found.missing.append(stream_id)
-        if len(ends[stream_id]) > 1:
-            found.doubled.append(stream_id)
-        if stream_id in expected and not set(ends[stream_id]) <= expected[stream_id]:
-            found.wrong.append(f"{stream_id}: {ends[stream_id]}")
-        if ends[stream_id] and stream_id not in started:
-            found.unstarted.append(stream_id)
+    for chat_id in expected.keys() | ends.keys() | started:
+        found.ends.update(f"{outcome}: {reason}" for outcome, reason in ends[chat_id])
+        if not ends[chat_id]:
+            found.missing.append(chat_id)
+        if len(ends[chat_id]) > 1:
+            found.doubled.append(chat_id)
+        if chat_id in expected and not set(ends[chat_id]) <= expected[chat_id]:
+            found.wrong.append(f"{chat_id}: {ends[chat_id]}")
+        if ends[chat_id] and chat_id not in started:
+            found.unstarted.append(chat_id)
     return found
 
 

@@ -62,12 +62,12 @@ class StubRelay:
 
     async def chat(self, request: web.Request) -> web.Response:
         """A chat that is answered in one byte, and whose end is published as completed."""
-        stream_id = f"chat-{len(self._events)}"
-        event = {"type": "relay.chat.completed", "subject": stream_id, "data": {"model": "m", "choices": []}}
+        chat_id = f"chat-{len(self._events)}"
+        event = {"type": "relay.chat.completed", "subject": chat_id, "data": {"model": "m", "choices": []}}
         async with self._news:
             self._events += [event] * self._copies
             self._news.notify_all()
-        return web.Response(text="x", headers={"X-Relay-Stream-Id": stream_id})
+        return web.Response(text="x", headers={"X-Relay-Stream-Id": chat_id})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         if "text/event-stream" in request.headers.get("Accept", ""):

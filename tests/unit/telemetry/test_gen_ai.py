@@ -13,7 +13,7 @@ from relay.telemetry.gen_ai import answer_attributes, request_attributes
 def ended(**changes: Any) -> ChatData:
     choice = {"index": 0, "role": "assistant", "content": "the answer", "reasoning_content": "hm", "tool_calls": []}
     data: dict[str, Any] = {
-        "stream_id": "s1",
+        "chat_id": "s1",
         "completion_id": "c1",
         "model": "a/m-0825",
         "outcome": "completed",
@@ -47,7 +47,7 @@ def test_a_request_is_told_by_its_model() -> None:
         "gen_ai.provider.name": "novita",
         "gen_ai.request.model": "a/m",
         "gen_ai.request.stream": True,
-        "relay.stream.id": "s1",
+        "relay.chat.id": "s1",
         "relay.client": "web",
     }
 

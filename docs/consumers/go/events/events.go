@@ -1,9 +1,11 @@
 package events
 
-// `data` of the events that end a stream. Unknown is null, never absent.
+// `data` of the events that end a chat. Unknown is null, never absent.
 type ChatData struct {
 	// Of the answer's body; null after a restart of the relay.
 	Bytes *int64 `json:"bytes"`
+	// The relay's id of the chat.
+	ChatID string `json:"chat_id"`
 	// The answers, put together, in the order of their index.
 	Choices []Choice `json:"choices"`
 	// Chunk objects that the upstream sent; 0 if it did not stream.
@@ -26,9 +28,7 @@ type ChatData struct {
 	Reason *Reason `json:"reason"`
 	// What was asked; null where `capture.request` is `none`.
 	Request *RequestData `json:"request"`
-	// The relay's id of the stream.
-	StreamID string      `json:"stream_id"`
-	Timings  ChatTimings `json:"timings"`
+	Timings ChatTimings  `json:"timings"`
 	// Whether texts in `choices` are cut, for size.
 	Truncated bool `json:"truncated"`
 	// As the upstream gave it, keys and all.

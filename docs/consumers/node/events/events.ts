@@ -1,11 +1,15 @@
 /**
- * `data` of the events that end a stream. Unknown is null, never absent.
+ * `data` of the events that end a chat. Unknown is null, never absent.
  */
 export interface ChatData {
     /**
      * Of the answer's body; null after a restart of the relay.
      */
     bytes: number | null;
+    /**
+     * The relay's id of the chat.
+     */
+    chat_id: string;
     /**
      * The answers, put together, in the order of their index.
      */
@@ -50,11 +54,7 @@ export interface ChatData {
      * What was asked; null where `capture.request` is `none`.
      */
     request: null | RequestData;
-    /**
-     * The relay's id of the stream.
-     */
-    stream_id: string;
-    timings:   ChatTimings;
+    timings: ChatTimings;
     /**
      * Whether texts in `choices` are cut, for size.
      */

@@ -147,12 +147,12 @@ class Choice(TypedDict):
 
 class ChatData(TypedDict):
     """
-    `data` of the events that end a stream. Unknown is null, never absent.
+    `data` of the events that end a chat. Unknown is null, never absent.
     """
 
-    stream_id: str
+    chat_id: str
     """
-    The relay's id of the stream.
+    The relay's id of the chat.
     """
     completion_id: str | None
     """

@@ -11,13 +11,13 @@ class ChatChunk(TypedDict):
     `data` of the event `relay.chat.chunk`.
     """
 
-    stream_id: str
+    chat_id: str
     """
-    The relay's id of the stream.
+    The relay's id of the chat.
     """
     first_sequence: int
     """
-    Place in the stream of the first chunk here, from 0; a jump is a gap.
+    Place in the chat of the first chunk here, from 0; a jump is a gap.
     """
     chunks: list[dict[str, Any]]
     """

@@ -42,9 +42,9 @@ class ChatStarted(TypedDict):
     `data` of the event `relay.chat.started`. Unknown is null, never absent.
     """
 
-    stream_id: str
+    chat_id: str
     """
-    The relay's id of the stream.
+    The relay's id of the chat.
     """
     model: str | None
     """

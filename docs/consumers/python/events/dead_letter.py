@@ -25,7 +25,7 @@ class DeadEvent(TypedDict):
     """
     subject: str
     """
-    Its `subject`: the task or the stream.
+    Its `subject`: the task or the chat.
     """
 
 

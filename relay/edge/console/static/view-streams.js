@@ -30,7 +30,7 @@ async function pageOf(after, signal) {
 }
 
 function rowOf(stream) {
-  const link = subjectLink(stream.stream_id);
+  const link = subjectLink(stream.chat_id);
   link.dataset.row = "";
   const lasts = duration(Date.now() - new Date(stream.opened_at).getTime());
   return [link, stream.model, stream.client ?? "unnamed", clock(stream.opened_at), lasts];

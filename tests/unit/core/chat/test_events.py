@@ -39,7 +39,7 @@ def test_chunk_events_of_a_stream_have_keys_of_their_own() -> None:
     assert {len(draft.key) for draft in drafts} == {16}
     assert [draft.event.id for draft in drafts] == ["s1:chunk:0", "s1:chunk:1", "s1:chunk:2"]
     data = orjson.loads(drafts[2].event.data)
-    assert data == {"stream_id": "s1", "first_sequence": 2, "chunks": [{"a": 1}, {}]}
+    assert data == {"chat_id": "s1", "first_sequence": 2, "chunks": [{"a": 1}, {}]}
     Draft202012Validator(TypeAdapter(ChatChunk).json_schema()).validate(data)
 
 

@@ -24,12 +24,12 @@ async def test_open_streams_are_listed_with_who_asked_what(tmp_path: Path) -> No
         await journal.append(restarted_draft(beginnings[1].event, [], AT))
         assert len((await ask(url, get("/v1/streams?limit=1"))).json["streams"]) == 1
         first = (await ask(url, get("/v1/streams?limit=2"))).json
-        assert [stream["stream_id"] for stream in first["streams"]] == ["s0", "s2"]
+        assert [stream["chat_id"] for stream in first["streams"]] == ["s0", "s2"]
         shown = first["streams"][0]
         assert (shown["model"], shown["client"], shown["offset"]) == ("m-1", "web", 1)
         assert shown["opened_at"] > "2026"
         rest = (await ask(url, get(f"/v1/streams?after={first['next']}"))).json
-        assert [stream["stream_id"] for stream in rest["streams"]] == ["s3", "s4"]
+        assert [stream["chat_id"] for stream in rest["streams"]] == ["s3", "s4"]
         assert rest["next"] is None
 
 

@@ -59,13 +59,13 @@ class Scene:
         letter = refused_draft(entry, Refused("too_large", "1 MB"), origin=sink, refused_at=AT)
         return (await self.journal.append(letter)).event_id
 
-    async def stream(self, stream_id: str, chunks: int) -> None:
+    async def stream(self, chat_id: str, chunks: int) -> None:
         """A chat stream from its beginning to its end, other events between its chunks."""
-        beginning = started_draft(Opening(stream_id, AT, 0.0))
+        beginning = started_draft(Opening(chat_id, AT, 0.0))
         await self.journal.append(beginning)
         for n in range(chunks):
-            await self.journal.append(chunk_draft(stream_id, chunk_key(stream_id), n, [b"{}"], time=TIME))
-            await self.webhook(f"beside-{stream_id}-{n}")
+            await self.journal.append(chunk_draft(chat_id, chunk_key(chat_id), n, [b"{}"], time=TIME))
+            await self.webhook(f"beside-{chat_id}-{n}")
         await self.journal.append(restarted_draft(beginning.event, [], AT))
 
 

@@ -55,17 +55,17 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_RETRY", 0.01)
 
 
-def started(stream_id: str) -> Draft:
-    return started_draft(Opening(stream_id, 1, 0.0))
+def started(chat_id: str) -> Draft:
+    return started_draft(Opening(chat_id, 1, 0.0))
 
 
-def chunk(stream_id: str, first: int, size: int = 2) -> Draft:
+def chunk(chat_id: str, first: int, size: int = 2) -> Draft:
     data = b"{" + b" " * (size - 2) + b"}"
-    return chunk_draft(stream_id, chunk_key(stream_id), first, [data], time="2026-01-01T00:00:00.000Z")
+    return chunk_draft(chat_id, chunk_key(chat_id), first, [data], time="2026-01-01T00:00:00.000Z")
 
 
-def ended(stream_id: str) -> Draft:
-    return restarted_draft(started(stream_id).event, [], 2)
+def ended(chat_id: str) -> Draft:
+    return restarted_draft(started(chat_id).event, [], 2)
 
 
 async def until(condition: Callable[[], bool]) -> None:

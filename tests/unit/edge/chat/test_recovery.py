@@ -19,15 +19,13 @@ from tests.unit.edge.serving import opened
 CHUNK = b'{"id":"c","model":"a/m","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}'
 
 
-async def left_open(journal: Journal, *stream_ids: str) -> None:
+async def left_open(journal: Journal, *chat_ids: str) -> None:
     """Streams that began, said something, and never ended."""
-    for stream_id in stream_ids:
-        await journal.append(started_draft(Opening(stream_id, 1, 0.0, model="a/m", client="web")))
+    for chat_id in chat_ids:
+        await journal.append(started_draft(Opening(chat_id, 1, 0.0, model="a/m", client="web")))
         for n, text in enumerate((b"Hel", b"lo")):
             piece = CHUNK.replace(b"%s", text)
-            await journal.append(
-                chunk_draft(stream_id, chunk_key(stream_id), n, [piece], time="2026-01-01T00:00:00.000Z")
-            )
+            await journal.append(chunk_draft(chat_id, chunk_key(chat_id), n, [piece], time="2026-01-01T00:00:00.000Z"))
 
 
 async def test_each_open_stream_gets_one_ending_with_what_was_said(
@@ -58,7 +56,7 @@ async def test_a_stream_whose_beginning_was_pruned_ends_too(tmp_path: Path) -> N
         await close_open_streams(journal, ChatSignals(telemetry))
         ending = (await journal.read(3, 10))[0].event
     data = orjson.loads(ending.data)
-    assert (ending.type, data["stream_id"], data["client"]) == ("relay.chat.failed", "a", None)
+    assert (ending.type, data["chat_id"], data["client"]) == ("relay.chat.failed", "a", None)
     assert data["choices"][0]["content"] == "Hello"
     labels = {"outcome": "failed", "reason": "relay_restarted"}
     assert telemetry.metrics.registry.get_sample_value("relay_chats_total", labels) == 1

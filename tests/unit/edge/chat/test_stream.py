@@ -50,7 +50,7 @@ async def test_a_completed_stream_is_told_with_what_was_said(tmp_path: Path) -> 
         started, chunk, _ = events = await served.events()
         ending = await served.ending()
     assert [event.type for event in events] == ["relay.chat.started", "relay.chat.chunk", "relay.chat.completed"]
-    assert started.subject == chunk.subject == ending["stream_id"]
+    assert started.subject == chunk.subject == ending["chat_id"]
     assert ending["choices"][0]["content"] == "Hello"
     assert served.metric("relay_chats_total", outcome="completed", reason="") == 1
     assert served.metric("relay_chats_active") == 0

@@ -25,20 +25,20 @@ def opened(path: Path) -> Iterator[Store]:
     store.close()
 
 
-def started(stream_id: str) -> Draft:
-    return started_draft(Opening(stream_id, 1, 0.0))
+def started(chat_id: str) -> Draft:
+    return started_draft(Opening(chat_id, 1, 0.0))
 
 
-def chunk(stream_id: str, first: int) -> Draft:
-    return chunk_draft(stream_id, chunk_key(stream_id), first, [b"{}"], time=TIME)
+def chunk(chat_id: str, first: int) -> Draft:
+    return chunk_draft(chat_id, chunk_key(chat_id), first, [b"{}"], time=TIME)
 
 
-def ended(stream_id: str) -> Draft:
-    return restarted_draft(started(stream_id).event, [], 2)
+def ended(chat_id: str) -> Draft:
+    return restarted_draft(started(chat_id).event, [], 2)
 
 
 def open_ids(store: Store) -> list[str]:
-    return [stream.stream_id for stream in store.companion(Streams).all()]
+    return [stream.chat_id for stream in store.companion(Streams).all()]
 
 
 def test_a_stream_is_open_from_its_beginning_to_its_ending(opened: Store) -> None:
@@ -88,8 +88,8 @@ def test_what_is_left_of_a_stream(opened: Store, monkeypatch: pytest.MonkeyPatch
 
 def test_open_streams_are_paged_with_what_they_began_with(opened: Store) -> None:
     """A list of a thousand open streams would be one answer, or name none of them."""
-    for stream_id in ("a", "b", "c"):
-        opened.append([started_draft(Opening(stream_id, 1, 0.0, "m", client=f"client-{stream_id}"))], 7)
+    for chat_id in ("a", "b", "c"):
+        opened.append([started_draft(Opening(chat_id, 1, 0.0, "m", client=f"client-{chat_id}"))], 7)
     opened._db.execute('DELETE FROM events WHERE "offset" = 2')
     table = opened.companion(Streams)
     assert table.count() == 3

@@ -14,7 +14,7 @@ from relay.telemetry.signals import chats as module
 
 def data(**changes: Any) -> ChatData:
     ended: dict[str, Any] = {
-        "stream_id": "s1",
+        "chat_id": "s1",
         "model": "a/m",
         "outcome": "completed",
         "reason": None,

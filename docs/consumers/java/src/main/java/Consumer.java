@@ -27,7 +27,7 @@ public class Consumer {
             var consumer = new KafkaConsumer<>(settings, new StringDeserializer(), new StringDeserializer())) {
             execute(ledger, "CREATE TABLE IF NOT EXISTS seen (source TEXT, id TEXT, PRIMARY KEY (source, id))");
             execute(ledger, "CREATE TABLE IF NOT EXISTS outputs (task_id TEXT, kind TEXT, url TEXT)");
-            execute(ledger, "CREATE TABLE IF NOT EXISTS usage (stream_id TEXT, model TEXT, tokens INTEGER)");
+            execute(ledger, "CREATE TABLE IF NOT EXISTS usage (chat_id TEXT, model TEXT, tokens INTEGER)");
             ledger.setAutoCommit(false);
             consumer.subscribe(List.of(prefix + "tasks", prefix + "chat"));
             while (true) {
@@ -61,7 +61,7 @@ public class Consumer {
             case "urn:relay:schema:chat:1" -> {
                 ChatData chat = Converter.ChatDataFromJsonString(data);
                 var tokens = chat.getUsage() == null ? null : chat.getUsage().get("total_tokens");
-                execute(ledger, "INSERT INTO usage VALUES (?, ?, ?)", chat.getStreamId(), chat.getModel(), tokens);
+                execute(ledger, "INSERT INTO usage VALUES (?, ?, ?)", chat.getChatId(), chat.getModel(), tokens);
             }
             default -> throw new IllegalStateException(
                 event.get("id") + " follows " + event.get("dataschema") + ", which is newer than this program: nothing was done");

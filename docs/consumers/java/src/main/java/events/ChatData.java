@@ -5,10 +5,11 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * `data` of the events that end a stream. Unknown is null, never absent.
+ * `data` of the events that end a chat. Unknown is null, never absent.
  */
 public class ChatData {
     private Long bytes;
+    private String chatId;
     private List<Choice> choices;
     private long chunks;
     private String client;
@@ -20,7 +21,6 @@ public class ChatData {
     private Outcome outcome;
     private Reason reason;
     private RequestData request;
-    private String streamId;
     private ChatTimings timings;
     private boolean truncated;
     private Map<String, Object> usage;
@@ -33,6 +33,14 @@ public class ChatData {
     public Long getBytes() { return bytes; }
     @JsonProperty("bytes")
     public void setBytes(Long value) { this.bytes = value; }
+
+    /**
+     * The relay's id of the chat.
+     */
+    @JsonProperty("chat_id")
+    public String getChatId() { return chatId; }
+    @JsonProperty("chat_id")
+    public void setChatId(String value) { this.chatId = value; }
 
     /**
      * The answers, put together, in the order of their index.
@@ -121,14 +129,6 @@ public class ChatData {
     public RequestData getRequest() { return request; }
     @JsonProperty("request")
     public void setRequest(RequestData value) { this.request = value; }
-
-    /**
-     * The relay's id of the stream.
-     */
-    @JsonProperty("stream_id")
-    public String getStreamId() { return streamId; }
-    @JsonProperty("stream_id")
-    public void setStreamId(String value) { this.streamId = value; }
 
     @JsonProperty("timings")
     public ChatTimings getTimings() { return timings; }
