@@ -14,10 +14,9 @@ from relay.cli.serve import run_loop
 from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
-    from relay.simulator.chat.behaviour import ChatFaults
     from relay.simulator.options import Options
     from relay.simulator.outages import Spell
-    from relay.simulator.tasks.faults import Faults
+    from relay.simulator.rates import ChatFaults, Faults
 
 PerMinute = Annotated[
     int | None,
@@ -153,16 +152,16 @@ def _spell(text: str) -> Spell:
 
 
 def _faults(given: list[str], late_by: float, slow_by: float) -> Faults:
-    from relay.simulator.tasks.faults import WORDS, Faults
+    from relay.simulator.rates import TASK_FAULTS, Faults
 
     try:
-        return Faults(**_rates(given, WORDS, "--fault"), late_by=late_by, slow_by=slow_by)
+        return Faults(**_rates(given, TASK_FAULTS, "--fault"), late_by=late_by, slow_by=slow_by)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="'--fault'") from None
 
 
 def _chat_faults(given: list[str]) -> ChatFaults:
-    from relay.simulator.chat.behaviour import CHAT_FAULTS, ChatFaults
+    from relay.simulator.rates import CHAT_FAULTS, ChatFaults
 
     try:
         return ChatFaults(**_rates(given, CHAT_FAULTS, "--chat-fault"))

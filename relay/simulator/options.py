@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from relay.simulator.chat.behaviour import ChatFaults
 from relay.simulator.outages import Spell
-from relay.simulator.tasks.faults import Faults
+from relay.simulator.rates import ChatFaults, Faults
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,45 +16,18 @@ from relay.simulator.directives import (
     count,
     duration,
     flag,
-    require_rates,
     status,
     struck,
     values_of,
     words_in,
 )
+from relay.simulator.rates import CHAT_FAULTS, ChatFaults
 
 STATUSES = (200, 400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504)
 """With which an error can be answered. 200: some servers put an error body under it (ggml-org/llama.cpp#14566)."""
 
 MOST_CHUNKS = 1_000_000
 MOST_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class ChatFaults:
-    """How often each fault strikes, 0 to 1 per chat request; the words are explained in ``Manner``.
-
-    ``slow_by`` and ``stall_by`` (seconds) are the delays where the header gives none.
-    Raises ``ValueError`` for a rate outside 0 to 1.
-    """
-
-    error: float = 0.0
-    error_frame: float = 0.0
-    truncated: float = 0.0
-    cut: float = 0.0
-    reset: float = 0.0
-    no_answer: float = 0.0
-    slow: float = 0.0
-    stall: float = 0.0
-    hang: float = 0.0
-    slow_by: float = 1.0
-    stall_by: float = 2.0
-
-    def __post_init__(self) -> None:
-        require_rates(self, CHAT_FAULTS)
-
-
-CHAT_FAULTS = tuple(field.name for field in fields(ChatFaults) if not field.name.endswith("_by"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import Any
 
-from relay.simulator.tasks.submission import InvalidSubmission
+from relay.simulator.requests import InvalidSubmission
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from relay.simulator.tasks.submission import InvalidSubmission
+from relay.simulator.requests import InvalidSubmission
 
 Json = dict[str, Any]
 

@@ -24,7 +24,7 @@ from relay.simulator.chat.refusals import Refused, document, refusal, told_to_fa
 from relay.simulator.chat.request import read
 from relay.simulator.directives import HEADER, UnknownFault
 from relay.simulator.options import Options
-from relay.simulator.tasks.submission import InvalidSubmission, Lottery, read_object
+from relay.simulator.requests import InvalidSubmission, Lottery, read_object
 
 Json = dict[str, Any]
 

@@ -16,53 +16,15 @@ from relay.simulator.directives import (
     count,
     duration,
     flag,
-    require_rates,
     status,
     struck,
     values_of,
     words_in,
 )
+from relay.simulator.rates import Faults
 
 CONTRADICTIONS = ("status", "outputs")
 SUBMIT_ERRORS = (400, 403, 404, 429, 500)
-
-
-@dataclass(frozen=True, slots=True)
-class Faults:
-    """How often each fault strikes, 0 to 1 per task; the words are explained in ``Fate``.
-
-    ``late_by`` and ``slow_by`` (seconds) are the delays where the header gives none.
-    Raises ``ValueError`` for a rate outside 0 to 1.
-    """
-
-    lost: float = 0.0
-    dropped: float = 0.0
-    unanswered: float = 0.0
-    doubled: float = 0.0
-    late: float = 0.0
-    before: float = 0.0
-    contradict: float = 0.0
-    resigned: float = 0.0
-    reordered: float = 0.0
-    progress: float = 0.0
-    bare: float = 0.0
-    malformed: float = 0.0
-    unknown_event: float = 0.0
-    unknown_status: float = 0.0
-    fail: float = 0.0
-    never_ends: float = 0.0
-    error: float = 0.0
-    slow: float = 0.0
-    html: float = 0.0
-    reset: float = 0.0
-    poll_error: float = 0.0
-    poll_missing: float = 0.0
-    poll_limited: float = 0.0
-    late_by: float = 2.0
-    slow_by: float = 1.0
-
-    def __post_init__(self) -> None:
-        require_rates(self, WORDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,13 @@ from aiohttp import web
 from relay.simulator.access import RateLimit, admits
 from relay.simulator.directives import HEADER, UnknownFault
 from relay.simulator.options import Options
+from relay.simulator.requests import InvalidSubmission, Lottery, read_object
 from relay.simulator.tasks import outputs, submission
 from relay.simulator.tasks.answers import VARIETY, Broken, Refused, document, page, unrouted
 from relay.simulator.tasks.faults import Fate, draw, parse
 from relay.simulator.tasks.ledger import Ledger, Record
 from relay.simulator.tasks.results import result
-from relay.simulator.tasks.submission import InvalidSubmission, Lottery, Submission
+from relay.simulator.tasks.submission import Submission
 from relay.simulator.tasks.sync_answers import object_name, shape_of
 from relay.simulator.tasks.task import REASONS, Task, life_of
 from relay.simulator.tasks.webhook_plan import plan
@@ -146,7 +147,7 @@ class Media:
     async def _let_in(self, request: web.Request) -> Order:
         self._check(request, self._submissions)
         try:
-            body = submission.read_object(await request.read())
+            body = read_object(await request.read())
         except InvalidSubmission as problem:
             raise Refused(400, str(problem)) from None
         rng = self._lottery.ticket(request.path, body)

@@ -8,10 +8,11 @@ from random import Random
 from typing import Any
 
 from relay.simulator.chat import catalog, frames, reply
-from relay.simulator.chat.behaviour import ChatFaults, parse
+from relay.simulator.chat.behaviour import parse
 from relay.simulator.chat.delivery import Answer, End, Piece, streamed, whole
 from relay.simulator.chat.refusals import document, told_to_fail, unrouted
 from relay.simulator.chat.request import read
+from relay.simulator.rates import ChatFaults
 
 Json = dict[str, Any]
 

@@ -6,9 +6,9 @@ import pytest
 import typer
 
 from relay.cli.demo import _chat_faults, _faults, _seconds, _spell
-from relay.simulator.chat.behaviour import CHAT_FAULTS, ChatFaults
 from relay.simulator.outages import TROUBLES, Spell
-from relay.simulator.tasks.faults import WORDS, Faults
+from relay.simulator.rates import CHAT_FAULTS, ChatFaults, Faults
+from relay.simulator.tasks.faults import WORDS
 
 
 def test_every_fault_can_be_asked_for_by_its_word() -> None:

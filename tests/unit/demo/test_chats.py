@@ -9,7 +9,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from relay.demo.chats import CANCELLED, CHATS, COMPLETED, FAILED, TERMINAL, Chat, chat_line, chat_script, converse
-from relay.simulator.chat.behaviour import ChatFaults, Manner, parse
+from relay.simulator.chat.behaviour import Manner, parse
+from relay.simulator.rates import ChatFaults
 
 
 def test_the_simulator_knows_every_word() -> None:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from relay.demo.scenario import CONTRADICTED, NO_TROUBLE, TROUBLES, script
+from relay.simulator.rates import Faults
 from relay.simulator.tasks.catalog import kind_of
-from relay.simulator.tasks.faults import Faults, parse
+from relay.simulator.tasks.faults import parse
 
 
 def test_a_round_has_every_trouble_and_kind_and_one_contradiction() -> None:

@@ -5,8 +5,9 @@ from random import Random
 
 import pytest
 
-from relay.simulator.chat.behaviour import CHAT_FAULTS, WORDS, ChatFaults, Manner, draw, parse
+from relay.simulator.chat.behaviour import WORDS, Manner, draw, parse
 from relay.simulator.directives import UnknownFault
+from relay.simulator.rates import CHAT_FAULTS, ChatFaults
 
 
 def test_every_rate_is_that_of_a_word() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay.simulator.chat.catalog import MODELS, completion, embeddings, model, models, rerank
-from relay.simulator.tasks.submission import InvalidSubmission
+from relay.simulator.requests import InvalidSubmission
 
 
 def test_each_model_is_listed_and_found() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from relay.simulator.chat.request import read
-from relay.simulator.tasks.submission import InvalidSubmission
+from relay.simulator.requests import InvalidSubmission
 
 TOOL = {"type": "function", "function": {"name": "look"}}
 OTHER = {"type": "function", "function": {"name": "listen"}}

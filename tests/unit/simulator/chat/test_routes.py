@@ -10,9 +10,9 @@ import orjson
 import pytest
 from yarl import URL
 
-from relay.simulator.chat.behaviour import ChatFaults
 from relay.simulator.chat.routes import BASES
 from relay.simulator.options import Options
+from relay.simulator.rates import ChatFaults
 from relay.simulator.server import Simulator
 
 CHAT = "/openai/v1/chat/completions"

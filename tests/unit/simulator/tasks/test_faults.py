@@ -6,7 +6,8 @@ from random import Random
 import pytest
 
 from relay.simulator.directives import UnknownFault
-from relay.simulator.tasks.faults import WORDS, Fate, Faults, draw, parse
+from relay.simulator.rates import Faults
+from relay.simulator.tasks.faults import WORDS, Fate, draw, parse
 
 
 def test_every_fault_has_a_rate_and_a_word() -> None:

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 
 from relay.simulator.options import Options, Retries
+from relay.simulator.rates import Faults
 from relay.simulator.server import Simulator
-from relay.simulator.tasks.faults import Faults
 from tests.unit.simulator.receiver import receiving
 
 QUICK = Options(queue_seconds=0.0, run_seconds=0.0, retries=Retries(spacing=(0.0,)))
