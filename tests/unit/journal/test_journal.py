@@ -305,3 +305,46 @@ async def test_a_sink_that_joins_late_counts_from_there(tmp_path: Path) -> None:
         assert (balance(journal, "kafka"), balance(journal, "redis")) == ((6, 6), (2, 2))
         assert journal.saved("redis").passed == 4
         await journal.close()
+
+
+async def test_a_log_that_is_overdue_is_cut_while_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: where somebody always reads, the log never begins anew, and grows until the disk is full."""
+    journal = await opened(tmp_path / "j.db")
+    store, readers = journal._store, journal._readers
+    overdue, idle, checkpoint = [], [], store.checkpoint_wal
+
+    def noted() -> None:
+        idle.append(readers._idle.qsize())
+        checkpoint()
+
+    monkeypatch.setattr(store, "wal_is_long", lambda: True)
+    monkeypatch.setattr(store, "wal_is_overdue", lambda: bool(overdue) and overdue.pop())
+    monkeypatch.setattr(store, "checkpoint_wal", noted)
+    for task in "ab":
+        idle.clear()
+        overdue.append(True)
+        await journal.append(draft(task))
+        async with asyncio.timeout(5):
+            while 0 not in idle:
+                await asyncio.sleep(0.001)
+    await journal.close()
+
+
+async def test_a_commit_that_finds_the_disk_full_is_noted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: readiness says that deliveries are taken while none is, or the alarm sounds with each of them."""
+    noted: list[str] = []
+    monkeypatch.setattr(Quiet, "journal_ran_full", lambda _, error: noted.append(error.code))
+    journal = await opened(tmp_path / "j.db")
+
+    def failing(code: str) -> None:
+        raise JournalUnavailable(code, "It cannot.", hint="")
+
+    with pytest.raises(JournalUnavailable):
+        await journal.change(failing, "busy")
+    assert journal.accepting() is None
+    for _ in range(2):
+        with pytest.raises(JournalUnavailable):
+            await journal.change(failing, "disk_full")
+    refusal = journal.accepting()
+    assert (refusal and refusal.code, noted) == ("disk_full", ["disk_full"])
+    await journal.close()

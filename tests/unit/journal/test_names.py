@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from relay.core.publishing.lineage import Names
-from relay.journal.errors import JournalBroken
+from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.names import open_under, take_names
 from relay.journal.rows import Progress
 from relay.journal.store import Store
@@ -72,3 +72,18 @@ def test_sinks_that_are_new_or_return_are_named(store: Store) -> None:
     assert take_names(store, ONE) == frozenset()
     assert take_names(store, Names("one", {"redis": "redis"})) == frozenset()
     assert take_names(store, ONE) == {"kafka"}
+
+
+def test_a_journal_whose_names_cannot_be_noted_is_closed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: the next try of the same process is refused, since the journal is in use: by itself."""
+    path = store.path
+    store.close()
+
+    def full(*_: object) -> None:
+        raise JournalUnavailable("disk_full", "The disk is full.", hint="")
+
+    monkeypatch.setattr("relay.journal.names.take_names", full)
+    with pytest.raises(JournalUnavailable) as refused:
+        open_under(ONE, path, (), must_exist=True)
+    Store(path).close()
+    assert refused.value.code == "disk_full"
