@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from relay.app.listeners import Doors
+from relay import __version__
+from relay.app.listeners import Listeners
 from relay.app.plugins import sink_plugins
+from relay.contract import asyncapi, openapi, rendered, schemas
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
 from relay.core.publishing.claims import Shared
 from relay.core.publishing.lineage import Names
 from relay.core.sink import Identity, Sink
 from relay.core.source import Source
+from relay.edge.api.documents import ContractRoutes
 from relay.edge.api.status import figures_of
-from relay.edge.chat.event_queue import Recorder
+from relay.edge.build import Edge, Hooks, Parts
 from relay.edge.chat.recovery import close_open_streams
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.store import sqlite_version
@@ -33,6 +36,7 @@ from relay.telemetry import (
     ChatSignals,
     ClaimSignals,
     HealthSignals,
+    HttpSignals,
     JournalFigures,
     JournalSignals,
     ProcessSignals,
@@ -71,7 +75,8 @@ class Relay:
         self._sources: dict[str, Source] = {each.name: each for each in (self._novita,)}
         self._stopping: asyncio.Task[None] | None = None
         self._streams_closing: asyncio.Task[None] | None = None
-        self._doors: Doors | None = None
+        self._edge: Edge | None = None
+        self._listeners: Listeners | None = None
         self._publishers: list[Publisher] = []
         self._watch: TaskWatch | None = None
         self._sink_signals: dict[str, SinkSignals] = {}
@@ -97,8 +102,9 @@ class Relay:
             tasks = TaskSignals(self.telemetry, self._upstream_signals)
             self._watch = TaskWatch(settings, self.journal, self.upstream, polled, tasks)
             self._tasks += self._watch.start()
-            self._doors = await self._build_doors(self._watch.entered)
-            await self._doors.open()
+            self._edge = await self._build_edge(self._watch.entered)
+            self._listeners = Listeners(self._edge, settings, HttpSignals(self.telemetry))
+            await self._listeners.open()
         except BaseException:
             await self.stop()
             raise
@@ -114,14 +120,14 @@ class Relay:
     @property
     def url(self) -> str:
         """The main listener's base URL."""
-        assert self._doors is not None, "the relay has not been started"
-        return self._doors.main.url
+        assert self._listeners is not None, "the relay has not been started"
+        return self._listeners.main.url
 
     @property
     def admin_url(self) -> str:
         """The admin listener's base URL."""
-        assert self._doors is not None, "the relay has not been started"
-        return self._doors.admin.url
+        assert self._listeners is not None, "the relay has not been started"
+        return self._listeners.admin.url
 
     async def _open_journal(self) -> Journal:
         settings = self.settings
@@ -167,25 +173,23 @@ class Relay:
         )
         return Claims(index, ClaimSignals(self.telemetry, label))
 
-    async def _build_doors(self, task_entered: Callable[[], None]) -> Doors:
-        recorder, signals = Recorder(self.journal), ChatSignals(self.telemetry)
-        self._streams_closing = await close_open_streams(self.journal, signals)
-        return Doors(
-            self.settings,
-            self.journal,
-            self._sources,
-            self._novita,
-            self.upstream,
-            recorder,
-            signals,
-            self.telemetry,
-            self._sink_signals,
-            self._upstream_signals,
+    async def _build_edge(self, task_entered: Callable[[], None]) -> Edge:
+        chats = ChatSignals(self.telemetry)
+        self._streams_closing = await close_open_streams(self.journal, chats)
+        parts = Parts(
+            settings=self.settings,
+            journal=self.journal,
+            upstream=self.upstream,
+            telemetry=self.telemetry,
+            sources=self._sources,
+            submitted=self._novita,
             concealed=self._concealed,
-            task_entered=task_entered,
-            unready=self.unready,
-            before_scrape=self._look_at_everything,
+            documents=_documents(),
+            chats=chats,
+            sinks=self._sink_signals,
+            reached=self._upstream_signals,
         )
+        return Edge(parts, Hooks(task_entered, self.unready, self._look_at_everything))
 
     def reconfigure(self, settings: Settings) -> None:
         """Goes on with other tokens, secrets and clients; ``relay.settings.take_over`` says what may differ."""
@@ -194,8 +198,8 @@ class Relay:
         self.journal.concealed = self._concealed
         conceal_in_log(self._concealed)
         self.settings = settings
-        if self._doors is not None:
-            self._doors.reconfigure(settings, self._concealed)
+        if self._edge is not None:
+            self._edge.reconfigure(settings, self._concealed)
         if self._watch is not None:
             self._watch.reconfigure(settings)
 
@@ -252,8 +256,8 @@ class Relay:
             self._watch.stop()
         if self._streams_closing is not None:
             self._streams_closing.cancel()
-        if self._doors is not None:
-            await self._doors.close(_for_the_doors(deadline), min(_LAST_CALL, _share(deadline, 0.1)))
+        if self._listeners is not None:
+            await self._listeners.close(_for_the_listeners(deadline), min(_LAST_CALL, _share(deadline, 0.1)))
         await self.upstream.close()
         for publisher in self._publishers:
             publisher.stop()
@@ -262,10 +266,18 @@ class Relay:
         try:
             await _bounded(self.journal.close(), max(_share(deadline, 1.0), 1.0))
         finally:
-            if self._doors is not None:
-                await self._doors.admin.stop(1.0)
+            if self._listeners is not None:
+                await self._listeners.admin.stop(1.0)
             await self.telemetry.spans.close(_LAST_SPANS)
         self.signals.stopped()
+
+
+def _documents() -> ContractRoutes:
+    return ContractRoutes(
+        lambda: rendered(asyncapi(__version__)),
+        lambda: rendered(openapi(__version__)),
+        lambda: {name: rendered(document) for name, document in schemas().items()},
+    )
 
 
 async def _bounded(closing: Coroutine[Any, Any, None], timeout: float) -> None:
@@ -294,7 +306,7 @@ async def _done(future: asyncio.Future[Any]) -> None:
     await asyncio.shield(future)
 
 
-def _for_the_doors(deadline: float) -> float:
+def _for_the_listeners(deadline: float) -> float:
     """Most of a long drain is for streams, half of a short one: publishers and journal need seconds, not minutes."""
     return max(_share(deadline, 0.5), _share(deadline, 1.0) - _FOR_THE_REST)
 

@@ -12,7 +12,7 @@ from relay.edge.proxy.proxy import is_proxied
 from relay.edge.webhooks import PREFIX, Webhooks
 
 
-class Front:
+class Dispatcher:
     """The main listener's door."""
 
     def __init__(self, app: web.Application, deliveries: Webhooks, proxied: Handler | None = None) -> None:

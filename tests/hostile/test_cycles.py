@@ -69,8 +69,8 @@ def kept() -> list[str]:
 async def test_no_failure_leaves_a_cycle(tmp_path: Path) -> None:
     """Requests and their bodies would stay until a full collection, which a busy relay seldom makes."""
     async with scripted(script) as upstream, running(tmp_path, upstream={"base_url": upstream.url}) as relay:
-        assert relay._doors is not None
-        url = relay._doors.main.url
+        assert relay._listeners is not None
+        url = relay._listeners.main.url
         gc.collect()
         gc.disable()
         try:

@@ -22,7 +22,8 @@ MUTE_LINES = 150
 """Lines up to which a file may go without a comment."""
 
 TESTED_ELSEWHERE = {
-    "relay/app/listeners.py": "wires the edge; tests/integration and tests/e2e run it wired",
+    "relay/app/listeners.py": "binds the edge; tests/integration and tests/e2e run it bound",
+    "relay/edge/build.py": "wires the edge; tests/integration and tests/e2e run it wired",
     "relay/app/plugins.py": "every test of tests/contract and tests/integration finds its sinks through it",
     "relay/app/process.py": "signals and exit codes; tests/integration/test_drain.py and test_cli.py run processes",
     "relay/reconciler/watch.py": "wires the registry; tests/integration/test_task_registry.py runs it wired",

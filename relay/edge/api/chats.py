@@ -22,6 +22,10 @@ class StreamRoutes:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        """What is served, and where."""
+        return (web.get("/v1/streams", self.list),)
+
     async def list(self, request: web.Request) -> web.StreamResponse:
         """A page in the order of their beginning; ``next`` is the ``after`` of the next page, null at the end."""
         after = whole_number(request.query.get("after"), "after", most=MAX_OFFSET, default=0)

@@ -29,6 +29,15 @@ class DeadLetters:
         self._sources = sources
         self._sinks = sinks
 
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        """What is served, and where."""
+        return (
+            web.get("/v1/dead-letters", self.list),
+            web.get("/v1/dead-letters/{id}", self.show),
+            web.post("/v1/dead-letters/{id}/replay", self.replay),
+            web.delete("/v1/dead-letters/{id}", self.delete),
+        )
+
     async def list(self, request: web.Request) -> web.StreamResponse:
         """A page in the order of the ids; ``next`` is the ``after`` of the next page, null at the end."""
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)

@@ -25,11 +25,13 @@ class ContractRoutes:
     def __init__(self, asyncapi: Document, openapi: Document, schemas: Callable[[], Mapping[str, bytes]]) -> None:
         self._asyncapi, self._openapi, self._schemas = cache(asyncapi), cache(openapi), cache(schemas)
 
-    def add_to(self, app: web.Application) -> None:
-        """Registers the routes."""
-        app.router.add_get("/asyncapi.json", self.asyncapi)
-        app.router.add_get("/openapi.json", self.openapi)
-        app.router.add_get("/schemas/{name}", self.schema)
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        """What is served, and where."""
+        return (
+            web.get("/asyncapi.json", self.asyncapi),
+            web.get("/openapi.json", self.openapi),
+            web.get("/schemas/{name}", self.schema),
+        )
 
     async def asyncapi(self, _: web.Request) -> web.StreamResponse:
         """The AsyncAPI document."""

@@ -60,6 +60,10 @@ class Events:
         """Ends the live streams of those who would not be admitted any more."""
         self._consumers.end_unless(admitted)
 
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        """What is served, and where."""
+        return (web.get("/v1/events", self.get),)
+
     async def get(self, request: web.Request) -> web.StreamResponse:
         """A page, or a live stream where the client accepts one."""
         wanted = _filter(request)

@@ -49,11 +49,13 @@ class Admin:
         self._before_scrape = before_scrape
         self._on_loopback = on_loopback
 
-    def add_to(self, app: web.Application) -> None:
-        """Registers the routes."""
-        app.router.add_get("/livez", self.livez)
-        app.router.add_get("/readyz", self.readyz)
-        app.router.add_get("/metrics", self.metrics)
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        """What is served, and where."""
+        return (
+            web.get("/livez", self.livez),
+            web.get("/readyz", self.readyz),
+            web.get("/metrics", self.metrics),
+        )
 
     async def livez(self, _: web.Request) -> web.StreamResponse:
         """200 while the event loop answers and the writer thread moves."""

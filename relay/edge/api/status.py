@@ -41,6 +41,10 @@ class StatusRoutes:
         self._process, self._journal, self._sinks = process, journal, sinks
         self._upstream, self._unready = upstream, unready
 
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        """What is served, and where."""
+        return (web.get("/v1/status", self.show),)
+
     async def show(self, _: web.Request) -> web.StreamResponse:
         """All of it at once; looked at now, not at the last scrape."""
         process, journal = self._process, self._journal

@@ -33,6 +33,10 @@ class SubjectRoutes:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        """What is served, and where."""
+        return (web.get("/v1/subjects/{subject}", self.show),)
+
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Its events in order, where and when each was published, what was absorbed, what could not go on."""
         subject = request.match_info["subject"]

@@ -45,6 +45,14 @@ class TaskRoutes:
         self._tasks = journal.companion(Tasks)
         self._bodies = Bodies(_BODY)
 
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        """What is served, and where."""
+        return (
+            web.get("/v1/tasks", self.list),
+            web.post("/v1/tasks", self.watch),
+            web.get("/v1/tasks/{id}", self.show),
+        )
+
     async def list(self, request: web.Request) -> web.StreamResponse:
         """A page in the order of registration; ``next`` is the ``after`` of the next page, null at the end.
 

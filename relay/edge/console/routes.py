@@ -42,10 +42,12 @@ class Console:
     def __init__(self, *, on_loopback: bool) -> None:
         self._files = _read(on_loopback=on_loopback)
 
-    def add_to(self, app: web.Application) -> None:
-        """Registers the routes."""
-        app.router.add_get("/", self.page)
-        app.router.add_get("/console/{file}", self.file)
+    def routes(self) -> tuple[web.RouteDef, ...]:
+        """What is served, and where."""
+        return (
+            web.get("/", self.page),
+            web.get("/console/{file}", self.file),
+        )
 
     async def page(self, request: web.Request) -> web.StreamResponse:
         """The page."""

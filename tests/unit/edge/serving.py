@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from aiohttp import web
 
 from relay.core.source import Delivery, Normalized, Source
 from relay.edge.api.guard import ApiGate, Route
-from relay.edge.dispatch import Front
+from relay.edge.dispatch import Dispatcher
 from relay.edge.http.auth import AddressFilter, Networks, SignatureVerifier, TokenSet
 from relay.edge.http.bodies import BodyLimits
 from relay.edge.http.routed import Routed
@@ -38,10 +38,10 @@ async def opened(tmp_path: Path, *sinks: str, policy: Policy | None = None) -> A
 
 
 @asynccontextmanager
-async def routed(add_routes: Callable[[web.Application], object]) -> AsyncIterator[str]:
+async def routed(routes: Iterable[web.RouteDef]) -> AsyncIterator[str]:
     """An application with these routes, served; its URL."""
     app = web.Application()
-    add_routes(app)
+    app.add_routes(routes)
     serve = Routed(app)
     listener = Listener(
         serve,
@@ -60,14 +60,8 @@ async def routed(add_routes: Callable[[web.Application], object]) -> AsyncIterat
 
 def api(routes: Mapping[str, Route], *tokens: str) -> AbstractAsyncContextManager[str]:
     """Routes by ``METHOD /path`` behind the gate of ``/v1``, served; the URL."""
-    door = ApiGate(TokenSet(tokens), on_loopback=True)
-
-    def add(app: web.Application) -> None:
-        for name, route in routes.items():
-            method, path = name.split(" ")
-            app.router.add_route(method, path, door.guard(route))
-
-    return routed(add)
+    gate = ApiGate(TokenSet(tokens), on_loopback=True)
+    return routed([web.route(*name.split(" "), gate.guard(route)) for name, route in routes.items()])
 
 
 def gate(
@@ -86,7 +80,7 @@ class Receiver:
 
     url: str
     webhooks: Webhooks
-    front: Front
+    front: Dispatcher
     telemetry: Telemetry
     listener: Listener
 
@@ -115,7 +109,7 @@ async def receiving(
     telemetry = Telemetry()
     inbox = Inbox(source or NovitaTask(), gate, DeliverySignals(telemetry, "novita"), addresses)
     webhooks = Webhooks({"novita": inbox}, journal, body_limits)
-    front = Front(web.Application(), webhooks)
+    front = Dispatcher(web.Application(), webhooks)
     listener = Listener(
         front,
         host="127.0.0.1",

@@ -20,7 +20,7 @@ async def test_the_documents_are_there_without_a_token_and_made_once() -> None:
     routes = ContractRoutes(
         lambda: document("asyncapi"), lambda: document("openapi"), lambda: {"task": document("schema")}
     )
-    async with routed(routes.add_to) as url:
+    async with routed(routes.routes()) as url:
         replies = [await ask(url, get(path)) for path in PATHS * 2]
         assert [(reply.status, reply.json["name"]) for reply in replies] == [
             (200, "asyncapi"),

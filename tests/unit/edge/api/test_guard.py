@@ -23,7 +23,7 @@ async def fine(_: web.Request) -> web.StreamResponse:
 
 def guarded(tokens: list[str], *, on_loopback: bool = True, route: Route = fine) -> AbstractAsyncContextManager[str]:
     gate = ApiGate(TokenSet(tokens), on_loopback=on_loopback)
-    return routed(lambda app: app.router.add_route("*", "/v1/thing", gate.guard(route)))
+    return routed([web.route("*", "/v1/thing", gate.guard(route))])
 
 
 @pytest.mark.parametrize("token", TOKENS)

@@ -25,7 +25,7 @@ def probes(
     served = Admin(
         stalled_for=lambda: stalled, unready=lambda: reasons, exposition=lambda: b"metric 1\n", before_scrape=look
     )
-    return routed(served.add_to)
+    return routed(served.routes())
 
 
 async def test_a_relay_that_works_is_alive_and_ready() -> None:

@@ -22,7 +22,7 @@ PAGE = (STATIC / "index.html").read_text("utf-8")
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
-    async with routed(Console(on_loopback=True).add_to) as served:
+    async with routed(Console(on_loopback=True).routes()) as served:
         yield served
 
 

@@ -52,11 +52,7 @@ async def large(request: web.Request) -> web.StreamResponse:
     return web.Response(body=await request.read())
 
 
-def routes(app: web.Application) -> None:
-    app.router.add_get("/hello/{name}", hello)
-    app.router.add_post("/large", large)
-    app.router.add_get("/gone", gone)
-    app.router.add_get("/moved", moved)
+ROUTES = (web.get("/hello/{name}", hello), web.post("/large", large), web.get("/gone", gone), web.get("/moved", moved))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +67,7 @@ def routes(app: web.Application) -> None:
 )
 async def test_what_aiohttp_refuses_is_told_as_a_problem(request_: bytes, status: int, code: str) -> None:
     """Clients would meet aiohttp's pages of text among our documents."""
-    async with routed(routes) as url:
+    async with routed(ROUTES) as url:
         reply = await ask(url, request_)
         assert reply.headers["content-type"] == "application/problem+json"
         assert reply.json["code"] == code
@@ -80,13 +76,13 @@ async def test_what_aiohttp_refuses_is_told_as_a_problem(request_: bytes, status
 
 async def test_a_405_lists_what_is_allowed() -> None:
     """RFC 9110 demands it, and the hint refers to it."""
-    async with routed(routes) as url:
+    async with routed(ROUTES) as url:
         assert (await ask(url, post("/hello/x"))).headers["allow"] == "GET, HEAD"
 
 
 async def test_routes_and_redirections_of_the_application_work() -> None:
     """The console's own answers would be turned into problems."""
-    async with routed(routes) as url:
+    async with routed(ROUTES) as url:
         assert (await ask(url, get("/hello/you"))).body == b"you"
         reply = await ask(url, get("/moved"))
         assert (reply.status, reply.headers["location"]) == (302, "/elsewhere")

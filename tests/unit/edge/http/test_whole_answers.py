@@ -22,7 +22,7 @@ def large(gate: ApiGate) -> AbstractAsyncContextManager[str]:
     async def route(_: web.Request) -> web.StreamResponse:
         return json_response("x" * SIZE, status=299)
 
-    return routed(lambda app: app.router.add_route("*", "/v1/thing", gate.guard(route)))
+    return routed([web.route("*", "/v1/thing", gate.guard(route))])
 
 
 async def test_a_large_answer_is_as_it_would_be_otherwise() -> None:

@@ -1,0 +1,231 @@
+"""The edge, built whole: what stands behind both listeners, made from a relay's parts.
+
+Who adds a route of the API adds its class to ``Edge._api``; nothing outside of this room has to change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from relay import __version__
+from relay.core.conceal import Concealed
+from relay.core.source import Source, Submittable
+from relay.edge.api.chats import StreamRoutes
+from relay.edge.api.consumers import Pace
+from relay.edge.api.dead_letters import DeadLetters
+from relay.edge.api.documents import ContractRoutes
+from relay.edge.api.events import Events
+from relay.edge.api.guard import ApiGate
+from relay.edge.api.probes import Admin
+from relay.edge.api.status import Process, StatusRoutes
+from relay.edge.api.subjects import SubjectRoutes
+from relay.edge.api.tasks import TaskRoutes
+from relay.edge.chat.admission import Chat
+from relay.edge.chat.event_queue import Recorder
+from relay.edge.console import Console
+from relay.edge.dispatch import Dispatcher
+from relay.edge.http.auth import AddressFilter, SignatureVerifier, TokenSet, networks
+from relay.edge.http.bodies import BodyLimits
+from relay.edge.http.routed import Routed
+from relay.edge.proxy.clients import Clients
+from relay.edge.proxy.proxy import Pages, Proxy, ProxyRoutes
+from relay.edge.proxy.submissions import Submissions
+from relay.edge.proxy.task_writer import Recording
+from relay.edge.task_addresses import TaskAddresses
+from relay.edge.webhooks import Gate, Inbox, Webhooks
+from relay.journal.journal import Journal
+from relay.settings import Settings
+from relay.settings.values import is_loopback_host
+from relay.telemetry import (
+    ChatSignals,
+    ConsumerSignals,
+    DeliverySignals,
+    SinkSignals,
+    SubmissionSignals,
+    Telemetry,
+    UpstreamSignals,
+)
+from relay.upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the edge stands on.
+
+    ``submitted`` reads the answers to submissions; ``concealed`` are the secrets that no answer may show; ``documents``
+    come from above, since the contract describes what is built here; ``chats``, ``sinks`` (by label) and ``reached``
+    are the signals to which others report, too.
+    """
+
+    settings: Settings
+    journal: Journal
+    upstream: Upstream
+    telemetry: Telemetry
+    sources: Mapping[str, Source]
+    submitted: Submittable
+    concealed: Concealed
+    documents: ContractRoutes
+    chats: ChatSignals
+    sinks: Mapping[str, SinkSignals]
+    reached: UpstreamSignals
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the edge asks of the relay around it.
+
+    ``task_entered`` is called when a task is to be polled at once, ``unready`` says why nothing should be sent here,
+    ``before_scrape`` brings every gauge up to date.
+    """
+
+    task_entered: Callable[[], None]
+    unready: Callable[[], list[str]]
+    before_scrape: Callable[[], Awaitable[None]]
+
+
+class Edge:
+    """``main`` and ``probes`` are what the two listeners serve; the rest is what changes while they do."""
+
+    def __init__(self, parts: Parts, hooks: Hooks) -> None:
+        settings = parts.settings
+        self._api_gate = _api_gate(settings)
+        self._events = _events(parts, self._api_gate)
+        self._proxy = _proxy(parts)
+        self._addresses = _addresses(settings, parts.journal)
+        self._submissions = _submissions(parts, self._proxy, self._addresses)
+        self._chat = Chat(self._proxy, Recorder(parts.journal), settings.proxy, parts.chats)
+        self._webhooks = _webhooks(parts, self._addresses)
+        proxied = ProxyRoutes(self._proxy, submissions=self._submissions, chat=self._chat)
+        self.main = Dispatcher(_application(self._routes(parts, hooks)), self._webhooks, proxied)
+        self.probes = Routed(_application(_probes(parts, hooks).routes()))
+
+    def reconfigure(self, settings: Settings, concealed: Concealed) -> None:
+        """Takes over tokens, secrets and clients; nothing else of the settings is looked at."""
+        # Bodies, limits and connections that are under way keep what they began with: only what is asked per request.
+        self._webhooks.reconfigure(_gate(settings))
+        self._api_gate.tokens = _api_tokens(settings)
+        self._events.end_unless(self._api_gate.admits)
+        self._addresses.reconfigure(settings.webhooks_url, _webhook_tokens(settings))
+        self._proxy.clients.reconfigure(settings.proxy, settings.upstream_key)
+        self._proxy.concealed = concealed
+
+    def drain(self) -> None:
+        """Each answer asks its peer to close from now on; live consumers end, no chat begins."""
+        self.main.draining = True
+        self._events.stop()
+        self._chat.drain()
+
+    def end_chats(self) -> None:
+        """Ends the chats that are still open, so that their clients read how they ended."""
+        self._chat.shut_down()
+
+    async def settle(self, left: Callable[[], float]) -> None:
+        """Returns when what was begun here is in the journal. ``left``: the seconds that remain."""
+        await self._chat.settle(max(0.1, left()))
+        await self._submissions.settle(max(0.1, left()))
+
+    def _routes(self, parts: Parts, hooks: Hooks) -> Iterable[web.RouteDef]:
+        settings, journal = parts.settings, parts.journal
+        api = (
+            TaskRoutes(journal, hooks.task_entered),
+            SubjectRoutes(journal),
+            StreamRoutes(journal),
+            _status(parts, hooks),
+            self._events,
+            DeadLetters(journal, parts.sources, frozenset(config.label for config in settings.sinks)),
+        )
+        for part in api:
+            for route in part.routes():
+                yield web.route(route.method, route.path, self._api_gate.guard(route.handler), **route.kwargs)
+        yield from parts.documents.routes()
+        if settings.console.enabled:
+            yield from Console(on_loopback=is_loopback_host(settings.server.host)).routes()
+
+
+def _application(routes: Iterable[web.RouteDef]) -> web.Application:
+    app = web.Application()
+    app.add_routes(routes)
+    return app
+
+
+def _api_gate(settings: Settings) -> ApiGate:
+    server = settings.server
+    on_loopback = is_loopback_host(server.host)
+    return ApiGate(_api_tokens(settings), on_loopback=on_loopback, send_timeout=server.send_timeout)
+
+
+def _events(parts: Parts, gate: ApiGate) -> Events:
+    server = parts.settings.server
+    pace = Pace(send_timeout=server.send_timeout, max_consumers=server.max_consumers)
+    return Events(parts.journal, ConsumerSignals(parts.telemetry), pace, gate.client_of)
+
+
+def _proxy(parts: Parts) -> Proxy:
+    settings, server = parts.settings.proxy, parts.settings.server
+    clients = Clients(settings, parts.settings.upstream_key)
+    limits = BodyLimits(settings.max_body, settings.max_inflight_bytes, settings.body_timeout, "proxy")
+    public = urlsplit(server.public_url or "").netloc.lower()
+    pages = Pages(public or None) if is_loopback_host(server.host) else None
+    idle = settings.idle_timeout
+    return Proxy(parts.upstream, clients, limits, idle_timeout=idle, concealed=parts.concealed, pages=pages)
+
+
+def _submissions(parts: Parts, proxy: Proxy, addresses: TaskAddresses) -> Submissions:
+    signals = SubmissionSignals(parts.telemetry)
+    return Submissions(proxy, parts.submitted, Recording(parts.journal, signals), signals, addresses)
+
+
+def _webhooks(parts: Parts, addresses: TaskAddresses) -> Webhooks:
+    limits, gate = parts.settings.webhooks, _gate(parts.settings)
+    inboxes = {
+        name: Inbox(source, gate, DeliverySignals(parts.telemetry, name), addresses)
+        for name, source in parts.sources.items()
+    }
+    bodies = BodyLimits(limits.max_body, limits.max_inflight_bytes, limits.body_timeout)
+    return Webhooks(inboxes, parts.journal, bodies)
+
+
+def _probes(parts: Parts, hooks: Hooks) -> Admin:
+    return Admin(
+        stalled_for=parts.journal.stalled_for,
+        unready=hooks.unready,
+        exposition=parts.telemetry.metrics.exposition,
+        before_scrape=hooks.before_scrape,
+        on_loopback=is_loopback_host(parts.settings.admin.host),
+    )
+
+
+def _status(parts: Parts, hooks: Hooks) -> StatusRoutes:
+    process = Process(__version__, parts.settings.identity_name, time.time_ns() // 1_000_000)
+    return StatusRoutes(process, parts.journal, parts.sinks, parts.reached, hooks.unready)
+
+
+def _gate(settings: Settings) -> Gate:
+    novita = settings.webhooks.novita
+    return Gate(
+        tokens=TokenSet(_webhook_tokens(settings)),
+        addresses=AddressFilter([str(cidr) for cidr in novita.allow_from]),
+        signatures=SignatureVerifier(
+            [secret.get_secret_value() for secret in novita.signing_secrets], novita.signature_tolerance
+        ),
+        trusted_proxies=networks([str(cidr) for cidr in settings.server.trusted_proxies]),
+        public=settings.server.is_public,
+    )
+
+
+def _addresses(settings: Settings, journal: Journal) -> TaskAddresses:
+    """An address is taken for as long as its task may take, and as a repetition of its result is known as one."""
+    return TaskAddresses(journal, settings.address_life, settings.webhooks_url, _webhook_tokens(settings))
+
+
+def _webhook_tokens(settings: Settings) -> list[str]:
+    return [token.get_secret_value() for token in settings.webhooks.novita.tokens]
+
+
+def _api_tokens(settings: Settings) -> TokenSet:
+    return TokenSet([token.get_secret_value() for token in settings.server.api_tokens])
