@@ -30,10 +30,11 @@ from relay.edge.http.auth import (
     TokenSet,
     client_address,
 )
-from relay.edge.http.bodies import Bodies, BodyLimits, Refusal, require_known_coding
+from relay.edge.http.bodies import Bodies, BodyLimits, require_known_coding
 from relay.edge.http.fast_path import Message, Respond
 from relay.edge.http.local_access import why_not_local
 from relay.edge.http.paths import path_of
+from relay.edge.http.problems import ProblemError
 from relay.edge.http.server import respond
 from relay.edge.http.trace import HEADER as TRACEPARENT
 from relay.edge.http.trace import trace_of
@@ -103,10 +104,10 @@ class Webhooks:
             return respond(problems.answer("not_found", "No source has this name."))
         try:
             response: web.StreamResponse = await self._deliver(request, head, inbox, token, started)
-        except Refusal as refusal:
-            inbox.signals.delivery_rejected(refusal.code, refusal.answer.status, head.remote)
-            response = respond(refusal.answer)
-            if refusal.answer.status == 408:
+        except ProblemError as problem:
+            inbox.signals.delivery_rejected(problem.code, problem.answer.status, head.remote)
+            response = respond(problem.answer)
+            if problem.answer.status == 408:
                 response.force_close()  # RFC 9110, 15.5.9: the rest of the body is not waited for
         return response
 
@@ -148,7 +149,7 @@ class Webhooks:
             if draft is None or not (nonce is None or _is_known(inbox, nonce, draft)):
                 return False
             receipt = self._append(head, inbox, draft, received_at)
-        except (Refusal, JournalUnavailable, JournalBroken):
+        except (ProblemError, JournalUnavailable, JournalBroken):
             return False
         receipt.add_done_callback(partial(_tell, respond, inbox, draft, started))
         return True
@@ -178,7 +179,7 @@ class Webhooks:
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-            raise Refusal("unsupported_encoding")
+            raise ProblemError("unsupported_encoding")
         require_known_coding(request)
         async with self.bodies.received(request) as received:
             return bytes(received.body)
@@ -189,9 +190,9 @@ def _tell(respond: Respond, inbox: Inbox, draft: Draft, started: float, receipt:
     if error is None:
         respond(_accepted(inbox, draft, receipt.result(), started))
         return
-    refusal = _unavailable(error)
-    inbox.signals.delivery_rejected(refusal.code, refusal.answer.status, "")
-    respond(refusal.answer)
+    problem = _unavailable(error)
+    inbox.signals.delivery_rejected(problem.code, problem.answer.status, "")
+    respond(problem.answer)
 
 
 def _accepted(inbox: Inbox, draft: Draft, receipt: Receipt, started: float) -> bytes:
@@ -206,8 +207,8 @@ def _ignored(inbox: Inbox, started: float) -> bytes:
     return orjson.dumps({"status": "ignored"})
 
 
-def _unavailable(error: BaseException) -> Refusal:
-    return Refusal(problems.journal_code(error))
+def _unavailable(error: BaseException) -> ProblemError:
+    return ProblemError(problems.journal_code(error))
 
 
 def _admit(head: Head, inbox: Inbox, token: str) -> bytes | None:
@@ -220,25 +221,25 @@ def _admit(head: Head, inbox: Inbox, token: str) -> bytes | None:
     if gate.addresses:
         peer = client_address(head.remote, head.headers.getall("X-Forwarded-For", []), gate.trusted_proxies)
         if not gate.addresses.allows(peer):
-            raise Refusal("forbidden_address")
+            raise ProblemError("forbidden_address")
     if head.method != hdrs.METH_POST:
-        raise Refusal("method_not_allowed", allow=(hdrs.METH_POST,))
+        raise ProblemError("method_not_allowed", allow=(hdrs.METH_POST,))
     return nonce
 
 
 def _require_local(head: Head, gate: Gate) -> None:
     """Without any token, and only then, whoever is on this machine may deliver."""
     if gate.tokens or gate.public:
-        raise Refusal("unauthorized", "The path ends with a token: /webhooks/<source>/<token>.")
+        raise ProblemError("unauthorized", "The path ends with a token: /webhooks/<source>/<token>.")
     if verdict := why_not_local(head.remote, head.headers):
-        raise Refusal(*verdict)
+        raise ProblemError(*verdict)
 
 
 async def _require_task(inbox: Inbox, nonce: bytes, draft: Draft) -> None:
     """Refuses a delivery by the address of another task. Raises ``JournalUnavailable`` or ``JournalBroken``."""
     task_id = _task_in(draft)
     if inbox.addresses is not None and task_id is not None and not await inbox.addresses.admits(nonce, task_id):
-        raise Refusal("wrong_task")
+        raise ProblemError("wrong_task")
 
 
 def _is_known(inbox: Inbox, nonce: bytes, draft: Draft) -> bool:
@@ -259,7 +260,7 @@ def _read(head: Head, inbox: Inbox, body: bytes, received_at: int) -> Draft | No
     delivery = Delivery(body, received_at // 1_000_000)
     normalized = _normalize(inbox, delivery)
     if isinstance(normalized, NotJSON):
-        raise Refusal("not_json", normalized.detail)
+        raise ProblemError("not_json", normalized.detail)
     if isinstance(normalized, Unreadable):
         return unreadable_draft(delivery, normalized, origin=inbox.source.name)
     return None if isinstance(normalized, Ignored) else normalized
@@ -279,4 +280,4 @@ def _check_signature(head: Head, signatures: SignatureVerifier, body: bytes) -> 
     try:
         signatures.verify(headers, body, time.time())
     except SignatureRefused as refused:
-        raise Refusal(refused.code, refused.message) from None
+        raise ProblemError(refused.code, refused.message) from None

@@ -18,8 +18,8 @@ from typing import Final, Literal, Protocol
 from aiohttp import web
 
 from relay.edge.api.event_reader import PIECE_BYTES, EventReader, Piece
-from relay.edge.api.guard import Refused
 from relay.edge.api.shares import Room, Share
+from relay.edge.http.problems import ProblemError
 from relay.edge.http.raw_response import Outgoing, Sent, date
 from relay.upstream import RawHeaders
 
@@ -161,11 +161,11 @@ class Consumers:
 
     @contextmanager
     def admitted(self, request: web.Request, kind: Kind) -> Iterator[Consumer]:
-        """One more, for as long as the answer takes. Raises ``Refused`` at the limit."""
+        """One more, for as long as the answer takes. Raises ``ProblemError`` at the limit."""
         client = self._client_of(request)
         if full := self._full(client):
             self._signals.consumer_refused(kind, request.remote or "")
-            raise Refused("too_many_consumers", full)
+            raise ProblemError("too_many_consumers", full)
         consumer = Consumer(request, client, kind, self._room, self._pace.send_timeout)
         if self._stopped:
             consumer.end("stopped")

@@ -12,7 +12,8 @@ from relay.core.dead import redacted_text
 from relay.core.dedup import key_of
 from relay.core.event import Draft, Event
 from relay.core.source import Delivery, NotJSON, Source, Unreadable
-from relay.edge.api.guard import Refused, json_response, whole_number
+from relay.edge.api.guard import json_response, whole_number
+from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
 from relay.journal.rows import HeldDeadLetter
 
@@ -70,29 +71,29 @@ class DeadLetters:
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Forgets it for good."""
         if not await self._journal.delete_dead_letter(request.match_info["id"]):
-            raise Refused("not_found", "No dead letter has this id.")
+            raise ProblemError("not_found", "No dead letter has this id.")
         return web.Response(status=204)
 
     async def _held(self, request: web.Request) -> HeldDeadLetter:
         letter = await self._journal.dead_letter(request.match_info["id"])
         if letter is None:
-            raise Refused("not_found", "No dead letter has this id.")
+            raise ProblemError("not_found", "No dead letter has this id.")
         return letter
 
     def _draft_of_delivery(self, letter: HeldDeadLetter) -> Draft:
         source = self._sources.get(letter.origin)
         if source is None:
-            raise Refused("not_replayable", f"The source {letter.origin} is not there any more.")
+            raise ProblemError("not_replayable", f"The source {letter.origin} is not there any more.")
         normalized = source.normalize(Delivery(letter.raw or b"", letter.accepted_at))
         if isinstance(normalized, Draft):
             return normalized
         if isinstance(normalized, (Unreadable, NotJSON)):
-            raise Refused("not_replayable", f"It still cannot be read: {normalized.detail}")
-        raise Refused("not_replayable", f"It makes no event under the current settings: {normalized.reason}.")
+            raise ProblemError("not_replayable", f"It still cannot be read: {normalized.detail}")
+        raise ProblemError("not_replayable", f"It makes no event under the current settings: {normalized.reason}.")
 
     def _draft_of_event(self, letter: HeldDeadLetter) -> Draft:
         if letter.origin not in self._sinks:
-            raise Refused("not_replayable", f"The sink {letter.origin} is not configured any more.")
+            raise ProblemError("not_replayable", f"The sink {letter.origin} is not configured any more.")
         return Draft(_event(letter), key_of("replay", letter.id), sink=letter.origin)
 
 

@@ -17,8 +17,9 @@ from relay.core.event import TOPICS, Event
 from relay.core.pruned import pruned_event
 from relay.edge.api.consumers import Consumer, Consumers, Pace, Signals
 from relay.edge.api.event_reader import PIECE_EVENTS, EventReader, Filter
-from relay.edge.api.guard import Refused, peer_of, whole_number
+from relay.edge.api.guard import peer_of, whole_number
 from relay.edge.api.subject_events import shown
+from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -84,7 +85,7 @@ class Events:
         after = whole_number(text, name, most=MAX_OFFSET, default=0)
         if after > last:
             detail = f"{name} is beyond the last offset, {last}: it was given by another journal. Start again from 0."
-            raise Refused("bad_request", detail)
+            raise ProblemError("bad_request", detail)
         return after
 
     async def _stream(self, request: web.Request, wanted: Filter) -> web.StreamResponse:
@@ -179,7 +180,7 @@ async def _write_page(consumer: Consumer, parts: AsyncGenerator[tuple[bytes, boo
 def _filter(request: web.Request) -> Filter:
     topic = request.query.get("topic")
     if topic is not None and topic not in TOPICS:
-        raise Refused("bad_request", f"The parameter topic must be one of {', '.join(TOPICS)}.")
+        raise ProblemError("bad_request", f"The parameter topic must be one of {', '.join(TOPICS)}.")
     return Filter(topic, request.query.get("type") or None, request.query.get("subject") or None)
 
 

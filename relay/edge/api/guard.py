@@ -11,19 +11,12 @@ from relay.core.errors import RelayError
 from relay.edge.http import problems
 from relay.edge.http.auth import TokenSet, bearer, token_digest
 from relay.edge.http.local_access import why_not_local
+from relay.edge.http.problems import ProblemError
 from relay.edge.http.server import respond
 from relay.edge.http.whole_answers import WholeAnswers
 from relay.journal.errors import JournalBroken, JournalUnavailable
 
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Refused(Exception):
-    """Ends a request with this refusal."""
-
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(code)
-        self.answer = problems.answer(code, detail)
 
 
 def peer_of(request: web.Request) -> str:
@@ -50,8 +43,8 @@ class ApiGate:
             try:
                 self._admit(request)
                 return await self._answers.written(request, await route(request))
-            except Refused as refused:
-                return respond(refused.answer)
+            except ProblemError as problem:
+                return respond(problem.answer)
             except (JournalUnavailable, JournalBroken) as error:
                 return respond(problems.answer(problems.journal_code(error)))
             except RelayError as error:
@@ -68,7 +61,7 @@ class ApiGate:
         """Whether the request may pass now: asked again while its answer goes on."""
         try:
             self._admit(request)
-        except Refused:
+        except ProblemError:
             return False
         return True
 
@@ -76,11 +69,11 @@ class ApiGate:
         if self.tokens:
             presented = bearer(request.headers.get(hdrs.AUTHORIZATION))
             if presented is None or not self.tokens.matches(presented):
-                raise Refused("unauthorized", "This route takes a bearer token from server.api_tokens.")
+                raise ProblemError("unauthorized", "This route takes a bearer token from server.api_tokens.")
         elif not self._on_loopback:
-            raise Refused("unauthorized", "No server.api_tokens are configured, and the relay is not on loopback.")
+            raise ProblemError("unauthorized", "No server.api_tokens are configured, and the relay is not on loopback.")
         elif verdict := why_not_local(request.remote or "", request.headers):
-            raise Refused(*verdict)
+            raise ProblemError(*verdict)
 
 
 def json_response(document: object, status: int = 200) -> web.Response:
@@ -91,10 +84,10 @@ def json_response(document: object, status: int = 200) -> web.Response:
 def whole_number(text: str | None, name: str, *, least: int = 0, most: int, default: int) -> int:
     """What a client wrote as ``name``, from ``least`` to ``most``; the default where it wrote nothing.
 
-    Raises ``Refused`` (``bad_request``) for anything else.
+    Raises ``ProblemError`` (``bad_request``) for anything else.
     """
     if text is None:
         return default
     if text.isascii() and text.isdigit() and len(text) <= 19 and least <= int(text) <= most:
         return int(text)
-    raise Refused("bad_request", f"{name} must be a whole number from {least} to {most}.")
+    raise ProblemError("bad_request", f"{name} must be a whole number from {least} to {most}.")

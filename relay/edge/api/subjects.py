@@ -10,9 +10,10 @@ from aiohttp import web
 
 from relay.core.clock import rfc3339
 from relay.core.event import TASKS
-from relay.edge.api.guard import Refused, json_response, whole_number
+from relay.edge.api.guard import json_response, whole_number
 from relay.edge.api.subject_events import MAX_EVENTS, Page, Trail, page_about, shown, trail_of
 from relay.edge.api.tasks import instant, shown_task
+from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
 from relay.journal.projections.history import Repetition
 from relay.journal.projections.tasks import Row, Tasks
@@ -49,7 +50,7 @@ class SubjectRoutes:
         letters = await self._journal.dead_letters_about(subject, MAX_DEAD_LETTERS + 1)
         kind = _kind(subject, row, trail, page, letters)
         if kind is None:
-            raise Refused("not_found", "Nothing is known here of a task, a stream or a delivery of this id.")
+            raise ProblemError("not_found", "Nothing is known here of a task, a stream or a delivery of this id.")
         publications = await publications_of(self._journal, page.entries)
         repetitions = await self._journal.repetitions([entry.offset for entry in page.entries])
         return json_response(

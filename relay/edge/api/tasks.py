@@ -14,10 +14,10 @@ from relay.core.clock import rfc3339
 from relay.core.event import TASKS
 from relay.core.tasks.events import TASK_ID
 from relay.core.units import parse_duration
-from relay.edge.api.guard import Refused, json_response, whole_number
+from relay.edge.api.guard import json_response, whole_number
 from relay.edge.api.subject_events import page_about, shown, trail_of
-from relay.edge.http.bodies import Bodies, BodyLimits, Refusal
-from relay.edge.http.server import respond
+from relay.edge.http.bodies import Bodies, BodyLimits
+from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
 from relay.journal.projections.tasks import ENDED, PENDING, STATES, Row, Tasks, Wanted
 
@@ -68,16 +68,13 @@ class TaskRoutes:
         """What is known of one task, and the events about it that the journal still holds."""
         known = await self._known(request.match_info["id"])
         if known is None:
-            raise Refused("not_found", "No task of this id was submitted or watched here, nor has its end been heard.")
+            raise ProblemError("not_found", "No task of this id was submitted, watched or reported here.")
         return json_response(known)
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
         """Registers a task that was submitted elsewhere, to be polled until it ends. Asked again: the same answer."""
-        try:
-            async with self._bodies.received(request) as received:
-                task_id = _task_id(received.body)
-        except Refusal as refusal:
-            return respond(refusal.answer)
+        async with self._bodies.received(request) as received:
+            task_id = _task_id(received.body)
         if (known := await self._known(task_id)) is not None:
             return json_response(known)
         await self._journal.change(self._tasks.watch, task_id, steady_ms())
@@ -105,19 +102,19 @@ def _task_id(body: bytes | bytearray) -> str:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise Refused("not_json") from None
+        raise ProblemError("not_json") from None
     if not isinstance(document, dict) or set(document) != {"task_id"}:
-        raise Refused("bad_request", 'The body must be an object with the one key task_id: {"task_id": "..."}.')
+        raise ProblemError("bad_request", 'The body must be an object with the one key task_id: {"task_id": "..."}.')
     task_id = document["task_id"]
     if not isinstance(task_id, str) or not TASK_ID.fullmatch(task_id):
-        raise Refused("bad_request", f"task_id must be a text of the form {TASK_ID.pattern}.")
+        raise ProblemError("bad_request", f"task_id must be a text of the form {TASK_ID.pattern}.")
     return task_id
 
 
 def _wanted(request: web.Request) -> Wanted:
     state = request.query.get("state", "all")
     if state not in SELECTIONS:
-        raise Refused("bad_request", f"The parameter state must be one of {', '.join(SELECTIONS)}.")
+        raise ProblemError("bad_request", f"The parameter state must be one of {', '.join(SELECTIONS)}.")
     return Wanted(
         SELECTIONS[state],
         request.query.get("type") or None,
@@ -132,7 +129,7 @@ def _before(age: str | None) -> int | None:
     try:
         seconds = parse_duration(age)
     except ValueError as error:
-        raise Refused("bad_request", f"The parameter older_than {error}.") from None
+        raise ProblemError("bad_request", f"The parameter older_than {error}.") from None
     return steady_ms() - round(seconds * 1000)
 
 

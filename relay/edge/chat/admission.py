@@ -20,8 +20,8 @@ from relay.core.errors import RelayError
 from relay.edge.chat.capture import Record
 from relay.edge.chat.event_queue import Recorder
 from relay.edge.chat.stream import ChatStream, Outbound, Patience
-from relay.edge.http.bodies import Refusal
 from relay.edge.http.paths import path_of
+from relay.edge.http.problems import ProblemError
 from relay.edge.http.scan import scanned
 from relay.edge.http.trace import onward, trace_of
 from relay.edge.proxy.clients import Client
@@ -56,9 +56,9 @@ class Chat:
                 stream = self._open(request, client, read)
                 await stream.begin(received)
             return await stream.finished()
-        except Refusal as refusal:
-            self._signals.chat_refused(refusal.code, client.name if client else None)
-            return refused(request, refusal)
+        except ProblemError as problem:
+            self._signals.chat_refused(problem.code, client.name if client else None)
+            return refused(request, problem)
         except RelayError as error:
             return refused(request, error)
 
@@ -82,14 +82,14 @@ class Chat:
 
     def _require_room(self, client: Client) -> None:
         if self._draining:
-            raise Refusal("draining")
+            raise ProblemError("draining")
         if self._recorder.full:
-            raise Refusal("overloaded", "The journal does not take the events of chats.")
+            raise ProblemError("overloaded", "The journal does not take the events of chats.")
         self._require_place(client)
 
     def _require_place(self, client: Client) -> None:
         if client.max_concurrent is not None and self._held[client.name] >= client.max_concurrent:
-            raise Refusal("too_many_chats", f"At most {client.max_concurrent} at once.")
+            raise ProblemError("too_many_chats", f"At most {client.max_concurrent} at once.")
 
     def _open(self, request: web.BaseRequest, client: Client, read: ChatRequest) -> ChatStream:
         client.require_model(read.model)

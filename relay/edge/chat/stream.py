@@ -20,7 +20,8 @@ from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
 from relay.edge.chat.capture import Record
 from relay.edge.http import problems
-from relay.edge.http.bodies import Received, Refusal
+from relay.edge.http.bodies import Received
+from relay.edge.http.problems import ProblemError
 from relay.edge.http.raw_response import Outgoing, Sent
 from relay.edge.http.server import Connection as ClientConnection
 from relay.settings.model import OnDisconnect
@@ -244,7 +245,7 @@ class ChatStream:
             return
         if not self._head.done():
             self._stop("relay_shutdown")
-            self._head.set_exception(Refusal("draining"))
+            self._head.set_exception(ProblemError("draining"))
             return
         self._say("draining", "The relay is shutting down.")
         self._cancel()

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import HttpVersion11, hdrs, web
 
 from relay.core.json_scan import Body
-from relay.edge.http import problems
 from relay.edge.http.budget import Budget, Exhausted, Place
+from relay.edge.http.problems import ProblemError
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Refusal(Exception):
-    """Ends a request with this answer."""
-
-    def __init__(self, code: str, detail: str = "", allow: Sequence[str] = ()) -> None:
-        super().__init__(code)
-        self.code, self.detail, self.allow = code, detail, allow
-        self.answer = problems.answer(code, detail, allow=allow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +58,7 @@ class Bodies:
 
     @asynccontextmanager
     async def received(self, request: web.BaseRequest, client: str | None = None) -> AsyncIterator[Received]:
-        """The body, which counts until it is released or the block ends. Raises ``Refusal``.
+        """The body, which counts until it is released or the block ends. Raises ``ProblemError``.
 
         ``client``: whose it is, by name; else the peer's address.
         """
@@ -78,7 +69,7 @@ class Bodies:
             except Exhausted as full:
                 mine = "The bodies of this client are" if full.alone else "Bodies are"
                 limit = f"{self._limits.section}.max_inflight_bytes"
-                raise Refusal("overloaded", f"{mine} at the limit ({limit}).") from None
+                raise ProblemError("overloaded", f"{mine} at the limit ({limit}).") from None
             yield received
         finally:
             received.release()
@@ -102,9 +93,9 @@ class Bodies:
             async with asyncio.timeout(self._limits.timeout):
                 return await self._pieces(request, place)
         except TimeoutError:
-            raise Refusal("body_timeout") from None
+            raise ProblemError("body_timeout") from None
         except web.RequestPayloadError:
-            raise Refusal("bad_request", "The body is not framed as RFC 9112 has it.") from None
+            raise ProblemError("bad_request", "The body is not framed as RFC 9112 has it.") from None
 
     async def _pieces(self, request: web.BaseRequest, place: Place) -> bytearray:
         body = bytearray()
@@ -115,19 +106,19 @@ class Bodies:
                 raise self._too_large()
         return body
 
-    def _too_large(self) -> Refusal:
+    def _too_large(self) -> ProblemError:
         limit = f"{self._limits.max_body} bytes ({self._limits.section}.max_body)"
-        return Refusal("payload_too_large", f"At most {limit} are taken.")
+        return ProblemError("payload_too_large", f"At most {limit} are taken.")
 
 
 def require_known_coding(request: web.BaseRequest) -> None:
-    """Raises ``Refusal`` for a body in another transfer coding than ``chunked`` (RFC 9112, 6.1).
+    """Raises ``ProblemError`` for a body in another transfer coding than ``chunked`` (RFC 9112, 6.1).
 
     It would be taken for its content, and go on as that: ``gzip, chunked`` as ``chunked``.
     """
     codings = ",".join(request.headers.getall(hdrs.TRANSFER_ENCODING, ()))
     if codings and codings.strip().lower() != "chunked":
-        raise Refusal("unsupported_transfer_coding")
+        raise ProblemError("unsupported_transfer_coding")
 
 
 async def piece_of(request: web.BaseRequest) -> bytes:

@@ -164,6 +164,15 @@ def answer_to(error: RelayError) -> Answer:
     return answer(error.code, error.message, hint=error.hint)
 
 
+class ProblemError(Exception):
+    """Ends a request with the answer to this problem. Raises ``KeyError`` for a code that is not in ``KINDS``."""
+
+    def __init__(self, code: str, detail: str = "", allow: Sequence[str] = ()) -> None:
+        super().__init__(code)
+        self.code, self.detail, self.allow = code, detail, allow
+        self.answer = answer(code, detail, allow=allow)
+
+
 def journal_code(error: BaseException) -> str:
     """The code under which clients hear why the journal takes nothing."""
     code = error.code if isinstance(error, RelayError) else ""

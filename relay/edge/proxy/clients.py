@@ -14,7 +14,7 @@ from hmac import compare_digest
 from aiohttp import hdrs
 
 from relay.edge.http.auth import bearer, token_digest
-from relay.edge.http.bodies import Refusal
+from relay.edge.http.problems import ProblemError
 from relay.settings.model import OnDisconnect, ProxySettings
 from relay.upstream import RawHeaders
 from relay.upstream.headers import replaced
@@ -30,9 +30,9 @@ class Client:
     on_disconnect: OnDisconnect = "cancel"
 
     def require_model(self, model: object) -> None:
-        """Raises ``Refusal`` where the client may not use this model."""
+        """Raises ``ProblemError`` where the client may not use this model."""
         if self.models and not (isinstance(model, str) and model in self.models):
-            raise Refusal("model_not_allowed", "The client may not use this model.")
+            raise ProblemError("model_not_allowed", "The client may not use this model.")
 
 
 class Clients:
@@ -54,7 +54,7 @@ class Clients:
         self._injected = f"Bearer {api_key}".encode("ascii") if api_key is not None else None
 
     def admit(self, headers: Mapping[str, str]) -> Client:
-        """Whose key this is. Raises ``Refusal`` (``unauthorized``) for one that is not known."""
+        """Whose key this is. Raises ``ProblemError`` (``unauthorized``) for one that is not known."""
         if not self._known:
             return self._anybody
         shown = headers.get(hdrs.AUTHORIZATION)
@@ -65,7 +65,7 @@ class Clients:
             if compare_digest(known, digest):
                 found = client
         if found is None:
-            raise Refusal("unauthorized", "No client of this relay has the key in Authorization.")
+            raise ProblemError("unauthorized", "No client of this relay has the key in Authorization.")
         return found
 
     def authorized(self, headers: RawHeaders) -> RawHeaders:

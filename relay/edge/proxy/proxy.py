@@ -19,10 +19,11 @@ from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
 from relay.core.target import why_odd
 from relay.edge.http import problems
-from relay.edge.http.bodies import Bodies, BodyLimits, Refusal, invite, piece_of, require_known_coding
+from relay.edge.http.bodies import Bodies, BodyLimits, invite, piece_of, require_known_coding
 from relay.edge.http.budget import Budget
 from relay.edge.http.local_access import why_of_a_page
 from relay.edge.http.paths import path_of
+from relay.edge.http.problems import ProblemError
 from relay.edge.http.raw_response import Outgoing
 from relay.edge.http.scan import scanned
 from relay.edge.http.server import respond
@@ -107,7 +108,7 @@ class Proxy:
         try:
             async with self._outbound_body(request, self.admit(request)) as body:
                 return await self._exchange(request, body, outgoing)
-        except (RelayError, Refusal) as error:
+        except (RelayError, ProblemError) as error:
             return outgoing.abort() if outgoing.begun else refused(request, error)
 
     async def _exchange(self, request: web.BaseRequest, body: RequestBody, outgoing: Outgoing) -> web.StreamResponse:
@@ -122,7 +123,7 @@ class Proxy:
         return Outgoing(request, self._idle_timeout)
 
     def admit(self, request: web.BaseRequest) -> Client:
-        """Who sent it. Raises ``Refusal``.
+        """Who sent it. Raises ``ProblemError``.
 
         A page of any site can have the user's browser ask a listener on loopback, and nobody shows a key where no
         clients are configured.
@@ -130,7 +131,7 @@ class Proxy:
         client = self.clients.admit(request.headers)
         pages = self._pages if client.name is None else None
         if pages is not None and (verdict := why_of_a_page(request.headers, pages.public_host)):
-            raise Refusal(*verdict)
+            raise ProblemError(*verdict)
         return client
 
     def outbound(self, request: web.BaseRequest) -> RawHeaders:
@@ -141,7 +142,7 @@ class Proxy:
     async def _outbound_body(self, request: web.BaseRequest, client: Client) -> AsyncIterator[RequestBody]:
         if client.models and not is_openai(path_of(request)):
             # Limits are by endpoint and model there, and only submissions and questions for results are known so well.
-            raise Refusal("model_not_allowed", "The client may only submit tasks here, and ask for their results.")
+            raise ProblemError("model_not_allowed", "The client may only submit tasks here, and ask for their results.")
         if not request.body_exists:
             yield b""
         elif not client.models:
@@ -177,8 +178,8 @@ class ProxyRoutes:
         target = path_of(request)
         try:
             _require_plain(request, target)
-        except Refusal as refusal:
-            return refused(request, refusal)
+        except ProblemError as problem:
+            return refused(request, problem)
         return await self._part(request.method, target)(request)
 
     def _part(self, method: str, target: str) -> Route:
@@ -192,11 +193,11 @@ class ProxyRoutes:
 
 
 def _require_plain(request: web.BaseRequest, target: str) -> None:
-    """Raises ``Refusal`` for what the upstream may read otherwise than the relay does."""
+    """Raises ``ProblemError`` for what the upstream may read otherwise than the relay does."""
     if request.method in _REFUSED:
-        raise Refusal("method_not_allowed", allow=_METHODS)
+        raise ProblemError("method_not_allowed", allow=_METHODS)
     if detail := why_odd(target):
-        raise Refusal("bad_request", detail)
+        raise ProblemError("bad_request", detail)
     require_known_coding(request)
 
 
@@ -208,7 +209,7 @@ def _is_text(answer: Answer) -> bool:
     return kind.endswith("json") or (kind.startswith("text/") and kind != "text/event-stream")
 
 
-def refused(request: web.BaseRequest, error: RelayError | Refusal) -> web.StreamResponse:
+def refused(request: web.BaseRequest, error: RelayError | ProblemError) -> web.StreamResponse:
     """The error in the shape that the route's clients read: OpenAI's, or a problem document."""
     response = respond(_openai_answer(error) if is_openai(path_of(request)) else _problem(error))
     if request.body_exists and not request.content.is_eof():
@@ -216,12 +217,12 @@ def refused(request: web.BaseRequest, error: RelayError | Refusal) -> web.Stream
     return response
 
 
-def _problem(error: RelayError | Refusal) -> problems.Answer:
-    return error.answer if isinstance(error, Refusal) else problems.answer_to(error)
+def _problem(error: RelayError | ProblemError) -> problems.Answer:
+    return error.answer if isinstance(error, ProblemError) else problems.answer_to(error)
 
 
-def _openai_answer(error: RelayError | Refusal) -> problems.Answer:
-    if isinstance(error, Refusal):
+def _openai_answer(error: RelayError | ProblemError) -> problems.Answer:
+    if isinstance(error, ProblemError):
         return problems.openai_answer(error.code, error.detail, allow=error.allow)
     if error.code not in problems.KINDS:
         return problems.openai_answer("internal")
@@ -229,14 +230,14 @@ def _openai_answer(error: RelayError | Refusal) -> problems.Answer:
 
 
 async def _streamed(request: web.BaseRequest, patience: float) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises ``Refusal`` once nothing has come for ``patience`` seconds."""
+    """The body as it comes. Raises ``ProblemError`` once nothing has come for ``patience`` seconds."""
     invite(request)
     while True:
         try:
             async with asyncio.timeout(patience):
                 piece = await piece_of(request)
         except TimeoutError:
-            raise Refusal("body_timeout") from None
+            raise ProblemError("body_timeout") from None
         if not piece:
             return
         yield piece

@@ -21,9 +21,10 @@ from relay.core.source import Delivery, Submittable, Unreadable
 from relay.core.tasks.submission import UNIFIED, Insertion, endpoint_of, webhook_insertion
 from relay.core.trace import continued
 from relay.edge.http import problems
-from relay.edge.http.bodies import Received, Refusal
+from relay.edge.http.bodies import Received
 from relay.edge.http.budget import Place
 from relay.edge.http.paths import path_of
+from relay.edge.http.problems import ProblemError
 from relay.edge.http.raw_response import Outgoing
 from relay.edge.http.scan import scanned
 from relay.edge.http.server import respond
@@ -110,9 +111,9 @@ class Submissions:
             async with self._proxy.bodies.received(request, client.name) as received:
                 client.require_model(await _model(request, received.body) if client.models else None)
                 return await self._exchange(request, outgoing, received)
-        except Refusal as refusal:
-            self._signals.submission_rejected(refusal.code)
-            return refused(request, refusal)
+        except ProblemError as problem:
+            self._signals.submission_rejected(problem.code)
+            return refused(request, problem)
         except ConnectionError:
             return outgoing.abort()  # the client has gone
 
@@ -199,7 +200,7 @@ class Submissions:
                 return await self._show(outgoing, answer, trace_of(request.headers))
         except ConnectionError:
             return outgoing.abort()  # the client has gone
-        except (UpstreamError, Refusal) as error:
+        except (UpstreamError, ProblemError) as error:
             return outgoing.abort() if outgoing.begun else refused(request, error)
 
     async def _show(self, outgoing: Outgoing, answer: Answer, traceparent: str | None) -> web.StreamResponse:

@@ -10,8 +10,7 @@ import asyncio
 from collections.abc import Sequence
 
 from relay.core.event import Draft
-from relay.edge.http.bodies import Refusal
-from relay.edge.http.problems import journal_code
+from relay.edge.http.problems import ProblemError, journal_code
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
 from relay.telemetry import SubmissionSignals
@@ -32,12 +31,12 @@ class Recording:
         self._late: set[asyncio.Task[bool]] = set()
 
     def require_journal(self) -> None:
-        """Raises ``Refusal`` while nothing can be recorded: what nobody could watch is not to be paid for."""
+        """Raises ``ProblemError`` while nothing can be recorded: what nobody could watch is not to be paid for."""
         refusal = self._journal.accepting()
         if refusal is not None:
-            raise Refusal(journal_code(refusal))
+            raise ProblemError(journal_code(refusal))
         if self._late:
-            raise Refusal("journal_unavailable", "Tasks that were submitted earlier are not on disk yet.")
+            raise ProblemError("journal_unavailable", "Tasks that were submitted earlier are not on disk yet.")
 
     async def record(self, drafts: Sequence[Draft]) -> bool:
         """Whether the drafts, all about one task, are on disk; if not, it is tried on."""

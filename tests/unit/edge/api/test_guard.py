@@ -8,8 +8,9 @@ import pytest
 from aiohttp import web
 
 from relay.core.errors import RelayError
-from relay.edge.api.guard import ApiGate, Refused, Route, json_response, whole_number
+from relay.edge.api.guard import ApiGate, Route, json_response, whole_number
 from relay.edge.http.auth import TokenSet
+from relay.edge.http.problems import ProblemError
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from tests.services.raw_http import ask, get
 from tests.unit.edge.serving import api, routed
@@ -109,7 +110,7 @@ async def test_a_browsers_preflight_is_not_answered() -> None:
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (Refused("not_found", "No such thing."), 404, "not_found"),
+        (ProblemError("not_found", "No such thing."), 404, "not_found"),
         (JournalUnavailable("backlog_full", "m", hint="h"), 503, "backlog_full"),
         (JournalBroken("journal_broken", "/secret/path"), 503, "journal_unavailable"),
         (RelayError("upstream_unreachable", "It is down.", hint="Wait."), 502, "upstream_unreachable"),
@@ -140,7 +141,7 @@ def test_a_number_is_read(text: str | None, number: int) -> None:
 )
 def test_anything_else_is_refused(text: str) -> None:
     """A typing error would be answered with a page of another size, or with a 500."""
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ProblemError) as refused:
         whole_number(text, "limit", least=1, most=100, default=7)
     assert refused.value.answer.status == 400
     assert b"limit must be a whole number from 1 to 100" in refused.value.answer.body

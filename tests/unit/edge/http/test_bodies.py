@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from relay.edge.http.bodies import Bodies, BodyLimits, Refusal
+from relay.edge.http.bodies import Bodies, BodyLimits
+from relay.edge.http.problems import ProblemError
 from relay.edge.http.server import Limits, Listener, respond
 from relay.telemetry import HttpSignals, Telemetry
 from tests.services.raw_http import ask, chunked, post, wire
@@ -29,8 +30,8 @@ async def receiving(bodies: Bodies, held: asyncio.Event | None = None) -> AsyncI
                     await asyncio.Event().wait()
                 body = received.body
                 return web.Response(text=f"{len(body)} {body[:2].decode()}{body[-2:].decode()}")
-        except Refusal as refusal:
-            return respond(refusal.answer)
+        except ProblemError as problem:
+            return respond(problem.answer)
 
     listener = Listener(serve, host="127.0.0.1", port=0, limits=Limits(), signals=HttpSignals(Telemetry()))
     await listener.start()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
-from relay.edge.http.bodies import Refusal
+from relay.edge.http.problems import ProblemError
 from relay.edge.proxy.clients import Client, Clients
 from relay.settings.model import ProxySettings
 
@@ -40,11 +40,11 @@ def test_a_client_is_known_by_its_key(form: str) -> None:
 @pytest.mark.parametrize("value", ["", "Bearer ", f"Bearer {KEY}x", f"Basic {KEY}", "Bearer upstream-key", "\udcff"])
 def test_another_key_is_refused_without_a_word_about_the_right_one(value: str) -> None:
     """Anybody could spend the upstream's credit."""
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ProblemError) as caught:
         named().admit(shown(value))
     assert caught.value.code == "unauthorized"
     assert KEY.encode() not in caught.value.answer.body
-    with pytest.raises(Refusal):
+    with pytest.raises(ProblemError):
         named().admit(CIMultiDict())
 
 
@@ -74,6 +74,6 @@ def test_a_client_may_use_its_models_only() -> None:
     Client(models=frozenset({"a"})).require_model("a")
     Client().require_model(None)
     for model in ("b", None, 1, [], ["a"], {}):
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(ProblemError) as caught:
             Client(models=frozenset({"a"})).require_model(model)
         assert caught.value.code == "model_not_allowed"

@@ -11,7 +11,7 @@ import pytest
 
 from relay.core.event import Draft
 from relay.core.tasks.events import bare_task, submitted_draft
-from relay.edge.http.bodies import Refusal
+from relay.edge.http.problems import ProblemError
 from relay.edge.proxy.task_writer import Recording
 from relay.journal.errors import JournalBroken
 from relay.journal.journal import Journal, Policy
@@ -70,9 +70,9 @@ async def test_while_nothing_can_be_recorded_nothing_is_sent(journal: Journal) -
     recording = Recording(journal, Said())
     recording.require_journal()
     await fill(journal)
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(ProblemError) as problem:
         recording.require_journal()
-    assert refusal.value.code == "backlog_full"
+    assert problem.value.code == "backlog_full"
     drain(journal)
     recording.require_journal()
 
@@ -83,9 +83,9 @@ async def test_what_the_journal_does_not_take_at_once_it_is_given_again(journal:
     await fill(journal)
     assert not await recording.record([draft("t1"), draft("t2")])
     drain(journal)
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(ProblemError) as problem:
         recording.require_journal()
-    assert refusal.value.code == "journal_unavailable"
+    assert problem.value.code == "journal_unavailable"
     await until(lambda: not recording._late)
     drain(journal)
     recording.require_journal()
@@ -130,7 +130,7 @@ async def test_a_broken_journal_is_not_tried_again(journal: Journal) -> None:
     journal.broken.set_result(JournalBroken("journal_broken", "gone", hint="restart"))
     assert not await recording.record([draft("t1")])
     assert said.lost == ["t1"]
-    with pytest.raises(Refusal):
+    with pytest.raises(ProblemError):
         recording.require_journal()
 
 
