@@ -38,13 +38,22 @@ def _told(costs: list[Cost]) -> str:
     """A row per test, and one of all: what it took at most, and how long the deliveries beside it did."""
     rows = {name: [cost for cost in costs if cost.name == name] for name in dict.fromkeys(cost.name for cost in costs)}
     rows["all"] = costs
-    told = ["test | MiB | CPU s | standstill ms | deliveries | p50 ms | p99 ms | max ms"]
+    told = [
+        "test | MiB | CPU s | standstill ms | deliveries | p50 ms | p99 ms | max ms | probes p50 ms | p99 ms | max ms"
+    ]
     for name, each in rows.items():
-        took = sorted(seconds * 1e3 for cost in each for seconds in cost.acknowledged)
-        most = [max(figures) for figures in zip(*((c.mib, c.cpu, c.standstill * 1e3) for c in each), strict=True)]
-        times = f"{took[len(took) // 2]:.1f} | {took[len(took) * 99 // 100]:.1f} | {took[-1]:.1f}"
-        told.append(f"{name} | {most[0]:.0f} | {most[1]:.1f} | {most[2]:.0f} | {len(took)} | {times}")
+        most = [max(figures) for figures in zip(*((c.mib, c.cpu, c.seen.standstill * 1e3) for c in each), strict=True)]
+        acknowledged = [seconds for cost in each for seconds in cost.seen.acknowledged]
+        probed = [seconds for cost in each for seconds in cost.seen.probed]
+        costs = f"{most[0]:.0f} | {most[1]:.1f} | {most[2]:.0f}"
+        told.append(f"{name} | {costs} | {len(acknowledged)} | {_times(acknowledged)} | {_times(probed)}")
     return "\n".join(told)
+
+
+def _times(seconds: list[float]) -> str:
+    """The median, p99 and the longest, in milliseconds."""
+    took = sorted(each * 1e3 for each in seconds)
+    return f"{took[len(took) // 2]:.1f} | {took[len(took) * 99 // 100]:.1f} | {took[-1]:.1f}"
 
 
 async def _warm(stage: Stage) -> None:

@@ -32,13 +32,14 @@ _STDIN: Final = 0  # read without a buffer, which would hide from select what is
 
 @dataclass
 class Seen:
-    """``acknowledged``: seconds that each delivery took. ``standstill``: seconds of processor that the relay spent
-    while one probe waited, at most: so long nobody else was served, and a busy machine does not change it.
+    """``acknowledged``: seconds that each delivery took; ``probed``: each probe, which needs no disk.
 
-    ``failed``: what went wrong, if anything did.
+    ``standstill``: seconds of processor that the relay spent while one probe waited, at most: so long nobody else was
+    served, and a busy machine does not change it. ``failed``: what went wrong, if anything did.
     """
 
     acknowledged: list[float] = field(default_factory=list)
+    probed: list[float] = field(default_factory=list)
     standstill: float = 0.0
     failed: str = ""
 
@@ -68,8 +69,9 @@ class Sender:
         reply = _ask(self._port, post(WEBHOOK, task.encode()))
         seen.acknowledged.append(time.perf_counter() - started)
         assert b'"accepted"' in reply, reply
-        spent = self._processor()
+        spent, started = self._processor(), time.perf_counter()
         reply = _ask(self._admin_port, get("/livez"))
+        seen.probed.append(time.perf_counter() - started)
         seen.standstill = max(seen.standstill, self._processor() - spent)
         assert b" 200 " in reply, reply
 

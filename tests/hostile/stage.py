@@ -56,13 +56,12 @@ class Companion:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one case took: MiB at its peak, seconds of processor, the longest standstill, and the deliveries' times."""
+    """What one case took: MiB at its peak and seconds of processor; ``seen`` by the good sender beside it."""
 
     name: str
     mib: float
     cpu: float
-    standstill: float
-    acknowledged: list[float]
+    seen: Seen
 
 
 @dataclass
@@ -109,7 +108,7 @@ class Stage:
         assert not seen.failed, seen.failed
         peak = _status(self.relay.pid, "VmHWM") - before
         spent = self.cpu - used - 0.004 * len(seen.acknowledged)
-        self.costs.append(Cost(_test(), peak, spent, seen.standstill, seen.acknowledged))
+        self.costs.append(Cost(_test(), peak, spent, seen))
         assert peak <= mib, f"{peak:.0f} MiB, and {mib:.0f} are allowed"
         assert spent <= cpu, f"{spent:.1f} s of processor, and {cpu:.1f} are allowed"
         assert seen.standstill * 1e3 <= loop, f"{seen.standstill * 1e3:.0f} ms for itself, and {loop:.0f} are allowed"
