@@ -1,7 +1,7 @@
 """The good sender beside every case, in a process of its own: what a case does to its own loop is not the relay's.
 
-``python -m tests.hostile.sender PORT ADMIN_PORT PID``. From one byte on its standard input to the next it delivers and
-probes in turn, each on a connection of its own, and then prints what it saw: one ``Seen`` as JSON.
+``python -m tests.hostile.sender PORT ADMIN_PORT PID PAUSE``. From one byte on its standard input to the next it
+delivers and probes in turn, each on a connection of its own, and then prints what it saw: one ``Seen`` as JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ WEBHOOK: Final = f"/webhooks/novita/{TOKEN}"
 PATIENCE: Final = 5.0
 """Seconds in which a good delivery must be acknowledged beside every case, on however busy a machine."""
 
-_PAUSE: Final = 0.02
 _STDIN: Final = 0  # read without a buffer, which would hide from select what is in it
 
 
@@ -45,11 +44,12 @@ class Seen:
 
 
 class Sender:
-    """Talks to one relay."""
+    """Talks to one relay. ``pause``: seconds between a probe and the next delivery."""
 
-    def __init__(self, port: int, admin_port: int, pid: int) -> None:
+    def __init__(self, port: int, admin_port: int, pid: int, pause: float) -> None:
         self._port, self._admin_port = port, admin_port
         self._threads = Path(f"/proc/{pid}/task")
+        self._pause = pause
         self._turns = count()
 
     def until_ended(self) -> Seen:
@@ -57,7 +57,7 @@ class Sender:
         seen = Seen()
         try:
             self._turn(seen)
-            while not select.select([_STDIN], [], [], _PAUSE)[0]:
+            while not select.select([_STDIN], [], [], self._pause)[0]:
                 self._turn(seen)
         except (OSError, AssertionError) as error:
             seen.failed = repr(error)
@@ -103,7 +103,8 @@ def _is_whole(received: bytes) -> bool:
 
 
 def main() -> None:
-    sender = Sender(*(int(argument) for argument in sys.argv[1:4]))
+    *numbers, pause = sys.argv[1:]
+    sender = Sender(*(int(number) for number in numbers), pause=float(pause))
     while os.read(_STDIN, 1):
         seen = sender.until_ended()
         os.read(_STDIN, 1)

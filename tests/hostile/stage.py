@@ -28,10 +28,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Companion:
-    """The good sender's process."""
+    """The good sender's process. ``pause`` in seconds."""
 
-    def __init__(self, relay: RelayProcess) -> None:
-        command = [sys.executable, "-m", "tests.hostile.sender", str(relay.port), str(relay.admin_port), str(relay.pid)]
+    def __init__(self, relay: RelayProcess, pause: float) -> None:
+        facts = (relay.port, relay.admin_port, relay.pid, pause)
+        command = [sys.executable, "-m", "tests.hostile.sender", *map(str, facts)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def begin(self) -> None:
@@ -132,14 +133,14 @@ async def closes(connection: Wire, within: float) -> bytes:
 
 
 @contextmanager
-def staged(directory: Path, **sections: Any) -> Iterator[Stage]:
-    """A relay in its own process before an upstream in a thread."""
+def staged(directory: Path, *, pause: float = 0.02, **sections: Any) -> Iterator[Stage]:
+    """A relay in its own process before an upstream in a thread. ``pause``: that of the good sender, in seconds."""
     upstream = Upstream()
     with _in_a_thread(upstream):
         relay = RelayProcess(directory, upstream={"base_url": upstream.url, **_IMPATIENT}, **sections)
         asyncio.run(relay.start())
         try:
-            companion = Companion(relay)
+            companion = Companion(relay, pause)
             try:
                 yield Stage(relay, upstream, companion)
             finally:

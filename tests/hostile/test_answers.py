@@ -34,7 +34,7 @@ async def seen(url: str, request: bytes) -> bytes:
 @pytest.mark.parametrize("route", ROUTES)
 async def test_no_answer_harms_more_than_its_own_request(stage: Stage, route: str) -> None:
     """An upstream that has gone wrong would take the relay along, or its next client's answer."""
-    async with stage.case(mib=150, cpu=15, loop=100):
+    async with stage.case(mib=150, cpu=15, loop=250):
         shown = await asyncio.gather(*(seen(stage.url, ROUTES[route](name)) for name in ANSWERS))
         for _ in range(5):
             assert (await ask(stage.url, post("/openai/v1/own/answer", b"{}"))).body == b"/openai/v1/own/answer"

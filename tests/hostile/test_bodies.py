@@ -33,7 +33,7 @@ ROUTES = [
 async def test_what_a_parser_would_choke_on(stage: Stage, shape: str) -> None:
     """The relay would take thirty times the size of a body, and stand still for seconds."""
     for path, status in ROUTES:
-        async with stage.case(mib=5 * SIZE / 2**20, cpu=4, loop=100), wire(stage.url) as connection:
+        async with stage.case(mib=5 * SIZE / 2**20, cpu=4, loop=250), wire(stage.url) as connection:
             await connection.send(post(path, SHAPES[shape]))
             assert (await connection.answer()).status == status, path
 
@@ -41,6 +41,6 @@ async def test_what_a_parser_would_choke_on(stage: Stage, shape: str) -> None:
 async def test_the_largest_body_of_all(stage: Stage) -> None:
     """62 MiB of brackets as a chat took 2,169 MB, and 10 s of everybody's time."""
     body = b'{"model":"m","messages":[%b[]]}' % (b"[]," * ((62 << 20) // 3))
-    async with stage.case(mib=4 * 62, cpu=6, loop=100), wire(stage.url) as connection:
+    async with stage.case(mib=4 * 62, cpu=6, loop=250), wire(stage.url) as connection:
         await connection.send(post("/openai/v1/chat/completions", body))
         assert (await connection.answer()).status == 200

@@ -18,7 +18,7 @@ BEGUN = (
 
 async def test_small_bodies_without_a_length_keep_nobody_out(stage: Stage) -> None:
     """Four tiny chats reserved all there is until the upstream answered them, and everybody else got a 503."""
-    async with stage.case(mib=40, cpu=2, loop=100), AsyncExitStack() as stack:
+    async with stage.case(mib=40, cpu=2, loop=250), AsyncExitStack() as stack:
         stage.upstream.silent = True
         stack.callback(setattr, stage.upstream, "silent", False)
         before = stage.upstream.requests
@@ -40,7 +40,7 @@ async def test_small_bodies_without_a_length_keep_nobody_out(stage: Stage) -> No
 )
 async def test_uploads_that_stop_are_cut(stage: Stage, path: str, seconds: float) -> None:
     """One byte of a hundred stayed for ever, here and at the upstream."""
-    async with stage.case(mib=20, cpu=3, loop=100), AsyncExitStack() as stack:
+    async with stage.case(mib=20, cpu=3, loop=250), AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(wire(stage.url)) for _ in range(100)]
         for connection in connections:
             await connection.send(post(path, b"x" * 100)[:-99])
@@ -50,7 +50,7 @@ async def test_uploads_that_stop_are_cut(stage: Stage, path: str, seconds: float
 
 async def test_an_upstream_that_says_nothing_is_given_up(stage: Stage) -> None:
     """Chats that nobody answers would be held for as long as the upstream likes."""
-    async with stage.case(mib=20, cpu=3, loop=100), AsyncExitStack() as stack:
+    async with stage.case(mib=20, cpu=3, loop=250), AsyncExitStack() as stack:
         stage.upstream.silent = True
         stack.callback(setattr, stage.upstream, "silent", False)
         connections = [await stack.enter_async_context(wire(stage.url)) for _ in range(50)]

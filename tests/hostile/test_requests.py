@@ -42,7 +42,7 @@ async def test_no_request_is_served_that_was_not_made(stage: Stage, route: str) 
     """A request could be hidden in another, or end the process, or show where the relay fails."""
     stage.upstream.targets.clear()
     path, body_timeout = ROUTES[route]
-    async with stage.case(mib=25, cpu=6, loop=100):
+    async with stage.case(mib=25, cpu=6, loop=250):
         asked = [raw.replace(b"@", path.encode()) for raw in REQUESTS.values()]
         replies = await asyncio.gather(*(answers(stage.url, data, body_timeout + LAST) for data in asked))
     for name, reply in zip(REQUESTS, replies, strict=True):
@@ -56,7 +56,7 @@ async def test_no_request_is_served_that_was_not_made(stage: Stage, route: str) 
 
 async def test_the_admin_listener_takes_them_as_well(stage: Stage) -> None:
     """A stranger on the same machine could stop the probes, and so have the process killed."""
-    async with stage.case(mib=25, cpu=6, loop=100):
+    async with stage.case(mib=25, cpu=6, loop=250):
         asked = [raw.replace(b"@", b"/livez") for raw in REQUESTS.values()]
         visits = [asyncio.create_task(answers(stage.relay.admin_url, data, ADMIN_LAST)) for data in asked]
         _, idle = await asyncio.wait(visits, timeout=3)
@@ -81,5 +81,5 @@ async def test_each_request_gets_its_own_answer(stage: Stage) -> None:
                 await connection.send(post("/webhooks/novita/wrong", b"x" * turn))
                 assert (await connection.answer()).code == "unauthorized"
 
-    async with stage.case(mib=20, cpu=10, loop=100):
+    async with stage.case(mib=20, cpu=10, loop=250):
         await asyncio.gather(*(exchange(number) for number in range(40)))
