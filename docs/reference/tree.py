@@ -16,7 +16,7 @@ BEGINNING: Final = "<!-- Written by make docs, from the first sentence of each f
 
 DESCRIBED: Final = {".py", ".sql", ".lua", ".js", ".css"}
 
-_SENTENCE: Final = re.compile(r"(.+?[.!?])(?=\s+[A-Z`]|\s*$)", re.DOTALL)
+_SENTENCE: Final = re.compile(r"(.+?[.!?])(?=\s+[\"A-Z`]|\s*$)", re.DOTALL)
 _COMMENT: Final = re.compile(r"\A(?:(?:--|//) ?[^\n]*\n)+|\A/\*.*?\*/", re.DOTALL)
 _MARKS: Final = re.compile(r"^(?:--|//|/\*)[ ]?|\*/$", re.MULTILINE)
 

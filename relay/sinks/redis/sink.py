@@ -1,4 +1,4 @@
-"""Redis Streams: one Lua script appends a batch and moves the checkpoint by compare-and-set.
+"""Redis Streams: events exactly once, by a Lua script that appends a batch and compares and sets the checkpoint.
 
 Needs Redis >= 6.2 or Valkey. Keys, all in one hash slot because of the tag in the prefix: one stream per topic
 (``{relay}:tasks``, ...) and one hash per identity (``{relay}:checkpoint:<identity>``).
