@@ -103,6 +103,7 @@ def test_what_is_no_journal_stays_as_it_is(tmp_path: Path, make: Callable[[Path]
         inspect.open_existing(path)
     assert refused.value.code == "no_journal"
     assert (path.read_bytes() if path.exists() else None) == before
+    assert path not in [link.resolve() for link in Path("/proc/self/fd").iterdir()], "it is closed"
     with pytest.raises(RelayError, match="no journal"):
         inspect.open_existing(tmp_path / "nowhere" / "relay.db")
     assert not (tmp_path / "nowhere").exists()

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from relay.journal import store as store_module
 from relay.journal.errors import JournalUnavailable
 from relay.journal.reserve import LEAST, MOST, Reserve, reserve_of
 from relay.journal.store import Store
@@ -134,3 +136,25 @@ def test_room_is_regained_by_a_commit_and_not_by_hope(tmp_path: Path, monkeypatc
     store.make_room()
     store.close()
     assert reserve_of(tmp_path / "relay.db").exists()  # what was released is taken again for the next start
+
+
+def test_a_start_on_a_full_disk_has_the_room_of_the_reserve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: a relay whose disk ran full does not start again until a person makes room."""
+    path = tmp_path / "relay.db"
+    store = Store(path)
+    store.hold_reserve()
+    store.close()
+    looks, looked = store_module.look_before_opening, []
+
+    def look(at: Path) -> None:
+        if reserve_of(at).exists():
+            full = sqlite3.OperationalError("database or disk is full")
+            full.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise full
+        looked.append(at)
+        looks(at)
+
+    monkeypatch.setattr(store_module, "look_before_opening", look)
+    assert reserve_of(path).exists()
+    Store(path).close()
+    assert looked == [path], "it is not opened unseen"
