@@ -11,7 +11,7 @@ from relay.journal import store as store_module
 from relay.journal.errors import JournalUnavailable
 from relay.journal.reserve import LEAST, MOST, Reserve, reserve_of
 from relay.journal.store import Store
-from tests.unit.drafts import draft
+from tests.unit.drafts import dead_draft, draft
 
 
 def no_room(monkeypatch: pytest.MonkeyPatch, code: int = errno.ENOSPC, beyond: int = 0) -> None:
@@ -91,6 +91,16 @@ def test_pages_that_are_free_beyond_some_to_spare_leave_the_file(
     while store.merge_dedup():
         pass
     assert store.prune(floor=50, older_than=2, over_size=1 << 40) == 50
+    assert store._one("PRAGMA freelist_count") < 300
+    store.close()
+
+
+def test_pages_of_expired_dead_letters_leave_the_file_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: after a flood of broken deliveries the file stays as large as it was."""
+    monkeypatch.setattr("relay.journal.store._SPARE_PAGES", 100)
+    store = Store(tmp_path / "relay.db")
+    store.append([dead_draft(f"dead-{n}", raw=b"x" * 100_000) for n in range(50)], 1)
+    assert store.prune_dead_letters(older_than=2, over_size=1 << 40, floor=50) == (50, "age")
     assert store._one("PRAGMA freelist_count") < 300
     store.close()
 
