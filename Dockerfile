@@ -27,7 +27,7 @@ FROM ${BASE}
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="relay" \
-      org.opencontainers.image.description="Event bridge for Novita AI: webhooks and chat streams in, CloudEvents exactly once on Kafka and Redis Streams." \
+      org.opencontainers.image.description="Event bridge for Novita AI: webhooks and chats in, CloudEvents exactly once on Kafka and Redis Streams." \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

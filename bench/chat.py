@@ -1,4 +1,4 @@
-"""What a chat stream costs: ratios measured in one run on one machine.
+"""What a chat costs: ratios measured in one run on one machine.
 
 ``make bench-chat``: an upstream, directly and behind nginx (``proxy_buffering off``), a naive aiohttp pass-through, and
 the relay with chunk events off, coalesced, and each. Streams of 200 frames at full speed, each frame a ``send`` of its

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 COLUMNS: Final = 140
-COMMAND: Final = ("relay", "demo", "--once", "--tasks", "9", "--streams", "5")
+COMMAND: Final = ("relay", "demo", "--once", "--tasks", "9", "--chats", "5")
 PICTURE: Final = Path(__file__).parent / "images" / "demo.svg"
 
 _FONT: Final = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)

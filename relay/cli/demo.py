@@ -27,10 +27,10 @@ PerMinute = Annotated[
 def demo(
     once: Annotated[
         bool,
-        typer.Option("--once", help="End after one round; exit 0 if each task and stream got its one terminal event."),
+        typer.Option("--once", help="End after one round; exit 0 if each task and chat got its one terminal event."),
     ] = False,
     tasks: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Tasks in a round.")] = 30,
-    streams: Annotated[int, typer.Option(metavar="N", min=0, max=1000, help="Chats in a round.")] = 11,
+    chats: Annotated[int, typer.Option(metavar="N", min=0, max=1000, help="Chats in a round.")] = 11,
     seed: Annotated[int, typer.Option(metavar="N", help="Decides what goes wrong with which task.")] = 1,
     json: options.Json = False,
 ) -> None:
@@ -42,9 +42,7 @@ def demo(
     from relay.telemetry import configure_logging
 
     configure_logging("error", "auto")  # the trouble is on purpose
-    raise typer.Exit(
-        run_loop(run_demo(once=once, console=console(), tasks=tasks, streams=streams, seed=seed, json=json))
-    )
+    raise typer.Exit(run_loop(run_demo(once=once, console=console(), tasks=tasks, chats=chats, seed=seed, json=json)))
 
 
 def _seconds(text: str) -> float:

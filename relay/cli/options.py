@@ -65,6 +65,6 @@ Type = Annotated[
 ]
 Subject = Annotated[
     str | None,
-    typer.Option("--subject", metavar="ID", show_default=False, help="Only about this task or stream."),
+    typer.Option("--subject", metavar="ID", show_default=False, help="Only about this task or chat."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask back.")]

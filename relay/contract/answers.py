@@ -99,13 +99,13 @@ _STATUS: Final[dict[str, Schema]] = {
     "ready": _object({"ok": {"type": "boolean"}, "reasons": _list(_TEXT)}),
     "journal": _object({"id": _TEXT, **dict.fromkeys(("events", "bytes", "last_offset", "dead_letters"), _COUNT)}),
     "sinks": _list(_object(_SINK)),
-    "streams": _object({"open": _COUNT}),
+    "chats": _object({"open": _COUNT}),
     "tasks": _object(
         {"counts": {"type": "object", "additionalProperties": _COUNT}, "pending": _COUNT, "overdue": _COUNT}
     ),
     "upstream": _object({"up": {"type": ["boolean", "null"], "description": "Null before anybody has tried."}}),
 }
-_STREAM: Final[dict[str, Schema]] = {
+_CHAT: Final[dict[str, Schema]] = {
     "chat_id": _TEXT,
     "model": _TEXT_OR_NULL,
     "client": _TEXT_OR_NULL,
@@ -192,7 +192,7 @@ ANSWERS: Final[dict[str, Schema]] = {
         }
     ),
     "Status": _object(_STATUS),
-    "StreamPage": _object({"streams": _list(_object(_STREAM)), "next": {"type": ["integer", "null"]}}),
+    "ChatPage": _object({"chats": _list(_object(_CHAT)), "next": {"type": ["integer", "null"]}}),
     "StoryEvent": _object(
         {
             "offset": _COUNT,

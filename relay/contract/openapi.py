@@ -114,7 +114,7 @@ def _chats() -> Document:
         )
         post["responses"]["200"] = {
             "description": "The upstream's answer, byte for byte.",
-            "headers": {"X-Relay-Stream-Id": {"description": "The events' subject.", "schema": {"type": "string"}}},
+            "headers": {"X-Relay-Chat-Id": {"description": "The events' subject.", "schema": {"type": "string"}}},
             "content": {"text/event-stream": {}, _JSON: {}},
         }
         post["requestBody"] = _body_passed(_CHAT_REQUEST)
@@ -204,12 +204,12 @@ def _api() -> Document:
                 security=_TOKEN,
             )
         },
-        "/v1/streams": {
+        "/v1/chats": {
             "get": _operation(
-                "list-streams",
-                "The chat streams that are open, in the order of their beginning.",
+                "list-chats",
+                "The chats that are open, in the order of their beginning.",
                 codes=_SHARED_API,
-                answers={200: ("StreamPage", "A page.")},
+                answers={200: ("ChatPage", "A page.")},
                 security=_TOKEN,
                 parameters=[_after(), limit],
             )

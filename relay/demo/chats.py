@@ -1,4 +1,4 @@
-"""The demo's chats: streams through the relay, as any client of the upstream has them, some broken on purpose."""
+"""The demo's chats through the relay, as any client of the upstream has them, some broken on purpose."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ def chat_script(chats: int, seed: int) -> Iterator[ChatStep]:
 
 
 async def converse(session: aiohttp.ClientSession, relay_url: str, step: ChatStep) -> str:
-    """Plays the client of one chat to its end, whichever that is; answers the relay's id of the stream."""
+    """Plays the client of one chat to its end, whichever that is; answers the relay's id of the chat."""
     headers = {HEADER: step.chat.trouble.simulate}
     async with session.post(relay_url + PATH, json=step.body, headers=headers) as response:
-        chat_id = response.headers["X-Relay-Stream-Id"]
+        chat_id = response.headers["X-Relay-Chat-Id"]
         try:
             async for _ in response.content.iter_any():
                 if step.chat.leaves:
@@ -93,7 +93,7 @@ async def converse(session: aiohttp.ClientSession, relay_url: str, step: ChatSte
 
 
 def chat_line(offset: int, event: Json) -> Text:
-    """An event about a chat in one line: where, what, which stream, what was said or why not."""
+    """An event about a chat in one line: where, what, which chat, what was said or why not."""
     data = event["data"]
     line = Text(f"{offset:>5}  ", "dim")
     line.append(f"{event['type']:<22}", _STYLES.get(event["type"], ""))

@@ -41,11 +41,11 @@ _ENDS = {"TASK_STATUS_SUCCEED": "relay.task.succeeded", "TASK_STATUS_FAILED": "r
 
 
 async def run_demo(
-    *, once: bool, console: Console, tasks: int = 30, streams: int = 11, seed: int = 1, json: bool = False
+    *, once: bool, console: Console, tasks: int = 30, chats: int = 11, seed: int = 1, json: bool = False
 ) -> int:
     """Plays rounds until Ctrl-C, or one with ``once``; answers the exit code.
 
-    0: every task and every stream of the rounds played got exactly its one terminal event. 1: not so, or interrupted
+    0: every task and every chat of the rounds played got exactly its one terminal event. 1: not so, or interrupted
     with ``once``.
     With ``json`` each event is a line on the console, and the summary is the last line.
     """
@@ -54,7 +54,7 @@ async def run_demo(
             number = 0
             while not interrupted.is_set():
                 turn = seed + number
-                await _unless(interrupted, demo.play(script(tasks, turn), chat_script(streams, turn)))
+                await _unless(interrupted, demo.play(script(tasks, turn), chat_script(chats, turn)))
                 number += 1
                 if once:
                     break
@@ -120,7 +120,7 @@ class Demo:
     """By prompt: an event may come before the task's id is known."""
     _played: list[str] = field(default_factory=list)
     _chats: dict[str, Chat] = field(default_factory=dict)
-    """By stream id, of the rounds that were played to their end."""
+    """By chat id, of the rounds that were played to their end."""
     _unfinished: bool = False
     _ended: set[str] = field(default_factory=set)
     _shown: int = 0
@@ -132,11 +132,11 @@ class Demo:
         self._unfinished = True
         async with asyncio.TaskGroup() as group:
             submissions = [group.create_task(self._submit(step)) for step in steps]
-            streams = {
+            clients = {
                 group.create_task(converse(self.session, self.relay_url, step)): step.chat for step in chat_steps
             }
         submitted = [submission.result() for submission in submissions]
-        chatted = {stream.result(): chat for stream, chat in streams.items()}
+        chatted = {client.result(): chat for client, chat in clients.items()}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await self.simulator.settled()
@@ -165,12 +165,12 @@ class Demo:
         """Judges the rounds that were played to their end by the whole of the journal."""
         events = [event async for _, event in _all_events(self.session, self.relay_url)]
         tasks = [self._expected(task_id) for task_id in self._played]
-        streams = [Expected(chat_id, chat.ends_in, chat.trouble) for chat_id, chat in self._chats.items()]
+        chats = [Expected(chat_id, chat.ends_in, chat.trouble) for chat_id, chat in self._chats.items()]
         cut_short = self._cut_short(events)
-        return judge([*tasks, *streams], (event for event in events if event["subject"] not in cut_short))
+        return judge([*tasks, *chats], (event for event in events if event["subject"] not in cut_short))
 
     def _cut_short(self, events: Iterable[Json]) -> set[str]:
-        """The tasks and streams of a round that was not played to its end."""
+        """The tasks and chats of a round that was not played to its end."""
         if not self._unfinished:
             return set()
         tasks = {task.task_id for task in self.simulator.ledger.tasks()} - set(self._played)
@@ -221,7 +221,7 @@ class Demo:
         if self.json:
             self._line({"offset": offset, "event": event})
         elif event["type"] == chats.CHUNK:
-            return  # many, and each is in the event of its stream's end
+            return  # many, and each is in the event of its chat's end
         elif event["type"].startswith("relay.chat."):
             self._say(chat_line(offset, event))
         else:

@@ -51,11 +51,11 @@ def table(verdict: Verdict) -> Table:
 
 
 def conclusion(verdict: Verdict) -> Iterator[Text]:
-    """The result in words, what is wrong by the id of the task or stream."""
+    """The result in words, what is wrong by the id of the task or chat."""
     attempts = sum(begun.attempts for begun in verdict.expected)
-    streams = sum(begun.is_chat for begun in verdict.expected)
+    chats = sum(begun.is_chat for begun in verdict.expected)
     yield Text(
-        f"{len(verdict.expected) - streams} tasks, {attempts} deliveries tried, {streams} chat streams, "
+        f"{len(verdict.expected) - chats} tasks, {attempts} deliveries tried, {chats} chats, "
         f"{verdict.terminals} terminal events, conflicts: {len(verdict.conflicted)}."
     )
     for subject in verdict.conflicted:
@@ -64,4 +64,4 @@ def conclusion(verdict: Verdict) -> Iterator[Text]:
         for subject in getattr(verdict, fault):
             yield Text(f"{fault}: {subject}", "bold red")
     if not verdict.bad:
-        yield Text("Every task and every stream has exactly one terminal event.", "bold green")
+        yield Text("Every task and every chat has exactly one terminal event.", "bold green")

@@ -18,7 +18,7 @@ CONFLICTED = "relay.task.conflicted"
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """A task or stream that was begun: the event in which it has to end, and what went wrong on the way."""
+    """A task or chat that was begun: the event in which it has to end, and what went wrong on the way."""
 
     subject: str
     ends_in: str
@@ -32,7 +32,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What came out, measured against what had to: ids of tasks and streams, each list empty where all is well."""
+    """What came out, measured against what had to: ids of tasks and chats, each list empty where all is well."""
 
     expected: tuple[Expected, ...]
     terminals: int
@@ -46,7 +46,7 @@ class Verdict:
     unnoticed: tuple[str, ...]
     """It was contradicted, and no conflict came."""
     unforeseen: tuple[str, ...]
-    """A conflict that nobody staged, or a task or stream that nobody began."""
+    """A conflict that nobody staged, or a task or chat that nobody began."""
 
     @property
     def bad(self) -> frozenset[str]:
@@ -57,7 +57,7 @@ FAULTS = ("missing", "doubled", "wrong", "unnoticed", "unforeseen")
 
 
 def judge(expected: Sequence[Expected], events: Iterable[Json]) -> Verdict:
-    """Compares the tasks and streams that were begun with every event about them that came out."""
+    """Compares the tasks and chats that were begun with every event about them that came out."""
     ends: dict[str, list[str]] = {}
     conflicts: Counter[str] = Counter()
     for event in events:
@@ -84,10 +84,10 @@ def judge(expected: Sequence[Expected], events: Iterable[Json]) -> Verdict:
 def summary(verdict: Verdict) -> Json:
     """The verdict for programs."""
     injected = Counter(begun.trouble.simulate for begun in verdict.expected)
-    streams = sum(begun.is_chat for begun in verdict.expected)
+    chats = sum(begun.is_chat for begun in verdict.expected)
     return {
-        "tasks": len(verdict.expected) - streams,
-        "streams": streams,
+        "tasks": len(verdict.expected) - chats,
+        "chats": chats,
         "deliveries_tried": sum(begun.attempts for begun in verdict.expected),
         "terminal_events": verdict.terminals,
         "injected": dict(injected),

@@ -15,7 +15,7 @@ from aiohttp import web
 from relay import __version__
 from relay.core.conceal import Concealed
 from relay.core.source import Source, Submittable
-from relay.edge.api.chats import StreamRoutes
+from relay.edge.api.chats import ChatRoutes
 from relay.edge.api.consumers import Pace
 from relay.edge.api.dead_letters import DeadLetters
 from relay.edge.api.documents import ContractRoutes
@@ -134,7 +134,7 @@ class Edge:
         api = (
             TaskRoutes(journal, hooks.task_entered),
             SubjectRoutes(journal),
-            StreamRoutes(journal),
+            ChatRoutes(journal),
             _status(parts, hooks),
             self._events,
             DeadLetters(journal, parts.sources, frozenset(config.label for config in settings.sinks)),

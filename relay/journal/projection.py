@@ -1,6 +1,6 @@
 """The port of a companion: a table that changes in the same transaction as the events that it follows.
 
-What has begun and must end exactly once (a chat stream, a submitted task) has to be known after a crash, and must
+What has begun and must end exactly once (a chat, a submitted task) has to be known after a crash, and must
 agree with the events at any instant. So its table is written with them: a companion sees the entries of each group
 inside the group's transaction.
 """

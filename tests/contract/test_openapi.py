@@ -74,7 +74,7 @@ async def test_answers_are_as_described(relay: Bridge) -> None:
     for subject in (task_id, "t2", "t1"):
         hold(await relay.request("GET", f"/v1/subjects/{subject}"), "get", "/v1/subjects/{subject}")
     hold(await relay.request("GET", "/v1/tasks?state=overdue"), "get", "/v1/tasks")
-    hold(await relay.request("GET", "/v1/streams"), "get", "/v1/streams")
+    hold(await relay.request("GET", "/v1/chats"), "get", "/v1/chats")
     hold(await relay.request("GET", "/v1/status"), "get", "/v1/status")
     letters = await relay.request("GET", "/v1/dead-letters")
     hold(letters, "get", "/v1/dead-letters")
@@ -95,7 +95,7 @@ async def test_answers_are_as_described(relay: Bridge) -> None:
         ("GET", "/v1/events?limit=0", "/v1/events", 400),
         ("GET", "/v1/tasks/none", "/v1/tasks/{id}", 404),
         ("GET", "/v1/subjects/none", "/v1/subjects/{subject}", 404),
-        ("GET", "/v1/streams?limit=x", "/v1/streams", 400),
+        ("GET", "/v1/chats?limit=x", "/v1/chats", 400),
         ("DELETE", "/v1/dead-letters/none", "/v1/dead-letters/{id}", 404),
         ("GET", "/schemas/none.json", "/schemas/{name}", 404),
     ],

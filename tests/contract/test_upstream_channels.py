@@ -300,7 +300,7 @@ async def chatted(
         while not any(event["event"]["type"] in ENDED for event in await proxy.events(topic="chat")):
             await asyncio.sleep(0.02)
     told = {topic: [entry["event"] for entry in await proxy.events(topic=topic)] for topic in ("chat", "chat-chunks")}
-    assert {event["subject"] for events in told.values() for event in events} == {answer.headers["X-Relay-Stream-Id"]}
+    assert {event["subject"] for events in told.values() for event in events} == {answer.headers["X-Relay-Chat-Id"]}
     assert answer.body.encode() == sent
     return sent, told
 

@@ -56,7 +56,7 @@ async def played(on: Stage) -> dict[str, str]:
         "chat": f"#/subjects/{chat}",
         "growing": f"#/subjects/{growing}",
         "tasks": "#/tasks?state=all",
-        "streams": "#/streams",
+        "chats": "#/chats",
         "dead-letters": "#/dead-letters",
         "dead-letter": f"#/dead-letters/{(await on.dead_letters())[0]}",
         "health": "#/health",

@@ -259,7 +259,7 @@ async def test_a_chat_is_read_while_it_grows(relay: Stage, console: Visit) -> No
     """A long answer could only be read once it is over."""
     text = " ".join(f"word{number}" for number in range(24))
     chat = await relay.chat(text, "pace=80ms")
-    await console.open("#/streams")
+    await console.open("#/chats")
     await console.page.get_by_role("link", name=chat).click()
     transcript = console.page.locator(".transcript")
     await expect(transcript).to_contain_text("Growing")

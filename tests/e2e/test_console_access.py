@@ -52,7 +52,7 @@ async def scene(module_path: Path, redis_server: Redis) -> AsyncIterator[Scene]:
             "open chat": f"#/subjects/{open_chat}",
             "unknown": "#/subjects/t-none",
             "tasks": "#/tasks?state=all",
-            "streams": "#/streams",
+            "chats": "#/chats",
             "dead letters": "#/dead-letters",
             "dead letter": f"#/dead-letters/{letter}",
             "health": "#/health",
@@ -142,12 +142,12 @@ async def test_the_tab_key_goes_through_the_page_in_reading_order(scene: Scene, 
     assert names[:5] == [
         "Skip to the content",
         "relay: live events",
-        "Task id or stream id",
+        "Task id or chat id",
         "Ready",
         "Keyboard shortcuts",
     ]
     assert [re.match(r"[A-Za-z ]+", name)[0].strip() for name in names[5:10]] == [  # type: ignore[index]
-        *("Live", "Tasks", "Streams", "Dead letters", "Health")
+        *("Live", "Tasks", "Chats", "Dead letters", "Health")
     ]
     assert names[10:15] == ["Pause", "Topic", "Type", "Subject", "Clear"]
 
@@ -212,7 +212,7 @@ async def test_a_relay_with_tokens_asks_for_one_and_keeps_it_to_the_header(tmp_p
         await expect(page.get_by_role("dialog")).to_have_count(0)
         assert await staged.deliver(json.loads(succeeded("t-1"))) == "accepted"
         await expect(console.row("t-1")).to_have_count(1)
-        for address in ("#/subjects/t-1", "#/tasks", "#/streams", "#/dead-letters", "#/health"):
+        for address in ("#/subjects/t-1", "#/tasks", "#/chats", "#/dead-letters", "#/health"):
             await console.open(address)
             await settled(page)
         assert not [address for address in [*console.asked_for, page.url] if API_TOKEN in address]

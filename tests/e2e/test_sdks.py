@@ -175,7 +175,7 @@ async def test_the_ai_package_of_vercel(stage: Stage, tmp_path: Path) -> None:
 REFUSALS = {
     "an unknown key": ("AuthenticationError", 401, "invalid_request_error", "unauthorized"),
     "a model that is not allowed": ("PermissionDeniedError", 403, "invalid_request_error", "model_not_allowed"),
-    "too many streams": ("RateLimitError", 429, "rate_limit_error", "too_many_chats"),
+    "too many chats": ("RateLimitError", 429, "rate_limit_error", "too_many_chats"),
     "no upstream": ("InternalServerError", 502, "server_error", "upstream_unreachable"),
 }
 
@@ -198,7 +198,7 @@ async def test_the_relays_own_refusals_are_errors_that_the_sdks_read(sdk: str, t
             async with chat_client(relay.url) as held:
                 await held.ask({"Authorization": f"Bearer {KEY}", "X-Simulate": "hang"})
                 await held.head()
-                results += (await asyncio.to_thread(run, [{**case, "id": "too many streams"}]))["results"]
+                results += (await asyncio.to_thread(run, [{**case, "id": "too many chats"}]))["results"]
             simulator.spell("down", 60.0)
             results += (await asyncio.to_thread(run, [{**case, "id": "no upstream"}]))["results"]
         finally:

@@ -56,7 +56,7 @@ async def test_of_many_streams_at_once_no_chunk_is_missed(tmp_path: Path, row: R
         f"p99 {firsts[0][98] * 1e3:.1f} and {firsts[1][98] * 1e3:.1f} ms (load and upstream in one process)"
     )
     for one in through:
-        data = told[one.headers["x-relay-stream-id"]]
+        data = told[one.headers["x-relay-chat-id"]]
         assert one.body.endswith(b"data: [DONE]\n\n")
         assert (data["outcome"], data["gaps"], data["bytes"]) == ("completed", 0, len(one.body))
         assert data["chunks"] == one.body.count(b"data: ") - 1

@@ -1,4 +1,4 @@
-"""R14: what breaks a chat stream, at the upstream, at the client and in the relay; each ends in exactly one event."""
+"""R14: what breaks a chat, at the upstream, at the client and in the relay; each ends in exactly one event."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def _letter(name: str) -> Draft:
 
 
 def _stream(name: str, ends: bool) -> Draft:
-    """A chat stream's beginning or its end."""
+    """A chat's beginning or its end."""
     kind = "relay.chat.completed" if ends else STARTED
     event = Event(CHAT, kind, f"{name}:{kind}", "/openai", name, "2026-01-01T00:00:00.000Z", b"{}")
     return Draft(event, key_of("stream", name, kind))

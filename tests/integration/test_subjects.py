@@ -196,19 +196,19 @@ async def test_a_chat_is_told_while_it_grows(relays: Relays) -> None:
         await relay.start()
         await under_way(stack, relay.url, 3)
         await until_recorded(relay, 3)
-        streams = (await ask(relay, "/v1/streams"))["streams"]
-        assert len(streams) == 3
-        assert (await ask(relay, "/v1/status"))["streams"] == {"open": 3}
-        assert streams[0]["model"] is not None
-        told = await story(relay, streams[1]["chat_id"])
+        chats = (await ask(relay, "/v1/chats"))["chats"]
+        assert len(chats) == 3
+        assert (await ask(relay, "/v1/status"))["chats"] == {"open": 3}
+        assert chats[0]["model"] is not None
+        told = await story(relay, chats[1]["chat_id"])
         assert told["kind"] == "chat"
         kinds = [entry["event"]["type"] for entry in told["events"]]
         assert (kinds[0], set(kinds[1:])) == ("relay.chat.started", {"relay.chat.chunk"})
-        assert told["events"][0]["offset"] == streams[1]["offset"]
+        assert told["events"][0]["offset"] == chats[1]["offset"]
         relay.kill()
         await relay.start()
-        assert (await ask(relay, "/v1/streams"))["streams"] == []
-        ended = await story(relay, streams[1]["chat_id"])
+        assert (await ask(relay, "/v1/chats"))["chats"] == []
+        ended = await story(relay, chats[1]["chat_id"])
         assert [entry["event"]["type"] for entry in ended["events"]] == [*kinds, "relay.chat.failed"]
 
 

@@ -42,7 +42,7 @@ class ChatClient:
     @property
     def chat_id(self) -> str:
         """The relay's name for the stream."""
-        return self.headers["x-relay-stream-id"]
+        return self.headers["x-relay-chat-id"]
 
     async def ask(self, headers: Mapping[str, str], body: Mapping[str, Any] = BODY, path: str = PATH) -> None:
         """Sends a request."""

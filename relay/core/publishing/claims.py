@@ -25,7 +25,7 @@ from relay.core.event import DEAD_LETTERS, TASKS, Entry
 from relay.core.tasks.events import CONFLICTED
 
 SHARED_TOPICS = frozenset({TASKS, DEAD_LETTERS})
-"""What several replicas can learn of. A chat stream passes through one of them only."""
+"""What several replicas can learn of. A chat passes through one of them only."""
 
 NO_STATEMENT = bytes(KEY_BYTES)
 """Of a fact that cannot be contradicted."""

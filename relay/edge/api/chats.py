@@ -1,4 +1,4 @@
-"""``GET /v1/streams``: the chat streams that are open."""
+"""``GET /v1/chats``: the chats that are open."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ MAX_LIMIT: Final = 1000
 MAX_OFFSET: Final = (1 << 63) - 1
 
 
-class StreamRoutes:
-    """Serves ``/v1/streams``."""
+class ChatRoutes:
+    """Serves ``/v1/chats``."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
     def routes(self) -> tuple[web.RouteDef, ...]:
         """What is served, and where."""
-        return (web.get("/v1/streams", self.list),)
+        return (web.get("/v1/chats", self.list),)
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """A page in the order of their beginning; ``next`` is the ``after`` of the next page, null at the end."""
@@ -32,14 +32,14 @@ class StreamRoutes:
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
         found = await self._journal.ask(Streams, Streams.page, after, limit)
         following = found[-1].offset if len(found) == limit else None
-        return json_response({"streams": [_shown(stream) for stream in found], "next": following})
+        return json_response({"chats": [_shown(chat) for chat in found], "next": following})
 
 
-def _shown(stream: NamedStream) -> dict[str, Any]:
+def _shown(chat: NamedStream) -> dict[str, Any]:
     return {
-        "chat_id": stream.chat_id,
-        "model": stream.model,
-        "client": stream.client,
-        "opened_at": rfc3339(stream.opened_at),
-        "offset": stream.offset,
+        "chat_id": chat.chat_id,
+        "model": chat.model,
+        "client": chat.client,
+        "opened_at": rfc3339(chat.opened_at),
+        "offset": chat.offset,
     }

@@ -64,7 +64,7 @@ class StatusRoutes:
                     "dead_letters": journal.dead_letters_held,
                 },
                 "sinks": [await self._sink(label, signals) for label, signals in self._sinks.items()],
-                "streams": {"open": await journal.ask(Streams, Streams.count)},
+                "chats": {"open": await journal.ask(Streams, Streams.count)},
                 "tasks": await self._registry(),
                 "upstream": {"up": self._upstream.up},
             }

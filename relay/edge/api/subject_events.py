@@ -1,4 +1,4 @@
-"""What the journal holds about one task or one chat stream, found without an index of subjects.
+"""What the journal holds about one task or one chat, found without an index of subjects.
 
 Such an index would cost each webhook a page of its own. So the beginning and the end of a task or a stream are found
 by the keys that absorb their repetitions, the chunks of a stream by what their keys begin with, and the few other
@@ -36,7 +36,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """Where the beginning and the end of a subject are, as a task and as a chat stream."""
+    """Where the beginning and the end of a subject are, as a task and as a chat."""
 
     task: Collection[int]
     chat: Collection[int]

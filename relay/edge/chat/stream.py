@@ -319,7 +319,7 @@ def _is_passing(error: RelayError) -> bool:
 
 def _marked(headers: RawHeaders, status: int, chat_id: str) -> RawHeaders:
     """The answer's headers, and the relay's: its id of the stream, and what keeps proxies from holding it back."""
-    marked = [*response_headers(headers, status), (b"X-Relay-Stream-Id", chat_id.encode())]
+    marked = [*response_headers(headers, status), (b"X-Relay-Chat-Id", chat_id.encode())]
     if first(headers, b"x-accel-buffering") is None:
         marked.append((b"X-Accel-Buffering", b"no"))
     if b"no-transform" not in (first(headers, b"cache-control") or b"").lower():

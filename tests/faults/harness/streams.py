@@ -1,4 +1,4 @@
-"""What the relay made of chat streams, as its consumers see it, and what had to come of each."""
+"""What the relay made of chats, as its consumers see it, and what had to come of each."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Disk:
     """Each with its subject, and when it was kept."""
     saved: dict[str, SavedCheckpoint] = field(default_factory=dict)
     streams: dict[str, int] = field(default_factory=dict)
-    """Open chat streams, each with the offset of its beginning."""
+    """Open chats, each with the offset of its beginning."""
     forks: tuple[Fork, ...] = ()
     last_offset: int = 0
     merged_offset: int = 0

@@ -34,7 +34,7 @@ async def test_a_chat_is_played_to_its_end_whichever_it_is(leaves: bool, broken:
     """The demo would fail with the stream that it broke itself, or wait for one that its client has left."""
 
     async def serve(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"X-Relay-Stream-Id": "s1"})
+        response = web.StreamResponse(headers={"X-Relay-Chat-Id": "s1"})
         await response.prepare(request)
         await response.write(b"data: x\n\n")
         if leaves:

@@ -67,7 +67,7 @@ class StubRelay:
         async with self._news:
             self._events += [event] * self._copies
             self._news.notify_all()
-        return web.Response(text="x", headers={"X-Relay-Stream-Id": chat_id})
+        return web.Response(text="x", headers={"X-Relay-Chat-Id": chat_id})
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         if "text/event-stream" in request.headers.get("Accept", ""):
@@ -184,7 +184,7 @@ async def test_people_are_told_where_things_are_and_what_came_out() -> None:
         assert f"relay tail --url {demo.relay_url}" in shown
         assert f"{demo.relay_url}/v1/events" in shown
         assert re.search(rf"^console +{re.escape(demo.relay_url)}/$", shown, re.MULTILINE)
-    assert "Every task and every stream has exactly one terminal event." in shown
+    assert "Every task and every chat has exactly one terminal event." in shown
     assert "\x1b[" not in shown
 
 

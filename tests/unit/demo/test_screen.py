@@ -62,5 +62,5 @@ def test_the_conclusion_names_every_task_that_is_wrong() -> None:
     """A failing demo would not say which task to look at."""
     good = [line.plain for line in conclusion(judge([TASK], [event()]))]
     bad = [line.plain for line in conclusion(judge([TASK], [event(), event()]))]
-    assert good[-1] == "Every task and every stream has exactly one terminal event."
+    assert good[-1] == "Every task and every chat has exactly one terminal event."
     assert bad[-1] == "doubled: 0123456789"

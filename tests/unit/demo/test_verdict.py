@@ -41,15 +41,15 @@ def test_each_departure_is_found_and_named(fault: str, task_id: str, came: tuple
     assert verdict.bad == {task_id}
 
 
-def test_a_stream_is_judged_like_a_task() -> None:
-    """A stream without an end, or with two, would pass."""
-    stream = Expected("c1", "relay.chat.cancelled", NO_TROUBLE)
+def test_a_chat_is_judged_like_a_task() -> None:
+    """A chat without an end, or with two, would pass."""
+    chat = Expected("c1", "relay.chat.cancelled", NO_TROUBLE)
     ends = [{"subject": "c1", "type": f"relay.chat.{kind}"} for kind in ("started", "cancelled", "completed")]
-    assert not judge([stream], ends[:2]).bad
-    assert judge([stream], ends[:1]).missing == ("c1",)
-    assert judge([stream], ends).doubled == ("c1",)
-    assert judge([stream], ends[2:]).wrong == ("c1",)
-    assert summary(judge([PLAIN, stream], []))["streams"] == 1
+    assert not judge([chat], ends[:2]).bad
+    assert judge([chat], ends[:1]).missing == ("c1",)
+    assert judge([chat], ends).doubled == ("c1",)
+    assert judge([chat], ends[2:]).wrong == ("c1",)
+    assert summary(judge([PLAIN, chat], []))["chats"] == 1
 
 
 def test_events_under_way_count_for_nothing() -> None:
@@ -62,7 +62,7 @@ def test_the_summary_says_what_was_injected_and_what_came_out() -> None:
     """A script could not tell a demo that tried something from one that tried nothing."""
     assert summary(judge([PLAIN, STAGED], events(*GOOD[1:]))) == {
         "tasks": 2,
-        "streams": 0,
+        "chats": 0,
         "deliveries_tried": 3,
         "terminal_events": 1,
         "injected": {"none": 1, "contradict": 1},

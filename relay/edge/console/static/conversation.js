@@ -1,13 +1,13 @@
 // A chat as text while it grows: the deltas of its chunks, put together as the relay does for the terminal event.
 
-/** The answers of one stream, told by its chunk events and, at the end, by its terminal event. Pure. */
+/** The answers of one chat, told by its chunk events and, at the end, by its terminal event. Pure. */
 export class Conversation {
   /** `{index, content, reasoning, calls: [{name, arguments}], finish}` in the order of their index. */
   answers = [];
   chunks = 0;
   ended = false;
 
-  /** Takes in an event of the stream; whether it changed anything. */
+  /** Takes in an event of the chat; whether it changed anything. */
   take(event) {
     if (event.type === "relay.chat.chunk") {
       if (this.ended) return false;

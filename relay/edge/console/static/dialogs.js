@@ -5,8 +5,8 @@ import { element } from "./dom.js";
 import { button } from "./parts.js";
 
 const SHORTCUTS = [
-  ["/", "search for a task or a stream"],
-  ["1 … 5", "live events, tasks, streams, dead letters, health"],
+  ["/", "search for a task or a chat"],
+  ["1 … 5", "live events, tasks, chats, dead letters, health"],
   ["p", "pause or resume the live events"],
   ["j, k", "to the next or the previous row"],
   ["Enter", "open what has the focus"],

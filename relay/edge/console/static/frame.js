@@ -18,7 +18,7 @@ export function showCounts(known) {
   if (!known) return;
   const counts = {
     overdue: [known.tasks.overdue, "overdue"],
-    streams: [known.streams.open, "open"],
+    chats: [known.chats.open, "open"],
     "dead-letters": [known.journal.dead_letters, "held"],
     trouble: [troubled(known.sinks), "sinks in trouble"],
   };

@@ -7,10 +7,10 @@ import { feed } from "./feed.js";
 import { listenToKeys } from "./keys.js";
 import { status } from "./status.js";
 import { storyOf } from "./words.js";
+import * as chats from "./view-chats.js";
 import * as deadLetters from "./view-dead-letters.js";
 import * as events from "./view-events.js";
 import * as health from "./view-health.js";
-import * as streams from "./view-streams.js";
 import * as subject from "./view-subject.js";
 import * as tasks from "./view-tasks.js";
 
@@ -18,7 +18,7 @@ const VIEWS = {
   events: { title: "Live events", list: events.show },
   subjects: { title: "Story", one: subject.show },
   tasks: { title: "Tasks", list: tasks.show },
-  streams: { title: "Open streams", list: streams.show },
+  chats: { title: "Open chats", list: chats.show },
   "dead-letters": { title: "Dead letters", list: deadLetters.list, one: deadLetters.letter },
   health: { title: "Health", list: health.show },
 };

@@ -79,7 +79,7 @@ function filters(wanted, go) {
   const fitting = Object.keys(TYPES).filter((type) => isOf(type, wanted.topic));
   const type = choice("filter-type", [["", "All types"], ...fitting.map((each) => [each, each])], wanted.type);
   const subject = element("input", {
-    id: "filter-subject", type: "text", value: wanted.subject, placeholder: "Any task or stream", autocomplete: "off",
+    id: "filter-subject", type: "text", value: wanted.subject, placeholder: "Any task or chat", autocomplete: "off",
     spellcheck: "false", maxlength: "128",
   });
   const form = element(

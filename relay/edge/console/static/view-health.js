@@ -27,10 +27,10 @@ function contentOf(told) {
       ["Last offset", count(told.journal.last_offset)],
       ["Dead letters", link("#/dead-letters", count(told.journal.dead_letters))],
     ])),
-    section("Tasks and streams", facts([
+    section("Tasks and chats", facts([
       ["Tasks under way", link("#/tasks?state=pending", count(told.tasks.pending))],
       ["Polls overdue", link("#/tasks?state=overdue", count(told.tasks.overdue))],
-      ["Streams open", link("#/streams", count(told.streams.open))],
+      ["Chats open", link("#/chats", count(told.chats.open))],
       ["Upstream", upText(told.upstream.up)],
     ])),
     section("This relay", facts([

@@ -1,4 +1,4 @@
-// The story of one task or stream: what became of it, what it made or said, and every moment of it on one time line.
+// The story of one task or chat: what became of it, what it made or said, and every moment of it on one time line.
 
 import { ask, withQuery } from "./api.js";
 import { Conversation } from "./conversation.js";

@@ -1,4 +1,4 @@
-"""How a chat stream ended: the contract's table, row by row."""
+"""How a chat ended: the contract's table, row by row."""
 
 from __future__ import annotations
 

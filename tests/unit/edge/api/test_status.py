@@ -50,7 +50,7 @@ async def test_it_tells_which_relay_this_is_and_whether_it_accepts(tmp_path: Pat
 
 
 async def test_it_counts_what_there_is(tmp_path: Path) -> None:
-    """A backlog, an open stream or a task that nobody asks for would not be seen."""
+    """A backlog, an open chat or a task that nobody asks for would not be seen."""
     async with opened(tmp_path) as journal:
         submitted = [submitted_draft(bare_task(f"t{n}", "submitted", via="submit", received_at=AT)) for n in range(3)]
         for each in (*submitted, started_draft(Opening("s1", AT, 0.0)), dead_draft()):
@@ -64,7 +64,7 @@ async def test_it_counts_what_there_is(tmp_path: Path) -> None:
             "last_offset": 5,
             "dead_letters": 1,
         }
-        assert shown["streams"] == {"open": 1}
+        assert shown["chats"] == {"open": 1}
         assert (shown["tasks"]["pending"], shown["tasks"]["overdue"]) == (4, 1)
         assert shown["tasks"]["counts"]["submitted"] == 4
 

@@ -1,4 +1,4 @@
-"""``/v1/subjects/{subject}``: the whole story of one task or stream."""
+"""``/v1/subjects/{subject}``: the whole story of one task or chat."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Scene:
         return (await self.journal.append(letter)).event_id
 
     async def stream(self, chat_id: str, chunks: int) -> None:
-        """A chat stream from its beginning to its end, other events between its chunks."""
+        """A chat from its beginning to its end, other events between its chunks."""
         beginning = started_draft(Opening(chat_id, AT, 0.0))
         await self.journal.append(beginning)
         for n in range(chunks):

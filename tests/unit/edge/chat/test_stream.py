@@ -28,7 +28,7 @@ async def test_a_stream_reaches_the_client_as_it_was_sent(tmp_path: Path) -> Non
         while not received.endswith(b"0\r\n\r\n"):
             received += await connection.reader.read(65536)
     assert unchunked(received) == body
-    assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Relay-Stream-Id: ")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-Relay-Chat-Id: ")
     assert head.endswith(
         b"\r\nX-Accel-Buffering: no\r\nCache-Control: no-transform\r\nTransfer-Encoding: chunked\r\n\r\n"
     )

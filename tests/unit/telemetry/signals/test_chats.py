@@ -1,4 +1,4 @@
-"""The metrics and the log of chat streams."""
+"""The metrics and the log of chats."""
 
 from __future__ import annotations
 
