@@ -67,7 +67,7 @@ class Flow(Protocol):
 class Connection(RequestHandler):
     """aiohttp's connection, cut when a request's head does not arrive in time, and answering in problem documents."""
 
-    __slots__ = ("_head_begun", "_head_timer", "_header_timeout", "_lane", "_signals", "flow")
+    __slots__ = ("_dropped", "_head_begun", "_head_timer", "_header_timeout", "_lane", "_signals", "flow")
 
     def __init__(
         self,
@@ -85,6 +85,7 @@ class Connection(RequestHandler):
         self._parser = self._lane or heads  # type: ignore[assignment] # they stand before the parser, and are one
         self._header_timeout = header_timeout
         self._signals = signals
+        self._dropped = 0  # bytes, since nothing more is taken
         self._head_begun = False
         self._head_timer: asyncio.TimerHandle | None = None
         self.flow: Flow | None = None
@@ -127,10 +128,18 @@ class Connection(RequestHandler):
             last = self._messages[-1][0] if self._messages else None
             if isinstance(last, _ErrInfo):
                 self._given_up(last)
+        elif self._force_close:
+            self._drop(data)
         elif data and self._waits:
             self._head_begun = True
             if self._head_timer is None:
                 self._head_timer = self._loop.call_later(self._header_timeout, self._head_is_late)
+
+    def _drop(self, data: bytes) -> None:
+        """A peer that has been refused may end what it was sending; what is much more than that is not even read."""
+        self._dropped += len(data)
+        if self._dropped > MAX_HEAD and self.transport is not None:
+            self.transport.pause_reading()
 
     def _given_up(self, last: _ErrInfo) -> None:
         """The parser understands no more."""

@@ -19,6 +19,9 @@ from tests.services.raw_http import Wire, ask, chunked, get, post, wire
 from tests.unit.edge.serving import PATH, TOKEN, gate, opened, receiving
 
 FIELD = "X-Filler: " + "x" * 1000
+MUCH = 64 << 20
+"""Bytes: more than the buffers of both ends hold."""
+
 SHORT = Limits(header_timeout=0.3)
 
 
@@ -50,6 +53,20 @@ async def in_pieces(connection: Wire, data: bytes, size: int) -> None:
 
 
 # -- the limit -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_sender_that_goes_on_after_the_refusal_is_not_read() -> None:
+    """Broken: 200 of them have each turn of the loop copy 50 MB that nobody looks at, while a webhook waits."""
+    async with listening() as url, wire(url) as connection:
+        await connection.send(get("/", *fields(MAX_HEAD + 2000)))
+        assert (await connection.answer()).status == 431
+        sent, piece = 0, b"x" * (1 << 20)
+        with suppress(ConnectionError):
+            while sent < MUCH:
+                connection.writer.write(piece)
+                await connection.writer.drain()
+                sent += len(piece)
+    assert sent < MUCH, "all of it was taken"
 
 
 @pytest.mark.parametrize("piece", [1 << 20, 8000], ids=["at once", "in pieces"])
