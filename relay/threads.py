@@ -32,7 +32,7 @@ class Worker:
         self._thread.start()
 
     def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queues a job; the future answers or raises what it did, and is settled in the thread.
+        """Queues a job; the future answers or raises what it did, and is completed in the thread.
 
         Raises ``RuntimeError`` after ``end``.
         """

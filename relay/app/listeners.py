@@ -53,4 +53,4 @@ class Listeners:
         # Chats get what time there is, and a last bit of it for their clients to read how they ended.
         loop.call_later(last_call + timeout - min(2.0, timeout * 0.2), self._edge.end_chats)
         await self.main.stop(timeout, last_call)
-        await self._edge.settle(lambda: deadline - loop.time())
+        await self._edge.finish(lambda: deadline - loop.time())

@@ -139,7 +139,7 @@ class Demo:
         chatted = {client.result(): chat for client, chat in clients.items()}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
-                await self.simulator.settled()
+                await self.simulator.wait_idle()
                 await self._until(lambda: self._ended.issuperset([*submitted, *chatted]))
                 last = max([offset async for offset, _ in _all_events(self.session, self.relay_url)], default=0)
                 await self._until(lambda: self._shown >= last)

@@ -124,10 +124,10 @@ class Edge:
         """Ends the chats that are still open, so that their clients read how they ended."""
         self._chat.shut_down()
 
-    async def settle(self, left: Callable[[], float]) -> None:
+    async def finish(self, left: Callable[[], float]) -> None:
         """Returns when what was begun here is in the journal. ``left``: the seconds that remain."""
-        await self._chat.settle(max(0.1, left()))
-        await self._submissions.settle(max(0.1, left()))
+        await self._chat.finish(max(0.1, left()))
+        await self._submissions.finish(max(0.1, left()))
 
     def _routes(self, parts: Parts, hooks: Hooks) -> Iterable[web.RouteDef]:
         settings, journal = parts.settings, parts.journal

@@ -258,7 +258,7 @@ class Journal:
             self.journal_id = self._store.journal_id
             self._census.learn_gaps(self._store.forks)
 
-    async def settle_at(self, sink: str, shown: Shown) -> int:
+    async def recount(self, sink: str, shown: Shown) -> int:
         """A sink is really behind what we knew (it lost events) or ahead (our copy was not saved).
 
         The counts follow: what it lost is unpublished again. Answers how many events are missing on it for good.

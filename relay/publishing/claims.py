@@ -50,7 +50,7 @@ class Claims:
         self._verified = frozenset(fact.offset for fact in facts[: len(verdicts)])
         return share_out(entries, facts, verdicts)
 
-    async def settled(self, entries: Sequence[Entry], absorbed: int) -> None:
+    async def confirm_batch(self, entries: Sequence[Entry], absorbed: int) -> None:
         """These are on the sink, or kept as dead letters; ``absorbed`` others of their batch are another replica's."""
         facts = facts_of(entries)
         unverified = sum(1 for fact in facts if fact.offset not in self._verified)

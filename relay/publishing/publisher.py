@@ -123,7 +123,7 @@ class Publisher:
         if found.finding == "usual" and found.after < journal.position(label):
             signals.sink_rewound(journal.position(label), found.after)
         shown = Shown(found.after, found.dead, found.absorbed, found.missing, found.empty)
-        missing = await journal.settle_at(label, shown)
+        missing = await journal.recount(label, shown)
         if missing:
             signals.events_missing(missing)
         return found.after
@@ -270,7 +270,7 @@ class Publisher:
         )
         if self._claims is not None:
             settled = [entry for entry in page if entry.offset not in self._absorbed]
-            await self._claims.settled(settled, absorbed)
+            await self._claims.confirm_batch(settled, absorbed)
         self._dead.clear()
         self._absorbed.clear()
 

@@ -185,7 +185,7 @@ class Reconciler:
         if entries and entries[0].offset == offset:
             entry = entries[0]
             state = entry.event.type.rpartition(".")[2]
-            await self._journal.change(self._tasks.settle, task_id, state, entry.accepted_at, offset)
+            await self._journal.change(self._tasks.end, task_id, state, entry.accepted_at, offset)
         else:
             await self._journal.change(self._tasks.forget, task_id)
         self._signals.ending_was_known()

@@ -115,10 +115,10 @@ class Simulator:
             await self._session.close()
         self._media = self._runner = self._session = self._watching = None
 
-    async def settled(self) -> None:
+    async def wait_idle(self) -> None:
         """Returns when every webhook was delivered or given up. Bound the wait with a timeout."""
         if self._media is not None:
-            await self._media.settled()
+            await self._media.wait_idle()
 
     async def __aenter__(self) -> Simulator:
         await self.start()

@@ -129,7 +129,7 @@ async def concluded(
 ) -> None:
     """Waits for every task's end, then judges."""
     async with asyncio.timeout(60):
-        await simulator.settled()
+        await simulator.wait_idle()
     await until_every_task_has_ended(relay, 60 + len(application.plans) / rate)
     await relay.until_drained()
     await judged(relay, simulator, application, targets, row, rate)

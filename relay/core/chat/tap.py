@@ -114,7 +114,7 @@ class Tap:
         return self._released(now, thin=thin)
 
     def client_left(self) -> None:
-        """The client has gone and the relay reads on: what comes now adds to the content; the outcome is settled."""
+        """The client has gone and the relay reads on: what comes now adds to the content; the outcome is decided."""
         self._absorb()
         if self._left is None:
             self._left = verdict(self._seen(), "client_gone")

@@ -71,13 +71,13 @@ class Chat:
         for stream in list(self._streams.values()):
             stream.shut_down()
 
-    async def settle(self, timeout: float) -> None:
+    async def finish(self, timeout: float) -> None:
         """Ends what is left and waits for the journal to have all events."""
         self.shut_down()
         deadline = asyncio.get_running_loop().time() + timeout
         while self._streams and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a turn or two
             await asyncio.sleep(0.002)
-        if left := await self._recorder.settled(deadline - asyncio.get_running_loop().time()):
+        if left := await self._recorder.flushed(deadline - asyncio.get_running_loop().time()):
             self._signals.chats_unrecorded(left)
 
     def _require_room(self, client: Client) -> None:

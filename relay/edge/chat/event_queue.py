@@ -59,7 +59,7 @@ class Recorder:
         if not self._tracks and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
-    async def settled(self, timeout: float) -> int:
+    async def flushed(self, timeout: float) -> int:
         """Returns when the journal has everything, or after ``timeout`` seconds; the number of streams left over."""
         if self._tracks:
             self._idle = asyncio.get_running_loop().create_future()
@@ -100,20 +100,20 @@ class Track:
             # What follows a refused one waits with it: there may be room for the smaller one already.
             refused = refused or not self._append(draft)
             if refused:
-                self._settled(draft, failed=True)
+                self._answered(draft, failed=True)
 
     def _append(self, draft: Draft) -> bool:
         try:
             receipt = self._recorder.journal.append(draft)
         except (JournalUnavailable, JournalBroken):
             return False
-        receipt.add_done_callback(self._settling(draft))
+        receipt.add_done_callback(self._when_answered(draft))
         return True
 
-    def _settling(self, draft: Draft) -> Callable[[asyncio.Future[Receipt]], None]:
-        return lambda receipt: self._settled(draft, failed=receipt.cancelled() or receipt.exception() is not None)
+    def _when_answered(self, draft: Draft) -> Callable[[asyncio.Future[Receipt]], None]:
+        return lambda receipt: self._answered(draft, failed=receipt.cancelled() or receipt.exception() is not None)
 
-    def _settled(self, draft: Draft, *, failed: bool) -> None:
+    def _answered(self, draft: Draft, *, failed: bool) -> None:
         self._flying -= 1
         if failed:
             self._failed.append(draft)

@@ -95,7 +95,7 @@ class Lane:
             return (), upgraded, tail
         return messages, upgraded, tail
 
-    async def settled(self, timeout: float) -> None:
+    async def wait_idle(self, timeout: float) -> None:
         """Returns when no answer is on its way any more, or after ``timeout`` seconds."""
         if self.busy:
             self._idle = asyncio.get_running_loop().create_future()

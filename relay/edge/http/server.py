@@ -178,7 +178,7 @@ class Connection(RequestHandler):
     async def shutdown(self, timeout: float | None = 15.0) -> None:
         """Lets an answer that is on its way out go first."""
         if self._lane is not None:
-            await self._lane.settled(timeout or 0.0)
+            await self._lane.wait_idle(timeout or 0.0)
         await super().shutdown(timeout)
 
     def turn_away(self, refusal: problems.Answer) -> None:

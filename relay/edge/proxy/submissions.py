@@ -91,7 +91,7 @@ class Submissions:
         serving.add_done_callback(self._under_way.discard)
         return await asyncio.shield(serving)  # the client may go: what was sent is paid for all the same
 
-    async def settle(self, timeout: float) -> None:
+    async def finish(self, timeout: float) -> None:
         """Waits for submissions whose clients have gone, and for tasks that are not on disk yet."""
         deadline = asyncio.get_running_loop().time() + timeout
         if self._under_way:
@@ -99,7 +99,7 @@ class Submissions:
             for serving in unanswered:
                 serving.cancel()
                 self._signals.outcome_unknown("the relay stopped before the answer came")
-        await self._recording.settle(max(0.0, deadline - asyncio.get_running_loop().time()))
+        await self._recording.finish(max(0.0, deadline - asyncio.get_running_loop().time()))
 
     # -- submissions -------------------------------------------------------------------------------------------
 

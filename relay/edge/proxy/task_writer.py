@@ -55,7 +55,7 @@ class Recording:
         """
         await asyncio.wait((self._journal.append(draft),), timeout=self._patience)
 
-    async def settle(self, timeout: float) -> None:
+    async def finish(self, timeout: float) -> None:
         """Waits for what is not on disk yet, then gives up."""
         if self._late:
             _, hopeless = await asyncio.wait(self._late, timeout=timeout)

@@ -153,9 +153,9 @@ class Tasks:
         self._waiting = True
         return self._db.execute(_SQL["watch"], (task_id, now, now)).rowcount == 1
 
-    def settle(self, task_id: str, state: str, ended_at: int, offset: int) -> None:
+    def end(self, task_id: str, state: str, ended_at: int, offset: int) -> None:
         """Ends a task by an event that the journal had before the task was registered."""
-        self._db.execute(_SQL["settle"], (state, ended_at, f" {offset}", task_id))
+        self._db.execute(_SQL["end"], (state, ended_at, f" {offset}", task_id))
 
     def forget(self, task_id: str) -> None:
         """Takes out a task that ended longer ago than the journal remembers."""

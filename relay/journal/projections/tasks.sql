@@ -102,7 +102,7 @@ WHERE tasks.task_id = seen.task_id AND tasks.due_at IS NOT NULL
 INSERT INTO tasks (task_id, state, submitted_at, due_at, offsets) VALUES (?, 'submitted', ?, ?, '')
 ON CONFLICT (task_id) DO NOTHING
 
--- name: settle
+-- name: end
 UPDATE tasks SET state = ?, due_at = NULL, ended_at = ?, offsets = offsets || ?
 WHERE task_id = ? AND due_at IS NOT NULL
 

@@ -59,7 +59,7 @@ class Media:
             web.post("/v3beta/{tail:.+}", self.direct),
         ]
 
-    async def settled(self) -> None:
+    async def wait_idle(self) -> None:
         """Returns when nothing is left to be delivered. Bound the wait: a task may have been told to be very late."""
         while self._running:
             await asyncio.wait(self._running)

@@ -2,7 +2,7 @@
 
 Each batch is one transaction that also holds the checkpoint as a record (docs/adr/0002-kafka-checkpoint.md). Any doubt
 between begin and the broker's word that it is committed ends the producer; the next one starts with InitProducerId,
-which settles what was open, and reads the checkpoint again.
+which ends what was open, and reads the checkpoint again.
 
 Consumers must read with ``isolation.level=read_committed``.
 """
@@ -83,7 +83,7 @@ class KafkaSink:
         self._settled: Checkpoint | None = None
 
     async def open(self) -> Checkpoint | None:
-        """Fence predecessors, settle what they left open, and read the checkpoint.
+        """Fence predecessors, end what they left open, and read the checkpoint.
 
         Raises ``SinkFenced`` where another process has taken over this identity since this one owned it.
         """
@@ -120,7 +120,7 @@ class KafkaSink:
 
     async def take_over(self, former: Name, inheritance: Inheritance) -> Checkpoint | None:
         """Carries the checkpoint over from another identity or label, whose producer is fenced first: what it left open
-        is settled before its checkpoint is read, and what it still sends is refused."""
+        is ended before its checkpoint is read, and what it still sends is refused."""
         if not self._opened:
             raise SinkUnavailable("not_open", "The Kafka sink is not open.")
         try:

@@ -118,7 +118,7 @@ async def test_what_a_sink_catches_up_on_is_no_backlog(tmp_path: Path) -> None:
     for sink in ("a", "b"):
         journal.advance(sink, 23, published=journal.pending(sink), dead=0)
     await fill(journal, 2, 23)
-    await journal.settle_at("b", Shown(0, empty=True))  # it has lost everything
+    await journal.recount("b", Shown(0, empty=True))  # it has lost everything
     assert (journal.pending("b"), journal.backlog()) == (25, 2)
     for sink in ("a", "b"):
         journal.advance(sink, 25, published=journal.pending(sink), dead=0)
@@ -158,9 +158,9 @@ async def test_the_slowest_sink_decides_what_may_go(tmp_path: Path) -> None:
     assert (journal.floor(), journal.backlog(), journal.pending("kafka"), journal.pending("redis")) == (0, 4, 0, 4)
     journal.advance("redis", 2, published=2, dead=0)
     assert journal.floor() == 2
-    await journal.settle_at("kafka", Shown(1))
+    await journal.recount("kafka", Shown(1))
     assert (journal.floor(), journal.saved("kafka").published) == (1, 1)
-    await journal.settle_at("kafka", Shown(3))
+    await journal.recount("kafka", Shown(3))
     assert (journal.floor(), journal.saved("kafka").published) == (2, 3)
     await journal.close()
 
@@ -262,7 +262,7 @@ async def test_the_offsets_that_a_new_identity_skips_are_counted_as_no_event(tmp
     await journal.close()
     again = await opened(tmp_path / "j.db", "kafka")
     assert (again.events_held(), balance(again, "kafka")) == (5, (5, 5))
-    await again.settle_at("kafka", Shown(1))
+    await again.recount("kafka", Shown(1))
     assert (again.pending("kafka"), balance(again, "kafka")) == (4, (5, 5))
     await again.close()
 

@@ -57,7 +57,7 @@ async def test_what_a_sink_tells_after_a_crash_is_published_at_an_unknown_time(t
         journal.advance("kafka", 1, published=1, dead=0)
         [_, second, _] = await journal.read(0, 3)
         await journal.append(refused_draft(second, Refused("too_large", "?"), origin="kafka", refused_at=1))
-        await journal.settle_at("kafka", Shown(3, dead=1))
+        await journal.recount("kafka", Shown(3, dead=1))
         assert (await seen(journal))[:3] == [
             (1, "kafka", "published", True),
             (2, "kafka", "dead", False),
@@ -73,7 +73,7 @@ async def test_what_a_sink_lost_is_pending_again(tmp_path: Path) -> None:
         journal.advance("redis", 3, published=3, dead=0)
         first = await publications_of(journal, await journal.read(0, 3))
         await journal._writer.call(journal._store.keep_history, 1 << 60)
-        await journal.settle_at("redis", Shown(1))
+        await journal.recount("redis", Shown(1))
         assert await journal.change(
             lambda: journal._store._db.execute('SELECT max("offset") FROM passages').fetchone()
         ) == (1,)

@@ -58,7 +58,7 @@ async def test_an_append_waits_for_no_reader(journal: Journal) -> None:
         async with asyncio.timeout(BOUND):
             for n in range(50):
                 await journal.append(draft(str(n)))
-            await journal.settle_at("kafka", Shown(20))
+            await journal.recount("kafka", Shown(20))
             await journal._writer.call(journal._store.merge_dedup)
             await journal._writer.call(journal._store.checkpoint_wal)
     finally:

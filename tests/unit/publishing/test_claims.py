@@ -56,7 +56,7 @@ class Bench:
         entries = [self.entry(offset) for offset in offsets]
         share = await self.claims.share(entries)
         assert share.entries == tuple(entries)
-        await self.claims.settled(entries, len(share.absorbed))
+        await self.claims.confirm_batch(entries, len(share.absorbed))
 
     def entry(self, offset: int) -> Entry:
         of = draft(str(offset))
@@ -112,7 +112,7 @@ async def test_a_confirmation_that_fails_is_owed(bench: Bench) -> None:
     entries = [bench.entry(1)]
     await bench.claims.share(entries)
     bench.index.away = True
-    await bench.claims.settled(entries, 0)
+    await bench.claims.confirm_batch(entries, 0)
     assert (bench.facts("verified"), bench.facts("unverified")) == (1, 0)
     bench.index.away = False
     bench.now += PAUSE

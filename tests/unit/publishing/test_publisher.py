@@ -297,7 +297,7 @@ async def test_the_balance_survives_a_crash_and_a_deleted_letter(bench: Bench) -
     await bench.until_drained()
     [letter] = await bench.journal.dead_letters("", 10)
     await bench.journal.delete_dead_letter(letter.id)
-    await bench.journal.settle_at(
+    await bench.journal.recount(
         "memory", Shown(0)
     )  # as the journal's copy is after a crash that came before it was saved
     assert (bench.journal.saved("memory").published, bench.journal.saved("memory").dead) == (0, 0)

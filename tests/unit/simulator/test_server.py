@@ -43,7 +43,7 @@ async def test_scripts_can_read_the_ledger(session: aiohttp.ClientSession) -> No
         async with session.post(f"{simulator.url}/v3/async/txt2img", json={}) as response:
             task_id = (await response.json())["task_id"]
         async with asyncio.timeout(10):
-            await simulator.settled()
+            await simulator.wait_idle()
         async with session.get(f"{simulator.url}/_simulator/ledger", params={"task_id": task_id}) as response:
             shown = await response.json()
     assert [task["task_id"] for task in shown["tasks"]] == [task_id]
@@ -66,7 +66,7 @@ async def test_it_can_be_stopped_twice_and_before_it_has_started() -> None:
     """A start that failed halfway could not be cleaned up."""
     simulator = Simulator(QUICK)
     await simulator.stop()
-    await simulator.settled()
+    await simulator.wait_idle()
     await simulator.start()
     await simulator.stop()
     await simulator.stop()

@@ -77,7 +77,7 @@ class Chatting:
     async def events(self) -> list[Event]:
         """All events, once no stream and no event is under way."""
         await until(lambda: not self.chat._streams)
-        assert await self.recorder.settled(5.0) == 0
+        assert await self.recorder.flushed(5.0) == 0
         events: list[Event] = []
         while page := await self.journal.read(len(events), 1000):
             events += [entry.event for entry in page]
@@ -119,7 +119,7 @@ async def chatting(
             yield Chatting(listener.url, server, chat, recorder, journal, telemetry, listener)
         finally:
             await listener.stop(0.5)
-            await chat.settle(1.0)
+            await chat.finish(1.0)
             await upstream.close()
 
 

@@ -176,7 +176,7 @@ async def test_a_relay_that_shuts_down_says_so_and_ends_what_is_left(tmp_path: P
     async with chatting(tmp_path, script) as served, wire(served.url) as connection:
         await connection.send(asking())
         await connection.reader.readuntil(b'"a"')
-        await served.chat.settle(5.0)
+        await served.chat.finish(5.0)
         rest = await connection.rest()
         ending = await served.ending()
     assert b'data: {"error":{"message":"The relay is shutting down.","type":"server_error"' in rest
@@ -194,7 +194,7 @@ async def test_a_relay_that_shuts_down_before_the_first_byte_answers_with_an_err
     async with chatting(tmp_path, script) as served, wire(served.url) as connection:
         await connection.send(asking())
         await until(lambda: bool(served.upstream.calls))
-        await served.chat.settle(5.0)
+        await served.chat.finish(5.0)
         answer = await connection.answer()
         assert (answer.status, answer.json["error"]["code"]) == (503, "draining")
         assert (await served.ending())["reason"] == "relay_shutdown"
@@ -210,7 +210,7 @@ async def test_a_journal_that_is_full_breaks_no_stream_and_loses_no_ending(tmp_p
                 await connection.reader.readuntil(b"0\r\n\r\n")
         await until(lambda: not served.chat._streams and served.journal.last_offset > 0)
         assert served.recorder.waiting > 0
-        while await served.recorder.settled(0.05):
+        while await served.recorder.flushed(0.05):
             served.journal.advance("kafka", served.journal.last_offset, published=1, dead=0)
         types = [event.type.removeprefix("relay.chat.") for event in await served.events()]
     assert sorted(types) == sorted(2 * ["started", "chunk", "completed"])
@@ -225,7 +225,7 @@ async def test_a_relay_that_ends_before_the_journal_has_everything_says_so(tmp_p
                 await connection.send(asking())
                 await connection.reader.readuntil(b"0\r\n\r\n")
             await until(lambda: served.journal.last_offset > 0)
-            await served.chat.settle(0.05)
+            await served.chat.finish(0.05)
     assert {"chats": 1} in [
         {"chats": line["chats"]} for line in lines if line["event"] == "events of chats not recorded"
     ]

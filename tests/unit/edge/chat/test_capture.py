@@ -41,7 +41,7 @@ class Recorded:
     async def types(self) -> list[str]:
         async with asyncio.timeout(5):
             await self._closed
-        assert await self.recorder.settled(5.0) == 0
+        assert await self.recorder.flushed(5.0) == 0
         self.events = [entry.event for entry in await self._journal.read(0, 1000)]
         return [event.type.removeprefix("relay.chat.") for event in self.events]
 

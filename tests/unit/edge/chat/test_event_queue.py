@@ -87,7 +87,7 @@ async def test_the_beginning_is_on_disk_before_anything_else_goes_and_the_ending
     await disk.commit()
     assert disk.flying == ["a:failed"]
     await disk.commit()
-    assert await recorder.settled(0.0) == 0
+    assert await recorder.flushed(0.0) == 0
     assert recorder.waiting == 0
 
 
@@ -111,7 +111,7 @@ async def test_nothing_overtakes_what_the_journal_refused() -> None:
     assert disk.flying == ["a:chunk:0"]
     disk.room = 1000
     async with asyncio.timeout(5):
-        while await recorder.settled(0.001):
+        while await recorder.flushed(0.001):
             await disk.commit()
     assert disk.written == ["a:chunk:0", "a:chunk:1", "a:chunk:2"]
 
@@ -126,11 +126,11 @@ async def test_what_the_journal_does_not_take_is_kept_in_order(how: str) -> None
     track.put([started("a"), ended("a")])
     await disk.commit(fail=True)
     assert recorder.waiting > 0
-    assert await recorder.settled(0.02) == 1
+    assert await recorder.flushed(0.02) == 1
     assert disk.written == []
     disk.refusing = False
     async with asyncio.timeout(5):
-        while await recorder.settled(0.001):
+        while await recorder.flushed(0.001):
             await disk.commit()
     assert disk.written == ["a:started", "a:failed"]
     assert recorder.waiting == 0
@@ -147,7 +147,7 @@ async def test_of_several_chunks_only_those_that_failed_go_again() -> None:
     await disk.commit(1)
     await until(lambda: disk.flying == ["a:chunk:1"])
     await disk.commit()
-    assert await recorder.settled(0.0) == 0
+    assert await recorder.flushed(0.0) == 0
 
 
 async def test_it_says_when_too_much_waits() -> None:

@@ -94,5 +94,5 @@ async def submitting(
             yield Submitting(listener.url, behind, submissions, proxy, journal, telemetry, listener)
         finally:
             await listener.stop(1.0)
-            await submissions.settle(1.0)
+            await submissions.finish(1.0)
             await upstream.close()

@@ -276,7 +276,7 @@ async def test_a_stop_waits_for_what_was_sent(journal: Journal) -> None:
         await client.send(post(PATH, b"{}"))
         await relay.until(lambda: relay.upstream.calls)
         await relay.listener.stop(0.1)
-        settling = asyncio.create_task(relay.submissions.settle(5.0))
+        settling = asyncio.create_task(relay.submissions.finish(5.0))
         await asyncio.sleep(0)
         go_on.set()
         await settling
@@ -289,7 +289,7 @@ async def test_a_stop_does_not_wait_for_ever(journal: Journal) -> None:
         await client.send(post(PATH, b"{}"))
         await relay.until(lambda: relay.upstream.calls)
         await relay.listener.stop(0.05)
-        await relay.submissions.settle(0.05)
+        await relay.submissions.finish(0.05)
         assert relay.count("unknown") == 1
 
 

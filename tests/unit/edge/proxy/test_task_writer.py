@@ -118,7 +118,7 @@ async def test_a_stop_gives_up_loudly(journal: Journal) -> None:
     recording = Recording(journal, said, patience=0.01)
     await fill(journal)
     await recording.record([draft("t1")])
-    await recording.settle(0.01)
+    await recording.finish(0.01)
     await until(lambda: said.lost)
     assert said.lost == ["t1"]
 

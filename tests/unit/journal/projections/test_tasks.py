@@ -206,7 +206,7 @@ def test_an_ending_from_before_is_entered_later(store: Store, tasks: Tasks) -> N
     """A task whose webhook was faster than the upstream's answer would be polled until its deadline."""
     store.append([told("t1")], AT)
     store.append([submitted("t1")], AT + 5)
-    store.change(tasks.settle, "t1", "succeeded", AT, 1)
+    store.change(tasks.end, "t1", "succeeded", AT, 1)
     row = found(tasks, "t1")
     assert (row.state, row.due_at, row.ended_at, row.offsets) == ("succeeded", None, AT, (1, 2))
 

@@ -46,16 +46,16 @@ async def poll(session: aiohttp.ClientSession, simulator: Simulator, task_id: st
         return response.status, await response.json()
 
 
-async def settled(simulator: Simulator) -> None:
+async def idle(simulator: Simulator) -> None:
     async with asyncio.timeout(10):
-        await simulator.settled()
+        await simulator.wait_idle()
 
 
 async def test_a_task_is_reported_to_its_webhook_as_it_can_be_polled(session: aiohttp.ClientSession) -> None:
     """Webhook and polling, two sides of one fact, would differ."""
     async with receiving() as receiver, Simulator(QUICK) as simulator:
         task_id = await submit(session, simulator, hooked(receiver.url))
-        await settled(simulator)
+        await idle(simulator)
         status, polled = await poll(session, simulator, task_id)
     [body] = receiver.bodies
     assert body["event_type"] == "ASYNC_TASK_RESULT"
@@ -200,7 +200,7 @@ async def test_a_lost_webhook_leaves_the_result_to_be_polled(session: aiohttp.Cl
     """A lost webhook is what polling is for."""
     async with receiving() as receiver, Simulator(QUICK) as simulator:
         task_id = await submit(session, simulator, hooked(receiver.url), "lost")
-        await settled(simulator)
+        await idle(simulator)
         _, body = await poll(session, simulator, task_id)
     assert (receiver.bodies, body["task"]["status"]) == ([], "TASK_STATUS_SUCCEED")
 
@@ -217,7 +217,7 @@ async def test_the_contradiction_comes_after_what_it_contradicts(session: aiohtt
     """Which of two statements came first would be a matter of chance."""
     async with receiving(500, 200) as receiver, Simulator(QUICK) as simulator:
         await submit(session, simulator, hooked(receiver.url), "contradict")
-        await settled(simulator)
+        await idle(simulator)
     said = [body["payload"]["task"]["status"].removeprefix("TASK_STATUS_") for body in receiver.bodies]
     assert said == ["SUCCEED", "SUCCEED", "FAILED"]
 
@@ -229,7 +229,7 @@ async def test_test_mode_sends_the_mock_event_it_was_asked_for(session: aiohttp.
     async with receiving() as receiver, Simulator(options) as simulator:
         mode = {"enabled": True, "return_task_status": status}
         task_id = await submit(session, simulator, hooked(receiver.url, test_mode=mode))
-        await settled(simulator)
+        await idle(simulator)
         assert simulator.ledger.tasks()[0].test
     task = receiver.bodies[0]["payload"]["task"]
     assert (task["task_id"], task["status"]) == (task_id, status)
@@ -262,7 +262,7 @@ async def test_the_unified_video_api_calls_back(session: aiohttp.ClientSession) 
     async with receiving() as receiver, Simulator(QUICK) as simulator:
         body = {"model": "wan-2.6", "prompt": "a kite", "callback": receiver.url}
         await post(session, simulator, "/v3/video/create", body)
-        await settled(simulator)
+        await idle(simulator)
     assert "video_url" in receiver.bodies[0]["payload"]["videos"][0]
 
 
@@ -270,7 +270,7 @@ async def test_the_default_webhook_hears_of_tasks_that_name_none(session: aiohtt
     """Endpoints without a webhook field could not be tried with one."""
     async with receiving() as receiver, Simulator(replace(QUICK, default_webhook=receiver.url)) as simulator:
         await submit(session, simulator, {})
-        await settled(simulator)
+        await idle(simulator)
     assert len(receiver.bodies) == 1
 
 
