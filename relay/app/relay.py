@@ -28,7 +28,7 @@ from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.store import sqlite_version
 from relay.publishing.claims import Claims
 from relay.publishing.publisher import Publisher, as_fatal
-from relay.reconciler.watch import CARE, TaskWatch
+from relay.reconciler.watch import CARE, TaskReconciliation
 from relay.settings import Settings, secrets_of, warnings
 from relay.sinks.redis.shared_index import RedisIndex
 from relay.sources.novita_task import NovitaTask
@@ -78,7 +78,7 @@ class Relay:
         self._edge: Edge | None = None
         self._listeners: Listeners | None = None
         self._publishers: list[Publisher] = []
-        self._watch: TaskWatch | None = None
+        self._watch: TaskReconciliation | None = None
         self._sink_signals: dict[str, SinkSignals] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._concealed = Concealed(secrets_of(settings))
@@ -100,7 +100,7 @@ class Relay:
             self._tasks.append(asyncio.create_task(self._health.watch_the_loop(), name="loop watch"))
             polled = NovitaTask(progressed=True, raw=settings.tasks.raw)
             tasks = TaskSignals(self.telemetry, self._upstream_signals)
-            self._watch = TaskWatch(settings, self.journal, self.upstream, polled, tasks)
+            self._watch = TaskReconciliation(settings, self.journal, self.upstream, polled, tasks)
             self._tasks += self._watch.start()
             self._edge = await self._build_edge(self._watch.entered)
             self._listeners = Listeners(self._edge, settings, HttpSignals(self.telemetry))

@@ -20,13 +20,13 @@ from relay.edge.api.consumers import Pace
 from relay.edge.api.dead_letters import DeadLetters
 from relay.edge.api.documents import ContractRoutes
 from relay.edge.api.events import Events
-from relay.edge.api.guard import ApiGate
-from relay.edge.api.probes import Admin
+from relay.edge.api.guard import ApiAuth
+from relay.edge.api.probes import Probes
 from relay.edge.api.status import Process, StatusRoutes
 from relay.edge.api.subjects import SubjectRoutes
 from relay.edge.api.tasks import TaskRoutes
 from relay.edge.chat.admission import Chat
-from relay.edge.chat.event_queue import Recorder
+from relay.edge.chat.event_queue import ChatEventQueue
 from relay.edge.console import Console
 from relay.edge.dispatch import Dispatcher
 from relay.edge.http.auth import AddressFilter, SignatureVerifier, TokenSet, networks
@@ -35,9 +35,9 @@ from relay.edge.http.routed import Routed
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Pages, Proxy, ProxyRoutes
 from relay.edge.proxy.submissions import Submissions
-from relay.edge.proxy.task_writer import Recording
+from relay.edge.proxy.task_writer import TaskWriter
 from relay.edge.task_addresses import TaskAddresses
-from relay.edge.webhooks import Gate, Inbox, Webhooks
+from relay.edge.webhooks import DeliveryAuth, Inbox, Webhooks
 from relay.journal.journal import Journal
 from relay.settings import Settings
 from relay.settings.values import is_loopback_host
@@ -93,12 +93,12 @@ class Edge:
 
     def __init__(self, parts: Parts, hooks: Hooks) -> None:
         settings = parts.settings
-        self._api_gate = _api_gate(settings)
-        self._events = _events(parts, self._api_gate)
+        self._api_auth = _api_auth(settings)
+        self._events = _events(parts, self._api_auth)
         self._proxy = _proxy(parts)
         self._addresses = _addresses(settings, parts.journal)
         self._submissions = _submissions(parts, self._proxy, self._addresses)
-        self._chat = Chat(self._proxy, Recorder(parts.journal), settings.proxy, parts.chats)
+        self._chat = Chat(self._proxy, ChatEventQueue(parts.journal), settings.proxy, parts.chats)
         self._webhooks = _webhooks(parts, self._addresses)
         proxied = ProxyRoutes(self._proxy, submissions=self._submissions, chat=self._chat)
         self.main = Dispatcher(_application(self._routes(parts, hooks)), self._webhooks, proxied)
@@ -107,9 +107,9 @@ class Edge:
     def reconfigure(self, settings: Settings, concealed: Concealed) -> None:
         """Takes over tokens, secrets and clients; nothing else of the settings is looked at."""
         # Bodies, limits and connections that are under way keep what they began with: only what is asked per request.
-        self._webhooks.reconfigure(_gate(settings))
-        self._api_gate.tokens = _api_tokens(settings)
-        self._events.end_unless(self._api_gate.admits)
+        self._webhooks.reconfigure(_delivery_auth(settings))
+        self._api_auth.tokens = _api_tokens(settings)
+        self._events.end_unless(self._api_auth.admits)
         self._addresses.reconfigure(settings.webhooks_url, _webhook_tokens(settings))
         self._proxy.clients.reconfigure(settings.proxy, settings.upstream_key)
         self._proxy.concealed = concealed
@@ -141,7 +141,7 @@ class Edge:
         )
         for part in api:
             for route in part.routes():
-                yield web.route(route.method, route.path, self._api_gate.guard(route.handler), **route.kwargs)
+                yield web.route(route.method, route.path, self._api_auth.guard(route.handler), **route.kwargs)
         yield from parts.documents.routes()
         if settings.console.enabled:
             yield from Console(on_loopback=is_loopback_host(settings.server.host)).routes()
@@ -153,16 +153,16 @@ def _application(routes: Iterable[web.RouteDef]) -> web.Application:
     return app
 
 
-def _api_gate(settings: Settings) -> ApiGate:
+def _api_auth(settings: Settings) -> ApiAuth:
     server = settings.server
     on_loopback = is_loopback_host(server.host)
-    return ApiGate(_api_tokens(settings), on_loopback=on_loopback, send_timeout=server.send_timeout)
+    return ApiAuth(_api_tokens(settings), on_loopback=on_loopback, send_timeout=server.send_timeout)
 
 
-def _events(parts: Parts, gate: ApiGate) -> Events:
+def _events(parts: Parts, auth: ApiAuth) -> Events:
     server = parts.settings.server
     pace = Pace(send_timeout=server.send_timeout, max_consumers=server.max_consumers)
-    return Events(parts.journal, ConsumerSignals(parts.telemetry), pace, gate.client_of)
+    return Events(parts.journal, ConsumerSignals(parts.telemetry), pace, auth.client_of)
 
 
 def _proxy(parts: Parts) -> Proxy:
@@ -177,21 +177,21 @@ def _proxy(parts: Parts) -> Proxy:
 
 def _submissions(parts: Parts, proxy: Proxy, addresses: TaskAddresses) -> Submissions:
     signals = SubmissionSignals(parts.telemetry)
-    return Submissions(proxy, parts.submitted, Recording(parts.journal, signals), signals, addresses)
+    return Submissions(proxy, parts.submitted, TaskWriter(parts.journal, signals), signals, addresses)
 
 
 def _webhooks(parts: Parts, addresses: TaskAddresses) -> Webhooks:
-    limits, gate = parts.settings.webhooks, _gate(parts.settings)
+    limits, auth = parts.settings.webhooks, _delivery_auth(parts.settings)
     inboxes = {
-        name: Inbox(source, gate, DeliverySignals(parts.telemetry, name), addresses)
+        name: Inbox(source, auth, DeliverySignals(parts.telemetry, name), addresses)
         for name, source in parts.sources.items()
     }
     bodies = BodyLimits(limits.max_body, limits.max_inflight_bytes, limits.body_timeout)
     return Webhooks(inboxes, parts.journal, bodies)
 
 
-def _probes(parts: Parts, hooks: Hooks) -> Admin:
-    return Admin(
+def _probes(parts: Parts, hooks: Hooks) -> Probes:
+    return Probes(
         stalled_for=parts.journal.stalled_for,
         unready=hooks.unready,
         exposition=parts.telemetry.metrics.exposition,
@@ -205,9 +205,9 @@ def _status(parts: Parts, hooks: Hooks) -> StatusRoutes:
     return StatusRoutes(process, parts.journal, parts.sinks, parts.reached, hooks.unready)
 
 
-def _gate(settings: Settings) -> Gate:
+def _delivery_auth(settings: Settings) -> DeliveryAuth:
     novita = settings.webhooks.novita
-    return Gate(
+    return DeliveryAuth(
         tokens=TokenSet(_webhook_tokens(settings)),
         addresses=AddressFilter([str(cidr) for cidr in novita.allow_from]),
         signatures=SignatureVerifier(

@@ -49,7 +49,7 @@ _JSON = {hdrs.CONTENT_TYPE: "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class DeliveryAuth:
     """Who may deliver to one source. Without tokens only loopback peers may, and no web page in a browser there.
 
     ``public``: a proxy makes others look like loopback peers, so that without tokens nobody may but by the address of
@@ -65,16 +65,16 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """One source behind its gate, with its signals. ``addresses``: those that were given to single tasks."""
+    """One source, who may deliver to it, and its signals. ``addresses``: those that were given to single tasks."""
 
     source: Source
-    gate: Gate
+    auth: DeliveryAuth
     signals: DeliverySignals
     addresses: TaskAddresses | None = None
 
 
 class Head(NamedTuple):
-    """What the gate looks at. ``path`` is as sent, not decoded; ``remote`` is the socket's other end."""
+    """What is looked at to admit a delivery. ``path`` is as sent, not decoded; ``remote`` is the socket's other end."""
 
     method: str
     path: str
@@ -91,9 +91,9 @@ class Webhooks:
         self.bodies = Bodies(limits)
         self._max_body = limits.max_body
 
-    def reconfigure(self, gate: Gate) -> None:
-        """Puts this gate before every source, from the next delivery on."""
-        self._inboxes = {name: replace(inbox, gate=gate) for name, inbox in self._inboxes.items()}
+    def reconfigure(self, auth: DeliveryAuth) -> None:
+        """Asks this of every source's deliveries, from the next one on."""
+        self._inboxes = {name: replace(inbox, auth=auth) for name, inbox in self._inboxes.items()}
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One delivery: 200 once it is on disk, a problem otherwise."""
@@ -213,23 +213,23 @@ def _unavailable(error: BaseException) -> ProblemError:
 
 def _admit(head: Head, inbox: Inbox, token: str) -> bytes | None:
     """Lets in who may deliver. The nonce of the address, where it is one that was given to a single task."""
-    gate, presented, nonce = inbox.gate, unquote(token), None
-    if not (gate.tokens and presented and gate.tokens.matches(presented)):
+    auth, presented, nonce = inbox.auth, unquote(token), None
+    if not (auth.tokens and presented and auth.tokens.matches(presented)):
         nonce = inbox.addresses.nonce_of(presented) if inbox.addresses is not None else None
         if nonce is None:
-            _require_local(head, gate)
-    if gate.addresses:
-        peer = client_address(head.remote, head.headers.getall("X-Forwarded-For", []), gate.trusted_proxies)
-        if not gate.addresses.allows(peer):
+            _require_local(head, auth)
+    if auth.addresses:
+        peer = client_address(head.remote, head.headers.getall("X-Forwarded-For", []), auth.trusted_proxies)
+        if not auth.addresses.allows(peer):
             raise ProblemError("forbidden_address")
     if head.method != hdrs.METH_POST:
         raise ProblemError("method_not_allowed", allow=(hdrs.METH_POST,))
     return nonce
 
 
-def _require_local(head: Head, gate: Gate) -> None:
+def _require_local(head: Head, auth: DeliveryAuth) -> None:
     """Without any token, and only then, whoever is on this machine may deliver."""
-    if gate.tokens or gate.public:
+    if auth.tokens or auth.public:
         raise ProblemError("unauthorized", "The path ends with a token: /webhooks/<source>/<token>.")
     if verdict := why_not_local(head.remote, head.headers):
         raise ProblemError(*verdict)
@@ -255,8 +255,8 @@ def _task_in(draft: Draft) -> str | None:
 
 def _read(head: Head, inbox: Inbox, body: bytes, received_at: int) -> Draft | None:
     """Verifies and normalizes; ``None``: understood, but no event under the current settings."""
-    if inbox.gate.signatures:
-        _check_signature(head, inbox.gate.signatures, body)
+    if inbox.auth.signatures:
+        _check_signature(head, inbox.auth.signatures, body)
     delivery = Delivery(body, received_at // 1_000_000)
     normalized = _normalize(inbox, delivery)
     if isinstance(normalized, NotJSON):

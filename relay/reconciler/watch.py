@@ -26,7 +26,7 @@ EXPIRES_SOON: Final = 15 * 60
 _LOOK_AT: Final = 1000  # of a sink's pending events, per scrape
 
 
-class TaskWatch:
+class TaskReconciliation:
     """Keeps the registry in any case; ``reconcile.enabled`` says whether tasks are polled for.
 
     ``source`` reads what a poll answers, progress included.

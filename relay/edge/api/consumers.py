@@ -20,7 +20,7 @@ from aiohttp import web
 from relay.edge.api.event_reader import PIECE_BYTES, EventReader, Piece
 from relay.edge.api.shares import Room, Share
 from relay.edge.http.problems import ProblemError
-from relay.edge.http.raw_response import Outgoing, Sent, date
+from relay.edge.http.raw_response import RawResponse, Sent, date
 from relay.upstream import RawHeaders
 
 Kind = Literal["page", "live"]
@@ -66,7 +66,7 @@ class Consumer:
         self._given_up: Sent | None = None
         self.ending: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         """Done when the answer is to end at the next event border."""
-        self._outgoing = Outgoing(request, send_timeout)
+        self._outgoing = RawResponse(request, send_timeout)
         self._share, self._needed = Share(room, (client, False)), PIECE_BYTES
 
     async def read(self, reader: EventReader, limit: int, patience: float | None = None) -> Piece | None:

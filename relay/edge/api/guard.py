@@ -24,7 +24,7 @@ def peer_of(request: web.Request) -> str:
     return request.remote or ""
 
 
-class ApiGate:
+class ApiAuth:
     """Who may use ``/v1``: holders of a token; while none is configured, the users of this machine.
 
     The latter only on a loopback listener, and not through the pages that they have open in a browser.
@@ -37,7 +37,7 @@ class ApiGate:
         self._on_loopback = on_loopback
 
     def guard(self, route: Route) -> Route:
-        """The route behind the gate; what it refuses or fails at is told as a problem document."""
+        """The route behind the check; what it refuses, or fails at, ends as a problem document."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:

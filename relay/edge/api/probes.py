@@ -27,7 +27,7 @@ LOOK_FOR = 2.0
 """Seconds that a scrape waits for fresh figures at most; Prometheus gives up on it after 10."""
 
 
-class Admin:
+class Probes:
     """Serves the admin routes.
 
     ``stalled_for`` answers the seconds the commit under way has taken, ``unready`` the reasons not to be sent

@@ -1,7 +1,7 @@
 """Chat completions: who may begin one, and what all of them share.
 
-``ChatStream`` moves the bytes, ``Record`` and ``Recorder`` get the events into the journal. A stream waits for none of
-its events.
+``ChatStream`` moves the bytes, ``ChatCapture`` and ``ChatEventQueue`` get the events into the journal. A stream waits
+for none of its events.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from relay.core.chat.events import Opening
 from relay.core.chat.request import ChatRequest, read_request
 from relay.core.chat.tap import Capture
 from relay.core.errors import RelayError
-from relay.edge.chat.capture import Record
-from relay.edge.chat.event_queue import Recorder
+from relay.edge.chat.capture import ChatCapture
+from relay.edge.chat.event_queue import ChatEventQueue
 from relay.edge.chat.stream import ChatStream, Outbound, Patience
 from relay.edge.http.paths import path_of
 from relay.edge.http.problems import ProblemError
@@ -34,14 +34,14 @@ from relay.upstream.headers import replaced
 class Chat:
     """Serves ``POST .../chat/completions``."""
 
-    def __init__(self, proxy: Proxy, recorder: Recorder, settings: ProxySettings, signals: ChatSignals) -> None:
-        self._proxy, self._recorder, self._signals = proxy, recorder, signals
+    def __init__(self, proxy: Proxy, queue: ChatEventQueue, settings: ProxySettings, signals: ChatSignals) -> None:
+        self._proxy, self._queue, self._signals = proxy, queue, signals
         self._capture = Capture(settings.chunks, settings.chunk_interval, settings.capture.content)
         self._request_capture = settings.capture.request
         self._patience = Patience(
             settings.idle_timeout, settings.drain_timeout, settings.max_drain_size, settings.max_retries
         )
-        self._streams: dict[Record, ChatStream] = {}
+        self._streams: dict[ChatCapture, ChatStream] = {}
         self._held: Counter[str | None] = Counter()
         self._draining = False
 
@@ -77,13 +77,13 @@ class Chat:
         deadline = asyncio.get_running_loop().time() + timeout
         while self._streams and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a turn or two
             await asyncio.sleep(0.002)
-        if left := await self._recorder.flushed(deadline - asyncio.get_running_loop().time()):
+        if left := await self._queue.flushed(deadline - asyncio.get_running_loop().time()):
             self._signals.chats_unrecorded(left)
 
     def _require_room(self, client: Client) -> None:
         if self._draining:
             raise ProblemError("draining")
-        if self._recorder.full:
+        if self._queue.full:
             raise ProblemError("overloaded", "The journal does not take the events of chats.")
         self._require_place(client)
 
@@ -105,7 +105,7 @@ class Chat:
             traceparent=trace_of(request.headers),
         )
         opening = self._signals.chat_begun(received)
-        record = Record(opening, self._capture, self._recorder, self._signals, lambda: self._closed(record, client))
+        record = ChatCapture(opening, self._capture, self._queue, self._signals, lambda: self._closed(record, client))
         # What is compressed cannot be read on its way.
         headers = replaced(self._proxy.outbound(request), b"accept-encoding", b"identity")
         headers = onward(headers, received.traceparent, opening.traceparent)
@@ -123,6 +123,6 @@ class Chat:
         self._held[client.name] += 1
         return stream
 
-    def _closed(self, record: Record, client: Client) -> None:
+    def _closed(self, record: ChatCapture, client: Client) -> None:
         del self._streams[record]
         self._held[client.name] -= 1

@@ -1,6 +1,6 @@
 """What is told of one chat: its tap, read when there is time for it, and its events on their way.
 
-Nothing here raises. A bug in the recorder costs content in events, never a stream, and never its ending.
+Nothing here raises. A bug in the tap costs content in events, never a stream, and never its ending.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from relay.core.chat.events import Opening, started_draft
 from relay.core.chat.outcome import Ending
 from relay.core.chat.tap import Capture, Closed, Tap
-from relay.edge.chat.event_queue import Recorder
+from relay.edge.chat.event_queue import ChatEventQueue
 from relay.telemetry import ChatSignals
 
 _SOON = 0.001
@@ -26,20 +26,20 @@ _MUCH = 256 << 10
 """Bytes after which a fast stream is read before its time: the tap holds a bounded number of chunks."""
 
 
-class Record:
+class ChatCapture:
     """One stream's record: ``begin``, ``answered``, ``feed`` with each piece, ``end``. ``closed`` is called at last."""
 
     __slots__ = (
         "_capture",
         "_closed",
+        "_events",
         "_loop",
         "_opening",
+        "_queue",
         "_read_at",
-        "_recorder",
         "_signals",
         "_tap",
         "_timer",
-        "_track",
         "_unread",
         "left",
     )
@@ -48,14 +48,14 @@ class Record:
         self,
         opening: Opening,
         capture: Capture,
-        recorder: Recorder,
+        queue: ChatEventQueue,
         signals: ChatSignals,
         closed: Callable[[], None],
     ) -> None:
         self._opening, self._capture = opening, capture
-        self._recorder, self._signals, self._closed = recorder, signals, closed
+        self._queue, self._signals, self._closed = queue, signals, closed
         self._loop = asyncio.get_running_loop()
-        self._track = recorder.track()
+        self._events = queue.chat()
         self._tap: Tap | None = Tap(opening, capture)
         self._timer: asyncio.TimerHandle | None = None
         self._unread = 0
@@ -71,7 +71,7 @@ class Record:
     def begin(self) -> None:
         """The request is allowed and about to be sent: ``relay.chat.started``."""
         self._signals.chat_opened()
-        self._track.put((started_draft(self._opening),))
+        self._events.put((started_draft(self._opening),))
 
     def sent(self) -> None:
         """The request is on its way to the upstream."""
@@ -127,18 +127,18 @@ class Record:
         if tap is None:
             return
         try:
-            drafts = tap.due(self._loop.time(), thin=self._recorder.pressed)
+            drafts = tap.due(self._loop.time(), thin=self._queue.pressed)
         except Exception as error:
             self._give_up(error)
         else:
-            self._track.put(drafts)
+            self._events.put(drafts)
 
     def _close(self, ending: Ending, at: float) -> None:
-        closed = self._guarded(lambda tap: tap.end(ending, at, thin=self._recorder.pressed))
+        closed = self._guarded(lambda tap: tap.end(ending, at, thin=self._queue.pressed))
         if closed is None:
             # A bug in the tap may cost what was said, and not that the chat ends (P6).
             closed = self._bare(ending, at)
-        self._track.put((*closed.chunks, closed.terminal))
+        self._events.put((*closed.chunks, closed.terminal))
         self._tap = None
         self._signals.chat_ended(closed.data)
         self._closed()

@@ -29,14 +29,14 @@ class Journal(Protocol):
     def append(self, draft: Draft) -> asyncio.Future[Receipt]: ...
 
 
-class Recorder:
+class ChatEventQueue:
     """What waits for the journal, of all streams."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.waiting = 0
         """Bytes of events that the journal has not taken yet."""
-        self._tracks: set[Track] = set()
+        self._busy: set[ChatEvents] = set()
         self._idle: asyncio.Future[None] | None = None
 
     @property
@@ -49,43 +49,43 @@ class Recorder:
         """Whether so much waits that nothing new should begin."""
         return self.waiting > FULL
 
-    def track(self) -> Track:
+    def chat(self) -> ChatEvents:
         """The way into the journal for the events of one stream."""
-        return Track(self)
+        return ChatEvents(self)
 
-    def busy(self, track: Track, yes: bool) -> None:
+    def busy(self, events: ChatEvents, yes: bool) -> None:
         """A stream has events on the way, or none any more."""
-        (self._tracks.add if yes else self._tracks.discard)(track)
-        if not self._tracks and self._idle is not None and not self._idle.done():
+        (self._busy.add if yes else self._busy.discard)(events)
+        if not self._busy and self._idle is not None and not self._idle.done():
             self._idle.set_result(None)
 
     async def flushed(self, timeout: float) -> int:
         """Returns when the journal has everything, or after ``timeout`` seconds; the number of streams left over."""
-        if self._tracks:
+        if self._busy:
             self._idle = asyncio.get_running_loop().create_future()
             await asyncio.wait((self._idle,), timeout=timeout)
-        return len(self._tracks)
+        return len(self._busy)
 
 
-class Track:
+class ChatEvents:
     """One stream's events, in their order."""
 
-    __slots__ = ("_failed", "_flying", "_recorder", "_waiting")
+    __slots__ = ("_failed", "_flying", "_queue", "_waiting")
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(self, queue: ChatEventQueue) -> None:
+        self._queue = queue
         self._waiting: deque[Draft] = deque()
         self._flying = 0
         self._failed: list[Draft] = []
 
     def put(self, drafts: Iterable[Draft]) -> None:
         """The stream's next events."""
-        recorder, waiting = self._recorder, self._waiting
+        queue, waiting = self._queue, self._waiting
         for draft in drafts:
             waiting.append(draft)
-            recorder.waiting += len(draft.event.data)
+            queue.waiting += len(draft.event.data)
         if waiting and not self._flying:
-            recorder.busy(self, True)
+            queue.busy(self, True)
             self._go()
 
     def _go(self) -> None:
@@ -104,7 +104,7 @@ class Track:
 
     def _append(self, draft: Draft) -> bool:
         try:
-            receipt = self._recorder.journal.append(draft)
+            receipt = self._queue.journal.append(draft)
         except (JournalUnavailable, JournalBroken):
             return False
         receipt.add_done_callback(self._when_answered(draft))
@@ -118,7 +118,7 @@ class Track:
         if failed:
             self._failed.append(draft)
         else:
-            self._recorder.waiting -= len(draft.event.data)
+            self._queue.waiting -= len(draft.event.data)
         if self._flying:
             return
         if self._failed:
@@ -129,7 +129,7 @@ class Track:
         elif self._waiting:
             self._go()
         else:
-            self._recorder.busy(self, False)
+            self._queue.busy(self, False)
 
     def _again(self) -> None:
         self._flying = 0

@@ -18,11 +18,11 @@ from aiohttp import web
 from relay.core.chat.outcome import Ending
 from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
-from relay.edge.chat.capture import Record
+from relay.edge.chat.capture import ChatCapture
 from relay.edge.http import problems
 from relay.edge.http.bodies import Received
 from relay.edge.http.problems import ProblemError
-from relay.edge.http.raw_response import Outgoing, Sent
+from relay.edge.http.raw_response import RawResponse, Sent
 from relay.edge.http.server import Connection as ClientConnection
 from relay.settings.model import OnDisconnect
 from relay.upstream import RawHeaders, Upstream, UpstreamError, UpstreamReset, UpstreamTimeout, response_headers
@@ -69,7 +69,7 @@ class ChatStream:
         request: web.BaseRequest,
         outbound: Outbound,
         upstream: Upstream,
-        record: Record,
+        record: ChatCapture,
         patience: Patience,
         on_disconnect: OnDisconnect,
         concealed: Concealed,
@@ -77,7 +77,7 @@ class ChatStream:
         self._loop = asyncio.get_running_loop()
         self._request, self._outbound, self._upstream = request, outbound, upstream
         self._record, self._patience, self._on_disconnect = record, patience, on_disconnect
-        self._client: Outgoing | None = Outgoing(request, patience.send)
+        self._client: RawResponse | None = RawResponse(request, patience.send)
         self._concealed = concealed
         self._cover: Cover | None = None
         self._decoder: Decoder | None = None

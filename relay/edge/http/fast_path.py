@@ -2,10 +2,10 @@
 
 A webhook is about a kilobyte: head and body nearly always come in one read. aiohttp's ordinary way (wake the
 connection's task, start a task for the request, build its request, writer and response, write) then costs more than
-everything the relay itself does for a delivery. The lane looks at each parsed request; one that is whole, alone on
+everything the relay itself does for a delivery. The fast path looks at each parsed request; one that is whole, alone on
 its connection, and accepted goes straight to the journal, and its answer is written when the commit is done. All
 else (a body in pieces, pipelining, a refusal, any other route) goes the ordinary way, with the same checks and the
-same answers: the lane only ever answers what it has given to the journal.
+same answers: the fast path only ever answers what it has given to the journal.
 
 It rests on four private names of aiohttp (``_parser``, ``_messages``, ``_waiter``, ``_next_keepalive_close_time``);
 ``tests/unit/edge/http/test_fast_path.py`` fails by name where a release changes one.
@@ -51,7 +51,7 @@ class Shortcut(Protocol):
         """Whether the request is taken: ``respond`` is then called once, later. If not, nothing has happened."""
 
 
-class Lane:
+class FastPath:
     """Stands before the parser of one connection and keeps for itself what it can answer."""
 
     def __init__(self, connection: RequestHandler, heads: HeadLimit, shortcut: Shortcut) -> None:
@@ -69,7 +69,7 @@ class Lane:
         return getattr(self._heads, name)
 
     def feed_data(self, data: bytes) -> tuple[Sequence[Parsed], bool, bytes]:
-        """What the parser made of the data, less what the lane has taken or holds back until its answer is out."""
+        """What the parser made of the data, less what the fast path has taken or holds back until its answer is out."""
         heads = self._heads
         try:
             if heads.between and len(data) <= MAX_HEAD:  # nearly always, and two frames less

@@ -1,7 +1,7 @@
 """An answer to a client whose head and body are written as they came from the upstream.
 
 aiohttp's responses add headers of their own (``Date``, ``Server``, a content type), so the bytes are written past them,
-on the connection's transport. ``Outgoing`` keeps what aiohttp has to know afterwards: that an answer went out, and
+on the connection's transport. ``RawResponse`` keeps what aiohttp has to know afterwards: that an answer went out, and
 whether the connection lives on.
 """
 
@@ -45,7 +45,7 @@ class Sent(web.StreamResponse):
         """Nothing is left to be sent."""
 
 
-class Outgoing:
+class RawResponse:
     """One answer. ``begin`` it, ``write`` its pieces, and ``finish`` it, or ``abort`` where it ends too early.
 
     ``patience``: seconds for which the client may take nothing, before it is cut.

@@ -22,7 +22,7 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from relay.core.errors import RelayError
 from relay.edge.http import problems
-from relay.edge.http.fast_path import Lane, Shortcut
+from relay.edge.http.fast_path import FastPath, Shortcut
 from relay.edge.http.heads import MAX_HEAD, HeadLimit, HeadTooLarge
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -67,7 +67,7 @@ class Flow(Protocol):
 class Connection(RequestHandler):
     """aiohttp's connection, cut when a request's head does not arrive in time, and answering in problem documents."""
 
-    __slots__ = ("_dropped", "_head_begun", "_head_timer", "_header_timeout", "_lane", "_signals", "flow")
+    __slots__ = ("_dropped", "_fast_path", "_head_begun", "_head_timer", "_header_timeout", "_signals", "flow")
 
     def __init__(
         self,
@@ -81,8 +81,8 @@ class Connection(RequestHandler):
         super().__init__(server, **options)
         self._max_msg_queue_size, self._msg_queue_resume_size = _PIPELINED, 0
         heads = HeadLimit(self._parser)
-        self._lane = Lane(self, heads, shortcut) if shortcut else None
-        self._parser = self._lane or heads  # type: ignore[assignment] # they stand before the parser, and are one
+        self._fast_path = FastPath(self, heads, shortcut) if shortcut else None
+        self._parser = self._fast_path or heads  # type: ignore[assignment] # they stand before the parser, and are one
         self._header_timeout = header_timeout
         self._signals = signals
         self._dropped = 0  # bytes, since nothing more is taken
@@ -94,12 +94,12 @@ class Connection(RequestHandler):
     @property
     def idle(self) -> bool:
         """Whether no request is under way or has begun to arrive."""
-        busy = self._lane is not None and self._lane.busy
+        busy = self._fast_path is not None and self._fast_path.busy
         return self._waits and not self._messages and not self._head_begun and not busy
 
     def unused_for(self) -> float:
         """Seconds for which no request has been under way; one whose head is not whole is none. 0: one is."""
-        busy = not self._waits or self._messages or (self._lane is not None and self._lane.busy)
+        busy = not self._waits or self._messages or (self._fast_path is not None and self._fast_path.busy)
         if busy or self._force_close:
             return 0.0
         return self._loop.time() - (self._next_keepalive_close_time - self._keepalive_timeout)
@@ -153,7 +153,7 @@ class Connection(RequestHandler):
         self._forget_head_timer()
         serving = self._task_handler
         super().connection_lost(exc)
-        self._lane = self.flow = None
+        self._fast_path = self.flow = None
         if serving is not None:
             serving.add_done_callback(_forget_cancellation)
 
@@ -171,14 +171,14 @@ class Connection(RequestHandler):
 
     def _process_keepalive(self) -> None:
         """Not idle while an answer is on its way past aiohttp, which does not know of it."""
-        if self._lane is not None and self._lane.busy:
+        if self._fast_path is not None and self._fast_path.busy:
             self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         super()._process_keepalive()
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:
         """Lets an answer that is on its way out go first."""
-        if self._lane is not None:
-            await self._lane.wait_idle(timeout or 0.0)
+        if self._fast_path is not None:
+            await self._fast_path.wait_idle(timeout or 0.0)
         await super().shutdown(timeout)
 
     def turn_away(self, refusal: problems.Answer) -> None:

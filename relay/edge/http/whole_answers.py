@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from relay.edge.http import problems
-from relay.edge.http.raw_response import Outgoing, date
+from relay.edge.http.raw_response import RawResponse, date
 from relay.edge.http.server import respond
 
 SMALL: Final = 64 << 10
@@ -36,11 +36,11 @@ class WholeAnswers:
             return respond(problems.answer("overloaded", "Too much waits for clients that do not read."))
         self._waiting += len(body)
         try:
-            return await self._write(Outgoing(request, self._send_timeout), answer, body)
+            return await self._write(RawResponse(request, self._send_timeout), answer, body)
         finally:
             self._waiting -= len(body)
 
-    async def _write(self, outgoing: Outgoing, answer: web.StreamResponse, body: bytes) -> web.StreamResponse:
+    async def _write(self, outgoing: RawResponse, answer: web.StreamResponse, body: bytes) -> web.StreamResponse:
         headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
         headers = [field for field in headers if field[0].lower() != hdrs.CONTENT_LENGTH.lower().encode()]
         headers += [(b"Content-Length", b"%d" % len(body)), date()]

@@ -24,7 +24,7 @@ from relay.edge.http.budget import Budget
 from relay.edge.http.local_access import why_of_a_page
 from relay.edge.http.paths import path_of
 from relay.edge.http.problems import ProblemError
-from relay.edge.http.raw_response import Outgoing
+from relay.edge.http.raw_response import RawResponse
 from relay.edge.http.scan import scanned
 from relay.edge.http.server import respond
 from relay.edge.proxy.clients import Client, Clients
@@ -111,16 +111,16 @@ class Proxy:
         except (RelayError, ProblemError) as error:
             return outgoing.abort() if outgoing.begun else refused(request, error)
 
-    async def _exchange(self, request: web.BaseRequest, body: RequestBody, outgoing: Outgoing) -> web.StreamResponse:
+    async def _exchange(self, request: web.BaseRequest, body: RequestBody, outgoing: RawResponse) -> web.StreamResponse:
         headers = self.outbound(request)
         if request.content_length is not None and not isinstance(body, bytes | bytearray):
             headers = [*headers, (b"Content-Length", b"%d" % request.content_length)]
         async with self.upstream.exchange(request.method, path_of(request), headers, body) as answer:
             return await self.answer_with(outgoing, answer)
 
-    def outgoing(self, request: web.BaseRequest) -> Outgoing:
+    def outgoing(self, request: web.BaseRequest) -> RawResponse:
         """The answer to a request, which cuts a client that takes nothing of it for too long."""
-        return Outgoing(request, self._idle_timeout)
+        return RawResponse(request, self._idle_timeout)
 
     def admit(self, request: web.BaseRequest) -> Client:
         """Who sent it. Raises ``ProblemError``.
@@ -153,13 +153,13 @@ class Proxy:
                 client.require_model(await scanned(model_of, received.body))
                 yield received.body
 
-    async def answer_with(self, outgoing: Outgoing, answer: Answer) -> web.StreamResponse:
+    async def answer_with(self, outgoing: RawResponse, answer: Answer) -> web.StreamResponse:
         """Hands the upstream's answer on. Raises ``UpstreamError`` where it breaks off."""
         outgoing.begin(answer.status, answer.reason, response_headers(answer.raw_headers, answer.status))
         cover = self.concealed.cover() if _is_text(answer) else NOTHING.cover()
         return await self.hand_on(outgoing, answer.pieces(), cover)
 
-    async def hand_on(self, outgoing: Outgoing, pieces: AsyncIterator[bytes], cover: Cover) -> web.StreamResponse:
+    async def hand_on(self, outgoing: RawResponse, pieces: AsyncIterator[bytes], cover: Cover) -> web.StreamResponse:
         """The body of an answer that has begun, as it comes."""
         async for piece in pieces:
             await outgoing.write(cover.take(piece))

@@ -25,12 +25,12 @@ from relay.edge.http.bodies import Received
 from relay.edge.http.budget import Place
 from relay.edge.http.paths import path_of
 from relay.edge.http.problems import ProblemError
-from relay.edge.http.raw_response import Outgoing
+from relay.edge.http.raw_response import RawResponse
 from relay.edge.http.scan import scanned
 from relay.edge.http.server import respond
 from relay.edge.http.trace import onward, trace_of
 from relay.edge.proxy.proxy import Proxy, refused
-from relay.edge.proxy.task_writer import Recording
+from relay.edge.proxy.task_writer import TaskWriter
 from relay.edge.task_addresses import Given, TaskAddresses
 from relay.telemetry import Span, SubmissionSignals
 from relay.upstream import Answer, RawHeaders, UpstreamError, response_headers
@@ -71,13 +71,13 @@ class Submissions:
         self,
         proxy: Proxy,
         source: Submittable,
-        recording: Recording,
+        writer: TaskWriter,
         signals: SubmissionSignals,
         addresses: TaskAddresses,
     ) -> None:
         self._proxy = proxy
         self._source = source
-        self._recording = recording
+        self._writer = writer
         self._signals = signals
         self._addresses = addresses
         self._under_way: set[asyncio.Task[web.StreamResponse]] = set()
@@ -99,7 +99,7 @@ class Submissions:
             for serving in unanswered:
                 serving.cancel()
                 self._signals.outcome_unknown("the relay stopped before the answer came")
-        await self._recording.finish(max(0.0, deadline - asyncio.get_running_loop().time()))
+        await self._writer.finish(max(0.0, deadline - asyncio.get_running_loop().time()))
 
     # -- submissions -------------------------------------------------------------------------------------------
 
@@ -107,7 +107,7 @@ class Submissions:
         outgoing = self._proxy.outgoing(request)
         try:
             client = self._proxy.admit(request)
-            self._recording.require_journal()
+            self._writer.require_journal()
             async with self._proxy.bodies.received(request, client.name) as received:
                 client.require_model(await _model(request, received.body) if client.models else None)
                 return await self._exchange(request, outgoing, received)
@@ -117,7 +117,9 @@ class Submissions:
         except ConnectionError:
             return outgoing.abort()  # the client has gone
 
-    async def _exchange(self, request: web.BaseRequest, outgoing: Outgoing, received: Received) -> web.StreamResponse:
+    async def _exchange(
+        self, request: web.BaseRequest, outgoing: RawResponse, received: Received
+    ) -> web.StreamResponse:
         given = self._addresses.new()
         insertion = await _insertion(request, received.body, given)
         length = len(received.body) + (len(insertion.text) if insertion else 0)
@@ -134,7 +136,7 @@ class Submissions:
             return outgoing.abort() if outgoing.begun else self._tell(error)
 
     async def _answer_with(
-        self, request: web.BaseRequest, outgoing: Outgoing, answer: Answer, span: Span, given: Given | None
+        self, request: web.BaseRequest, outgoing: RawResponse, answer: Answer, span: Span, given: Given | None
     ) -> web.StreamResponse:
         """Records what the answer says, then hands it on. What can hold no task streams through."""
         span.note({"http.response.status_code": answer.status})
@@ -166,7 +168,7 @@ class Submissions:
         span.note({"relay.task.id": task_id})
         if given is not None and not self._addresses.assign(given.nonce, task_id):
             self._signals.address_was_used(task_id)
-        recorded = await self._recording.record([continued(draft, span.traceparent) for draft in drafts])
+        recorded = await self._writer.record([continued(draft, span.traceparent) for draft in drafts])
         if recorded:
             self._signals.task_recorded()
         else:
@@ -203,7 +205,7 @@ class Submissions:
         except (UpstreamError, ProblemError) as error:
             return outgoing.abort() if outgoing.begun else refused(request, error)
 
-    async def _show(self, outgoing: Outgoing, answer: Answer, traceparent: str | None) -> web.StreamResponse:
+    async def _show(self, outgoing: RawResponse, answer: Answer, traceparent: str | None) -> web.StreamResponse:
         """Hands a result on. Where it is the end of a task, that is observed like a webhook."""
         pieces = answer.pieces()
         with self._proxy.answers.place("") as place:
@@ -224,7 +226,7 @@ class Submissions:
 
     async def _hand_on(
         self,
-        outgoing: Outgoing,
+        outgoing: RawResponse,
         answer: Answer,
         headers: RawHeaders,
         held: Held | None,
@@ -248,7 +250,7 @@ class Submissions:
         with suppress(Exception):  # whatever is wrong with it, the client gets it, and somebody will ask again
             normalized = self._source.normalize(Delivery(body, _now(), "poll"))
             if isinstance(normalized, Draft):
-                await self._recording.observe(continued(normalized, traceparent))
+                await self._writer.observe(continued(normalized, traceparent))
 
 
 async def _model(request: web.BaseRequest, body: Body) -> str | None:

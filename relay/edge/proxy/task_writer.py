@@ -1,4 +1,4 @@
-"""Recording what a paid answer of the upstream says, also while the journal is in trouble.
+"""Writes down what a paid answer of the upstream says, also while the journal is in trouble.
 
 The upstream has taken the task when its answer is here: whatever the journal does, the client must hear of it, and the
 task must not be forgotten. So the wait for the disk is bounded, and goes on behind the client's back.
@@ -21,7 +21,7 @@ PATIENCE = 5.0
 _AGAIN = 0.5
 
 
-class Recording:
+class TaskWriter:
     """Appends drafts to the journal, again and again while that says that it may work later."""
 
     def __init__(self, journal: Journal, signals: SubmissionSignals, patience: float = PATIENCE) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 from aiohttp import web
 
 from relay.core.source import Delivery, Normalized, Source
-from relay.edge.api.guard import ApiGate, Route
+from relay.edge.api.guard import ApiAuth, Route
 from relay.edge.dispatch import Dispatcher
 from relay.edge.http.auth import AddressFilter, Networks, SignatureVerifier, TokenSet
 from relay.edge.http.bodies import BodyLimits
 from relay.edge.http.routed import Routed
 from relay.edge.http.server import Limits, Listener
 from relay.edge.task_addresses import TaskAddresses
-from relay.edge.webhooks import Gate, Inbox, Webhooks
+from relay.edge.webhooks import DeliveryAuth, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry import DeliverySignals, HttpSignals, JournalSignals, Telemetry
@@ -60,7 +60,7 @@ async def routed(routes: Iterable[web.RouteDef]) -> AsyncIterator[str]:
 
 def api(routes: Mapping[str, Route], *tokens: str) -> AbstractAsyncContextManager[str]:
     """Routes by ``METHOD /path`` behind the gate of ``/v1``, served; the URL."""
-    gate = ApiGate(TokenSet(tokens), on_loopback=True)
+    gate = ApiAuth(TokenSet(tokens), on_loopback=True)
     return routed([web.route(*name.split(" "), gate.guard(route)) for name, route in routes.items()])
 
 
@@ -69,9 +69,11 @@ def gate(
     allow_from: Sequence[str] = (),
     signing_secrets: Sequence[str] = (),
     trusted_proxies: Networks = (),
-) -> Gate:
+) -> DeliveryAuth:
     """A gate; open to loopback when it has no tokens."""
-    return Gate(TokenSet(tokens), AddressFilter(allow_from), SignatureVerifier(signing_secrets), trusted_proxies)
+    return DeliveryAuth(
+        TokenSet(tokens), AddressFilter(allow_from), SignatureVerifier(signing_secrets), trusted_proxies
+    )
 
 
 @dataclass
@@ -97,7 +99,7 @@ class Receiver:
 @asynccontextmanager
 async def receiving(
     journal: Journal,
-    gate: Gate,
+    gate: DeliveryAuth,
     *,
     source: Source | None = None,
     body_limits: BodyLimits = BODY_LIMITS,

@@ -14,7 +14,7 @@ from relay.edge.api.consumers import Consumer, Pace
 from relay.edge.api.event_reader import PIECE_BYTES
 from relay.edge.api.events import Events
 from relay.edge.api.shares import Share
-from relay.edge.http.raw_response import Outgoing
+from relay.edge.http.raw_response import RawResponse
 from relay.telemetry import ConsumerSignals, Telemetry
 from tests.services.raw_http import get, wire
 from tests.unit.drafts import draft
@@ -33,7 +33,7 @@ def uncollected() -> Iterator[None]:
 
 
 def present() -> int:
-    return sum(isinstance(each, (Consumer, Outgoing, web.Request)) for each in gc.get_objects())
+    return sum(isinstance(each, (Consumer, RawResponse, web.Request)) for each in gc.get_objects())
 
 
 @pytest.mark.parametrize("how", ["cut", "left", "done"])

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from relay.core.errors import RelayError
-from relay.edge.api.guard import ApiGate, Route, json_response, whole_number
+from relay.edge.api.guard import ApiAuth, Route, json_response, whole_number
 from relay.edge.http.auth import TokenSet
 from relay.edge.http.problems import ProblemError
 from relay.journal.errors import JournalBroken, JournalUnavailable
@@ -23,7 +23,7 @@ async def fine(_: web.Request) -> web.StreamResponse:
 
 
 def guarded(tokens: list[str], *, on_loopback: bool = True, route: Route = fine) -> AbstractAsyncContextManager[str]:
-    gate = ApiGate(TokenSet(tokens), on_loopback=on_loopback)
+    gate = ApiAuth(TokenSet(tokens), on_loopback=on_loopback)
     return routed([web.route("*", "/v1/thing", gate.guard(route))])
 
 

@@ -11,7 +11,7 @@ import pytest
 from relay import telemetry
 from relay.core.errors import RelayError
 from relay.edge.api import probes as module
-from relay.edge.api.probes import Admin
+from relay.edge.api.probes import Probes
 from tests.services.raw_http import ask, get, post
 from tests.unit.edge.serving import routed
 
@@ -22,7 +22,7 @@ async def nothing() -> None: ...
 def probes(
     *, stalled: float = 0.0, reasons: tuple[str, ...] = (), look: Callable[[], Awaitable[None]] = nothing
 ) -> AbstractAsyncContextManager[str]:
-    served = Admin(
+    served = Probes(
         stalled_for=lambda: stalled, unready=lambda: reasons, exposition=lambda: b"metric 1\n", before_scrape=look
     )
     return routed(served.routes())

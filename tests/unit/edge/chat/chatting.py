@@ -13,7 +13,7 @@ import orjson
 
 from relay.core.event import Event
 from relay.edge.chat.admission import Chat
-from relay.edge.chat.event_queue import Recorder
+from relay.edge.chat.event_queue import ChatEventQueue
 from relay.edge.http.bodies import BodyLimits
 from relay.edge.http.server import Limits, Listener
 from relay.edge.proxy.clients import Clients
@@ -69,7 +69,7 @@ class Chatting:
     url: str
     upstream: ScriptedUpstream
     chat: Chat
-    recorder: Recorder
+    queue: ChatEventQueue
     journal: Journal
     telemetry: Telemetry
     listener: Listener
@@ -77,7 +77,7 @@ class Chatting:
     async def events(self) -> list[Event]:
         """All events, once no stream and no event is under way."""
         await until(lambda: not self.chat._streams)
-        assert await self.recorder.flushed(5.0) == 0
+        assert await self.queue.flushed(5.0) == 0
         events: list[Event] = []
         while page := await self.journal.read(len(events), 1000):
             events += [entry.event for entry in page]
@@ -110,13 +110,13 @@ async def chatting(
     async with opened(tmp_path, *sinks, policy=policy) as journal, scripted(script) as server:
         upstream = Upstream(base_url or server.url, timeouts or Timeouts())
         proxy = Proxy(upstream, Clients(proxy_settings, api_key), BodyLimits(1 << 20, 4 << 20, 5.0, "proxy"))
-        recorder = Recorder(journal)
-        chat = Chat(proxy, recorder, proxy_settings, ChatSignals(telemetry))
+        queue = ChatEventQueue(journal)
+        chat = Chat(proxy, queue, proxy_settings, ChatSignals(telemetry))
         routes = ProxyRoutes(proxy, submissions=proxy, chat=chat)
         listener = Listener(routes, host="127.0.0.1", port=0, limits=limits or Limits(), signals=HttpSignals(telemetry))
         await listener.start()
         try:
-            yield Chatting(listener.url, server, chat, recorder, journal, telemetry, listener)
+            yield Chatting(listener.url, server, chat, queue, journal, telemetry, listener)
         finally:
             await listener.stop(0.5)
             await chat.finish(1.0)

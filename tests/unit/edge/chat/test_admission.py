@@ -209,8 +209,8 @@ async def test_a_journal_that_is_full_breaks_no_stream_and_loses_no_ending(tmp_p
                 await connection.send(asking())
                 await connection.reader.readuntil(b"0\r\n\r\n")
         await until(lambda: not served.chat._streams and served.journal.last_offset > 0)
-        assert served.recorder.waiting > 0
-        while await served.recorder.flushed(0.05):
+        assert served.queue.waiting > 0
+        while await served.queue.flushed(0.05):
             served.journal.advance("kafka", served.journal.last_offset, published=1, dead=0)
         types = [event.type.removeprefix("relay.chat.") for event in await served.events()]
     assert sorted(types) == sorted(2 * ["started", "chunk", "completed"])

@@ -12,8 +12,8 @@ import pytest
 from relay.core.chat.events import Opening
 from relay.core.chat.tap import Capture, Tap
 from relay.edge.chat import capture
-from relay.edge.chat.capture import Record
-from relay.edge.chat.event_queue import Recorder
+from relay.edge.chat.capture import ChatCapture
+from relay.edge.chat.event_queue import ChatEventQueue
 from relay.journal.journal import Journal
 from relay.telemetry import ChatSignals, Telemetry
 from tests.unit.edge.chat.chatting import DONE, frame
@@ -30,18 +30,18 @@ class Recorded:
     """A record under way, and what the journal gets of it."""
 
     def __init__(self, journal: Journal, telemetry: Telemetry, capture: Capture) -> None:
-        self.recorder, self._journal = Recorder(journal), journal
+        self.queue, self._journal = ChatEventQueue(journal), journal
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         opening = Opening("s1", 1, asyncio.get_running_loop().time())
         signals = ChatSignals(telemetry)
-        self.record = Record(opening, capture, self.recorder, signals, lambda: self._closed.set_result(None))
+        self.record = ChatCapture(opening, capture, self.queue, signals, lambda: self._closed.set_result(None))
         self.record.begin()
         self.record.answered(200, "text/event-stream")
 
     async def types(self) -> list[str]:
         async with asyncio.timeout(5):
             await self._closed
-        assert await self.recorder.flushed(5.0) == 0
+        assert await self.queue.flushed(5.0) == 0
         self.events = [entry.event for entry in await self._journal.read(0, 1000)]
         return [event.type.removeprefix("relay.chat.") for event in self.events]
 
@@ -75,7 +75,7 @@ async def test_under_pressure_chunks_are_left_out_and_counted(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory would grow without end beside a slow disk, or content be missing without a word."""
-    monkeypatch.setattr(Recorder, "pressed", True)
+    monkeypatch.setattr(ChatEventQueue, "pressed", True)
     recorded = Recorded(journal, Telemetry(), Capture("each", 30.0))
     recorded.record.feed(frame("a") + frame("b"))
     recorded.record.end("client_gone")

@@ -11,7 +11,7 @@ from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draf
 from relay.core.chat.recovery import restarted_draft
 from relay.core.event import Draft, Receipt
 from relay.edge.chat import event_queue as module
-from relay.edge.chat.event_queue import FULL, PRESSED, Recorder
+from relay.edge.chat.event_queue import FULL, PRESSED, ChatEventQueue
 from relay.journal.errors import JournalUnavailable
 
 FULL_DISK = JournalUnavailable("journal_full", "full", hint="")
@@ -77,8 +77,8 @@ async def until(condition: Callable[[], bool]) -> None:
 async def test_the_beginning_is_on_disk_before_anything_else_goes_and_the_ending_goes_last() -> None:
     """A failed commit between them would leave an ending before its beginning, and the stream open for good."""
     disk = Disk()
-    recorder = Recorder(disk)
-    recorder.track().put([started("a"), chunk("a", 0), chunk("a", 1), ended("a")])
+    queue = ChatEventQueue(disk)
+    queue.chat().put([started("a"), chunk("a", 0), chunk("a", 1), ended("a")])
     assert disk.flying == ["a:started"]
     await disk.commit()
     assert disk.flying == ["a:chunk:0", "a:chunk:1"]
@@ -87,16 +87,16 @@ async def test_the_beginning_is_on_disk_before_anything_else_goes_and_the_ending
     await disk.commit()
     assert disk.flying == ["a:failed"]
     await disk.commit()
-    assert await recorder.flushed(0.0) == 0
-    assert recorder.waiting == 0
+    assert await queue.flushed(0.0) == 0
+    assert queue.waiting == 0
 
 
 async def test_streams_do_not_wait_for_each_other() -> None:
     """One group commit would hold one event."""
     disk = Disk()
-    recorder = Recorder(disk)
+    queue = ChatEventQueue(disk)
     for name in "abc":
-        recorder.track().put([started(name)])
+        queue.chat().put([started(name)])
     assert disk.flying == ["a:started", "b:started", "c:started"]
     await disk.commit()
 
@@ -104,14 +104,14 @@ async def test_streams_do_not_wait_for_each_other() -> None:
 async def test_nothing_overtakes_what_the_journal_refused() -> None:
     """Broken: P3: a small chunk that has room is written before the large one, which had none."""
     disk = Disk()
-    recorder = Recorder(disk)
-    track = recorder.track()
+    queue = ChatEventQueue(disk)
+    events = queue.chat()
     disk.room = 100
-    track.put([chunk("a", 0), chunk("a", 1, size=200), chunk("a", 2)])
+    events.put([chunk("a", 0), chunk("a", 1, size=200), chunk("a", 2)])
     assert disk.flying == ["a:chunk:0"]
     disk.room = 1000
     async with asyncio.timeout(5):
-        while await recorder.flushed(0.001):
+        while await queue.flushed(0.001):
             await disk.commit()
     assert disk.written == ["a:chunk:0", "a:chunk:1", "a:chunk:2"]
 
@@ -120,48 +120,48 @@ async def test_nothing_overtakes_what_the_journal_refused() -> None:
 async def test_what_the_journal_does_not_take_is_kept_in_order(how: str) -> None:
     """A full disk would cost endings, or put them out of order."""
     disk = Disk()
-    recorder = Recorder(disk)
-    track = recorder.track()
+    queue = ChatEventQueue(disk)
+    events = queue.chat()
     disk.refusing = how == "refused"
-    track.put([started("a"), ended("a")])
+    events.put([started("a"), ended("a")])
     await disk.commit(fail=True)
-    assert recorder.waiting > 0
-    assert await recorder.flushed(0.02) == 1
+    assert queue.waiting > 0
+    assert await queue.flushed(0.02) == 1
     assert disk.written == []
     disk.refusing = False
     async with asyncio.timeout(5):
-        while await recorder.flushed(0.001):
+        while await queue.flushed(0.001):
             await disk.commit()
     assert disk.written == ["a:started", "a:failed"]
-    assert recorder.waiting == 0
+    assert queue.waiting == 0
 
 
 async def test_of_several_chunks_only_those_that_failed_go_again() -> None:
     """Events would be doubled in the journal's queue, or lost from it, by a disk that is full for a moment."""
     disk = Disk()
-    recorder = Recorder(disk)
-    track = recorder.track()
-    track.put([chunk("a", n) for n in range(3)])
+    queue = ChatEventQueue(disk)
+    events = queue.chat()
+    events.put([chunk("a", n) for n in range(3)])
     await disk.commit(1)
     await disk.commit(1, fail=True)
     await disk.commit(1)
     await until(lambda: disk.flying == ["a:chunk:1"])
     await disk.commit()
-    assert await recorder.flushed(0.0) == 0
+    assert await queue.flushed(0.0) == 0
 
 
 async def test_it_says_when_too_much_waits() -> None:
     """Memory would grow with whatever the streams say, for as long as the disk is full."""
     disk = Disk()
-    recorder = Recorder(disk)
-    track = recorder.track()
-    assert not recorder.pressed
-    track.put([chunk("a", 0, PRESSED)])
-    assert recorder.pressed
-    assert not recorder.full
-    track.put([chunk("a", 1, FULL)])
-    assert recorder.full
+    queue = ChatEventQueue(disk)
+    events = queue.chat()
+    assert not queue.pressed
+    events.put([chunk("a", 0, PRESSED)])
+    assert queue.pressed
+    assert not queue.full
+    events.put([chunk("a", 1, FULL)])
+    assert queue.full
     while disk.queued:
         await disk.commit()
-    assert not recorder.pressed
-    assert not recorder.full
+    assert not queue.pressed
+    assert not queue.full

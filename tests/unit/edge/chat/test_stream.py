@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.edge.http.raw_response import Outgoing
+from relay.edge.http.raw_response import RawResponse
 from relay.upstream import Timeouts
 from tests.services.raw_http import ask, wire
 from tests.services.scripted_upstream import Call, Script, answering, chunks, ok
@@ -390,12 +390,12 @@ async def test_a_stream_is_over_when_its_client_has_taken_it(tmp_path: Path, mon
     """A client that does not take the end would not be cut, and its next answer be piled up on this one."""
     waited_for, taken = asyncio.Event(), asyncio.Event()
 
-    async def drained(_: Outgoing) -> bool:
+    async def drained(_: RawResponse) -> bool:
         waited_for.set()
         await taken.wait()
         return True
 
-    monkeypatch.setattr(Outgoing, "drained", drained)
+    monkeypatch.setattr(RawResponse, "drained", drained)
     async with chatting(tmp_path, streaming(*FRAMES)) as served, wire(served.url) as connection:
         await connection.send(asking() + asking())
         async with asyncio.timeout(5):

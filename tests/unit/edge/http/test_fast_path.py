@@ -13,9 +13,9 @@ import pytest
 from relay.core.event import Draft, Receipt
 from relay.edge.http.auth import AddressFilter, SignatureVerifier, TokenSet
 from relay.edge.http.bodies import BodyLimits
-from relay.edge.http.fast_path import MAX_BODY, Lane
+from relay.edge.http.fast_path import MAX_BODY, FastPath
 from relay.edge.http.server import Connection, Limits, Listener
-from relay.edge.webhooks import Gate, Inbox, Webhooks
+from relay.edge.webhooks import DeliveryAuth, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry import DeliverySignals, HttpSignals, JournalSignals, Telemetry
@@ -38,7 +38,7 @@ class Door:
 
     def __init__(self, journal: Journal, max_body: int = 1 << 20, limits: Limits | None = None) -> None:
         telemetry = Telemetry()
-        gate = Gate(TokenSet([TOKEN]), AddressFilter([]), SignatureVerifier([]))
+        gate = DeliveryAuth(TokenSet([TOKEN]), AddressFilter([]), SignatureVerifier([]))
         inbox = Inbox(NovitaTask(), gate, DeliverySignals(telemetry, "novita"))
         self.webhooks = Webhooks({"novita": inbox}, journal, BodyLimits(max_body, 64 << 20, 5.0))
         self.taken = 0
@@ -314,4 +314,4 @@ def test_the_private_names_are_there() -> None:
     assert callable(BaseProtocol._pause_reading_for_buffer)
     assert callable(RequestHandler._process_keepalive)
     assert issubclass(Connection, RequestHandler)
-    assert callable(Lane.feed_data)
+    assert callable(FastPath.feed_data)

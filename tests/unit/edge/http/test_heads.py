@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import http_parser, web
 
-from relay.edge.http.fast_path import Lane
+from relay.edge.http.fast_path import FastPath
 from relay.edge.http.heads import MAX_HEAD, HeadLimit, HeadTooLarge
 from relay.edge.http.server import Connection, Limits, Listener
 from relay.telemetry import HttpSignals, Telemetry
@@ -171,7 +171,7 @@ async def test_the_next_heads_of_a_sender_that_pipelines_are_not_all_taken() -> 
 
 def kept() -> list[object]:
     """Connections, and what stands before and behind them, that are still in memory."""
-    kinds = (Connection, Lane, http_parser.HttpRequestParser, web.BaseRequest)
+    kinds = (Connection, FastPath, http_parser.HttpRequestParser, web.BaseRequest)
     return [each for each in gc.get_objects() if isinstance(each, kinds)]
 
 

@@ -7,7 +7,7 @@ import socket
 
 from aiohttp import web
 
-from relay.edge.http.raw_response import Outgoing
+from relay.edge.http.raw_response import RawResponse
 from tests.services.raw_http import get, post, wire
 from tests.unit.edge.http.test_server import Noted, listening
 
@@ -16,7 +16,7 @@ async def test_a_bug_in_the_middle_of_an_answer_makes_no_second_one() -> None:
     """The client would read an error document as part of the body, or as the answer to its next request."""
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
-        outgoing = Outgoing(request)
+        outgoing = RawResponse(request)
         outgoing.begin(200, b"OK", [(b"Content-Length", b"9")])
         await outgoing.write(b"one")
         raise RuntimeError("a bug")
@@ -31,7 +31,7 @@ async def test_asked_to_close_it_says_so_and_closes() -> None:
     """A client would keep the connection of a relay that is going away."""
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
-        outgoing = Outgoing(request)
+        outgoing = RawResponse(request)
         outgoing.begin(299, b"Odd", [(b"Content-Length", b"0")], close=True)
         return await outgoing.finish()
 
@@ -45,7 +45,7 @@ async def test_a_client_that_takes_nothing_is_cut() -> None:
     size, answered = 32 << 20, asyncio.get_running_loop().create_future()
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
-        outgoing = Outgoing(request, patience=0.1)
+        outgoing = RawResponse(request, patience=0.1)
         outgoing.begin(200, b"OK", [(b"Content-Length", b"%d" % size)])
         there = await outgoing.write(b"x" * size)
         sent = outgoing.abort()
@@ -64,7 +64,7 @@ async def test_a_client_that_takes_something_again_and_again_is_not_cut() -> Non
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
         assert request.transport is not None
         _small_buffer(request.transport, socket.SO_SNDBUF)
-        outgoing = Outgoing(request, patience=0.2)
+        outgoing = RawResponse(request, patience=0.2)
         outgoing.begin(200, b"OK", [(b"Content-Length", b"%d" % size)])
         outgoing.put(b"x" * size)
         answered.set_result(await outgoing.drained())

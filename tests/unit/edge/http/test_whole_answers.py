@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 from aiohttp import web
 
-from relay.edge.api.guard import ApiGate, json_response
+from relay.edge.api.guard import ApiAuth, json_response
 from relay.edge.http import whole_answers
 from relay.edge.http.auth import TokenSet
 from tests.services.raw_http import ask, get, wire
@@ -18,7 +18,7 @@ SIZE = 16 << 20
 GET = get("/v1/thing")
 
 
-def large(gate: ApiGate) -> AbstractAsyncContextManager[str]:
+def large(gate: ApiAuth) -> AbstractAsyncContextManager[str]:
     async def route(_: web.Request) -> web.StreamResponse:
         return json_response("x" * SIZE, status=299)
 
@@ -27,7 +27,7 @@ def large(gate: ApiGate) -> AbstractAsyncContextManager[str]:
 
 async def test_a_large_answer_is_as_it_would_be_otherwise() -> None:
     """A client would get other headers, half of the body, or a connection that it cannot use again."""
-    async with large(ApiGate(TokenSet(()), on_loopback=True)) as url, wire(url) as connection:
+    async with large(ApiAuth(TokenSet(()), on_loopback=True)) as url, wire(url) as connection:
         for _ in range(2):
             await connection.send(GET)
             answer = await connection.answer()
@@ -38,7 +38,7 @@ async def test_a_large_answer_is_as_it_would_be_otherwise() -> None:
 
 async def test_a_client_that_does_not_read_is_cut() -> None:
     """Its answer would stay in memory for as long as it keeps the connection open."""
-    gate = ApiGate(TokenSet(()), on_loopback=True, send_timeout=0.1)
+    gate = ApiAuth(TokenSet(()), on_loopback=True, send_timeout=0.1)
     async with large(gate) as url, wire(url) as connection:
         connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
         await connection.send(GET)
@@ -55,7 +55,7 @@ async def test_a_client_that_does_not_read_is_cut() -> None:
 async def test_what_waits_for_all_clients_together_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Some dozens of clients that do not read would take all the memory."""
     monkeypatch.setattr(whole_answers, "MAX_WAITING", SIZE + 1000)
-    gate = ApiGate(TokenSet(()), on_loopback=True)
+    gate = ApiAuth(TokenSet(()), on_loopback=True)
     async with large(gate) as url, wire(url) as connection:
         connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
         await connection.send(GET)

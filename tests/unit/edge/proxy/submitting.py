@@ -16,7 +16,7 @@ from relay.edge.http.server import Limits, Listener
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy
 from relay.edge.proxy.submissions import Submissions
-from relay.edge.proxy.task_writer import Recording
+from relay.edge.proxy.task_writer import TaskWriter
 from relay.edge.task_addresses import TaskAddresses
 from relay.journal.journal import Journal
 from relay.settings import ProxySettings
@@ -83,7 +83,7 @@ async def submitting(
         upstream = Upstream(base_url or behind.url, timeouts)
         proxy = Proxy(upstream, Clients(settings or ProxySettings(), api_key), limits, idle_timeout=idle_timeout)
         addresses = TaskAddresses(journal, 60.0, webhook)
-        submissions = Submissions(proxy, NovitaTask(), Recording(journal, signals, patience), signals, addresses)
+        submissions = Submissions(proxy, NovitaTask(), TaskWriter(journal, signals, patience), signals, addresses)
 
         async def serve(request: web.BaseRequest) -> web.StreamResponse:
             return await submissions(request)

@@ -12,7 +12,7 @@ import pytest
 from relay.core.event import Draft
 from relay.core.tasks.events import bare_task, submitted_draft
 from relay.edge.http.problems import ProblemError
-from relay.edge.proxy.task_writer import Recording
+from relay.edge.proxy.task_writer import TaskWriter
 from relay.journal.errors import JournalBroken
 from relay.journal.journal import Journal, Policy
 from relay.telemetry import SubmissionSignals, Telemetry
@@ -67,36 +67,36 @@ async def until(condition: Any) -> None:
 
 async def test_while_nothing_can_be_recorded_nothing_is_sent(journal: Journal) -> None:
     """Tasks would be paid for that nobody can watch."""
-    recording = Recording(journal, Said())
-    recording.require_journal()
+    writer = TaskWriter(journal, Said())
+    writer.require_journal()
     await fill(journal)
     with pytest.raises(ProblemError) as problem:
-        recording.require_journal()
+        writer.require_journal()
     assert problem.value.code == "backlog_full"
     drain(journal)
-    recording.require_journal()
+    writer.require_journal()
 
 
 async def test_what_the_journal_does_not_take_at_once_it_is_given_again(journal: Journal) -> None:
     """A task that was paid for while the journal was full would be forgotten."""
-    recording = Recording(journal, Said(), patience=0.05)
+    writer = TaskWriter(journal, Said(), patience=0.05)
     await fill(journal)
-    assert not await recording.record([draft("t1"), draft("t2")])
+    assert not await writer.record([draft("t1"), draft("t2")])
     drain(journal)
     with pytest.raises(ProblemError) as problem:
-        recording.require_journal()
+        writer.require_journal()
     assert problem.value.code == "journal_unavailable"
-    await until(lambda: not recording._late)
+    await until(lambda: not writer._late)
     drain(journal)
-    recording.require_journal()
+    writer.require_journal()
     assert await subjects(journal) == ["filling", "t1", "t2"]
 
 
 async def test_a_short_trouble_is_not_told(journal: Journal) -> None:
     """Clients would be alarmed by a second of a full disk."""
-    recording = Recording(journal, Said(), patience=5.0)
+    writer = TaskWriter(journal, Said(), patience=5.0)
     await fill(journal)
-    recorded = asyncio.create_task(recording.record([draft("t1")]))
+    recorded = asyncio.create_task(writer.record([draft("t1")]))
     await asyncio.sleep(0)
     drain(journal)
     assert await recorded
@@ -104,21 +104,21 @@ async def test_a_short_trouble_is_not_told(journal: Journal) -> None:
 
 async def test_what_was_recorded_half_is_not_recorded_twice(journal: Journal) -> None:
     """A synchronous answer would be published as two submissions."""
-    recording = Recording(journal, Said(), patience=0.05)
+    writer = TaskWriter(journal, Said(), patience=0.05)
     await journal.append(draft("t1"))
-    assert not await recording.record([draft("t1"), draft("t2")])
+    assert not await writer.record([draft("t1"), draft("t2")])
     drain(journal)
-    await until(lambda: not recording._late)
+    await until(lambda: not writer._late)
     assert await subjects(journal) == ["t1", "t2"]
 
 
 async def test_a_stop_gives_up_loudly(journal: Journal) -> None:
     """A task would be lost without a line in the log that names it."""
     said = Said()
-    recording = Recording(journal, said, patience=0.01)
+    writer = TaskWriter(journal, said, patience=0.01)
     await fill(journal)
-    await recording.record([draft("t1")])
-    await recording.finish(0.01)
+    await writer.record([draft("t1")])
+    await writer.finish(0.01)
     await until(lambda: said.lost)
     assert said.lost == ["t1"]
 
@@ -126,12 +126,12 @@ async def test_a_stop_gives_up_loudly(journal: Journal) -> None:
 async def test_a_broken_journal_is_not_tried_again(journal: Journal) -> None:
     """The relay would wait for a journal that has to be opened anew."""
     said = Said()
-    recording = Recording(journal, said)
+    writer = TaskWriter(journal, said)
     journal.broken.set_result(JournalBroken("journal_broken", "gone", hint="restart"))
-    assert not await recording.record([draft("t1")])
+    assert not await writer.record([draft("t1")])
     assert said.lost == ["t1"]
     with pytest.raises(ProblemError):
-        recording.require_journal()
+        writer.require_journal()
 
 
 async def test_a_client_whose_task_is_not_on_disk_is_told_its_id_and_so(journal: Journal) -> None:
@@ -149,7 +149,7 @@ async def test_a_client_whose_task_is_not_on_disk_is_told_its_id_and_so(journal:
         assert (refused.status, refused.code, refused.headers["retry-after"]) == (503, "backlog_full", "5")
         assert len(relay.upstream.calls) == 1
         drain(journal)
-        await relay.until(lambda: relay.count("unrecorded") and not relay.submissions._recording._late)
+        await relay.until(lambda: relay.count("unrecorded") and not relay.submissions._writer._late)
         assert await relay.types() == ["filling submitted", "t1 submitted"]
 
 
