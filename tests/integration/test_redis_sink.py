@@ -264,6 +264,17 @@ def open_sockets() -> int:
     return sum(str(link).startswith("socket:") for link in links)
 
 
+async def test_a_look_and_a_refused_opening_leave_no_connection(make_sink: Connect, server: RedisServer) -> None:
+    """Else each look of a replay, and each try at a Redis that cannot be used, would leave one, until Redis is full."""
+    sink = make_sink(server.url)
+    before = open_sockets()
+    assert await sink.glance() is None
+    server.cli("CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru")
+    refused = await unavailable(sink.open())
+    await until(lambda: open_sockets() == before, within=2)
+    assert refused.code == "eviction_enabled"
+
+
 async def test_trimming_by_age(make_sink: Connect, server: RedisServer) -> None:
     """Else ``retention`` would keep what it should delete, or delete what is younger."""
     server.cli("CONFIG", "SET", "stream-node-max-entries", "1")
