@@ -26,7 +26,6 @@ TESTED_ELSEWHERE = {
     "relay/edge/build.py": "wires the edge; tests/integration and tests/e2e run it wired",
     "relay/app/plugins.py": "every test of tests/contract and tests/integration finds its sinks through it",
     "relay/app/process.py": "signals and exit codes; tests/integration/test_drain.py and test_cli.py run processes",
-    "relay/reconciler/watch.py": "wires the registry; tests/integration/test_task_registry.py runs it wired",
     "relay/app/reload.py": "tests/integration/test_reload.py changes the configuration of running relays",
     "relay/app/relay.py": "wires the parts; tests/integration and tests/e2e run them wired",
     "relay/journal/policy.py": "values; tests/unit/journal/test_journal.py keeps to them",

@@ -29,6 +29,7 @@ SYNTHETIC: Final = {
     "tests/unit/journal/": "the journal keeps events, whatever they say",
     "tests/unit/publishing/test_publisher.py": "the publisher moves events, whatever they say",
     "tests/unit/publishing/test_publisher_claims.py": "the publisher moves events, whatever they say",
+    "tests/unit/reconciler/test_watch.py": "the watch looks at what expires, whatever else they say",
     "tests/faults/test_corrupt_journal.py": "damage is done to events, whatever they say",
     "tests/faults/test_journal_model.py": "so it is where the journal is held to a model",
     "tests/fuzz/": "and so it is by the fuzzer",

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from relay.core.sink import SinkUnavailable
 from relay.sinks.redis.topology import Named, Sentinels, _cluster_nodes, newest
 from relay.sinks.redis.wire import Endpoints, Node
 
@@ -65,3 +66,60 @@ async def test_a_sentinel_that_hangs_holds_nobody_up_and_leaves_nothing_behind(m
         assert await sentinels.primary() == NEW
     assert asyncio.all_tasks() == before
     assert [sentinel.closed for sentinel in asked] == [True, True]
+
+
+Said = dict[str, Named | None]
+"""What each Sentinel says, by its host; ``None``: it cannot be reached."""
+
+
+class Fleet:
+    """Sentinels whose answers are set from outside."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
+        self.said: Said = dict.fromkeys(hosts)
+        nodes = tuple(Node(host, 1) for host in hosts)
+        self.asked = Sentinels(Endpoints((), 1.0, 1.0, sentinels=nodes, service_name="relay"))
+        monkeypatch.setattr(self.asked, "_ask", self._ask)
+
+    async def _ask(self, sentinel: Node) -> Named | str:
+        return self.said[sentinel.host] or f"{sentinel} is away."
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "successor"),
+    [
+        pytest.param(Named(OLD, 3), {"a": Named(OLD, 3), "b": Named(OLD, 3)}, None, id="nothing has changed"),
+        pytest.param(Named(OLD, 3), {"a": Named(OLD, 3), "b": Named(NEW, 4)}, NEW, id="one has heard of a failover"),
+        pytest.param(Named(OLD, 3), {"a": None, "b": Named(NEW, 4)}, NEW, id="the only one left has"),
+        pytest.param(Named(OLD, 3), {"a": None, "b": None}, None, id="none can be reached"),
+        pytest.param(Named(OLD, 4), {"a": None, "b": Named(NEW, 3)}, None, id="the only one left knows less"),
+        pytest.param(Named(OLD, 4), {"a": None, "b": Named(NEW, 4)}, NEW, id="the only one left knows as much"),
+        pytest.param(Named(OLD, 4), {"a": Named(NEW, 3), "b": Named(NEW, 3)}, NEW, id="all of them were set up anew"),
+    ],
+)
+async def test_when_the_sentinels_name_another_primary(
+    monkeypatch: pytest.MonkeyPatch, before: Named, now: Said, successor: Node | None
+) -> None:
+    """Else the relay would stay with a server whose writes get lost, or leave the right one for an old one."""
+    fleet = Fleet(monkeypatch, "a", "b")
+    fleet.said = {"a": before, "b": before}
+    assert await fleet.asked.primary() == OLD
+    fleet.said = now
+    assert await fleet.asked.successor(OLD) == successor
+
+
+async def test_what_every_sentinel_said_is_reported_where_none_names_a_primary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nobody would know which of them is away, and that the others do not know the service."""
+    with pytest.raises(SinkUnavailable) as refused:
+        await Fleet(monkeypatch, "a", "b").asked.primary()
+    assert refused.value.code == "no_primary"
+    assert "a:1 is away. b:1 is away." in refused.value.message
+
+
+async def test_an_older_answer_is_better_than_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the relay could not connect while those who know more of the Sentinels are away."""
+    fleet = Fleet(monkeypatch, "a", "b")
+    fleet.said = {"a": Named(OLD, 4), "b": Named(OLD, 4)}
+    assert await fleet.asked.primary() == OLD
+    fleet.said = {"a": Named(NEW, 2), "b": Named(OLD, 3)}
+    assert await fleet.asked.primary() == OLD

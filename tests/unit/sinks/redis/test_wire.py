@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LinkTimeout
 
+from relay.core.sink import SinkUnavailable
 from relay.sinks.redis.wire import Endpoints, Node, _connection, dial, failure
 
 NODE = Node("127.0.0.1", 6379)
@@ -86,3 +88,42 @@ async def test_what_was_given_up_is_not_sent_after_all() -> None:
         assert not made._transport.get_write_buffer_size()
         given_up.set()
         assert await ended == "reset"
+
+
+async def test_trap_g_a_connection_that_was_given_up_is_not_opened_again_by_itself() -> None:
+    """TRAP G. Else redis-py would connect anew under a command, past the claim and to whatever server is there now."""
+    connections: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with suppress(ConnectionResetError):
+            while commands := await reader.read(65536):
+                writer.write(b"+OK\r\n" * commands.count(b"*"))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(5):
+        node = Node(*server.sockets[0].getsockname())
+        made = await dial(node, Endpoints((node,), 1.0, 1.0), {})
+        made.abort()
+        with pytest.raises(SinkUnavailable) as refused:
+            await made.call("PING")
+    assert (refused.value.code, len(connections)) == ("unreachable", 1)
+
+
+@pytest.mark.parametrize(("tls", "code"), [(None, "timeout"), ({}, "tls_failed")])
+async def test_a_server_that_says_nothing_is_given_up_under_the_right_name(
+    tls: dict[str, str] | None, code: str
+) -> None:
+    """Else a frozen Redis would be reported as a wrong port, or a port without TLS as a slow server."""
+    gone = asyncio.Event()
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await gone.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(5):
+        node = Node(*server.sockets[0].getsockname())
+        with pytest.raises(SinkUnavailable) as refused:
+            await dial(node, Endpoints((node,), 0.05, 0.05, tls=tls), {"password": "secret"})
+        gone.set()
+    assert refused.value.code == code
