@@ -45,8 +45,8 @@ WEBHOOKS = 64
 
 def registry_of(path: Path, tasks: int) -> None:
     """Writes a journal with so many pending tasks, each with its event, none of which is due for hours."""
-    store = Store(path, companions=[Tasks])
-    registry, now = store.companion(Tasks), time.time_ns() // 1_000_000
+    store = Store(path)
+    registry, now = store.projection(Tasks), time.time_ns() // 1_000_000
     registry.timing = Timing(first_after=6 * 3600)
     try:
         for start in range(0, tasks, GROUP):
@@ -97,7 +97,7 @@ def starts(name: str, folder: Path, tasks: int) -> list[str]:
 
 def commit_micros(path: Path, registered: bool, start: int) -> float:
     """Microseconds per webhook that a group commit takes, in the median; the webhooks end registered tasks, or not."""
-    store, source = Store(path, companions=[Tasks]), NovitaTask()
+    store, source = Store(path), NovitaTask()
     seconds = []
     try:
         for group in range(GROUPS):
@@ -147,9 +147,9 @@ async def polling(folder: Path, rate: float) -> str:
 
 
 def _watch_many(path: Path, tasks: int) -> None:
-    store = Store(path, companions=[Tasks])
-    registry, now = store.companion(Tasks), time.time_ns() // 1_000_000
-    store.change(lambda: [registry.watch(task_id(n), now) for n in range(tasks)])
+    store = Store(path)
+    registry, now = store.projection(Tasks), time.time_ns() // 1_000_000
+    store.execute(lambda: [registry.watch(task_id(n), now) for n in range(tasks)])
     store.close()
 
 

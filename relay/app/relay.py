@@ -25,6 +25,7 @@ from relay.edge.api.status import figures_of
 from relay.edge.build import Edge, Hooks, Parts
 from relay.edge.chat.recovery import close_open_streams
 from relay.journal.journal import Journal, Policy, open_journal
+from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.store import sqlite_version
 from relay.publishing.claims import Claims
 from relay.publishing.publisher import Publisher, as_fatal
@@ -218,9 +219,8 @@ class Relay:
         self.signals.accepting(not self.unready())
         if self._closing:
             return
-        self._journal_signals.journal_looked_at(
-            JournalFigures(journal.events_held(), journal.bytes_held(), journal.dead_letters_held)
-        )
+        letters = await journal.projection(DeadLetters).query(DeadLetters.count)
+        self._journal_signals.journal_looked_at(JournalFigures(journal.events_held(), journal.bytes_held(), letters))
         self._health.looked_at(await asyncio.to_thread(_free_bytes, Path(self.settings.journal.path).parent))
         if self._watch is not None:
             await self._watch.look()

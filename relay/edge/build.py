@@ -17,7 +17,7 @@ from relay.core.conceal import Concealed
 from relay.core.source import Source, Submittable
 from relay.edge.api.chats import ChatRoutes
 from relay.edge.api.consumers import Pace
-from relay.edge.api.dead_letters import DeadLetters
+from relay.edge.api.dead_letters import DeadLetterRoutes
 from relay.edge.api.documents import ContractRoutes
 from relay.edge.api.events import Events
 from relay.edge.api.guard import ApiAuth
@@ -39,6 +39,8 @@ from relay.edge.proxy.task_writer import TaskWriter
 from relay.edge.task_addresses import TaskAddresses
 from relay.edge.webhooks import DeliveryAuth, Inbox, Webhooks
 from relay.journal.journal import Journal
+from relay.journal.projections.chats import Streams
+from relay.journal.projections.task_addresses import Addresses
 from relay.settings import Settings
 from relay.settings.values import is_loopback_host
 from relay.telemetry import (
@@ -134,10 +136,10 @@ class Edge:
         api = (
             TaskRoutes(journal, hooks.task_entered),
             SubjectRoutes(journal),
-            ChatRoutes(journal),
+            ChatRoutes(journal.projection(Streams)),
             _status(parts, hooks),
             self._events,
-            DeadLetters(journal, parts.sources, frozenset(config.label for config in settings.sinks)),
+            DeadLetterRoutes(journal, parts.sources, frozenset(config.label for config in settings.sinks)),
         )
         for part in api:
             for route in part.routes():
@@ -220,7 +222,8 @@ def _delivery_auth(settings: Settings) -> DeliveryAuth:
 
 def _addresses(settings: Settings, journal: Journal) -> TaskAddresses:
     """An address is taken for as long as its task may take, and as a repetition of its result is known as one."""
-    return TaskAddresses(journal, settings.address_life, settings.webhooks_url, _webhook_tokens(settings))
+    bound = journal.projection(Addresses)
+    return TaskAddresses(bound, settings.address_life, settings.webhooks_url, _webhook_tokens(settings))
 
 
 def _webhook_tokens(settings: Settings) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from relay.clocks import steady_ms
 from relay.core.tasks.address import RANDOM, Keys, nonce, nonce_of, secret_of, shared_key
-from relay.journal.journal import Journal
+from relay.journal.projected import Projected
 from relay.journal.projections.task_addresses import Addresses, Binding
 
 REMEMBERED: Final = 16_384
@@ -30,16 +30,17 @@ class TaskAddresses:
     address is taken, at least as long as a task may take.
     """
 
-    def __init__(self, journal: Journal, life: float, base: str | None = None, tokens: Iterable[str] = ()) -> None:
-        self._journal, self._life = journal, int(life)
-        self._table = journal.companion(Addresses)
+    def __init__(
+        self, bound: Projected[Addresses], life: float, base: str | None = None, tokens: Iterable[str] = ()
+    ) -> None:
+        self._bound, self._life = bound, int(life)
         self._known: OrderedDict[bytes, str] = OrderedDict()
         self.reconfigure(base, tokens)
 
     def reconfigure(self, base: str | None, tokens: Iterable[str]) -> None:
         """Gives addresses that all replicas with the first of these tokens know, and knows those of any of them."""
         self._base = base
-        self._keys = Keys(self._table.key, tuple(shared_key(token) for token in tokens))
+        self._keys = Keys(self._bound.table.key, tuple(shared_key(token) for token in tokens))
 
     def new(self) -> Given | None:
         """An address for a task that is about to be submitted."""
@@ -74,7 +75,7 @@ class TaskAddresses:
         known = self._known.get(nonce)
         if known is None:
             # Not asked of a reader: the delivery would wait for all who page, and so it does for the commits only.
-            found = await self._journal.change(self._table.find, nonce, task_id)
+            found = await self._bound.execute(Addresses.find, nonce, task_id)
             known = self._known.get(nonce, found.task_id)  # another delivery may have come first
             if known is not None:
                 self._remember(nonce, known)
@@ -86,7 +87,7 @@ class TaskAddresses:
         return known == task_id
 
     def _bind(self, nonce: bytes, binding: Binding) -> None:
-        self._table.bind(nonce, binding)
+        self._bound.table.bind(nonce, binding)
         self._remember(nonce, binding.task_id)
 
     def _remember(self, nonce: bytes, task_id: str) -> None:

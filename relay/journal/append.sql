@@ -3,10 +3,6 @@
 -- name: insert_events
 INSERT INTO events ({names}) VALUES {rows}
 
--- name: insert_dead
-INSERT OR IGNORE INTO dead_letters (id, origin, reason, detail, raw, accepted_at, event_offset, event, subject)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-
 -- name: save_checkpoint
 INSERT INTO checkpoints (sink, "offset", published, dead, absorbed, passed, catch_up_to) VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (sink) DO UPDATE SET "offset" = excluded."offset",

@@ -21,6 +21,7 @@ from relay.journal.check import Look
 from relay.journal.errors import Guard, JournalBroken, code_of, translated
 from relay.journal.layout import newest
 from relay.journal.lock import Lock
+from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.queries import Queries
 from relay.journal.volume import log_is_there, log_of, resolved
 
@@ -173,6 +174,7 @@ def figures(store: Stopped) -> Figures:
         gaps = tuple(db.execute(_SQL["gaps"]).fetchall())
         ledgers = tuple(SinkLedger(*row) for row in db.execute(_SQL["sinks"]))
         dedup_keys: int = db.execute(_SQL["dedup_keys"]).fetchone()[0]
+        dead_letters = DeadLetters(db).count()
     return Figures(
         journal_id=store.journal_id,
         events=events,
@@ -181,7 +183,7 @@ def figures(store: Stopped) -> Figures:
         oldest_at=oldest_at,
         size=store.size(),
         dedup_keys=dedup_keys,
-        dead_letters=store.count_dead_letters(),
+        dead_letters=dead_letters,
         sinks=ledgers,
         missing=_without_events(_not_held(first, last, store.last_offset, gaps), store.forks),
     )

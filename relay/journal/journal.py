@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
+from typing import Literal, ParamSpec, Protocol, TypeVar
 
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
@@ -19,23 +19,18 @@ from relay.journal.names import open_under
 from relay.journal.offset_counter import Census
 from relay.journal.plan import Known
 from relay.journal.policy import Policy as Policy
-from relay.journal.projection import Companion
-from relay.journal.projections.chats import Streams
-from relay.journal.projections.history import Found, Passage, Repetition, SettledAs
-from relay.journal.projections.task_addresses import Addresses
-from relay.journal.projections.tasks import Tasks
+from relay.journal.projected import Projected
+from relay.journal.projection import Projection
+from relay.journal.projections.history import History, Passage, SettledAs
 from relay.journal.reader import Reader, Readers
 from relay.journal.recount import Shown, recounted
-from relay.journal.rows import HeldDeadLetter, Progress, SavedCheckpoint
+from relay.journal.rows import Progress, SavedCheckpoint
 from relay.journal.store import Store
 from relay.journal.writer import Writer
 
 P = ParamSpec("P")
 T = TypeVar("T")
-C = TypeVar("C", bound=Companion)
-
-COMPANIONS: tuple[type[Companion], ...] = (Streams, Tasks, Addresses)
-"""The tables that change together with the events."""
+C = TypeVar("C", bound=Projection)
 
 TAIL_EVENTS = 6_000
 TAIL_BYTES = 6 << 20
@@ -87,6 +82,7 @@ class Journal:
         self._first_offset = store.oldest_offset() or store.last_offset + 1
         saved = store.checkpoints()
         self._saved = {sink: saved.get(sink, SavedCheckpoint()) for sink in sinks}
+        self._history = store.projection(History)
         self._census = Census(store.forks, store.addressed(0))
         self._attempted = dict.fromkeys(self._saved, 0)
         self._forking = asyncio.Lock()
@@ -96,7 +92,6 @@ class Journal:
         self._size = store.size()
         self.full: JournalUnavailable | None = None
         """What a disk without room said, until a commit has shown otherwise."""
-        self.dead_letters_held = store.count_dead_letters()
         self._writer = Writer(store, committed=self._committed, failed=self._failed, overdue=self._shorten_log)
         self._shortening: asyncio.Task[None] | None = None
         self._readers = Readers(store, broken=self._failed)
@@ -229,7 +224,7 @@ class Journal:
         passed = offset - known - self._census.events_for(sink, known, offset)
         self._move(sink, Progress(offset, published, dead, absorbed, passed))
         self._measure()
-        self._store.history.passed(Passage(sink, offset, _now(), exceptions))
+        self._history.passed(Passage(sink, offset, _now(), exceptions))
 
     def _move(self, sink: str, progress: Progress) -> None:
         self._saved[sink] = self._saved[sink].then(progress)
@@ -264,11 +259,11 @@ class Journal:
         The counts follow: what it lost is unpublished again. Answers how many events are missing on it for good.
         """
         offset, saved = shown.offset, self._saved[sink]
-        self._store.history.rewound(sink, offset)
+        self._history.rewound(sink, offset)
         with suppress(JournalUnavailable):  # a full disk: publishing goes on, and the care tries again
-            await self._care.keep_history()
+            await self._care.write_what_waits()
         if offset > saved.offset:
-            self._store.history.passed(Passage(sink, offset, None))
+            self._history.passed(Passage(sink, offset, None))
         low, high = sorted((offset, saved.offset))
         held = self._census.events_for(sink, max(low, self._first_offset - 1), high)
         gone = self._census.events_for(sink, offset - shown.missing, min(offset, saved.offset))
@@ -311,49 +306,11 @@ class Journal:
             return self._tail[after - self._tail[0].offset + 1].accepted_at
         return await self._readers.call(Reader.accepted_at, after)
 
-    async def passages(self, sink: str, offsets: Sequence[int]) -> dict[int, Found]:
-        """What is noted of when a sink has settled these events: see ``History``."""
-        return await self._readers.call(Reader.passages, sink, offsets) if offsets else {}
+    # -- what follows the events -------------------------------------------------------------------------------
 
-    async def repetitions(self, offsets: Sequence[int]) -> list[Repetition]:
-        """How often the facts that these events stand for were told again, in the order of their offsets."""
-        return await self._readers.call(Reader.repetitions, offsets)
-
-    # -- dead letters ------------------------------------------------------------------------------------------
-
-    async def dead_letters(self, after: str, limit: int) -> list[HeldDeadLetter]:
-        """Dead letters in the order of their ids, without raw bytes."""
-        return await self._readers.call(Reader.dead_letters, after, limit)
-
-    async def dead_letter(self, id: str) -> HeldDeadLetter | None:
-        """One dead letter with its raw bytes."""
-        return await self._readers.call(Reader.dead_letter, id)
-
-    async def dead_letters_about(self, subject: str, limit: int) -> list[HeldDeadLetter]:
-        """Dead letters about a task or a stream, the oldest first, without raw bytes."""
-        return await self._readers.call(Reader.dead_letters_about, subject, limit)
-
-    async def delete_dead_letter(self, id: str) -> bool:
-        """Forgets a dead letter; ``False`` if there is none."""
-        deleted = await self._writer.call(self._store.delete_dead_letter, id)
-        self.dead_letters_held -= deleted
-        return deleted
-
-    # -- companions --------------------------------------------------------------------------------------------
-
-    def companion(self, kind: type[C]) -> C:
-        """The companion of this class, for ``change``: its methods belong to the journal's thread."""
-        return self._store.companion(kind)
-
-    async def ask(
-        self, kind: type[C], question: Callable[Concatenate[C, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Runs a companion's look-up on a connection that only reads."""
-        return await self._readers.call(lambda reader: reader.ask(kind, question, *args, **kwargs))
-
-    async def change(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a companion's change; it is fsynced when this returns."""
-        return await self._writer.call(lambda: self._store.change(change, *args, **kwargs))
+    def projection(self, kind: type[C]) -> Projected[C]:
+        """The projection of this class. Raises ``KeyError`` where the journal was opened without it."""
+        return Projected(kind, self._store, self._writer, self._readers)
 
     async def known(self, keys: Sequence[bytes]) -> Known:
         """Which facts the journal knows: those of the dedup keys, each with its fingerprint and its event's offset."""
@@ -389,7 +346,6 @@ class Journal:
 
     def dead_letters_expired(self, count: int, cause: Literal["age", "size"]) -> None:
         """So many dead letters were forgotten, since they were too old or the journal was too large."""
-        self.dead_letters_held -= count
         self._signals.dead_letters_expired(count, cause)
 
     def measured(self, size: int) -> None:
@@ -433,7 +389,6 @@ class Journal:
         self._tail.extend(entries)
         self._tail_bytes += sum(len(entry.event.data) for entry in entries)
         self.last_offset = entries[-1].offset
-        self.dead_letters_held += sum(1 for entry in entries if entry.event.topic == "dead-letters")
         self._trim()
         self._news.set_result(None)
         self._news = asyncio.get_running_loop().create_future()
@@ -474,7 +429,7 @@ async def open_journal(
 
     ``names`` are what it is published under from now on; ``must_exist``: it is not created.
     """
-    store, returned = await asyncio.to_thread(open_under, names, path, COMPANIONS, must_exist=must_exist)
+    store, returned = await asyncio.to_thread(open_under, names, path, must_exist=must_exist)
     return Journal(store, sinks, policy, signals, names, returned)
 
 

@@ -11,7 +11,6 @@ from typing import Final
 
 from relay.journal import sql
 from relay.journal.event_rows import DECLARED
-from relay.journal.projections import history
 
 MIGRATIONS: Final = sql.statements("migrations.sql")
 """``to_2`` leads from version 1 to version 2, and so on, without a gap."""
@@ -25,8 +24,6 @@ def newest() -> int:
 def make_tables(db: sqlite3.Connection) -> None:
     """In a new file, inside the caller's transaction."""
     _run(db, sql.text("schema.sql").format(event_columns=DECLARED))
-    for statement in history.CREATE:
-        db.execute(statement)
     db.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(newest()),))
 
 

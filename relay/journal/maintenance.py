@@ -60,7 +60,7 @@ class Care:
             await asyncio.sleep(_TEND_EVERY if self._owner.full is None else _ROOM_EVERY)
             if self._owner.full is not None:
                 await self._regain_room()
-            for step in (self._merge_when_due, self._prune, self.keep_history, self._sweep_when_due):
+            for step in (self._merge_when_due, self._prune, self.write_what_waits, self._sweep_when_due):
                 with suppress(JournalUnavailable):
                     await step()
 
@@ -79,9 +79,9 @@ class Care:
             await self._merge()
             self._merge_at = time.monotonic() + _MERGE_EVERY
 
-    async def keep_history(self) -> None:
+    async def write_what_waits(self) -> None:
         """Writes down what became of the events. Raises ``JournalUnavailable`` on a full disk."""
-        await self._writer.call(self._store.keep_history, _now())
+        await self._writer.call(self._store.write_what_waits, _now())
 
     async def _sweep_when_due(self) -> None:
         if time.monotonic() >= self._sweep_at:

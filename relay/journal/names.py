@@ -7,27 +7,24 @@ be a clone of one that is still in use, and both go on from here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import orjson
 
 from relay.core.publishing.lineage import Names
-from relay.journal.projection import Companion
 from relay.journal.store import Store
 from relay.journal.volume import damaged, missing
 
 
-def open_under(
-    names: Names | None, path: Path, companions: Sequence[type[Companion]], *, must_exist: bool
-) -> tuple[Store, Collection[str]]:
+def open_under(names: Names | None, path: Path, *, must_exist: bool) -> tuple[Store, Collection[str]]:
     """Opens or creates a journal, and answers the sinks that it did not have at its last start. ``None``: as it is.
 
     Raises what ``Store`` raises, and ``JournalBroken`` where it must exist and does not.
     """
     if must_exist and not path.exists():
         raise missing(path)
-    store = Store(path, companions=companions)
+    store = Store(path)
     try:
         return store, take_names(store, names) if names is not None else ()
     except BaseException:

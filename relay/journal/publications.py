@@ -9,7 +9,7 @@ from typing import Final, Literal
 from relay.core.dead import refusal_key
 from relay.core.event import Entry
 from relay.journal.journal import Journal
-from relay.journal.projections.history import Found
+from relay.journal.projections.history import Found, History
 
 PublicationState = Literal["published", "pending", "dead", "absorbed"]
 
@@ -42,7 +42,8 @@ async def _on_sink(journal: Journal, sink: str, entries: Sequence[Entry]) -> lis
     mine = [entry for entry in entries if entry.sink in (None, sink)]
     position = journal.position(sink)  # looked at first: what it has passed by now is noted
     settled = [entry for entry in mine if entry.offset <= position]
-    noted = await journal.passages(sink, [entry.offset for entry in settled])
+    history = journal.projection(History)
+    noted = await history.query(History.passages, sink, [entry.offset for entry in settled]) if settled else {}
     refused = await _refused(journal, sink, [e for e in settled if noted.get(e.offset, _NOTHING) == _NOTHING])
     return [_publication(sink, entry.offset, position, noted.get(entry.offset, _NOTHING), refused) for entry in mine]
 

@@ -16,7 +16,7 @@ from relay.journal.dedup_index import unrecognized
 from relay.journal.errors import Guard, JournalBroken
 from relay.journal.event_rows import IN_COLUMNS, NAMES, entries_of, entry_of
 from relay.journal.offset_counter import Addressed
-from relay.journal.rows import HeldDeadLetter, SavedCheckpoint, held_letter
+from relay.journal.rows import SavedCheckpoint
 
 _QUERY = sql.statements("query.sql")
 _LARGE = 16 << 10
@@ -99,31 +99,6 @@ class Queries:
         with self._guard.translated():
             found: int | None = self._one(statement, parameters)
         return found
-
-    # -- dead letters ------------------------------------------------------------------------------------------
-
-    def dead_letters(self, after: str, limit: int) -> list[HeldDeadLetter]:
-        """Dead letters in the order of their ids, without their raw bytes."""
-        with self._guard.translated():
-            rows = self._db.execute(_QUERY["dead_letters"], (after, limit)).fetchall()
-        return [held_letter(*row) for row in rows]
-
-    def dead_letters_about(self, subject: str, limit: int) -> list[HeldDeadLetter]:
-        """Dead letters about a task or a stream, the oldest first, without their raw bytes."""
-        with self._guard.translated():
-            rows = self._db.execute(_QUERY["dead_letters_about"], (subject, limit)).fetchall()
-        return [held_letter(*row) for row in rows]
-
-    def dead_letter(self, id: str) -> HeldDeadLetter | None:
-        """One dead letter with its raw bytes."""
-        with self._guard.translated():
-            row = self._db.execute(_QUERY["dead_letter"], (id,)).fetchone()
-        return None if row is None else held_letter(*row)
-
-    def count_dead_letters(self) -> int:
-        """How many are held."""
-        with self._guard.translated():
-            return int(self._one(_QUERY["count_dead_letters"]))
 
     # -- figures -----------------------------------------------------------------------------------------------
 

@@ -49,31 +49,6 @@ SELECT accepted_at FROM events WHERE "offset" > ? ORDER BY "offset" LIMIT 1
 -- name: delete_events
 DELETE FROM events WHERE "offset" <= ?
 
--- name: dead_letters
-SELECT id, origin, reason, detail, length(raw), accepted_at, event_offset, event, subject FROM dead_letters
-WHERE id > ? ORDER BY id LIMIT ?
-
--- name: dead_letters_about
-SELECT id, origin, reason, detail, length(raw), accepted_at, event_offset, event, subject FROM dead_letters
-WHERE subject = ? ORDER BY accepted_at LIMIT ?
-
--- name: dead_letter
-SELECT id, origin, reason, detail, length(raw), accepted_at, event_offset, event, subject, raw FROM dead_letters
-WHERE id = ?
-
--- name: count_dead_letters
-SELECT count(*) FROM dead_letters
-
--- name: delete_dead_letter
-DELETE FROM dead_letters WHERE id = ?
-
--- name: oldest_dead_letter
-SELECT coalesce(min(accepted_at), 1 << 62) FROM dead_letters
-
--- name: expire_dead_letters
-DELETE FROM dead_letters
-WHERE id IN (SELECT id FROM dead_letters WHERE accepted_at < ? ORDER BY accepted_at LIMIT ?)
-
 -- name: put_meta
 INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)
 
@@ -82,12 +57,6 @@ SELECT value FROM meta WHERE key = ?
 
 -- name: rename_checkpoint
 UPDATE OR IGNORE checkpoints SET sink = ?2 WHERE sink = ?1
-
--- name: rename_passages
-UPDATE OR IGNORE passages SET sink = ?2 WHERE sink = ?1
-
--- name: rename_exceptions
-UPDATE OR IGNORE passage_exceptions SET sink = ?2 WHERE sink = ?1
 
 -- name: forget_last_offset
 DELETE FROM sqlite_sequence WHERE name = 'events'

@@ -18,14 +18,13 @@ from relay.journal.check import read_only
 from relay.journal.dedup_index import DedupIndex
 from relay.journal.errors import Guard, JournalBroken
 from relay.journal.plan import Known
-from relay.journal.projection import Companion, on
-from relay.journal.projections.history import Found, History, Repetition
+from relay.journal.projection import Projection
 from relay.journal.queries import Queries
 from relay.threads import Worker
 
 P = ParamSpec("P")
 T = TypeVar("T")
-C = TypeVar("C", bound=Companion)
+C = TypeVar("C", bound=Projection)
 
 READERS: Final = 2
 """Questions that are answered at once; others wait their turn. More would only share the same core."""
@@ -43,20 +42,19 @@ class Reader(Queries):
         db: sqlite3.Connection,
         guard: Guard,
         index: DedupIndex,
-        history: History,
-        companions: Mapping[type[Companion], Companion],
+        projections: Mapping[type[Projection], Projection],
     ) -> None:
         self.path, self._db, self._guard = path, db, guard
-        self._index, self.history, self._companions = index, history, companions
+        self._index, self._projections = index, projections
 
-    def companion(self, kind: type[C]) -> C:
-        """The companion of this class. Raises ``KeyError`` where the store was opened without it."""
-        return cast(C, self._companions[kind])
+    def projection(self, kind: type[C]) -> C:
+        """The projection of this class. Raises ``KeyError`` where the store was opened without it."""
+        return cast(C, self._projections[kind])
 
-    def ask(self, kind: type[C], question: Callable[Concatenate[C, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a companion's look-up; its errors come out as those of the journal."""
+    def query(self, kind: type[C], question: Callable[Concatenate[C, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Asks a projection; its errors come out as those of the journal."""
         with self._guard.translated():
-            return question(self.companion(kind), *args, **kwargs)
+            return question(self.projection(kind), *args, **kwargs)
 
     def known(self, keys: Sequence[bytes]) -> Known:
         """Which of these dedup keys are known, each with its fingerprint and its event's offset."""
@@ -68,24 +66,14 @@ class Reader(Queries):
         with self._guard.translated():
             return self._index.beginning_with(prefix, after, limit, self._db)
 
-    def passages(self, sink: str, offsets: Sequence[int]) -> dict[int, Found]:
-        """See ``History.passages``."""
-        with self._guard.translated():
-            return self.history.passages(self._db, sink, offsets)
-
-    def repetitions(self, offsets: Sequence[int]) -> list[Repetition]:
-        """See ``History.repetitions``."""
-        with self._guard.translated():
-            return self.history.repetitions(self._db, offsets)
-
     def second(self) -> Reader:
         """Another reader of the same journal, on a connection of its own."""
         with self._guard.translated():
             db = read_only(self.path)
             db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             db.execute("PRAGMA temp_store = MEMORY")
-        companions = {kind: on(companion, db) for kind, companion in self._companions.items()}
-        return Reader(self.path, db, self._guard, self._index, self.history, companions)
+        projections = {kind: projection.on(db) for kind, projection in self._projections.items()}
+        return Reader(self.path, db, self._guard, self._index, projections)
 
     def let_go(self) -> None:
         """Closes the connection."""

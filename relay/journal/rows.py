@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import orjson
-
 from relay.core.event import Entry, Receipt
 
 
@@ -67,44 +65,8 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldDeadLetter:
-    """A dead letter as it is kept. ``event`` holds the refused event's attributes, ``None`` for a delivery.
-
-    ``subject`` is the task or the stream that it is about, its own id where that could not be read.
-    """
-
-    id: str
-    origin: str
-    reason: str
-    detail: str
-    accepted_at: int
-    raw_bytes: int
-    event_offset: int | None
-    event: dict[str, str] | None
-    subject: str
-    raw: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Appended:
     """The receipts of a group, one per draft, and the entries it added, in order."""
 
     receipts: list[Receipt]
     entries: list[Entry]
-
-
-def held_letter(
-    id: str,
-    origin: str,
-    reason: str,
-    detail: str,
-    raw_bytes: int,
-    accepted_at: int,
-    event_offset: int | None,
-    event: str | None,
-    subject: str,
-    raw: bytes | None = None,
-) -> HeldDeadLetter:
-    """A dead letter from its columns."""
-    attributes = orjson.loads(event) if event else None
-    return HeldDeadLetter(id, origin, reason, detail, accepted_at, raw_bytes, event_offset, attributes, subject, raw)

@@ -26,21 +26,6 @@ CREATE TABLE dedup (
     seen_at     INTEGER NOT NULL                -- epoch milliseconds
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE dead_letters (
-    id           TEXT PRIMARY KEY,
-    origin       TEXT NOT NULL,                 -- the source or the sink that refused it
-    reason       TEXT NOT NULL,
-    detail       TEXT NOT NULL,
-    raw          BLOB NOT NULL,                 -- as received, or the refused event's data
-    accepted_at  INTEGER NOT NULL,              -- epoch milliseconds
-    event_offset INTEGER,                       -- the refused event's offset; NULL for a delivery
-    event        TEXT,                          -- the refused event's attributes, JSON; outlives the event's row
-    subject      TEXT NOT NULL                  -- what it is about: a task, a stream, or itself
-) STRICT;
-
-CREATE INDEX dead_letters_subject ON dead_letters (subject);
-CREATE INDEX dead_letters_age ON dead_letters (accepted_at);
-
 -- A copy of what each sink holds itself; the sink's own checkpoint is the truth. "offset" is the sum of the counts.
 CREATE TABLE checkpoints (
     sink      TEXT PRIMARY KEY,

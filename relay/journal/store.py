@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import astuple
 from functools import lru_cache
@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import orjson
 
-from relay.core.event import DeadLetter, Draft, Entry
+from relay.core.event import Draft, Entry
 from relay.core.publishing.lineage import Fork, Names, bounded
 from relay.journal import sql
 from relay.journal.check import APPLICATION_ID, look_before_opening, read_only
@@ -30,8 +30,9 @@ from relay.journal.gauge import Gauge
 from relay.journal.layout import make_tables, migrate
 from relay.journal.lock import Lock
 from relay.journal.plan import Plan
-from relay.journal.projection import Companion
-from relay.journal.projections.history import QUIET, History
+from relay.journal.projection import Projection
+from relay.journal.projections import PROJECTIONS
+from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.reader import Reader
 from relay.journal.reserve import Reserve
 from relay.journal.rows import Appended, Progress
@@ -39,7 +40,6 @@ from relay.journal.volume import log_of, make_folder, refuse_what_is_read_only, 
 
 P = ParamSpec("P")
 T = TypeVar("T")
-C = TypeVar("C", bound=Companion)
 
 MAX_GROUP = 64
 """Drafts per statement: one prepared statement for each size up to this stays in memory, 50 KB on average."""
@@ -60,11 +60,13 @@ _SPARE_PAGES = 8192  # 32 MiB of free pages stay for the next events; beyond tha
 class Store(Reader):
     """The open journal file. Synchronous; every method belongs to the one writer thread.
 
-    ``companions`` are the tables that change together with the events. ``max_pages`` bounds the file for tests of a
-    full disk (``PRAGMA max_page_count``). Raises ``JournalInUse`` or ``JournalBroken``, and then has changed nothing.
+    ``max_pages`` bounds the file for tests of a full disk (``PRAGMA max_page_count``). Raises ``JournalInUse`` or
+    ``JournalBroken``, and then has changed nothing.
     """
 
-    def __init__(self, path: Path, *, companions: Sequence[type[Companion]] = (), max_pages: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, projections: Sequence[type[Projection]] = PROJECTIONS, max_pages: int | None = None
+    ) -> None:
         self.path = path = resolved(path)
         self._guard = Guard(path)
         with self._guard.translated():
@@ -76,7 +78,7 @@ class Store(Reader):
                 self._look()
                 self._db = _connected(path)
                 try:
-                    self._open(companions, max_pages)
+                    self._open(projections, max_pages)
                 except BaseException:
                     self._close_with_log()
                     raise
@@ -95,18 +97,17 @@ class Store(Reader):
             self._reserve.release()
             look_before_opening(self.path)
 
-    def _open(self, companions: Sequence[type[Companion]], max_pages: int | None) -> None:
-        self._prepare(companions, max_pages)
+    def _open(self, projections: Sequence[type[Projection]], max_pages: int | None) -> None:
+        self._prepare(projections, max_pages)
         self._begin()
         self.journal_id = self._meta("journal_id")
         self.forks = [Fork(*fork) for fork in orjson.loads(self._meta("forks"))]
         self.last_offset = self._one(_QUERY["last_offset"])
         self._index = DedupIndex(self._db)
-        self.history = History(self._db)
-        self._companions = {kind: kind(self._db) for kind in companions}
+        self._projections = {kind: kind(self._db) for kind in projections}
         self._log = Gauge(log_of(self.path), self._one("PRAGMA page_size"))
 
-    def _prepare(self, companions: Sequence[type[Companion]], max_pages: int | None) -> None:
+    def _prepare(self, projections: Sequence[type[Projection]], max_pages: int | None) -> None:
         if not self.path.exists() or self.path.stat().st_size == 0:
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for pragma in (
@@ -126,7 +127,7 @@ class Store(Reader):
                 self._create()
             else:
                 migrate(self._db)
-            for kind in companions:
+            for kind in projections:
                 kind.create(self._db)
         if new:
             sync_folder(self.path.parent)
@@ -156,8 +157,7 @@ class Store(Reader):
         self._closed = True
         try:
             self._guard.refuse_after_failure()
-            with ExitStack() as once_committed, self._transaction():
-                once_committed.enter_context(self.history.written(0))
+            self._write_what_waits(self._projections.values(), 0)
             self._mark("closed")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except (*VENDOR_ERRORS, JournalBroken):
@@ -190,16 +190,16 @@ class Store(Reader):
             plan.add_all(drafts, self._index.known)
             for start in range(0, len(plan.entries), MAX_GROUP):
                 self._insert(plan.entries[start : start + MAX_GROUP])
-            for dead, subject in plan.dead:
-                self._insert_dead(dead, subject, now)
-            for companion in self._companions.values():
-                companion.apply(plan.entries, now)
+            for projection in self._projections.values():
+                projection.apply(plan)
             for sink, saved in (progress or {}).items():
                 counts = (saved.published, saved.dead, saved.absorbed, saved.passed, saved.catch_up_to)
                 self._db.execute(_APPEND["save_checkpoint"], (sink, saved.offset, *counts))
-            if (plan.entries or progress) and self.history.due(now):
-                once_committed.enter_context(self.history.written(now))
-        self.history.repeated(plan.repeated, now)
+            if plan.entries or progress:
+                for projection in self._due(now):
+                    once_committed.enter_context(projection.written(now))
+        for projection in self._projections.values():
+            projection.committed(plan)
         self.last_offset = plan.last_offset
         self._index.add(plan.new_keys, now)
         return Appended(plan.receipts, plan.entries)
@@ -210,23 +210,16 @@ class Store(Reader):
             values += row_of(entry)
         self._db.execute(_insert_events_sql(len(entries)), values)
 
-    def _insert_dead(self, dead: DeadLetter, subject: str, now: int) -> None:
-        event = dead.event
-        attributes = orjson.dumps({"topic": event.topic, **dict(event.attributes())}).decode() if event else None
-        row = (dead.id, dead.origin, dead.reason, dead.detail, dead.raw, now, dead.event_offset, attributes, subject)
-        self._db.execute(_APPEND["insert_dead"], row)
+    def _due(self, now: int, *, idle: bool = False) -> list[Projection]:
+        return [each for each in self._projections.values() if each.is_due(now, idle=idle)]
 
-    # -- dead letters ------------------------------------------------------------------------------------------
+    def _write_what_waits(self, projections: Iterable[Projection], now: int) -> None:
+        with ExitStack() as once_committed, self._transaction():
+            for projection in projections:
+                once_committed.enter_context(projection.written(now))
 
-    def delete_dead_letter(self, id: str) -> bool:
-        """Deletes one; ``False`` if there is none."""
-        with self._guard.translated(), self._transaction():
-            return self._db.execute(_QUERY["delete_dead_letter"], (id,)).rowcount > 0
-
-    # -- companions --------------------------------------------------------------------------------------------
-
-    def change(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a companion's change in a transaction of its own: when this returns, it is fsynced."""
+    def execute(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a projection's change in a transaction of its own: when this returns, it is fsynced."""
         with self._guard.translated(), self._transaction():
             return change(*args, **kwargs)
 
@@ -307,7 +300,8 @@ class Store(Reader):
                 return 0
             with self._transaction():
                 deleted = self._db.execute(_QUERY["delete_events"], (cut,)).rowcount
-                self.history.prune(cut)
+                for projection in self._projections.values():
+                    projection.prune(cut)
             self._shrink()
         return deleted
 
@@ -356,10 +350,12 @@ class Store(Reader):
             if self.size() > over_size:
                 oldest = self._db.execute(_QUERY["oldest"]).fetchone()
                 older_than, cause = (1 << 62 if oldest is None or oldest[0] > floor else oldest[1]), "size"
-            if self._one(_QUERY["oldest_dead_letter"]) >= older_than:
+            letters = self.projection(DeadLetters)
+            oldest_at = letters.oldest_at()
+            if oldest_at is None or oldest_at >= older_than:
                 return 0, cause
             with self._transaction():
-                deleted = self._db.execute(_QUERY["expire_dead_letters"], (older_than, chunk)).rowcount
+                deleted = letters.expire(older_than, chunk)
             self._shrink()
         return deleted, cause
 
@@ -394,16 +390,14 @@ class Store(Reader):
         with self._guard.translated(), self._transaction():
             return self._index.sweep(after, older_than=older_than, step=step)
 
-    def keep_history(self, now: int) -> None:
-        """Writes what waits of the history, where no commit has taken it along for a while, or a sink lost events.
+    def write_what_waits(self, now: int) -> None:
+        """Writes what projections have in memory, where no commit has taken it along for a while.
 
         ``now``: epoch milliseconds. Raises ``JournalUnavailable`` while the disk is full; it waits on then.
         """
         with self._guard.translated():
-            if not self.history.due(now, QUIET) and not self.history.stale():
-                return
-            with ExitStack() as once_committed, self._transaction():
-                once_committed.enter_context(self.history.written(now))
+            if due := self._due(now, idle=True):
+                self._write_what_waits(due, now)
 
     def fork(
         self,
@@ -423,17 +417,20 @@ class Store(Reader):
         noted in the same transaction.
         """
         journal_id, last_offset = uuid4().hex, max(self.last_offset, beyond)
-        was = names or Names()
-        fork = Fork(self.journal_id, at, self.last_offset, last_offset, dict(published or {}), was.identity, was.sinks)
+        before = names or Names()
+        fork = Fork(
+            self.journal_id, at, self.last_offset, last_offset, dict(published or {}), before.identity, before.sinks
+        )
         forks = bounded([*self.forks, fork])
         with self._guard.translated(), self._transaction():
             known = orjson.dumps([astuple(fork) for fork in forks]).decode()
             self._put_meta({"journal_id": journal_id, "forks": known, **(meta or {})})
             self._db.execute(_QUERY["forget_last_offset"])
             self._db.execute(_QUERY["save_last_offset"], (last_offset,))
-            for label in (renamed or {}).items():
-                for statement in ("rename_checkpoint", "rename_passages", "rename_exceptions"):
-                    self._db.execute(_QUERY[statement], label)
+            for was, label in (renamed or {}).items():
+                self._db.execute(_QUERY["rename_checkpoint"], (was, label))
+                for projection in self._projections.values():
+                    projection.rename_sink(was, label)
         self.journal_id, self.forks, self.last_offset = journal_id, forks, last_offset
 
     def meta(self, key: str) -> str | None:

@@ -35,11 +35,14 @@ from relay.core.tasks.reconcile import (
 from relay.core.trace import continued
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
+from relay.journal.projected import Projected
+from relay.journal.projection import Projection
 from relay.journal.projections.task_addresses import Addresses
 from relay.journal.projections.tasks import Tasks
 from relay.telemetry.signals.tasks import TaskSignals
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Projection)
 
 LOOK_EVERY: Final = 1.0
 """Seconds between two looks into the registry at most: what has just been entered may be due before all others."""
@@ -81,7 +84,7 @@ class Reconciler:
         self._signals, self._timing = signals, timing
         self._now, self._wall = now, wall
         self._publish_progress = publish_progress
-        self._tasks = journal.companion(Tasks)
+        self._tasks = journal.projection(Tasks)
         self._pace = Pace(rate)
         self._concurrency = concurrency
         self._look_every = min(max(timing.first_after / 2, 0.05), LOOK_EVERY)
@@ -146,9 +149,7 @@ class Reconciler:
         if not self._due or loop_time >= self._due_until:
             busy = set(self._polling)  # asked first: what is answered during the look is not noted yet
             await self._note()
-            found = await self._journal.ask(
-                Tasks, Tasks.due, self._now(), self._batch + len(busy), self._timing.longest
-            )
+            found = await self._tasks.query(Tasks.due, self._now(), self._batch + len(busy), self._timing.longest)
             idle = [task for task in found if task.task_id not in busy]
             self._due = (await self._without_ended(idle))[::-1]
             self._due_until = loop_time + _FRESH_FOR
@@ -158,7 +159,7 @@ class Reconciler:
         """Seconds until a task is due, as far as is known now."""
         if self._polling:
             return self._look_every
-        due_at = await self._journal.change(self._tasks.next_due)
+        due_at = await self._tasks.execute(Tasks.next_due)
         if due_at is None:
             return self._look_every
         return min(max((due_at - self._now()) / 1000, 0.001), self._look_every)
@@ -167,7 +168,7 @@ class Reconciler:
         """Writes down what polls have brought."""
         if self._seen:
             noted = dict(self._seen)
-            await self._journal.change(self._tasks.polled, list(noted.items()))
+            await self._tasks.execute(Tasks.polled, list(noted.items()))
             for task_id, again in noted.items():
                 if self._seen.get(task_id) is again:
                     del self._seen[task_id]
@@ -185,9 +186,9 @@ class Reconciler:
         if entries and entries[0].offset == offset:
             entry = entries[0]
             state = entry.event.type.rpartition(".")[2]
-            await self._journal.change(self._tasks.end, task_id, state, entry.accepted_at, offset)
+            await self._tasks.execute(Tasks.end, task_id, state, entry.accepted_at, offset)
         else:
-            await self._journal.change(self._tasks.forget, task_id)
+            await self._tasks.execute(Tasks.forget, task_id)
         self._signals.ending_was_known()
 
     # -- one task ----------------------------------------------------------------------------------------------
@@ -263,20 +264,21 @@ class Reconciler:
             await self._note()
 
 
-async def forget_ended(journal: Journal, retention: float, address_life: float) -> None:
+async def forget_ended(
+    tasks: Projected[Tasks], addresses: Projected[Addresses], retention: float, address_life: float
+) -> None:
     """Takes tasks out of the registry that ended more than ``retention`` seconds ago, for as long as it runs.
 
     ``address_life``: seconds after which no delivery is taken by the webhook address of a task any more.
     """
-    tasks, addresses = journal.companion(Tasks), journal.companion(Addresses)
     while True:
         await asyncio.sleep(_PRUNE_EVERY)
         now = wall_ms()
-        await _prune(journal, tasks.prune, now - round(retention * 1000))
-        await _prune(journal, addresses.prune, made_before(now // 1000 - int(address_life) - _ADDRESS_MARGIN))
+        await _prune(tasks, Tasks.expire, now - round(retention * 1000))
+        await _prune(addresses, Addresses.expire, made_before(now // 1000 - int(address_life) - _ADDRESS_MARGIN))
 
 
-async def _prune(journal: Journal, prune: Callable[[T, int], int], before: T) -> None:
+async def _prune(projected: Projected[C], expire: Callable[[C, T, int], int], before: T) -> None:
     with suppress(JournalUnavailable):
-        while await journal.change(prune, before, _PRUNE_CHUNK) == _PRUNE_CHUNK:  # noqa: ASYNC110
+        while await projected.execute(expire, before, _PRUNE_CHUNK) == _PRUNE_CHUNK:  # noqa: ASYNC110
             await asyncio.sleep(_PRUNE_PAUSE)  # commits go first

@@ -11,6 +11,7 @@ from relay.core.source import Source
 from relay.core.tasks.expiry import first_expiry
 from relay.core.tasks.reconcile import Timing
 from relay.journal.journal import Journal
+from relay.journal.projections.task_addresses import Addresses
 from relay.journal.projections.tasks import PENDING, Tasks
 from relay.reconciler.poll import TaskResults
 from relay.reconciler.reconciler import Reconciler, forget_ended
@@ -38,10 +39,11 @@ class TaskReconciliation:
         chosen = settings.reconcile
         timing = Timing(chosen.first_after, chosen.every, chosen.give_up_after, chosen.unknown_timeout)
         self._journal, self._signals = journal, signals
+        self._addresses = journal.projection(Addresses)
         self._retention, self._address_life = settings.journal.retention, settings.address_life
         self._sinks = [config.label for config in settings.sinks]
-        self._tasks = journal.companion(Tasks)
-        self._tasks.timing = timing
+        self._tasks = journal.projection(Tasks)
+        self._tasks.table.timing = timing
         self._results = TaskResults(upstream, settings.upstream_key)
         self._reconciler: Reconciler | None = None
         if chosen.enabled:
@@ -58,7 +60,8 @@ class TaskReconciliation:
 
     def start(self) -> list[asyncio.Task[None]]:
         """The background tasks."""
-        started = [asyncio.create_task(forget_ended(self._journal, self._retention, self._address_life), name=CARE)]
+        forgetting = forget_ended(self._tasks, self._addresses, self._retention, self._address_life)
+        started = [asyncio.create_task(forgetting, name=CARE)]
         if self._reconciler is not None:
             started.append(asyncio.create_task(self._reconciler.run(), name="reconciler"))
         return started
@@ -79,8 +82,8 @@ class TaskReconciliation:
 
     async def look(self) -> None:
         """Brings the gauges up to date."""
-        counts = await self._journal.ask(Tasks, Tasks.counts)
-        overdue = await self._journal.ask(Tasks, Tasks.overdue, steady_ms())
+        counts = await self._tasks.query(Tasks.counts)
+        overdue = await self._tasks.query(Tasks.overdue, steady_ms())
         self._signals.tasks_looked_at(TaskFigures(sum(counts[state] for state in PENDING), overdue))
         for label in self._sinks:
             self._signals.outputs_looked_at(label, await self._outputs_expiring(label))

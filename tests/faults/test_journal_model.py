@@ -27,7 +27,8 @@ from relay.core.event import CHAT, Draft, Event
 from relay.journal import dedup_index
 from relay.journal.errors import JournalUnavailable
 from relay.journal.projections.chats import Streams
-from relay.journal.projections.history import Passage, SettledAs
+from relay.journal.projections.dead_letters import DeadLetters
+from relay.journal.projections.history import History, Passage, SettledAs
 from relay.journal.rows import Progress
 from relay.journal.store import Store
 from relay.journal.volume import log_of
@@ -67,17 +68,15 @@ MOVES = st.dictionaries(st.sampled_from(SINKS), st.tuples(st.integers(0, 5), st.
 class JournalMachine(RuleBasedStateMachine):
     """Each rule does the same to the real store and to its twin; after each they must agree in all that shows.
 
-    A companion joins by two lines: its class in ``companions``, and what it answers beside the twin's in ``agree``.
+    A projection joins by one line: what it answers beside the twin's in ``agree``.
     """
-
-    companions = (Streams,)
 
     @initialize()
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="relay-journal-model-"))
         self.copies = 0
         self.path = self.folder / "relay.db"
-        self.store = Store(self.path, companions=self.companions)
+        self.store = Store(self.path)
         self.twin = TwinStore(Disk("origin"), lambda: "fork")
         self.now = 1_000_000
         self.offsets_given: dict[int, str] = {}
@@ -116,7 +115,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     def _note(self, passage: Passage) -> None:
         for store in (self.store, self.twin):
-            store.history.passed(passage)
+            store.projection(History).passed(passage)
 
     @rule(sink=st.sampled_from(SINKS), back=st.integers(0, 6))
     def lose(self, sink: str, back: int) -> None:
@@ -129,8 +128,8 @@ class JournalMachine(RuleBasedStateMachine):
     def _open_sink(self, sink: str, at: int) -> None:
         """As a publisher does, which asks its sink how far it has got."""
         for store in (self.store, self.twin):
-            store.history.rewound(sink, at)
-        self.keep_history(0)
+            store.projection(History).rewound(sink, at)
+        self.write_what_waits(0)
         self._note(Passage(sink, at, None))
 
     def _moved(self, sink: str, published: int, dead: int) -> Progress:
@@ -141,7 +140,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(name=NAMES)
     def delete_dead_letter(self, name: str) -> None:
-        self._both(lambda store: store.delete_dead_letter(f"dead-{name}"))
+        self._both(lambda store: store.execute(store.projection(DeadLetters).delete, f"dead-{name}"))
 
     @rule(beyond=st.integers(0, 30))
     def fork(self, beyond: int) -> None:
@@ -177,11 +176,11 @@ class JournalMachine(RuleBasedStateMachine):
         self._both(lambda store: _sweep_all(store, self.now - age))
 
     @rule(later=st.integers(0, 20_000))
-    def keep_history(self, later: int) -> None:
+    def write_what_waits(self, later: int) -> None:
         """Changes nothing that anybody can ask for."""
         self.now += later
         try:
-            self.store.keep_history(self.now)
+            self.store.write_what_waits(self.now)
         except JournalUnavailable:
             self._count_full_disk()
 
@@ -202,7 +201,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         """An orderly stop and start."""
-        if self.store.history.stale():
+        if self.store.projection(History).stale():
             return
         self.store.close()
         self._open()
@@ -210,7 +209,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(drafts=st.lists(DRAFTS, max_size=4))
     def crash(self, drafts: list[Draft]) -> None:
         """``kill -9`` in the middle of a group: what was not committed is gone, everything else is there."""
-        if self.store.history.stale():
+        if self.store.projection(History).stale():
             return  # a full disk keeps the loss of a sink from being noted: the times before it are told then
         if drafts:
             self.store._db.execute("BEGIN IMMEDIATE")
@@ -228,7 +227,7 @@ class JournalMachine(RuleBasedStateMachine):
         self._open()
 
     def _open(self) -> None:
-        self.store = Store(self.path, companions=self.companions)
+        self.store = Store(self.path)
         self.opened_at = self.store.last_offset
         for sink in SINKS:
             self._open_sink(sink, self._reached(sink))
@@ -254,7 +253,7 @@ class JournalMachine(RuleBasedStateMachine):
         if not hasattr(self, "store"):
             return
         assert self.shown(self.store) == self.shown(self.twin)
-        streams = self.store.ask(Streams, Streams.all)
+        streams = self.store.query(Streams, Streams.all)
         assert sorted((stream.chat_id, stream.offset) for stream in streams) == self.twin.open_streams()
         assert len(self.store.forks) == len(self.twin.forks)
         assert [fork.offset for fork in self.store.forks] == [fork.offset for fork in self.twin.forks]
@@ -265,11 +264,13 @@ class JournalMachine(RuleBasedStateMachine):
         held = [entry.offset for entry in self.store.read(*EVERYTHING)] if hasattr(self, "store") else []
         for sink in SINKS if held else ():
             truth = self.twin.history.sinks.get(sink, {})
-            found = self.store.passages(sink, held)
+            found = self.store.query(History, History.passages, sink, held)
             assert found.keys() == truth.keys() & set(held)
             for offset, (at, settled_as) in found.items():
                 assert (at, settled_as) == truth[offset] or (self.crashes and (at, settled_as) == (None, None))
-        counted = {each.offset: each.times for each in (self.store.repetitions(held) if held else ())}
+        counted = {
+            each.offset: each.times for each in (self.store.query(History, History.repetitions, held) if held else ())
+        }
         for offset in held:
             real, true = counted.get(offset, 0), self.twin.history.repetitions[offset]
             assert real == true or (self.crashes and real < true)
@@ -282,7 +283,7 @@ class JournalMachine(RuleBasedStateMachine):
             store.read(*EVERYTHING),
             store.read(last // 2, 3, 2000),
             store.checkpoints(),
-            store.dead_letters("", 1000),
+            store.projection(DeadLetters).page("", 1000),
             (store.oldest_offset(), store.newest_offset(), store.accepted_at(last // 2)),
             store.addressed(0),
             {key: store.known([key])[key] for key in keys},

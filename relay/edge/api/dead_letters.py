@@ -15,18 +15,18 @@ from relay.core.source import Delivery, NotJSON, Source, Unreadable
 from relay.edge.api.guard import json_response, whole_number
 from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
-from relay.journal.rows import HeldDeadLetter
+from relay.journal.projections.dead_letters import DeadLetters, HeldDeadLetter
 
 OCTETS = "application/octet-stream"
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
 
-class DeadLetters:
+class DeadLetterRoutes:
     """Serves ``/v1/dead-letters``. ``sources`` reads deliveries again; ``sinks`` are the labels still configured."""
 
     def __init__(self, journal: Journal, sources: Mapping[str, Source], sinks: frozenset[str]) -> None:
-        self._journal = journal
+        self._journal, self._letters = journal, journal.projection(DeadLetters)
         self._sources = sources
         self._sinks = sinks
 
@@ -42,7 +42,7 @@ class DeadLetters:
     async def list(self, request: web.Request) -> web.StreamResponse:
         """A page in the order of the ids; ``next`` is the ``after`` of the next page, null at the end."""
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
-        held = await self._journal.dead_letters(request.query.get("after", ""), limit)
+        held = await self._letters.query(DeadLetters.page, request.query.get("after", ""), limit)
         following = held[-1].id if len(held) == limit else None
         return json_response({"dead_letters": [_shown(letter) for letter in held], "next": following})
 
@@ -65,17 +65,17 @@ class DeadLetters:
         letter = await self._held(request)
         draft = self._draft_of_event(letter) if letter.event else self._draft_of_delivery(letter)
         receipt = await self._journal.append(draft)
-        await self._journal.delete_dead_letter(letter.id)
+        await self._letters.execute(DeadLetters.delete, letter.id)
         return json_response({"status": receipt.result, "event_id": receipt.event_id})
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         """Forgets it for good."""
-        if not await self._journal.delete_dead_letter(request.match_info["id"]):
+        if not await self._letters.execute(DeadLetters.delete, request.match_info["id"]):
             raise ProblemError("not_found", "No dead letter has this id.")
         return web.Response(status=204)
 
     async def _held(self, request: web.Request) -> HeldDeadLetter:
-        letter = await self._journal.dead_letter(request.match_info["id"])
+        letter = await self._letters.query(DeadLetters.find, request.match_info["id"])
         if letter is None:
             raise ProblemError("not_found", "No dead letter has this id.")
         return letter

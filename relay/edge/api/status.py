@@ -14,6 +14,7 @@ from relay.core.clock import rfc3339
 from relay.edge.api.guard import json_response
 from relay.journal.journal import Journal
 from relay.journal.projections.chats import Streams
+from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.projections.tasks import PENDING, Tasks
 from relay.telemetry import SinkFigures, SinkSignals, Trouble, UpstreamSignals
 
@@ -39,6 +40,8 @@ class StatusRoutes:
         unready: Callable[[], Sequence[str]],
     ) -> None:
         self._process, self._journal, self._sinks = process, journal, sinks
+        self._letters, self._chats = journal.projection(DeadLetters), journal.projection(Streams)
+        self._tasks = journal.projection(Tasks)
         self._upstream, self._unready = upstream, unready
 
     def routes(self) -> tuple[web.RouteDef, ...]:
@@ -61,10 +64,10 @@ class StatusRoutes:
                     "events": journal.events_held(),
                     "bytes": journal.bytes_held(),
                     "last_offset": journal.last_offset,
-                    "dead_letters": journal.dead_letters_held,
+                    "dead_letters": await self._letters.query(DeadLetters.count),
                 },
                 "sinks": [await self._sink(label, signals) for label, signals in self._sinks.items()],
-                "chats": {"open": await journal.ask(Streams, Streams.count)},
+                "chats": {"open": await self._chats.query(Streams.count)},
                 "tasks": await self._registry(),
                 "upstream": {"up": self._upstream.up},
             }
@@ -81,11 +84,11 @@ class StatusRoutes:
         }
 
     async def _registry(self) -> dict[str, Any]:
-        counts = await self._journal.ask(Tasks, Tasks.counts)
+        counts = await self._tasks.query(Tasks.counts)
         return {
             "counts": counts,
             "pending": sum(counts[state] for state in PENDING),
-            "overdue": await self._journal.ask(Tasks, Tasks.overdue, steady_ms()),
+            "overdue": await self._tasks.query(Tasks.overdue, steady_ms()),
         }
 
 

@@ -42,7 +42,7 @@ class TaskRoutes:
     def __init__(self, journal: Journal, entered: Callable[[], None]) -> None:
         self._journal = journal
         self._entered = entered
-        self._tasks = journal.companion(Tasks)
+        self._tasks = journal.projection(Tasks)
         self._bodies = Bodies(_BODY)
 
     def routes(self) -> tuple[web.RouteDef, ...]:
@@ -60,8 +60,8 @@ class TaskRoutes:
         """
         after = whole_number(request.query.get("after"), "after", most=MAX_ID, default=0)
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
-        rows, following = await self._journal.ask(Tasks, Tasks.page, after, limit, _wanted(request))
-        counts = await self._journal.ask(Tasks, Tasks.counts)
+        rows, following = await self._tasks.query(Tasks.page, after, limit, _wanted(request))
+        counts = await self._tasks.query(Tasks.counts)
         return json_response({"tasks": [shown_task(row) for row in rows], "next": following, "counts": counts})
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -77,12 +77,12 @@ class TaskRoutes:
             task_id = _task_id(received.body)
         if (known := await self._known(task_id)) is not None:
             return json_response(known)
-        await self._journal.change(self._tasks.watch, task_id, steady_ms())
+        await self._tasks.execute(Tasks.watch, task_id, steady_ms())
         self._entered()
         return json_response(await self._known(task_id), 201)
 
     async def _known(self, task_id: str) -> dict[str, Any] | None:
-        row = await self._journal.ask(Tasks, Tasks.find, task_id)
+        row = await self._tasks.query(Tasks.find, task_id)
         trail = replace(await trail_of(self._journal, task_id), chat=())
         noted = row.offsets if row is not None else ()
         page = await page_about(self._journal, task_id, trail, noted=noted)

@@ -14,6 +14,7 @@ from relay.core.clock import rfc3339
 from relay.core.event import CHAT, Draft, Event
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
+from relay.journal.projected import Projected
 from relay.journal.projections.chats import OpenStream, Remains, Streams
 from relay.telemetry import ChatSignals
 
@@ -32,10 +33,11 @@ async def close_open_streams(journal: Journal, signals: ChatSignals) -> asyncio.
     Where the journal takes nothing (full disk), the start does not wait for it: the task that goes on is answered.
     Cancelled, it leaves the rest to the next start.
     """
-    streams = await journal.ask(Streams, Streams.all)
+    chats = journal.projection(Streams)
+    streams = await chats.query(Streams.all)
     if not streams:
         return None
-    closing = asyncio.create_task(_close(journal, streams, signals), name="close streams")
+    closing = asyncio.create_task(_close(journal, chats, streams, signals), name="close streams")
     await asyncio.wait((closing,), timeout=_PATIENCE)
     if not closing.done():
         return closing
@@ -43,12 +45,14 @@ async def close_open_streams(journal: Journal, signals: ChatSignals) -> asyncio.
     return None
 
 
-async def _close(journal: Journal, streams: Sequence[OpenStream], signals: ChatSignals) -> None:
-    chunks = await journal.ask(Streams, Streams.chunks)
+async def _close(
+    journal: Journal, chats: Projected[Streams], streams: Sequence[OpenStream], signals: ChatSignals
+) -> None:
+    chunks = await chats.query(Streams.chunks)
     for start in range(0, len(streams), _AT_ONCE):
         endings = []
         for stream in streams[start : start + _AT_ONCE]:
-            remains = await journal.ask(Streams, Streams.remains, stream, chunks.get(stream.chat_id, []))
+            remains = await chats.query(Streams.remains, stream, chunks.get(stream.chat_id, []))
             endings.append(_ending(stream, remains))
         await asyncio.gather(*(_written(journal, ending) for ending in endings))
     signals.chats_closed(len(streams))

@@ -1,1 +1,15 @@
-"""Tables that follow the events, written in the same transaction: tasks, chats, addresses, history."""
+"""Tables that follow the events, written in the same transaction. To add one, write it and put it into the list."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from relay.journal.projection import Projection
+from relay.journal.projections.chats import Streams
+from relay.journal.projections.dead_letters import DeadLetters
+from relay.journal.projections.history import History
+from relay.journal.projections.task_addresses import Addresses
+from relay.journal.projections.tasks import Tasks
+
+PROJECTIONS: Final[tuple[type[Projection], ...]] = (DeadLetters, Streams, Tasks, Addresses, History)
+"""In the order in which they follow a group."""

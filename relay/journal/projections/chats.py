@@ -7,22 +7,23 @@ hands it over when that is on disk.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import orjson
 
 from relay.core.chat.events import STARTED
-from relay.core.event import CHAT, Entry, Event
+from relay.core.event import CHAT, Event
 from relay.journal import sql
 from relay.journal.event_rows import EVENT_NAMES
+from relay.journal.plan import Plan
+from relay.journal.projection import Projection
 
 SCAN: Final = 200_000
 """Events, the newest ones, among which the chunks of open streams are looked for: a start must not take minutes because
 one stream was open for hours. What is older is a gap in the ending."""
 
-_SQL = sql.statements("projections/chats.sql")
+_SQL: Final = sql.statements("projections/chats.sql")
 _EVENTS = _SQL["events"].format(names=EVENT_NAMES)
 
 
@@ -51,22 +52,16 @@ class Remains(NamedTuple):
     chunks: list[Event]
 
 
-class Streams:
-    """The table. A companion of the journal."""
+class Streams(Projection):
+    """The table."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    statements = _SQL
 
-    @staticmethod
-    def create(db: sqlite3.Connection) -> None:
-        """Makes the table where it is missing."""
-        db.execute(_SQL["create"])
-
-    def apply(self, entries: Sequence[Entry], now: int) -> None:
+    def apply(self, group: Plan) -> None:
         """Enters what has begun and lets go of what has ended."""
         begun: list[tuple[str, int]] = []
         ended: list[str] = []
-        for entry in entries:
+        for entry in group.entries:
             # A replay for one sink was here before, under its first offset.
             if entry.event.topic == CHAT and entry.sink is None:
                 if entry.event.type == STARTED:
@@ -74,7 +69,7 @@ class Streams:
                 else:
                     ended.append(entry.event.subject)
         if begun:
-            self._db.execute(_SQL["open"], {"rows": orjson.dumps(begun).decode(), "now": now})
+            self._db.execute(_SQL["open"], {"rows": orjson.dumps(begun).decode(), "now": group.now})
         if ended:
             self._db.execute(_SQL["close"], {"ids": orjson.dumps(ended).decode()})
 

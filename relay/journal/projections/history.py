@@ -20,6 +20,8 @@ from typing import Final, Literal, NamedTuple
 import orjson
 
 from relay.journal import sql
+from relay.journal.plan import Plan
+from relay.journal.projection import Projection
 
 EVERY: Final = 1000
 """Milliseconds between two writings that ride on a commit."""
@@ -35,9 +37,6 @@ STEP: Final = 1000
 
 _SOON: Final = 100  # milliseconds, while more than that is waiting
 _SQL = sql.statements("projections/history.sql")
-
-CREATE: Final = tuple(statement for name, statement in _SQL.items() if name.startswith("create_"))
-"""Makes the tables where they are missing."""
 
 SettledAs = Literal["dead", "absorbed"]
 
@@ -111,16 +110,18 @@ class _Waiting:
         return Found(passage.at, dict(passage.exceptions).get(offset))
 
 
-class History:
-    """Three tables beside the events. ``passed``, ``rewound`` and the questions may be asked from anywhere, at once;
+class History(Projection):
+    """Three tables beside the events. ``passed``, ``rewound`` and the questions may be called from anywhere, at once;
     all else belongs to the journal's thread.
 
     What waits moves from the memory to the tables in one commit. ``_lock`` is held meanwhile, and by a question until
     it has taken the one and fixed its view of the other: it sees each passage and each repetition once.
     """
 
+    statements = _SQL
+
     def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+        super().__init__(db)
         self._lock = RLock()
         self._arrived: deque[Passage | _Rewind] = deque()  # appended to in one thread, emptied in another
         self._sinks: dict[str, _Waiting] = {}
@@ -157,13 +158,19 @@ class History:
 
     # -- writing -----------------------------------------------------------------------------------------------
 
-    def due(self, now: int, every: int = EVERY) -> bool:
-        """Whether something waits and the last writing is long enough ago, or much waits."""
+    def committed(self, group: Plan) -> None:
+        """Its duplicates are repetitions."""
+        self.repeated(group.repeated, group.now)
+
+    def is_due(self, now: int, *, idle: bool = False) -> bool:
+        """Whether something waits and the last writing is long enough ago, or much waits; or a sink has lost events."""
         with self._lock:
             self._take_in()
+        every = QUIET if idle else EVERY
         if len(self._repeated) > STEP or any(waiting.size > STEP for waiting in self._sinks.values()):
             every = _SOON
-        return not 0 <= now - self._written_at < every and bool(self._repeated or self._sinks)
+        is_late = not 0 <= now - self._written_at < every and bool(self._repeated or self._sinks)
+        return is_late or (idle and self.stale())
 
     def stale(self) -> bool:
         """Whether the tables still have times of what a sink has lost: after a crash they would be believed."""
@@ -209,9 +216,14 @@ class History:
             self._db.execute(_SQL[statement], (orjson.dumps([tuple(row) for row in rows]).decode(),))
 
     def prune(self, upto: int) -> None:
-        """Forgets the events up to an offset, inside the caller's transaction."""
+        """Forgets those events, too."""
         for table in ("passages", "exceptions", "repetitions"):
             self._db.execute(_SQL[f"prune_{table}"], (upto,))
+
+    def rename_sink(self, was: str, label: str) -> None:
+        """What is noted of it is noted under its new label."""
+        for table in ("passages", "exceptions"):
+            self._db.execute(_SQL[f"rename_{table}"], (was, label))
 
     def _take_in(self) -> None:
         while self._arrived:
@@ -224,27 +236,29 @@ class History:
 
     # -- looking -----------------------------------------------------------------------------------------------
 
-    def passages(self, db: sqlite3.Connection, sink: str, offsets: Sequence[int]) -> dict[int, Found]:
-        """What is noted of these events on a sink; those of which nothing is are left out. ``db``: the asker's own."""
-        with _one_view(db):
+    def passages(self, sink: str, offsets: Sequence[int]) -> dict[int, Found]:
+        """What is noted of these events on a sink; those of which nothing is are left out."""
+        with _one_view(self._db):
             with self._lock:
                 self._take_in()
                 waiting = self._sinks.get(sink, _Waiting())
                 told = {offset: news for offset in offsets if (news := waiting.find(offset)) is not None}
                 upto = waiting.rewound_to
-                _fix_view(db)
+                _fix_view(self._db)
             valid = [offset for offset in offsets if upto is None or offset <= upto]
-            rows = db.execute(_SQL["passages"], {"sink": sink, "offsets": orjson.dumps(valid).decode()}).fetchall()
+            rows = self._db.execute(
+                _SQL["passages"], {"sink": sink, "offsets": orjson.dumps(valid).decode()}
+            ).fetchall()
         found = {offset: Found(at or None, exception) for offset, at, exception in rows if at is not None}
         return told | found
 
-    def repetitions(self, db: sqlite3.Connection, offsets: Sequence[int]) -> list[Repetition]:
-        """How often these facts were repeated, in the order of their offsets. ``db``: the caller's connection."""
-        with _one_view(db):
+    def repetitions(self, offsets: Sequence[int]) -> list[Repetition]:
+        """How often these facts were repeated, in the order of their offsets."""
+        with _one_view(self._db):
             with self._lock:
                 told = [each for offset in offsets for each in self._repeated.get(offset, {}).values()]
-                _fix_view(db)
-            rows = db.execute(_SQL["repetitions"], (orjson.dumps(offsets).decode(),)).fetchall()
+                _fix_view(self._db)
+            rows = self._db.execute(_SQL["repetitions"], (orjson.dumps(offsets).decode(),)).fetchall()
         found = {(row[0], row[1]): Repetition(*row) for row in rows}
         for more in told:
             known = found.get((more.offset, more.via))

@@ -71,6 +71,12 @@ FROM json_each(:offsets)
 -- name: repetitions
 SELECT "offset", via, count, first_at, last_at FROM repetitions WHERE "offset" IN (SELECT value FROM json_each(?))
 
+-- name: rename_passages
+UPDATE OR IGNORE passages SET sink = ?2 WHERE sink = ?1
+
+-- name: rename_exceptions
+UPDATE OR IGNORE passage_exceptions SET sink = ?2 WHERE sink = ?1
+
 -- name: prune_passages
 DELETE FROM passages WHERE sink IN (SELECT sink FROM checkpoints) AND "offset" <= ?
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
-from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import orjson
 
-from relay.core.event import Entry
 from relay.core.tasks.address import KEY_BYTES
 from relay.journal import sql
+from relay.journal.plan import Plan
+from relay.journal.projection import Projection
 
 _SQL: Final = sql.statements("projections/task_addresses.sql")
 
@@ -37,21 +37,22 @@ class Found(NamedTuple):
     other: bool
 
 
-class Addresses:
-    """The table. A companion of the journal."""
+class Addresses(Projection):
+    """The table."""
+
+    statements = _SQL
 
     def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+        super().__init__(db)
         self._waiting: dict[str, Binding] = {}
         self._lock = threading.Lock()
         self.key: Final = bytes.fromhex(db.execute(_SQL["key"]).fetchone()[0])
         """Secret: what is signed with it was made by a relay with this journal."""
 
-    @staticmethod
-    def create(db: sqlite3.Connection) -> None:
-        """Makes the table and the key where they are missing."""
-        db.execute(_SQL["create"])
-        db.execute(_SQL["create_by_task"])
+    @classmethod
+    def create(cls, db: sqlite3.Connection) -> None:
+        """Makes the key, too, where it is missing."""
+        super().create(db)
         db.execute(_SQL["put_key"], (secrets.token_bytes(KEY_BYTES).hex(),))
 
     def bind(self, nonce: bytes, binding: Binding) -> None:
@@ -59,7 +60,7 @@ class Addresses:
         with self._lock:
             self._waiting[nonce.hex()] = binding
 
-    def apply(self, entries: Sequence[Entry], now: int) -> None:
+    def apply(self, group: Plan) -> None:
         """Writes what waits. What an earlier group has really written waits no more."""
         if not self._waiting:
             return
@@ -90,9 +91,9 @@ class Addresses:
         other = any(binding == (task_id, True) for binding in waiting.values())
         return Found(None, other or bool(self._db.execute(_SQL["has_given"], (task_id,)).fetchone()[0]))
 
-    def prune(self, before: bytes, chunk: int) -> int:
+    def expire(self, before: bytes, chunk: int) -> int:
         """Forgets up to ``chunk`` addresses with nonces less than ``before``; answers how many."""
-        return self._db.execute(_SQL["prune"], (before.hex(), chunk)).rowcount
+        return self._db.execute(_SQL["expire"], (before.hex(), chunk)).rowcount
 
 
 def _json(waiting: dict[str, Binding]) -> str:

@@ -35,6 +35,6 @@ SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(va
 FROM json_each(:rows) WHERE true
 ON CONFLICT (nonce) DO UPDATE SET task_id = excluded.task_id, given = 1 WHERE excluded.given
 
--- name: prune
+-- name: expire
 DELETE FROM task_addresses WHERE nonce IN
     (SELECT nonce FROM task_addresses WHERE nonce < ? ORDER BY nonce LIMIT ?)

@@ -21,6 +21,8 @@ from relay.clocks import on_the_steady_clock
 from relay.core.event import TASKS, Entry, Event
 from relay.core.tasks.reconcile import PollAgain, Timing, Watched
 from relay.journal import sql
+from relay.journal.plan import Plan
+from relay.journal.projection import Projection
 
 PENDING: Final = ("submitted", "running")
 ENDED: Final = ("succeeded", "failed", "abandoned")
@@ -76,40 +78,35 @@ class Wanted:
         )
 
 
-class Tasks:
-    """The table. A companion of the journal.
+class Tasks(Projection):
+    """The table.
 
     ``timing`` says when a task that enters is polled first.
     """
 
+    statements = _SQL
+
     def __init__(self, db: sqlite3.Connection) -> None:
+        super().__init__(db)
         self.timing = Timing()
-        self._db = db
         # Whether any task may be waiting for its end. Too often true is a statement too many, never a wrong answer;
         # so a rollback does no harm.
         self._waiting = bool(self._one("any_pending"))
 
-    @staticmethod
-    def create(db: sqlite3.Connection) -> None:
-        """Makes the tables where they are missing."""
-        for name, statement in _SQL.items():
-            if name.startswith("create_"):
-                db.execute(statement)
-
     # -- following the events ----------------------------------------------------------------------------------
 
-    def apply(self, entries: Sequence[Entry], now: int) -> None:
+    def apply(self, group: Plan) -> None:
         """Enters what was submitted and ends what has ended. Costs nothing while no registered task is waiting."""
         submitted: list[Entry] = []
         news: list[Entry] = []
-        for entry in entries:
+        for entry in group.entries:
             # A replay for one sink was here before, under its first offset.
             if entry.event.topic == TASKS and entry.sink is None:
                 (submitted if entry.event.type == "relay.task.submitted" else news).append(entry)
         if submitted:
-            self._enter(submitted, on_the_steady_clock(now))
+            self._enter(submitted, on_the_steady_clock(group.now))
         if news and self._waiting:
-            self._db.execute(_SQL["follow"], {"rows": _news(news), "now": now})
+            self._db.execute(_SQL["follow"], {"rows": _news(news), "now": group.now})
 
     def _enter(self, entries: Sequence[Entry], now: int) -> None:
         self._waiting = True
@@ -133,7 +130,7 @@ class Tasks:
     def next_due(self) -> int | None:
         """When the next poll is due (epoch milliseconds); ``None``: no task is waiting.
 
-        Asked as a change (``Journal.change``): with nothing waiting, the events are not looked at any more.
+        Asked as a change (``Projected.execute``): with nothing waiting, the events are not looked at any more.
         """
         found: int | None = self._one("next_due")
         if found is None:
@@ -161,9 +158,9 @@ class Tasks:
         """Takes out a task that ended longer ago than the journal remembers."""
         self._db.execute(_SQL["forget"], (task_id,))
 
-    def prune(self, ended_before: int, chunk: int = 500) -> int:
+    def expire(self, ended_before: int, chunk: int = 500) -> int:
         """Takes out up to ``chunk`` tasks that ended before (epoch milliseconds); answers how many."""
-        return self._db.execute(_SQL["prune"], (ended_before, chunk)).rowcount
+        return self._db.execute(_SQL["expire"], (ended_before, chunk)).rowcount
 
     # -- looking -----------------------------------------------------------------------------------------------
 

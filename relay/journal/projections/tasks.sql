@@ -109,7 +109,7 @@ WHERE task_id = ? AND due_at IS NOT NULL
 -- name: forget
 DELETE FROM tasks WHERE task_id = ? AND due_at IS NOT NULL
 
--- name: prune
+-- name: expire
 DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE ended_at < ? ORDER BY ended_at LIMIT ?)
 
 -- name: find

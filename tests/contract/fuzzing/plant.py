@@ -28,7 +28,7 @@ def undocumented_status() -> None:
 
         return gone
 
-    replace("relay.edge.api.dead_letters:DeadLetters.show", wrap)
+    replace("relay.edge.api.dead_letters:DeadLetterRoutes.show", wrap)
 
 
 def server_error() -> None:

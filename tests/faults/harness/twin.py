@@ -17,8 +17,10 @@ from relay.core.event import CHAT, DeadLetter, Draft, Entry
 from relay.core.publishing.lineage import Fork
 from relay.journal.errors import JournalUnavailable
 from relay.journal.plan import Known, Plan
-from relay.journal.projections.history import Passage
-from relay.journal.rows import Appended, HeldDeadLetter, Progress, SavedCheckpoint
+from relay.journal.projection import Projection
+from relay.journal.projections.dead_letters import HeldDeadLetter
+from relay.journal.projections.history import History, Passage
+from relay.journal.rows import Appended, Progress, SavedCheckpoint
 
 
 @dataclass(slots=True)
@@ -65,6 +67,25 @@ class TwinHistory:
         known = self.sinks.setdefault(sink, {})
         for gone in [each for each in known if each > offset]:
             del known[gone]
+
+
+class TwinLetters:
+    """The dead letters of a disk."""
+
+    def __init__(self, letters: dict[str, tuple[DeadLetter, str, int]]) -> None:
+        self._letters = letters
+
+    def page(self, after: str, limit: int) -> list[HeldDeadLetter]:
+        return [self._held(id) for id in sorted(self._letters) if id > after][:limit]
+
+    def _held(self, id: str) -> HeldDeadLetter:
+        dead, subject, at = self._letters[id]
+        event = {"topic": dead.event.topic, **dict(dead.event.attributes())} if dead.event else None
+        kept = (at, len(dead.raw), dead.event_offset, event, subject)
+        return HeldDeadLetter(id, dead.origin, dead.reason, dead.detail, *kept)
+
+    def delete(self, id: str) -> bool:
+        return self._letters.pop(id, None) is not None
 
 
 class TwinStore:
@@ -121,7 +142,7 @@ class TwinStore:
                 self.disk.streams.pop(entry.event.subject, None)
 
     def open_streams(self) -> list[tuple[str, int]]:
-        """What the companion ``Streams`` holds."""
+        """What the projection ``Streams`` holds."""
         return sorted(self.disk.streams.items())
 
     def known(self, keys: Sequence[bytes]) -> Known:
@@ -157,20 +178,12 @@ class TwinStore:
     def addressed(self, after: int) -> list[tuple[int, str]]:
         return [(n, entry.sink) for n, entry in self.disk.events.items() if n > after and entry.sink is not None]
 
-    def dead_letters(self, after: str, limit: int) -> list[HeldDeadLetter]:
-        return [self._held(id) for id in sorted(self.disk.letters) if id > after][:limit]
+    def projection(self, kind: type[Projection]) -> Any:
+        return self.history if kind is History else TwinLetters(self.disk.letters)
 
-    def _held(self, id: str) -> HeldDeadLetter:
-        dead, subject, at = self.disk.letters[id]
-        event = {"topic": dead.event.topic, **dict(dead.event.attributes())} if dead.event else None
-        kept = (at, len(dead.raw), dead.event_offset, event, subject)
-        return HeldDeadLetter(id, dead.origin, dead.reason, dead.detail, *kept)
-
-    def count_dead_letters(self) -> int:
-        return len(self.disk.letters)
-
-    def delete_dead_letter(self, id: str) -> bool:
-        return self._write().letters.pop(id, None) is not None
+    def execute(self, change: Callable[..., Any], *args: Any) -> Any:
+        self._write()
+        return change(*args)
 
     def fork(self, at: int, beyond: int, published: Mapping[str, int] | None = None) -> None:
         disk = self._write()
@@ -203,7 +216,7 @@ class TwinStore:
 
     swept = b""
 
-    def keep_history(self, now: int) -> None: ...
+    def write_what_waits(self, now: int) -> None: ...
 
     def merge_is_due(self) -> bool:
         return False
@@ -215,9 +228,6 @@ class TwinStore:
 
     def size(self) -> int:
         return 0
-
-    def ask(self, question: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return question(*args, **kwargs)
 
     def close(self) -> None: ...
 

@@ -11,6 +11,7 @@ import pytest
 from relay.edge import task_addresses as addresses_module
 from relay.edge.task_addresses import Given, TaskAddresses
 from relay.journal.journal import Journal
+from relay.journal.projections.task_addresses import Addresses
 from tests.services.raw_http import ask, post
 from tests.unit.edge.serving import TOKEN, gate, opened, receiving, task
 
@@ -35,12 +36,12 @@ def path(address: Given) -> str:
 
 async def test_no_address_is_given_where_none_is_known(journal: Journal) -> None:
     """The upstream would deliver to nowhere."""
-    assert TaskAddresses(journal, 60.0).new() is None
+    assert TaskAddresses(journal.projection(Addresses), 60.0).new() is None
 
 
 async def test_each_submission_gets_another_address(journal: Journal) -> None:
     """The address of one task would be that of another."""
-    addresses = TaskAddresses(journal, 60.0, BASE, [TOKEN])
+    addresses = TaskAddresses(journal.projection(Addresses), 60.0, BASE, [TOKEN])
     first, second = given(addresses), given(addresses)
     assert first.url != second.url
     assert first.url.startswith(BASE + "/")
@@ -50,7 +51,7 @@ async def test_each_submission_gets_another_address(journal: Journal) -> None:
 async def test_what_is_no_longer_remembered_is_asked_for(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory would grow with the tasks; or, with many of them, the first would take the results of any."""
     monkeypatch.setattr(addresses_module, "REMEMBERED", 2)
-    addresses = TaskAddresses(journal, 60.0, BASE)
+    addresses = TaskAddresses(journal.projection(Addresses), 60.0, BASE)
     all_of_them = [given(addresses) for _ in range(5)]
     for n, each in enumerate(all_of_them):
         assert addresses.assign(each.nonce, f"t{n}")
@@ -60,7 +61,7 @@ async def test_what_is_no_longer_remembered_is_asked_for(journal: Journal, monke
 
 async def test_a_delivery_by_an_address_waits_for_no_reader(journal: Journal) -> None:
     """Consumers who page would hold up the deliveries of every task that was submitted before a restart."""
-    addresses = TaskAddresses(journal, 60.0, BASE)
+    addresses = TaskAddresses(journal.projection(Addresses), 60.0, BASE)
     mine = given(addresses)
     async with asyncio.timeout(20), journal._readers.paused():
         assert await addresses.admits(mine.nonce, "a")
@@ -69,7 +70,7 @@ async def test_a_delivery_by_an_address_waits_for_no_reader(journal: Journal) ->
 @pytest.mark.parametrize("shortcut", [True, False])
 async def test_both_ways_of_a_delivery_look_at_the_address(journal: Journal, shortcut: bool) -> None:
     """On one of the two ways an address would be good for every task."""
-    addresses = TaskAddresses(journal, 60.0, BASE, [TOKEN])
+    addresses = TaskAddresses(journal.projection(Addresses), 60.0, BASE, [TOKEN])
     mine = given(addresses)
     addresses.assign(mine.nonce, "a")
     async with receiving(journal, gate(TOKEN), addresses=addresses, shortcut=shortcut) as receiver:
@@ -84,7 +85,7 @@ async def test_both_ways_of_a_delivery_look_at_the_address(journal: Journal, sho
 
 async def test_an_address_does_not_lift_the_other_checks(journal: Journal) -> None:
     """A leaked address would be good from anywhere, although deliveries are limited to some networks."""
-    addresses = TaskAddresses(journal, 60.0, BASE, [TOKEN])
+    addresses = TaskAddresses(journal.projection(Addresses), 60.0, BASE, [TOKEN])
     mine = given(addresses)
     async with receiving(journal, gate(TOKEN, allow_from=["203.0.113.0/24"]), addresses=addresses) as receiver:
         assert (await ask(receiver.url, post(path(mine), task("a")))).code == "forbidden_address"

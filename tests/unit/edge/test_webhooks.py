@@ -22,6 +22,7 @@ from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy
 from tests.services.raw_http import Answer, ask, chunked, get, post, wire
 from tests.unit.edge.serving import PATH, TOKEN, Stub, gate, opened, receiving, task
+from tests.unit.letters import letter_in
 
 LOCAL = "/webhooks/novita"
 SECRETS = ["whsec_" + base64.b64encode(bytes([n]) * 32).decode() for n in (1, 2)]
@@ -75,7 +76,7 @@ async def test_what_cannot_be_read_is_kept_and_taken(journal: Journal) -> None:
     async with receiving(journal, gate(TOKEN)) as receiver:
         reply = await ask(receiver.url, post(PATH, b'{"task":{"task_id":"a","status":"TASK_STATUS_NEW"}}'))
         assert (reply.status, reply.json["status"]) == (200, "dead")
-        letter = await journal.dead_letter(reply.json["event_id"])
+        letter = await letter_in(journal, reply.json["event_id"])
         assert letter is not None
         assert letter.reason == "unknown_status"
         assert receiver.count("dead") == 1
@@ -98,7 +99,7 @@ async def test_a_bug_in_a_source_costs_no_delivery(journal: Journal) -> None:
     async with receiving(journal, gate(TOKEN), source=Stub(fails)) as receiver:
         reply = await ask(receiver.url, post(PATH, b'{"odd": 1}'))
         assert (reply.status, reply.json["status"]) == (200, "dead")
-        letter = await journal.dead_letter(reply.json["event_id"])
+        letter = await letter_in(journal, reply.json["event_id"])
         assert letter is not None
         assert (letter.reason, letter.raw) == ("source_failed", b'{"odd": 1}')
         assert "secret" not in letter.detail
@@ -468,6 +469,6 @@ async def test_what_a_source_says_becomes_the_letter(journal: Journal) -> None:
         reply = await ask(receiver.url, post(PATH, b"[]"))
         again = await ask(receiver.url, post(PATH, b"[]"))
     assert again.json == {"status": "duplicate", "event_id": reply.json["event_id"]}
-    held = await journal.dead_letter(reply.json["event_id"])
+    held = await letter_in(journal, reply.json["event_id"])
     assert held is not None
     assert (held.reason, held.detail, held.raw) == ("odd", "why it is odd", b"[]")

@@ -11,7 +11,6 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from relay.journal.journal import COMPANIONS
 from relay.journal.layout import newest
 from relay.journal.store import Store
 
@@ -27,7 +26,7 @@ def present() -> str:
     """That of a new journal, as SQLite has kept it: one statement a line, without the comments."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "relay.db")
-        Store(path, companions=COMPANIONS).close()
+        Store(path).close()
         with closing(sqlite3.connect(path)) as db:
             rows = db.execute(_OBJECTS).fetchall()
     return "".join(f"{_on_one_line(statement)};\n" for (statement,) in rows)

@@ -196,4 +196,4 @@ def test_notes_that_cannot_be_read_are_refused_like_all_that_is_damaged(
     """Broken: a traceback in place of what to do."""
     change(closed, "INSERT OR REPLACE INTO meta VALUES (?, CAST(? AS TEXT))", key, value)
     with pytest.raises(JournalBroken, match=r"cannot be read|bytes where text should be"):
-        open_under(Names("relay", {}), closed, (), must_exist=True)
+        open_under(Names("relay", {}), closed, must_exist=True)

@@ -9,10 +9,12 @@ from relay.core.publishing.lineage import Names
 from relay.journal import journal as module
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
+from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.recount import Shown
 from relay.journal.rows import SavedCheckpoint
 from relay.journal.store import Store
 from tests.unit.drafts import dead_draft, draft
+from tests.unit.letters import count_letters, letters_in
 
 
 class Quiet:
@@ -208,11 +210,14 @@ async def test_dead_letters_are_counted_as_they_come_and_go(tmp_path: Path) -> N
     journal = await opened(tmp_path / "j.db")
     await journal.append(dead_draft("dead-1"))
     await journal.append(dead_draft("dead-2"))
-    assert journal.dead_letters_held == 2
-    assert [letter.id for letter in await journal.dead_letters("", 10)] == ["dead-1", "dead-2"]
-    assert await journal.delete_dead_letter("dead-1")
-    assert not await journal.delete_dead_letter("dead-1")
-    assert journal.dead_letters_held == 1
+    assert await count_letters(journal) == 2
+    assert [letter.id for letter in await letters_in(journal)] == [
+        "dead-1",
+        "dead-2",
+    ]
+    assert await journal.projection(DeadLetters).execute(DeadLetters.delete, "dead-1")
+    assert not await journal.projection(DeadLetters).execute(DeadLetters.delete, "dead-1")
+    assert await count_letters(journal) == 1
     await journal.close()
 
 
@@ -336,15 +341,15 @@ async def test_a_commit_that_finds_the_disk_full_is_noted_once(tmp_path: Path, m
     monkeypatch.setattr(Quiet, "journal_ran_full", lambda _, error: noted.append(error.code))
     journal = await opened(tmp_path / "j.db")
 
-    def failing(code: str) -> None:
+    def failing(_: DeadLetters, code: str) -> None:
         raise JournalUnavailable(code, "It cannot.", hint="")
 
     with pytest.raises(JournalUnavailable):
-        await journal.change(failing, "busy")
+        await journal.projection(DeadLetters).execute(failing, "busy")
     assert journal.accepting() is None
     for _ in range(2):
         with pytest.raises(JournalUnavailable):
-            await journal.change(failing, "disk_full")
+            await journal.projection(DeadLetters).execute(failing, "disk_full")
     refusal = journal.accepting()
     assert (refusal and refusal.code, noted) == ("disk_full", ["disk_full"])
     await journal.close()

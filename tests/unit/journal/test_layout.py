@@ -11,7 +11,7 @@ import pytest
 from relay.journal import layout
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.inspect import open_existing, verify
-from relay.journal.journal import COMPANIONS
+from relay.journal.projections import PROJECTIONS
 from relay.journal.store import Store
 from tests.unit.drafts import draft
 from tests.unit.journal.layouts import file_of, present
@@ -52,11 +52,11 @@ def test_a_released_layout_is_changed_by_a_migration_only() -> None:
 @pytest.mark.parametrize("version", range(1, layout.newest() + 1))
 def test_a_file_of_each_version_becomes_what_a_new_file_is(tmp_path: Path, version: int) -> None:
     """Broken: after an update the relay would fail on the first statement that needs what the old file lacks."""
-    Store(tmp_path / "new.db", companions=COMPANIONS).close()
+    Store(tmp_path / "new.db").close()
     with closing(made(tmp_path / "old.db", version)) as old, closing(sqlite3.connect(tmp_path / "new.db")) as new:
         old.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(version),))
         layout.migrate(old)
-        for projection in COMPANIONS:
+        for projection in PROJECTIONS:
             projection.create(old)
         assert columns(old) == columns(new)
         assert layout.version_of(old) == layout.newest()

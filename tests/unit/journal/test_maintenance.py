@@ -10,12 +10,14 @@ import pytest
 from relay.journal import maintenance as module
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
+from relay.journal.projections.history import History
 from relay.telemetry import JournalSignals, Telemetry
 from tests.unit.drafts import dead_draft, draft
 from tests.unit.journal.test_journal import fill, opened
+from tests.unit.letters import count_letters
 
 
-@pytest.mark.parametrize("step", ["merge_dedup", "prune", "keep_history", "sweep_dedup"])
+@pytest.mark.parametrize("step", ["merge_dedup", "prune", "write_what_waits", "sweep_dedup"])
 async def test_a_full_disk_does_not_end_the_care(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """Broken: a disk that is full for a minute would end the relay, which has only to say 503 until there is room."""
     for every in ("_TEND_EVERY", "_MERGE_EVERY", "_SWEEP_EVERY"):
@@ -45,13 +47,15 @@ async def test_a_full_disk_does_not_end_the_care(tmp_path: Path, monkeypatch: py
 async def test_a_quiet_journal_writes_down_what_it_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the last events before a pause were published would be lost with the process."""
     monkeypatch.setattr(module, "_TEND_EVERY", 0.01)
-    monkeypatch.setattr("relay.journal.store.QUIET", 0)
+    monkeypatch.setattr("relay.journal.projections.history.QUIET", 0)
     journal = await opened(tmp_path / "j.db", "kafka")
     await fill(journal, 1)
     journal.advance("kafka", 1, published=1, dead=0)
     care = asyncio.ensure_future(journal.tend())
     async with asyncio.timeout(20):
-        while not await journal.change(lambda: journal._store._db.execute("SELECT * FROM passages").fetchall()):
+        while not await journal.projection(History).query(
+            lambda table: table._db.execute("SELECT * FROM passages").fetchall()
+        ):
             await asyncio.sleep(0.01)
     care.cancel()
     await journal.close()
@@ -142,6 +146,10 @@ async def test_a_fact_is_known_for_the_window_whatever_the_retention(
     await journal.close()
 
 
+def _passages(history: History) -> list[object]:
+    return history._db.execute("SELECT * FROM passages").fetchall()
+
+
 async def looked_after(journal: Journal, monkeypatch: pytest.MonkeyPatch, done: Callable[[], bool]) -> None:
     """Returns when the care has brought this about."""
     monkeypatch.setattr(module, "_TEND_EVERY", 0.01)
@@ -155,15 +163,20 @@ async def looked_after(journal: Journal, monkeypatch: pytest.MonkeyPatch, done: 
         care.cancel()
 
 
+def expired(telemetry: Telemetry, cause: str) -> float | None:
+    """Dead letters that have expired."""
+    return telemetry.metrics.registry.get_sample_value("relay_dead_letters_expired_total", {"cause": cause})
+
+
 async def test_dead_letters_never_go_silently(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken: P5: what an operator had to see would be gone without a trace."""
     telemetry = Telemetry()
     journal = await open_journal(tmp_path / "j.db", [], Policy(dead_letter_retention=0.0), JournalSignals(telemetry))
     await asyncio.gather(*(journal.append(dead_draft(f"dead {n}")) for n in range(3)))
-    assert journal.dead_letters_held == 3
+    assert await count_letters(journal) == 3
     await asyncio.sleep(0.002)  # they are older than no time at all
-    await looked_after(journal, monkeypatch, lambda: journal.dead_letters_held == 0)
-    assert telemetry.metrics.registry.get_sample_value("relay_dead_letters_expired_total", {"cause": "age"}) == 3
+    await looked_after(journal, monkeypatch, lambda: expired(telemetry, "age") == 3)
+    assert await count_letters(journal) == 0
     await journal.close()
 
 
@@ -172,14 +185,14 @@ async def test_the_sweep_keeps_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "_SWEEP_EVERY", 0.0)
     journal = await opened(tmp_path / "j.db", policy=Policy(dedup_window=0.0))
     steps, looks = [], []
-    sweep, look = journal._store.sweep_dedup, journal._store.keep_history
+    sweep, look = journal._store.sweep_dedup, journal._store.write_what_waits
 
     def small(after: bytes, *, older_than: int) -> bytes:
         steps.append(after)
         return sweep(after, older_than=older_than, step=10)
 
     monkeypatch.setattr(journal._store, "sweep_dedup", small)
-    monkeypatch.setattr(journal._store, "keep_history", lambda now: looks.append(now) or look(now))
+    monkeypatch.setattr(journal._store, "write_what_waits", lambda now: looks.append(now) or look(now))
     await fill(journal, 400)
     await looked_after(journal, monkeypatch, lambda: len(steps) > 50)
     assert len(looks) < len(steps) / 2
@@ -193,8 +206,8 @@ async def test_dead_letters_make_room_where_the_journal_is_too_large(
     telemetry = Telemetry()
     journal = await open_journal(tmp_path / "j.db", [], Policy(max_size=1), JournalSignals(telemetry))
     await asyncio.gather(*(journal.append(dead_draft(f"dead {n}")) for n in range(3)))
-    await looked_after(journal, monkeypatch, lambda: journal.dead_letters_held == 0)
-    assert telemetry.metrics.registry.get_sample_value("relay_dead_letters_expired_total", {"cause": "size"}) == 3
+    await looked_after(journal, monkeypatch, lambda: expired(telemetry, "size") == 3)
+    assert await count_letters(journal) == 0
     await journal.close()
 
 

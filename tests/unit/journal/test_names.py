@@ -27,7 +27,7 @@ def test_a_journal_that_must_exist_is_not_made(tmp_path: Path) -> None:
     """Broken: on a volume that is not mounted a new journal would hide the events of the old one."""
     for names in (None, ONE):
         with pytest.raises(JournalBroken) as refused:
-            open_under(names, tmp_path / "gone.db", (), must_exist=True)
+            open_under(names, tmp_path / "gone.db", must_exist=True)
         assert "gone.db" in refused.value.message
     assert not list(tmp_path.glob("gone.db*"))
 
@@ -84,6 +84,6 @@ def test_a_journal_whose_names_cannot_be_noted_is_closed(store: Store, monkeypat
 
     monkeypatch.setattr("relay.journal.names.take_names", full)
     with pytest.raises(JournalUnavailable) as refused:
-        open_under(ONE, path, (), must_exist=True)
+        open_under(ONE, path, must_exist=True)
     Store(path).close()
     assert refused.value.code == "disk_full"

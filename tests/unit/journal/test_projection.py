@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from relay.core.event import Entry
 from relay.journal.errors import JournalUnavailable
+from relay.journal.plan import Plan
+from relay.journal.projection import Projection
 from relay.journal.store import Store
 from tests.unit.drafts import draft
 
@@ -15,18 +15,15 @@ HUGE = 1 << 20
 """Bytes; more than the files of these tests may hold."""
 
 
-class Ended:
-    """A companion that remembers which tasks have ended, and has no room for one of them."""
+class Ended(Projection):
+    """A projection that remembers which tasks have ended, and has no room for one of them."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+    statements: ClassVar = {
+        "create": "CREATE TABLE IF NOT EXISTS ended (task TEXT PRIMARY KEY, note BLOB NOT NULL) STRICT"
+    }
 
-    @staticmethod
-    def create(db: sqlite3.Connection) -> None:
-        db.execute("CREATE TABLE IF NOT EXISTS ended (task TEXT PRIMARY KEY, note BLOB NOT NULL) STRICT")
-
-    def apply(self, entries: Sequence[Entry], now: int) -> None:
-        for entry in entries:
+    def apply(self, group: Plan) -> None:
+        for entry in group.entries:
             self.note(entry.event.subject, HUGE if entry.event.subject == "cursed" else 1)
 
     def note(self, task: str, size: int) -> None:
@@ -43,45 +40,45 @@ class Ended:
 
 @pytest.fixture
 def opened(path: Path) -> Store:
-    return Store(path, companions=[Ended], max_pages=HUGE // 4096)
+    return Store(path, projections=[Ended], max_pages=HUGE // 4096)
 
 
-def test_a_companion_follows_each_new_entry_and_no_duplicate(opened: Store) -> None:
+def test_a_projection_follows_each_new_entry_and_no_duplicate(opened: Store) -> None:
     """A table beside the events would miss one, or take a repetition for news."""
     opened.append([draft("a"), draft("b")], 1)
-    opened.companion(Ended).forget("a")
+    opened.projection(Ended).forget("a")
     opened.append([draft("a"), draft("c")], 2)
-    assert opened.ask(Ended, Ended.all) == ["b", "c"]
+    assert opened.query(Ended, Ended.all) == ["b", "c"]
     opened.close()
 
 
-def test_a_companion_that_fails_takes_its_group_back_with_it(opened: Store) -> None:
-    """Events and companion would disagree after a full disk: an ending without its event, or the reverse."""
+def test_a_projection_that_fails_takes_its_group_back_with_it(opened: Store) -> None:
+    """Events and projection would disagree after a full disk: an ending without its event, or the reverse."""
     with pytest.raises(JournalUnavailable):
         opened.append([draft("a"), draft("cursed")], 1)
     assert opened.read(0, 10, 1 << 20) == []
-    assert opened.companion(Ended).all() == []
+    assert opened.projection(Ended).all() == []
     opened.close()
 
 
-def test_a_companion_is_there_again_in_a_journal_that_is_opened_again(opened: Store, path: Path) -> None:
+def test_a_projection_is_there_again_in_a_journal_that_is_opened_again(opened: Store, path: Path) -> None:
     """What had begun before a crash would be forgotten, or a second start would fail."""
     opened.append([draft("a")], 1)
     opened.close()
-    again = Store(path, companions=[Ended])
-    assert again.companion(Ended).all() == ["a"]
+    again = Store(path, projections=[Ended])
+    assert again.projection(Ended).all() == ["a"]
     again.close()
 
 
 def test_a_change_is_all_or_nothing_and_its_errors_are_the_journals(opened: Store) -> None:
     """A half-made change would be committed with the next group, or a full disk would look like a bug."""
     opened.append([draft("a"), draft("b")], 1)
-    companion = opened.companion(Ended)
+    projection = opened.projection(Ended)
     with pytest.raises(JournalUnavailable):
-        opened.change(companion.forget, "a", instead="c")
-    assert companion.all() == ["a", "b"]
-    opened.change(companion.forget, "a")
-    assert companion.all() == ["b"]
+        opened.execute(projection.forget, "a", instead="c")
+    assert projection.all() == ["a", "b"]
+    opened.execute(projection.forget, "a")
+    assert projection.all() == ["b"]
     opened.close()
 
 

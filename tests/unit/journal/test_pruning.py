@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.store import Store
 from tests.unit.drafts import dead_draft, draft
 
@@ -74,7 +75,7 @@ def test_dead_letters_expire(store: Store) -> None:
     bury(store, 10, 20, 30)
     assert store.prune_dead_letters(older_than=25, over_size=NEVER, floor=store.last_offset) == (2, "age")
     assert store.prune_dead_letters(older_than=25, over_size=NEVER, floor=store.last_offset) == (0, "age")
-    assert [letter.accepted_at for letter in store.dead_letters("", 10)] == [30]
+    assert [letter.accepted_at for letter in store.projection(DeadLetters).page("", 10)] == [30]
 
 
 def test_a_journal_that_is_too_large_forgets_the_oldest_first_whatever_it_is(store: Store) -> None:

@@ -9,6 +9,7 @@ from relay.core.dead import refused_draft
 from relay.core.event import Entry
 from relay.core.sink import Refused
 from relay.journal.journal import Journal
+from relay.journal.projections.history import History
 from relay.journal.publications import publications_of
 from relay.journal.recount import Shown
 from tests.unit.drafts import draft
@@ -72,11 +73,12 @@ async def test_what_a_sink_lost_is_pending_again(tmp_path: Path) -> None:
             await journal.append(draft(name))
         journal.advance("redis", 3, published=3, dead=0)
         first = await publications_of(journal, await journal.read(0, 3))
-        await journal._writer.call(journal._store.keep_history, 1 << 60)
+        await journal._writer.call(journal._store.write_what_waits, 1 << 60)
         await journal.recount("redis", Shown(1))
-        assert await journal.change(
-            lambda: journal._store._db.execute('SELECT max("offset") FROM passages').fetchone()
-        ) == (1,)
+        noted = journal.projection(History).query(
+            lambda table: table._db.execute('SELECT max("offset") FROM passages').fetchone()
+        )
+        assert await noted == (1,)
         assert [state for *_, state, _ in await seen(journal)] == ["published", "pending", "pending"]
         journal.advance("redis", 3, published=2, dead=0)
         again = await publications_of(journal, await journal.read(0, 3))

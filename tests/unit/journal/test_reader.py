@@ -13,7 +13,7 @@ import pytest
 from relay.core.event import Entry
 from relay.journal.errors import JournalBroken
 from relay.journal.journal import Journal, Policy, open_journal
-from relay.journal.projections.history import Passage
+from relay.journal.projections.history import History, Passage
 from relay.journal.reader import READERS, Reader
 from relay.journal.recount import Shown
 from relay.journal.rows import Progress
@@ -105,11 +105,13 @@ def test_what_is_noted_is_seen_once_while_it_moves_to_the_tables(store: Store) -
 
     def ask(done: threading.Event) -> None:
         while not done.is_set():
-            repetitions = reader.repetitions([1])
-            seen.append((sum(each.times for each in repetitions), bool(reader.passages("kafka", [1]))))
+            repetitions = reader.query(History, History.repetitions, [1])
+            seen.append(
+                (sum(each.times for each in repetitions), bool(reader.query(History, History.passages, "kafka", [1])))
+            )
 
     done = threading.Event()
-    store.history.passed(Passage("kafka", 1, 5))
+    store.projection(History).passed(Passage("kafka", 1, 5))
     with ThreadPoolExecutor(1) as threads:
         asking = threads.submit(ask, done)
         for n in range(rounds):
@@ -120,7 +122,7 @@ def test_what_is_noted_is_seen_once_while_it_moves_to_the_tables(store: Store) -
     counts = [count for count, _ in seen]
     assert counts == sorted(counts)
     assert all(passed for _, passed in seen)
-    assert sum(each.times for each in reader.repetitions([1])) == rounds
+    assert sum(each.times for each in reader.query(History, History.repetitions, [1])) == rounds
     reader.let_go()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from relay.core.event import Draft
 from relay.journal.errors import JournalBroken, JournalInUse, JournalUnavailable
+from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.rows import Progress
 from relay.journal.store import Store
 from relay.journal.volume import log_of
@@ -80,7 +81,7 @@ def test_everything_is_there_after_reopening(path: Path) -> None:
         assert (second.journal_id, second.last_offset) == (identity, 2)
         assert results(second, draft("a"), draft("b")) == [("duplicate", 1), ("accepted", 3)]
         assert second.checkpoints()["kafka"].offset == 1
-        letter = second.dead_letter("dead-1")
+        letter = second.projection(DeadLetters).find("dead-1")
         assert letter is not None
         assert (letter.raw, letter.reason) == (b'{"raw":1}', "unknown_status")
     finally:
@@ -182,8 +183,8 @@ def broken_by_its_disk(path: Path) -> tuple[Store, JournalBroken]:
 WRITES: dict[str, Callable[[Store], object]] = {
     "append": lambda store: store.append([draft("b")], 2),
     "progress": lambda store: store.append([], 2, {"kafka": Progress(1, 1, 0)}),
-    "change": lambda store: store.change(lambda: None),
-    "delete_dead_letter": lambda store: store.delete_dead_letter("dead-1"),
+    "change": lambda store: store.execute(lambda: None),
+    "delete_dead_letter": lambda store: store.execute(store.projection(DeadLetters).delete, "dead-1"),
     "prune": lambda store: store.prune(floor=1, older_than=1 << 50, over_size=0),
     "merge_dedup": lambda store: store.merge_dedup(),
     "sweep_dedup": lambda store: store.sweep_dedup(b"", older_than=1),
@@ -275,7 +276,7 @@ def test_a_log_that_is_not_kept_short_is_overdue(store: Store, monkeypatch: pyte
 def test_deleting_a_dead_letter_says_whether_there_was_one(store: Store) -> None:
     """Broken: deleting a dead letter twice would count it twice."""
     store.append([dead_draft("dead-1")], 1)
-    assert store.count_dead_letters() == 1
-    assert store.delete_dead_letter("dead-1") is True
-    assert store.delete_dead_letter("dead-1") is False
-    assert store.count_dead_letters() == 0
+    assert store.projection(DeadLetters).count() == 1
+    assert store.execute(store.projection(DeadLetters).delete, "dead-1") is True
+    assert store.execute(store.projection(DeadLetters).delete, "dead-1") is False
+    assert store.projection(DeadLetters).count() == 0

@@ -131,7 +131,7 @@ async def test_a_broken_journal_fails_all_who_wait_and_says_so(tmp_path: Path, m
     first = writer.append(draft("a"))
     await asyncio.to_thread(disk.failing.wait, 10)
     behind = writer.append(draft("b"))
-    change = asyncio.ensure_future(writer.call(store.change, lambda: None))
+    change = asyncio.ensure_future(writer.call(store.execute, lambda: None))
     await asyncio.sleep(0)  # it is in the queue now
     disk.go_on.set()
     outcomes = await asyncio.gather(first, behind, change, return_exceptions=True)
@@ -263,7 +263,7 @@ async def test_what_writes_without_an_event_is_moved_into_the_file_too(tmp_path:
     large = "x" * (1 << 20)
     store._db.execute("CREATE TABLE large (it TEXT)")
     for _ in range(100):
-        await writer.call(store.change, lambda: store._db.execute("INSERT INTO large VALUES (?)", (large,)))
+        await writer.call(store.execute, lambda: store._db.execute("INSERT INTO large VALUES (?)", (large,)))
     assert log_of(path).stat().st_size < 16 << 20
     await writer.close()
 

@@ -24,11 +24,14 @@ from relay.core.sink import (
 )
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
+from relay.journal.projections.dead_letters import DeadLetters
+from relay.journal.projections.history import History
 from relay.journal.recount import Shown
 from relay.publishing import publisher as module
 from relay.publishing.publisher import Publisher, as_fatal
 from relay.telemetry import JournalSignals, SinkSignals, Telemetry
 from tests.unit.drafts import dead_draft, draft
+from tests.unit.letters import letters_in
 
 Answer = Callable[[Batch], Sequence[Outcome] | None]
 
@@ -216,13 +219,13 @@ async def test_a_refused_event_becomes_a_dead_letter_and_the_rest_goes_on(bench:
     await bench.append(*map(draft, names(6)))
     await bench.until_drained()
     assert bench.sink.events == ["0", "1", "3", "4", "5", "2"]  # the last one is the dead letter about it
-    (letter,) = await bench.journal.dead_letters("", 10)
+    (letter,) = await letters_in(bench.journal)
     assert (letter.origin, letter.reason, letter.event_offset) == ("memory", "too_large", 3)
     assert letter.event is not None
     assert letter.event["id"] == "2:succeeded"
     saved = bench.journal.saved("memory")
     assert (saved.published, saved.dead, bench.journal.pending("memory")) == (6, 1, 0)
-    found = await bench.journal.passages("memory", range(1, 8))
+    found = await bench.journal.projection(History).query(History.passages, "memory", range(1, 8))
     assert {offset: each.settled_as for offset, each in found.items() if each.settled_as} == {3: "dead"}
 
 
@@ -238,7 +241,7 @@ async def test_a_culprit_that_the_sink_cannot_name_is_found_by_halving(bench: Be
     await bench.append(*map(draft, names(9)))
     await bench.until_drained()
     assert bench.sink.events == [*(n for n in names(9) if n != "5"), "5"]
-    assert [letter.reason for letter in await bench.journal.dead_letters("", 10)] == ["too_large"]
+    assert [letter.reason for letter in await letters_in(bench.journal)] == ["too_large"]
 
 
 async def test_a_crash_between_dead_letter_and_checkpoint_makes_one_letter(bench: Bench) -> None:
@@ -257,7 +260,7 @@ async def test_a_crash_between_dead_letter_and_checkpoint_makes_one_letter(bench
     bench.sink.answer = answer
     await bench.append(*map(draft, names(3)))
     await bench.until_drained()
-    assert len(await bench.journal.dead_letters("", 10)) == 1
+    assert len(await letters_in(bench.journal)) == 1
     assert bench.sink.events == ["0", "2", "1"]
 
 
@@ -266,7 +269,7 @@ async def test_a_refused_dead_letter_makes_no_further_letter(bench: Bench) -> No
     bench.sink.answer = lambda batch: [Refused("too_large", "?") for _ in batch.entries] if batch.entries else None
     await bench.append(dead_draft("dead-1"))
     await bench.until_drained()
-    assert [letter.id for letter in await bench.journal.dead_letters("", 10)] == ["dead-1"]
+    assert [letter.id for letter in await letters_in(bench.journal)] == ["dead-1"]
     assert bench.journal.last_offset == 1
 
 
@@ -295,8 +298,8 @@ async def test_the_balance_survives_a_crash_and_a_deleted_letter(bench: Bench) -
     bench.sink.answer = refuse_one
     await bench.append(*map(draft, names(3)))
     await bench.until_drained()
-    [letter] = await bench.journal.dead_letters("", 10)
-    await bench.journal.delete_dead_letter(letter.id)
+    [letter] = await letters_in(bench.journal)
+    await bench.journal.projection(DeadLetters).execute(DeadLetters.delete, letter.id)
     await bench.journal.recount(
         "memory", Shown(0)
     )  # as the journal's copy is after a crash that came before it was saved
@@ -457,7 +460,7 @@ async def test_a_full_disk_while_a_refused_event_is_kept_passes(bench: Bench, mo
     bench.sink.limits = Limits(events=1, bytes=1 << 20)
     await bench.append(draft("0"))
     await bench.until_drained()
-    assert len(await bench.journal.dead_letters("", 10)) == 1
+    assert len(await letters_in(bench.journal)) == 1
     assert bench.metric("relay_publish_failures_total", code="journal_full") == 2
 
 

@@ -18,7 +18,6 @@ from relay.core.source import Delivery
 from relay.core.tasks.events import bare_task, submitted_draft
 from relay.core.tasks.reconcile import PollAnswer, Timing, Unanswered
 from relay.journal.journal import Journal, Policy
-from relay.journal.projections.task_addresses import Addresses
 from relay.journal.projections.tasks import Row, Tasks
 from relay.journal.store import Store
 from relay.reconciler.reconciler import Reconciler
@@ -103,7 +102,7 @@ class World:
 
     @property
     def tasks(self) -> Tasks:
-        return self.journal.companion(Tasks)
+        return self.journal.projection(Tasks).table
 
     def start(self) -> asyncio.Task[None]:
         self.reconciler = Reconciler(
@@ -124,7 +123,7 @@ class World:
 
     async def watch(self, *task_ids: str) -> None:
         for task_id in task_ids:
-            await self.journal.change(self.tasks.watch, task_id, now())
+            await self.journal.projection(Tasks).execute(Tasks.watch, task_id, now())
 
     async def webhook(self, task_id: str, image: str = "a") -> str:
         draft = SOURCE.normalize(Delivery(result(task_id, image=image), now()))
@@ -132,7 +131,7 @@ class World:
         return (await self.journal.append(draft)).result
 
     async def row(self, task_id: str) -> Row:
-        row = await self.journal.ask(Tasks, Tasks.find, task_id)
+        row = await self.journal.projection(Tasks).query(Tasks.find, task_id)
         assert row is not None
         return row
 
@@ -144,7 +143,7 @@ class World:
         return [entry.event.type.removeprefix("relay.task.") for entry in await self.events(task_id)]
 
     async def pending(self) -> int:
-        counts = await self.journal.ask(Tasks, Tasks.counts)
+        counts = await self.journal.projection(Tasks).query(Tasks.counts)
         return counts["submitted"] + counts["running"]
 
     async def until_ended(self, within: float) -> None:
@@ -160,8 +159,7 @@ class World:
 @asynccontextmanager
 async def world(path: Path, policy: Policy | None = None, *sinks: str, **options: Any) -> AsyncIterator[World]:
     telemetry = Telemetry()
-    store = Store(path / "relay.db", companions=[Tasks, Addresses])
-    journal = Journal(store, sinks, policy or Policy(), JournalSignals(telemetry))
+    journal = Journal(Store(path / "relay.db"), sinks, policy or Policy(), JournalSignals(telemetry))
     made = World(journal, Upstream(), telemetry, options)
     run = made.start()
     try:

@@ -12,6 +12,7 @@ import pytest
 
 from relay.core.tasks.reconcile import PollAnswer, Timing
 from relay.journal.journal import Policy
+from relay.journal.projections.task_addresses import Addresses
 from relay.journal.projections.tasks import Tasks
 from relay.reconciler import reconciler as reconciler_module
 from relay.reconciler.reconciler import forget_ended
@@ -386,10 +387,12 @@ def test_an_ending_that_the_journal_has_forgotten_takes_the_task_along(tmp_path:
             time.sleep(0.002)  # noqa: ASYNC251 - the wall clock decides what is old
             w.journal._first_offset = 0
             w.journal._tail.clear()
-            await w.journal.change(lambda: w.tasks._db.execute('DELETE FROM events WHERE "offset" = 1'))
+            await w.journal.projection(Tasks).execute(
+                lambda table: table._db.execute('DELETE FROM events WHERE "offset" = 1')
+            )
             await w.until_ended(200)
             assert w.upstream.polls == []
-            assert await w.journal.ask(Tasks, Tasks.find, "t1") is None
+            assert await w.journal.projection(Tasks).query(Tasks.find, "t1") is None
 
     virtually(main())
 
@@ -403,10 +406,11 @@ def test_ended_tasks_are_forgotten_after_the_retention(tmp_path: Path, monkeypat
         await w.submit(*(f"t{n}" for n in range(8)), "pending")
         for n in range(8):
             await w.webhook(f"t{n}")
-        kept = asyncio.create_task(forget_ended(w.journal, 3600.0, 3600.0))
-        gone = asyncio.create_task(forget_ended(w.journal, -1.0, 3600.0))
+        tables = w.journal.projection(Tasks), w.journal.projection(Addresses)
+        kept = asyncio.create_task(forget_ended(*tables, 3600.0, 3600.0))
+        gone = asyncio.create_task(forget_ended(*tables, -1.0, 3600.0))
         async with asyncio.timeout(600):  # of virtual time: how long the journal's thread takes is its own affair
-            while (counts := await w.journal.ask(Tasks, Tasks.counts))["succeeded"]:
+            while (counts := await w.journal.projection(Tasks).query(Tasks.counts))["succeeded"]:
                 await asyncio.sleep(1)
         assert counts["submitted"] == 1
         for task in (kept, gone):

@@ -13,8 +13,9 @@ import pytest
 from relay.core.dead import refused_draft, unreadable_draft
 from relay.core.sink import Refused
 from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Source, Unreadable
-from relay.edge.api.dead_letters import DeadLetters
+from relay.edge.api.dead_letters import DeadLetterRoutes
 from relay.journal.journal import Journal
+from relay.journal.projections.dead_letters import DeadLetters
 from relay.sources.novita_task import NovitaTask
 from tests.services.raw_http import Answer, ask, get
 from tests.unit.drafts import draft
@@ -50,7 +51,7 @@ class Scene:
 @asynccontextmanager
 async def scene(tmp_path: Path, source: Source | None = None, *sinks: str) -> AsyncIterator[Scene]:
     async with opened(tmp_path, *sinks) as journal:
-        letters = DeadLetters(journal, {"novita": source or NovitaTask()}, frozenset(sinks))
+        letters = DeadLetterRoutes(journal, {"novita": source or NovitaTask()}, frozenset(sinks))
         routes = {
             "GET /v1/dead-letters": letters.list,
             "GET /v1/dead-letters/{id}": letters.show,
@@ -144,7 +145,7 @@ async def test_what_makes_no_event_stays(tmp_path: Path, answer: Normalized) -> 
     async with scene(tmp_path, Stub(lambda _: answer)) as s:
         letter_id = await s.bury()
         reply = await s.call("POST", f"/{letter_id}/replay")
-        assert (reply.code, s.journal.dead_letters_held) == ("not_replayable", 1)
+        assert (reply.code, await s.journal.projection(DeadLetters).query(DeadLetters.count)) == ("not_replayable", 1)
         assert "why" in reply.json["detail"]
 
 
@@ -164,7 +165,7 @@ async def test_after_an_upgrade_a_letter_goes_on(tmp_path: Path) -> None:
         assert received[0].received_at > AT, "the time of the delivery's acceptance"
         assert (await s.call("GET", f"/{letter_id}")).code == "not_found"
         assert [entry.event.id for entry in await s.journal.read(0, 10)] == [letter_id, "a:succeeded"]
-        assert s.journal.dead_letters_held == 0
+        assert await s.journal.projection(DeadLetters).query(DeadLetters.count) == 0
 
 
 async def test_a_letter_whose_fact_is_known_by_now_makes_no_second_event(tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ async def test_a_source_or_sink_that_is_gone_is_named(tmp_path: Path, origin: st
         assert (reply.status, reply.code) == (409, "not_replayable")
         reply = await s.call("POST", f"/{await s.refuse(sink='gone')}/replay")
         assert (reply.status, reply.code) == (409, "not_replayable")
-        assert s.journal.dead_letters_held == 2
+        assert await s.journal.projection(DeadLetters).query(DeadLetters.count) == 2
 
 
 async def test_a_deleted_letter_is_gone(tmp_path: Path) -> None:
@@ -229,4 +230,4 @@ async def test_a_deleted_letter_is_gone(tmp_path: Path) -> None:
         assert (await s.call("DELETE", f"/{letter_id}")).code == "not_found"
         assert (await s.call("GET", f"/{letter_id}")).code == "not_found"
         assert (await s.call("POST", f"/{letter_id}/replay")).code == "not_found"
-        assert s.journal.dead_letters_held == 0
+        assert await s.journal.projection(DeadLetters).query(DeadLetters.count) == 0

@@ -55,7 +55,7 @@ async def test_it_counts_what_there_is(tmp_path: Path) -> None:
         submitted = [submitted_draft(bare_task(f"t{n}", "submitted", via="submit", received_at=AT)) for n in range(3)]
         for each in (*submitted, started_draft(Opening("s1", AT, 0.0)), dead_draft()):
             await journal.append(each)
-        await journal.change(journal.companion(Tasks).watch, "t4", AT)
+        await journal.projection(Tasks).execute(Tasks.watch, "t4", AT)
         shown = await status(journal)
         assert shown["journal"] == {
             "id": journal.journal_id,

@@ -146,7 +146,7 @@ async def test_a_task_of_elsewhere_is_watched(tmp_path: Path) -> None:
         again = await s.watch(b'{"task_id": "t1"}')
         assert (again.status, again.json) == (200, first.json)
         assert len(s.entered) == 1
-        assert await s.journal.ask(Tasks, Tasks.next_due) is not None
+        assert await s.journal.projection(Tasks).query(Tasks.next_due) is not None
         await s.webhook("t1")
         assert (await s.get("/t1")).json["state"] == "succeeded"
 
@@ -158,7 +158,7 @@ async def test_a_task_that_has_ended_is_not_watched(tmp_path: Path) -> None:
         answer = await s.watch(b'{"task_id": "t1"}')
         assert (answer.status, answer.json["state"]) == (200, "succeeded")
         assert s.entered == []
-        assert await s.journal.ask(Tasks, Tasks.next_due) is None
+        assert await s.journal.projection(Tasks).query(Tasks.next_due) is None
 
 
 @pytest.mark.parametrize(
@@ -256,4 +256,4 @@ async def test_the_routes_ask_for_a_token(tmp_path: Path) -> None:
             ):
                 answer = await ask(url, request)
                 assert (answer.status, answer.code) == (401, "unauthorized")
-        assert await journal.ask(Tasks, Tasks.find, "t1") is None
+        assert await journal.projection(Tasks).query(Tasks.find, "t1") is None

@@ -13,6 +13,7 @@ from relay.edge.chat import recovery
 from relay.edge.chat.recovery import close_open_streams
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
+from relay.journal.projections.chats import Streams
 from relay.telemetry import ChatSignals, Telemetry
 from tests.unit.edge.serving import opened
 
@@ -51,7 +52,9 @@ async def test_a_stream_whose_beginning_was_pruned_ends_too(tmp_path: Path) -> N
     """It would be closed at each start, and never."""
     async with opened(tmp_path) as journal:
         await left_open(journal, "a")
-        await journal.change(lambda: journal._store._db.execute('DELETE FROM events WHERE "offset" = 1'))
+        await journal.projection(Streams).execute(
+            lambda table: table._db.execute('DELETE FROM events WHERE "offset" = 1')
+        )
         telemetry = Telemetry()
         await close_open_streams(journal, ChatSignals(telemetry))
         ending = (await journal.read(3, 10))[0].event

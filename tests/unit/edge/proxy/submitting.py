@@ -19,6 +19,7 @@ from relay.edge.proxy.submissions import Submissions
 from relay.edge.proxy.task_writer import TaskWriter
 from relay.edge.task_addresses import TaskAddresses
 from relay.journal.journal import Journal
+from relay.journal.projections.task_addresses import Addresses
 from relay.settings import ProxySettings
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry import HttpSignals, SubmissionSignals, Telemetry
@@ -82,7 +83,7 @@ async def submitting(
     async with scripted(script) as behind:
         upstream = Upstream(base_url or behind.url, timeouts)
         proxy = Proxy(upstream, Clients(settings or ProxySettings(), api_key), limits, idle_timeout=idle_timeout)
-        addresses = TaskAddresses(journal, 60.0, webhook)
+        addresses = TaskAddresses(journal.projection(Addresses), 60.0, webhook)
         submissions = Submissions(proxy, NovitaTask(), TaskWriter(journal, signals, patience), signals, addresses)
 
         async def serve(request: web.BaseRequest) -> web.StreamResponse:

@@ -20,7 +20,7 @@ TIME = "2026-01-01T00:00:00.000Z"
 
 @pytest.fixture
 def opened(path: Path) -> Iterator[Store]:
-    store = Store(path, companions=[Streams])
+    store = Store(path)
     yield store
     store.close()
 
@@ -38,13 +38,13 @@ def ended(chat_id: str) -> Draft:
 
 
 def open_ids(store: Store) -> list[str]:
-    return [stream.chat_id for stream in store.companion(Streams).all()]
+    return [stream.chat_id for stream in store.projection(Streams).all()]
 
 
 def test_a_stream_is_open_from_its_beginning_to_its_ending(opened: Store) -> None:
     """A stream would be closed twice after a restart, or never."""
     opened.append([started("a"), draft("task"), started("b")], 5)
-    assert opened.companion(Streams).all() == [OpenStream("a", 1, 5), OpenStream("b", 3, 5)]
+    assert opened.projection(Streams).all() == [OpenStream("a", 1, 5), OpenStream("b", 3, 5)]
     opened.append([chunk("a", 0), ended("a")], 6)
     assert open_ids(opened) == ["b"]
 
@@ -65,10 +65,10 @@ def test_what_begins_and_ends_in_one_group_is_closed(opened: Store) -> None:
 
 def test_it_survives_the_process(path: Path) -> None:
     """A restart would know of no stream to close."""
-    store = Store(path, companions=[Streams])
+    store = Store(path)
     store.append([started("a")], 1)
     store.close()
-    again = Store(path, companions=[Streams])
+    again = Store(path)
     assert open_ids(again) == ["a"]
     again.close()
 
@@ -76,7 +76,7 @@ def test_it_survives_the_process(path: Path) -> None:
 def test_what_is_left_of_a_stream(opened: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """An ending would lack what was said, or hold what was said in another stream."""
     opened.append([started("a"), started("b"), chunk("a", 0), chunk("b", 0), chunk("a", 1)], 1)
-    table = opened.companion(Streams)
+    table = opened.projection(Streams)
     a, _ = table.all()
     assert table.chunks() == {"a": [3, 5], "b": [4]}
     remains = table.remains(a, [3, 5])
@@ -91,7 +91,7 @@ def test_open_streams_are_paged_with_what_they_began_with(opened: Store) -> None
     for chat_id in ("a", "b", "c"):
         opened.append([started_draft(Opening(chat_id, 1, 0.0, "m", client=f"client-{chat_id}"))], 7)
     opened._db.execute('DELETE FROM events WHERE "offset" = 2')
-    table = opened.companion(Streams)
+    table = opened.projection(Streams)
     assert table.count() == 3
     assert table.page(0, 2) == [NamedStream("a", 1, 7, "m", "client-a"), NamedStream("b", 2, 7, None, None)]
     assert table.page(2, 2) == [NamedStream("c", 3, 7, "m", "client-c")]
@@ -101,7 +101,7 @@ def test_a_beginning_that_was_pruned_is_not_missed(opened: Store) -> None:
     """A stream that was open for longer than events are kept would stop every start."""
     opened.append([started("a"), chunk("a", 0)], 1)
     opened._db.execute('DELETE FROM events WHERE "offset" = 1')
-    table = opened.companion(Streams)
+    table = opened.projection(Streams)
     [a] = table.all()
     remains = table.remains(a, [2])
     assert remains.started is None

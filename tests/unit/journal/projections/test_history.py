@@ -21,7 +21,7 @@ EVERYWHERE = list(range(1, 101))
 
 @pytest.fixture
 def history(store: Store) -> History:
-    return store.history
+    return store.projection(History)
 
 
 def commit(store: Store, now: int, name: str = "") -> None:
@@ -31,11 +31,11 @@ def commit(store: Store, now: int, name: str = "") -> None:
 
 def times(history: History, sink: str = "kafka") -> dict[int, int | None]:
     """The offsets of which something is noted, each with its time."""
-    return {offset: found.at for offset, found in history.passages(history._db, sink, EVERYWHERE).items()}
+    return {offset: found.at for offset, found in history.passages(sink, EVERYWHERE).items()}
 
 
 def told(history: History, *offsets: int) -> list[tuple[int, str, int]]:
-    return [(each.offset, each.via, each.times) for each in history.repetitions(history._db, offsets or EVERYWHERE)]
+    return [(each.offset, each.via, each.times) for each in history.repetitions(offsets or EVERYWHERE)]
 
 
 def reopened(store: Store, path: Path) -> Store:
@@ -84,20 +84,20 @@ def test_a_clock_that_goes_back_stops_nothing(store: Store, history: History) ->
     """After a correction of the clock nothing would be written for as long as that was wrong."""
     commit(store, 1_000_000)
     history.passed(Passage("kafka", 1, 100))
-    assert history.due(2_000_000)
+    assert history.is_due(2_000_000)
     commit(store, 2_000_000)
     history.passed(Passage("kafka", 2, 100))
-    assert history.due(1_000)
+    assert history.is_due(1_000)
 
 
 def test_a_quiet_journal_writes_in_the_end(store: Store, history: History) -> None:
     """The last events before a quiet night would lose their time by a kill in the morning."""
-    store.keep_history(0)
+    store.write_what_waits(0)
     history.passed(Passage("kafka", 1, 100))
-    store.keep_history(QUIET - 1)
-    assert history.due(QUIET)
-    store.keep_history(QUIET)
-    assert not history.due(10 * QUIET)
+    store.write_what_waits(QUIET - 1)
+    assert history.is_due(QUIET)
+    store.write_what_waits(QUIET)
+    assert not history.is_due(10 * QUIET)
     assert times(history) == {1: 100}
 
 
@@ -108,7 +108,7 @@ def test_a_crash_loses_the_last_times_only(store: Store, history: History, path:
     history.passed(Passage("kafka", 4, 200))
     again = reopened(store, path)
     rest.append(again)
-    assert again.passages("kafka", [1, 2, 3]) == {1: Found(100, "dead"), 2: Found(100, None)}
+    assert again.query(History, History.passages, "kafka", [1, 2, 3]) == {1: Found(100, "dead"), 2: Found(100, None)}
 
 
 def test_an_orderly_end_loses_nothing(store: Store, history: History, path: Path) -> None:
@@ -117,24 +117,24 @@ def test_an_orderly_end_loses_nothing(store: Store, history: History, path: Path
     history.repeated([(1, "poll")], 5)
     store.close()
     again = Store(path)
-    assert times(again.history) == {1: 200, 2: 200, 3: 200, 4: 200}
-    assert told(again.history) == [(1, "poll", 1)]
+    assert times(again.projection(History)) == {1: 200, 2: 200, 3: 200, 4: 200}
+    assert told(again.projection(History)) == [(1, "poll", 1)]
     again.close()
 
 
 def test_what_was_not_committed_is_written_by_the_next(path: Path) -> None:
     """A full disk would lose times, or count repetitions twice."""
     store = Store(path, max_pages=70)
-    store.history.passed(Passage("kafka", 4, 200))
-    store.history.repeated([(1, "poll")], 5)
+    store.projection(History).passed(Passage("kafka", 4, 200))
+    store.projection(History).repeated([(1, "poll")], 5)
     huge = draft("huge")
     with pytest.raises(JournalUnavailable):
         store.append([huge._replace(event=huge.event._replace(data=b'"%s"' % (b"x" * 10**6)))], 9_000)
-    assert times(store.history)[4] == 200
-    assert told(store.history) == [(1, "poll", 1)]
+    assert times(store.projection(History))[4] == 200
+    assert told(store.projection(History)) == [(1, "poll", 1)]
     commit(store, 20_000)
-    assert not store.history.due(30_000)
-    assert (times(store.history)[4], told(store.history)) == (200, [(1, "poll", 1)])
+    assert not store.projection(History).is_due(30_000)
+    assert (times(store.projection(History))[4], told(store.projection(History))) == (200, [(1, "poll", 1)])
     store.close()
 
 
@@ -152,7 +152,7 @@ def test_a_sink_that_lost_events_has_them_again_later(store: Store, history: His
     history.passed(Passage("kafka", 8, 300))
     for _ in range(2):
         assert times(history) == {1: 100, 2: 100, 3: 100, 4: 200, 5: 200, 6: 300, 7: 300, 8: 300}
-        found = history.passages(history._db, "kafka", EVERYWHERE)
+        found = history.passages("kafka", EVERYWHERE)
         assert {n: each.settled_as for n, each in found.items() if each.settled_as} == {2: "dead", 5: "absorbed"}
         commit(store, 50_000)
     history.rewound("kafka", 0)
@@ -168,12 +168,12 @@ def test_a_loss_is_written_at_once(store: Store, history: History, path: Path, r
     commit(store, 5_000)
     history.rewound("kafka", lost)
     assert history.stale() == (lost < 5)
-    store.keep_history(5_001)
+    store.write_what_waits(5_001)
     assert not history.stale()
     history.passed(Passage("kafka", 6, 200))
     again = reopened(store, path)
     rest.append(again)
-    assert times(again.history) == dict.fromkeys(range(1, lost + 1), 100)
+    assert times(again.projection(History)) == dict.fromkeys(range(1, lost + 1), 100)
 
 
 def test_the_furthest_of_several_losses_counts(store: Store, history: History) -> None:
@@ -236,7 +236,7 @@ def test_repetitions_are_counted_by_fact_and_by_way(store: Store, history: Histo
     store.append([contradiction, draft("b")], 5_000)
     store.append([contradiction, webhook, draft("c")], 9_000)
     store.append([webhook], 9_500)
-    assert store.repetitions([1, 2]) == [
+    assert store.query(History, History.repetitions, [1, 2]) == [
         Repetition(1, "poll", 1, 200, 200),
         Repetition(1, "webhook", 4, 200, 9_500),
         Repetition(2, "webhook", 1, 9_000, 9_000),

@@ -28,14 +28,14 @@ SOURCE = NovitaTask(progressed=True)
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    opened = Store(path, companions=[Tasks])
+    opened = Store(path)
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def tasks(store: Store) -> Tasks:
-    return store.companion(Tasks)
+    return store.projection(Tasks)
 
 
 def submitted(task_id: str, task_type: str | None = None) -> Draft:
@@ -153,7 +153,7 @@ def test_the_search_for_due_tasks_and_for_a_group_goes_by_index(tasks: Tasks) ->
         ("next_due", (), "tasks_due"),
         ("overdue", (1,), "tasks_due"),
         ("any_pending", (), "tasks_due"),
-        ("prune", (1, 1), "tasks_ended"),
+        ("expire", (1, 1), "tasks_ended"),
         ("follow", {"rows": "[]", "now": 1}, "sqlite_autoindex_tasks_1"),
         ("polled", {"rows": "[]"}, "sqlite_autoindex_tasks_1"),
         ("find", ("t",), "sqlite_autoindex_tasks_1"),
@@ -168,7 +168,7 @@ def test_what_a_poll_brought_is_noted(store: Store, tasks: Tasks) -> None:
     store.append([submitted("t1"), submitted("t2")], AT)
     seen = PollAgain(AT + 9, "running", state="running", task_type="UPSCALE")
     missing = PollAgain(AT + 8, "unknown_task", trouble="unknown_task", trouble_since=AT, counts=False)
-    store.change(tasks.polled, [("t1", seen), ("t2", missing)])
+    store.execute(tasks.polled, [("t1", seen), ("t2", missing)])
     one, two = tasks.due(AT + 9, 10, FAR)[::-1]
     assert (one.task_id, one.task_type, one.polls, one.trouble) == ("t1", "UPSCALE", 1, None)
     assert (two.task_id, two.polls, two.trouble, two.trouble_since) == ("t2", 0, "unknown_task", AT)
@@ -180,7 +180,7 @@ def test_what_a_clock_that_was_ahead_put_far_off_is_due(store: Store, tasks: Tas
     """Broken: after the clock was set right, tasks would wait for the hour that it had shown."""
     for task_id, at in (("ahead", AT + FAR + 1), ("in-time", AT + FAR), ("due", AT)):
         store.append([submitted(task_id)], AT)
-        store.change(tasks.polled, [(task_id, PollAgain(at, "running"))])
+        store.execute(tasks.polled, [(task_id, PollAgain(at, "running"))])
     assert [task.task_id for task in tasks.due(AT, 10, FAR)] == ["due", "ahead"]
     assert [task.task_id for task in tasks.due(AT, 1, FAR)] == ["due"]
 
@@ -189,14 +189,14 @@ def test_a_poll_brings_no_task_back(store: Store, tasks: Tasks) -> None:
     """A webhook that comes during a poll would be undone by it."""
     store.append([submitted("t1")], AT)
     store.append([told("t1")], AT)
-    store.change(tasks.polled, [("t1", PollAgain(AT, "running", state="running"))])
+    store.execute(tasks.polled, [("t1", PollAgain(AT, "running", state="running"))])
     assert (found(tasks, "t1").state, found(tasks, "t1").due_at) == ("succeeded", None)
 
 
 def test_a_task_of_elsewhere_is_watched_once_and_polled_at_once(store: Store, tasks: Tasks) -> None:
     """Asking twice would start its time anew, or poll it twice as often."""
-    assert store.change(tasks.watch, "t1", AT)
-    assert not store.change(tasks.watch, "t1", AT + 99)
+    assert store.execute(tasks.watch, "t1", AT)
+    assert not store.execute(tasks.watch, "t1", AT + 99)
     assert (found(tasks, "t1").submitted_at, found(tasks, "t1").due_at) == (AT, AT)
     store.append([submitted("t1"), told("t1")], AT)
     assert (found(tasks, "t1").state, found(tasks, "t1").offsets) == ("succeeded", (1, 2))
@@ -206,7 +206,7 @@ def test_an_ending_from_before_is_entered_later(store: Store, tasks: Tasks) -> N
     """A task whose webhook was faster than the upstream's answer would be polled until its deadline."""
     store.append([told("t1")], AT)
     store.append([submitted("t1")], AT + 5)
-    store.change(tasks.end, "t1", "succeeded", AT, 1)
+    store.execute(tasks.end, "t1", "succeeded", AT, 1)
     row = found(tasks, "t1")
     assert (row.state, row.due_at, row.ended_at, row.offsets) == ("succeeded", None, AT, (1, 2))
 
@@ -227,9 +227,9 @@ def test_ended_tasks_go_after_a_while_and_pending_ones_never(store: Store, tasks
     store.append([submitted(f"t{n}") for n in range(5)], AT)
     store.append([told("t0"), told("t1")], AT + 10)
     store.append([told("t2")], AT + 20)
-    assert store.change(tasks.prune, AT + 20, 1) == 1
-    assert store.change(tasks.prune, AT + 20, 10) == 1
-    assert store.change(tasks.prune, AT + 20, 10) == 0
+    assert store.execute(tasks.expire, AT + 20, 1) == 1
+    assert store.execute(tasks.expire, AT + 20, 10) == 1
+    assert store.execute(tasks.expire, AT + 20, 10) == 0
     assert [row.task_id for row in tasks.page(0, 10, Wanted())[0]] == ["t2", "t3", "t4"]
     assert tasks.counts()["succeeded"] == 1
 
@@ -271,7 +271,7 @@ def test_overdue_tasks_are_listed_without_looking_at_the_others(
 ) -> None:
     """A few late tasks among a million would be found after fifty questions, or the question hold up the commits."""
     store.append([submitted(f"t{n}") for n in range(10)], AT)
-    store.change(tasks.polled, [(f"t{n}", PollAgain(AT + 9 - n, "running")) for n in (3, 5, 8)])
+    store.execute(tasks.polled, [(f"t{n}", PollAgain(AT + 9 - n, "running")) for n in (3, 5, 8)])
     wanted = Wanted(states=tasks_module.PENDING, overdue_at=AT + 9)
     assert [row.task_id for row in tasks.page(0, 10, wanted)[0]] == ["t3", "t5", "t8"]
     first, after = tasks.page(0, 2, wanted)
@@ -284,7 +284,7 @@ def test_overdue_tasks_are_listed_without_looking_at_the_others(
 def test_overdue_tasks_are_counted(store: Store, tasks: Tasks) -> None:
     """Nobody would see that polling does not keep up."""
     store.append([submitted(f"t{n}") for n in range(3)], AT)
-    store.change(tasks.polled, [("t1", PollAgain(AT + 5, "running"))])
+    store.execute(tasks.polled, [("t1", PollAgain(AT + 5, "running"))])
     assert (tasks.overdue(AT + 4), tasks.overdue(AT + 5), tasks.overdue(AT + 10**6)) == (0, 1, 3)
 
 
@@ -292,8 +292,8 @@ def test_the_registry_survives_the_process(store: Store, path: Path) -> None:
     """After a crash every task under way would be forgotten."""
     store.append([submitted("t1")], AT)
     store.close()
-    again = Store(path, companions=[Tasks])
-    tasks = again.companion(Tasks)
+    again = Store(path)
+    tasks = again.projection(Tasks)
     assert tasks.counts()["submitted"] == 1
     again.append([told("t1")], AT)
     assert found(tasks, "t1").state == "succeeded"
@@ -302,8 +302,8 @@ def test_the_registry_survives_the_process(store: Store, path: Path) -> None:
 
 def test_a_group_that_is_rolled_back_leaves_the_registry_as_it_was(path: Path) -> None:
     """A full disk would leave a task without its event, or counts that are wrong from then on."""
-    store = Store(path, companions=[Tasks], max_pages=60)
-    tasks = store.companion(Tasks)
+    store = Store(path, max_pages=60)
+    tasks = store.projection(Tasks)
     store.append([submitted("t1")], AT)
     huge = told("t2")
     with pytest.raises(Exception, match="full"):
@@ -325,7 +325,7 @@ def test_a_group_that_is_rolled_back_leaves_the_registry_as_it_was(path: Path) -
 def test_an_older_journal_gets_its_registry(path: Path) -> None:
     """A journal of the release before could not be opened any more."""
     Store(path).close()
-    with_tasks = Store(path, companions=[Tasks])
+    with_tasks = Store(path)
     with_tasks.append([submitted("t1")], AT)
     with_tasks.close()
     names = {name for (name,) in sqlite3.connect(path).execute("SELECT name FROM sqlite_master")}
