@@ -15,7 +15,7 @@ from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
     from relay.simulator.options import Options
-    from relay.simulator.outages import Spell
+    from relay.simulator.outages import Outage
     from relay.simulator.rates import ChatFaults, Faults
 
 PerMinute = Annotated[
@@ -88,7 +88,7 @@ def simulate(
     ] = "1s,2s,4s,8s,16s",
     late_by: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="How late a webhook is.")] = "2s",
     slow_by: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="How slow an answer is.")] = "1s",
-    weather: Annotated[
+    outages: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TROUBLE@START+LENGTH",
@@ -122,7 +122,7 @@ def simulate(
         run_seconds=run,
         retries=Retries(webhook_timeout, webhook_repeats, tuple(map(_seconds, webhook_spacing.split(",")))),
         faults=_faults(fault or [], late_by, slow_by),
-        spells=tuple(map(_spell, weather or [])),
+        outages=tuple(map(_outage, outages or [])),
         checked_test_mode=checked_test_mode,
         retry_after=retry_after,
         chat_faults=_chat_faults(chat_fault or []),
@@ -135,18 +135,18 @@ def simulate(
     run_loop(_simulate(chosen, json))
 
 
-def _spell(text: str) -> Spell:
-    from relay.simulator.outages import TROUBLES, Spell
+def _outage(text: str) -> Outage:
+    from relay.simulator.outages import TROUBLES, Outage
 
     trouble, at, when = text.partition("@")
     start, plus, length = when.partition("+")
     if trouble not in TROUBLES or not at or not plus:
         known = ", ".join(TROUBLES)
-        raise typer.BadParameter(f"write one of {known} with its time, like down@30s+1m", param_hint="'--weather'")
+        raise typer.BadParameter(f"write one of {known} with its time, like down@30s+1m", param_hint="'--outage'")
     try:
-        return Spell(trouble, _seconds(start), _seconds(length))
+        return Outage(trouble, _seconds(start), _seconds(length))
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="'--weather'") from None
+        raise typer.BadParameter(str(error), param_hint="'--outage'") from None
 
 
 def _faults(given: list[str], late_by: float, slow_by: float) -> Faults:

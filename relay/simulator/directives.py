@@ -1,4 +1,4 @@
-"""How the words of the request header ``X-Simulate`` are read: ``late=2s, doubled``, in any order and case."""
+"""How the directives of the request header ``X-Simulate`` are read: ``late=2s, doubled``, in any order and case."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class UnknownFault(ValueError):
     """A word or value in ``X-Simulate`` that means nothing. The message lists what would."""
 
 
-def words_in(header: str) -> dict[str, str | None]:
-    """The words of a header with their values, ``_`` for ``-``; ``none`` is left out: it asks for nothing."""
+def directives_in(header: str) -> dict[str, str | None]:
+    """The directives of a header with their values, ``_`` for ``-``; ``none`` is left out: it asks for nothing."""
     named: dict[str, str | None] = {}
     for item in filter(None, (part.strip() for part in header.split(","))):
         word, _, value = item.partition("=")
@@ -33,7 +33,7 @@ Reader = Callable[[str | None, Rates], object]
 
 
 def values_of(named: Mapping[str, str | None], readers: Mapping[str, Reader[Rates]], rates: Rates) -> dict[str, object]:
-    """The words of a header, read. Raises ``UnknownFault`` for a word that has no reader, or a value that is none."""
+    """The directives of a header, read. Raises ``UnknownFault`` for an unknown word, or a value that is none."""
     read: dict[str, object] = {}
     for word, value in named.items():
         reader = readers.get(word)
@@ -44,17 +44,17 @@ def values_of(named: Mapping[str, str | None], readers: Mapping[str, Reader[Rate
     return read
 
 
-def require_rates(rates: object, words: Iterable[str]) -> None:
+def require_rates(rates: object, directives: Iterable[str]) -> None:
     """Raises ``ValueError`` unless each word's rate is from 0 to 1."""
-    for word in words:
+    for word in directives:
         rate = getattr(rates, word)
         if not 0.0 <= rate <= 1.0:
             raise ValueError(f"The rate of {word!r} is {rate}. Give a number from 0 to 1.")
 
 
-def struck(rng: Random, rates: object, words: Iterable[str]) -> dict[str, str | None]:
-    """The words that strike. One number is drawn per word, so a rate that changes moves no other fault."""
-    luck = {word: rng.random() for word in words}
+def struck(rng: Random, rates: object, directives: Iterable[str]) -> dict[str, str | None]:
+    """The directives that strike. One number is drawn per word, so a rate that changes moves no other fault."""
+    luck = {word: rng.random() for word in directives}
     return {word: None for word in luck if luck[word] < getattr(rates, word)}
 
 

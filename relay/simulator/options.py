@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from relay.simulator.outages import Spell
+from relay.simulator.outages import Outage
 from relay.simulator.rates import ChatFaults, Faults
 
 
@@ -36,7 +36,7 @@ class Options:
     that. ``seed`` decides every id, fault and variation; none of them depends on timing. With ``api_keys`` requests
     need one of them. ``default_webhook`` is told about tasks whose submission names no webhook. The limits are
     requests per minute; ``retry_after`` (seconds) puts a header on each 429, which the vendor does not document.
-    ``spells`` are times of trouble for all. ``checked_test_mode``: a submission in test mode fails with 500 when its
+    ``outages`` are times of trouble for all. ``checked_test_mode``: a submission in test mode fails with 500 when its
     webhook cannot be reached, as a third party reports of the vendor. The newest ``retained`` tasks and chat requests
     are remembered.
     """
@@ -55,7 +55,7 @@ class Options:
     polls_per_minute: int | None = None
     chats_per_minute: int | None = None
     retry_after: int | None = None
-    spells: tuple[Spell, ...] = ()
+    outages: tuple[Outage, ...] = ()
     checked_test_mode: bool = False
     concurrency: int = 64
     retained: int = 100_000

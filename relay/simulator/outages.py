@@ -1,6 +1,6 @@
 """Trouble of the whole upstream for a while: an outage, a storm of 429, error pages. By option, or from a script.
 
-One spell at a time: a later one takes the place of an earlier one.
+One outage at a time: a later one takes the place of an earlier one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 
 
 @dataclass(frozen=True, slots=True)
-class Spell:
+class Outage:
     """A time of trouble: ``start`` in seconds since the simulator's own start, ``seconds`` long.
 
     Raises ``ValueError`` for a trouble that is none, or a time that is not positive.
@@ -30,26 +30,26 @@ class Spell:
         if self.trouble not in TROUBLES:
             raise ValueError(f"There is no trouble {self.trouble!r}. Known: {', '.join(TROUBLES)}.")
         if self.start < 0 or self.seconds <= 0:
-            raise ValueError("A spell begins at 0 or later and lasts for some time.")
+            raise ValueError("An outage begins at 0 or later and lasts for some time.")
 
     @property
     def end(self) -> float:
         return self.start + self.seconds
 
 
-class Weather:
+class Outages:
     """Which trouble there is at a moment; times in seconds since the start."""
 
-    def __init__(self, spells: tuple[Spell, ...] = ()) -> None:
-        self._spells = list(spells)
+    def __init__(self, outages: tuple[Outage, ...] = ()) -> None:
+        self._outages = list(outages)
 
-    def add(self, spell: Spell) -> None:
-        self._spells.append(spell)
+    def add(self, outage: Outage) -> None:
+        self._outages.append(outage)
 
     def at(self, now: float) -> Trouble | None:
-        return next((spell.trouble for spell in reversed(self._spells) if spell.start <= now < spell.end), None)
+        return next((outage.trouble for outage in reversed(self._outages) if outage.start <= now < outage.end), None)
 
     def next_change(self, now: float) -> float | None:
         """When something begins or ends next; ``None``: nothing will."""
-        moments = [moment for spell in self._spells for moment in (spell.start, spell.end) if moment > now]
+        moments = [moment for outage in self._outages for moment in (outage.start, outage.end) if moment > now]
         return min(moments, default=None)

@@ -50,7 +50,7 @@ TASK_FAULTS = tuple(field.name for field in fields(Faults) if not field.name.end
 
 @dataclass(frozen=True, slots=True)
 class ChatFaults:
-    """How often each fault strikes, 0 to 1 per chat request; the words are explained in ``Manner``.
+    """How often each fault strikes, 0 to 1 per chat request; the directives are explained in ``Behaviour``.
 
     ``slow_by`` and ``stall_by`` (seconds) are the delays where the header gives none.
     Raises ``ValueError`` for a rate outside 0 to 1.

@@ -15,15 +15,15 @@ from relay.simulator.chat.exchanges import Exchanges
 from relay.simulator.chat.routes import Chat
 from relay.simulator.chat.scripts import Scripts
 from relay.simulator.options import Options
-from relay.simulator.outages import Spell, Trouble, Weather
+from relay.simulator.outages import Outage, Outages, Trouble
 from relay.simulator.tasks import outputs
 from relay.simulator.tasks.answers import Broken, Refused, document, error, page, unrouted
 from relay.simulator.tasks.ledger import Ledger
 from relay.simulator.tasks.routes import Media
-from relay.simulator.tasks.webhook_sender import Courier
+from relay.simulator.tasks.webhook_sender import WebhookSender
 
 LEDGER_PATH = "/_simulator/ledger"
-WEATHER_PATH = "/_simulator/weather"
+OUTAGES_PATH = "/_simulator/outages"
 MAX_BODY = 64 * 1024 * 1024
 """Submissions carry images as base64."""
 
@@ -35,14 +35,14 @@ class Simulator:
 
     ``start`` raises ``OSError`` when the address is taken. ``url`` is known once it has started, with the port that
     the system chose where ``Options.port`` is 0. ``ledger`` says what was done so far about tasks, ``exchanges`` what
-    was seen on the OpenAI routes, ``scripts`` takes answers to be given there byte for byte. ``spell`` begins a time of
-    trouble.
+    was seen on the OpenAI routes, ``scripts`` takes answers to be given there byte for byte. ``begin_outage``
+    begins a time of trouble.
     """
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
         self.ledger = Ledger(self.options.retained)
-        self.weather = Weather(self.options.spells)
+        self.outages = Outages(self.options.outages)
         self._chat = Chat(self.options)
         self._carried_out: set[asyncio.Task[web.StreamResponse]] = set()
         self._runner: web.AppRunner | None = None
@@ -74,12 +74,12 @@ class Simulator:
         options = self.options
         connector = aiohttp.TCPConnector(limit=options.concurrency)
         self._session = aiohttp.ClientSession(connector=connector)
-        self._media = Media(options, self.ledger, Courier(self._session, options.retries, options.concurrency))
-        app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors, self._weathered])
+        self._media = Media(options, self.ledger, WebhookSender(self._session, options.retries, options.concurrency))
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[_errors, self._troubled])
         media = [
             web.route(route.method, route.path, self._undisturbed(route.handler)) for route in self._media.routes()
         ]
-        told = [web.get(LEDGER_PATH, self._show_ledger), web.post(WEATHER_PATH, self._change_weather)]
+        told = [web.get(LEDGER_PATH, self._show_ledger), web.post(OUTAGES_PATH, self._begin_outage)]
         app.add_routes([*told, *outputs.routes(), *self._chat.routes(), *media])
         # A stream ends with the client that reads it, at once.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
@@ -94,9 +94,9 @@ class Simulator:
         self._started_at = time.monotonic()
         self._watching = asyncio.create_task(self._watch(self._runner, host, port))
 
-    def spell(self, trouble: Trouble, seconds: float) -> None:
+    def begin_outage(self, trouble: Trouble, seconds: float) -> None:
         """Begins a time of trouble for everybody, now."""
-        self.weather.add(Spell(trouble, self._now(), seconds))
+        self.outages.add(Outage(trouble, self._now(), seconds))
         self._changed.set()
 
     async def stop(self) -> None:
@@ -140,7 +140,7 @@ class Simulator:
 
         return carry_out
 
-    # -- the weather -------------------------------------------------------------------------------------------
+    # -- the outages -------------------------------------------------------------------------------------------
 
     def _now(self) -> float:
         return time.monotonic() - self._started_at
@@ -149,22 +149,22 @@ class Simulator:
         """Closes the address while the upstream is down, and opens it again."""
         while True:
             now = self._now()
-            down = self.weather.at(now) == "down"
+            down = self.outages.at(now) == "down"
             if down and runner.sites:
                 for site in list(runner.sites):
                     await site.stop()
                 _abort_connections(runner)
             elif not down and not runner.sites:
                 await web.TCPSite(runner, host, port, reuse_address=True).start()
-            change = self.weather.next_change(now)
+            change = self.outages.next_change(now)
             self._changed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(None if change is None else change - now):
                     await self._changed.wait()
 
     @web.middleware
-    async def _weathered(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        trouble = None if request.path.startswith("/_simulator/") else self.weather.at(self._now())
+    async def _troubled(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        trouble = None if request.path.startswith("/_simulator/") else self.outages.at(self._now())
         if trouble is None:
             return await handler(request)
         if trouble == "errors":
@@ -175,11 +175,11 @@ class Simulator:
             return page(502)
         raise Broken
 
-    async def _change_weather(self, request: web.Request) -> web.Response:
+    async def _begin_outage(self, request: web.Request) -> web.Response:
         """``{"trouble": "storm", "seconds": 60}`` begins at once."""
         try:
             body = await request.json()
-            self.spell(body["trouble"], float(body["seconds"]))
+            self.begin_outage(body["trouble"], float(body["seconds"]))
         except (ValueError, TypeError, KeyError) as problem:
             raise Refused(400, f"trouble and seconds are needed: {problem}") from None
         return document({"trouble": body["trouble"]})

@@ -275,7 +275,7 @@ async def test_tasks_whose_poll_is_overdue_are_listed(tmp_path: Path, visits: Vi
     """Tasks that nobody asks for would be found by whoever waits for their end."""
     async with stage(tmp_path / "relay", reconcile={"first_after": "500ms", "every": "1s"}) as staged:
         task = await staged.submit("lost")
-        staged.simulator.spell("down", 600)
+        staged.simulator.begin_outage("down", 600)
         console = await visits(staged.relay.url)
         await console.open("#/tasks?state=overdue")
         await expect(console.page.locator("tbody tr", has_text=task)).to_be_visible(timeout=LONGEST_PAUSE)

@@ -199,7 +199,7 @@ async def test_the_relays_own_refusals_are_errors_that_the_sdks_read(sdk: str, t
                 await held.ask({"Authorization": f"Bearer {KEY}", "X-Simulate": "hang"})
                 await held.head()
                 results += (await asyncio.to_thread(run, [{**case, "id": "too many chats"}]))["results"]
-            simulator.spell("down", 60.0)
+            simulator.begin_outage("down", 60.0)
             results += (await asyncio.to_thread(run, [{**case, "id": "no upstream"}]))["results"]
         finally:
             await relay.stop()

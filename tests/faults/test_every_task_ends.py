@@ -176,7 +176,7 @@ async def test_every_task_ends_although_the_upstream_is_down_and_overloaded(
             group.create_task(application.run())
             for trouble, seconds in troubles:
                 await asyncio.sleep(2.0)
-                simulator.spell(trouble, seconds)
+                simulator.begin_outage(trouble, seconds)
                 row.injected(f"{trouble} for {seconds} s")
                 await asyncio.sleep(seconds)
         await concluded(relay, simulator, application, targets, row, max_rate)

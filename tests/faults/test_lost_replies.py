@@ -38,7 +38,7 @@ async def test_a_reply_that_is_lost_after_the_server_acted_doubles_nothing(
             await trial.published()  # or each failure in a row would wait longer than the one before
         await trial.settled()
         proxy.slicing = True
-        trial.injected("spell of 1-byte slices")
+        trial.injected("time of 1-byte slices")
         await trial.acknowledged()
         await trial.settled()
         proxy.slicing = False

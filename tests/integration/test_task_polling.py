@@ -40,8 +40,8 @@ class Trouble:
 
     async def comes(self, trouble: str, seconds: float) -> None:
         """Begins now; returns at once. ``down`` can be told to an upstream that still listens only."""
-        weather = {"trouble": trouble, "seconds": seconds}
-        async with self._session.post(self._url + "/_simulator/weather", json=weather) as response:
+        outage = {"trouble": trouble, "seconds": seconds}
+        async with self._session.post(self._url + "/_simulator/outages", json=outage) as response:
             assert response.status < 300, await response.text()
 
 

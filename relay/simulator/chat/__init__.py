@@ -1,6 +1,6 @@
 """The OpenAI-compatible half of the upstream: what is asked, what is answered, in which bytes, and what was seen.
 
 ``routes`` is the only module that does I/O. The others turn a request and its random numbers into an ``Answer``:
-``asked`` reads the request, ``manner`` says how it is answered, ``reply`` makes it up, ``frames`` writes it down,
+``request`` reads the request, ``behaviour`` says how it is answered, ``reply`` makes it up, ``frames`` writes it down,
 ``delivery`` cuts it into what goes over the wire and when.
 """

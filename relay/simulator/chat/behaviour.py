@@ -1,7 +1,7 @@
-"""How one chat answer comes, as words: its shape, its framing, its pace, and what goes wrong with it.
+"""How one chat answer comes, as directives: its shape, its framing, its pace, and what goes wrong with it.
 
 ``X-Simulate: chunks=200, pace=50ms, reset, at=20`` names them for one request; the rates of ``ChatFaults`` then do not
-apply to it. The words are the fields of ``Manner``, with ``-`` for ``_``.
+apply to it. The directives are the fields of ``Behaviour``, with ``-`` for ``_``.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from relay.simulator.directives import (
     Reader,
     choice,
     count,
+    directives_in,
     duration,
     flag,
     status,
     struck,
     values_of,
-    words_in,
 )
 from relay.simulator.rates import CHAT_FAULTS, ChatFaults
 
@@ -31,7 +31,7 @@ MOST_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class Behaviour:
     """How one chat request is answered. Durations in seconds; the defaults are those of a healthy upstream."""
 
     # the shape of the answer
@@ -106,29 +106,29 @@ class Manner:
     at: int = 0
     """Before which frame, counted from 1, the fault strikes; 0: where the seed says."""
 
-    def words(self) -> tuple[str, ...]:
+    def directives(self) -> tuple[str, ...]:
         """What is not as usual, as the header would name it."""
-        return tuple(name.replace("_", "-") for name in WORDS if getattr(self, name))
+        return tuple(name.replace("_", "-") for name in DIRECTIVES if getattr(self, name))
 
 
-WORDS = tuple(field.name for field in fields(Manner))
+DIRECTIVES = tuple(field.name for field in fields(Behaviour))
 
 _Reader = Reader[ChatFaults]
 
 
-def parse(header: str, faults: ChatFaults) -> Manner:
-    """The manner that a value of ``X-Simulate`` asks for. Raises ``UnknownFault``."""
-    return _manner(words_in(header), faults)
+def parse(header: str, faults: ChatFaults) -> Behaviour:
+    """The behaviour that a value of ``X-Simulate`` asks for. Raises ``UnknownFault``."""
+    return _behaviour(directives_in(header), faults)
 
 
-def draw(rng: Random, faults: ChatFaults) -> Manner:
-    """A manner by the rates."""
-    return _manner(struck(rng, faults, CHAT_FAULTS), faults)
+def draw(rng: Random, faults: ChatFaults) -> Behaviour:
+    """A behaviour by the rates."""
+    return _behaviour(struck(rng, faults, CHAT_FAULTS), faults)
 
 
-def _manner(named: Mapping[str, str | None], faults: ChatFaults) -> Manner:
+def _behaviour(named: Mapping[str, str | None], faults: ChatFaults) -> Behaviour:
     read = values_of(named, _READERS, faults)
-    return Manner(**read)  # type: ignore[arg-type]  # each reader gives its own field's type
+    return Behaviour(**read)  # type: ignore[arg-type]  # each reader gives its own field's type
 
 
 def _one_of(*known: str) -> _Reader:
@@ -144,7 +144,7 @@ def _seconds(default: float) -> _Reader:
 
 
 _READERS: dict[str, _Reader] = {
-    **dict.fromkeys(WORDS, lambda value, _: flag(value)),
+    **dict.fromkeys(DIRECTIVES, lambda value, _: flag(value)),
     "chunks": _number(200, MOST_CHUNKS),
     "size": _number(1024, MOST_BYTES),
     "reasoning": _one_of("content", "details", "both", "think"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
-from relay.simulator.chat.behaviour import Manner
+from relay.simulator.chat.behaviour import Behaviour
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -54,69 +54,71 @@ COMMENTS = {"keep-alive": b": keep-alive\n\n", "openrouter": b": OPENROUTER PROC
 NEWLINES = {"crlf": b"\r\n", "cr": b"\r"}
 
 
-def streamed(frames: Iterable[bytes], broken_by: Iterable[bytes], manner: Manner, rng: Random, middle: int) -> Answer:
+def streamed(
+    frames: Iterable[bytes], broken_by: Iterable[bytes], behaviour: Behaviour, rng: Random, middle: int
+) -> Answer:
     """A stream of ``frames``; the fault, if any, strikes within the first ``middle`` frames and sends ``broken_by``."""
-    at = manner.at or rng.randint(1, max(1, middle))
-    framed = (_framed(frame, manner) for frame in _until(frames, at, manner))
-    ends = (_framed(frame, manner) for frame in broken_by)
-    pieces = _paced(_commented(_whole(framed, ends, manner), manner), at, manner)
-    return Answer(200, STREAM_HEADERS, _cut(pieces, manner, rng), _end(manner), manner.slow)
+    at = behaviour.at or rng.randint(1, max(1, middle))
+    framed = (_framed(frame, behaviour) for frame in _until(frames, at, behaviour))
+    ends = (_framed(frame, behaviour) for frame in broken_by)
+    pieces = _paced(_commented(_whole(framed, ends, behaviour), behaviour), at, behaviour)
+    return Answer(200, STREAM_HEADERS, _cut(pieces, behaviour, rng), _end(behaviour), behaviour.slow)
 
 
-def whole(body: bytes, manner: Manner, rng: Random, status: int = 200, headers: Headers = JSON_HEADERS) -> Answer:
+def whole(body: bytes, behaviour: Behaviour, rng: Random, status: int = 200, headers: Headers = JSON_HEADERS) -> Answer:
     """A body in one piece. What cuts a stream cuts it in its middle."""
-    body = (b"\n\n\n" if manner.blank_lines else b"") + body
-    end = _end(manner)
+    body = (b"\n\n\n" if behaviour.blank_lines else b"") + body
+    end = _end(behaviour)
     sent = body if end is End.COMPLETE else body[: len(body) // 2]
-    pieces = _cut(iter([Piece(sent, manner.first_token + manner.stall)]), manner, rng)
-    return Answer(status, headers, pieces, end, manner.slow, len(body))
+    pieces = _cut(iter([Piece(sent, behaviour.first_token + behaviour.stall)]), behaviour, rng)
+    return Answer(status, headers, pieces, end, behaviour.slow, len(body))
 
 
-def _end(manner: Manner) -> End:
-    if manner.reset:
+def _end(behaviour: Behaviour) -> End:
+    if behaviour.reset:
         return End.RESET
-    if manner.cut:
+    if behaviour.cut:
         return End.CUT
-    return End.HANG if manner.hang else End.COMPLETE
+    return End.HANG if behaviour.hang else End.COMPLETE
 
 
-def _until(frames: Iterable[bytes], at: int, manner: Manner) -> Iterator[bytes]:
+def _until(frames: Iterable[bytes], at: int, behaviour: Behaviour) -> Iterator[bytes]:
     """The frames up to the fault; of the one in whose middle the connection breaks, the first half."""
-    stops = manner.truncated or manner.error_frame or _end(manner) is not End.COMPLETE
+    stops = behaviour.truncated or behaviour.error_frame or _end(behaviour) is not End.COMPLETE
     for number, frame in enumerate(frames, 1):
         if stops and number == at:
-            if manner.reset or manner.cut:
+            if behaviour.reset or behaviour.cut:
                 yield frame[: len(frame) // 2]
             return
         yield frame
 
 
-def _framed(frame: bytes, manner: Manner) -> bytes:
+def _framed(frame: bytes, behaviour: Behaviour) -> bytes:
     """The frame with the line ends that are asked for; JSON has none of its own."""
-    if manner.blank_lines:
+    if behaviour.blank_lines:
         frame += b"\n"
-    return frame.replace(b"\n", NEWLINES[manner.newline]) if manner.newline else frame
+    return frame.replace(b"\n", NEWLINES[behaviour.newline]) if behaviour.newline else frame
 
 
-def _whole(frames: Iterator[bytes], broken_by: Iterator[bytes], manner: Manner) -> Iterator[bytes]:
+def _whole(frames: Iterator[bytes], broken_by: Iterator[bytes], behaviour: Behaviour) -> Iterator[bytes]:
     yield from frames
-    if manner.error_frame:
+    if behaviour.error_frame:
         yield from broken_by
 
 
-def _commented(frames: Iterator[bytes], manner: Manner) -> Iterator[bytes]:
-    comment = _framed(COMMENTS[manner.comments], manner) if manner.comments else b""
+def _commented(frames: Iterator[bytes], behaviour: Behaviour) -> Iterator[bytes]:
+    comment = _framed(COMMENTS[behaviour.comments], behaviour) if behaviour.comments else b""
     for frame in frames:
         yield comment + frame
 
 
-def _paced(frames: Iterator[bytes], at: int, manner: Manner) -> Iterator[Piece]:
+def _paced(frames: Iterator[bytes], at: int, behaviour: Behaviour) -> Iterator[Piece]:
     """One piece per frame, or per ``batch`` of them, after its pause."""
     number = 0
-    while batch := _taken(frames, manner.batch or 1):
-        pause = manner.pace if number else manner.first_token
+    while batch := _taken(frames, behaviour.batch or 1):
+        pause = behaviour.pace if number else behaviour.first_token
         if number < at <= number + len(batch):
-            pause += manner.stall
+            pause += behaviour.stall
         number += len(batch)
         yield Piece(b"".join(batch), pause)
 
@@ -125,14 +127,14 @@ def _taken(frames: Iterator[bytes], number: int) -> list[bytes]:
     return [frame for _, frame in zip(range(number), frames, strict=False)]
 
 
-def _cut(pieces: Iterator[Piece], manner: Manner, rng: Random) -> Iterator[Piece]:
+def _cut(pieces: Iterator[Piece], behaviour: Behaviour, rng: Random) -> Iterator[Piece]:
     """The pieces in writes of the length asked for; the pause stays before the first part of each."""
-    if not manner.bytes and not manner.random:
+    if not behaviour.bytes and not behaviour.random:
         yield from pieces
         return
     for piece in pieces:
         pause, start = piece.pause, 0
         while start < len(piece.data):
-            length = manner.bytes or rng.randint(1, 40)
+            length = behaviour.bytes or rng.randint(1, 40)
             yield Piece(piece.data[start : start + length], pause)
             pause, start = 0.0, start + length

@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from relay.simulator.chat.behaviour import Manner
+from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.reply import Choice, Reply, ToolCall
-from relay.simulator.chat.request import Asked
+from relay.simulator.chat.request import ChatRequest
 
 Json = dict[str, Any]
 
@@ -32,15 +32,15 @@ DONE = b"data: [DONE]\n\n"
 DONE_WITH_NAME = b"event: data\ndata: [DONE]\n\n"
 
 
-def stream(reply: Reply, asked: Asked, manner: Manner, rng: Random) -> Iterator[bytes]:
+def stream(reply: Reply, request: ChatRequest, behaviour: Behaviour, rng: Random) -> Iterator[bytes]:
     """Every frame of a stream that ends well."""
-    if manner.done != "alone":
-        yield from _chunks(reply, asked, manner, rng)
-    if manner.done != "absent":
-        yield DONE_WITH_NAME if manner.done == "event" else DONE
+    if behaviour.done != "alone":
+        yield from _chunks(reply, request, behaviour, rng)
+    if behaviour.done != "absent":
+        yield DONE_WITH_NAME if behaviour.done == "event" else DONE
 
 
-def document(reply: Reply, manner: Manner) -> bytes:
+def document(reply: Reply, behaviour: Behaviour) -> bytes:
     """The answer in one piece. The details of usage are null there, as observed."""
     usage = _usage(reply) | {"prompt_tokens_details": None, "completion_tokens_details": None}
     body = {
@@ -48,11 +48,11 @@ def document(reply: Reply, manner: Manner) -> bytes:
         "object": "chat.completion",
         "created": reply.created,
         "model": reply.model,
-        "choices": [_message(index, choice, manner) for index, choice in enumerate(reply.choices)],
-        **({} if manner.usage == "absent" else {"usage": usage}),
+        "choices": [_message(index, choice, behaviour) for index, choice in enumerate(reply.choices)],
+        **({} if behaviour.usage == "absent" else {"usage": usage}),
         "system_fingerprint": "",
     }
-    return orjson.dumps(body | _strange(manner))
+    return orjson.dumps(body | _strange(behaviour))
 
 
 def error_frames(shape: str, reply: Reply) -> Iterator[bytes]:
@@ -76,15 +76,15 @@ def error_frames(shape: str, reply: Reply) -> Iterator[bytes]:
         yield DONE
 
 
-def _chunks(reply: Reply, asked: Asked, manner: Manner, rng: Random) -> Iterator[bytes]:
-    usage_at = (manner.usage or "chunk") if asked.include_usage else "absent"
+def _chunks(reply: Reply, request: ChatRequest, behaviour: Behaviour, rng: Random) -> Iterator[bytes]:
+    usage_at = (behaviour.usage or "chunk") if request.include_usage else "absent"
     base = _base(reply) | ({"usage": None} if usage_at == "chunk" else {})
-    strange = _strange(manner)
+    strange = _strange(behaviour)
     # The upstream was seen to do both: the end on the last delta with a text, and on one of its own.
-    joined = manner.finish == "joined" or (manner.finish != "alone" and rng.random() < 0.5)
-    turns = [_deltas(index, choice, manner, joined, rng) for index, choice in enumerate(reply.choices)]
+    joined = behaviour.finish == "joined" or (behaviour.finish != "alone" and rng.random() < 0.5)
+    turns = [_deltas(index, choice, behaviour, joined, rng) for index, choice in enumerate(reply.choices)]
     open_choices = len(turns)
-    null_at = rng.randint(1, 3) if manner.null_choices else 0
+    null_at = rng.randint(1, 3) if behaviour.null_choices else 0
     for number, choice in enumerate(_in_turn(turns)):
         if null_at and number == null_at:
             yield frame(base | {"choices": None})
@@ -109,12 +109,12 @@ def _in_turn(turns: list[Iterator[Json]]) -> Iterator[Json]:
                 yield choice
 
 
-def _deltas(index: int, choice: Choice, manner: Manner, joined: bool, rng: Random) -> Iterator[Json]:
+def _deltas(index: int, choice: Choice, behaviour: Behaviour, joined: bool, rng: Random) -> Iterator[Json]:
     """One choice, delta by delta. With ``joined`` its end stands on the last one that says something."""
-    strange = {"quirk": [1, None]} if manner.unknown_keys else {}
+    strange = {"quirk": [1, None]} if behaviour.unknown_keys else {}
     role: Json = {"role": "assistant"}
     yield _delta(index, role | strange)
-    said = [*_reasoning(choice, manner), *({"content": piece} for piece in choice.content), *_calls(choice)]
+    said = [*_reasoning(choice, behaviour), *({"content": piece} for piece in choice.content), *_calls(choice)]
     last = len(said) - 1 if joined and choice.finish_reason is not None else -1
     for place, delta in enumerate(said):
         if rng.random() < FILLER_RATE:
@@ -124,13 +124,13 @@ def _deltas(index: int, choice: Choice, manner: Manner, joined: bool, rng: Rando
         yield _delta(index, {}, choice.finish_reason)
 
 
-def _reasoning(choice: Choice, manner: Manner) -> Iterator[Json]:
+def _reasoning(choice: Choice, behaviour: Behaviour) -> Iterator[Json]:
     """Three styles; which one a model has is documented for few of them."""
     for piece in choice.reasoning:
         detail = [{"type": "reasoning.text", "format": "openai-responses-v1", "text": piece}]
-        if manner.reasoning == "details":
+        if behaviour.reasoning == "details":
             yield {"content": "", "reasoning_details": detail}
-        elif manner.reasoning == "both":
+        elif behaviour.reasoning == "both":
             yield {"content": "", "reasoning_content": piece, "reasoning_details": detail}
         else:
             yield {"content": None, "reasoning_content": piece}
@@ -148,12 +148,12 @@ def _call(call: ToolCall, arguments: str) -> Json:
     return {"id": call.call_id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
 
 
-def _message(index: int, choice: Choice, manner: Manner) -> Json:
+def _message(index: int, choice: Choice, behaviour: Behaviour) -> Json:
     message: Json = {"role": "assistant", "content": "".join(choice.content) or None}
     reasoning = "".join(choice.reasoning)
-    if reasoning and manner.reasoning != "details":
+    if reasoning and behaviour.reasoning != "details":
         message["reasoning_content"] = reasoning
-    if reasoning and manner.reasoning in ("details", "both"):
+    if reasoning and behaviour.reasoning in ("details", "both"):
         message["reasoning_details"] = [{"type": "reasoning.text", "format": "openai-responses-v1", "text": reasoning}]
     if choice.tool_calls:
         message["tool_calls"] = [_call(call, "".join(call.arguments)) for call in choice.tool_calls]
@@ -162,7 +162,7 @@ def _message(index: int, choice: Choice, manner: Manner) -> Json:
         "message": message,
         "finish_reason": choice.finish_reason,
         "content_filter_results": FILTER,
-    } | _strange(manner)
+    } | _strange(behaviour)
 
 
 def _delta(index: int, delta: Json, finish_reason: str | None = None) -> Json:
@@ -194,5 +194,5 @@ def _detailed_usage(reply: Reply) -> Json:
     }
 
 
-def _strange(manner: Manner) -> Json:
-    return {"provider_hints": {"shard": "b", "weights": [0.5, None]}} if manner.unknown_keys else {}
+def _strange(behaviour: Behaviour) -> Json:
+    return {"provider_hints": {"shard": "b", "weights": [0.5, None]}} if behaviour.unknown_keys else {}

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from relay.simulator.chat.behaviour import Manner
+from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.delivery import JSON_HEADERS, Answer, Headers, Piece, whole
 
 Json = dict[str, Any]
@@ -52,19 +52,19 @@ def unrouted() -> Answer:
     return Answer(404, (("Content-Type", "text/plain"),), (Piece(body),), length=len(body))
 
 
-def told_to_fail(manner: Manner, rng: Random) -> Answer:
+def told_to_fail(behaviour: Behaviour, rng: Random) -> Answer:
     """The error that a request asks for, in the shape that it asks for."""
-    status = manner.error
+    status = behaviour.error
     said = "the simulator was told to fail here"
     headers: Headers = JSON_HEADERS
-    if manner.error_body == "openai":
+    if behaviour.error_body == "openai":
         raw = orjson.dumps({"error": {"message": said, "type": "server_error", "param": None, "code": None}})
-    elif manner.error_body == "text":
+    elif behaviour.error_body == "text":
         raw, headers = b"upstream connect error or disconnect/reset before headers", (("Content-Type", "text/plain"),)
     else:
         raw = orjson.dumps({"code": status, "reason": REASONS.get(status, "INTERNAL"), "message": said, "metadata": {}})
-    if manner.retry_after:
-        headers += (("Retry-After", manner.retry_after),)
-    if manner.should_retry:
-        headers += (("x-should-retry", manner.should_retry),)
-    return whole(raw, manner, rng, status, headers)
+    if behaviour.retry_after:
+        headers += (("Retry-After", behaviour.retry_after),)
+    if behaviour.should_retry:
+        headers += (("x-should-retry", behaviour.should_retry),)
+    return whole(raw, behaviour, rng, status, headers)

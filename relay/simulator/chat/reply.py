@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
-from relay.simulator.chat.behaviour import Manner
-from relay.simulator.chat.request import Asked
+from relay.simulator.chat.behaviour import Behaviour
+from relay.simulator.chat.request import ChatRequest
 
 Json = dict[str, Any]
 
@@ -62,44 +62,44 @@ class Reply:
         return sum(len(choice.reasoning) for choice in self.choices)
 
 
-def invent(asked: Asked, manner: Manner, rng: Random, now: int) -> Reply:
+def invent(request: ChatRequest, behaviour: Behaviour, rng: Random, now: int) -> Reply:
     """The answer to a request at ``now`` (epoch seconds)."""
     return Reply(
         # with and without the prefix, as observed in different years
         completion_id=rng.choice(("chatcmpl-", "")) + f"{rng.getrandbits(128):032x}",
         created=now,
-        model=asked.model,
-        choices=tuple(_choice(asked, manner, rng) for _ in range(asked.choices)),
-        prompt_tokens=asked.prompt_tokens,
+        model=request.model,
+        choices=tuple(_choice(request, behaviour, rng) for _ in range(request.choices)),
+        prompt_tokens=request.prompt_tokens,
     )
 
 
-def _choice(asked: Asked, manner: Manner, rng: Random) -> Choice:
-    calls = manner.tools or (1 if asked.tools else 0)
-    style = manner.reasoning or asked.reasons
+def _choice(request: ChatRequest, behaviour: Behaviour, rng: Random) -> Choice:
+    calls = behaviour.tools or (1 if request.tools else 0)
+    style = behaviour.reasoning or request.reasons
     reasoning = _words(rng, rng.randint(3, 9)) if style else ()
-    tool_calls = tuple(_tool_call(asked.tools, number, rng) for number in range(calls))
-    content = () if calls else _content(asked, manner, rng)
+    tool_calls = tuple(_tool_call(request.tools, number, rng) for number in range(calls))
+    content = () if calls else _content(request, behaviour, rng)
     finish_reason = "tool_calls" if calls else "stop"
-    if asked.max_tokens is not None and len(content) > asked.max_tokens:
-        content, finish_reason = content[: asked.max_tokens], "length"
+    if request.max_tokens is not None and len(content) > request.max_tokens:
+        content, finish_reason = content[: request.max_tokens], "length"
     if style == "think":
         reasoning, content = (), ("<think>\n", *reasoning, "\n</think>\n\n", *content)
-    return Choice(reasoning, content, tool_calls, _finish_reason(manner, finish_reason))
+    return Choice(reasoning, content, tool_calls, _finish_reason(behaviour, finish_reason))
 
 
-def _finish_reason(manner: Manner, usual: str) -> str | None:
-    if manner.finish_reason == "absent":
+def _finish_reason(behaviour: Behaviour, usual: str) -> str | None:
+    if behaviour.finish_reason == "absent":
         return None
-    return "" if manner.finish_reason == "empty" else manner.finish_reason or usual
+    return "" if behaviour.finish_reason == "empty" else behaviour.finish_reason or usual
 
 
-def _content(asked: Asked, manner: Manner, rng: Random) -> tuple[str, ...]:
-    if manner.echo:
-        return _pieces(asked.prompt)
-    number = manner.chunks or rng.randint(6, 20)
-    if manner.size:
-        return ("x" * manner.size,) * number
+def _content(request: ChatRequest, behaviour: Behaviour, rng: Random) -> tuple[str, ...]:
+    if behaviour.echo:
+        return _pieces(request.prompt)
+    number = behaviour.chunks or rng.randint(6, 20)
+    if behaviour.size:
+        return ("x" * behaviour.size,) * number
     return _words(rng, number)
 
 

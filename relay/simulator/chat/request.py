@@ -13,10 +13,10 @@ MOST_CHOICES = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ChatRequest:
     """``prompt`` is the text of the last message; ``tools`` the functions offered that may be called now.
 
-    ``reasons``: the style in which the model shows its reasoning, as ``Manner.reasoning`` names it; empty: not at all.
+    ``reasons``: the style in which the model shows its reasoning, as ``Behaviour.reasoning`` names it, or empty.
     """
 
     model: str
@@ -30,7 +30,7 @@ class Asked:
     reasons: str
 
 
-def read(body: Json) -> Asked:
+def read(body: Json) -> ChatRequest:
     """Raises ``InvalidSubmission``. ``max_tokens`` is marked as required, but clients leave it out and are served."""
     model, messages = body.get("model"), body.get("messages")
     if not isinstance(model, str) or not model:
@@ -40,7 +40,7 @@ def read(body: Json) -> Asked:
     texts = [_text(message.get("content")) for message in messages]
     stream = _flag(body, "stream")
     options = _object(body, "stream_options")
-    return Asked(
+    return ChatRequest(
         model=model,
         stream=stream,
         include_usage=not stream or _flag(options, "include_usage"),

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from relay.simulator.access import RateLimit, admits
 from relay.simulator.chat import catalog, frames, reply, scripts
-from relay.simulator.chat.behaviour import Manner, draw, parse
+from relay.simulator.chat.behaviour import Behaviour, draw, parse
 from relay.simulator.chat.delivery import Answer, End, streamed, whole
 from relay.simulator.chat.exchanges import CLIENT_GONE, STOPPED, Exchanges
 from relay.simulator.chat.playing import play
@@ -88,27 +88,27 @@ class Chat:
     def _chat(self, call: Call) -> Answer:
         body = self._let_in(call)
         rng = self._lottery.ticket(call.path, body)
-        manner = self._manner(call, rng)
-        if manner.no_answer:
-            return Answer(None, delay=manner.slow, end=End.RESET if manner.reset else End.CUT)
-        if manner.error:
-            return told_to_fail(manner, rng)
+        behaviour = self._behaviour(call, rng)
+        if behaviour.no_answer:
+            return Answer(None, delay=behaviour.slow, end=End.RESET if behaviour.reset else End.CUT)
+        if behaviour.error:
+            return told_to_fail(behaviour, rng)
         request = read(body)
-        said = reply.invent(request, manner, rng, int(time.time()))
+        said = reply.invent(request, behaviour, rng, int(time.time()))
         if not request.stream:
-            return whole(frames.document(said, manner), manner, rng)
-        broken_by = frames.error_frames(manner.error_frame, said)
-        told = frames.stream(said, request, manner, rng)
-        return streamed(told, broken_by, manner, rng, said.completion_tokens)
+            return whole(frames.document(said, behaviour), behaviour, rng)
+        broken_by = frames.error_frames(behaviour.error_frame, said)
+        told = frames.stream(said, request, behaviour, rng)
+        return streamed(told, broken_by, behaviour, rng, said.completion_tokens)
 
     def _in_one_piece(self, make: Callable[[Json, Random, int], Json]) -> Endpoint:
         def answer(call: Call) -> Answer:
             body = self._let_in(call)
             rng = self._lottery.ticket(call.path, body)
-            manner = self._manner(call, rng)
-            if manner.error:
-                return told_to_fail(manner, rng)
-            return whole(orjson.dumps(make(body, rng, int(time.time()))), manner, rng)
+            behaviour = self._behaviour(call, rng)
+            if behaviour.error:
+                return told_to_fail(behaviour, rng)
+            return whole(orjson.dumps(make(body, rng, int(time.time()))), behaviour, rng)
 
         return answer
 
@@ -141,7 +141,7 @@ class Chat:
         if not admits(offered, self._options.api_keys):
             raise Refused(401, "failed to authenticate") if offered else Refused(403, "missing key", "INVALID_API_KEY")
 
-    def _manner(self, call: Call, rng: Random) -> Manner:
+    def _behaviour(self, call: Call, rng: Random) -> Behaviour:
         """How the request names it for itself, else by the rates."""
         drawn = draw(rng, self._options.chat_faults)
         header = call.headers.get(HEADER)

@@ -1,7 +1,7 @@
-"""What can go wrong with a task, as words: by rate for all of them, or for one by the request header ``X-Simulate``.
+"""What can go wrong with a task, as directives: by rate for all, or for one by the request header ``X-Simulate``.
 
 ``X-Simulate: late=2s, doubled`` names the faults of that one task; rates then do not apply to it. ``X-Simulate: none``
-is a task without any. The words are the fields of ``Fate``, with ``-`` for ``_``; the rates carry the same names.
+is a task without any. The directives are the fields of ``Fate``, with ``-`` for ``_``; the rates carry the same names.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from relay.simulator.directives import (
     Reader,
     choice,
     count,
+    directives_in,
     duration,
     flag,
     status,
     struck,
     values_of,
-    words_in,
 )
 from relay.simulator.rates import Faults
 
@@ -78,24 +78,24 @@ class Fate:
     poll_limited: int = 0
     """So many polls are answered with 429; they come last of these."""
 
-    def words(self) -> tuple[str, ...]:
+    def directives(self) -> tuple[str, ...]:
         """The faults that are on, as the header would name them."""
-        return tuple(name.replace("_", "-") for name in WORDS if getattr(self, name))
+        return tuple(name.replace("_", "-") for name in DIRECTIVES if getattr(self, name))
 
 
-WORDS = tuple(field.name for field in fields(Fate))
+DIRECTIVES = tuple(field.name for field in fields(Fate))
 
 _Reader = Reader[Faults]
 
 
 def parse(header: str, faults: Faults) -> Fate:
     """The fate that a value of ``X-Simulate`` asks for. Raises ``UnknownFault``."""
-    return _fate(words_in(header), faults)
+    return _fate(directives_in(header), faults)
 
 
 def draw(rng: Random, faults: Faults) -> Fate:
     """A fate by the rates."""
-    named = struck(rng, faults, WORDS)
+    named = struck(rng, faults, DIRECTIVES)
     # Drawn also where it is not needed: a rate that changes must not move what else a seed brings.
     kind = rng.choice(CONTRADICTIONS)
     if "contradict" in named:
@@ -109,7 +109,7 @@ def _fate(named: Mapping[str, str | None], faults: Faults) -> Fate:
 
 
 _READERS: dict[str, _Reader] = {
-    **dict.fromkeys(WORDS, lambda value, _: flag(value)),
+    **dict.fromkeys(DIRECTIVES, lambda value, _: flag(value)),
     "dropped": lambda value, _: count(value),
     "unanswered": lambda value, _: count(value),
     "doubled": lambda value, _: count(value, 2),

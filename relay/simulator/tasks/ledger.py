@@ -130,7 +130,7 @@ def _task_json(record: Record) -> dict[str, Any]:
         "kind": task.endpoint.kind,
         "task_type": task.endpoint.task_type,
         "ends_in": task.life.ends_in,
-        "faults": list(task.fate.words()),
+        "faults": list(task.fate.directives()),
         "test": task.test,
         "submitted_at": task.submitted_at,
         "polls": record.polls,

@@ -23,7 +23,7 @@ from relay.simulator.tasks.submission import Submission
 from relay.simulator.tasks.sync_answers import object_name, shape_of
 from relay.simulator.tasks.task import REASONS, Task, life_of
 from relay.simulator.tasks.webhook_plan import plan
-from relay.simulator.tasks.webhook_sender import Courier
+from relay.simulator.tasks.webhook_sender import WebhookSender
 
 RESULT_PATH = "/v3/async/task-result"
 TOLD_TO_FAIL = "the simulator was told to fail here"
@@ -41,10 +41,10 @@ class Order:
 class Media:
     """Answers the media endpoints and keeps their tasks going. ``close`` ends what is still to be delivered."""
 
-    def __init__(self, options: Options, ledger: Ledger, courier: Courier) -> None:
+    def __init__(self, options: Options, ledger: Ledger, sender: WebhookSender) -> None:
         self._options = options
         self._ledger = ledger
-        self._courier = courier
+        self._sender = sender
         self._lottery = Lottery(options.seed, options.retained)
         self._submissions = RateLimit(options.submissions_per_minute)
         self._polls = RateLimit(options.polls_per_minute)
@@ -170,9 +170,9 @@ class Media:
 
     async def _deliver(self, url: str, record: Record, tried: asyncio.Event) -> None:
         try:
-            for posting in plan(record.task):
-                await asyncio.sleep(record.born + posting.after - time.monotonic())
-                await self._courier.deliver(url, record, posting, tried.set)
+            for planned in plan(record.task):
+                await asyncio.sleep(record.born + planned.after - time.monotonic())
+                await self._sender.deliver(url, record, planned, tried.set)
         finally:
             tried.set()
 

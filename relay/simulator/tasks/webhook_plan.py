@@ -15,7 +15,7 @@ RESIGNED_AFTER_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
+class PlannedWebhook:
     """One webhook to be delivered, ``after`` so many seconds since the submission and after the one before it.
 
     ``copies`` are sent at once; the first ``dropped`` attempts of each are lost on the way, the answers to the next
@@ -32,16 +32,16 @@ class Posting:
     resigned: bool = False
 
 
-def plan(task: Task) -> tuple[Posting, ...]:
+def plan(task: Task) -> tuple[PlannedWebhook, ...]:
     """The webhooks of a task in the order in which they go out; none if they are lost."""
     return () if task.fate.lost else tuple(_plan(task))
 
 
-def render(task: Task, posting: Posting, now: int) -> bytes:
+def render(task: Task, planned: PlannedWebhook, now: int) -> bytes:
     """The body of a webhook that is sent at ``now``, in epoch milliseconds."""
     fate = task.fate
-    signed_at = now + RESIGNED_AFTER_MS if posting.resigned else now
-    payload = result(task, posting.phase, signed_at, "-other" if posting.other_outputs else "")
+    signed_at = now + RESIGNED_AFTER_MS if planned.resigned else now
+    payload = result(task, planned.phase, signed_at, "-other" if planned.other_outputs else "")
     if fate.malformed:
         payload = {"result": payload["task"]["task_id"]}
     if fate.bare:
@@ -49,14 +49,14 @@ def render(task: Task, posting: Posting, now: int) -> bytes:
     return orjson.dumps(envelope(payload, UNKNOWN_EVENT_TYPE) if fate.unknown_event else envelope(payload))
 
 
-def _plan(task: Task) -> Iterator[Posting]:
+def _plan(task: Task) -> Iterator[PlannedWebhook]:
     fate, life = task.fate, task.life
-    running = Posting("progress", life.queued_for + life.runs_for / 2, _halfway(task, life))
+    running = PlannedWebhook("progress", life.queued_for + life.runs_for / 2, _halfway(task, life))
     if fate.progress:
         yield running
     if life.ends_in is None:
         return
-    terminal = Posting("terminal", life.ends_after + fate.late, task.ended(life.ends_in))
+    terminal = PlannedWebhook("terminal", life.ends_after + fate.late, task.ended(life.ends_in))
     yield replace(terminal, copies=max(1, fate.doubled), dropped=fate.dropped, unanswered=fate.unanswered)
     if fate.reordered:
         yield replace(running, after=terminal.after)
@@ -66,7 +66,7 @@ def _plan(task: Task) -> Iterator[Posting]:
         yield _contradiction(task, terminal)
 
 
-def _contradiction(task: Task, terminal: Posting) -> Posting:
+def _contradiction(task: Task, terminal: PlannedWebhook) -> PlannedWebhook:
     """Other outputs only make sense where there are any; else the other status."""
     other = replace(terminal, label="contradiction")
     if task.fate.contradict == "outputs" and terminal.phase.status == SUCCEED:

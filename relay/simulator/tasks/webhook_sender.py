@@ -10,12 +10,12 @@ import aiohttp
 
 from relay.simulator.options import Retries
 from relay.simulator.tasks.ledger import DROPPED, TIMEOUT, UNANSWERED, UNREACHABLE, Attempt, Record
-from relay.simulator.tasks.webhook_plan import Posting, render
+from relay.simulator.tasks.webhook_plan import PlannedWebhook, render
 
 HEADERS = {"Content-Type": "application/json", "User-Agent": "relay-simulator"}
 
 
-class Courier:
+class WebhookSender:
     """Sends at most ``concurrency`` requests at a time; what waits for a repetition takes no place."""
 
     def __init__(self, session: aiohttp.ClientSession, retries: Retries, concurrency: int) -> None:
@@ -24,15 +24,15 @@ class Courier:
         self._places = asyncio.Semaphore(concurrency)
         self._timeout = aiohttp.ClientTimeout(total=retries.timeout)
 
-    async def deliver(self, url: str, record: Record, posting: Posting, tried: Callable[[], None]) -> None:
-        """Delivers every copy of a posting, or gives up on it. ``tried`` is called after each attempt."""
-        copies = (self._copy(url, record, posting, tried) for _ in range(posting.copies))
+    async def deliver(self, url: str, record: Record, planned: PlannedWebhook, tried: Callable[[], None]) -> None:
+        """Delivers every copy of a planned webhook, or gives up on it. ``tried`` is called after each attempt."""
+        copies = (self._copy(url, record, planned, tried) for _ in range(planned.copies))
         await asyncio.gather(*copies)
 
-    async def _copy(self, url: str, record: Record, posting: Posting, tried: Callable[[], None]) -> None:
-        body = render(record.task, posting, _now())
+    async def _copy(self, url: str, record: Record, planned: PlannedWebhook, tried: Callable[[], None]) -> None:
+        body = render(record.task, planned, _now())
         for number in range(1, self._retries.repeats + 2):
-            attempt = await self._attempt(url, record, posting, number, body)
+            attempt = await self._attempt(url, record, planned, number, body)
             record.attempts.append(attempt)
             tried()
             if attempt.delivered:
@@ -40,14 +40,14 @@ class Courier:
             if number <= self._retries.repeats:
                 await asyncio.sleep(self._retries.pause(number))
 
-    async def _attempt(self, url: str, record: Record, posting: Posting, number: int, body: bytes) -> Attempt:
-        if number <= posting.dropped:
+    async def _attempt(self, url: str, record: Record, planned: PlannedWebhook, number: int, body: bytes) -> Attempt:
+        if number <= planned.dropped:
             outcome: int | str = DROPPED
         else:
             outcome = await self._post(url, body)
-            if number <= posting.dropped + posting.unanswered:
+            if number <= planned.dropped + planned.unanswered:
                 outcome = UNANSWERED
-        return Attempt(record.task.task_id, posting.label, posting.phase.status, number, outcome, _now())
+        return Attempt(record.task.task_id, planned.label, planned.phase.status, number, outcome, _now())
 
     async def _post(self, url: str, body: bytes) -> int | str:
         async with self._places:

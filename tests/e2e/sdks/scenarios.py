@@ -52,14 +52,16 @@ class Scenario:
 def told(words: str = "", **more: Any) -> Answer:
     """The stream, or the document, that the simulator answers to a request with ``X-Simulate: <words>``."""
     request = read(BODY | {"stream": True, "stream_options": {"include_usage": True}} | more)
-    manner, rng = parse(words, ChatFaults()), Random(7)
-    if manner.error:
-        return _kept(told_to_fail(manner, rng))
-    said = reply.invent(request, manner, rng, CREATED)
+    behaviour, rng = parse(words, ChatFaults()), Random(7)
+    if behaviour.error:
+        return _kept(told_to_fail(behaviour, rng))
+    said = reply.invent(request, behaviour, rng, CREATED)
     if not request.stream:
-        return _kept(whole(frames.document(said, manner), manner, rng))
-    broken_by = frames.error_frames(manner.error_frame, said)
-    return _kept(streamed(frames.stream(said, request, manner, rng), broken_by, manner, rng, said.completion_tokens))
+        return _kept(whole(frames.document(said, behaviour), behaviour, rng))
+    broken_by = frames.error_frames(behaviour.error_frame, said)
+    return _kept(
+        streamed(frames.stream(said, request, behaviour, rng), broken_by, behaviour, rng, said.completion_tokens)
+    )
 
 
 def _kept(answer: Answer) -> Answer:

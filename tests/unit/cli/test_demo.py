@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 import typer
 
-from relay.cli.demo import _chat_faults, _faults, _seconds, _spell
-from relay.simulator.outages import TROUBLES, Spell
+from relay.cli.demo import _chat_faults, _faults, _outage, _seconds
+from relay.simulator.outages import TROUBLES, Outage
 from relay.simulator.rates import CHAT_FAULTS, ChatFaults, Faults
-from relay.simulator.tasks.faults import WORDS
+from relay.simulator.tasks.faults import DIRECTIVES
 
 
 def test_every_fault_can_be_asked_for_by_its_word() -> None:
     """A fault that requests can name would not be there as a flag."""
-    chosen = _faults([f"{word.replace('_', '-')}=0.5" for word in WORDS], 7.0, 3.0)
-    assert chosen == Faults(**dict.fromkeys(WORDS, 0.5), late_by=7.0, slow_by=3.0)
+    chosen = _faults([f"{word.replace('_', '-')}=0.5" for word in DIRECTIVES], 7.0, 3.0)
+    assert chosen == Faults(**dict.fromkeys(DIRECTIVES, 0.5), late_by=7.0, slow_by=3.0)
 
 
 def test_every_fault_of_a_chat_can_be_asked_for_by_its_word() -> None:
@@ -37,11 +37,11 @@ def test_durations_are_written_as_in_the_configuration() -> None:
 
 def test_every_trouble_can_be_given_its_time() -> None:
     """An outage in the middle of a rehearsal could only be made by hand."""
-    assert [_spell(f"{trouble}@30s+1m") for trouble in TROUBLES] == [Spell(each, 30.0, 60.0) for each in TROUBLES]
+    assert [_outage(f"{trouble}@30s+1m") for trouble in TROUBLES] == [Outage(each, 30.0, 60.0) for each in TROUBLES]
 
 
 @pytest.mark.parametrize("given", ["rain@1s+1s", "down", "down@1s", "down+1s", "down@1s+0s", "down@x+1s"])
 def test_a_trouble_that_means_nothing_is_refused(given: str) -> None:
     """A rehearsal would run without the outage that it was made for."""
     with pytest.raises(typer.BadParameter):
-        _spell(given)
+        _outage(given)

@@ -9,14 +9,14 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from relay.demo.chats import CANCELLED, CHATS, COMPLETED, FAILED, TERMINAL, Chat, chat_line, chat_script, converse
-from relay.simulator.chat.behaviour import Manner, parse
+from relay.simulator.chat.behaviour import Behaviour, parse
 from relay.simulator.rates import ChatFaults
 
 
 def test_the_simulator_knows_every_word() -> None:
     """A chat of the demo would be refused, and nothing of it be shown."""
-    manners = [parse(chat.trouble.simulate, ChatFaults()) for chat in CHATS]
-    assert all(manner != Manner() for manner in manners)
+    behaviours = [parse(chat.trouble.simulate, ChatFaults()) for chat in CHATS]
+    assert all(behaviour != Behaviour() for behaviour in behaviours)
     assert len({chat.trouble.told for chat in CHATS}) == len(CHATS)
 
 

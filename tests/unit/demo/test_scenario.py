@@ -19,7 +19,7 @@ def test_a_round_has_every_trouble_and_kind_and_one_contradiction() -> None:
 def test_every_trouble_is_one_that_the_simulator_knows() -> None:
     """A submission would be refused in the middle of the demo."""
     for trouble in (NO_TROUBLE, CONTRADICTED, *TROUBLES):
-        assert bool(parse(trouble.simulate, Faults()).words()) is (trouble != NO_TROUBLE)
+        assert bool(parse(trouble.simulate, Faults()).directives()) is (trouble != NO_TROUBLE)
 
 
 def test_webhooks_are_really_lost() -> None:

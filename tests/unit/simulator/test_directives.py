@@ -4,18 +4,22 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.simulator.directives import UnknownFault, choice, count, duration, flag, status, values_of, words_in
+from relay.simulator.directives import UnknownFault, choice, count, directives_in, duration, flag, status, values_of
 
 
 def test_words_are_read_in_any_case_and_order() -> None:
     """A header written as its documentation has it would ask for something else."""
-    assert words_in(" Late = 2s ,doubled,, error-frame=flat") == {"late": "2s", "doubled": None, "error_frame": "flat"}
+    assert directives_in(" Late = 2s ,doubled,, error-frame=flat") == {
+        "late": "2s",
+        "doubled": None,
+        "error_frame": "flat",
+    }
 
 
 @pytest.mark.parametrize("header", ["", "none", " None "])
 def test_nothing_can_be_asked_for(header: str) -> None:
     """One request could not be kept free of the faults that strike the others."""
-    assert words_in(header) == {}
+    assert directives_in(header) == {}
 
 
 def test_an_unknown_word_is_told_what_is_known() -> None:

@@ -7,18 +7,18 @@ import aiohttp
 import pytest
 
 from relay.simulator.options import Options
-from relay.simulator.outages import Spell, Weather
+from relay.simulator.outages import Outage, Outages
 from relay.simulator.server import Simulator
 
 QUICK = Options(queue_seconds=0.0, run_seconds=0.0)
 RESULT = "/v3/async/task-result?task_id=x"
 
 
-def test_the_newest_spell_counts_while_it_lasts() -> None:
+def test_the_newest_outage_counts_while_it_lasts() -> None:
     """Trouble would go on for ever, or begin too early."""
-    weather = Weather((Spell("storm", 10.0, 20.0),))
-    weather.add(Spell("down", 15.0, 1.0))
-    assert [weather.at(moment) for moment in (9.9, 10.0, 15.5, 16.0, 29.9, 30.0)] == [
+    outages = Outages((Outage("storm", 10.0, 20.0),))
+    outages.add(Outage("down", 15.0, 1.0))
+    assert [outages.at(moment) for moment in (9.9, 10.0, 15.5, 16.0, 29.9, 30.0)] == [
         None,
         "storm",
         "down",
@@ -26,14 +26,14 @@ def test_the_newest_spell_counts_while_it_lasts() -> None:
         "storm",
         None,
     ]
-    assert [weather.next_change(moment) for moment in (0.0, 10.0, 15.0, 16.0, 30.0)] == [10.0, 15.0, 16.0, 30.0, None]
+    assert [outages.next_change(moment) for moment in (0.0, 10.0, 15.0, 16.0, 30.0)] == [10.0, 15.0, 16.0, 30.0, None]
 
 
 @pytest.mark.parametrize(("trouble", "start", "seconds"), [("rain", 0, 1), ("down", -1, 1), ("down", 0, 0)])
-def test_a_spell_without_trouble_or_time_is_refused(trouble: str, start: float, seconds: float) -> None:
+def test_an_outage_without_trouble_or_time_is_refused(trouble: str, start: float, seconds: float) -> None:
     """A rehearsal would run without the outage that it was made for."""
-    with pytest.raises(ValueError, match=r"trouble|spell"):
-        Spell(trouble, start, seconds)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"trouble|outage"):
+        Outage(trouble, start, seconds)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ async def test_trouble_is_for_everybody_and_passes(
     """A storm would strike some requests only, or never end."""
     async with Simulator(QUICK) as simulator:
         told = {"trouble": trouble, "seconds": 0.3}
-        async with session.post(f"{simulator.url}/_simulator/weather", json=told) as response:
+        async with session.post(f"{simulator.url}/_simulator/outages", json=told) as response:
             assert response.status == 200
         for path in ("/v3/async/txt2img", "/openai/v1/chat/completions", "/v3/seedream-4.0"):
             async with session.post(simulator.url + path, json={}) as response:
@@ -62,7 +62,7 @@ async def test_trouble_is_for_everybody_and_passes(
 async def test_while_it_resets_nothing_is_done(session: aiohttp.ClientSession) -> None:
     """A request without an answer would have created its task, or not, by chance."""
     async with Simulator(QUICK) as simulator:
-        simulator.spell("reset", 60.0)
+        simulator.begin_outage("reset", 60.0)
         with pytest.raises(aiohttp.ClientConnectionError):
             await session.post(f"{simulator.url}/v3/async/txt2img", json={})
         assert simulator.ledger.paid == 0
@@ -76,7 +76,7 @@ async def test_while_it_is_down_nobody_listens_and_open_connections_end(session:
         headers = {"X-Simulate": "slow=60m"}
         under_way = asyncio.create_task(session.post(f"{simulator.url}/v3/async/upscale", json={}, headers=headers))
         await asyncio.sleep(0.1)
-        simulator.spell("down", 2.0)
+        simulator.begin_outage("down", 2.0)
         began = time.monotonic()
         with pytest.raises(aiohttp.ClientConnectionError):
             await asyncio.wait_for(under_way, 5)
@@ -89,9 +89,9 @@ async def test_while_it_is_down_nobody_listens_and_open_connections_end(session:
         assert time.monotonic() - began >= 2.0
 
 
-async def test_a_spell_that_was_foreseen_comes(session: aiohttp.ClientSession) -> None:
+async def test_an_outage_that_was_foreseen_comes(session: aiohttp.ClientSession) -> None:
     """The outage that a command line asks for would not happen."""
-    options = Options(spells=(Spell("down", 0.3, 60.0),))
+    options = Options(outages=(Outage("down", 0.3, 60.0),))
     async with Simulator(options) as simulator, asyncio.timeout(10):
         assert await _answers(simulator.url)
         while await _answers(simulator.url):
@@ -99,11 +99,11 @@ async def test_a_spell_that_was_foreseen_comes(session: aiohttp.ClientSession) -
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"trouble":"rain","seconds":1}', b'{"trouble":"down"}'])
-async def test_weather_that_is_none_is_told(session: aiohttp.ClientSession, body: bytes) -> None:
+async def test_an_unknown_outage_is_refused(session: aiohttp.ClientSession, body: bytes) -> None:
     """A script would believe in an outage that does not come."""
     async with (
         Simulator(QUICK) as simulator,
-        session.post(f"{simulator.url}/_simulator/weather", data=body) as response,
+        session.post(f"{simulator.url}/_simulator/outages", data=body) as response,
     ):
         assert response.status == 400
 

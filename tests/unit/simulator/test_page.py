@@ -10,14 +10,14 @@ import pytest
 from relay.simulator.chat import behaviour
 from relay.simulator.chat.routes import BASES, EXCHANGES_PATH, SCRIPTS_PATH
 from relay.simulator.outages import TROUBLES
-from relay.simulator.server import LEDGER_PATH, WEATHER_PATH
-from relay.simulator.tasks.faults import WORDS
+from relay.simulator.server import LEDGER_PATH, OUTAGES_PATH
+from relay.simulator.tasks.faults import DIRECTIVES
 
 PAGE = (Path(__file__).parents[3] / "docs" / "simulator.md").read_text("utf-8")
 TASKS, CHATS = PAGE.partition("### Tasks")[2].split("### Chats")
 
 
-@pytest.mark.parametrize(("part", "words"), [(TASKS, WORDS), (CHATS, behaviour.WORDS)])
+@pytest.mark.parametrize(("part", "words"), [(TASKS, DIRECTIVES), (CHATS, behaviour.DIRECTIVES)])
 def test_every_word_is_explained(part: str, words: tuple[str, ...]) -> None:
     """A fault could be asked for by those only who read the code."""
     told = set(re.findall(r"`([a-z-]+)(?:=[^`]*)?`", part))
@@ -28,7 +28,7 @@ def test_every_rate_and_address_is_named() -> None:
     """A rate would be tried that is refused, or a route looked for where it is not."""
     rates = PAGE.partition("Rates are there for")[2].partition(".")[0]
     assert set(re.findall(r"`([a-z-]+)`", rates)) == {word.replace("_", "-") for word in behaviour.CHAT_FAULTS}
-    for place in (*BASES, LEDGER_PATH, WEATHER_PATH, SCRIPTS_PATH, EXCHANGES_PATH):
+    for place in (*BASES, LEDGER_PATH, OUTAGES_PATH, SCRIPTS_PATH, EXCHANGES_PATH):
         assert place in PAGE
     for trouble in TROUBLES:
         assert f"`{trouble}`" in PAGE.partition("## Trouble for everybody")[2]

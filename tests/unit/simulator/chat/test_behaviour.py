@@ -5,43 +5,43 @@ from random import Random
 
 import pytest
 
-from relay.simulator.chat.behaviour import WORDS, Manner, draw, parse
+from relay.simulator.chat.behaviour import DIRECTIVES, Behaviour, draw, parse
 from relay.simulator.directives import UnknownFault
 from relay.simulator.rates import CHAT_FAULTS, ChatFaults
 
 
 def test_every_rate_is_that_of_a_word() -> None:
     """A fault could be asked for by rate and not by header, or by two names."""
-    assert set(CHAT_FAULTS) < set(WORDS) == {field.name for field in fields(Manner)}
+    assert set(CHAT_FAULTS) < set(DIRECTIVES) == {field.name for field in fields(Behaviour)}
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", DIRECTIVES)
 def test_every_word_alone_switches_on_what_it_names_and_nothing_else(word: str) -> None:
     """A word that does nothing, or does something else, makes a test of a proxy pass for the wrong reason."""
-    manner = parse(word.replace("_", "-"), ChatFaults())
-    assert manner.words() == (word.replace("_", "-"),)
+    behaviour = parse(word.replace("_", "-"), ChatFaults())
+    assert behaviour.directives() == (word.replace("_", "-"),)
 
 
 @pytest.mark.parametrize(
-    ("header", "manner"),
+    ("header", "behaviour"),
     [
-        ("", Manner()),
-        ("none", Manner()),
-        ("chunks=1000, pace=50ms", Manner(chunks=1000, pace=0.05)),
-        ("reset, at=7", Manner(reset=True, at=7)),
-        ("slow", Manner(slow=9.0)),
-        ("stall", Manner(stall=8.0)),
-        ("stall=250ms", Manner(stall=0.25)),
-        ("bytes", Manner(bytes=1)),
-        ("error", Manner(error=503)),
-        ("error=429, error-body=openai, retry-after=3", Manner(error=429, error_body="openai", retry_after="3")),
-        ("should-retry=false", Manner(should_retry="false")),
-        ("reasoning=both, finish=joined, usage=finish", Manner(reasoning="both", finish="joined", usage="finish")),
+        ("", Behaviour()),
+        ("none", Behaviour()),
+        ("chunks=1000, pace=50ms", Behaviour(chunks=1000, pace=0.05)),
+        ("reset, at=7", Behaviour(reset=True, at=7)),
+        ("slow", Behaviour(slow=9.0)),
+        ("stall", Behaviour(stall=8.0)),
+        ("stall=250ms", Behaviour(stall=0.25)),
+        ("bytes", Behaviour(bytes=1)),
+        ("error", Behaviour(error=503)),
+        ("error=429, error-body=openai, retry-after=3", Behaviour(error=429, error_body="openai", retry_after="3")),
+        ("should-retry=false", Behaviour(should_retry="false")),
+        ("reasoning=both, finish=joined, usage=finish", Behaviour(reasoning="both", finish="joined", usage="finish")),
     ],
 )
-def test_the_header_is_read_as_documented(header: str, manner: Manner) -> None:
+def test_the_header_is_read_as_documented(header: str, behaviour: Behaviour) -> None:
     """A scenario written for the header would not be the one that is played."""
-    assert parse(header, ChatFaults(slow_by=9.0, stall_by=8.0)) == manner
+    assert parse(header, ChatFaults(slow_by=9.0, stall_by=8.0)) == behaviour
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_a_rate_of_one_always_strikes_and_a_changed_rate_moves_no_other_fault() 
     """Two runs that differ in one rate could not be compared."""
     few, many = ChatFaults(cut=0.5), ChatFaults(cut=0.5, reset=1.0)
     drawn = [[draw(Random(seed), faults) for seed in range(50)] for faults in (few, many)]
-    assert [manner.cut for manner in drawn[0]] == [manner.cut for manner in drawn[1]]
-    assert 10 < sum(manner.cut for manner in drawn[0]) < 40
-    assert all(manner.reset for manner in drawn[1])
-    assert not any(manner.reset for manner in drawn[0])
+    assert [behaviour.cut for behaviour in drawn[0]] == [behaviour.cut for behaviour in drawn[1]]
+    assert 10 < sum(behaviour.cut for behaviour in drawn[0]) < 40
+    assert all(behaviour.reset for behaviour in drawn[1])
+    assert not any(behaviour.reset for behaviour in drawn[0])
 
 
 def test_a_rate_outside_zero_to_one_is_refused() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from relay.simulator.chat.behaviour import Manner
+from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.frames import DONE, document, error_frames, stream
 from relay.simulator.chat.reply import invent
 from relay.simulator.chat.request import read
@@ -18,10 +18,10 @@ def request(**more: Any) -> Json:
     return {"model": "org/m", "messages": [{"role": "user", "content": "fly a kite"}], "stream": True, **more}
 
 
-def frames_of(manner: Manner, *, seed: int = 3, **more: Any) -> list[bytes]:
+def frames_of(behaviour: Behaviour, *, seed: int = 3, **more: Any) -> list[bytes]:
     asked = read(request(**more))
     rng = Random(seed)
-    return list(stream(invent(asked, manner, rng, 1_700_000_000), asked, manner, rng))
+    return list(stream(invent(asked, behaviour, rng, 1_700_000_000), asked, behaviour, rng))
 
 
 def chunks_of(frames: list[bytes]) -> list[Json]:
@@ -35,7 +35,7 @@ def deltas_of(frames: list[bytes], index: int = 0) -> list[Json]:
 
 def test_each_frame_is_one_data_line_and_one_blank_line() -> None:
     """The framing would not be the one that was captured."""
-    frames = frames_of(Manner(echo=True))
+    frames = frames_of(Behaviour(echo=True))
     assert all(frame.startswith(b"data: ") and frame.endswith(b"\n\n") for frame in frames)
     assert all(frame.count(b"\n") == 2 for frame in frames)
     assert frames[-1] == DONE == b"data: [DONE]\n\n"
@@ -43,7 +43,7 @@ def test_each_frame_is_one_data_line_and_one_blank_line() -> None:
 
 def test_a_chunk_has_the_keys_that_were_captured() -> None:
     """A parser would be tested against another API than the one that it meets."""
-    chunks = chunks_of(frames_of(Manner(echo=True)))
+    chunks = chunks_of(frames_of(Behaviour(echo=True)))
     for chunk in chunks:
         assert list(chunk) == ["id", "object", "created", "model", "choices", "system_fingerprint"], "no usage key"
         [choice] = chunk["choices"]
@@ -54,7 +54,7 @@ def test_a_chunk_has_the_keys_that_were_captured() -> None:
 
 def test_fillers_come_in_mid_stream() -> None:
     """Empty deltas, four of seven chunks in one capture, would never be met."""
-    deltas = deltas_of(frames_of(Manner(chunks=100)))
+    deltas = deltas_of(frames_of(Behaviour(chunks=100)))
     assert 2 < deltas[1:-1].count({}) < 30
     assert len(deltas) > 100
 
@@ -62,14 +62,14 @@ def test_fillers_come_in_mid_stream() -> None:
 @pytest.mark.parametrize(("finish", "last"), [("alone", {}), ("joined", {"content": " kite"})])
 def test_the_end_stands_alone_or_with_content(finish: str, last: Json) -> None:
     """Content on the chunk with the finish reason, or a chunk with nothing else, would never be met."""
-    *others, end = chunks_of(frames_of(Manner(echo=True, finish=finish)))
+    *others, end = chunks_of(frames_of(Behaviour(echo=True, finish=finish)))
     assert (end["choices"][0]["delta"], end["choices"][0]["finish_reason"]) == (last, "stop")
     assert all(chunk["choices"][0]["finish_reason"] is None for chunk in others)
 
 
 def test_usage_that_was_asked_for_is_a_chunk_of_its_own() -> None:
     """The usage of a stream would come where the vendor does not send it."""
-    *others, last = chunks_of(frames_of(Manner(echo=True), stream_options={"include_usage": True}))
+    *others, last = chunks_of(frames_of(Behaviour(echo=True), stream_options={"include_usage": True}))
     assert all(chunk["usage"] is None for chunk in others)
     assert last["choices"] == []
     assert last["usage"]["completion_tokens"] == 3
@@ -79,7 +79,7 @@ def test_usage_that_was_asked_for_is_a_chunk_of_its_own() -> None:
 
 def test_usage_can_stand_on_the_chunk_of_the_end() -> None:
     """The form of the AsyncAPI description would never be met."""
-    chunks = chunks_of(frames_of(Manner(echo=True, usage="finish"), stream_options={"include_usage": True}, n=2))
+    chunks = chunks_of(frames_of(Behaviour(echo=True, usage="finish"), stream_options={"include_usage": True}, n=2))
     assert [chunk for chunk in chunks if "usage" in chunk] == [chunks[-1]]
     assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
 
@@ -94,7 +94,7 @@ def test_usage_can_stand_on_the_chunk_of_the_end() -> None:
 )
 def test_reasoning_comes_in_each_style(style: str, keys: set[str]) -> None:
     """A style of reasoning would be lost in the event, unseen."""
-    deltas = deltas_of(frames_of(Manner(reasoning=style)))
+    deltas = deltas_of(frames_of(Behaviour(reasoning=style)))
     reasoning = [delta for delta in deltas if len(delta) > 1]
     assert reasoning
     assert all(set(delta) == keys for delta in reasoning)
@@ -102,7 +102,7 @@ def test_reasoning_comes_in_each_style(style: str, keys: set[str]) -> None:
 
 def test_tool_calls_come_by_index_in_pieces() -> None:
     """The assembly of tool calls would only ever see whole ones."""
-    deltas = deltas_of(frames_of(Manner(tools=2)))
+    deltas = deltas_of(frames_of(Behaviour(tools=2)))
     calls = [delta["tool_calls"][0] for delta in deltas if "tool_calls" in delta]
     assert [call["index"] for call in calls] == sorted(call["index"] for call in calls)
     assert {call["index"] for call in calls} == {0, 1}
@@ -112,13 +112,13 @@ def test_tool_calls_come_by_index_in_pieces() -> None:
 
 def test_choices_take_turns() -> None:
     """Several choices would come one after the other, and never mixed as they do."""
-    order = [chunk["choices"][0]["index"] for chunk in chunks_of(frames_of(Manner(chunks=5), n=3))]
+    order = [chunk["choices"][0]["index"] for chunk in chunks_of(frames_of(Behaviour(chunks=5), n=3))]
     assert order[:6] == [0, 1, 2, 0, 1, 2]
 
 
 def test_what_nobody_documents_can_be_sent() -> None:
     """A parser that knows its keys too well would not be caught."""
-    chunks = chunks_of(frames_of(Manner(unknown_keys=True, null_choices=True)))
+    chunks = chunks_of(frames_of(Behaviour(unknown_keys=True, null_choices=True)))
     assert None in [chunk["choices"] for chunk in chunks]
     assert any("provider_hints" in chunk for chunk in chunks)
 
@@ -129,14 +129,14 @@ def test_what_nobody_documents_can_be_sent() -> None:
 )
 def test_done_has_its_variants(done: str, last: bytes) -> None:
     """Servers that end a stream in another way could not be simulated."""
-    frames = frames_of(Manner(done=done))
+    frames = frames_of(Behaviour(done=done))
     assert frames[-1] == last
     assert (len(frames) == 1) is (done == "alone")
 
 
 def test_a_stream_can_end_without_done() -> None:
     """A stream that is complete but for its ``[DONE]`` would never be met."""
-    frames = frames_of(Manner(done="absent"))
+    frames = frames_of(Behaviour(done="absent"))
     assert chunks_of(frames)[-1]["choices"][0]["finish_reason"] == "stop"
     assert DONE not in frames
 
@@ -155,7 +155,7 @@ def test_a_stream_can_end_without_done() -> None:
 )
 def test_each_server_has_its_shape_of_error(shape: str, has: bytes) -> None:
     """An error in mid-stream would be taken for a chunk, unseen."""
-    reply = invent(read(request()), Manner(), Random(1), 1)
+    reply = invent(read(request()), Behaviour(), Random(1), 1)
     told = b"".join(error_frames(shape, reply))
     assert has in told
     assert told.endswith(b"\n\n")
@@ -163,14 +163,14 @@ def test_each_server_has_its_shape_of_error(shape: str, has: bytes) -> None:
 
 def test_a_document_says_what_the_stream_says() -> None:
     """The two forms of one answer would differ."""
-    manner = Manner(reasoning="both")
-    reply = invent(read(request(n=2)), manner, Random(1), 1)
-    said = orjson.loads(document(reply, manner))
+    behaviour = Behaviour(reasoning="both")
+    reply = invent(read(request(n=2)), behaviour, Random(1), 1)
+    said = orjson.loads(document(reply, behaviour))
     assert said["object"] == "chat.completion"
     assert said["usage"]["completion_tokens_details"] is None
     for choice, message in zip(reply.choices, said["choices"], strict=True):
         assert message["message"]["content"] == "".join(choice.content)
         assert message["message"]["reasoning_content"] == "".join(choice.reasoning)
         assert message["finish_reason"] == choice.finish_reason
-    called = orjson.loads(document(invent(read(request()), Manner(tools=1), Random(1), 1), manner))
+    called = orjson.loads(document(invent(read(request()), Behaviour(tools=1), Random(1), 1), behaviour))
     assert called["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "look_up"

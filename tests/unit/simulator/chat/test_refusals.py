@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from relay.simulator.chat.behaviour import Manner
+from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.delivery import Answer
 from relay.simulator.chat.refusals import Refused, document, refusal, told_to_fail, unrouted
 
@@ -42,18 +42,18 @@ def test_an_unrouted_path_is_plain_text() -> None:
 @pytest.mark.parametrize("status", [401, 403, 503])
 def test_an_error_that_is_asked_for_has_the_usual_reason(status: int) -> None:
     """The errors of the simulator would not be those of the vendor's table."""
-    told = body(told_to_fail(Manner(error=status), Random(1)))
+    told = body(told_to_fail(Behaviour(error=status), Random(1)))
     assert told["code"] == status
     assert told["reason"] in ("FAILED_TO_AUTH", "NOT_ENOUGH_BALANCE", "SERVICE_NOT_AVAILABLE")
 
 
 def test_an_error_can_say_how_to_retry_and_in_other_shapes() -> None:
     """What SDKs do after an error could not be tested."""
-    manner = Manner(error=429, error_body="openai", retry_after="2", should_retry="false")
-    answer = told_to_fail(manner, Random(1))
+    behaviour = Behaviour(error=429, error_body="openai", retry_after="2", should_retry="false")
+    answer = told_to_fail(behaviour, Random(1))
     assert set(answer.headers) >= {("Retry-After", "2"), ("x-should-retry", "false")}
     assert set(body(answer)) == {"error"}
-    gateway = told_to_fail(Manner(error=502, error_body="text"), Random(1))
+    gateway = told_to_fail(Behaviour(error=502, error_body="text"), Random(1))
     assert gateway.headers == (("Content-Type", "text/plain"),)
 
 

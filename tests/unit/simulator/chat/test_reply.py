@@ -6,14 +6,14 @@ from typing import Any
 import orjson
 import pytest
 
-from relay.simulator.chat.behaviour import Manner
+from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.reply import Reply, invent
 from relay.simulator.chat.request import read
 
 
-def said(manner: Manner | None = None, *, seed: int = 1, **more: Any) -> Reply:
+def said(behaviour: Behaviour | None = None, *, seed: int = 1, **more: Any) -> Reply:
     body = {"model": "org/m", "messages": [{"role": "user", "content": "fly a kite"}], **more}
-    return invent(read(body), manner or Manner(), Random(seed), 1_700_000_000)
+    return invent(read(body), behaviour or Behaviour(), Random(seed), 1_700_000_000)
 
 
 def test_equal_requests_are_answered_alike_and_others_are_not() -> None:
@@ -23,33 +23,33 @@ def test_equal_requests_are_answered_alike_and_others_are_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("manner", "content"),
+    ("behaviour", "content"),
     [
-        (Manner(echo=True), ("fly", " a", " kite")),
-        (Manner(chunks=3, size=5), ("xxxxx", "xxxxx", "xxxxx")),
+        (Behaviour(echo=True), ("fly", " a", " kite")),
+        (Behaviour(chunks=3, size=5), ("xxxxx", "xxxxx", "xxxxx")),
     ],
 )
-def test_the_content_can_be_dictated(manner: Manner, content: tuple[str, ...]) -> None:
+def test_the_content_can_be_dictated(behaviour: Behaviour, content: tuple[str, ...]) -> None:
     """A test could not know what it has to find in the event."""
-    assert said(manner).choices[0].content == content
+    assert said(behaviour).choices[0].content == content
 
 
 def test_a_long_answer_has_as_many_pieces_as_it_was_told() -> None:
     """A load of 200 chunks would be another load."""
-    reply = said(Manner(chunks=5000))
+    reply = said(Behaviour(chunks=5000))
     assert len(reply.choices[0].content) == reply.completion_tokens == 5000
 
 
 def test_an_answer_ends_at_max_tokens() -> None:
     """``finish_reason: length`` would never be met without asking for it."""
-    choice = said(Manner(chunks=10), max_tokens=4).choices[0]
+    choice = said(Behaviour(chunks=10), max_tokens=4).choices[0]
     assert (len(choice.content), choice.finish_reason) == (4, "length")
 
 
 @pytest.mark.parametrize(("word", "told"), [("absent", None), ("empty", ""), ("content_filter", "content_filter")])
 def test_the_reason_for_the_end_can_be_dictated(word: str, told: str | None) -> None:
     """Servers that give none, or an empty one, could not be simulated."""
-    assert said(Manner(finish_reason=word)).choices[0].finish_reason == told
+    assert said(Behaviour(finish_reason=word)).choices[0].finish_reason == told
 
 
 def test_each_choice_says_its_own() -> None:
@@ -78,8 +78,8 @@ def test_a_tool_is_called_with_arguments_of_its_schema() -> None:
 
 def test_reasoning_comes_beside_the_content_or_within_it() -> None:
     """One of the styles would be the other."""
-    beside = said(Manner(reasoning="content")).choices[0]
-    within = said(Manner(reasoning="think")).choices[0]
+    beside = said(Behaviour(reasoning="content")).choices[0]
+    within = said(Behaviour(reasoning="think")).choices[0]
     assert beside.reasoning
     assert not within.reasoning
     assert within.content[0] == "<think>\n"

@@ -7,20 +7,20 @@ import pytest
 
 from relay.simulator.directives import UnknownFault
 from relay.simulator.rates import Faults
-from relay.simulator.tasks.faults import WORDS, Fate, draw, parse
+from relay.simulator.tasks.faults import DIRECTIVES, Fate, draw, parse
 
 
 def test_every_fault_has_a_rate_and_a_word() -> None:
     """A fault that can be named in the header but has no rate, or the other way round, is half there."""
     rates = {field.name for field in fields(Faults)} - {"late_by", "slow_by"}
-    assert rates == set(WORDS) == {field.name for field in fields(Fate)}
+    assert rates == set(DIRECTIVES) == {field.name for field in fields(Fate)}
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", DIRECTIVES)
 def test_every_word_alone_switches_its_fault_on_and_no_other(word: str) -> None:
     """A word that does nothing, or does something else, makes a test of a receiver pass for the wrong reason."""
     fate = parse(word.replace("_", "-"), Faults())
-    assert fate.words() == (word.replace("_", "-"),)
+    assert fate.directives() == (word.replace("_", "-"),)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_word_that_means_nothing_is_refused_with_what_would(header: str, told:
 def test_a_rate_of_one_always_strikes_and_a_rate_of_zero_never() -> None:
     """Rates at their ends are what tests and staging rely on."""
     fates = [draw(Random(seed), Faults(lost=1.0)) for seed in range(50)]
-    assert {fate.words() for fate in fates} == {("lost",)}
+    assert {fate.directives() for fate in fates} == {("lost",)}
 
 
 def test_a_changed_rate_moves_no_other_fault() -> None:

@@ -317,7 +317,7 @@ async def test_one_seed_plays_one_scenario_whatever_the_order(session: aiohttp.C
         async with Simulator(options) as simulator:
             for prompt in prompts:
                 await post(session, simulator, "/v3/async/txt2img", {"request": {"prompt": prompt}})
-            return {(task.prompt, task.fate.words(), task.task_id) for task in simulator.ledger.tasks()}
+            return {(task.prompt, task.fate.directives(), task.task_id) for task in simulator.ledger.tasks()}
 
     prompts = [f"kite {number}" for number in range(12)]
     assert await play(prompts) == await play(prompts[::-1])

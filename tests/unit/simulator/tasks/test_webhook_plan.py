@@ -16,7 +16,7 @@ NOW = 1_700_000_009_000
 
 def rendered(fate: Fate, ends_in: str | None = SUCCEED) -> list[Json]:
     task = make_task(fate=fate, ends_in=ends_in)
-    return [orjson.loads(render(task, posting, NOW)) for posting in plan(task)]
+    return [orjson.loads(render(task, planned, NOW)) for planned in plan(task)]
 
 
 @pytest.mark.parametrize(
@@ -33,19 +33,19 @@ def rendered(fate: Fate, ends_in: str | None = SUCCEED) -> list[Json]:
 )
 def test_a_fate_sends_its_webhooks_in_its_order(fate: Fate, said: list[tuple[str, str]]) -> None:
     """The scenario that a fault names would not be the one that is played."""
-    assert [(posting.label, posting.phase.status) for posting in plan(make_task(fate=fate))] == said
+    assert [(planned.label, planned.phase.status) for planned in plan(make_task(fate=fate))] == said
 
 
 def test_a_task_that_never_ends_reports_no_end() -> None:
     """A deadline for silent tasks could not be tried."""
     assert plan(make_task(ends_in=None)) == ()
-    assert [posting.label for posting in plan(make_task(ends_in=None, fate=Fate(progress=True)))] == ["progress"]
+    assert [planned.label for planned in plan(make_task(ends_in=None, fate=Fate(progress=True)))] == ["progress"]
 
 
 def test_a_failed_task_is_contradicted_by_a_success_even_in_its_outputs() -> None:
     """A contradiction in outputs of a task without any would state the same again."""
     task = make_task(ends_in=FAILED, fate=Fate(contradict="outputs"))
-    assert [posting.phase.status for posting in plan(task)] == [FAILED, SUCCEED]
+    assert [planned.phase.status for planned in plan(task)] == [FAILED, SUCCEED]
 
 
 def test_only_the_terminal_event_is_doubled_dropped_or_unanswered() -> None:

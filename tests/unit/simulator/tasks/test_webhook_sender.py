@@ -9,7 +9,7 @@ from relay.simulator.options import Retries
 from relay.simulator.tasks.faults import Fate
 from relay.simulator.tasks.ledger import Record
 from relay.simulator.tasks.webhook_plan import plan
-from relay.simulator.tasks.webhook_sender import Courier
+from relay.simulator.tasks.webhook_sender import WebhookSender
 from tests.unit.simulator.receiver import receiving
 from tests.unit.simulator.tasks.tasks_made import make_task
 
@@ -19,9 +19,9 @@ QUICK = Retries(timeout=5.0, repeats=5, spacing=(0.0,))
 async def deliver(session: aiohttp.ClientSession, url: str, retries: Retries = QUICK, **fate: int) -> list[int | str]:
     """The outcomes of delivering the one webhook of a task."""
     record = Record(make_task(fate=Fate(**fate)), 0.0)  # type: ignore[arg-type]
-    [posting] = plan(record.task)
+    [planned] = plan(record.task)
     async with asyncio.timeout(10):
-        await Courier(session, retries, 4).deliver(url, record, posting, lambda: None)
+        await WebhookSender(session, retries, 4).deliver(url, record, planned, lambda: None)
     return [attempt.outcome for attempt in record.attempts]
 
 
