@@ -31,7 +31,7 @@ from relay.simulator.server import Simulator
 
 Json = dict[str, Any]
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds that a round may take before what has not come counts as missing."""
 PAUSE = 1.0
 """Seconds between two rounds."""
@@ -138,7 +138,7 @@ class Demo:
         submitted = [submission.result() for submission in submissions]
         chatted = {client.result(): chat for client, chat in clients.items()}
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 await self.simulator.wait_idle()
                 await self._until(lambda: self._ended.issuperset([*submitted, *chatted]))
                 last = max([offset async for offset, _ in _all_events(self.session, self.relay_url)], default=0)

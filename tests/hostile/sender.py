@@ -23,7 +23,7 @@ from tests.services.raw_http import get, post
 from tests.services.relay import TOKEN
 
 WEBHOOK: Final = f"/webhooks/novita/{TOKEN}"
-PATIENCE: Final = 5.0
+TIMEOUT: Final = 5.0
 """Seconds in which a good delivery must be acknowledged beside every case, on however busy a machine."""
 
 _STDIN: Final = 0  # read without a buffer, which would hide from select what is in it
@@ -86,7 +86,7 @@ class Sender:
 
 def _ask(port: int, request: bytes) -> bytes:
     """One request, sent in one piece as senders do, and its answer."""
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
         connection.sendall(request)
         received = b""
         while not _is_whole(received):

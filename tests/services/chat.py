@@ -19,7 +19,7 @@ BODY: Mapping[str, Any] = {
     "stream": True,
     "stream_options": {"include_usage": True},
 }
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds that any step here waits at most."""
 
 
@@ -50,7 +50,7 @@ class ChatClient:
         fixed = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(len(raw))}
         lines = [f"{name}: {value}" for name, value in {**fixed, **headers}.items()]
         head = "\r\n".join([f"POST {path} HTTP/1.1", *lines, "", ""]).encode()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await asyncio.get_running_loop().sock_sendall(self._socket, head + raw)
 
     async def head(self) -> None:
@@ -106,7 +106,7 @@ class ChatClient:
 
     async def _more(self) -> None:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 data = await asyncio.get_running_loop().sock_recv(self._socket, 65536)
         except ConnectionError as error:
             raise Broken(type(error).__name__) from error
@@ -124,7 +124,7 @@ async def chat_client(url: str, *, receive_buffer: int | None = None) -> AsyncIt
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await asyncio.get_running_loop().sock_connect(sock, (address.hostname, address.port))
         yield ChatClient(sock)
     finally:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds that anything here waits at most."""
 
 
@@ -50,12 +50,12 @@ class Wire:
     async def send(self, data: bytes) -> None:
         """Sends these bytes."""
         self.writer.write(data)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await self.writer.drain()
 
     async def answer(self, method: str = "POST") -> Answer:
         """Reads one response; ``method`` is that of the request, since an answer to HEAD has no body."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             first, *lines = head.rstrip("\r\n").split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
@@ -64,12 +64,12 @@ class Wire:
 
     async def line(self) -> bytes:
         """Reads one line."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             return await self.reader.readline()
 
     async def rest(self) -> bytes:
         """Reads until the peer closes; a reset fails."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             return await self.reader.read()
 
 
@@ -77,7 +77,7 @@ class Wire:
 async def wire(url: str) -> AsyncIterator[Wire]:
     """A connection to the host and port of ``url``."""
     address = urlsplit(url)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
         yield Wire(reader, writer)

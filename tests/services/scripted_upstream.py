@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Call:
 
     async def until_gone(self) -> None:
         """Returns once the relay has closed the connection."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             with suppress(OSError):
                 while await self.reader.read(65536):
                     pass

@@ -10,11 +10,11 @@ from typing import Any, Final, Literal
 
 Status = Literal["ok", "warning", "failed"]
 
-WEBHOOK_PATIENCE: Final = 5.0
+WEBHOOK_TIMEOUT: Final = 5.0
 """Seconds in which Novita wants its answer (https://novita.ai/docs/api-reference/model-apis-webhook)."""
 SLOW_FSYNC: Final = 0.5
 """Seconds of the slowest hundredth from which the alert RelayFsyncSlow fires, too."""
-BAD_FSYNC: Final = WEBHOOK_PATIENCE / 2
+BAD_FSYNC: Final = WEBHOOK_TIMEOUT / 2
 """A delivery may have to wait for the commit under way and then for its own."""
 LITTLE_SPACE: Final = 64 << 20
 NOTABLE_SKEW: Final = 2.0
@@ -44,7 +44,7 @@ def judge_disk(p50: float, p99: float, samples: int) -> Finding:
     told = f"an fsync takes {p50 * 1000:.1f} ms, the slowest of a hundred {p99 * 1000:.1f} ms"
     hint = "Put journal.path on a local SSD: not on a network file system, not beside what else keeps the disk busy."
     if p99 >= BAD_FSYNC:
-        why = f"webhooks are repeated after {WEBHOOK_PATIENCE:g} s"
+        why = f"webhooks are repeated after {WEBHOOK_TIMEOUT:g} s"
         return Finding("disk", "failed", f"{told}: too slow, {why}", hint, "disk_too_slow", figures)
     if p99 >= SLOW_FSYNC:
         return Finding("disk", "warning", f"{told}: slow for webhooks", hint, "disk_slow", figures)

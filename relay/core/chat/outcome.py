@@ -21,7 +21,7 @@ Ending = Literal[
 ``end``: the upstream's body ended as HTTP says it ends. ``client_gone``: the client closed first. ``slow_client``: the
 relay closed, since the client did not read. ``upstream_unreachable``: no connection. ``upstream_timeout``: no first
 byte, or none for too long. ``upstream_reset``: the connection broke, or the body ended before its end.
-``relay_shutdown``: the relay was told to stop and its patience was over. ``relay_restarted``: it was killed.
+``relay_shutdown``: the relay was told to stop and its time for draining was over. ``relay_restarted``: it was killed.
 """
 
 

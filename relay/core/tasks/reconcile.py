@@ -40,7 +40,7 @@ GROWTH: Final = 1.5
 """By which factor the time between two polls of one task grows."""
 LONGEST: Final = 900.0
 """Seconds between two polls of one task at most, unless ``every`` is longer."""
-VIDEO_PATIENCE: Final = 4.0
+VIDEO_FACTOR: Final = 4.0
 """How much longer than other tasks a video is left alone before its first poll."""
 MAX_RETRY_AFTER: Final = 3600.0
 """Seconds of a ``Retry-After`` that are honoured at most."""
@@ -97,7 +97,7 @@ class Timing:
     @property
     def longest(self) -> int:
         """Milliseconds to any task's next poll at most; one that is further away was noted by a clock ahead of time."""
-        first = self.first_after * VIDEO_PATIENCE * (1.0 + _JITTER)
+        first = self.first_after * VIDEO_FACTOR * (1.0 + _JITTER)
         return round(max(LONGEST, self.every, first) * (1.0 + _JITTER) * 1000)
 
     def first_poll(self, submitted_at: int, kind: str | None, chance: float) -> int:
@@ -105,7 +105,7 @@ class Timing:
 
         ``chance`` is a random number in [0, 1): it spreads the tasks of one moment.
         """
-        after = self.first_after * (VIDEO_PATIENCE if makes_video(kind) else 1.0) * (1.0 + _JITTER * chance)
+        after = self.first_after * (VIDEO_FACTOR if makes_video(kind) else 1.0) * (1.0 + _JITTER * chance)
         return min(submitted_at + round(after * 1000), self.deadline(submitted_at))
 
     def next_poll(self, task: Watched, now: int, eta: float | None, chance: float) -> int:

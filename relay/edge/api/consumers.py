@@ -69,13 +69,13 @@ class Consumer:
         self._outgoing = RawResponse(request, send_timeout)
         self._share, self._needed = Share(room, (client, False)), PIECE_BYTES
 
-    async def read(self, reader: EventReader, limit: int, patience: float | None = None) -> Piece | None:
+    async def read(self, reader: EventReader, limit: int, timeout: float | None = None) -> Piece | None:
         """The next piece, once there is room for it, which it takes until the client has ``taken`` all.
 
-        ``None``: there was none for ``patience`` seconds, or the answer is to end. How large a piece is shows when it
+        ``None``: there was none for ``timeout`` seconds, or the answer is to end. How large a piece is shows when it
         is read: one that finds no room is read again in its turn, and does not wait in memory for it.
         """
-        while await self._turn(patience):
+        while await self._turn(timeout):
             place = reader.place
             piece = await reader.next(limit)
             self._needed = piece.size
@@ -86,10 +86,10 @@ class Consumer:
             del piece
         return None
 
-    async def _turn(self, patience: float | None) -> bool:
+    async def _turn(self, timeout: float | None) -> bool:
         turn = self._share.ask(self._needed)
         if not turn.done():
-            await asyncio.wait((turn, self.ending), timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((turn, self.ending), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         return turn.done()
 
     def begin(self, headers: RawHeaders) -> None:

@@ -19,7 +19,7 @@ from relay.core.chat.tap import Capture
 from relay.core.errors import RelayError
 from relay.edge.chat.capture import ChatCapture
 from relay.edge.chat.event_queue import ChatEventQueue
-from relay.edge.chat.stream import ChatStream, Outbound, Patience
+from relay.edge.chat.stream import ChatStream, Outbound, StreamLimits
 from relay.edge.http.paths import path_of
 from relay.edge.http.problems import ProblemError
 from relay.edge.http.scan import scanned
@@ -38,7 +38,7 @@ class Chat:
         self._proxy, self._queue, self._signals = proxy, queue, signals
         self._capture = Capture(settings.chunks, settings.chunk_interval, settings.capture.content)
         self._request_capture = settings.capture.request
-        self._patience = Patience(
+        self._limits = StreamLimits(
             settings.idle_timeout, settings.drain_timeout, settings.max_drain_size, settings.max_retries
         )
         self._streams: dict[ChatCapture, ChatStream] = {}
@@ -115,7 +115,7 @@ class Chat:
             outbound,
             self._proxy.upstream,
             record,
-            self._patience,
+            self._limits,
             client.on_disconnect,
             self._proxy.concealed,
         )

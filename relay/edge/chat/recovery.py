@@ -21,7 +21,7 @@ from relay.telemetry import ChatSignals
 _AT_ONCE = 50
 """Endings that are made before those are waited for: each may have a megabyte."""
 
-_PATIENCE = 5.0
+_TIMEOUT = 5.0
 """Seconds that a start waits for all of them together."""
 
 _AGAIN = 0.5
@@ -38,7 +38,7 @@ async def close_open_streams(journal: Journal, signals: ChatSignals) -> asyncio.
     if not streams:
         return None
     closing = asyncio.create_task(_close(journal, chats, streams, signals), name="close streams")
-    await asyncio.wait((closing,), timeout=_PATIENCE)
+    await asyncio.wait((closing,), timeout=_TIMEOUT)
     if not closing.done():
         return closing
     closing.result()

@@ -42,7 +42,7 @@ _ENDINGS: dict[str, Ending] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class StreamLimits:
     """``send``: seconds for which a client may take nothing. ``drain``, ``drain_size``: seconds and bytes for which a
     stream is read on without its client. ``retries`` of a request whose answer has not begun."""
 
@@ -70,14 +70,14 @@ class ChatStream:
         outbound: Outbound,
         upstream: Upstream,
         record: ChatCapture,
-        patience: Patience,
+        limits: StreamLimits,
         on_disconnect: OnDisconnect,
         concealed: Concealed,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._request, self._outbound, self._upstream = request, outbound, upstream
-        self._record, self._patience, self._on_disconnect = record, patience, on_disconnect
-        self._client: RawResponse | None = RawResponse(request, patience.send)
+        self._record, self._limits, self._on_disconnect = record, limits, on_disconnect
+        self._client: RawResponse | None = RawResponse(request, limits.send)
         self._concealed = concealed
         self._cover: Cover | None = None
         self._decoder: Decoder | None = None
@@ -100,10 +100,10 @@ class ChatStream:
         """
         self._record.begin()
         try:
-            for left in range(self._patience.retries, -1, -1):
+            for left in range(self._limits.retries, -1, -1):
                 if await self._attempt(request, left):
                     return
-                await asyncio.sleep(_BACKOFF * 2 ** (self._patience.retries - left) * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+                await asyncio.sleep(_BACKOFF * 2 ** (self._limits.retries - left) * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         except asyncio.CancelledError:
             self._leave()  # also before the first byte, when nobody writes and only this tells
             raise
@@ -181,7 +181,7 @@ class ChatStream:
         else:
             self._drained += len(piece)
         self._record.feed(piece if self._decoder is None else self._decoder.take(piece))
-        if self._drained > self._patience.drain_size:
+        if self._drained > self._limits.drain_size:
             self._stop("client_gone")
 
     def ended(self) -> None:
@@ -217,7 +217,7 @@ class ChatStream:
         self._connection.pause()
         self._stuck_at = self._client.untaken
         self._forget_timer()
-        self._timer = self._loop.call_later(self._patience.send, self._look_at_client)
+        self._timer = self._loop.call_later(self._limits.send, self._look_at_client)
 
     def resume(self) -> None:
         """The client has caught up."""
@@ -232,7 +232,7 @@ class ChatStream:
             return
         if client.untaken < self._stuck_at:
             self._stuck_at = client.untaken
-            self._timer = self._loop.call_later(self._patience.send, self._look_at_client)
+            self._timer = self._loop.call_later(self._limits.send, self._look_at_client)
             return
         self._stop("slow_client")
         client.cut()
@@ -240,7 +240,7 @@ class ChatStream:
     # -- other ends --------------------------------------------------------------------------------------------
 
     def shut_down(self) -> None:
-        """The relay is told to stop, and its patience is over."""
+        """The relay is told to stop, and its time for draining is over."""
         if self._ended:
             return
         if not self._head.done():
@@ -263,7 +263,7 @@ class ChatStream:
         self._record.leave()
         self._connection.resume()
         self._forget_timer()
-        self._timer = self._loop.call_later(self._patience.drain, self._stop, "client_gone")
+        self._timer = self._loop.call_later(self._limits.drain, self._stop, "client_gone")
 
     def _stop(self, ending: Ending) -> None:
         self._cancel()

@@ -48,12 +48,12 @@ class Sent(web.StreamResponse):
 class RawResponse:
     """One answer. ``begin`` it, ``write`` its pieces, and ``finish`` it, or ``abort`` where it ends too early.
 
-    ``patience``: seconds for which the client may take nothing, before it is cut.
+    ``send_timeout``: seconds for which the client may take nothing, before it is cut.
     ``put`` and ``end`` are for those who write from outside a task, and look after slow clients themselves.
     """
 
-    def __init__(self, request: web.BaseRequest, patience: float = 60.0) -> None:
-        self._request, self._patience = request, patience
+    def __init__(self, request: web.BaseRequest, send_timeout: float = 60.0) -> None:
+        self._request, self._send_timeout = request, send_timeout
         self._chunked = self._framed = False
         self._bodiless = request.method == hdrs.METH_HEAD
         self._keep_alive = False
@@ -125,7 +125,7 @@ class RawResponse:
         return sent
 
     async def drained(self) -> bool:
-        """Waits until the client has nearly all; ``False``: it took nothing for its ``patience`` and is cut."""
+        """Waits until the client has nearly all; ``False``: it took nothing for its ``send_timeout`` and is cut."""
         protocol = self._request.protocol
         if protocol.connected and not protocol.writing_paused:
             return True
@@ -134,7 +134,7 @@ class RawResponse:
             untaken = self.untaken + 1
             while not drained.done() and self.untaken < untaken:
                 untaken = self.untaken
-                await asyncio.wait((drained,), timeout=self._patience)
+                await asyncio.wait((drained,), timeout=self._send_timeout)
             if drained.done():
                 drained.result()
                 return True

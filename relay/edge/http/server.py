@@ -31,7 +31,7 @@ RequestFactory = Callable[..., web.BaseRequest]
 _PARTING = 1.0  # seconds in which a peer that is turned away can read why, before a reset would take it away
 _PARTING_CONNECTIONS = 1000  # beyond the limit; further ones are dropped, or this were no limit
 _LOOKED_AT = 256  # connections, the oldest, among which one is sought that can make room for a new one
-_PATIENCE = 0.05  # seconds for which a connection may say nothing in whatever case: its request is on the way
+_GRACE = 0.05  # seconds for which a connection may say nothing in whatever case: its request is on the way
 _TICK = 0.02
 _FIRST_WORD = 0.5  # seconds for which a new connection may be silent while draining: its request is on the way
 _TURNS = 10  # of the loop, in which what asyncio has accepted becomes connections
@@ -268,7 +268,7 @@ class Server(web.Server):
         A stranger could otherwise keep everybody out, the probes too, by connections on which nothing is said.
         """
         for connection in islice(self._connections, _LOOKED_AT):
-            if isinstance(connection, Connection) and connection.unused_for() > _PATIENCE:
+            if isinstance(connection, Connection) and connection.unused_for() > _GRACE:
                 connection.force_close()
                 return True
         return False
@@ -279,14 +279,14 @@ class Server(web.Server):
         aiohttp's own way stops reading from all connections first, and so would lose the bodies being received.
         """
         now = self._loop.time()
-        deadline, patience = now + timeout, now + min(_FIRST_WORD, timeout)
-        while self._close_idle(patience) and self._loop.time() < deadline:  # noqa: ASYNC110 - or each connection would signal
+        deadline, grace_until = now + timeout, now + min(_FIRST_WORD, timeout)
+        while self._close_idle(grace_until) and self._loop.time() < deadline:  # noqa: ASYNC110 - or each connection would signal
             await asyncio.sleep(_TICK)
         await self.shutdown(_TICK)
 
-    def _close_idle(self, patience: float) -> int:
-        """Closes what is idle, what is new not before ``patience``; the number of connections that are still open."""
-        late = self._loop.time() >= patience
+    def _close_idle(self, grace_until: float) -> int:
+        """Closes what is idle, what is new not before ``grace_until``; the number of connections still open."""
+        late = self._loop.time() >= grace_until
         for connection in self.connections:
             if isinstance(connection, Connection) and connection.idle and (late or not connection.new):
                 connection.force_close()

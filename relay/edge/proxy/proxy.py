@@ -229,12 +229,12 @@ def _openai_answer(error: RelayError | ProblemError) -> problems.Answer:
     return problems.openai_answer(error.code, error.message, hint=error.hint)
 
 
-async def _streamed(request: web.BaseRequest, patience: float) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises ``ProblemError`` once nothing has come for ``patience`` seconds."""
+async def _streamed(request: web.BaseRequest, timeout: float) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises ``ProblemError`` once nothing has come for ``timeout`` seconds."""
     invite(request)
     while True:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 piece = await piece_of(request)
         except TimeoutError:
             raise ProblemError("body_timeout") from None

@@ -15,7 +15,7 @@ from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
 from relay.telemetry import SubmissionSignals
 
-PATIENCE = 5.0
+RECORD_TIMEOUT = 5.0
 """Seconds that a client waits for its task to be on disk: a commit takes milliseconds, a disk that hangs for ever."""
 
 _AGAIN = 0.5
@@ -24,10 +24,10 @@ _AGAIN = 0.5
 class TaskWriter:
     """Appends drafts to the journal, again and again while that says that it may work later."""
 
-    def __init__(self, journal: Journal, signals: SubmissionSignals, patience: float = PATIENCE) -> None:
+    def __init__(self, journal: Journal, signals: SubmissionSignals, timeout: float = RECORD_TIMEOUT) -> None:
         self._journal = journal
         self._signals = signals
-        self._patience = patience
+        self._timeout = timeout
         self._late: set[asyncio.Task[bool]] = set()
 
     def require_journal(self) -> None:
@@ -41,7 +41,7 @@ class TaskWriter:
     async def record(self, drafts: Sequence[Draft]) -> bool:
         """Whether the drafts, all about one task, are on disk; if not, it is tried on."""
         writing = asyncio.create_task(self._write(drafts), name="record task")
-        await asyncio.wait((writing,), timeout=self._patience)
+        await asyncio.wait((writing,), timeout=self._timeout)
         if writing.done():
             return writing.result()
         self._late.add(writing)
@@ -53,7 +53,7 @@ class TaskWriter:
 
         Raises ``JournalUnavailable`` or ``JournalBroken``.
         """
-        await asyncio.wait((self._journal.append(draft),), timeout=self._patience)
+        await asyncio.wait((self._journal.append(draft),), timeout=self._timeout)
 
     async def finish(self, timeout: float) -> None:
         """Waits for what is not on disk yet, then gives up."""

@@ -1,6 +1,6 @@
 """The index that replicas share, in Redis: which of them publishes a fact. ``relay.core.publishing.claims`` decides.
 
-One connection per sink, one script call per batch, each within ``PATIENCE`` seconds, the connecting included; Redis or
+One connection per sink, one script call per batch, each within ``TIMEOUT`` seconds, the connecting included; Redis or
 Valkey, standalone, 6.2 or newer. Keys: ``{relay:<scope>}:`` and 16 bytes; each holds who claimed or published a fact,
 what was stated and at which offset of the owner's journal, in 41 bytes at most, so that it costs Redis about 180 bytes
 for the window. An owner is a replica *and* its journal: offsets of another journal say nothing.
@@ -27,7 +27,7 @@ from relay.sinks.redis.sink import Config
 from relay.sinks.redis.topology import Locator
 from relay.sinks.redis.wire import Wire, failure
 
-PATIENCE = 0.5
+TIMEOUT = 0.5
 """Seconds that a batch waits for the index at most, twice: when claiming and when confirming."""
 
 MAX_FACTS = 1000
@@ -55,8 +55,8 @@ class RedisIndex:
     def __init__(
         self, url: str, *, scope: str, identity: str, origin: Callable[[], str], lease: float, window: float
     ) -> None:
-        keys = {"type": "redis", "url": url, "socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
-        endpoints = Config.model_validate({**keys, "wait_timeout": PATIENCE / 2}).endpoints()
+        keys = {"type": "redis", "url": url, "socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+        endpoints = Config.model_validate({**keys, "wait_timeout": TIMEOUT / 2}).endpoints()
         self._scope = f"{{relay:{scope}}}:"
         self._locator = Locator(replace(endpoints, rights=RIGHTS), self._scope)
         self._identity, self._origin = identity, origin
@@ -67,7 +67,7 @@ class RedisIndex:
         """Raises ``IndexUnavailable``; what was claimed all the same is ours when asked again, or ends by its lease."""
         verdicts: list[Verdict] = []
         memory = b""
-        async with self._patience():
+        async with self._bounded():
             for part in _parts(facts):
                 letters, memory = await self._run("claim", self._lease, part)
                 verdicts += [_VERDICTS[letter] for letter in letters.decode()]
@@ -77,18 +77,18 @@ class RedisIndex:
 
     async def confirm(self, facts: Sequence[Fact]) -> int:
         """Raises ``IndexUnavailable``; confirming again changes nothing."""
-        async with self._patience():
+        async with self._bounded():
             return sum([await self._run("confirm", self._window, part) for part in _parts(facts)])
 
     async def release(self, facts: Sequence[Fact]) -> None:
         """Ends claims of ours; what is confirmed stays. Raises ``IndexUnavailable``."""
-        async with self._patience():
+        async with self._bounded():
             for part in _parts(facts):
                 await self._run("release", self._lease, part)
 
     async def reach(self) -> None:
         """Sees whether the index answers and runs its script. Raises ``IndexUnavailable``."""
-        async with self._patience():
+        async with self._bounded():
             await self._connected()
 
     async def close(self) -> None:
@@ -98,9 +98,9 @@ class RedisIndex:
             await wire.close()
 
     @asynccontextmanager
-    async def _patience(self) -> AsyncIterator[None]:
+    async def _bounded(self) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 yield
         except BaseException as error:
             # A late reply must not be taken for the answer to the next call.
@@ -109,7 +109,7 @@ class RedisIndex:
                 wire.abort()
             if isinstance(error, TimeoutError):
                 hint = "Is Redis overloaded, or far away? See dedup.shared_index."
-                raise IndexUnavailable("timeout", f"No answer within {PATIENCE:g} s.", hint=hint) from None
+                raise IndexUnavailable("timeout", f"No answer within {TIMEOUT:g} s.", hint=hint) from None
             if isinstance(error, SinkUnavailable):
                 raise IndexUnavailable(error.code, error.message, hint=error.hint) from None
             raise

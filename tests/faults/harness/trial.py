@@ -87,7 +87,7 @@ class Trial:
     async def acknowledged(self, count: int = STEADY, within: float = 60.0) -> None:
         """Returns when this many further deliveries have their 2xx."""
         goal = self.load.record.count + count
-        async with self._patience(within):
+        async with self._bounded(within):
             while self.load.record.count < goal:
                 await asyncio.sleep(0.01)
 
@@ -95,7 +95,7 @@ class Trial:
         """Returns when the first sink has taken this many further events since the relay's start."""
         label = self.targets[0].label
         goal = await self.relay.metric("relay_published_total", sink=label) + count
-        async with self._patience(within):
+        async with self._bounded(within):
             while await self.relay.metric("relay_published_total", sink=label) < goal:
                 await asyncio.sleep(0.02)
 
@@ -106,7 +106,7 @@ class Trial:
         """
         label = self.targets[0].label
         goal = await self.relay.metric("relay_sink_events_accepted", sink=label)
-        async with self._patience(within):
+        async with self._bounded(within):
             while await self._settled(label) < goal:
                 await asyncio.sleep(0.02)
 
@@ -114,7 +114,7 @@ class Trial:
         return sum([await self.relay.metric("relay_sink_events", sink=label, state=state) for state in _SETTLED])
 
     @contextlib.asynccontextmanager
-    async def _patience(self, within: float) -> AsyncIterator[None]:
+    async def _bounded(self, within: float) -> AsyncIterator[None]:
         """A wait that was in vain tells what the relay did meanwhile."""
         try:
             async with asyncio.timeout(within):

@@ -126,7 +126,7 @@ def screen(demo: Demo) -> str:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "PATIENCE", 0.2)
+    monkeypatch.setattr(run, "TIMEOUT", 0.2)
 
 
 async def test_a_round_is_over_when_all_of_it_is_on_the_screen() -> None:

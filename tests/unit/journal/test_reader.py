@@ -48,7 +48,7 @@ def held_open(release: threading.Event, begun: threading.Semaphore) -> Callable[
 
 
 async def test_an_append_waits_for_no_reader(journal: Journal) -> None:
-    """Broken: every consumer who pages would make the webhooks wait, beyond the upstream's patience."""
+    """Broken: every consumer who pages would make the webhooks wait, beyond the upstream's time-out."""
     await journal.append(draft("before"))
     release, begun = threading.Event(), threading.Semaphore(0)
     try:

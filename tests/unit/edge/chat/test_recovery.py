@@ -70,7 +70,7 @@ async def test_a_start_waits_once_for_a_disk_that_takes_nothing(
 ) -> None:
     """Broken: a start with a thousand open streams on a full disk takes minutes, in which no webhook is answered."""
     monkeypatch.setattr(recovery, "_AT_ONCE", 1)
-    monkeypatch.setattr(recovery, "_PATIENCE", 0.2)
+    monkeypatch.setattr(recovery, "_TIMEOUT", 0.2)
     monkeypatch.setattr(recovery, "_AGAIN", 0.01)
     telemetry = Telemetry()
     names = [f"stream-{n}" for n in range(20)]

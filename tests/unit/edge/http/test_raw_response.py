@@ -45,7 +45,7 @@ async def test_a_client_that_takes_nothing_is_cut() -> None:
     size, answered = 32 << 20, asyncio.get_running_loop().create_future()
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
-        outgoing = RawResponse(request, patience=0.1)
+        outgoing = RawResponse(request, send_timeout=0.1)
         outgoing.begin(200, b"OK", [(b"Content-Length", b"%d" % size)])
         there = await outgoing.write(b"x" * size)
         sent = outgoing.abort()
@@ -58,13 +58,13 @@ async def test_a_client_that_takes_nothing_is_cut() -> None:
 
 
 async def test_a_client_that_takes_something_again_and_again_is_not_cut() -> None:
-    """A download over a thin line would break off whenever it takes longer than the patience with one that is stuck."""
+    """A download over a thin line would break off whenever it takes longer than a client may be stuck."""
     size, answered = 1 << 20, asyncio.get_running_loop().create_future()
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
         assert request.transport is not None
         _small_buffer(request.transport, socket.SO_SNDBUF)
-        outgoing = RawResponse(request, patience=0.2)
+        outgoing = RawResponse(request, send_timeout=0.2)
         outgoing.begin(200, b"OK", [(b"Content-Length", b"%d" % size)])
         outgoing.put(b"x" * size)
         answered.set_result(await outgoing.drained())
@@ -78,7 +78,7 @@ async def test_a_client_that_takes_something_again_and_again_is_not_cut() -> Non
         while got < size and not (answered.done() and not answered.result()):
             assert got > size // 2 or not answered.done()  # it waits: the rest does not fit into the kernel
             got += len(await connection.reader.read(40_000))
-            await asyncio.sleep(0.03)  # that is how thin it is: several times the patience for all
+            await asyncio.sleep(0.03)  # that is how thin it is: several times the time-out for all
         assert await answered
 
 

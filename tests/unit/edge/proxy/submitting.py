@@ -71,7 +71,7 @@ async def submitting(
     webhook: str | None = WEBHOOK,
     limits: BodyLimits = LIMITS,
     timeouts: Timeouts = TIMEOUTS,
-    patience: float = 5.0,
+    timeout: float = 5.0,
     idle_timeout: float = 60.0,
     settings: ProxySettings | None = None,
     api_key: str | None = None,
@@ -84,7 +84,7 @@ async def submitting(
         upstream = Upstream(base_url or behind.url, timeouts)
         proxy = Proxy(upstream, Clients(settings or ProxySettings(), api_key), limits, idle_timeout=idle_timeout)
         addresses = TaskAddresses(journal.projection(Addresses), 60.0, webhook)
-        submissions = Submissions(proxy, NovitaTask(), TaskWriter(journal, signals, patience), signals, addresses)
+        submissions = Submissions(proxy, NovitaTask(), TaskWriter(journal, signals, timeout), signals, addresses)
 
         async def serve(request: web.BaseRequest) -> web.StreamResponse:
             return await submissions(request)

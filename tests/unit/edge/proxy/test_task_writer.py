@@ -79,7 +79,7 @@ async def test_while_nothing_can_be_recorded_nothing_is_sent(journal: Journal) -
 
 async def test_what_the_journal_does_not_take_at_once_it_is_given_again(journal: Journal) -> None:
     """A task that was paid for while the journal was full would be forgotten."""
-    writer = TaskWriter(journal, Said(), patience=0.05)
+    writer = TaskWriter(journal, Said(), timeout=0.05)
     await fill(journal)
     assert not await writer.record([draft("t1"), draft("t2")])
     drain(journal)
@@ -94,7 +94,7 @@ async def test_what_the_journal_does_not_take_at_once_it_is_given_again(journal:
 
 async def test_a_short_trouble_is_not_told(journal: Journal) -> None:
     """Clients would be alarmed by a second of a full disk."""
-    writer = TaskWriter(journal, Said(), patience=5.0)
+    writer = TaskWriter(journal, Said(), timeout=5.0)
     await fill(journal)
     recorded = asyncio.create_task(writer.record([draft("t1")]))
     await asyncio.sleep(0)
@@ -104,7 +104,7 @@ async def test_a_short_trouble_is_not_told(journal: Journal) -> None:
 
 async def test_what_was_recorded_half_is_not_recorded_twice(journal: Journal) -> None:
     """A synchronous answer would be published as two submissions."""
-    writer = TaskWriter(journal, Said(), patience=0.05)
+    writer = TaskWriter(journal, Said(), timeout=0.05)
     await journal.append(draft("t1"))
     assert not await writer.record([draft("t1"), draft("t2")])
     drain(journal)
@@ -115,7 +115,7 @@ async def test_what_was_recorded_half_is_not_recorded_twice(journal: Journal) ->
 async def test_a_stop_gives_up_loudly(journal: Journal) -> None:
     """A task would be lost without a line in the log that names it."""
     said = Said()
-    writer = TaskWriter(journal, said, patience=0.01)
+    writer = TaskWriter(journal, said, timeout=0.01)
     await fill(journal)
     await writer.record([draft("t1")])
     await writer.finish(0.01)
@@ -141,7 +141,7 @@ async def test_a_client_whose_task_is_not_on_disk_is_told_its_id_and_so(journal:
         await fill(journal)
         await call.send(ok(b'{"task_id":"t1"}', "X-Relay-Recorded: true"))
 
-    async with submitting(journal, script, patience=0.05) as relay:
+    async with submitting(journal, script, timeout=0.05) as relay:
         reply = await ask(relay.url, post(PATH, b"{}"))
         assert (reply.status, reply.body) == (200, b'{"task_id":"t1"}')
         assert reply.headers["x-relay-recorded"] == "false"

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from relay.core.tasks.reconcile import GROWTH, LONGEST, MAX_RETRY_AFTER, VIDEO_PATIENCE, Reason
+from relay.core.tasks.reconcile import GROWTH, LONGEST, MAX_RETRY_AFTER, VIDEO_FACTOR, Reason
 from relay.edge.http.problems import KINDS
 from relay.edge.proxy import submissions
-from relay.edge.proxy.task_writer import PATIENCE
+from relay.edge.proxy.task_writer import RECORD_TIMEOUT
 from relay.journal.projections.tasks import STATES
 from relay.reconciler.poll import ANSWER_WITHIN
 from relay.settings import Settings
@@ -66,7 +66,7 @@ def test_the_page_names_each_reason_to_abandon_a_task_and_each_state() -> None:
 
 def test_the_page_tells_how_tasks_are_polled() -> None:
     """Somebody would count on a poll, or on a pause, that comes at another time."""
-    assert VIDEO_PATIENCE == 4
+    assert VIDEO_FACTOR == 4
     assert "videos four times as late" in TEXT
     assert GROWTH == 1.5
     assert "grows by half each" in TEXT
@@ -81,5 +81,5 @@ def test_the_page_gives_the_limits_and_headers_that_there_are() -> None:
     proxy = Settings().proxy
     assert f"`proxy.max_body` ({proxy.max_body >> 20} MiB)" in TEXT
     assert f"`proxy.max_inflight_bytes` ({proxy.max_inflight_bytes >> 20} MiB)" in TEXT
-    assert f"{PATIENCE:g} seconds" in TEXT
+    assert f"{RECORD_TIMEOUT:g} seconds" in TEXT
     assert f"`{submissions.RECORDED.decode().title()}: false`" in TEXT
