@@ -1,9 +1,10 @@
-"""All commands in one place, each from the module that is named after it."""
+"""All commands in one table, each from the module that is named after it: who adds one adds its row."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -13,8 +14,40 @@ from relay.cli.outcome import Commands
 
 _RUN, _LOOK, _REHEARSE, _ABOUT = "Run", "Look inside", "Rehearse", "About"
 
+TABLE: Final = (
+    (_RUN, serve.serve),
+    (_RUN, check.check),
+    (_RUN, doctor),
+    (_RUN, replay.replay),
+    (_LOOK, tail.tail),
+    (_LOOK, tasks.tasks),
+    (_LOOK, dead_letters.app),
+    (_LOOK, journal.app),
+    (_REHEARSE, demo.demo),
+    (_REHEARSE, demo.simulate),
+    (_ABOUT, about.schema),
+    (_ABOUT, about.asyncapi),
+    (_ABOUT, about.openapi),
+    (_ABOUT, register_schemas.register_schemas),
+    (_ABOUT, about.version),
+)
+"""Every command, or group of commands with a name of its own, in the order in which people meet them."""
+
+
+class Ordered(Commands):
+    """The commands in the order of the table; typer would show groups after single commands."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names, as the table has them."""
+        return [_name(command) for _, command in TABLE]
+
+
+def _name(command: Callable[..., None] | typer.Typer) -> str:
+    return str(command.info.name) if isinstance(command, typer.Typer) else command.__name__.replace("_", "-")
+
+
 app = typer.Typer(
-    cls=Commands,
+    cls=Ordered,
     no_args_is_help=True,
     # Frames and colour are for people on a terminal.
     rich_markup_mode="rich" if sys.stdout.isatty() else None,
@@ -33,18 +66,8 @@ def relay(
     """Event bridge for Novita AI: webhooks in, CloudEvents exactly once on Kafka and Redis Streams."""
 
 
-app.command(rich_help_panel=_RUN)(serve.serve)
-app.command(rich_help_panel=_RUN)(check.check)
-app.command(rich_help_panel=_RUN)(doctor)
-app.command(rich_help_panel=_RUN)(replay.replay)
-app.command(rich_help_panel=_LOOK)(tail.tail)
-app.command(rich_help_panel=_LOOK)(tasks.tasks)
-app.add_typer(dead_letters.app, name="dead-letters", rich_help_panel=_LOOK)
-app.add_typer(journal.app, name="journal", rich_help_panel=_LOOK)
-app.command(rich_help_panel=_REHEARSE)(demo.demo)
-app.command(rich_help_panel=_REHEARSE)(demo.simulate)
-app.command(rich_help_panel=_ABOUT)(about.schema)
-app.command(rich_help_panel=_ABOUT)(about.asyncapi)
-app.command(rich_help_panel=_ABOUT)(about.openapi)
-app.command(rich_help_panel=_ABOUT)(register_schemas.register_schemas)
-app.command(rich_help_panel=_ABOUT)(about.version)
+for _panel, _command in TABLE:
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, rich_help_panel=_panel)
+    else:
+        app.command(rich_help_panel=_panel)(_command)

@@ -15,7 +15,9 @@ from relay.cli.outcome import FAILED, complain
 from relay.cli.output import write_block, write_json, write_line, write_table
 from relay.core.errors import RelayError
 
-app = typer.Typer(help="List, inspect, replay and delete what could not go on.", no_args_is_help=True)
+app = typer.Typer(
+    name="dead-letters", help="List, inspect, replay and delete what could not go on.", no_args_is_help=True
+)
 
 _COLUMNS: Final = ("ID", "ACCEPTED", "ORIGIN", "REASON", "SUBJECT", "BYTES", "DETAIL")
 

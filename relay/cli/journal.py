@@ -22,7 +22,7 @@ from relay.core.event import TOPICS, Entry, one_line
 if TYPE_CHECKING:
     from relay.journal.inspect import Figures, Finding, Stopped
 
-app = typer.Typer(help="Look into the journal of a relay that is stopped.", no_args_is_help=True)
+app = typer.Typer(name="journal", help="Look into the journal of a relay that is stopped.", no_args_is_help=True)
 
 JournalPath = Annotated[
     Path | None,

@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and what is told on standard error."""
+"""How a command ends: its exit code, and what it writes on standard error."""
 
 from __future__ import annotations
 
@@ -17,37 +17,16 @@ FAILED: Final = 1
 BAD_CONFIGURATION: Final = 78
 """``EX_CONFIG`` of sysexits.h: service managers can tell it from a crash."""
 
-_ORDER: Final = (
-    "serve",
-    "check",
-    "doctor",
-    "replay",
-    "tail",
-    "tasks",
-    "dead-letters",
-    "journal",
-    "demo",
-    "simulate",
-    "schema",
-    "asyncapi",
-    "openapi",
-    "register-schemas",
-    "version",
-)
 _INTENDED: Final = (typer.Exit, typer.Abort, typer.TyperException)
 
 
 class Commands(TyperGroup):
-    """The commands, in the order in which people meet them, and the one place where their failures become exits."""
+    """A group of commands, and the one place where their failures become exits."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
         for command in self.commands.values():
             _make_readable(command)
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Commands and groups of commands, mixed."""
-        return sorted(super().list_commands(ctx), key=_ORDER.index)
 
     def invoke(self, ctx: Any) -> Any:
         """Runs a command. Raises ``typer.Exit`` where it failed; the reason is on standard error then."""
@@ -71,7 +50,7 @@ class Commands(TyperGroup):
 
 
 def _make_readable(command: Any) -> None:
-    """Mends typer's help: it keeps the line breaks of docstrings, and says ``<bool>`` of what is just there or not."""
+    """Typer's help, readable: it keeps the line breaks of docstrings, and says ``<bool>`` of flags."""
     first, *rest = cleandoc(command.help or "").split("\n\n")
     command.help = "\n\n".join([first, *(" ".join(paragraph.split()) for paragraph in rest)])
     for parameter in command.params:
