@@ -198,7 +198,7 @@ def _api() -> Document:
         "/v1/status": {
             "get": _operation(
                 "status",
-                "How the relay is: its journal, sinks, streams, tasks and upstream.",
+                "How the relay is: its journal, sinks, chats, tasks and upstream.",
                 codes=_SHARED_API,
                 answers={200: ("Status", "As of now.")},
                 security=_TOKEN,

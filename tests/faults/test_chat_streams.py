@@ -259,14 +259,14 @@ async def test_streams_open_at_a_kill_have_their_one_end_after_the_restart(
             await stage.relay.start()
         found = await stage.balance(expected)
         ends = [event for event in await events_of(stage.relay.url) if event["type"] == "relay.chat.failed"]
-    row.injected("kill -9 under 100 open streams", rounds)
+    row.injected("kill -9 under 100 open chats", rounds)
     row.notes.append(f"events {dict(found.ends)}")
     assert found.holds, found
     assert len(expected) == len(ends) == rounds * 100
 
 
 async def killed(stage: Scene, label: str, number: int) -> list[str]:
-    """Kills the relay under so many open streams, each of which has begun; answers their ids."""
+    """Kills the relay under so many open chats, each of which has begun; answers their ids."""
     begun: list[str] = []
 
     async def one(each: int) -> None:

@@ -43,13 +43,12 @@ _ENDINGS: dict[str, Ending] = {
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """``send``: seconds for which a client may take nothing. ``drain``, ``drain_size``: seconds and bytes for which a
-    stream is read on without its client. ``retries`` of a request whose answer has not begun."""
+    """The limits of one chat, each as the setting of its name under ``proxy`` has it. Seconds, bytes, a count."""
 
-    send: float
-    drain: float
-    drain_size: int
-    retries: int
+    idle_timeout: float
+    drain_timeout: float
+    max_drain_size: int
+    max_retries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class ChatStream:
         self._loop = asyncio.get_running_loop()
         self._request, self._outbound, self._upstream = request, outbound, upstream
         self._record, self._limits, self._on_disconnect = record, limits, on_disconnect
-        self._client: RawResponse | None = RawResponse(request, limits.send)
+        self._client: RawResponse | None = RawResponse(request, limits.idle_timeout)
         self._concealed = concealed
         self._cover: Cover | None = None
         self._decoder: Decoder | None = None
@@ -100,10 +99,10 @@ class ChatStream:
         """
         self._record.begin()
         try:
-            for left in range(self._limits.retries, -1, -1):
+            for left in range(self._limits.max_retries, -1, -1):
                 if await self._attempt(request, left):
                     return
-                await asyncio.sleep(_BACKOFF * 2 ** (self._limits.retries - left) * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+                await asyncio.sleep(_BACKOFF * 2 ** (self._limits.max_retries - left) * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         except asyncio.CancelledError:
             self._leave()  # also before the first byte, when nobody writes and only this tells
             raise
@@ -181,7 +180,7 @@ class ChatStream:
         else:
             self._drained += len(piece)
         self._record.feed(piece if self._decoder is None else self._decoder.take(piece))
-        if self._drained > self._limits.drain_size:
+        if self._drained > self._limits.max_drain_size:
             self._stop("client_gone")
 
     def ended(self) -> None:
@@ -217,7 +216,7 @@ class ChatStream:
         self._connection.pause()
         self._stuck_at = self._client.untaken
         self._forget_timer()
-        self._timer = self._loop.call_later(self._limits.send, self._look_at_client)
+        self._timer = self._loop.call_later(self._limits.idle_timeout, self._look_at_client)
 
     def resume(self) -> None:
         """The client has caught up."""
@@ -232,7 +231,7 @@ class ChatStream:
             return
         if client.untaken < self._stuck_at:
             self._stuck_at = client.untaken
-            self._timer = self._loop.call_later(self._limits.send, self._look_at_client)
+            self._timer = self._loop.call_later(self._limits.idle_timeout, self._look_at_client)
             return
         self._stop("slow_client")
         client.cut()
@@ -263,7 +262,7 @@ class ChatStream:
         self._record.leave()
         self._connection.resume()
         self._forget_timer()
-        self._timer = self._loop.call_later(self._limits.drain, self._stop, "client_gone")
+        self._timer = self._loop.call_later(self._limits.drain_timeout, self._stop, "client_gone")
 
     def _stop(self, ending: Ending) -> None:
         self._cancel()

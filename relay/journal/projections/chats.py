@@ -20,7 +20,7 @@ from relay.journal.plan import Plan
 from relay.journal.projection import Projection
 
 SCAN: Final = 200_000
-"""Events, the newest ones, among which the chunks of open streams are looked for: a start must not take minutes because
+"""Events, the newest ones, among which the chunks of open chats are looked for: a start must not take minutes because
 one stream was open for hours. What is older is a gap in the ending."""
 
 _SQL: Final = sql.statements("projections/chats.sql")
@@ -74,7 +74,7 @@ class Streams(Projection):
             self._db.execute(_SQL["close"], {"ids": orjson.dumps(ended).decode()})
 
     def all(self) -> list[OpenStream]:
-        """The open streams, in the order of their beginning."""
+        """The open chats, in the order of their beginning."""
         return [OpenStream(*row) for row in self._db.execute(_SQL["all"])]
 
     def count(self) -> int:
@@ -82,11 +82,11 @@ class Streams(Projection):
         return int(self._db.execute(_SQL["count"]).fetchone()[0])
 
     def page(self, after: int, limit: int) -> list[NamedStream]:
-        """At most ``limit`` open streams that began after an offset, in the order of their beginning."""
+        """At most ``limit`` open chats that began after an offset, in the order of their beginning."""
         return [NamedStream(*row) for row in self._db.execute(_SQL["page"], (after, limit))]
 
     def chunks(self) -> dict[str, list[int]]:
-        """Where the chunk events of the open streams are, among the newest ``SCAN`` events."""
+        """Where the chunk events of the open chats are, among the newest ``SCAN`` events."""
         rows = self._db.execute(_SQL["chunks"], {"scan": SCAN})
         return {chat_id: [int(offset) for offset in offsets.split(",")] for chat_id, offsets in rows}
 

@@ -68,7 +68,7 @@ async def test_a_stream_whose_beginning_was_pruned_ends_too(tmp_path: Path) -> N
 async def test_a_start_waits_once_for_a_disk_that_takes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Broken: a start with a thousand open streams on a full disk takes minutes, in which no webhook is answered."""
+    """Broken: a start with a thousand open chats on a full disk takes minutes, in which no webhook is answered."""
     monkeypatch.setattr(recovery, "_AT_ONCE", 1)
     monkeypatch.setattr(recovery, "_TIMEOUT", 0.2)
     monkeypatch.setattr(recovery, "_AGAIN", 0.01)

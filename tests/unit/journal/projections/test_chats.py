@@ -87,7 +87,7 @@ def test_what_is_left_of_a_stream(opened: Store, monkeypatch: pytest.MonkeyPatch
 
 
 def test_open_streams_are_paged_with_what_they_began_with(opened: Store) -> None:
-    """A list of a thousand open streams would be one answer, or name none of them."""
+    """A list of a thousand open chats would be one answer, or name none of them."""
     for chat_id in ("a", "b", "c"):
         opened.append([started_draft(Opening(chat_id, 1, 0.0, "m", client=f"client-{chat_id}"))], 7)
     opened._db.execute('DELETE FROM events WHERE "offset" = 2')
