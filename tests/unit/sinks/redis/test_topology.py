@@ -63,9 +63,10 @@ async def test_a_sentinel_that_hangs_holds_nobody_up_and_leaves_nothing_behind(m
     before = asyncio.all_tasks()
     sentinels = Sentinels(Endpoints((), 1.0, 1.0, sentinels=NODES, service_name="relay"))
     async with asyncio.timeout(5):
-        assert await sentinels.primary() == NEW
+        for _ in range(2):  # the same answer as before is as good
+            assert await sentinels.primary() == NEW
     assert asyncio.all_tasks() == before
-    assert [sentinel.closed for sentinel in asked] == [True, True]
+    assert [sentinel.closed for sentinel in asked] == [True] * 4
 
 
 Said = dict[str, Named | None]
@@ -123,3 +124,12 @@ async def test_an_older_answer_is_better_than_none(monkeypatch: pytest.MonkeyPat
     assert await fleet.asked.primary() == OLD
     fleet.said = {"a": Named(NEW, 2), "b": Named(OLD, 3)}
     assert await fleet.asked.primary() == OLD
+
+
+async def test_a_failover_that_was_heard_of_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else one Sentinel that was cut off meanwhile would lead the relay back to the server that has been replaced."""
+    fleet = Fleet(monkeypatch, "a", "b")
+    fleet.said = {"a": Named(NEW, 4), "b": None}
+    assert await fleet.asked.successor(OLD) == NEW
+    fleet.said = {"a": None, "b": Named(OLD, 3)}
+    assert await fleet.asked.successor(NEW) is None

@@ -117,13 +117,34 @@ async def test_a_server_that_says_nothing_is_given_up_under_the_right_name(
     """Else a frozen Redis would be reported as a wrong port, or a port without TLS as a slow server."""
     gone = asyncio.Event()
 
-    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await gone.wait()
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionResetError):
+            await reader.read(-1)
+        gone.set()
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(5):
         node = Node(*server.sockets[0].getsockname())
         with pytest.raises(SinkUnavailable) as refused:
             await dial(node, Endpoints((node,), 0.05, 0.05, tls=tls), {"password": "secret"})
-        gone.set()
+        await gone.wait()
     assert refused.value.code == code
+
+
+async def test_whoever_gives_up_while_a_connection_is_made_has_none() -> None:
+    """Else a stop during the login would be lost, and the relay go on."""
+    begun = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.set()
+        with suppress(ConnectionResetError):
+            await reader.read(-1)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(5):
+        node = Node(*server.sockets[0].getsockname())
+        dialling = asyncio.create_task(dial(node, Endpoints((node,), 5.0, 5.0), {"password": "secret"}))
+        await begun.wait()
+        dialling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await dialling
