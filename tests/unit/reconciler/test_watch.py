@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from relay.core.clock import rfc3339
-from relay.reconciler.watch import EXPIRES_SOON, TaskWatch
+from relay.reconciler.watch import EXPIRES_SOON, TaskReconciliation
 from relay.settings import Settings
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry import TaskSignals, Telemetry, UpstreamSignals
@@ -22,7 +22,9 @@ async def test_outputs_that_a_sink_may_get_too_late_are_counted(tmp_path: Path) 
     settings = Settings.model_validate({"sinks": [{"type": "redis"}, {"type": "kafka"}]})
     async with opened(tmp_path, "redis", "kafka") as journal:
         upstream = Upstream("http://127.0.0.1:1", Timeouts())
-        watch = TaskWatch(settings, journal, upstream, NovitaTask(), TaskSignals(telemetry, UpstreamSignals(telemetry)))
+        watch = TaskReconciliation(
+            settings, journal, upstream, NovitaTask(), TaskSignals(telemetry, UpstreamSignals(telemetry))
+        )
         for place, seconds in enumerate([-60, 60, EXPIRES_SOON - 60, EXPIRES_SOON + 60, 3600]):
             data = b'{"outputs":[{"expires_at":"%b"}]}' % rfc3339(now + seconds * 1000).encode()
             await journal.append(draft(str(place), data=data))
