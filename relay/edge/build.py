@@ -16,7 +16,7 @@ from relay import __version__
 from relay.core.conceal import Concealed
 from relay.core.source import Source, Submittable
 from relay.edge.api.chats import ChatRoutes
-from relay.edge.api.consumers import Pace
+from relay.edge.api.consumers import ConsumerLimits
 from relay.edge.api.dead_letters import DeadLetterRoutes
 from relay.edge.api.documents import ContractRoutes
 from relay.edge.api.events import Events
@@ -163,8 +163,8 @@ def _api_auth(settings: Settings) -> ApiAuth:
 
 def _events(parts: Parts, auth: ApiAuth) -> Events:
     server = parts.settings.server
-    pace = Pace(send_timeout=server.send_timeout, max_consumers=server.max_consumers)
-    return Events(parts.journal, ConsumerSignals(parts.telemetry), pace, auth.client_of)
+    limits = ConsumerLimits(send_timeout=server.send_timeout, max_consumers=server.max_consumers)
+    return Events(parts.journal, ConsumerSignals(parts.telemetry), limits, auth.client_of)
 
 
 def _proxy(parts: Parts) -> Proxy:

@@ -19,7 +19,7 @@ from relay.core.event import Draft
 from relay.core.source import Delivery, Source
 from relay.core.tasks.address import made_before
 from relay.core.tasks.events import abandoned_draft, terminal_key
-from relay.core.tasks.rate_limit import Pace
+from relay.core.tasks.rate_limit import RateLimit
 from relay.core.tasks.reconcile import (
     Abandon,
     Decision,
@@ -85,7 +85,7 @@ class Reconciler:
         self._now, self._wall = now, wall
         self._publish_progress = publish_progress
         self._tasks = journal.projection(Tasks)
-        self._pace = Pace(rate)
+        self._rate_limit = RateLimit(rate)
         self._concurrency = concurrency
         self._look_every = min(max(timing.first_after / 2, 0.05), LOOK_EVERY)
         self._batch = max(1, min(round(rate * _FRESH_FOR), _BATCH))
@@ -122,9 +122,9 @@ class Reconciler:
     async def _step(self) -> None:
         """One poll begun, or a rest until one may be."""
         loop_time = asyncio.get_running_loop().time()
-        wait = self._pace.ready_at() - loop_time
+        wait = self._rate_limit.ready_at() - loop_time
         # During an outage one poll at a time finds out whether it is over.
-        room = len(self._polling) < (1 if self._pace.failures else self._concurrency)
+        room = len(self._polling) < (1 if self._rate_limit.failures else self._concurrency)
         if wait > 0 or not room or self._journal.accepting() is not None:
             await self._rest(wait if room and wait > 0 else self._look_every)
             return
@@ -132,7 +132,7 @@ class Reconciler:
         if task is None or self._stopping:
             await self._rest(await self._until_due())
             return
-        self._pace.take(loop_time)
+        self._rate_limit.take(loop_time)
         polling = asyncio.create_task(self._reconcile(task), name="poll")
         self._polling[task.task_id] = polling
         polling.add_done_callback(lambda _: self._polled(task.task_id))
@@ -217,7 +217,7 @@ class Reconciler:
         if isinstance(normalized, Draft):
             normalized = continued(normalized, span.traceparent)
         # The dice only spread polls over time; nobody gains by guessing them.
-        moment = Moment(now, self._pace.failures, random.random())  # noqa: S311
+        moment = Moment(now, self._rate_limit.failures, random.random())  # noqa: S311
         decision = decide(task, answer, normalized, self._timing, moment)
         self._signals.polled("abandoned" if isinstance(decision, Abandon) else decision.result, span)
         return decision
@@ -241,9 +241,9 @@ class Reconciler:
 
     def _slow_down(self, result: str, pause: float) -> None:
         if not pause:
-            self._pace.succeeded()
+            self._rate_limit.succeeded()
             self._signals.upstream_answered()
-        elif self._pace.pause(asyncio.get_running_loop().time(), pause):
+        elif self._rate_limit.pause(asyncio.get_running_loop().time(), pause):
             self._signals.polling_paused(result, pause)
 
     def _again(self, task: Watched, again: PollAgain) -> None:

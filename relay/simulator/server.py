@@ -17,7 +17,7 @@ from relay.simulator.chat.scripts import Scripts
 from relay.simulator.options import Options
 from relay.simulator.outages import Outage, Outages, Trouble
 from relay.simulator.tasks import outputs
-from relay.simulator.tasks.answers import Broken, Refused, document, error, page, unrouted
+from relay.simulator.tasks.answers import ApiError, Broken, document, error_response, page, unrouted
 from relay.simulator.tasks.ledger import Ledger
 from relay.simulator.tasks.routes import Media
 from relay.simulator.tasks.webhook_sender import WebhookSender
@@ -168,9 +168,9 @@ class Simulator:
         if trouble is None:
             return await handler(request)
         if trouble == "errors":
-            raise Refused(500, "the upstream is in trouble", "GET_RESULT_FAILED")
+            raise ApiError(500, "the upstream is in trouble", "GET_RESULT_FAILED")
         if trouble == "storm":
-            raise Refused(429, "rate limit exceeded", retry_after=self.options.retry_after)
+            raise ApiError(429, "rate limit exceeded", retry_after=self.options.retry_after)
         if trouble == "html":
             return page(502)
         raise Broken
@@ -181,7 +181,7 @@ class Simulator:
             body = await request.json()
             self.begin_outage(body["trouble"], float(body["seconds"]))
         except (ValueError, TypeError, KeyError) as problem:
-            raise Refused(400, f"trouble and seconds are needed: {problem}") from None
+            raise ApiError(400, f"trouble and seconds are needed: {problem}") from None
         return document({"trouble": body["trouble"]})
 
     async def _show_ledger(self, request: web.Request) -> web.Response:
@@ -193,8 +193,8 @@ async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse
     """Errors in the upstream's shapes; a known path under another method is as unknown as any other."""
     try:
         return await handler(request)
-    except Refused as refused:
-        return error(refused)
+    except ApiError as error:
+        return error_response(error)
     except Broken:
         if request.transport is not None:
             request.transport.abort()

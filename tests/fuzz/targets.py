@@ -191,10 +191,10 @@ def _sse_seeds() -> Iterator[bytes]:
         yield path.read_bytes()
 
 
-# -- core/members: the scan of a request's JSON -----------------------------------------------------------------------
+# -- core/json_scan: the scan of a request's JSON ---------------------------------------------------------------------
 
 
-def members(data: bytes) -> None:
+def json_scan(data: bytes) -> None:
     """What orjson reads as an object, the scan reads as well, and finds the same members with the same values in it."""
     try:
         found = Walk(data).members().found
@@ -214,7 +214,7 @@ def _parsed(data: bytes) -> Any:
         return None
 
 
-def _member_seeds() -> Iterator[bytes]:
+def _json_seeds() -> Iterator[bytes]:
     for path in sorted(SAMPLES.glob("novita_task/*.json")):
         if not path.name.endswith(".expected.json"):
             yield path.read_bytes()
@@ -330,7 +330,7 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
     {
         "wire": Target(wire, _wire_seeds, 1024),
         "sse": Target(sse, _sse_seeds, 512),
-        "members": Target(members, _member_seeds, 4000),
+        "json_scan": Target(json_scan, _json_seeds, 4000),
         "settings": Target(settings, _settings_seeds, 4096),
         "journal": Target(journal, _journal_seeds, _EDIT * _MOST_EDITS),
     }

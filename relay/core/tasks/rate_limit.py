@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Pace:
+class RateLimit:
     """At most ``rate`` per second, evenly spread, and none during a pause.
 
     What a late timer missed is made up for by one, and no more: after a pause, however long, nothing bursts. So

@@ -31,7 +31,7 @@ _NOTSENT_LOWAT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class ConsumerLimits:
     """Times in seconds: without an event until a live stream gets a comment, and for which a consumer may take nothing.
 
     ``max_consumers``: pages and live streams under way at once; one client has half of them at most.
@@ -152,9 +152,9 @@ class Consumer:
 class Consumers:
     """All of them. ``client_of`` says whose a request is: the consumers of one client share what is theirs."""
 
-    def __init__(self, pace: Pace, signals: Signals, client_of: Callable[[web.Request], str]) -> None:
-        self._pace, self._signals, self._client_of = pace, signals, client_of
-        self._room = Room(pace.room)
+    def __init__(self, limits: ConsumerLimits, signals: Signals, client_of: Callable[[web.Request], str]) -> None:
+        self._limits, self._signals, self._client_of = limits, signals, client_of
+        self._room = Room(limits.room)
         self._present: set[Consumer] = set()
         self._of: Counter[str] = Counter()
         self._stopped = False
@@ -166,7 +166,7 @@ class Consumers:
         if full := self._full(client):
             self._signals.consumer_refused(kind, request.remote or "")
             raise ProblemError("too_many_consumers", full)
-        consumer = Consumer(request, client, kind, self._room, self._pace.send_timeout)
+        consumer = Consumer(request, client, kind, self._room, self._limits.send_timeout)
         if self._stopped:
             consumer.end("stopped")
         self._present.add(consumer)
@@ -184,7 +184,7 @@ class Consumers:
 
     def _full(self, client: str) -> str:
         """Why there is no place for one more of a client's; empty where there is. The other half is for others."""
-        most = self._pace.max_consumers
+        most = self._limits.max_consumers
         if len(self._present) >= most:
             return f"server.max_consumers is {most}."
         # Rounded up: of a single place half would be none.

@@ -15,7 +15,7 @@ from relay.core.cloudevents import structured_json
 from relay.core.errors import RelayError
 from relay.core.event import TOPICS, Event
 from relay.core.pruned import pruned_event
-from relay.edge.api.consumers import Consumer, Consumers, Pace, Signals
+from relay.edge.api.consumers import Consumer, ConsumerLimits, Consumers, Signals
 from relay.edge.api.event_reader import PIECE_EVENTS, EventReader, Filter
 from relay.edge.api.guard import peer_of, whole_number
 from relay.edge.api.subject_events import shown
@@ -46,12 +46,12 @@ class Events:
         self,
         journal: Journal,
         signals: Signals,
-        pace: Pace | None = None,
+        limits: ConsumerLimits | None = None,
         client_of: Callable[[web.Request], str] = peer_of,
     ) -> None:
         self._journal = journal
-        self._pace = pace or Pace()
-        self._consumers = Consumers(self._pace, signals, client_of)
+        self._limits = limits or ConsumerLimits()
+        self._consumers = Consumers(self._limits, signals, client_of)
 
     def stop(self) -> None:
         """Ends every live stream at the next event border."""
@@ -112,7 +112,7 @@ class Events:
         """Writes what a live stream says next; ``False`` when it is time for a heartbeat, or for the end."""
         if reader.caught_up and not await self._news(consumer, reader.place):
             return False
-        piece = await consumer.read(reader, PIECE_EVENTS, self._pace.heartbeat)
+        piece = await consumer.read(reader, PIECE_EVENTS, self._limits.heartbeat)
         if piece is not None and piece.pruned is not None:
             consumer.put(_frame(piece.pruned.last, pruned_event(piece.pruned, time.time_ns() // 1_000_000)))
         elif piece is not None and piece.entries:
@@ -124,7 +124,7 @@ class Events:
         news = asyncio.ensure_future(self._journal.wait(after))
         try:
             waiters = (news, consumer.ending)
-            done, _ = await asyncio.wait(waiters, timeout=self._pace.heartbeat, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(waiters, timeout=self._limits.heartbeat, return_when=asyncio.FIRST_COMPLETED)
             return bool(done)
         finally:
             news.cancel()

@@ -24,7 +24,7 @@ REASONS: Mapping[int, str] = {
 """The usual ``reason`` of each status (vendor page of the LLM errors); other statuses are listed there without one."""
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """A request that is answered with an error in Novita's flat shape."""
 
     def __init__(self, status: int, message: str, reason: str | None = None) -> None:
@@ -38,12 +38,12 @@ def document(body: Json) -> Answer:
     return Answer(200, JSON_HEADERS, (Piece(raw),), length=len(raw))
 
 
-def refusal(refused: Refused) -> Answer:
-    body: Json = {"code": refused.status, "reason": refused.reason, "message": str(refused)}
-    if refused.status != 404:  # seen without metadata
+def error_answer(error: ApiError) -> Answer:
+    body: Json = {"code": error.status, "reason": error.reason, "message": str(error)}
+    if error.status != 404:  # seen without metadata
         body["metadata"] = {}
     raw = orjson.dumps(body)
-    return Answer(refused.status, JSON_HEADERS, (Piece(raw),), length=len(raw))
+    return Answer(error.status, JSON_HEADERS, (Piece(raw),), length=len(raw))
 
 
 def unrouted() -> Answer:

@@ -20,7 +20,7 @@ from relay.simulator.chat.behaviour import Behaviour, draw, parse
 from relay.simulator.chat.delivery import Answer, End, streamed, whole
 from relay.simulator.chat.exchanges import CLIENT_GONE, STOPPED, Exchanges
 from relay.simulator.chat.playing import play
-from relay.simulator.chat.refusals import Refused, document, refusal, told_to_fail, unrouted
+from relay.simulator.chat.refusals import ApiError, document, error_answer, told_to_fail, unrouted
 from relay.simulator.chat.request import read
 from relay.simulator.directives import HEADER, UnknownFault
 from relay.simulator.options import Options
@@ -121,25 +121,27 @@ class Chat:
         try:
             return document(catalog.model(unquote(call.name)))
         except KeyError:
-            raise Refused(404, "model not found") from None
+            raise ApiError(404, "model not found") from None
 
     def _let_in(self, call: Call) -> Json:
         """The body of a request that has a key, is within the limit and names a model that is there."""
         self._check_key(call)
         if not self._limit.allows(time.monotonic()):
-            raise Refused(429, "rate limit exceeded")  # no header says when to come back
+            raise ApiError(429, "rate limit exceeded")  # no header says when to come back
         body = read_object(call.raw)
         if not isinstance(body.get("model"), str):
             raise InvalidSubmission("model is not a string")
         if body["model"] not in catalog.MODELS:
-            raise Refused(404, f"model not found: {body['model']}")
+            raise ApiError(404, f"model not found: {body['model']}")
         return body
 
     def _check_key(self, call: Call) -> None:
         """No key and a wrong key are told apart, as the vendor's table and what was observed have it."""
         offered = call.headers.get("Authorization")
         if not admits(offered, self._options.api_keys):
-            raise Refused(401, "failed to authenticate") if offered else Refused(403, "missing key", "INVALID_API_KEY")
+            raise (
+                ApiError(401, "failed to authenticate") if offered else ApiError(403, "missing key", "INVALID_API_KEY")
+            )
 
     def _behaviour(self, call: Call, rng: Random) -> Behaviour:
         """How the request names it for itself, else by the rates."""
@@ -179,9 +181,9 @@ class Chat:
             script_id = scripts.named_in(call.headers.get(HEADER, ""))
             return self.scripts.next(script_id) if script_id is not None else endpoint(call)
         except (InvalidSubmission, UnknownFault) as problem:
-            return refusal(Refused(400, str(problem)))
-        except Refused as refused:
-            return refusal(refused)
+            return error_answer(ApiError(400, str(problem)))
+        except ApiError as error:
+            return error_answer(error)
 
     async def _show_exchanges(self, request: web.Request) -> web.Response:
         after = request.query.get("after", "0")

@@ -43,7 +43,7 @@ PAGE = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 B
 """What a gateway in front of the API answers in its place."""
 
 
-class Refused(Exception):
+class ApiError(Exception):
     """A request that is answered with an error; ``reason`` is the usual one of the status where none is given.
 
     ``bare``: without ``metadata``, which was seen to be absent. ``retry_after``: seconds, for a ``Retry-After`` that
@@ -75,14 +75,14 @@ def document(body: Any, status: int = 200) -> web.Response:
     return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
 
 
-def error(refused: Refused) -> web.Response:
+def error_response(error: ApiError) -> web.Response:
     """The flat error body of the media endpoints: ``code`` repeats the HTTP status as a number."""
-    body: dict[str, Any] = {"code": refused.status, "reason": refused.reason, "message": refused.message}
-    if not refused.bare:
+    body: dict[str, Any] = {"code": error.status, "reason": error.reason, "message": error.message}
+    if not error.bare:
         body["metadata"] = {}
-    response = document(body, refused.status)
-    if refused.retry_after is not None:
-        response.headers["Retry-After"] = str(refused.retry_after)
+    response = document(body, error.status)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
     return response
 
 

@@ -15,7 +15,7 @@ from relay.simulator.directives import HEADER, UnknownFault
 from relay.simulator.options import Options
 from relay.simulator.requests import InvalidSubmission, Lottery, read_object
 from relay.simulator.tasks import outputs, submission
-from relay.simulator.tasks.answers import VARIETY, Broken, Refused, document, page, unrouted
+from relay.simulator.tasks.answers import VARIETY, ApiError, Broken, document, page, unrouted
 from relay.simulator.tasks.faults import Fate, draw, parse
 from relay.simulator.tasks.ledger import Ledger, Record
 from relay.simulator.tasks.results import result
@@ -76,7 +76,7 @@ class Media:
         try:
             asked = submission.read(request.path, order.body, self._options.default_webhook)
         except InvalidSubmission as problem:
-            raise Refused(400, str(problem)) from None
+            raise ApiError(400, str(problem)) from None
         await _strike(order)
         if order.fate.html:
             return page()
@@ -110,20 +110,20 @@ class Media:
         told = _told(request, self._options) or Fate()
         await asyncio.sleep(told.slow)
         if told.error:
-            raise Refused(told.error, TOLD_TO_FAIL, "GET_RESULT_FAILED" if told.error == 500 else None)
+            raise ApiError(told.error, TOLD_TO_FAIL, "GET_RESULT_FAILED" if told.error == 500 else None)
         if told.html:
             return page()
         if told.reset:
             raise Broken
         task_id = request.query.get("task_id")
         if not task_id:
-            raise Refused(400, "task_id is required")
+            raise ApiError(400, "task_id is required")
         return self._result(task_id)
 
     def _result(self, task_id: str) -> web.Response:
         record = self._ledger.find(task_id)
         if record is None:
-            raise Refused(404, "task not found")
+            raise ApiError(404, "task not found")
         record.polls += 1
         fate, number = record.task.fate, record.polls
         for polls, status in ((fate.poll_missing, 404), (fate.poll_error, 500), (fate.poll_limited, 429)):
@@ -132,24 +132,24 @@ class Media:
             number -= polls
         return document(result(record.task, record.task.at(time.monotonic() - record.born), _now()))
 
-    def _failed_poll(self, status: int) -> Refused:
+    def _failed_poll(self, status: int) -> ApiError:
         if status == 429:
-            return Refused(429, "rate limit exceeded", retry_after=self._options.retry_after)
-        return Refused(status, TOLD_TO_FAIL, "GET_RESULT_FAILED" if status == 500 else None)
+            return ApiError(429, "rate limit exceeded", retry_after=self._options.retry_after)
+        return ApiError(status, TOLD_TO_FAIL, "GET_RESULT_FAILED" if status == 500 else None)
 
     def _check(self, request: web.Request, limit: RateLimit) -> None:
         if not admits(request.headers.get("Authorization"), self._options.api_keys):
             # 403 was observed, whatever the vendor's table says of a missing key
-            raise Refused(403, "invalid api key")
+            raise ApiError(403, "invalid api key")
         if not limit.allows(time.monotonic()):
-            raise Refused(429, "rate limit exceeded", retry_after=self._options.retry_after)
+            raise ApiError(429, "rate limit exceeded", retry_after=self._options.retry_after)
 
     async def _let_in(self, request: web.Request) -> Order:
         self._check(request, self._submissions)
         try:
             body = read_object(await request.read())
         except InvalidSubmission as problem:
-            raise Refused(400, str(problem)) from None
+            raise ApiError(400, str(problem)) from None
         rng = self._lottery.ticket(request.path, body)
         drawn = draw(rng, self._options.faults)
         return Order(body, rng, _told(request, self._options) or drawn)
@@ -166,7 +166,7 @@ class Media:
         if checked and not any(attempt.delivered for attempt in record.attempts):
             delivering.cancel()
             self._ledger.forget(record.task.task_id)
-            raise Refused(500, "failed to send the test event to the webhook")
+            raise ApiError(500, "failed to send the test event to the webhook")
 
     async def _deliver(self, url: str, record: Record, tried: asyncio.Event) -> None:
         try:
@@ -183,14 +183,14 @@ def _told(request: web.Request, options: Options) -> Fate | None:
     try:
         return None if header is None else parse(header, options.faults)
     except UnknownFault as problem:
-        raise Refused(400, str(problem)) from None
+        raise ApiError(400, str(problem)) from None
 
 
 async def _strike(order: Order) -> None:
     """What goes wrong before there is a task."""
     await asyncio.sleep(order.fate.slow)
     if status := order.fate.error:
-        raise Refused(status, TOLD_TO_FAIL, order.rng.choice(VARIETY[status]), bare=order.rng.random() < 0.3)
+        raise ApiError(status, TOLD_TO_FAIL, order.rng.choice(VARIETY[status]), bare=order.rng.random() < 0.3)
 
 
 def _task(asked: Submission, order: Order, options: Options, outputs_at: str) -> Task:

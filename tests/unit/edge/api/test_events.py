@@ -14,7 +14,7 @@ import pytest
 
 from relay.core.event import Entry
 from relay.edge.api import event_reader, events
-from relay.edge.api.consumers import Pace
+from relay.edge.api.consumers import ConsumerLimits
 from relay.edge.api.event_reader import Filter
 from relay.edge.api.events import Events
 from relay.journal.errors import JournalBroken
@@ -78,9 +78,9 @@ class Live:
 
 
 @asynccontextmanager
-async def scene(tmp_path: Path, pace: Pace | None = None) -> AsyncIterator[Scene]:
+async def scene(tmp_path: Path, limits: ConsumerLimits | None = None) -> AsyncIterator[Scene]:
     async with opened(tmp_path) as journal:
-        served = Events(journal, ConsumerSignals(Telemetry()), pace)
+        served = Events(journal, ConsumerSignals(Telemetry()), limits)
         async with api({"GET /v1/events": served.get}) as url:
             yield Scene(url, journal, served)
             served.stop()
@@ -271,7 +271,7 @@ async def test_a_stream_is_filtered_too(tmp_path: Path) -> None:
 
 async def test_silence_is_filled(tmp_path: Path) -> None:
     """Balancers would cut a stream on which nothing happens."""
-    async with scene(tmp_path, Pace(heartbeat=0.05)) as s, s.live() as live:
+    async with scene(tmp_path, ConsumerLimits(heartbeat=0.05)) as s, s.live() as live:
         assert [(await live.frame())[0] for _ in range(3)] == [":", ":", ":"]
         await fill(s.journal, "a")
         assert (await live.event())[0] == 1
@@ -300,7 +300,7 @@ async def test_only_those_who_are_not_admitted_any_more_are_ended(tmp_path: Path
 
 async def test_a_client_that_stops_reading_is_cut(tmp_path: Path) -> None:
     """It would hold its part of the journal in memory for ever."""
-    async with scene(tmp_path, Pace(send_timeout=0.3)) as s:
+    async with scene(tmp_path, ConsumerLimits(send_timeout=0.3)) as s:
         big = b'"' + b"x" * 500_000 + b'"'
         for n in range(40):
             await s.journal.append(draft(str(n), data=big))

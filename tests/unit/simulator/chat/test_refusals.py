@@ -8,7 +8,7 @@ import pytest
 
 from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.delivery import Answer
-from relay.simulator.chat.refusals import Refused, document, refusal, told_to_fail, unrouted
+from relay.simulator.chat.refusals import ApiError, document, error_answer, told_to_fail, unrouted
 
 
 def body(answer: Answer) -> Any:
@@ -19,7 +19,7 @@ def body(answer: Answer) -> Any:
 
 def test_a_refusal_is_flat() -> None:
     """Clients that read Novita's errors would meet OpenAI's instead."""
-    assert body(refusal(Refused(429, "slow down"))) == {
+    assert body(error_answer(ApiError(429, "slow down"))) == {
         "code": 429,
         "reason": "RATE_LIMIT_EXCEEDED",
         "message": "slow down",
@@ -29,7 +29,7 @@ def test_a_refusal_is_flat() -> None:
 
 def test_a_model_that_is_not_there_has_no_metadata() -> None:
     """A client that needs the key would not be caught."""
-    assert "metadata" not in body(refusal(Refused(404, "no such model")))
+    assert "metadata" not in body(error_answer(ApiError(404, "no such model")))
 
 
 def test_an_unrouted_path_is_plain_text() -> None:
