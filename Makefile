@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 UV ?= $(firstword $(wildcard $(VENV)/bin/uv) uv)
 ARGS ?=
-# Processes that run unit tests side by side: one for each core.
-WORKERS ?= auto
+# Processes that run tests side by side: half as many again as there are cores, since each waits a part of the time.
+WORKERS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 # Fault rows that run side by side: they wait most of the time.
 SIDE_BY_SIDE ?= 3
 
@@ -27,10 +27,10 @@ demo: $(INSTALLED) ## a simulated upstream and a relay on loopback, events as th
 serve: $(INSTALLED) ## the relay itself (ARGS="--config relay.yaml")
 	$(BIN)/relay serve $(ARGS)
 
-# Brokers and programs are looked for before all tests, not before those that ARGS name.
+# Before all tests brokers and programs are looked for; those that ARGS name run one after the other, and name theirs.
 test: $(INSTALLED) ## every test, real brokers included (ARGS="tests/unit -k journal")
 	$(if $(ARGS),,tests/tools.sh)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),-q -n $(WORKERS) --dist worksteal)
 
 faults: $(INSTALLED) ## the fault matrix: kills, fills and cuts everything, and reports (ARGS=--long: ten times as much)
 	tests/tools.sh
