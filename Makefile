@@ -49,9 +49,12 @@ fuzz: $(INSTALLED) ## every parser that is ours under a fuzzer, 10 minutes each 
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
-check: $(INSTALLED) ## format, lint, types, imports and unit tests: before each commit, about a minute
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
-	  check-types check-format check-lint check-imports check-unit
+# Not --output-sync: it would keep the tests' progress back until their end.
+check: $(INSTALLED) ## format, lint, types, imports and unit tests: before each commit, under a minute
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going check-static check-unit
+
+# All of it but the unit tests, which `make test` runs as well.
+check-static: check-types check-format check-lint check-imports
 
 check-format: $(INSTALLED)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -61,11 +64,6 @@ check-lint: $(INSTALLED)
 
 check-types: $(INSTALLED)
 	$(BIN)/mypy
-
-# Everything of `make check` but the unit tests, which `make test` runs as well.
-check-static: $(INSTALLED)
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target \
-	  check-types check-format check-lint check-imports
 
 check-imports: $(INSTALLED)
 	$(BIN)/lint-imports --no-cache --no-logo
