@@ -30,7 +30,7 @@ serve: $(INSTALLED) ## the relay itself (ARGS="--config relay.yaml")
 # Before all tests brokers and programs are looked for; those that ARGS name run one after the other, and name theirs.
 test: $(INSTALLED) ## every test, real brokers included (ARGS="tests/unit -k journal")
 	$(if $(ARGS),,tests/tools.sh)
-	$(BIN)/python -m pytest $(or $(ARGS),-q -n $(WORKERS) --dist worksteal)
+	$(BIN)/python -m pytest $(or $(ARGS),-q -n $(WORKERS) --dist loadfile)
 
 faults: $(INSTALLED) ## the fault matrix: kills, fills and cuts everything, and reports (ARGS=--long: ten times as much)
 	tests/tools.sh
