@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from relay.core.event import Entry, Event
 from relay.core.sink import (
@@ -74,7 +75,17 @@ class Sinks:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
         await admin.start()
         await admin.create_topics([NewTopic(self.prefix + name, partitions, 1, topic_configs=settings)])
+        async with asyncio.timeout(20):
+            # The answer comes from the controller; the broker may not know of it yet.
+            while (held := await self._settings(admin, name)) is None or not settings.items() <= held.items():
+                await asyncio.sleep(0.02)
         await admin.close()
+
+    async def _settings(self, admin: AIOKafkaAdminClient, name: str) -> dict[str, str] | None:
+        """The topic's settings as the broker has them now; ``None``: it does not know the topic."""
+        answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, self.prefix + name)])
+        found = [resource[4] for answer in answers for resource in answer.resources if resource[0] == 0]
+        return {entry[0]: entry[1] for entry in found[0]} if found else None
 
     async def delete(self, name: str) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)

@@ -16,12 +16,14 @@ from tests.integration.test_task_registry import PROMPT, Caller
 from tests.services.in_process import running
 
 RATE = 40
+AT_ONCE = 8
 POLLING = {
     "enabled": True,
     "first_after": "500ms",
     "every": "300ms",
-    "unknown_timeout": "10s",
+    "unknown_timeout": "30s",
     "max_rate": RATE,
+    "concurrency": AT_ONCE,
     "give_up_after": "2m",
 }
 
@@ -75,7 +77,7 @@ async def test_whatever_the_upstream_goes_through_each_task_ends_once(
             await trouble.comes(kind, seconds)
             await asyncio.sleep(seconds + 0.3)
         caller = Caller(session, relay.url)
-        await caller.until_ended(len(tasks), within=60)
+        await caller.until_ended(len(tasks), within=90)
         ends = Counter(
             (event["subject"], event["type"])
             for event in await caller.events()
@@ -84,7 +86,8 @@ async def test_whatever_the_upstream_goes_through_each_task_ends_once(
         assert set(ends.values()) == {1}
         assert {subject for subject, _ in ends} == set(tasks)
         assert Counter(kind for _, kind in ends) == {"relay.task.succeeded": 70, "relay.task.failed": 10}
-        assert max(count for _, count in upstream.ledger.polls) <= RATE + 2
+        # Those that were under way while a busy machine stood still arrive together.
+        assert max(count for _, count in upstream.ledger.polls) <= RATE + AT_ONCE
 
 
 async def test_an_upstream_that_is_down_at_first_is_waited_for(tmp_path: Path, session: aiohttp.ClientSession) -> None:

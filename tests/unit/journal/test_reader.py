@@ -157,7 +157,7 @@ async def test_the_log_stays_short_although_there_is_always_a_reader(journal: Jo
     reading = [asyncio.ensure_future(read_on()) for _ in range(2 * READERS)]
     large = b'"' + b"x" * (1 << 20) + b'"'
     longest = 0
-    for n in range(150):
+    for n in range(90):
         await journal.append(draft(str(n), data=large))
         longest = max(longest, log_of(path).stat().st_size)
     for each in reading:
