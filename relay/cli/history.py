@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from relay.cli.client import Client
 from relay.core.event import Entry, Event
-from relay.core.publishing.replay import Selection
+from relay.core.event_filter import EventFilter
 from relay.publishing.replay import Page
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ class History(Protocol):
 class Served:
     """A running relay's, which does the selecting but for the time."""
 
-    def __init__(self, client: Client, selection: Selection) -> None:
-        self._client, self._selection = client, selection
-        asked = {"topic": selection.topic, "type": selection.type, "subject": selection.subject}
+    def __init__(self, client: Client, wanted: EventFilter) -> None:
+        self._client, self._wanted = client, wanted
+        asked = {"topic": wanted.topic, "type": wanted.type, "subject": wanted.subject}
         self._asked = {name: value for name, value in asked.items() if value is not None}
 
     def journal(self) -> str:
@@ -53,15 +53,15 @@ class Served:
 
     def page(self, after: int) -> Page:
         answer = self._client.page(after, self._asked)
-        entries = [entry for each in answer["events"] if self._selection.takes(entry := entry_of(each))]
+        entries = [entry for each in answer["events"] if self._wanted.takes(entry := entry_of(each))]
         return Page(entries, answer["next"])
 
 
 class Stored:
     """A stopped relay's."""
 
-    def __init__(self, store: Stopped, selection: Selection) -> None:
-        self._store, self._selection = store, selection
+    def __init__(self, store: Stopped, wanted: EventFilter) -> None:
+        self._store, self._wanted = store, wanted
 
     def journal(self) -> str:
         return self._store.journal_id
@@ -75,7 +75,7 @@ class Stored:
 
     def page(self, after: int) -> Page:
         found = self._store.read(after, _PAGE_EVENTS, _PAGE_BYTES)
-        return Page(list(filter(self._selection.takes, found)), found[-1].offset if found else self._store.last_offset)
+        return Page(list(filter(self._wanted.takes, found)), found[-1].offset if found else self._store.last_offset)
 
 
 def entry_of(shown: Mapping[str, Any]) -> Entry:

@@ -22,7 +22,8 @@ from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
     from relay.cli.history import History
-    from relay.core.publishing.replay import Request, Selection
+    from relay.core.event_filter import EventFilter
+    from relay.core.publishing.replay import Request
     from relay.core.sink import Identity, SinkConfig
     from relay.publishing.replay import Report
     from relay.settings import Settings
@@ -103,14 +104,14 @@ def replay(
     from relay.core.publishing.replay import Request
 
     settings = configured.load(config)
-    selection, limits = _selected(begin, end, topic, only_topic, kind, subject, same_topic=same_topic)
+    wanted, limits = _selected(begin, end, topic, only_topic, kind, subject, same_topic=same_topic)
     target = _target(settings, sink, topic)
 
     def serve() -> Client:
         return connect(config, url, token, token_file)
 
-    with _history(settings, selection, None if stopped else serve) as history:
-        request = Request(history.journal(), begin, end, selection, topic)
+    with _history(settings, wanted, None if stopped else serve) as history:
+        request = Request(history.journal(), begin, end, wanted, topic)
         span = _span(limits, history)
         if dry_run:
             _count(request, target, span, history, json)
@@ -130,10 +131,10 @@ def _selected(
     subject: str | None,
     *,
     same_topic: bool,
-) -> tuple[Selection, Limits]:
+) -> tuple[EventFilter, Limits]:
     """Which events are asked for, by offsets and by the rest. Raises ``typer.BadParameter``."""
     from relay.core.event import TOPICS
-    from relay.core.publishing.replay import Selection
+    from relay.core.event_filter import EventFilter
 
     if (topic is None) != same_topic:
         raise typer.BadParameter("say where to: --topic NAME, or --same-topic", param_hint="'--topic'")
@@ -141,7 +142,7 @@ def _selected(
         raise typer.BadParameter(f"must be one of {', '.join(TOPICS)}", param_hint="'--only-topic'")
     first, not_before = _bound(begin, "--from")
     last, not_after = (None, None) if end == _NEWEST else _bound(end, "--to")
-    return Selection(only_topic, kind, subject, not_before, not_after), (first, last)
+    return EventFilter(only_topic, kind, subject, not_before, not_after), (first, last)
 
 
 def _bound(text: str, option: str) -> tuple[int | None, int | None]:
@@ -173,17 +174,17 @@ def _target(settings: Settings, label: str, topic: str | None) -> Target:
 
 
 @contextmanager
-def _history(settings: Settings, selection: Selection, serve: Callable[[], Client] | None) -> Iterator[History]:
+def _history(settings: Settings, wanted: EventFilter, serve: Callable[[], Client] | None) -> Iterator[History]:
     """A running relay's, or that of the file where there is nobody to serve it."""
     from relay.cli.history import Served, Stored
     from relay.cli.journal import opened_journal
 
     if serve is None:
         with opened_journal(settings.journal.path) as store:
-            yield Stored(store, selection)
+            yield Stored(store, wanted)
         return
     try:
-        yield Served(serve(), selection)
+        yield Served(serve(), wanted)
     except Unreachable as error:
         hint = "Is it running? --url names another address; of one that is stopped, --stopped reads the journal."
         raise RelayError(error.code, error.message, hint=hint) from None

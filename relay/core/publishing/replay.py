@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 import orjson
 
-from relay.core.clock import parse_rfc3339
 from relay.core.event import TOPICS, Entry
+from relay.core.event_filter import EventFilter
 from relay.core.sink import Checkpoint
 
 IDENTITY_SUFFIX: Final = "-replay"
@@ -29,36 +29,8 @@ _OWN_TOPICS: Final = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Which events; ``None`` is all. Instants are epoch milliseconds of the events' ``time``, both included."""
-
-    topic: str | None = None
-    type: str | None = None
-    subject: str | None = None
-    not_before: int | None = None
-    not_after: int | None = None
-
-    def takes(self, entry: Entry) -> bool:
-        """Whether an entry is wanted. What was meant for one sink is not: it has its place under its first offset."""
-        event = entry.event
-        return (
-            entry.sink is None
-            and self.topic in (None, event.topic)
-            and self.type in (None, event.type)
-            and self.subject in (None, event.subject)
-            and self._in_time(event.time)
-        )
-
-    def _in_time(self, time: str) -> bool:
-        if self.not_before is None and self.not_after is None:
-            return True
-        at = parse_rfc3339(time)
-        return (self.not_before is None or at >= self.not_before) and (self.not_after is None or at <= self.not_after)
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
-    """What somebody asked for: a range as it was written, a selection, and a topic (``None``: each event its own).
+    """What somebody asked for: a range as it was written, a filter, and a topic (``None``: each event its own).
 
     ``journal`` is the identity of the one whose offsets are meant. ``key`` tells requests apart. Two of one key are the
     same replay, begun or to be continued.
@@ -67,7 +39,7 @@ class Request:
     journal: str
     begin: str
     end: str
-    selection: Selection
+    wanted: EventFilter
     topic: str | None
 
     @property

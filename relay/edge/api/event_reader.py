@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from relay.core.event import Entry
+from relay.core.event_filter import EventFilter
 from relay.core.pruned import Span
 from relay.journal.journal import Journal
 
@@ -18,30 +18,6 @@ _ENVELOPE: Final = 1024
 
 _MOST_EVENTS: Final = 1000
 """Of one read, where little of what is read is wanted: none of it waits for the consumer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which events a consumer wants; ``None`` is all."""
-
-    topic: str | None = None
-    type: str | None = None
-    subject: str | None = None
-
-    @property
-    def selective(self) -> bool:
-        """Whether it leaves anything out."""
-        return (self.topic, self.type, self.subject) != (None, None, None)
-
-    def takes(self, entry: Entry) -> bool:
-        """Whether an entry is wanted. A replay for one sink is not: it was here before, under its first offset."""
-        event = entry.event
-        return (
-            entry.sink is None
-            and self.topic in (None, event.topic)
-            and self.type in (None, event.type)
-            and self.subject in (None, event.subject)
-        )
 
 
 class Piece(NamedTuple):
@@ -62,7 +38,7 @@ class EventReader:
     Who begins at 0 wants what is held, and has missed nothing of what is not.
     """
 
-    def __init__(self, journal: Journal, after: int, wanted: Filter) -> None:
+    def __init__(self, journal: Journal, after: int, wanted: EventFilter) -> None:
         self.place = after
         self._journal, self._wanted = journal, wanted
         self._reach = PIECE_EVENTS

@@ -14,9 +14,10 @@ from aiohttp import hdrs, web
 from relay.core.cloudevents import structured_json
 from relay.core.errors import RelayError
 from relay.core.event import TOPICS, Event
+from relay.core.event_filter import EventFilter
 from relay.core.pruned import pruned_event
 from relay.edge.api.consumers import Consumer, ConsumerLimits, Consumers, Signals
-from relay.edge.api.event_reader import PIECE_EVENTS, EventReader, Filter
+from relay.edge.api.event_reader import PIECE_EVENTS, EventReader
 from relay.edge.api.guard import peer_of, whole_number
 from relay.edge.api.subject_events import shown
 from relay.edge.http.problems import ProblemError
@@ -88,7 +89,7 @@ class Events:
             raise ProblemError("bad_request", detail)
         return after
 
-    async def _stream(self, request: web.Request, wanted: Filter) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, wanted: EventFilter) -> web.StreamResponse:
         resumed = request.headers.get("Last-Event-ID")
         after = self._after(resumed, "Last-Event-ID") if resumed else self._after(request.query.get("after"), "after")
         with self._consumers.admitted(request, "live") as consumer:
@@ -177,11 +178,11 @@ async def _write_page(consumer: Consumer, parts: AsyncGenerator[tuple[bytes, boo
         consumer.fail()
 
 
-def _filter(request: web.Request) -> Filter:
+def _filter(request: web.Request) -> EventFilter:
     topic = request.query.get("topic")
     if topic is not None and topic not in TOPICS:
         raise ProblemError("bad_request", f"The parameter topic must be one of {', '.join(TOPICS)}.")
-    return Filter(topic, request.query.get("type") or None, request.query.get("subject") or None)
+    return EventFilter(topic, request.query.get("type") or None, request.query.get("subject") or None)
 
 
 def _frame(offset: int, event: Event) -> bytes:

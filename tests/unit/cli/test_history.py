@@ -12,7 +12,7 @@ from relay.cli.client import Client
 from relay.cli.history import Served, Stored, entry_of
 from relay.core.cloudevents import structured_json
 from relay.core.event import Event
-from relay.core.publishing.replay import Selection
+from relay.core.event_filter import EventFilter
 from relay.journal.store import Store
 
 
@@ -48,7 +48,7 @@ def test_a_page_leaves_out_what_the_time_excludes_and_leads_on() -> None:
             assert (after, wanted) == (3, {"topic": "tasks", "subject": "x"})
             return {"events": [shown(event)], "next": 9}
 
-    late = Selection(topic="tasks", subject="x", not_before=2_000_000_000_000)
+    late = EventFilter(topic="tasks", subject="x", not_before=2_000_000_000_000)
     page = Served(Relay("http://x"), late).page(3)
     assert (page.entries, page.upto) == ([], 9)
 
@@ -56,6 +56,6 @@ def test_a_page_leaves_out_what_the_time_excludes_and_leads_on() -> None:
 def test_an_empty_journal_is_read_to_its_end(tmp_path: Path) -> None:
     """A replay from a journal whose events have all gone would never end."""
     store = Store(tmp_path / "relay.db")
-    history = Stored(store, Selection())
+    history = Stored(store, EventFilter())
     assert (history.newest(), history.oldest(0), history.page(0).upto) == (0, None, 0)
     store.close()

@@ -8,13 +8,14 @@ import pytest
 
 from relay.core.errors import RelayError
 from relay.core.event import Entry, Event
-from relay.core.publishing.replay import Request, Run, Selection
+from relay.core.event_filter import EventFilter
+from relay.core.publishing.replay import Request, Run
 from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, Limits, Outcome, Published, Refused, SinkUnavailable, Withheld
 from relay.publishing import replay as module
 from relay.publishing.replay import Page, Replay
 
-REQUEST = Request("j", "1", "6", Selection(), "again")
+REQUEST = Request("j", "1", "6", EventFilter(), "again")
 SPAN = (1, 6)
 
 
@@ -201,7 +202,7 @@ async def test_a_sink_that_stays_away_ends_it() -> None:
 
 @pytest.mark.parametrize("again", [False, True])
 @pytest.mark.parametrize("abandon", [False, True])
-@pytest.mark.parametrize("wanted", [REQUEST, Request("j", "1", "9", Selection(), "elsewhere")], ids=["same", "other"])
+@pytest.mark.parametrize("wanted", [REQUEST, Request("j", "1", "9", EventFilter(), "elsewhere")], ids=["same", "other"])
 async def test_a_replay_that_is_running_is_not_disturbed(wanted: Request, again: bool, abandon: bool) -> None:
     """Broken: to type a second replay ends the first one, half way."""
     running = Run(REQUEST.key, 1, 6, REQUEST.topic)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from relay.core.event import TOPICS, Entry, Event
-from relay.core.publishing.replay import Place, Request, Run, Selection, place, why_no_topic
+from relay.core.event_filter import EventFilter
+from relay.core.publishing.replay import Place, Request, Run, place, why_no_topic
 from relay.core.sink import Checkpoint
 
 RUN = Run("0123456789abcdef", 10, 20, "again")
@@ -66,37 +67,24 @@ def test_a_replay_is_repeated_or_given_up_only_on_request() -> None:
 def test_other_words_are_another_replay() -> None:
     """Two replays would share a place, and the second would leave out what the first has published."""
     requests = [
-        Request("j", "1", "9", Selection(), None),
-        Request("j", "1", "9", Selection(), "again"),
-        Request("j", "1", "9", Selection(type="relay.task.failed"), None),
-        Request("j", "1", "9", Selection(subject="relay.task.failed"), None),
-        Request("j", "2", "9", Selection(), None),
-        Request("k", "1", "9", Selection(), None),
+        Request("j", "1", "9", EventFilter(), None),
+        Request("j", "1", "9", EventFilter(), "again"),
+        Request("j", "1", "9", EventFilter(type="relay.task.failed"), None),
+        Request("j", "1", "9", EventFilter(subject="relay.task.failed"), None),
+        Request("j", "2", "9", EventFilter(), None),
+        Request("k", "1", "9", EventFilter(), None),
     ]
     assert len({request.key for request in requests}) == len(requests)
-    assert Request("j", "1", "9", Selection(), None).key == requests[0].key
+    assert Request("j", "1", "9", EventFilter(), None).key == requests[0].key
 
 
 def test_what_is_published_is_the_same_event_for_one_sink() -> None:
     """The sink would absorb the replay as a repetition, or consumers would get another event."""
-    moved = Request("j", "1", "9", Selection(), "again").readdressed(entry(), "kafka")
+    moved = Request("j", "1", "9", EventFilter(), "again").readdressed(entry(), "kafka")
     assert (moved.sink, moved.event) == ("kafka", entry().event._replace(topic="again"))
-    kept = Request("j", "1", "9", Selection(), None)
+    kept = Request("j", "1", "9", EventFilter(), None)
     assert kept.readdressed(entry(), "kafka").event == entry().event
     assert kept.topics == TOPICS
-
-
-def test_a_selection_takes_what_it_names() -> None:
-    """A replay would publish other events than those that were asked for."""
-    at = 1_767_225_601_000
-    assert Selection().takes(entry())
-    assert not Selection().takes(entry(sink="redis")), "it has its place under its first offset"
-    assert not Selection(topic="chat").takes(entry())
-    assert not Selection(type="relay.task.succeeded").takes(entry())
-    assert not Selection(subject="task-2").takes(entry())
-    assert Selection(not_before=at, not_after=at).takes(entry())
-    assert not Selection(not_before=at + 1).takes(entry())
-    assert not Selection(not_after=at - 1).takes(entry())
 
 
 @pytest.mark.parametrize("name", ["tasks", "relay.again", "checkpoint.relay-0", "a b", "", "{x}:y", "x" * 101])

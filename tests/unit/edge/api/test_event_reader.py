@@ -8,16 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.core.event_filter import EventFilter
 from relay.core.pruned import Span
-from relay.edge.api.event_reader import PIECE_BYTES, PIECE_EVENTS, EventReader, Filter
+from relay.edge.api.event_reader import PIECE_BYTES, PIECE_EVENTS, EventReader
 from relay.journal.journal import Journal, Policy
 from tests.unit.drafts import dead_draft, draft
 from tests.unit.edge.serving import opened
 
 
-async def pieces(journal: Journal, after: int = 0, wanted: Filter | None = None) -> list[list[int]]:
+async def pieces(journal: Journal, after: int = 0, wanted: EventFilter | None = None) -> list[list[int]]:
     """The offsets of each piece, to the end."""
-    reader, found = EventReader(journal, after, wanted or Filter()), []
+    reader, found = EventReader(journal, after, wanted or EventFilter()), []
     while not reader.caught_up:
         piece = await reader.next()
         found.append([entry.offset for entry in piece.entries])
@@ -51,7 +52,7 @@ async def test_a_filter_leaves_nothing_out_however_much_it_matches(
             for n, each in enumerate(dead)
         ]
         wanted = [(await receipt).offset for receipt, each in zip(receipts, dead, strict=True) if not each]
-        reader, found = EventReader(journal, 0, Filter("tasks")), []
+        reader, found = EventReader(journal, 0, EventFilter("tasks")), []
         while not reader.caught_up:
             found += [entry.offset for entry in (await reader.next(limit)).entries]
         assert found == wanted
@@ -66,11 +67,11 @@ async def test_what_was_pruned_at_its_place_is_said_once(tmp_path: Path) -> None
         await journal._care._prune()
     async with opened(tmp_path) as journal:  # anew: the newest events are in memory for as long as it is open
         await journal.append(draft("new"))
-        reader = EventReader(journal, 4, Filter())
+        reader = EventReader(journal, 4, EventFilter())
         assert await reader.next() == ([], Span(5, 10))
         piece = await reader.next()
         assert ([entry.offset for entry in piece.entries], piece.pruned) == ([11], None)
-        assert (await EventReader(journal, 0, Filter()).next()).pruned is None, "who begins has missed nothing"
+        assert (await EventReader(journal, 0, EventFilter()).next()).pruned is None, "who begins has missed nothing"
 
 
 async def test_offsets_that_never_were_events_are_not_missing(tmp_path: Path) -> None:
@@ -79,6 +80,6 @@ async def test_offsets_that_never_were_events_are_not_missing(tmp_path: Path) ->
         await journal.append(draft("a"))
         await journal.fork("none", 100)
         await journal.append(draft("b"))
-        reader = EventReader(journal, 1, Filter())
+        reader = EventReader(journal, 1, EventFilter())
         piece = await reader.next()
         assert ([entry.offset for entry in piece.entries], piece.pruned) == ([101], None)

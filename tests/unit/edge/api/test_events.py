@@ -15,7 +15,6 @@ import pytest
 from relay.core.event import Entry
 from relay.edge.api import event_reader, events
 from relay.edge.api.consumers import ConsumerLimits
-from relay.edge.api.event_reader import Filter
 from relay.edge.api.events import Events
 from relay.journal.errors import JournalBroken
 from relay.journal.journal import Journal
@@ -216,13 +215,6 @@ async def test_a_bad_last_event_id_is_refused(tmp_path: Path, id: str) -> None:
     async with scene(tmp_path) as s:
         reply = await s.call("", LIVE, f"Last-Event-ID: {id}")
         assert (reply.status, reply.code) == (400, "bad_request")
-
-
-def test_a_replay_for_one_sink_is_no_news_for_consumers() -> None:
-    """They would see the event a second time."""
-    entry = Entry(1, 0, draft("a").event)
-    assert Filter().takes(entry)
-    assert not Filter().takes(Entry(1, 0, draft("a").event, "kafka"))
 
 
 # -- live ------------------------------------------------------------------------------------------------------------
