@@ -134,9 +134,14 @@ class Packer:
                 self._check_size(batch, index)
             batch.indexes.append(index)
 
-    def batches(self) -> list[RecordBatch]:
-        """Those of one round can travel in one request: a partition takes one batch at a time."""
-        return sorted([*self._full, *self._open.values()], key=lambda batch: batch.round)
+    def take(self) -> list[RecordBatch]:
+        """What was packed since the last time. Those of one round can travel in one request, which has one batch of a
+        partition at most.
+        """
+        batches = sorted([*self._full, *self._open.values()], key=lambda batch: batch.round)
+        self._full.clear()
+        self._open.clear()
+        return batches
 
     def _next(self, place: tuple[str, int]) -> RecordBatch:
         topic, partition = place

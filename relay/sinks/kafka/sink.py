@@ -10,7 +10,7 @@ Consumers must read with ``isolation.level=read_committed``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from relay.core.event import TOPICS
@@ -37,14 +37,20 @@ from relay.sinks.kafka.advice import advice_on, durability
 from relay.sinks.kafka.checkpoint import Ledger, read_back, topic_name
 from relay.sinks.kafka.client import Session, connection_options
 from relay.sinks.kafka.config import Config
-from relay.sinks.kafka.errors import OUT_OF_SEQUENCE, RECORD_TOO_LARGE, TOO_LARGE, unavailable
+from relay.sinks.kafka.errors import RECORD_TOO_LARGE, unavailable
 from relay.sinks.kafka.records import Packer, RecordBatch, TooLarge, render_binary, render_structured
 from relay.sinks.kafka.topics import ensure_topics, exists
+from relay.sinks.kafka.transaction import at_once, is_too_large, transact
 
 __all__ = ["Config", "KafkaSink", "connect"]
 
 _SLICE = 200
 """Events packed before others on the event loop get their turn: about two milliseconds."""
+
+_REQUEST = 1 << 20
+"""Bytes of data that are sent before the next ones are packed. The client copies a request several times, and nothing
+else runs meanwhile: of 4 MiB that takes 15 ms, and longer per event, since no cache holds them. And the broker begins
+early."""
 
 _SMALLEST_BATCH = 16 * 1024
 
@@ -260,51 +266,75 @@ class KafkaSink:
             batch = batches.setdefault(topic, RecordBatch(topic, 0, session.producer.create_batch()))
             batch.builder.append(timestamp=None, key=key, value=value)
         async with asyncio.timeout(self._config.publish_timeout):
-            written = await _transact(session, list(batches.values()))
-        for result in written:
+            written = await transact(session, at_once(list(batches.values())))
+        for _, result in written:
             if isinstance(result, BaseException):
                 raise result
-        return written
+        return [result for _, result in written]
 
     async def _publish(self, session: Session, batch: Batch) -> Sequence[Outcome]:
         if not session.alive:
             raise SinkUnavailable("client_error", "The Kafka producer has died.")
-        packer = await self._pack(session, batch)
-        if packer.too_large:
-            return _refuse(batch, packer.too_large)
+        packer = self._packer(session)
+        checkpoint = self._checkpoint_batch(session, batch)
         lost_before = session.lost_connections
         try:
             async with asyncio.timeout(max(self._config.publish_timeout, batch.seconds)):
-                batches = packer.batches()
-                results = await _transact(session, [*batches, self._checkpoint_batch(session, batch)])
+                sent = await transact(session, self._requests(packer, batch, checkpoint))
+        except _Oversized as error:
+            if error.begun:
+                await self._discard()
+            return _refuse(batch, packer.too_large)
         except Exception as error:
             raise unavailable(error, "publishing to Kafka") from error
-        *of_events, of_checkpoint = results
-        if isinstance(of_checkpoint, BaseException):
-            raise unavailable(of_checkpoint, "writing the checkpoint to Kafka") from of_checkpoint
-        if any(isinstance(result, BaseException) for result in of_events):
+        failed = [(which, result) for which, result in sent if isinstance(result, BaseException)]
+        for which, failure in failed:
+            if which is checkpoint:
+                raise unavailable(failure, "writing the checkpoint to Kafka") from failure
+        if failed:
             await self._discard()
-            return self._single_out(batch, [b for b, r in zip(batches, of_events, strict=True) if _is_too_large(r)])
+            return self._single_out(batch, [which for which, failure in failed if is_too_large(failure)])
         self._settled = batch.checkpoint
-        # A request may have been sent twice, and the first copy come late: its epoch ends here (ADR 2).
         if session.lost_connections != lost_before:
             await self._discard()
         return [_PUBLISHED] * len(batch.entries)
 
-    async def _pack(self, session: Session, batch: Batch) -> Packer:
-        """In slices: packing thousands of events at once would hold up every stream that is being forwarded."""
-        packer = Packer(
+    def _packer(self, session: Session) -> Packer:
+        return Packer(
             self._config.prefix,
             self._partitions(session),
             self._render,
             session.producer.create_batch,
             self._config.max_request_size,
         )
+
+    async def _requests(
+        self, packer: Packer, batch: Batch, checkpoint: RecordBatch
+    ) -> AsyncGenerator[Sequence[RecordBatch], None]:
+        """The record batches, in the order in which they are to be sent, and the checkpoint with the last ones.
+
+        Packed in slices: thousands of events at once would hold up every stream that is being forwarded. Raises
+        ``_Oversized``: where an event may be too large, before there is anything to send.
+        """
+        # An event that may be too large keeps the others from being sent before it is packed: refused then, it costs no
+        # producer. What is sent already can only be abandoned together with the one that sent it.
+        sizes = [len(entry.event.data) for entry in batch.entries]
+        enough = _REQUEST if max(sizes, default=0) <= self._config.max_request_size // 2 else sum(sizes) + 1
+        packed = begun = 0
         for start in range(0, len(batch.entries), _SLICE):
             if start:
                 await asyncio.sleep(0)
             packer.add(batch.entries[start : start + _SLICE], start)
-        return packer
+            packed += sum(sizes[start : start + _SLICE])
+            if packed < enough or start + _SLICE >= len(batch.entries):
+                continue
+            if packer.too_large:
+                break
+            yield packer.take()
+            packed, begun = 0, start + 1
+        if packer.too_large:
+            raise _Oversized(begun=begun > 0)
+        yield [*packer.take(), checkpoint]
 
     def _partitions(self, session: Session) -> Mapping[str, int]:
         """As the metadata has it now: a topic may be given more partitions at any time."""
@@ -343,50 +373,12 @@ _SUSPECT = Withheld(
 )
 
 
-async def _transact(session: Session, batches: Sequence[RecordBatch]) -> list[Any]:
-    """Begin, send all, await each, commit. Answers each batch's metadata or, nothing being committed, its refusal.
+class _Oversized(Exception):
+    """The packer has found records that no request can hold. ``begun``: a part of their transaction has been sent."""
 
-    Every future is awaited before the commit: aiokafka commits happily around a failed record (reliability trap A).
-    """
-    producer = session.producer
-    futures: list[asyncio.Future[Any]] = []
-    await producer.begin_transaction()
-    try:
-        for batch in batches:
-            sent = await producer.send_batch(batch.builder, batch.topic, partition=batch.partition)
-            futures += (sent,)
-        await asyncio.wait(futures)
-    except BaseException:
-        _forget(futures)
-        raise
-    results = [future.exception() or future.result() for future in futures]
-    refused = {(b.topic, b.partition) for b, result in zip(batches, results, strict=True) if _is_too_large(result)}
-    for batch, result in zip(batches, results, strict=True):
-        if isinstance(result, BaseException) and not _follows_from(refused, batch, result):
-            raise result
-    if not any(isinstance(result, BaseException) for result in results):
-        await producer.commit_transaction()
-    return results
-
-
-def _is_too_large(result: Any) -> bool:
-    return isinstance(result, TOO_LARGE)
-
-
-def _follows_from(refused: Set[tuple[str, int]], batch: RecordBatch, error: BaseException) -> bool:
-    """Whether this failure is a refusal as too large, or what a refusal does to the same partition's next batches.
-
-    A refused batch has used up sequence numbers that the broker never saw (reliability trap B). Taken for a failure
-    of its own, this would make the relay try again for ever, and the refusal never be told.
-    """
-    return _is_too_large(error) or (isinstance(error, OUT_OF_SEQUENCE) and (batch.topic, batch.partition) in refused)
-
-
-def _forget(futures: Sequence[asyncio.Future[Any]]) -> None:
-    """Nobody will await these: keep asyncio from reporting their failures at some later garbage collection."""
-    for future in futures:
-        if not future.cancel() and not future.cancelled():
-            future.exception()
+    def __init__(self, *, begun: bool) -> None:
+        super().__init__()
+        self.begun = begun
 
 
 def _refuse(batch: Batch, too_large: Sequence[TooLarge]) -> Sequence[Outcome]:

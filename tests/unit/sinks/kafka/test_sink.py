@@ -71,7 +71,7 @@ def test_packing_loses_and_reorders_nothing(sizes: list[tuple[int, str]]) -> Non
     packed.add(entries[:7], 0)
     packed.add(entries[7:], len(entries[:7]))
     order: dict[int, list[int]] = {}
-    for batch in packed.batches():
+    for batch in packed.take():
         assert batch.topic == "p.tasks"
         assert batch.builder.size() <= 1000
         records = MemoryRecords(bytes(batch.builder._build())).next_batch()

@@ -45,6 +45,9 @@ class StubProducer:
         self._world.order.append("begin")
 
     async def send_batch(self, builder: BatchBuilder, topic: str, *, partition: int) -> asyncio.Future[Any]:
+        if self._world.gives_up_after == len(self._world.sent):
+            raise kafka.IllegalOperation("not in transaction")
+        self._world.sent.append((topic, builder.record_count()))
         sent: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         verdict = self._world.verdict(topic)
         if verdict is None:
@@ -80,6 +83,8 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **keys: Any) -> None:
         self.order: list[str] = []
         self.sessions: list[StubSession] = []
+        self.sent: list[tuple[str, int]] = []
+        self.gives_up_after = -1
         self.verdict: Callable[[str], Verdict] = lambda topic: None
         self.commit: Callable[[], Any] = self._at_once
         monkeypatch.setattr(module, "Session", self._new_session)
@@ -193,6 +198,75 @@ async def test_trap_b_what_is_out_of_sequence_elsewhere_is_a_doubt(world: World)
     with pytest.raises(SinkUnavailable) as caught:
         await world.sink.publish(batch(2, topics=("tasks", "chat")))
     assert caught.value.code == "producer_lost"
+
+
+EVENTS = "relay.tasks"
+CHECKPOINT = "relay.checkpoint.relay-0"
+
+
+async def opened(world: World) -> StubProducer:
+    """The sink is open, and what it sent for that is forgotten."""
+    await world.sink.open()
+    world.sent.clear()
+    world.order.clear()
+    return world.sessions[-1].producer
+
+
+async def test_a_large_batch_is_sent_in_parts_and_committed_once_with_its_checkpoint_last(world: World) -> None:
+    """Broken: the client would copy four megabytes at once, and acknowledgements wait for it; or P2."""
+    await opened(world)
+    assert await world.sink.publish(batch(1000, size=6_000)) == [Published()] * 1000
+    assert world.sent[-1] == (CHECKPOINT, 1)
+    assert {topic for topic, _ in world.sent[:-1]} == {EVENTS}
+    assert max(count for _, count in world.sent) <= 200
+    assert sum(count for _, count in world.sent[:-1]) == 1000
+    assert world.order == ["begin", "commit"]
+
+
+async def test_trap_a_nothing_follows_a_part_that_failed(world: World) -> None:
+    """TRAP A. Broken: the rest would be committed around the part that is missing, or be held against its events."""
+    await opened(world)
+    world.verdict = in_order(kafka.MessageSizeTooLargeError(), *[None] * 9)
+    outcomes = await world.sink.publish(batch(1000, size=6_000))
+    assert [type(outcome) for outcome in outcomes] == [Withheld] * 1000
+    suspects = [outcome.suspect for outcome in outcomes if isinstance(outcome, Withheld)]
+    assert 0 < suspects.count(True) < 200
+    assert world.order == ["begin"]
+    assert (CHECKPOINT, 1) not in world.sent
+    assert world.sessions[0].discarded
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"), [(kafka.TopicAuthorizationFailedError(EVENTS), "authorization"), (None, "client_error")]
+)
+async def test_trap_a_a_transaction_that_the_client_gave_up_is_not_committed(
+    world: World, failure: Verdict, code: str
+) -> None:
+    """TRAP A. Broken: a part of the events would be committed, or the reason be hidden by what followed from it."""
+    await opened(world)
+    world.gives_up_after = 1
+    world.verdict = refusing(EVENTS, failure) if failure else world.verdict
+    with pytest.raises(SinkUnavailable) as caught:
+        await world.sink.publish(batch(1000, size=6_000))
+    assert caught.value.code == code
+    assert world.order == ["begin"]
+    assert world.sessions[0].discarded
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_record_that_no_request_can_hold_is_refused_wherever_it_is(world: World, begun: bool) -> None:
+    """Broken: an event with huge attributes, of which others had been sent already, would be tried again for ever."""
+    await opened(world)
+    usual = batch(500, size=6_000)
+    place, large = (450, {"subject": "x" * (1 << 20)}) if begun else (10, {"data": bytes(1 << 20)})
+    entries = list(usual.entries)
+    entries[place] = entries[place]._replace(event=entries[place].event._replace(**large))
+    outcomes = await world.sink.publish(replace(usual, entries=entries))
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Refused)] == [place]
+    assert {type(outcome) for outcome in outcomes} == {Refused, Withheld}
+    assert world.order == (["begin"] if begun else [])
+    assert world.sessions[0].discarded is begun
+    assert await world.sink.publish(usual) == [Published()] * 500
 
 
 async def test_trap_c_letting_go_waits_for_no_broker() -> None:
