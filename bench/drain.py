@@ -2,7 +2,8 @@
 
 ``make bench-drain``: a journal with a million events, first to Kafka, then to Redis; the relay has one core, the broker
 and the load have another. ``--events N`` for fewer. Deliveries come at a steady rate (open loop) before and while it
-drains. The events that wait are the ones of ``bench/_steady.py``.
+drains. The events that wait are the ones of ``bench/_steady.py``. Kafka's log is in memory, as if it were on another
+machine; with ``--same-disk`` it is beside the journal, whose commits then wait for what the system writes of it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ ALONE = 8
 """Deliveries a second, and the seconds of the run without anything that drains."""
 INSIDE = {"relay_webhook_ack_seconds": "within the relay", "relay_journal_commit_seconds": "commits"}
 """Where an acknowledgement's time goes: histograms of the relay."""
+MEMORY = Path("/dev/shm")
 LONGEST = 600.0
 """Seconds after which the sender ends even if the backlog has not."""
 
@@ -121,7 +123,9 @@ def main() -> None:
     """Fills the journal and drains it twice."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--events", type=int, default=EVENTS)
-    events = options.parse_args().events
+    options.add_argument("--same-disk", action="store_true", help="Kafka's log beside the journal")
+    chosen = options.parse_args()
+    events = chosen.events
     os.sched_setaffinity(0, {LOAD_CORE})  # what is started from here, the brokers included, inherits it
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-bench-")))
@@ -129,7 +133,8 @@ def main() -> None:
         print(f"{events:,} events wait, {shutil.disk_usage(directory).free >> 30} GiB free beside them", flush=True)
         print("| sink | events/s | CPU us per event | RSS MB |\n|---|---|---|---|")
         drained(directory, "nothing", [], events)
-        broker = stack.enter_context(running_broker())
+        in_memory = MEMORY.is_dir() and not chosen.same_disk
+        broker = stack.enter_context(running_broker(parent=MEMORY if in_memory else directory))
         drained(directory, "kafka", [{"type": "kafka", "bootstrap_servers": broker.bootstrap}], events)
         broker.kill()
         redis = RedisServer(directory, "--appendonly", "no")

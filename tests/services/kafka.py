@@ -315,9 +315,9 @@ BrokerFactory = Callable[..., KafkaBroker]
 
 
 @contextlib.contextmanager
-def running_broker(version: str = VERSION) -> Iterator[KafkaBroker]:
-    """A broker on a temporary folder, killed in the end."""
-    with tempfile.TemporaryDirectory(prefix="relay-kafka-") as directory:
+def running_broker(version: str = VERSION, parent: Path | None = None) -> Iterator[KafkaBroker]:
+    """A broker on a temporary folder (in ``parent``, else where those are), killed in the end."""
+    with tempfile.TemporaryDirectory(prefix="relay-kafka-", dir=parent) as directory:
         broker = KafkaBroker(Path(directory) / "broker", version=version)
         try:
             broker.launch()
