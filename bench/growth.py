@@ -2,7 +2,8 @@
 
 ``make bench-growth``: an open loop of deliveries of 1 KB, and of 500 KB, against a relay whose journal holds nothing,
 and a million events of 1 KB (or 2,000 of 500 KB); first alone, then while a Redis sink drains all that is held and
-ten consumers page. ``kill -9`` ends each, and the start after it is timed. ``--events 5000000`` for five million.
+ten consumers page. ``kill -9`` ends each, and the start after it is timed. ``--events 5000000 --large`` for five
+million small ones, and no large ones.
 The server has one core; load, readers and Redis have the other.
 """
 
@@ -134,12 +135,13 @@ def rows(load: Load, held: int, seconds: float) -> Iterator[str]:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=1_000_000, help="small events held")
+    parser.add_argument("--events", type=int, nargs="*", default=[0, 1_000_000], help="small events held")
+    parser.add_argument("--large", type=int, nargs="*", default=[0, LARGE_HELD], help="large events held")
     parser.add_argument("--seconds", type=float, default=15.0, help="of each load")
     options = parser.parse_args()
     print("| events | held | what | p50 ms | p99 ms | CPU us per event | RSS MB | log MiB | beside |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for load, held in ((SMALL, 0), (SMALL, options.events), (LARGE, 0), (LARGE, LARGE_HELD)):
+    for load, held in [*((SMALL, held) for held in options.events), *((LARGE, held) for held in options.large)]:
         for row in rows(load, held, options.seconds):
             print(row, flush=True)
 
