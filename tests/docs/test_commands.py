@@ -153,7 +153,7 @@ def test_the_recording_shows_a_demo_that_went_well() -> None:
     """The first thing a reader sees would be a failure, too heavy for the page, or loaded from elsewhere."""
     picture = recording.PICTURE.read_text("utf-8")
     shown = html.unescape(re.sub(r"<[^>]+>", "", picture)).replace("\xa0", " ")
-    assert "Every task and every stream has exactly one terminal event." in shown
+    assert "Every task and every chat has exactly one terminal event." in shown
     assert f"$ {' '.join(recording.COMMAND)}" in shown
     assert len(picture) < 150_000
     assert "url(" not in picture.replace("url(#", "")
