@@ -190,7 +190,7 @@ class Relay:
             sinks=self._sink_signals,
             reached=self._upstream_signals,
         )
-        return Edge(parts, Hooks(task_entered, self.unready, self._look_at_everything))
+        return Edge(parts, Hooks(task_entered, self.unready, self._update_gauges))
 
     def reconfigure(self, settings: Settings) -> None:
         """Goes on with other tokens, secrets and clients; ``relay.settings.take_over`` says what may differ."""
@@ -214,7 +214,7 @@ class Relay:
             reasons.append(f"{refusal.code}: {refusal.message}")
         return reasons
 
-    async def _look_at_everything(self) -> None:
+    async def _update_gauges(self) -> None:
         journal = self.journal
         self.signals.accepting(not self.unready())
         if self._closing:
@@ -223,7 +223,7 @@ class Relay:
         self._journal_signals.journal_looked_at(JournalFigures(journal.events_held(), journal.bytes_held(), letters))
         self._health.looked_at(await asyncio.to_thread(_free_bytes, Path(self.settings.journal.path).parent))
         if self._watch is not None:
-            await self._watch.look()
+            await self._watch.update_gauges()
         for label, signals in self._sink_signals.items():
             signals.sink_looked_at(await figures_of(journal, label))
 

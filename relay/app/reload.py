@@ -1,6 +1,6 @@
 """Takes over changed secrets, clients and log level while a relay runs: on SIGHUP, and when a secret's file changes.
 
-Kubernetes replaces mounted secrets in place and tells nobody, so the files are looked at now and then.
+Kubernetes replaces mounted secrets in place and tells nobody, so the files are checked now and then.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ T = TypeVar("T")
 READ_WITHIN = 30.0
 """Seconds for the whole configuration. Each file of a secret has its own bound; this is for what else may hang."""
 
-LOOK_EVERY = 10.0
-"""Seconds between two looks at the files of secrets."""
+CHECK_EVERY = 10.0
+"""Seconds between two checks of the files of secrets."""
 
 Reread = Callable[[], Settings]
 """Reads the configuration again. Raises ``RelayError`` where it is not valid."""
@@ -36,20 +36,20 @@ class Reloader:
     """Reloads one relay; a configuration that is not valid changes nothing. ``wanted`` is set by SIGHUP."""
 
     def __init__(
-        self, relay: Relay, reread: Reread, look_every: float = LOOK_EVERY, wanted: asyncio.Event | None = None
+        self, relay: Relay, reread: Reread, check_every: float = CHECK_EVERY, wanted: asyncio.Event | None = None
     ) -> None:
         self._relay = relay
         self._reread = reread
-        self._look_every = look_every
+        self._check_every = check_every
         self._wanted = wanted or asyncio.Event()
-        self._looking: Future[Any] | None = None
+        self._checking: Future[Any] | None = None
 
     async def run(self) -> None:
         """Reloads whenever it is wanted or a secret's file has changed, for as long as it runs."""
-        seen: list[_Mark] | None = None  # a file may have changed since the start: the first look reads it again
+        seen: list[_Mark] | None = None  # a file may have changed since the start: the first check reads it again
         while True:
             try:
-                async with asyncio.timeout(self._look_every):
+                async with asyncio.timeout(self._check_every):
                     await self._wanted.wait()
             except TimeoutError:
                 files = self._relay.settings.secret_files
@@ -85,13 +85,13 @@ class Reloader:
         except TimeoutError:
             return None
 
-    async def _answered(self, look: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _answered(self, check: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """In a thread that may hang, one at a time: the reload and the end of the process wait for none."""
-        if self._looking is not None and not self._looking.done():
+        if self._checking is not None and not self._checking.done():
             raise TimeoutError
-        self._looking = looking = call(look, *args, **kwargs)
+        self._checking = checking = call(check, *args, **kwargs)
         async with asyncio.timeout(READ_WITHIN):
-            return await asyncio.wrap_future(looking)
+            return await asyncio.wrap_future(checking)
 
 
 def _marks_of(files: tuple[Path, ...]) -> list[_Mark]:

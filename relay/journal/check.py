@@ -1,4 +1,4 @@
-"""A look at a journal that nobody has open, and whether it may be believed. It changes nothing.
+"""A check of a journal that nobody has open, and whether it may be believed. It changes nothing.
 
 Each start begins with one, so that a start which refuses leaves the files as they were. SQLite recovers the log into
 its shared memory only while every connection is read-only: nothing is moved into the file, and no log deleted.
@@ -44,7 +44,7 @@ def read_only(path: Path, *, alone: bool = False) -> sqlite3.Connection:
     )
 
 
-class Look:
+class JournalCheck:
     """The file with its log, opened for reading. The caller holds the lock, and closes before anybody writes.
 
     Raises ``JournalBroken`` where acknowledged events are missing or may be, ``sqlite3.Error``.
@@ -149,18 +149,18 @@ class Look:
             shared_of(self.path).unlink(missing_ok=True)
 
 
-def look_before_opening(path: Path) -> None:
-    """Refuses a journal that has lost what it acknowledged, or may have. A new one is not looked at.
+def check_before_opening(path: Path) -> None:
+    """Refuses a journal that has lost what it acknowledged, or may have. A new one is not checked.
 
     Raises ``JournalBroken``, ``sqlite3.Error``.
     """
     if not log_is_there(path) and (not path.exists() or path.stat().st_size == 0):
         return
-    with closing(Look(path)) as look:
-        look.refuse_damaged_pages()
-        look.refuse_what_is_foreign()
-        if look.is_journal():
-            look.refuse_other_layouts(oldest=1)
-            look.refuse_what_is_lost()
-            look.refuse_damaged_notes()
-            look.refuse_forgotten_facts()
+    with closing(JournalCheck(path)) as check:
+        check.refuse_damaged_pages()
+        check.refuse_what_is_foreign()
+        if check.is_journal():
+            check.refuse_other_layouts(oldest=1)
+            check.refuse_what_is_lost()
+            check.refuse_damaged_notes()
+            check.refuse_forgotten_facts()

@@ -17,7 +17,7 @@ from relay.core.errors import RelayError
 from relay.core.event import Entry
 from relay.core.publishing.lineage import Fork
 from relay.journal import sql
-from relay.journal.check import Look
+from relay.journal.check import JournalCheck
 from relay.journal.errors import Guard, JournalBroken, code_of, translated
 from relay.journal.layout import newest
 from relay.journal.lock import Lock
@@ -92,11 +92,11 @@ class Finding:
 class Stopped(Queries):
     """The journal of a relay that is stopped, to be read. It is locked until it is closed."""
 
-    def __init__(self, path: Path, lock: Lock, look: Look) -> None:
+    def __init__(self, path: Path, lock: Lock, check: JournalCheck) -> None:
         self.path = path
-        self._lock, self._look = lock, look
+        self._lock, self._check = lock, check
         self._guard = Guard(path)
-        self._db = look.db
+        self._db = check.db
         self._db.execute("PRAGMA temp_store = MEMORY")
         self.journal_id = self._meta("journal_id")
         self.forks = [Fork(*fork) for fork in orjson.loads(self._meta("forks"))]
@@ -104,7 +104,7 @@ class Stopped(Queries):
 
     def close(self) -> None:
         """Lets go of it. Safe to call twice."""
-        self._look.close()
+        self._check.close()
         self._lock.release()
 
 
@@ -130,20 +130,20 @@ def _opened(path: Path, lock: Lock) -> Stopped:
     if not log_is_there(path) and path.stat().st_size == 0:
         raise _not_a_journal(path)
     try:
-        look = Look(path)
+        check = JournalCheck(path)
     except sqlite3.DatabaseError as error:
         if code_of(error) == sqlite3.SQLITE_NOTADB:
             raise _not_a_journal(path) from error
         raise
     try:
-        if not look.is_journal():
+        if not check.is_journal():
             raise _not_a_journal(path)
-        look.refuse_other_layouts(oldest=newest())
-        look.refuse_what_is_lost()
-        look.refuse_damaged_notes()
-        return Stopped(path, lock, look)
+        check.refuse_other_layouts(oldest=newest())
+        check.refuse_what_is_lost()
+        check.refuse_damaged_notes()
+        return Stopped(path, lock, check)
     except BaseException:
-        look.close()
+        check.close()
         raise
 
 

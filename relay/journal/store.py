@@ -22,7 +22,7 @@ import orjson
 from relay.core.event import Draft, Entry
 from relay.core.publishing.lineage import Fork, Names, bounded
 from relay.journal import sql
-from relay.journal.check import APPLICATION_ID, look_before_opening, read_only
+from relay.journal.check import APPLICATION_ID, check_before_opening, read_only
 from relay.journal.dedup_index import MERGE_AT, DedupIndex
 from relay.journal.errors import VENDOR_ERRORS, Guard, JournalBroken, JournalUnavailable, code_of, disk_full
 from relay.journal.event_rows import NAMES, placeholders, row_of
@@ -75,7 +75,7 @@ class Store(Reader):
             self._lock = Lock(path)
             self._reserve = Reserve(path)
             try:
-                self._look()
+                self._check_files()
                 self._db = _connected(path)
                 try:
                     self._open(projections, max_pages)
@@ -87,15 +87,15 @@ class Store(Reader):
                 raise
         self._closed = False
 
-    def _look(self) -> None:
+    def _check_files(self) -> None:
         """A full disk has no room for the memory that connections share; then the reserve has it."""
         try:
-            look_before_opening(self.path)
+            check_before_opening(self.path)
         except sqlite3.OperationalError as error:
             if code_of(error) not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
                 raise
             self._reserve.release()
-            look_before_opening(self.path)
+            check_before_opening(self.path)
 
     def _open(self, projections: Sequence[type[Projection]], max_pages: int | None) -> None:
         self._prepare(projections, max_pages)

@@ -44,7 +44,7 @@ from relay.telemetry.signals.tasks import TaskSignals
 T = TypeVar("T")
 C = TypeVar("C", bound=Projection)
 
-LOOK_EVERY: Final = 1.0
+CHECK_EVERY: Final = 1.0
 """Seconds between two looks into the registry at most: what has just been entered may be due before all others."""
 _BATCH: Final = 100
 _FRESH_FOR: Final = 1.0  # seconds: of a task that was due, the webhook may have come meanwhile
@@ -87,7 +87,7 @@ class Reconciler:
         self._tasks = journal.projection(Tasks)
         self._rate_limit = RateLimit(rate)
         self._concurrency = concurrency
-        self._look_every = min(max(timing.first_after / 2, 0.05), LOOK_EVERY)
+        self._check_every = min(max(timing.first_after / 2, 0.05), CHECK_EVERY)
         self._batch = max(1, min(round(rate * _FRESH_FOR), _BATCH))
         self._due: list[Watched] = []
         self._due_until = 0.0
@@ -105,7 +105,7 @@ class Reconciler:
                     await self._step()
                 except (JournalUnavailable, JournalBroken):
                     # What polls brought stays noted; a broken journal ends the process, by its own way.
-                    await self._rest(self._look_every)
+                    await self._rest(self._check_every)
         finally:
             await self._end()
 
@@ -126,7 +126,7 @@ class Reconciler:
         # During an outage one poll at a time finds out whether it is over.
         room = len(self._polling) < (1 if self._rate_limit.failures else self._concurrency)
         if wait > 0 or not room or self._journal.accepting() is not None:
-            await self._rest(wait if room and wait > 0 else self._look_every)
+            await self._rest(wait if room and wait > 0 else self._check_every)
             return
         task = await self._next(loop_time)
         if task is None or self._stopping:
@@ -158,11 +158,11 @@ class Reconciler:
     async def _until_due(self) -> float:
         """Seconds until a task is due, as far as is known now."""
         if self._polling:
-            return self._look_every
+            return self._check_every
         due_at = await self._tasks.execute(Tasks.next_due)
         if due_at is None:
-            return self._look_every
-        return min(max((due_at - self._now()) / 1000, 0.001), self._look_every)
+            return self._check_every
+        return min(max((due_at - self._now()) / 1000, 0.001), self._check_every)
 
     async def _note(self) -> None:
         """Writes down what polls have brought."""

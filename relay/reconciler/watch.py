@@ -24,7 +24,7 @@ CARE: Final = "registry care"
 
 EXPIRES_SOON: Final = 15 * 60
 """Seconds; outputs whose event a sink gets later than that before their end can hardly be fetched any more."""
-_LOOK_AT: Final = 1000  # of a sink's pending events, per scrape
+_SCANNED: Final = 1000  # of a sink's pending events, per scrape
 
 
 class TaskReconciliation:
@@ -80,7 +80,7 @@ class TaskReconciliation:
         if self._reconciler is not None:
             self._reconciler.stop()
 
-    async def look(self) -> None:
+    async def update_gauges(self) -> None:
         """Brings the gauges up to date."""
         counts = await self._tasks.query(Tasks.counts)
         overdue = await self._tasks.query(Tasks.overdue, steady_ms())
@@ -94,7 +94,7 @@ class TaskReconciliation:
         What came first expires first, as a rule, so that a look at the oldest tells whether it is high time.
         """
         soon = _now() + EXPIRES_SOON * 1000
-        entries = await self._journal.read(self._journal.position(sink), _LOOK_AT)
+        entries = await self._journal.read(self._journal.position(sink), _SCANNED)
         expiries = (first_expiry(entry.event) for entry in entries if entry.sink in (None, sink))
         return sum(expiry is not None and expiry <= soon for expiry in expiries)
 

@@ -240,9 +240,9 @@ class Connection(asyncio.Protocol):
     def _start_timer(self) -> None:
         self._forget_timer()
         self._waiting_since = self._loop.time()
-        self._timer = self._loop.call_later(self._limits[self._head is not None], self._look_at_the_time)
+        self._timer = self._loop.call_later(self._limits[self._head is not None], self._check_time)
 
-    def _look_at_the_time(self) -> None:
+    def _check_time(self) -> None:
         """One timer for many pieces: it looks when the last one came, and comes back when that is too long ago."""
         self._timer = None
         if self._receiver is None:
@@ -251,7 +251,7 @@ class Connection(asyncio.Protocol):
         limit = self._limits[answered]
         left = limit if self._paused or self._sending else self._waiting_since + limit - self._loop.time()
         if left > 0.001:
-            self._timer = self._loop.call_later(left, self._look_at_the_time)
+            self._timer = self._loop.call_later(left, self._check_time)
         elif answered:
             self._fail(UpstreamTimeout("idle_timeout", limit, sent=True))
         else:

@@ -265,7 +265,7 @@ async def test_a_secret_that_is_replaced_in_its_file_is_taken_over(tmp_path: Pat
 
     relay = Relay(reread())
     await relay.start()
-    reloading = asyncio.create_task(Reloader(relay, reread, look_every=0.05).run())
+    reloading = asyncio.create_task(Reloader(relay, reread, check_every=0.05).run())
     try:
         await asyncio.sleep(0)
         replacement = tmp_path / "replacement"

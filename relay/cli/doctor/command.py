@@ -81,26 +81,26 @@ async def _checks(config: Path | None, settings: Settings) -> AsyncIterator[Foun
     """What each check found, in the order in which people read it; those over the network run side by side."""
     begun = time.time(), time.monotonic()
     yield _configuration(config, settings)
-    relay = await asyncio.to_thread(network.look_at_relay, settings)
+    relay = await asyncio.to_thread(network.check_relay, settings)
     running = relay is not None
-    yield [relay or local.look_at_addresses(settings)]
+    yield [relay or local.check_addresses(settings)]
     clock = _Clock()
     elsewhere = [
-        asyncio.ensure_future(_bounded(name, look))
-        for name, look in (
-            *((f"sink {sink.label}", network.look_at_sink(settings, sink)) for sink in settings.sinks),
+        asyncio.ensure_future(_bounded(name, check))
+        for name, check in (
+            *((f"sink {sink.label}", network.check_sink(settings, sink)) for sink in settings.sinks),
             *_index(settings),
             ("upstream", _upstream(settings, clock)),
             ("webhooks", _webhooks(settings, clock, running=running)),
         )
     ]
-    for name, look in (
-        ("journal", lambda: local.look_at_journal(settings, running=running)),
-        ("space", lambda: [local.look_at_space(settings)]),
-        ("disk", lambda: [local.look_at_disk(settings)]),
-        ("descriptors", lambda: [local.look_at_descriptors(settings)]),
+    for name, check in (
+        ("journal", lambda: local.check_journal(settings, running=running)),
+        ("space", lambda: [local.check_space(settings)]),
+        ("disk", lambda: [local.check_disk(settings)]),
+        ("descriptors", lambda: [local.check_descriptors(settings)]),
     ):
-        yield await _bounded(name, _threaded(look))
+        yield await _bounded(name, _threaded(check))
     for some in elsewhere:
         yield await some
     yield [judge_clock(clock.ahead, clock.source)]
@@ -115,16 +115,16 @@ def _configuration(config: Path | None, settings: Settings) -> list[Finding]:
     return advice or [Finding("configuration", "ok", f"{configured.find(config) or 'built-in defaults'}: valid")]
 
 
-async def _bounded(name: str, look: Coroutine[Any, Any, Found]) -> Found:
+async def _bounded(name: str, check: Coroutine[Any, Any, Found]) -> Found:
     try:
         async with asyncio.timeout(WITHIN):
-            return await look
+            return await check
     except TimeoutError:
-        return [Finding(name, "failed", f"was not done within {WITHIN:g} s", "Look at it by hand.", "timeout")]
+        return [Finding(name, "failed", f"was not done within {WITHIN:g} s", "Check it by hand.", "timeout")]
 
 
-async def _threaded(look: Callable[[], Found]) -> Found:
-    return await asyncio.to_thread(look)
+async def _threaded(check: Callable[[], Found]) -> Found:
+    return await asyncio.to_thread(check)
 
 
 class _Clock:
@@ -142,17 +142,17 @@ class _Clock:
 
 def _index(settings: Settings) -> Sequence[tuple[str, Coroutine[Any, Any, Found]]]:
     shared = settings.dedup.shared_index
-    return [("dedup.shared_index", network.look_at_index(shared.get_secret_value()))] if shared is not None else []
+    return [("dedup.shared_index", network.check_index(shared.get_secret_value()))] if shared is not None else []
 
 
 async def _upstream(settings: Settings, clock: _Clock) -> Found:
-    found, ahead = await network.look_at_upstream(settings)
+    found, ahead = await network.check_upstream(settings)
     clock.heard(ahead, settings.upstream.base_url)
     return [found]
 
 
 async def _webhooks(settings: Settings, clock: _Clock, *, running: bool) -> Found:
-    found, ahead = await asyncio.to_thread(lambda: network.look_at_webhooks(settings, running=running))
+    found, ahead = await asyncio.to_thread(lambda: network.check_webhooks(settings, running=running))
     if settings.server.public_url is not None and not running:
         clock.heard(ahead, settings.server.public_url)  # a relay that runs here would tell this very clock's time
     return [found] if found else []

@@ -26,7 +26,7 @@ _FSYNC_FOR: Final = 3.0
 _BLOCK: Final = bytes(4096)
 
 
-def look_at_journal(settings: Settings, *, running: bool) -> list[Finding]:
+def check_journal(settings: Settings, *, running: bool) -> list[Finding]:
     """The file, and whether its folder can be written. ``running``: a relay answers on the admin listener."""
     path = settings.journal.path
     folder = _existing(path.parent)
@@ -75,14 +75,14 @@ def _inside(path: Path, sinks: list[str], *, running: bool) -> Iterator[Finding]
         store.close()
 
 
-def look_at_space(settings: Settings) -> Finding:
+def check_space(settings: Settings) -> Finding:
     """Whether the journal may grow as far as it is allowed to."""
     path = settings.journal.path
     room = max(0, settings.journal.max_size - (path.stat().st_size if path.exists() else 0))
     return judge_space(shutil.disk_usage(_existing(path.parent)).free, room)
 
 
-def look_at_disk(settings: Settings) -> Finding:
+def check_disk(settings: Settings) -> Finding:
     """How fast the journal's volume syncs, by a file that is gone afterwards."""
     try:
         taken = sorted(_fsyncs(_existing(settings.journal.path.parent)))
@@ -106,13 +106,13 @@ def _fsyncs(folder: Path) -> list[float]:
     return taken
 
 
-def look_at_descriptors(settings: Settings) -> Finding:
+def check_descriptors(settings: Settings) -> Finding:
     """The limit of this process, which is the relay's where both are started alike."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return judge_descriptors(limit, settings.server.max_connections)
 
 
-def look_at_addresses(settings: Settings) -> Finding:
+def check_addresses(settings: Settings) -> Finding:
     """Whether a relay that is started now could listen."""
     for key, host, port in (
         ("server", settings.server.host, settings.server.port),

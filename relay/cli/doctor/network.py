@@ -57,7 +57,7 @@ def get(url: str, path: str) -> Heard:
         connection.close()
 
 
-def look_at_relay(settings: Settings) -> Finding | None:
+def check_relay(settings: Settings) -> Finding | None:
     """Whether the relay that runs is ready; ``None``: none answers."""
     url = f"http://{reachable(settings.admin.host)}:{settings.admin.port}"
     if settings.admin.port == 0:
@@ -78,7 +78,7 @@ def look_at_relay(settings: Settings) -> Finding | None:
     return Finding("relay", "ok", "runs, and is ready")
 
 
-def look_at_webhooks(settings: Settings, *, running: bool) -> tuple[Finding | None, float | None]:
+def check_webhooks(settings: Settings, *, running: bool) -> tuple[Finding | None, float | None]:
     """Whether ``server.public_url`` leads to this relay, and this clock's lead over the one there.
 
     The first request has no token: only a relay that asks for one is shown it, and then on a way that nobody overhears.
@@ -114,7 +114,7 @@ def _with_token(url: str, settings: Settings) -> Finding:
     return judge_token(url, problem_code(heard.body))
 
 
-async def look_at_upstream(settings: Settings) -> tuple[Finding, float | None]:
+async def check_upstream(settings: Settings) -> tuple[Finding, float | None]:
     """A poll for a task that nobody has, which is free and needs the key; and this clock's lead over that there."""
     from relay.core.tasks.reconcile import PollAnswer, result_of
     from relay.upstream import Upstream, UpstreamError
@@ -141,7 +141,7 @@ async def look_at_upstream(settings: Settings) -> tuple[Finding, float | None]:
     return judge_key(result, base_url, with_key=key is not None), ahead
 
 
-async def look_at_sink(settings: Settings, config: SinkConfig) -> list[Finding]:
+async def check_sink(settings: Settings, config: SinkConfig) -> list[Finding]:
     """Opens it as the check does: that needs its topics, its rights, its scripts or its transactions."""
     from relay.cli.reach import CHECK_SUFFIX, reach_sink
     from relay.core.sink import Identity
@@ -150,7 +150,7 @@ async def look_at_sink(settings: Settings, config: SinkConfig) -> list[Finding]:
     return _told(reached)
 
 
-async def look_at_index(url: str) -> list[Finding]:
+async def check_index(url: str) -> list[Finding]:
     """The index that replicas share."""
     from relay.cli.reach import reach_index
 

@@ -216,7 +216,7 @@ class ChatStream:
         self._connection.pause()
         self._stuck_at = self._client.untaken
         self._forget_timer()
-        self._timer = self._loop.call_later(self._limits.idle_timeout, self._look_at_client)
+        self._timer = self._loop.call_later(self._limits.idle_timeout, self._check_client)
 
     def resume(self) -> None:
         """The client has caught up."""
@@ -225,13 +225,13 @@ class ChatStream:
         if self._connection is not None:
             self._connection.resume()
 
-    def _look_at_client(self) -> None:
+    def _check_client(self) -> None:
         client = self._client
         if client is None:
             return
         if client.untaken < self._stuck_at:
             self._stuck_at = client.untaken
-            self._timer = self._loop.call_later(self._limits.idle_timeout, self._look_at_client)
+            self._timer = self._loop.call_later(self._limits.idle_timeout, self._check_client)
             return
         self._stop("slow_client")
         client.cut()

@@ -9,8 +9,8 @@ from prometheus_client import ProcessCollector
 
 from relay.telemetry.telemetry import Telemetry
 
-LOOK_EVERY = 0.25
-"""Seconds between two looks at the event loop."""
+MEASURE_EVERY = 0.25
+"""Seconds between two measurements of the event loop."""
 
 
 class HealthSignals:
@@ -33,8 +33,8 @@ class HealthSignals:
         """Measures, for as long as it runs, how late the event loop wakes whoever sleeps."""
         loop = asyncio.get_running_loop()
         while True:
-            due = loop.time() + LOOK_EVERY
-            await asyncio.sleep(LOOK_EVERY)
+            due = loop.time() + MEASURE_EVERY
+            await asyncio.sleep(MEASURE_EVERY)
             self._longest = max(self._longest, loop.time() - due)
 
     def looked_at(self, disk_free_bytes: int | None) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay.core.publishing.lineage import Names
-from relay.journal.check import APPLICATION_ID, Look, look_before_opening
+from relay.journal.check import APPLICATION_ID, JournalCheck, check_before_opening
 from relay.journal.errors import JournalBroken
 from relay.journal.inspect import open_existing
 from relay.journal.names import open_under
@@ -37,21 +37,21 @@ def contents(path: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in path.parent.iterdir()}
 
 
-def test_a_look_sees_the_log_and_changes_nothing(killed: Path) -> None:
+def test_a_check_sees_the_log_and_changes_nothing(killed: Path) -> None:
     """Broken: a start that refuses afterwards would have changed what there is to save."""
     before = contents(killed)
-    with closing(Look(killed)) as look:
-        assert look.db.execute("SELECT count(*) FROM events").fetchone() == (6,)
+    with closing(JournalCheck(killed)) as check:
+        assert check.db.execute("SELECT count(*) FROM events").fetchone() == (6,)
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            look.db.execute("DELETE FROM events")
-    look_before_opening(killed)
+            check.db.execute("DELETE FROM events")
+    check_before_opening(killed)
     assert contents(killed) == before
 
 
-def test_a_look_at_a_closed_journal_makes_no_log(path: Path) -> None:
+def test_a_check_of_a_closed_journal_makes_no_log(path: Path) -> None:
     """Broken: an empty log would appear beside a journal that needs none."""
     Store(path).close()
-    look_before_opening(path)
+    check_before_opening(path)
     assert os.listdir(path.parent) == [path.name]
 
 

@@ -154,7 +154,7 @@ def test_a_start_on_a_full_disk_has_the_room_of_the_reserve(tmp_path: Path, monk
     store = Store(path)
     store.hold_reserve()
     store.close()
-    looks, looked = store_module.look_before_opening, []
+    looks, looked = store_module.check_before_opening, []
 
     def look(at: Path) -> None:
         if reserve_of(at).exists():
@@ -164,7 +164,7 @@ def test_a_start_on_a_full_disk_has_the_room_of_the_reserve(tmp_path: Path, monk
         looked.append(at)
         looks(at)
 
-    monkeypatch.setattr(store_module, "look_before_opening", look)
+    monkeypatch.setattr(store_module, "check_before_opening", look)
     assert reserve_of(path).exists()
     Store(path).close()
     assert looked == [path], "it is not opened unseen"

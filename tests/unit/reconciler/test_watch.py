@@ -30,6 +30,6 @@ async def test_outputs_that_a_sink_may_get_too_late_are_counted(tmp_path: Path) 
             await journal.append(draft(str(place), data=data))
         await journal.append(draft("without outputs"))
         journal.advance("kafka", 2, published=2, dead=0)
-        await watch.look()
+        await watch.update_gauges()
         await upstream.close()
     assert values(telemetry, "relay_publish_lag_expiring_events") == {("redis",): 3, ("kafka",): 1}

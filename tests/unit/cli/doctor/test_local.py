@@ -19,20 +19,20 @@ def settings(path: Path, **server: object) -> Settings:
 
 def test_a_folder_that_cannot_be_written_is_told() -> None:
     """A relay would fail at its first start, which the doctor had called healthy."""
-    (found,) = local.look_at_journal(settings(Path("/proc/relay/relay.db")), running=False)
+    (found,) = local.check_journal(settings(Path("/proc/relay/relay.db")), running=False)
     assert (found.status, found.code) == ("failed", "journal_not_writable")
     assert "/proc cannot be written" in found.message
-    assert local.look_at_disk(settings(Path("/proc/relay/relay.db"))).code == "disk_unmeasured"
+    assert local.check_disk(settings(Path("/proc/relay/relay.db"))).code == "disk_unmeasured"
 
 
 def test_a_first_start_needs_no_journal_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """Before the first start the doctor would complain, or make files in the journal's place."""
     configured = settings(tmp_path / "new/folder/relay.db")
-    (found,) = local.look_at_journal(configured, running=False)
+    (found,) = local.check_journal(configured, running=False)
     assert found.status == "ok"
     assert "not there yet" in found.message
-    assert local.look_at_disk(configured).measured["samples"] > 0
-    assert local.look_at_space(configured).measured["free_bytes"] > 0
+    assert local.check_disk(configured).measured["samples"] > 0
+    assert local.check_space(configured).measured["free_bytes"] > 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -40,15 +40,15 @@ def test_a_journal_is_looked_through_and_one_that_is_held_is_told(tmp_path: Path
     """A damaged journal would pass, or a forgotten process keep the relay from starting for no reason to be seen."""
     configured = settings(tmp_path / "relay.db")
     store = Store(configured.journal.path)
-    (held,) = local.look_at_journal(configured, running=False)
+    (held,) = local.check_journal(configured, running=False)
     assert (held.status, held.code) == ("failed", "journal_in_use")
-    (held,) = local.look_at_journal(configured, running=True)
+    (held,) = local.check_journal(configured, running=True)
     assert held.status == "ok"
     store.close()
-    (found,) = local.look_at_journal(configured, running=False)
+    (found,) = local.check_journal(configured, running=False)
     assert found.message.endswith("0 events, nothing wrong")
     (tmp_path / "relay.db").write_bytes(b"no database at all" * 100)
-    (found,) = local.look_at_journal(configured, running=False)
+    (found,) = local.check_journal(configured, running=False)
     assert (found.status, found.code) == ("failed", "no_journal")
 
 
@@ -61,7 +61,7 @@ def test_a_journal_of_another_user_is_not_opened_as_root(tmp_path: Path, monkeyp
         os.chown(path, 1234, -1)
     else:
         monkeypatch.setattr(os, "geteuid", lambda: 0)
-    (found,) = local.look_at_journal(settings(path), running=False)
+    (found,) = local.check_journal(settings(path), running=False)
     assert (found.status, found.code) == ("warning", "another_user")
 
 
@@ -70,12 +70,12 @@ def test_an_address_that_is_taken_is_told() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        found = local.look_at_addresses(settings(Path("x"), port=taken.getsockname()[1]))
+        found = local.check_addresses(settings(Path("x"), port=taken.getsockname()[1]))
     assert (found.status, found.code) == ("failed", "address_unavailable")
     assert "server.port" in found.hint
-    assert local.look_at_addresses(settings(Path("x"), port=0)).status == "ok"
+    assert local.check_addresses(settings(Path("x"), port=0)).status == "ok"
 
 
 def test_descriptors_are_those_of_this_process() -> None:
     """The limit would be one that nobody has."""
-    assert local.look_at_descriptors(settings(Path("x"), max_connections=1)).measured["needed"] == 1025
+    assert local.check_descriptors(settings(Path("x"), max_connections=1)).measured["needed"] == 1025
