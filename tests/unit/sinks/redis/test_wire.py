@@ -93,6 +93,7 @@ async def test_what_was_given_up_is_not_sent_after_all() -> None:
 async def test_trap_g_a_connection_that_was_given_up_is_not_opened_again_by_itself() -> None:
     """TRAP G. Else redis-py would connect anew under a command, past the claim and to whatever server is there now."""
     connections: list[asyncio.StreamWriter] = []
+    gone = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.append(writer)
@@ -100,6 +101,7 @@ async def test_trap_g_a_connection_that_was_given_up_is_not_opened_again_by_itse
             while commands := await reader.read(65536):
                 writer.write(b"+OK\r\n" * commands.count(b"*"))
         writer.close()
+        gone.set()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(5):
         node = Node(*server.sockets[0].getsockname())
@@ -107,6 +109,7 @@ async def test_trap_g_a_connection_that_was_given_up_is_not_opened_again_by_itse
         made.abort()
         with pytest.raises(SinkUnavailable) as refused:
             await made.call("PING")
+        await gone.wait()
     assert (refused.value.code, len(connections)) == ("unreachable", 1)
 
 
@@ -133,13 +136,14 @@ async def test_a_server_that_says_nothing_is_given_up_under_the_right_name(
 
 async def test_whoever_gives_up_while_a_connection_is_made_has_none() -> None:
     """Else a stop during the login would be lost, and the relay go on."""
-    begun = asyncio.Event()
+    begun, gone = asyncio.Event(), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         begun.set()
         with suppress(ConnectionResetError):
             await reader.read(-1)
         writer.close()
+        gone.set()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(5):
         node = Node(*server.sockets[0].getsockname())
@@ -148,3 +152,4 @@ async def test_whoever_gives_up_while_a_connection_is_made_has_none() -> None:
         dialling.cancel()
         with pytest.raises(asyncio.CancelledError):
             await dialling
+        await gone.wait()
