@@ -52,7 +52,7 @@ from relay.upstream import Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED
 _LEASE_MARGIN = 5.0  # seconds from a claim to the begin of its transaction
-_ENDLESS = ("journal care", "loop watch", CARE)
+_ENDLESS = ("journal maintenance", "loop watch", CARE)
 """Tasks that do not end by themselves."""
 
 _FOR_THE_REST = 8.0  # seconds, at most, of a drain that are kept for the publishers and the journal
@@ -97,7 +97,7 @@ class Relay:
         self.journal = await self._open_journal()
         try:
             self._start_publishers()
-            self._tasks.append(asyncio.create_task(self.journal.tend(), name="journal care"))
+            self._tasks.append(asyncio.create_task(self.journal.maintain(), name="journal maintenance"))
             self._tasks.append(asyncio.create_task(self._health.watch_the_loop(), name="loop watch"))
             polled = NovitaTask(progressed=True, raw=settings.tasks.raw)
             tasks = TaskSignals(self.telemetry, self._upstream_signals)
@@ -146,7 +146,8 @@ class Relay:
             path, labels, policy, self._journal_signals, names=names, must_exist=settings.journal.must_exist
         )
         journal.concealed = self._concealed
-        self._journal_signals.journal_opened(str(path), journal.journal_id, journal.last_offset, sqlite_version())
+        opened = journal.progress.journal_id, journal.events.last_offset
+        self._journal_signals.journal_opened(str(path), *opened, sqlite_version())
         return journal
 
     def _start_publishers(self) -> None:
@@ -168,7 +169,7 @@ class Relay:
             url.get_secret_value(),
             scope=sink.scope,
             identity=self.settings.identity_name,
-            origin=lambda: self.journal.lineage.origin,
+            origin=lambda: self.journal.progress.lineage.origin,
             lease=sink.in_doubt + _LEASE_MARGIN,
             window=self.settings.dedup.window,
         )
@@ -220,12 +221,12 @@ class Relay:
         if self._closing:
             return
         letters = await journal.projection(DeadLetters).query(DeadLetters.count)
-        self._journal_signals.journal_looked_at(JournalFigures(journal.events_held(), journal.bytes_held(), letters))
+        self._journal_signals.journal_looked_at(JournalFigures(journal.events.count(), journal.bytes_held(), letters))
         self._health.looked_at(await asyncio.to_thread(_free_bytes, Path(self.settings.journal.path).parent))
         if self._watch is not None:
             await self._watch.update_gauges()
         for label, signals in self._sink_signals.items():
-            signals.sink_looked_at(await figures_of(journal, label))
+            signals.sink_looked_at(await figures_of(journal.progress, label))
 
     # -- stopping ----------------------------------------------------------------------------------------------
 

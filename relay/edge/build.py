@@ -164,7 +164,7 @@ def _api_auth(settings: Settings) -> ApiAuth:
 def _events(parts: Parts, auth: ApiAuth) -> Events:
     server = parts.settings.server
     limits = ConsumerLimits(send_timeout=server.send_timeout, max_consumers=server.max_consumers)
-    return Events(parts.journal, ConsumerSignals(parts.telemetry), limits, auth.client_of)
+    return Events(parts.journal.events, ConsumerSignals(parts.telemetry), limits, auth.client_of)
 
 
 def _proxy(parts: Parts) -> Proxy:

@@ -11,12 +11,15 @@ from contextlib import suppress
 from functools import partial
 from typing import Literal, Protocol
 
+from relay.journal.condition import Condition
 from relay.journal.errors import JournalUnavailable
+from relay.journal.event_log import EventLog
 from relay.journal.policy import Policy
+from relay.journal.sink_progress import SinkProgress
 from relay.journal.store import Store
 from relay.journal.writer import Writer
 
-_TEND_EVERY = 1.0
+_EVERY = 1.0
 _ROOM_EVERY = 0.25  # between two looks at a disk that is full
 _MERGE_EVERY = 60.0
 _PRUNE_PAUSE = 0.02  # between two chunks: commits go first
@@ -26,39 +29,41 @@ _SWEEPS = 100  # per window: a fact is forgotten by a hundredth of the window, o
 _SWEEP_STEPS = 25  # of 2,000 keys each, between two looks
 
 
-class Owner(Protocol):
-    """The journal that is looked after."""
+class Signals(Protocol):
+    """What is reported of it."""
 
-    full: JournalUnavailable | None
-
-    def floor(self) -> int: ...
-
-    def pruned(self, events: int, oldest: int | None) -> None: ...
+    def journal_pruned(self, events: int) -> None: ...
 
     def dead_letters_expired(self, count: int, cause: Literal["age", "size"]) -> None: ...
 
-    def measured(self, size: int) -> None: ...
 
-    def has_room(self) -> None: ...
+class Maintenance:
+    """Of one journal, for as long as ``run`` runs."""
 
-
-class Care:
-    """Of one journal, for as long as ``tend`` runs."""
-
-    def __init__(self, store: Store, writer: Writer, policy: Policy, owner: Owner) -> None:
-        self._store, self._writer, self._policy, self._owner = store, writer, policy, owner
+    def __init__(
+        self,
+        store: Store,
+        writer: Writer,
+        policy: Policy,
+        condition: Condition,
+        events: EventLog,
+        progress: SinkProgress,
+        signals: Signals,
+    ) -> None:
+        self._store, self._writer, self._policy, self._condition = store, writer, policy, condition
+        self._events, self._progress, self._signals = events, progress, signals
         self._merge_at = self._sweep_at = 0.0
         self._sweep_every = max(_SWEEP_EVERY, min(policy.dedup_window / _SWEEPS, _SWEEP_SELDOM))
         self._swept = store.swept  # where the next sweep goes on
 
-    async def tend(self) -> None:
+    async def run(self) -> None:
         """For as long as the journal lives. A full disk keeps none of it from being tried again."""
         self._merge_at, self._sweep_at = time.monotonic() + _MERGE_EVERY, time.monotonic() + _SWEEP_EVERY
         with suppress(JournalUnavailable):
             await self._writer.call(self._store.hold_reserve)
         while True:
-            await asyncio.sleep(_TEND_EVERY if self._owner.full is None else _ROOM_EVERY)
-            if self._owner.full is not None:
+            await asyncio.sleep(_EVERY if self._condition.full is None else _ROOM_EVERY)
+            if self._condition.full is not None:
                 await self._regain_room()
             for step in (self._merge_when_due, self._prune, self.write_what_waits, self._sweep_when_due):
                 with suppress(JournalUnavailable):
@@ -72,7 +77,7 @@ class Care:
                 await step()
         with suppress(JournalUnavailable):
             await self._writer.call(self._store.regain_room)
-            self._owner.has_room()
+            self._condition.has_room()
 
     async def _merge_when_due(self) -> None:
         if self._store.merge_is_due() or time.monotonic() >= self._merge_at:
@@ -89,7 +94,7 @@ class Care:
             self._sweep_at = time.monotonic() + (0.0 if self._swept else self._sweep_every)
 
     async def _sweep(self) -> None:
-        """Some steps of a sweep; what they leave is for the next look, so that the rest of the care has its turn."""
+        """Some steps of a sweep; what they leave is for the next look, so that the rest has its turn."""
         older_than = _now() - int(self._policy.dedup_window * 1000)
         for _ in range(_SWEEP_STEPS):
             self._swept = await self._writer.call(self._store.sweep_dedup, self._swept, older_than=older_than)
@@ -108,20 +113,21 @@ class Care:
     async def _prune_events(self) -> int:
         older_than, over_size = _now() - round(self._policy.retention * 1000), self._policy.max_size
         pruned = await self._writer.call(
-            self._store.prune, floor=self._owner.floor(), older_than=older_than, over_size=over_size
+            self._store.prune, floor=self._progress.floor(), older_than=older_than, over_size=over_size
         )
-        self._owner.measured(await self._writer.call(self._store.size))
+        self._condition.size = await self._writer.call(self._store.size)
         if pruned:
-            self._owner.pruned(pruned, await self._writer.call(self._store.oldest_offset))
+            self._events.pruned(await self._writer.call(self._store.oldest_offset))
+            self._signals.journal_pruned(pruned)
         return pruned
 
     async def _prune_dead_letters(self) -> int:
         older_than, over_size = _now() - round(self._policy.dead_letter_retention * 1000), self._policy.max_size
         expired, cause = await self._writer.call(
-            self._store.prune_dead_letters, floor=self._owner.floor(), older_than=older_than, over_size=over_size
+            self._store.prune_dead_letters, floor=self._progress.floor(), older_than=older_than, over_size=over_size
         )
         if expired:
-            self._owner.dead_letters_expired(expired, cause)
+            self._signals.dead_letters_expired(expired, cause)
         return expired
 
 

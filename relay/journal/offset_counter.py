@@ -16,7 +16,7 @@ Addressed = tuple[int, str]
 """The offset of an event that is meant for one sink only, and that sink."""
 
 
-class Census:
+class OffsetCounter:
     """Knows the gaps, and the addressed events that some sink has still to pass."""
 
     def __init__(self, forks: Iterable[Fork], addressed: Iterable[Addressed]) -> None:

@@ -8,8 +8,10 @@ from typing import Final, Literal
 
 from relay.core.dead import refusal_key
 from relay.core.event import Entry
-from relay.journal.journal import Journal
+from relay.journal.event_log import EventLog
+from relay.journal.projected import Projected
 from relay.journal.projections.history import Found, History
+from relay.journal.sink_progress import SinkProgress
 
 PublicationState = Literal["published", "pending", "dead", "absorbed"]
 
@@ -31,27 +33,31 @@ class Publication:
     at: int | None = None
 
 
-async def publications_of(journal: Journal, entries: Sequence[Entry]) -> list[Publication]:
-    """Of each entry, on each sink that it is for, in the order of the entries."""
-    places = {entry.offset: place for place, entry in enumerate(entries)}
-    found = [each for sink in journal.sinks for each in await _on_sink(journal, sink, entries)]
-    return sorted(found, key=lambda each: places[each.offset])
+class Publications:
+    """Of the events of one open journal."""
 
+    def __init__(self, events: EventLog, progress: SinkProgress, history: Projected[History]) -> None:
+        self._events, self._progress, self._history = events, progress, history
 
-async def _on_sink(journal: Journal, sink: str, entries: Sequence[Entry]) -> list[Publication]:
-    mine = [entry for entry in entries if entry.sink in (None, sink)]
-    position = journal.position(sink)  # looked at first: what it has passed by now is noted
-    settled = [entry for entry in mine if entry.offset <= position]
-    history = journal.projection(History)
-    noted = await history.query(History.passages, sink, [entry.offset for entry in settled]) if settled else {}
-    refused = await _refused(journal, sink, [e for e in settled if noted.get(e.offset, _NOTHING) == _NOTHING])
-    return [_publication(sink, entry.offset, position, noted.get(entry.offset, _NOTHING), refused) for entry in mine]
+    async def of(self, entries: Sequence[Entry]) -> list[Publication]:
+        """Of each entry, on each sink that it is for, in the order of the entries."""
+        places = {entry.offset: place for place, entry in enumerate(entries)}
+        found = [each for sink in self._progress.sinks for each in await self._on_sink(sink, entries)]
+        return sorted(found, key=lambda each: places[each.offset])
 
+    async def _on_sink(self, sink: str, entries: Sequence[Entry]) -> list[Publication]:
+        mine = [entry for entry in entries if entry.sink in (None, sink)]
+        position = self._progress.position(sink)  # looked at first: what it has passed by now is noted
+        settled = [entry for entry in mine if entry.offset <= position]
+        offsets = [entry.offset for entry in settled]
+        noted = await self._history.query(History.passages, sink, offsets) if offsets else {}
+        refused = await self._refused(sink, [e for e in settled if noted.get(e.offset, _NOTHING) == _NOTHING])
+        return [_publication(sink, e.offset, position, noted.get(e.offset, _NOTHING), refused) for e in mine]
 
-async def _refused(journal: Journal, sink: str, entries: Sequence[Entry]) -> frozenset[int]:
-    """Which of them have become dead letters: the journal knows those facts when it has noted nothing else."""
-    keys = {refusal_key(entry, sink): entry.offset for entry in entries}
-    return frozenset(keys[key] for key in (await journal.known(list(keys)) if keys else ()))
+    async def _refused(self, sink: str, entries: Sequence[Entry]) -> frozenset[int]:
+        """Which of them have become dead letters: the journal knows those facts when it has noted nothing else."""
+        keys = {refusal_key(entry, sink): entry.offset for entry in entries}
+        return frozenset(keys[key] for key in (await self._events.known(list(keys)) if keys else ()))
 
 
 def _publication(sink: str, offset: int, position: int, noted: Found, refused: frozenset[int]) -> Publication:

@@ -2,7 +2,7 @@
 
 Pruning writes before it frees, and so do merging and moving the log into the file: on a disk without a free block
 none of them works, and what has expired stays for ever. Hence a file of a fixed size lies beside the journal. When the
-disk is full it goes, and nothing but the care writes until there is room for it again, and for some more.
+disk is full it goes, and nothing but maintenance writes until there is room for it again, and for some more.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 MOST: Final = 16 << 20
-"""Bytes of a reserve: what the log may hold besides what the care writes."""
+"""Bytes of a reserve: what the log may hold besides what maintenance writes."""
 
 LEAST: Final = 256 << 10
 
@@ -68,7 +68,7 @@ class Reserve:
         return True
 
     def release(self) -> None:
-        """Gives the room to the care."""
+        """Gives the room to maintenance."""
         self.released = True
         with suppress(OSError):
             os.unlink(self._path)

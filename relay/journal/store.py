@@ -53,7 +53,7 @@ LOG_STEP = 4 << 20
 LOG_OVERDUE = 16 << 20
 LOG_FULL = 32 << 20
 """Bytes of the log at which it is moved into the file; at which readers pause for that; at which commits wait for it,
-too. With the group under way and a step of the care it stays below 64 MiB."""
+too. With the group under way and a step of maintenance it stays below 64 MiB."""
 _SPARE_PAGES = 8192  # 32 MiB of free pages stay for the next events; beyond that the file shrinks
 
 
@@ -254,12 +254,12 @@ class Store(Reader):
         return self._reserve.size // 2
 
     def hold_reserve(self) -> None:
-        """Takes room on the disk for the care. Raises ``JournalUnavailable`` where there is none."""
+        """Takes room on the disk for maintenance. Raises ``JournalUnavailable`` where there is none."""
         if not self._reserve.hold():
             raise disk_full(self.path)
 
     def make_room(self) -> None:
-        """Gives the reserve to the care, and what the care has freed to the disk.
+        """Gives the reserve to maintenance, and what that has freed to the disk.
 
         Nobody else may write meanwhile. Raises ``JournalUnavailable`` where even that finds no room.
         """

@@ -24,6 +24,7 @@ from relay.core.publishing.settle import Advance, SplitBatch, ToDeadLetters, set
 from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, MayLoseWrites, Outcome, Refused, Renamable, Sink, SinkUnavailable
 from relay.journal.errors import JournalUnavailable
+from relay.journal.event_log import EventLog
 from relay.journal.journal import Journal
 from relay.journal.projections.history import SettledAs
 from relay.journal.recount import Shown
@@ -51,10 +52,10 @@ class Publisher:
     ) -> None:
         self.label = label
         self._sink = sink
-        self._journal = journal
+        self._journal, self._events, self._progress = journal, journal.events, journal.progress
         self._signals = signals
         self._backoff = backoff or Backoff()
-        self._position = journal.position(label)
+        self._position = journal.progress.position(label)
         self._held: Checkpoint | None = None  # by the sink
         self._claims = claims
         self._dead: set[int] = set()
@@ -62,7 +63,7 @@ class Publisher:
         self._waits = 0  # in a row, for a claim of another replica
         self._failures = 0  # in a row: opening alone proves little, only a published batch ends the row
         self._batching = Batching.of(sink.limits)
-        self._pages = _Pages(journal)
+        self._pages = _Pages(journal.events)
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -103,34 +104,34 @@ class Publisher:
 
     async def _open(self) -> None:
         self._held = await self._carried_over(await self._sink.open())
-        known = self._journal.position(self.label)
+        known = self._progress.position(self.label)
         self._position = await self._resume_after(self._held)
         self._dead.clear()
         self._absorbed.clear()
         await self._confirm_between(known, self._position)
         if self._claims is not None and self._failures > 1:
             await self._give_way(self._claims)
-        self._signals.sink_opened(self._position, self._journal.pending(self.label))
+        self._signals.sink_opened(self._position, self._progress.pending(self.label))
 
     async def _resume_after(self, held: Checkpoint | None) -> int:
-        journal, label, signals = self._journal, self.label, self._signals
-        found = resume(held, journal.lineage, label, journal.attempted(label))
+        progress, label, signals = self._progress, self.label, self._signals
+        found = resume(held, progress.lineage, label, progress.attempted(label))
         if found.finding == "other_journal":
-            signals.lineage_started(journal.journal_id)
+            signals.lineage_started(progress.journal_id)
         if found.finding == "older_copy" and held is not None:
-            signals.sink_ahead(held.offset, journal.lineage.opened_at)
-            await journal.fork(label, held.offset)
-        if found.finding == "usual" and found.after < journal.position(label):
-            signals.sink_rewound(journal.position(label), found.after)
+            signals.sink_ahead(held.offset, progress.lineage.opened_at)
+            await progress.fork(label, held.offset)
+        if found.finding == "usual" and found.after < progress.position(label):
+            signals.sink_rewound(progress.position(label), found.after)
         shown = Shown(found.after, found.dead, found.absorbed, found.missing, found.empty)
-        missing = await journal.recount(label, shown)
+        missing = await progress.recount(label, shown)
         if missing:
             signals.events_missing(missing)
         return found.after
 
     async def _carried_over(self, held: Checkpoint | None) -> Checkpoint | None:
         """The sink's checkpoint; where it knows this journal under a former name only, that is made the present one."""
-        lineage, saved = self._journal.lineage, self._journal.saved(self.label)
+        lineage, saved = self._progress.lineage, self._progress.saved(self.label)
         for name, inheritance in lineage.inheritances(held, self.label):
             if not isinstance(self._sink, Renamable):
                 raise RelayError(
@@ -148,7 +149,7 @@ class Publisher:
     async def _confirm_between(self, after: int, upto: int) -> None:
         """What a predecessor, or a batch in doubt, did publish: its claims were not confirmed, perhaps."""
         while self._claims is not None and after < upto:
-            page = await self._journal.read(after, self._sink.limits.events, self._sink.limits.bytes)
+            page = await self._events.read(after, self._sink.limits.events, self._sink.limits.bytes)
             if not page:
                 return
             facts = [fact for fact in facts_of(page) if fact.offset <= upto]
@@ -160,7 +161,7 @@ class Publisher:
 
         Having been opened, the sink has told what it has got, so what lies beyond is certainly not there.
         """
-        page = await self._journal.read(self._position, self._sink.limits.events, self._sink.limits.bytes)
+        page = await self._events.read(self._position, self._sink.limits.events, self._sink.limits.bytes)
         await claims.release(facts_of(page))
         await self._rest(2 * _LONGEST_WAIT)
 
@@ -170,7 +171,7 @@ class Publisher:
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
             while not self._stopping.is_set():
-                if self._journal.last_offset <= self._position:
+                if self._events.last_offset <= self._position:
                     await self._wait_for_news(stopping)
                     continue
                 page = await self._pages.read(self._position, self._batching.events, self._batching.bytes)
@@ -181,7 +182,7 @@ class Publisher:
             self._pages.drop()
 
     async def _wait_for_news(self, stopping: asyncio.Future[Any]) -> None:
-        news = asyncio.ensure_future(self._journal.wait(self._position))
+        news = asyncio.ensure_future(self._events.wait(self._position))
         try:
             done, _ = await asyncio.wait((news, stopping), timeout=_CHECK_EVERY, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -195,7 +196,7 @@ class Publisher:
             page, entries = await self._claimed(self._claims, page, entries)
             if not page:
                 return
-        await self._journal.attempt(self.label, page[-1].offset)
+        await self._progress.attempt(self.label, page[-1].offset)
         batch = Batch(entries, self._checkpoint(page), self._batching.seconds)
         with self._signals.batch_begun(entries):
             outcomes, seconds = await self._send(page, batch)
@@ -241,9 +242,9 @@ class Publisher:
         return page, share.entries
 
     def _checkpoint(self, page: Sequence[Entry]) -> Checkpoint:
-        saved = self._journal.saved(self.label)
+        saved = self._progress.saved(self.label)
         dead, absorbed = _count(page, self._dead), _count(page, self._absorbed)
-        journal_id = self._journal.journal_id
+        journal_id = self._progress.journal_id
         counts = saved.dead + dead, saved.absorbed + absorbed
         return Checkpoint(journal_id, page[-1].offset, *counts, earlier(self._held, journal_id))
 
@@ -255,7 +256,7 @@ class Publisher:
         self._position = page[-1].offset
         self._failures = 0
         dead, absorbed = _count(page, self._dead), _count(page, self._absorbed)
-        self._journal.advance(
+        self._progress.advance(
             self.label,
             self._position,
             published=len(entries),
@@ -299,8 +300,8 @@ class Publisher:
 class _Pages:
     """Pages of the journal, each read while the one before it is published."""
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, events: EventLog) -> None:
+        self._events = events
         self._wanted = (0, 0, 0)
         self._ahead: asyncio.Future[list[Entry]] | None = None
 
@@ -314,10 +315,10 @@ class _Pages:
             page = await ahead
         else:
             _drop(ahead)
-            page = await self._journal.read(after, events, size)
-        if page and self._journal.last_offset - page[-1].offset >= events:
+            page = await self._events.read(after, events, size)
+        if page and self._events.last_offset - page[-1].offset >= events:
             self._wanted = (page[-1].offset, events, size)
-            self._ahead = asyncio.ensure_future(self._journal.read(*self._wanted))
+            self._ahead = asyncio.ensure_future(self._events.read(*self._wanted))
         return page
 
     def drop(self) -> None:

@@ -176,13 +176,13 @@ class Reconciler:
     async def _without_ended(self, tasks: Sequence[Watched]) -> list[Watched]:
         """The tasks of which no ending is known. Others ended before they were registered: that is noted instead."""
         keys = {terminal_key(task.task_id): task for task in tasks}
-        known = await self._journal.known(list(keys)) if keys else {}
+        known = await self._journal.events.known(list(keys)) if keys else {}
         for key, (_, offset) in known.items():
             await self._settle(keys[key].task_id, offset)
         return [task for key, task in keys.items() if key not in known]
 
     async def _settle(self, task_id: str, offset: int) -> None:
-        entries = await self._journal.read(offset - 1, 1)
+        entries = await self._journal.events.read(offset - 1, 1)
         if entries and entries[0].offset == offset:
             entry = entries[0]
             state = entry.event.type.rpartition(".")[2]

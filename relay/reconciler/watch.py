@@ -38,7 +38,7 @@ class TaskReconciliation:
     ) -> None:
         chosen = settings.reconcile
         timing = Timing(chosen.first_after, chosen.every, chosen.give_up_after, chosen.unknown_timeout)
-        self._journal, self._signals = journal, signals
+        self._events, self._progress, self._signals = journal.events, journal.progress, signals
         self._addresses = journal.projection(Addresses)
         self._retention, self._address_life = settings.journal.retention, settings.address_life
         self._sinks = [config.label for config in settings.sinks]
@@ -94,7 +94,7 @@ class TaskReconciliation:
         What came first expires first, as a rule, so that a look at the oldest tells whether it is high time.
         """
         soon = _now() + EXPIRES_SOON * 1000
-        entries = await self._journal.read(self._journal.position(sink), _SCANNED)
+        entries = await self._events.read(self._progress.position(sink), _SCANNED)
         expiries = (first_expiry(entry.event) for entry in entries if entry.sink in (None, sink))
         return sum(expiry is not None and expiry <= soon for expiry in expiries)
 

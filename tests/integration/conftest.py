@@ -73,7 +73,7 @@ def pair(kafka: Kafka, redis_server: Redis) -> Pair:
 
 
 @pytest.fixture
-def swift_care(monkeypatch: pytest.MonkeyPatch) -> None:
+def swift_maintenance(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the journal look after itself within a second: dedup keys are merged each minute, rows leave after that."""
     monkeypatch.setattr(maintenance, "_MERGE_EVERY", 0.1)
-    monkeypatch.setattr(maintenance, "_TEND_EVERY", 0.05)
+    monkeypatch.setattr(maintenance, "_EVERY", 0.05)

@@ -147,7 +147,7 @@ async def test_what_is_no_delivery_is_refused_and_changes_nothing(
                 assert (name, reply.status, reply.code) == (name, status, code)
                 assert TOKEN.encode() not in reply.body, name
             assert (await ask(relay.url, get(PATH, method="HEAD"), "HEAD")).status == 405
-            assert relay.journal.last_offset == 0
+            assert relay.journal.events.last_offset == 0
             await _works(relay.url)
     assert TOKEN not in repr(logs)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -163,7 +163,7 @@ async def test_what_could_be_read_in_two_ways_is_not_read(tmp_path: Path, caplog
                     reply = await connection.answer()
                     assert (name, reply.status, reply.code) == (name, 400, "bad_request")
                     assert (name, await connection.rest()) == (name, b""), "nothing behind it is read either"
-            assert relay.journal.last_offset == 0
+            assert relay.journal.events.last_offset == 0
             await _works(relay.url)
     assert TOKEN not in repr(logs)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -189,7 +189,7 @@ async def test_what_is_only_odd_is_taken(tmp_path: Path) -> None:
         for name, request in TAKEN.items():
             reply = await ask(relay.url, request)
             assert (name, reply.status, reply.json["event_id"]) == (name, 200, "good:succeeded")
-        assert relay.journal.last_offset == 1
+        assert relay.journal.events.last_offset == 1
 
 
 async def test_no_prefix_of_a_delivery_does_harm(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ async def test_no_prefix_of_a_delivery_does_harm(tmp_path: Path) -> None:
                     await asyncio.sleep(0)
                     await connection.send(whole[cut:])
                     assert (await connection.answer()).status == 200
-            assert [entry.event.id for entry in await relay.journal.read(0, 10)] == ["prefix:succeeded"]
+            assert [entry.event.id for entry in await relay.journal.events.read(0, 10)] == ["prefix:succeeded"]
     assert [line for line in logs if line["log_level"] in ("error", "critical")] == []
 
 
@@ -228,7 +228,7 @@ async def test_hundreds_that_hang_are_cut_and_hold_up_nobody(tmp_path: Path) -> 
         assert {code for code, _ in ends} == {"header_timeout", "body_timeout", ""}
         assert max(at for _, at in ends) - started < 5
         assert slowest < 1.0
-        assert relay.journal.last_offset == 50
+        assert relay.journal.events.last_offset == 50
 
 
 async def _cut(url: str, half: bytes) -> tuple[str, float]:

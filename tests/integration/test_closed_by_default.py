@@ -62,7 +62,7 @@ async def test_a_web_page_of_another_site_reaches_no_upstream(
         assert answer.status == 403
         assert b"forbidden_origin" in answer.body
         assert upstream.calls == []
-        assert await relay.journal.read(0, 10) == []
+        assert await relay.journal.events.read(0, 10) == []
 
 
 async def test_a_page_of_its_own_and_programs_do(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ async def test_no_request_under_load_stays_without_its_answer(tmp_path: Path, ke
     if kept:
         assert load.asked_to_close >= 8
     async with running(tmp_path) as relay:
-        assert relay.journal.last_offset == len(load.acknowledged)
+        assert relay.journal.events.last_offset == len(load.acknowledged)
         assert len(set(load.acknowledged)) == len(load.acknowledged)
 
 

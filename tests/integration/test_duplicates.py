@@ -28,7 +28,7 @@ async def answers(relay: Bridge, *bodies: bytes) -> list[tuple[str, str]]:
     return [(answer.body["status"], answer.body["event_id"]) for answer in given]
 
 
-@pytest.mark.usefixtures("swift_care")
+@pytest.mark.usefixtures("swift_maintenance")
 async def test_a_delivery_posted_again_and_again_is_one_event(relay: Bridge, pair: Pair) -> None:
     """P4 broken: the upstream's repetitions (up to five) would reach consumers: at once, after a restart, or once
     the event is no longer in the journal."""

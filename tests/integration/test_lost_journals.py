@@ -228,7 +228,7 @@ async def test_the_balance_holds_after_a_sink_lost_events(
 
 
 async def test_what_a_redis_lost_and_the_journal_pruned_is_counted_as_missing(
-    pair: Pair, bridge: MakeBridge, redis_process: RedisProcess, swift_care: None
+    pair: Pair, bridge: MakeBridge, redis_process: RedisProcess, swift_maintenance: None
 ) -> None:
     """P5 broken: events that are nowhere any more would be counted as published, and as missing none."""
     server = redis_process()

@@ -39,7 +39,7 @@ async def until(relay: Relay, kind: str) -> dict[str, Any]:
     """The data of the first event of a type."""
     async with asyncio.timeout(10):
         while True:
-            for entry in await relay.journal.read(0, 100):
+            for entry in await relay.journal.events.read(0, 100):
                 if entry.event.type == kind:
                     data: dict[str, Any] = json.loads(entry.event.data)
                     return data
@@ -91,12 +91,12 @@ async def test_a_compressed_bomb_costs_no_memory(tmp_path: Path) -> None:
     bomb = gzip.compress(b'{"task_id":"t1","x":"' + b"a" * (32 << 20) + b'"}')
     async with between(tmp_path, ok(bomb, "Content-Encoding: gzip")) as (relay, _):
         assert (await ask(relay.url, post("/v3/async/txt2img", b"{}"))).body == bomb
-        assert await relay.journal.read(0, 10) == []
+        assert await relay.journal.events.read(0, 10) == []
         await ask(relay.url, post("/openai/v1/chat/completions", b'{"model":"m"}'))
         async with asyncio.timeout(10):
-            while len(await relay.journal.read(0, 10)) < 2:
+            while len(await relay.journal.events.read(0, 10)) < 2:
                 await asyncio.sleep(0.02)
-        assert sum(len(entry.event.data) for entry in await relay.journal.read(0, 10)) < 100_000
+        assert sum(len(entry.event.data) for entry in await relay.journal.events.read(0, 10)) < 100_000
 
 
 async def test_a_secret_does_not_hide_behind_a_coding(tmp_path: Path) -> None:

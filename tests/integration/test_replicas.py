@@ -90,7 +90,7 @@ class Replica:
             self._server.url,
             scope="place",
             identity=self.name,
-            origin=lambda: self.journal.lineage.origin,
+            origin=lambda: self.journal.progress.lineage.origin,
             lease=self.lease,
             window=3600.0,
         )
@@ -111,7 +111,7 @@ class Replica:
 
     async def until_drained(self) -> None:
         async with asyncio.timeout(WITHIN):
-            while self.journal.pending("memory"):
+            while self.journal.progress.pending("memory"):
                 if self._task.done():
                     self._task.result()
                 await asyncio.sleep(0.005)
@@ -122,9 +122,9 @@ class Replica:
                 await asyncio.sleep(0.005)
 
     def balance(self) -> tuple[int, int]:
-        saved = self.journal.saved("memory")
-        counted = saved.published + saved.dead + saved.absorbed + self.journal.pending("memory")
-        return self.journal.accepted("memory"), counted
+        saved = self.journal.progress.saved("memory")
+        counted = saved.published + saved.dead + saved.absorbed + self.journal.progress.pending("memory")
+        return self.journal.progress.accepted("memory"), counted
 
     def facts(self, result: str) -> float:
         labels = {"sink": "memory", "result": result}
@@ -172,7 +172,7 @@ async def test_what_all_replicas_accept_is_published_once(replicas: list[Replica
         await each.accept(*map(draft, tasks))
     await drained(replicas)
     assert Counter(place_of(replicas).ids) == wanted(tasks)
-    assert sum(each.journal.saved("memory").absorbed for each in replicas) == 120
+    assert sum(each.journal.progress.saved("memory").absorbed for each in replicas) == 120
     assert sum(each.facts("absorbed") for each in replicas) == 120
     assert sum(each.facts("verified") for each in replicas) == 60
 
@@ -229,7 +229,7 @@ async def test_while_the_index_is_away_events_are_published_and_counted(replicas
     await b.accept(draft("before"), *map(draft, "12345"))
     await drained(replicas)
     assert max(Counter(place_of(replicas).ids).values()) == 1
-    assert b.journal.saved("memory").absorbed == 6
+    assert b.journal.progress.saved("memory").absorbed == 6
 
 
 async def test_a_slow_index_is_not_waited_for(replicas: list[Replica]) -> None:
@@ -275,7 +275,7 @@ async def test_a_dead_replicas_claims_are_taken_over(replicas: list[Replica]) ->
     await a.start()
     await drained(replicas)
     assert Counter(place_of(replicas).ids) == wanted("123")
-    assert a.journal.saved("memory").absorbed == 3
+    assert a.journal.progress.saved("memory").absorbed == 3
 
 
 async def test_a_replica_that_cannot_publish_holds_nobody_up(replicas: list[Replica]) -> None:
@@ -294,7 +294,7 @@ async def test_a_replica_that_cannot_publish_holds_nobody_up(replicas: list[Repl
     a.loses = 0.0
     await a.start()
     await drained(replicas)
-    assert a.journal.saved("memory").absorbed == 3
+    assert a.journal.progress.saved("memory").absorbed == 3
 
 
 async def test_what_one_replica_keeps_as_a_dead_letter_is_settled_for_all(replicas: list[Replica]) -> None:

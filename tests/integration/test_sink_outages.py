@@ -14,7 +14,7 @@ from tests.services.kafka import BrokerFactory, Kafka
 from tests.services.redis import RedisProcess
 
 CARE_CYCLES = 0.5
-"""Seconds in which the journal looks after itself ten times under the fixture ``swift_care``."""
+"""Seconds in which the journal looks after itself ten times under the fixture ``swift_maintenance``."""
 
 
 def bodies(count: int) -> list[bytes]:
@@ -93,7 +93,7 @@ async def test_a_full_backlog_refuses_and_recovers_by_itself(
     assert await relay.metric("relay_deliveries_total", result="accepted") == 11
 
 
-@pytest.mark.usefixtures("swift_care")
+@pytest.mark.usefixtures("swift_maintenance")
 async def test_retention_prunes_only_what_both_sinks_have(
     pair: Pair, bridge: MakeBridge, redis_process: RedisProcess
 ) -> None:
@@ -119,7 +119,7 @@ async def test_retention_prunes_only_what_both_sinks_have(
         assert await relay.states(sink) == States(published=10, pending=0, dead=0)
 
 
-@pytest.mark.usefixtures("swift_care")
+@pytest.mark.usefixtures("swift_maintenance")
 async def test_a_sink_that_is_no_longer_configured_holds_nothing_back(
     pair: Pair, bridge: MakeBridge, redis_process: RedisProcess
 ) -> None:
@@ -143,7 +143,7 @@ async def test_a_sink_that_is_no_longer_configured_holds_nothing_back(
     assert await relay.states("kafka") == States(published=6, pending=0, dead=0)
 
 
-@pytest.mark.usefixtures("swift_care")
+@pytest.mark.usefixtures("swift_maintenance")
 async def test_a_sink_added_later_gets_what_is_retained(pair: Pair, bridge: MakeBridge) -> None:
     """A new sink would start empty although the journal still holds the last week, or repeat things elsewhere."""
     relay = bridge(pair.kafka_sink(), journal={"retention": "0s"})
@@ -167,7 +167,7 @@ async def test_a_sink_added_later_gets_what_is_retained(pair: Pair, bridge: Make
     assert [m.id for m in await pair.on_redis()] == retained + new
 
 
-@pytest.mark.usefixtures("swift_care")
+@pytest.mark.usefixtures("swift_maintenance")
 async def test_a_sink_added_later_waits_only_for_what_is_retained(
     pair: Pair, bridge: MakeBridge, redis_process: RedisProcess
 ) -> None:

@@ -35,9 +35,9 @@ async def fill(directory: Path, events: int, data: bytes = BIG, *, pruned: bool 
     for first in range(0, events, 50):
         await asyncio.gather(*(journal.append(draft(str(n), data=data)) for n in range(first, min(first + 50, events))))
     if pruned:
-        await journal._care._merge()
-        await journal._care._prune()
-        assert journal.events_held() == 0
+        await journal._maintenance._merge()
+        await journal._maintenance._prune()
+        assert journal.events.count() == 0
     await journal.close()
 
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from relay.core.event import Entry
 from relay.core.event_filter import EventFilter
 from relay.core.pruned import Span
-from relay.journal.journal import Journal
+from relay.journal.event_log import EventLog
 
 PIECE_EVENTS: Final = 100
 PIECE_BYTES: Final = 64 << 10
@@ -38,23 +38,23 @@ class EventReader:
     Who begins at 0 wants what is held, and has missed nothing of what is not.
     """
 
-    def __init__(self, journal: Journal, after: int, wanted: EventFilter) -> None:
+    def __init__(self, events: EventLog, after: int, wanted: EventFilter) -> None:
         self.place = after
-        self._journal, self._wanted = journal, wanted
+        self._events, self._wanted = events, wanted
         self._reach = PIECE_EVENTS
 
     @property
     def caught_up(self) -> bool:
         """Whether nothing newer is held."""
-        return self.place >= self._journal.last_offset
+        return self.place >= self._events.last_offset
 
     async def next(self, limit: int = PIECE_EVENTS) -> Piece:
         """The next piece, of at most so many events; it may be empty although not all is read. Does not wait."""
-        last = self._journal.last_offset
+        last = self._events.last_offset
         events = self._reach if self._wanted.selective else min(limit, PIECE_EVENTS)
-        entries = await self._journal.read(self.place, events, PIECE_BYTES * self._reach // PIECE_EVENTS)
+        entries = await self._events.read(self.place, events, PIECE_BYTES * self._reach // PIECE_EVENTS)
         before = entries[0].offset - 1 if entries else max(self.place, last)
-        if self.place and self._journal.events_between(self.place, before):
+        if self.place and self._events.count_between(self.place, before):
             pruned = Span(self.place + 1, before)
             self.place = before
             return Piece([], pruned)

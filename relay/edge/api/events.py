@@ -21,7 +21,7 @@ from relay.edge.api.event_reader import PIECE_EVENTS, EventReader
 from relay.edge.api.guard import peer_of, whole_number
 from relay.edge.api.subject_events import shown
 from relay.edge.http.problems import ProblemError
-from relay.journal.journal import Journal
+from relay.journal.event_log import EventLog
 
 EVENT_STREAM: Final = "text/event-stream"
 DEFAULT_LIMIT: Final = 100
@@ -45,12 +45,12 @@ class Events:
 
     def __init__(
         self,
-        journal: Journal,
+        events: EventLog,
         signals: Signals,
         limits: ConsumerLimits | None = None,
         client_of: Callable[[web.Request], str] = peer_of,
     ) -> None:
-        self._journal = journal
+        self._events = events
         self._limits = limits or ConsumerLimits()
         self._consumers = Consumers(self._limits, signals, client_of)
 
@@ -72,7 +72,7 @@ class Events:
         if EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
             return await self._stream(request, wanted)
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
-        reader = EventReader(self._journal, self._after(request.query.get("after"), "after"), wanted)
+        reader = EventReader(self._events, self._after(request.query.get("after"), "after"), wanted)
         with self._consumers.admitted(request, "page") as consumer:
             async with aclosing(_page(consumer, reader, limit)) as parts:
                 await _write_page(consumer, parts)
@@ -80,7 +80,7 @@ class Events:
 
     def _after(self, text: str | None, name: str) -> int:
         """Where to go on. An offset that this journal never gave would wait for ever and miss all until then."""
-        last = self._journal.last_offset
+        last = self._events.last_offset
         if text == "latest":
             return last
         after = whole_number(text, name, most=MAX_OFFSET, default=0)
@@ -95,7 +95,7 @@ class Events:
         with self._consumers.admitted(request, "live") as consumer:
             consumer.begin(_STREAM_HEADERS)
             if request.method != hdrs.METH_HEAD:
-                await self._follow(consumer, EventReader(self._journal, after, wanted))
+                await self._follow(consumer, EventReader(self._events, after, wanted))
             return await consumer.answer()
 
     async def _follow(self, consumer: Consumer, reader: EventReader) -> None:
@@ -122,7 +122,7 @@ class Events:
 
     async def _news(self, consumer: Consumer, after: int) -> bool:
         """Waits for an event, the end, or the time for a heartbeat (``False``)."""
-        news = asyncio.ensure_future(self._journal.wait(after))
+        news = asyncio.ensure_future(self._events.wait(after))
         try:
             waiters = (news, consumer.ending)
             done, _ = await asyncio.wait(waiters, timeout=self._limits.heartbeat, return_when=asyncio.FIRST_COMPLETED)

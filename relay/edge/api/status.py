@@ -16,6 +16,7 @@ from relay.journal.journal import Journal
 from relay.journal.projections.chats import Streams
 from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.projections.tasks import PENDING, Tasks
+from relay.journal.sink_progress import SinkProgress
 from relay.telemetry import SinkFigures, SinkSignals, Trouble, UpstreamSignals
 
 
@@ -60,10 +61,10 @@ class StatusRoutes:
                 "now": rfc3339(_now()),
                 "ready": {"ok": not reasons, "reasons": reasons},
                 "journal": {
-                    "id": journal.journal_id,
-                    "events": journal.events_held(),
+                    "id": journal.progress.journal_id,
+                    "events": journal.events.count(),
                     "bytes": journal.bytes_held(),
-                    "last_offset": journal.last_offset,
+                    "last_offset": journal.events.last_offset,
                     "dead_letters": await self._letters.query(DeadLetters.count),
                 },
                 "sinks": [await self._sink(label, signals) for label, signals in self._sinks.items()],
@@ -79,8 +80,8 @@ class StatusRoutes:
             "type": signals.system,
             "up": signals.up,
             "trouble": _trouble(signals.trouble),
-            "offset": self._journal.position(label),
-            **asdict(await figures_of(self._journal, label)),
+            "offset": self._journal.progress.position(label),
+            **asdict(await figures_of(self._journal.progress, label)),
         }
 
     async def _registry(self) -> dict[str, Any]:
@@ -92,14 +93,14 @@ class StatusRoutes:
         }
 
 
-async def figures_of(journal: Journal, sink: str) -> SinkFigures:
+async def figures_of(progress: SinkProgress, sink: str) -> SinkFigures:
     """Where a sink's events are, and how old the oldest is that it has not got."""
-    oldest = await journal.oldest_pending_at(sink)
-    saved = journal.saved(sink)
+    oldest = await progress.oldest_pending_at(sink)
+    saved = progress.saved(sink)
     return SinkFigures(
-        accepted=journal.accepted(sink),
+        accepted=progress.accepted(sink),
         published=saved.published,
-        pending=journal.pending(sink),
+        pending=progress.pending(sink),
         dead=saved.dead,
         absorbed=saved.absorbed,
         lag_seconds=0.0 if oldest is None else max(0.0, time.time() - oldest / 1000),

@@ -17,7 +17,7 @@ from relay.core.chat.events import chunk_key, ended_key, started_key
 from relay.core.cloudevents import structured_json
 from relay.core.event import Entry
 from relay.core.tasks.events import submitted_key, terminal_key
-from relay.journal.journal import Journal
+from relay.journal.event_log import EventLog
 
 MAX_EVENTS: Final = 1000
 """Events of one page."""
@@ -42,11 +42,11 @@ class Trail:
     chat: Collection[int]
 
 
-async def trail_of(journal: Journal, subject: str) -> Trail:
+async def trail_of(events: EventLog, subject: str) -> Trail:
     """Looks for what a subject is known under."""
     as_task = [submitted_key(subject), terminal_key(subject)]
     as_chat = [started_key(subject), ended_key(subject)]
-    known = await journal.known([*as_task, *as_chat])
+    known = await events.known([*as_task, *as_chat])
     return Trail(
         task=[known[key][1] for key in as_task if key in known],
         chat=[known[key][1] for key in as_chat if key in known],
@@ -54,7 +54,7 @@ async def trail_of(journal: Journal, subject: str) -> Trail:
 
 
 async def page_about(
-    journal: Journal,
+    events: EventLog,
     subject: str,
     trail: Trail,
     *,
@@ -64,11 +64,11 @@ async def page_about(
 ) -> Page:
     """The events beyond an offset; ``noted`` are further offsets that are known to be of this subject."""
     offsets = {*trail.task, *trail.chat, *noted}
-    offsets.update(await journal.offsets_about(subject, after, limit + 1))
+    offsets.update(await events.offsets_about(subject, after, limit + 1))
     if trail.chat:
-        offsets.update(await journal.known_beginning(chunk_key(subject), after, limit + 1))
+        offsets.update(await events.known_beginning(chunk_key(subject), after, limit + 1))
     wanted = sorted(offset for offset in offsets if offset > after)
-    entries = await journal.pick(wanted[:limit], MAX_BYTES)
+    entries = await events.pick(wanted[:limit], MAX_BYTES)
     return Page(entries, _next(wanted, limit, entries))
 
 

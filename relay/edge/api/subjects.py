@@ -18,7 +18,7 @@ from relay.journal.journal import Journal
 from relay.journal.projections.dead_letters import DeadLetters, HeldDeadLetter
 from relay.journal.projections.history import History, Repetition
 from relay.journal.projections.tasks import Row, Tasks
-from relay.journal.publications import Publication, publications_of
+from relay.journal.publications import Publication, Publications
 
 KINDS: Final = ("task", "chat", "delivery")
 """What a subject is; a delivery that could not be read is its own."""
@@ -32,8 +32,9 @@ class SubjectRoutes:
     """Serves ``/v1/subjects``."""
 
     def __init__(self, journal: Journal) -> None:
-        self._journal, self._tasks = journal, journal.projection(Tasks)
+        self._events, self._tasks = journal.events, journal.projection(Tasks)
         self._letters, self._history = journal.projection(DeadLetters), journal.projection(History)
+        self._publications = Publications(journal.events, journal.progress, self._history)
 
     def routes(self) -> tuple[web.RouteDef, ...]:
         """What is served, and where."""
@@ -45,14 +46,14 @@ class SubjectRoutes:
         after = whole_number(request.query.get("after"), "after", most=MAX_OFFSET, default=0)
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_EVENTS, default=DEFAULT_LIMIT)
         row = await self._tasks.query(Tasks.find, subject)
-        trail = await trail_of(self._journal, subject)
+        trail = await trail_of(self._events, subject)
         noted = row.offsets if row is not None else ()
-        page = await page_about(self._journal, subject, trail, noted=noted, after=after, limit=limit)
+        page = await page_about(self._events, subject, trail, noted=noted, after=after, limit=limit)
         letters = await self._letters.query(DeadLetters.about, subject, MAX_DEAD_LETTERS + 1)
         kind = _kind(subject, row, trail, page, letters)
         if kind is None:
             raise ProblemError("not_found", "Nothing is known here of a task, a stream or a delivery of this id.")
-        publications = await publications_of(self._journal, page.entries)
+        publications = await self._publications.of(page.entries)
         repetitions = await self._history.query(History.repetitions, [entry.offset for entry in page.entries])
         return json_response(
             {

@@ -40,7 +40,7 @@ class TaskRoutes:
     """Serves ``/v1/tasks``. ``entered`` is called when a task was registered that is to be polled at once."""
 
     def __init__(self, journal: Journal, entered: Callable[[], None]) -> None:
-        self._journal = journal
+        self._events = journal.events
         self._entered = entered
         self._tasks = journal.projection(Tasks)
         self._bodies = Bodies(_BODY)
@@ -83,9 +83,9 @@ class TaskRoutes:
 
     async def _known(self, task_id: str) -> dict[str, Any] | None:
         row = await self._tasks.query(Tasks.find, task_id)
-        trail = replace(await trail_of(self._journal, task_id), chat=())
+        trail = replace(await trail_of(self._events, task_id), chat=())
         noted = row.offsets if row is not None else ()
-        page = await page_about(self._journal, task_id, trail, noted=noted)
+        page = await page_about(self._events, task_id, trail, noted=noted)
         # A replay for one sink was here before, under its first offset.
         entries = [entry for entry in page.entries if entry.event.topic == TASKS and entry.sink is None]
         if row is None and not entries:

@@ -1,7 +1,7 @@
 """What became of the events: when each sink got them, and how often each fact was told again.
 
 None of it is worth a sync. It waits in memory and is written in a commit that is made anyway, about once a second, or
-by the journal's care where none comes for a while. A crash loses the last of it, never an event: then an event is known
+by maintenance where none comes for a while. A crash loses the last of it, never an event: then an event is known
 to be on a sink, not since when (the sink's checkpoint tells), and counts are too low. What cannot be written for long,
 since a disk is full, is dropped the same way, so that the memory stays bounded.
 """
@@ -27,7 +27,7 @@ EVERY: Final = 1000
 """Milliseconds between two writings that ride on a commit."""
 
 QUIET: Final = 10_000
-"""Milliseconds without such a commit after which the journal's care makes one."""
+"""Milliseconds without such a commit after which maintenance makes one."""
 
 MAX_WAITING: Final = 10_000
 """Passages with their exceptions of one sink, and repeated facts, that wait in memory: about 2 MB of each."""

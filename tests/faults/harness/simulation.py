@@ -175,7 +175,7 @@ class World:
 
     def _note(self, act: str) -> None:
         ends = [(len(broker.log), broker.checkpoint) for broker in self.brokers.values()]
-        self.report.trace.append((asyncio.get_running_loop().time(), act, self.relay.journal.last_offset, ends))
+        self.report.trace.append((asyncio.get_running_loop().time(), act, self.relay.journal.events.last_offset, ends))
 
     def _actions(self) -> Sequence[tuple[Callable[[], Awaitable[None]], int]]:
         return (
@@ -316,7 +316,7 @@ class World:
 
     async def _until_published(self, deadline: float) -> None:
         await self._restart_what_ended()
-        while any(map(self.relay.journal.pending, self.brokers)):
+        while any(map(self.relay.journal.progress.pending, self.brokers)):
             if asyncio.get_running_loop().time() > deadline:
                 self.report.wrong.append("it never catches up")
                 return
@@ -357,8 +357,8 @@ class World:
         return {letter.event.id for letter in letters if letter.event is not None}
 
     def _judge_balance(self, label: str) -> None:
-        saved, accepted = self.relay.journal.saved(label), self.relay.journal.accepted(label)
-        counted = saved.published + saved.dead + saved.absorbed + self.relay.journal.pending(label)
+        saved, accepted = self.relay.journal.progress.saved(label), self.relay.journal.progress.accepted(label)
+        counted = saved.published + saved.dead + saved.absorbed + self.relay.journal.progress.pending(label)
         if accepted != counted:
             self.report.wrong.append(f"{label}: {accepted} accepted, {counted} accounted for: {saved}")
 

@@ -35,7 +35,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 
 
 async def delivered(journal: Journal) -> list[str]:
-    return [entry.event.id for entry in await journal.read(0, 1000)]
+    return [entry.event.id for entry in await journal.events.read(0, 1000)]
 
 
 # -- the answers -----------------------------------------------------------------------------------------------------
@@ -396,7 +396,7 @@ async def test_over_the_backlog_nothing_is_taken_until_it_drains(tmp_path: Path)
             assert (await ask(receiver.url, post(PATH, task(name)))).status == 200
         reply = await ask(receiver.url, post(PATH, task("c")))
         assert (reply.status, reply.code, reply.headers["retry-after"]) == (503, "backlog_full", "5")
-        journal.advance("redis", 1, published=1, dead=0)
+        journal.progress.advance("redis", 1, published=1, dead=0)
         assert (await ask(receiver.url, post(PATH, task("c")))).status == 200
 
 
@@ -435,7 +435,7 @@ async def test_a_sender_that_hangs_up_has_delivered(journal: Journal, caplog: py
             async with wire(receiver.url) as connection:
                 await connection.send(post(PATH, task(f"t{n}")))
         async with asyncio.timeout(5):
-            await journal.wait(19)
+            await journal.events.wait(19)
         assert len(await delivered(journal)) == 20
         assert not receiver.count("rejected")
     assert not caplog.records

@@ -13,14 +13,14 @@ from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.projections.history import History
 from relay.telemetry import JournalSignals, Telemetry
 from tests.unit.drafts import dead_draft, draft
-from tests.unit.journal.test_journal import fill, opened
+from tests.unit.journal.journals import fill, opened
 from tests.unit.letters import count_letters
 
 
 @pytest.mark.parametrize("step", ["merge_dedup", "prune", "write_what_waits", "sweep_dedup"])
 async def test_a_full_disk_does_not_end_the_care(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """Broken: a disk that is full for a minute would end the relay, which has only to say 503 until there is room."""
-    for every in ("_TEND_EVERY", "_MERGE_EVERY", "_SWEEP_EVERY"):
+    for every in ("_EVERY", "_MERGE_EVERY", "_SWEEP_EVERY"):
         monkeypatch.setattr(module, every, 0.01)
     journal = await opened(tmp_path / "j.db", policy=Policy(retention=0.0, dedup_window=0.0))
     store = journal._store
@@ -36,7 +36,7 @@ async def test_a_full_disk_does_not_end_the_care(tmp_path: Path, monkeypatch: py
         return done(*args, **options)
 
     monkeypatch.setattr(store, step, fails_first)
-    care = asyncio.ensure_future(journal.tend())
+    care = asyncio.ensure_future(journal.maintain())
     async with asyncio.timeout(20):
         await worked.wait()
     assert not care.done()
@@ -46,12 +46,12 @@ async def test_a_full_disk_does_not_end_the_care(tmp_path: Path, monkeypatch: py
 
 async def test_a_quiet_journal_writes_down_what_it_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the last events before a pause were published would be lost with the process."""
-    monkeypatch.setattr(module, "_TEND_EVERY", 0.01)
+    monkeypatch.setattr(module, "_EVERY", 0.01)
     monkeypatch.setattr("relay.journal.projections.history.QUIET", 0)
     journal = await opened(tmp_path / "j.db", "kafka")
     await fill(journal, 1)
-    journal.advance("kafka", 1, published=1, dead=0)
-    care = asyncio.ensure_future(journal.tend())
+    journal.progress.advance("kafka", 1, published=1, dead=0)
+    care = asyncio.ensure_future(journal.maintain())
     async with asyncio.timeout(20):
         while not await journal.projection(History).query(
             lambda table: table._db.execute("SELECT * FROM passages").fetchall()
@@ -63,18 +63,18 @@ async def test_a_quiet_journal_writes_down_what_it_noted(tmp_path: Path, monkeyp
 
 async def test_tending_prunes_what_every_sink_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken: the journal would grow without end."""
-    monkeypatch.setattr(module, "_TEND_EVERY", 0.01)
+    monkeypatch.setattr(module, "_EVERY", 0.01)
     monkeypatch.setattr(module, "_MERGE_EVERY", 0.01)
     journal = await opened(tmp_path / "j.db", "kafka", policy=Policy(retention=0.0))
     await fill(journal, 1200)
-    journal.advance("kafka", 1100, published=1100, dead=0)
-    care = asyncio.ensure_future(journal.tend())
+    journal.progress.advance("kafka", 1100, published=1100, dead=0)
+    care = asyncio.ensure_future(journal.maintain())
     async with asyncio.timeout(20):
-        while journal.events_held() > 100:
+        while journal.events.count() > 100:
             await asyncio.sleep(0.01)
     care.cancel()
-    assert journal.events_held() == 100
-    assert [entry.offset for entry in await journal.read(1100, 1)] == [1101]
+    assert journal.events.count() == 100
+    assert [entry.offset for entry in await journal.events.read(1100, 1)] == [1101]
     await journal.close()
 
 
@@ -94,7 +94,7 @@ async def test_a_disk_is_full_until_a_commit_has_shown_that_it_is_not(
         regained()
 
     monkeypatch.setattr(journal._store, "regain_room", third_time)
-    journal.full = JournalUnavailable("disk_full", "The disk is full.", hint="")
+    journal._condition.failed(JournalUnavailable("disk_full", "The disk is full.", hint=""))
     await looked_after(journal, monkeypatch, lambda: journal.accepting() is None)
     assert tries == [True] * 3
     await journal.close()
@@ -105,11 +105,11 @@ async def test_a_journal_larger_than_allowed_shrinks(tmp_path: Path, monkeypatch
     signals = JournalSignals(Telemetry())
     journal = await open_journal(tmp_path / "j.db", ["kafka"], Policy(max_size=1), signals)
     await fill(journal, 50)
-    journal.advance("kafka", 40, published=40, dead=0)
+    journal.progress.advance("kafka", 40, published=40, dead=0)
     pruned: list[int] = []
     monkeypatch.setattr(signals, "journal_pruned", pruned.append)
-    await looked_after(journal, monkeypatch, lambda: journal.events_held() <= 10)
-    assert journal.events_held() == 10, "what a sink has not got stays"
+    await looked_after(journal, monkeypatch, lambda: journal.events.count() <= 10)
+    assert journal.events.count() == 10, "what a sink has not got stays"
     assert pruned == [40]
     with pytest.raises(JournalUnavailable, match="max_size") as refused:
         await journal.append(draft("more"))
@@ -141,7 +141,7 @@ async def test_a_fact_is_known_for_the_window_whatever_the_retention(
     monkeypatch.setattr(journal._store, "sweep_dedup", noted)
     await asyncio.sleep(0.002)  # they are older than no time at all
     await looked_after(journal, monkeypatch, lambda: len(sweeps) > 3)
-    assert journal.events_held() == (0 if result == "duplicate" else 5)
+    assert journal.events.count() == (0 if result == "duplicate" else 5)
     assert (await journal.append(draft("0"))).result == result
     await journal.close()
 
@@ -152,9 +152,9 @@ def _passages(history: History) -> list[object]:
 
 async def looked_after(journal: Journal, monkeypatch: pytest.MonkeyPatch, done: Callable[[], bool]) -> None:
     """Returns when the care has brought this about."""
-    monkeypatch.setattr(module, "_TEND_EVERY", 0.01)
+    monkeypatch.setattr(module, "_EVERY", 0.01)
     monkeypatch.setattr(module, "_MERGE_EVERY", 0.01)
-    care = asyncio.ensure_future(journal.tend())
+    care = asyncio.ensure_future(journal.maintain())
     try:
         async with asyncio.timeout(20):
             while not done():
@@ -233,7 +233,7 @@ async def test_a_sweep_that_was_begun_goes_on_at_the_next_look(tmp_path: Path, m
     monkeypatch.setattr(module, "_SWEEP_EVERY", 0.0)
     monkeypatch.setattr(module, "_SWEEP_STEPS", 1)
     journal = await opened(tmp_path / "j.db")
-    assert journal._care._sweep_every == 3600
+    assert journal._maintenance._sweep_every == 3600
     await fill(journal, 100)
     while await journal._writer.call(journal._store.merge_dedup):
         pass

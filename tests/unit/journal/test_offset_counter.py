@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from relay.core.event import Entry
 from relay.core.publishing.lineage import Fork
-from relay.journal.offset_counter import Census
+from relay.journal.offset_counter import OffsetCounter
 from tests.unit.drafts import draft
 
 EVENT = draft().event
@@ -31,17 +31,17 @@ def test_counting_by_offsets_is_counting_the_events(
         last += events
         forks.append(Fork("j", last, last, last + skipped))
         last += skipped
-    census = Census(forks, [])
-    census.add(entries)
+    counter = OffsetCounter(forks, [])
+    counter.add(entries)
     upto = min(after + span, last)
     held = [entry for entry in entries if after < entry.offset <= upto]
     if after <= upto:
-        assert census.events(after, upto) == len(held)
-        assert census.events_for("a", after, upto) == sum(1 for entry in held if entry.sink in (None, "a"))
+        assert counter.events(after, upto) == len(held)
+        assert counter.events_for("a", after, upto) == sum(1 for entry in held if entry.sink in (None, "a"))
 
 
 def test_what_nobody_counts_any_more_is_forgotten() -> None:
     """The list of replays would grow for as long as the relay runs."""
-    census = Census([], [(3, "a"), (5, "a")])
-    census.forget(3)
-    assert (census.events_for("b", 3, 6), census.events_for("b", 0, 6)) == (2, 5)
+    counter = OffsetCounter([], [(3, "a"), (5, "a")])
+    counter.forget(3)
+    assert (counter.events_for("b", 3, 6), counter.events_for("b", 0, 6)) == (2, 5)

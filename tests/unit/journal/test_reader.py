@@ -20,7 +20,7 @@ from relay.journal.rows import Progress
 from relay.journal.store import Store
 from relay.journal.volume import log_of
 from tests.unit.drafts import draft
-from tests.unit.journal.test_journal import Quiet
+from tests.unit.journal.journals import Quiet
 
 BOUND = 20
 
@@ -58,7 +58,7 @@ async def test_an_append_waits_for_no_reader(journal: Journal) -> None:
         async with asyncio.timeout(BOUND):
             for n in range(50):
                 await journal.append(draft(str(n)))
-            await journal.recount("kafka", Shown(20))
+            await journal.progress.recount("kafka", Shown(20))
             await journal._writer.call(journal._store.merge_dedup)
             await journal._writer.call(journal._store.checkpoint_wal)
     finally:

@@ -89,7 +89,7 @@ class Bench:
     async def until_drained(self) -> None:
         task = asyncio.ensure_future(self.publisher.run())
         async with asyncio.timeout(10):
-            while self.journal.pending("memory"):
+            while self.journal.progress.pending("memory"):
                 await asyncio.sleep(0.001)
                 if task.done():
                     task.result()
@@ -118,7 +118,7 @@ async def test_everything_is_published_once_in_order(bench: Bench) -> None:
     await bench.append(*map(draft, names(10)))
     await bench.until_drained()
     assert bench.sink.events == names(10)
-    assert bench.sink.checkpoint == Checkpoint(bench.journal.journal_id, 10)
+    assert bench.sink.checkpoint == Checkpoint(bench.journal.progress.journal_id, 10)
     assert bench.metric("relay_published_total", topic="tasks") == 10
     assert bench.sink.closed == 1
 
@@ -129,7 +129,7 @@ async def test_what_arrives_while_publishing_is_published_too(bench: Bench) -> N
     for start in range(0, 30, 3):
         await bench.append(*map(draft, names(3, start)))
     async with asyncio.timeout(10):
-        while bench.journal.pending("memory"):
+        while bench.journal.progress.pending("memory"):
             await asyncio.sleep(0.001)
     bench.publisher.stop()
     await task
@@ -140,13 +140,13 @@ async def test_the_next_page_is_read_while_one_is_published(bench: Bench, monkey
     """Broken: a backlog would drain more slowly, each batch waiting for the disk; or pages would be read twice."""
     reads: list[int] = []
     seen: list[list[int]] = []
-    read = bench.journal.read
+    read = bench.journal.events.read
 
     async def noted(after: int, *limits: int) -> Sequence[Entry]:
         reads.append(after)
         return await read(after, *limits)
 
-    monkeypatch.setattr(bench.journal, "read", noted)
+    monkeypatch.setattr(bench.journal.events, "read", noted)
     bench.sink.answer = lambda batch: seen.append(list(reads))
     await bench.append(*map(draft, names(10)))
     await bench.until_drained()
@@ -225,8 +225,8 @@ async def test_a_refused_event_becomes_a_dead_letter_and_the_rest_goes_on(bench:
     assert (letter.origin, letter.reason, letter.event_offset) == ("memory", "too_large", 3)
     assert letter.event is not None
     assert letter.event["id"] == "2:succeeded"
-    saved = bench.journal.saved("memory")
-    assert (saved.published, saved.dead, bench.journal.pending("memory")) == (6, 1, 0)
+    saved = bench.journal.progress.saved("memory")
+    assert (saved.published, saved.dead, bench.journal.progress.pending("memory")) == (6, 1, 0)
     assert not bench.publisher._dead, "or they stay in memory for ever"
     found = await bench.journal.projection(History).query(History.passages, "memory", range(1, 8))
     assert {offset: each.settled_as for offset, each in found.items() if each.settled_as} == {3: "dead"}
@@ -273,7 +273,7 @@ async def test_a_refused_dead_letter_makes_no_further_letter(bench: Bench) -> No
     await bench.append(dead_draft("dead-1"))
     await bench.until_drained()
     assert [letter.id for letter in await letters_in(bench.journal)] == ["dead-1"]
-    assert bench.journal.last_offset == 1
+    assert bench.journal.events.last_offset == 1
 
 
 async def test_a_sink_that_lost_acknowledged_events_gets_them_again(bench: Bench) -> None:
@@ -281,7 +281,7 @@ async def test_a_sink_that_lost_acknowledged_events_gets_them_again(bench: Bench
     await bench.append(*map(draft, names(6)))
     await bench.until_drained()
     bench.sink.events = bench.sink.events[:2]
-    bench.sink.checkpoint = Checkpoint(bench.journal.journal_id, 2)
+    bench.sink.checkpoint = Checkpoint(bench.journal.progress.journal_id, 2)
     again = Bench(bench.journal, bench.sink)
     await again.append(draft("6"))
     with capture_logs() as told:
@@ -303,13 +303,13 @@ async def test_the_balance_survives_a_crash_and_a_deleted_letter(bench: Bench) -
     await bench.until_drained()
     [letter] = await letters_in(bench.journal)
     await bench.journal.projection(DeadLetters).execute(DeadLetters.delete, letter.id)
-    await bench.journal.recount(
+    await bench.journal.progress.recount(
         "memory", Shown(0)
     )  # as the journal's copy is after a crash that came before it was saved
-    assert (bench.journal.saved("memory").published, bench.journal.saved("memory").dead) == (0, 0)
+    assert (bench.journal.progress.saved("memory").published, bench.journal.progress.saved("memory").dead) == (0, 0)
     again = Publisher("memory", bench.sink, bench.journal, SinkSignals(bench.telemetry, "memory"))
     await again._open()
-    saved = bench.journal.saved("memory")
+    saved = bench.journal.progress.saved("memory")
     assert (saved.offset, saved.published, saved.dead) == (4, 2, 2)  # the letter was refused, too
 
 
@@ -330,7 +330,7 @@ async def test_a_sink_that_loses_events_while_there_is_no_news_gets_them_again(
         while len(bench.sink.events) < 6:
             await asyncio.sleep(0.001)
         bench.sink.events = bench.sink.events[:2]
-        bench.sink.checkpoint = Checkpoint(bench.journal.journal_id, 2)
+        bench.sink.checkpoint = Checkpoint(bench.journal.progress.journal_id, 2)
         while len(bench.sink.events) < 6:
             await asyncio.sleep(0.001)
     bench.publisher.stop()
@@ -345,27 +345,27 @@ async def test_another_journals_checkpoint_starts_a_new_lineage(bench: Bench) ->
     await bench.until_drained()
     assert bench.sink.events == names(3)
     assert bench.sink.checkpoint == Checkpoint(
-        bench.journal.journal_id, 3, earlier=(Checkpoint("another-journal", 1000),)
+        bench.journal.progress.journal_id, 3, earlier=(Checkpoint("another-journal", 1000),)
     )
 
 
 async def test_an_older_copy_of_the_journal_loses_nothing_and_reuses_no_offset(bench: Bench) -> None:
     """TRAP J. Broken: what was accepted before the sink opened would be taken for published: silent loss."""
-    copied = bench.sink.checkpoint = Checkpoint(bench.journal.journal_id, 50)
+    copied = bench.sink.checkpoint = Checkpoint(bench.journal.progress.journal_id, 50)
     await bench.append(draft("early-1"), draft("early-2"))
     await bench.until_drained()
     assert bench.sink.events == ["early-1", "early-2"]
     await bench.append(draft("late"))
-    assert (await bench.journal.read(2, 10))[0].offset == 51
+    assert (await bench.journal.events.read(2, 10))[0].offset == 51
     again = Bench(bench.journal, bench.sink)
     await again.until_drained()
     assert bench.sink.events == ["early-1", "early-2", "late"]
-    assert bench.sink.checkpoint == Checkpoint(bench.journal.journal_id, 51, earlier=(copied,))
+    assert bench.sink.checkpoint == Checkpoint(bench.journal.progress.journal_id, 51, earlier=(copied,))
 
 
 async def test_a_crash_before_the_first_batch_of_an_older_copy_loses_nothing(bench: Bench, tmp_path: Path) -> None:
     """TRAP J. Broken: the fork would be forgotten by a restart, and the sink's old checkpoint be believed after all."""
-    bench.sink.checkpoint = Checkpoint(bench.journal.journal_id, 50)
+    bench.sink.checkpoint = Checkpoint(bench.journal.progress.journal_id, 50)
     await bench.append(draft("early"))
 
     def crash(batch: Batch) -> None:
@@ -385,7 +385,7 @@ async def test_a_crash_before_the_first_batch_of_an_older_copy_loses_nothing(ben
 async def test_an_older_copy_whose_first_batch_got_lost_loses_nothing(bench: Bench) -> None:
     """TRAP J. Broken: the attempt, made under the new identity, would vouch for the sink's old checkpoint: its events
     would be taken for published."""
-    bench.sink.checkpoint = Checkpoint(bench.journal.journal_id, 50)
+    bench.sink.checkpoint = Checkpoint(bench.journal.progress.journal_id, 50)
     await bench.append(draft("early-1"), draft("early-2"))
     lost = iter([True])
 
@@ -406,7 +406,7 @@ async def test_a_fork_that_one_sink_causes_repeats_nothing_on_another(tmp_path: 
     sink = MemorySink()
     await asyncio.gather(*(journal.append(draft(name)) for name in names(3)))
     await Bench(journal, sink).until_drained()
-    await journal.fork("other", 50)
+    await journal.progress.fork("other", 50)
     await journal.close()  # before anything was published under the new identity
     journal = await open_journal(path, ["memory", "other"], Policy(), JournalSignals(Telemetry()))
     again = Bench(journal, sink)
@@ -476,7 +476,7 @@ async def test_an_event_for_another_sink_is_passed_over(bench: Bench) -> None:
     )
     await bench.until_drained()
     assert bench.sink.events == ["here"]
-    assert bench.sink.checkpoint == Checkpoint(bench.journal.journal_id, 2)
+    assert bench.sink.checkpoint == Checkpoint(bench.journal.progress.journal_id, 2)
 
 
 async def test_a_fenced_sink_ends_the_publisher(bench: Bench) -> None:

@@ -82,7 +82,7 @@ async def test_what_another_replica_has_published_is_asked_for_again_after_an_ou
     await bench.append(*map(draft, names(4)))
     await bench.until_drained()
     assert bench.sink.events == ["0", "1", "3"]
-    assert bench.journal.saved("memory").absorbed == 1
+    assert bench.journal.progress.saved("memory").absorbed == 1
     assert not bench.publisher._absorbed
 
 

@@ -136,7 +136,7 @@ class World:
         return row
 
     async def events(self, task_id: str | None = None) -> list[Entry]:
-        entries = await self.journal.read(0, 100_000, 1 << 30)
+        entries = await self.journal.events.read(0, 100_000, 1 << 30)
         return [entry for entry in entries if task_id in (None, entry.event.subject)]
 
     async def types(self, task_id: str) -> list[str]:

@@ -278,7 +278,7 @@ def test_nothing_is_polled_while_the_journal_takes_nothing(tmp_path: Path) -> No
         await w.watch("t1")
         await asyncio.sleep(60)
         assert w.upstream.polls == []
-        w.journal.advance("kafka", 2, published=2, dead=0)
+        w.journal.progress.advance("kafka", 2, published=2, dead=0)
         await w.until_ended(60)
 
     play(tmp_path, story, Policy(max_backlog=2), "kafka")
@@ -294,7 +294,7 @@ def test_an_answer_that_the_journal_cannot_take_is_asked_for_again(tmp_path: Pat
         await w.webhook("x1")
         await asyncio.sleep(30)
         assert await w.pending() == 1
-        w.journal.advance("kafka", 1, published=1, dead=0)
+        w.journal.progress.advance("kafka", 1, published=1, dead=0)
         await w.until_ended(60)
         assert await w.types("t1") == ["succeeded"]
 
@@ -381,12 +381,12 @@ def test_an_ending_that_the_journal_has_forgotten_takes_the_task_along(tmp_path:
     async def main() -> None:
         async with world(tmp_path, Policy(retention=0)) as w:
             await w.webhook("t1")
-            await w.journal._care._merge()
+            await w.journal._maintenance._merge()
             await asyncio.sleep(0.01)
             await w.submit("t1")
             time.sleep(0.002)  # noqa: ASYNC251 - the wall clock decides what is old
-            w.journal._first_offset = 0
-            w.journal._tail.clear()
+            w.journal.events.first_offset = 0
+            w.journal.events._tail.clear()
             await w.journal.projection(Tasks).execute(
                 lambda table: table._db.execute('DELETE FROM events WHERE "offset" = 1')
             )

@@ -29,7 +29,7 @@ async def test_outputs_that_a_sink_may_get_too_late_are_counted(tmp_path: Path) 
             data = b'{"outputs":[{"expires_at":"%b"}]}' % rfc3339(now + seconds * 1000).encode()
             await journal.append(draft(str(place), data=data))
         await journal.append(draft("without outputs"))
-        journal.advance("kafka", 2, published=2, dead=0)
+        journal.progress.advance("kafka", 2, published=2, dead=0)
         await watch.update_gauges()
         await upstream.close()
     assert values(telemetry, "relay_publish_lag_expiring_events") == {("redis",): 3, ("kafka",): 1}

@@ -47,7 +47,7 @@ async def test_a_consumer_that_is_gone_leaves_nothing_behind(tmp_path: Path, how
     async with opened(tmp_path) as journal:
         for n in range(20):
             await journal.append(draft(str(n), data=BIG))
-        events = Events(journal, ConsumerSignals(Telemetry()), limits)
+        events = Events(journal.events, ConsumerSignals(Telemetry()), limits)
         async with api({"GET /v1/events": events.get}) as url:
             async with wire(url) as connection:
                 await connection.send(get("/v1/events?limit=1000", "Connection: close", *headers))
@@ -71,7 +71,7 @@ async def test_who_waits_for_room_is_kept_and_goes_on(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await journal.append(draft())
         limits = ConsumerLimits(heartbeat=0.05, send_timeout=0.1, room=1000)
-        events = Events(journal, ConsumerSignals(Telemetry()), limits)
+        events = Events(journal.events, ConsumerSignals(Telemetry()), limits)
         others = Share(events._consumers._room, "others")
         assert others.ask(1000).done()
         async with (
@@ -96,7 +96,9 @@ async def test_who_has_read_goes_on_beside_those_of_its_client_that_have_not(tmp
     """One program that forgets its streams would slow the others of the same token down, although they read."""
     async with opened(tmp_path) as journal:
         await journal.append(draft("1"))
-        events = Events(journal, ConsumerSignals(Telemetry()), ConsumerLimits(heartbeat=0.05, room=4 * PIECE_BYTES))
+        events = Events(
+            journal.events, ConsumerSignals(Telemetry()), ConsumerLimits(heartbeat=0.05, room=4 * PIECE_BYTES)
+        )
         stuck = Share(events._consumers._room, ("127.0.0.1", False))
         async with (
             api({"GET /v1/events": events.get}) as url,

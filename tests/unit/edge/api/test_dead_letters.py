@@ -43,7 +43,7 @@ class Scene:
     async def refuse(self, task_id: str = "a", sink: str = "kafka") -> str:
         """An event that a sink refused; the id of its letter."""
         await self.journal.append(draft(task_id))
-        [*_, entry] = await self.journal.read(0, 1000)
+        [*_, entry] = await self.journal.events.read(0, 1000)
         letter = refused_draft(entry, Refused("too_large", "1 MB"), origin=sink, refused_at=AT)
         return (await self.journal.append(letter)).event_id
 
@@ -164,7 +164,7 @@ async def test_after_an_upgrade_a_letter_goes_on(tmp_path: Path) -> None:
         assert received[0].body == RAW
         assert received[0].received_at > AT, "the time of the delivery's acceptance"
         assert (await s.call("GET", f"/{letter_id}")).code == "not_found"
-        assert [entry.event.id for entry in await s.journal.read(0, 10)] == [letter_id, "a:succeeded"]
+        assert [entry.event.id for entry in await s.journal.events.read(0, 10)] == [letter_id, "a:succeeded"]
         assert await s.journal.projection(DeadLetters).query(DeadLetters.count) == 0
 
 
@@ -183,7 +183,7 @@ async def test_two_replays_at_once_are_one(tmp_path: Path) -> None:
         letter_id = await s.refuse()
         replies = await asyncio.gather(*(s.call("POST", f"/{letter_id}/replay") for _ in range(5)))
         assert sorted({reply.status for reply in replies}) in ([200], [200, 404])
-        replayed = [entry for entry in await s.journal.read(0, 100) if entry.sink is not None]
+        replayed = [entry for entry in await s.journal.events.read(0, 100) if entry.sink is not None]
         assert len(replayed) == 1
 
 
@@ -194,7 +194,7 @@ async def test_what_a_sink_refused_goes_to_that_sink_again(tmp_path: Path) -> No
         shown = (await s.call("GET", f"/{letter_id}")).json
         assert (shown["event"]["id"], shown["event_offset"]) == ("a:succeeded", 1)
         assert (await s.call("POST", f"/{letter_id}/replay")).json["status"] == "accepted"
-        first, _, again = await s.journal.read(0, 10)
+        first, _, again = await s.journal.events.read(0, 10)
         assert (again.sink, again.event) == ("kafka", first.event)
 
 
@@ -203,7 +203,7 @@ async def test_refused_again_it_is_a_letter_again(tmp_path: Path) -> None:
     async with scene(tmp_path, None, "kafka") as s:
         first = await s.refuse()
         await s.call("POST", f"/{first}/replay")
-        *_, again = await s.journal.read(0, 10)
+        *_, again = await s.journal.events.read(0, 10)
         letter = refused_draft(again, Refused("too_large", "1 MB"), origin="kafka", refused_at=AT)
         second = (await s.journal.append(letter)).event_id
         assert second != first

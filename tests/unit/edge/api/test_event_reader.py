@@ -18,7 +18,7 @@ from tests.unit.edge.serving import opened
 
 async def pieces(journal: Journal, after: int = 0, wanted: EventFilter | None = None) -> list[list[int]]:
     """The offsets of each piece, to the end."""
-    reader, found = EventReader(journal, after, wanted or EventFilter()), []
+    reader, found = EventReader(journal.events, after, wanted or EventFilter()), []
     while not reader.caught_up:
         piece = await reader.next()
         found.append([entry.offset for entry in piece.entries])
@@ -52,7 +52,7 @@ async def test_a_filter_leaves_nothing_out_however_much_it_matches(
             for n, each in enumerate(dead)
         ]
         wanted = [(await receipt).offset for receipt, each in zip(receipts, dead, strict=True) if not each]
-        reader, found = EventReader(journal, 0, EventFilter("tasks")), []
+        reader, found = EventReader(journal.events, 0, EventFilter("tasks")), []
         while not reader.caught_up:
             found += [entry.offset for entry in (await reader.next(limit)).entries]
         assert found == wanted
@@ -63,23 +63,25 @@ async def test_what_was_pruned_at_its_place_is_said_once(tmp_path: Path) -> None
     async with opened(tmp_path, policy=Policy(retention=-10.0)) as journal:
         for n in range(10):
             await journal.append(draft(str(n)))
-        await journal._care._merge()
-        await journal._care._prune()
+        await journal._maintenance._merge()
+        await journal._maintenance._prune()
     async with opened(tmp_path) as journal:  # anew: the newest events are in memory for as long as it is open
         await journal.append(draft("new"))
-        reader = EventReader(journal, 4, EventFilter())
+        reader = EventReader(journal.events, 4, EventFilter())
         assert await reader.next() == ([], Span(5, 10))
         piece = await reader.next()
         assert ([entry.offset for entry in piece.entries], piece.pruned) == ([11], None)
-        assert (await EventReader(journal, 0, EventFilter()).next()).pruned is None, "who begins has missed nothing"
+        assert (await EventReader(journal.events, 0, EventFilter()).next()).pruned is None, (
+            "who begins has missed nothing"
+        )
 
 
 async def test_offsets_that_never_were_events_are_not_missing(tmp_path: Path) -> None:
     """A journal that went on beyond a gap would tell its consumers of a loss that was none."""
     async with opened(tmp_path) as journal:
         await journal.append(draft("a"))
-        await journal.fork("none", 100)
+        await journal.progress.fork("none", 100)
         await journal.append(draft("b"))
-        reader = EventReader(journal, 1, EventFilter())
+        reader = EventReader(journal.events, 1, EventFilter())
         piece = await reader.next()
         assert ([entry.offset for entry in piece.entries], piece.pruned) == ([101], None)

@@ -79,7 +79,7 @@ class Live:
 @asynccontextmanager
 async def scene(tmp_path: Path, limits: ConsumerLimits | None = None) -> AsyncIterator[Scene]:
     async with opened(tmp_path) as journal:
-        served = Events(journal, ConsumerSignals(Telemetry()), limits)
+        served = Events(journal.events, ConsumerSignals(Telemetry()), limits)
         async with api({"GET /v1/events": served.get}) as url:
             yield Scene(url, journal, served)
             served.stop()
@@ -169,7 +169,7 @@ async def emptied(tmp_path: Path) -> None:
     """Leaves a journal of which a sink knew more than it holds: its one event is pruned, the next offset is 101."""
     async with opened(tmp_path) as journal:
         await fill(journal, "a")
-        await journal.fork("none", 100)
+        await journal.progress.fork("none", 100)
         while await journal._writer.call(journal._store.merge_dedup):
             pass
         gone = await journal._writer.call(journal._store.prune, floor=1, older_than=1 << 60, over_size=1 << 60)
@@ -315,14 +315,14 @@ async def test_a_gap_at_the_end_does_not_make_a_stream_spin(tmp_path: Path, monk
     await emptied(tmp_path)
     async with scene(tmp_path) as s:
         reads = 0
-        read = s.journal.read
+        read = s.journal.events.read
 
         async def counted(*args: Any) -> list[Entry]:
             nonlocal reads
             reads += 1
             return await read(*args)
 
-        monkeypatch.setattr(s.journal, "read", counted)
+        monkeypatch.setattr(s.journal.events, "read", counted)
         async with s.live("?after=1") as live:
             await live.frame()
             await asyncio.sleep(0.2)
@@ -339,7 +339,7 @@ async def test_a_journal_that_breaks_cuts_the_stream_short(tmp_path: Path, monke
         async def broken(*_: Any) -> list[Entry]:
             raise JournalBroken("journal_broken", "m")
 
-        monkeypatch.setattr(s.journal, "read", broken)
+        monkeypatch.setattr(s.journal.events, "read", broken)
         await fill(s.journal, "a")
         assert await live.connection.rest() == b""
 

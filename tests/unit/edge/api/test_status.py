@@ -58,7 +58,7 @@ async def test_it_counts_what_there_is(tmp_path: Path) -> None:
         await journal.projection(Tasks).execute(Tasks.watch, "t4", AT)
         shown = await status(journal)
         assert shown["journal"] == {
-            "id": journal.journal_id,
+            "id": journal.progress.journal_id,
             "events": 5,
             "bytes": journal.bytes_held(),
             "last_offset": 5,
@@ -74,7 +74,7 @@ async def test_it_tells_of_each_sink_where_it_is_and_what_is_wrong(tmp_path: Pat
     async with opened(tmp_path, "up", "down", "new") as journal:
         for n in range(3):
             await journal.append(draft(f"t{n}"))
-        journal.advance("up", 2, published=1, dead=1)
+        journal.progress.advance("up", 2, published=1, dead=1)
         shown = await status(journal, sinks=("up", "down", "new"))
         up, down, new = shown["sinks"]
         lag = up.pop("lag_seconds")

@@ -17,7 +17,7 @@ async def test_a_task_and_a_stream_of_one_id_are_told_apart(tmp_path: Path) -> N
     async with opened(tmp_path) as journal:
         await journal.append(submitted_draft(bare_task("x", "submitted", via="submit", received_at=AT)))
         await journal.append(started_draft(Opening("x", AT, 0.0)))
-        trail = await trail_of(journal, "x")
+        trail = await trail_of(journal.events, "x")
         assert (trail.task, trail.chat) == ([1], [2])
 
 
@@ -26,14 +26,14 @@ async def test_what_was_pruned_leaves_the_rest_to_be_told(tmp_path: Path) -> Non
     async with opened(tmp_path) as journal:
         for n in range(3):
             await journal.append(submitted_draft(bare_task(f"t{n}", "submitted", via="submit", received_at=AT)))
-        trail = await trail_of(journal, "t2")
-        page = await page_about(journal, "t2", trail, noted=[1, 2])
+        trail = await trail_of(journal.events, "t2")
+        page = await page_about(journal.events, "t2", trail, noted=[1, 2])
         assert [entry.offset for entry in page.entries] == [1, 2, 3]
-        await journal._care._merge()
+        await journal._maintenance._merge()
         assert journal._store.prune(floor=2, older_than=1 << 60, over_size=1 << 60) == 2
-        page = await page_about(journal, "t2", trail, noted=[1, 2], limit=2)
+        page = await page_about(journal.events, "t2", trail, noted=[1, 2], limit=2)
         assert ([entry.offset for entry in page.entries], page.next) == ([], 2)
-        page = await page_about(journal, "t2", trail, noted=[1, 2], after=2, limit=2)
+        page = await page_about(journal.events, "t2", trail, noted=[1, 2], after=2, limit=2)
         assert ([entry.offset for entry in page.entries], page.next) == ([3], None)
 
 
@@ -41,5 +41,5 @@ async def test_an_event_is_shown_with_its_place(tmp_path: Path) -> None:
     """A client could not go on from what it was shown."""
     async with opened(tmp_path) as journal:
         await journal.append(submitted_draft(bare_task("t1", "submitted", via="submit", received_at=AT)))
-        [entry] = await journal.read(0, 1)
+        [entry] = await journal.events.read(0, 1)
         assert (shown(entry)["offset"], shown(entry)["topic"]) == (1, "tasks")

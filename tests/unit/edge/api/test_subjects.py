@@ -55,7 +55,7 @@ class Scene:
 
     async def refuse(self, offset: int, sink: str) -> str:
         """That a sink refused the event at an offset; the id of its letter."""
-        [entry] = await self.journal.read(offset - 1, 1)
+        [entry] = await self.journal.events.read(offset - 1, 1)
         letter = refused_draft(entry, Refused("too_large", "1 MB"), origin=sink, refused_at=AT)
         return (await self.journal.append(letter)).event_id
 
@@ -128,7 +128,7 @@ async def test_chunks_are_found_after_their_keys_were_merged(tmp_path: Path) -> 
     async with scene(tmp_path) as s:
         await s.stream("s1", 3)
         before = await s.story("s1")
-        await s.journal._care._merge()
+        await s.journal._maintenance._merge()
         assert await s.story("s1") == before
 
 
@@ -189,7 +189,7 @@ async def test_a_replay_is_told_with_the_sink_that_it_is_for(tmp_path: Path) -> 
     """Where a refused event went after its replay could not be seen."""
     async with scene(tmp_path, "kafka", "redis") as s:
         await s.webhook("t1")
-        [entry] = await s.journal.read(0, 1)
+        [entry] = await s.journal.events.read(0, 1)
         await s.journal.append(Draft(entry.event, key_of("replay", "x"), sink="kafka"))
         shown = await s.story("t1")
         assert [(entry["offset"], entry["sink"]) for entry in shown["events"]] == [(1, None), (2, "kafka")]
@@ -212,7 +212,7 @@ async def test_where_events_are_and_how_often_they_were_told_again(tmp_path: Pat
             for _ in range(times):
                 await s.journal.append(draft)
         await s.submit("t1")
-        s.journal.advance("kafka", 2, published=1, dead=1, exceptions=[(2, "dead")])
+        s.journal.progress.advance("kafka", 2, published=1, dead=1, exceptions=[(2, "dead")])
         shown = await s.story("t1")
         times_told = [each.pop("published_at") for each in shown["publications"]]
         assert shown["publications"] == [

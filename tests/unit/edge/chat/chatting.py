@@ -79,7 +79,7 @@ class Chatting:
         await until(lambda: not self.chat._streams)
         assert await self.queue.flushed(5.0) == 0
         events: list[Event] = []
-        while page := await self.journal.read(len(events), 1000):
+        while page := await self.journal.events.read(len(events), 1000):
             events += [entry.event for entry in page]
         return events
 

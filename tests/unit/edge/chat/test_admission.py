@@ -208,10 +208,10 @@ async def test_a_journal_that_is_full_breaks_no_stream_and_loses_no_ending(tmp_p
             for _ in range(2):
                 await connection.send(asking())
                 await connection.reader.readuntil(b"0\r\n\r\n")
-        await until(lambda: not served.chat._streams and served.journal.last_offset > 0)
+        await until(lambda: not served.chat._streams and served.journal.events.last_offset > 0)
         assert served.queue.waiting > 0
         while await served.queue.flushed(0.05):
-            served.journal.advance("kafka", served.journal.last_offset, published=1, dead=0)
+            served.journal.progress.advance("kafka", served.journal.events.last_offset, published=1, dead=0)
         types = [event.type.removeprefix("relay.chat.") for event in await served.events()]
     assert sorted(types) == sorted(2 * ["started", "chunk", "completed"])
     assert types.index("started") < types.index("chunk") < types.index("completed")
@@ -224,7 +224,7 @@ async def test_a_relay_that_ends_before_the_journal_has_everything_says_so(tmp_p
             async with wire(served.url) as connection:
                 await connection.send(asking())
                 await connection.reader.readuntil(b"0\r\n\r\n")
-            await until(lambda: served.journal.last_offset > 0)
+            await until(lambda: served.journal.events.last_offset > 0)
             await served.chat.finish(0.05)
     assert {"chats": 1} in [
         {"chats": line["chats"]} for line in lines if line["event"] == "events of chats not recorded"

@@ -42,7 +42,7 @@ class Recorded:
         async with asyncio.timeout(5):
             await self._closed
         assert await self.queue.flushed(5.0) == 0
-        self.events = [entry.event for entry in await self._journal.read(0, 1000)]
+        self.events = [entry.event for entry in await self._journal.events.read(0, 1000)]
         return [event.type.removeprefix("relay.chat.") for event in self.events]
 
 
@@ -63,8 +63,8 @@ async def test_chunks_are_told_while_the_stream_goes_on(journal: Journal) -> Non
     for count, text in enumerate("ab", 2):
         recorded.record.feed(frame(text))
         async with asyncio.timeout(5):
-            while journal.last_offset < count:
-                await journal.wait(journal.last_offset)
+            while journal.events.last_offset < count:
+                await journal.events.wait(journal.events.last_offset)
     recorded.record.end("client_gone")
     assert (await recorded.types())[-1] == "cancelled"
     told = [orjson.loads(event.data) for event in recorded.events if event.type == "relay.chat.chunk"]
@@ -91,7 +91,7 @@ async def test_a_fast_stream_is_read_before_its_time(journal: Journal, monkeypat
     for _ in range(100):
         recorded.record.feed(frame("x" * 4000))
     async with asyncio.timeout(5):
-        await journal.wait(1)
+        await journal.events.wait(1)
     recorded.record.end("end")
     await recorded.types()
     assert orjson.loads(recorded.events[-1].data)["gaps"] == 0

@@ -40,7 +40,7 @@ async def test_each_open_stream_gets_one_ending_with_what_was_said(
     for _ in range(2):
         async with opened(tmp_path) as journal:
             await close_open_streams(journal, ChatSignals(telemetry))
-            endings = [entry.event for entry in await journal.read(9, 100)]
+            endings = [entry.event for entry in await journal.events.read(9, 100)]
         telemetry = Telemetry()
     assert [(event.type, event.subject) for event in endings] == [("relay.chat.failed", name) for name in "abc"]
     data = orjson.loads(endings[0].data)
@@ -57,7 +57,7 @@ async def test_a_stream_whose_beginning_was_pruned_ends_too(tmp_path: Path) -> N
         )
         telemetry = Telemetry()
         await close_open_streams(journal, ChatSignals(telemetry))
-        ending = (await journal.read(3, 10))[0].event
+        ending = (await journal.events.read(3, 10))[0].event
     data = orjson.loads(ending.data)
     assert (ending.type, data["chat_id"], data["client"]) == ("relay.chat.failed", "a", None)
     assert data["choices"][0]["content"] == "Hello"
@@ -77,12 +77,12 @@ async def test_a_start_waits_once_for_a_disk_that_takes_nothing(
     async with opened(tmp_path) as journal:
         await left_open(journal, *names)
     async with opened(tmp_path) as journal:
-        journal.full = JournalUnavailable("disk_full", "Full.", hint="")
+        journal._condition.full = JournalUnavailable("disk_full", "Full.", hint="")
         async with asyncio.timeout(2):
             going_on = await close_open_streams(journal, ChatSignals(telemetry))
         assert going_on is not None
-        journal.full = None
+        journal._condition.full = None
         async with asyncio.timeout(20):
             await going_on
-        endings = [entry.event.subject for entry in await journal.read(3 * len(names), 100)]
+        endings = [entry.event.subject for entry in await journal.events.read(3 * len(names), 100)]
     assert endings == names

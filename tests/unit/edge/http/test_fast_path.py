@@ -94,7 +94,7 @@ async def test_a_whole_delivery_takes_the_short_way_and_is_on_disk(door: Door, j
         assert orjson.loads(content) == {"status": "accepted", "event_id": f"t{n}:succeeded"}
         assert "date" in headers
     assert door.taken == 3
-    assert [entry.event.subject for entry in await journal.read(0, 10)] == ["t0", "t1", "t2"]
+    assert [entry.event.subject for entry in await journal.events.read(0, 10)] == ["t0", "t1", "t2"]
     writer.close()
 
 
@@ -184,8 +184,8 @@ async def test_a_client_that_hangs_up_loses_only_the_answer(door: Door, journal:
     writer.write(post(body("gone")))
     writer.close()
     async with asyncio.timeout(5):
-        await journal.wait(0)
-    assert [entry.event.subject for entry in await journal.read(0, 10)] == ["gone"]
+        await journal.events.wait(0)
+    assert [entry.event.subject for entry in await journal.events.read(0, 10)] == ["gone"]
 
 
 async def test_stopping_lets_a_pending_answer_out(

@@ -67,7 +67,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 
 
 async def traces(journal: Journal) -> list[str | None]:
-    return [entry.event.traceparent for entry in await journal.read(0, 1000)]
+    return [entry.event.traceparent for entry in await journal.events.read(0, 1000)]
 
 
 @pytest.mark.parametrize("shortcut", [True, False])

@@ -45,7 +45,7 @@ class Submitting:
 
     async def events(self) -> list[dict[str, Any]]:
         """What the journal holds: type, subject and data of each event."""
-        entries = await self.journal.read(0, 1000)
+        entries = await self.journal.events.read(0, 1000)
         return [{"type": e.event.type, "subject": e.event.subject, "data": orjson.loads(e.event.data)} for e in entries]
 
     async def types(self) -> list[str]:

@@ -52,11 +52,11 @@ async def fill(journal: Journal) -> None:
 
 
 def drain(journal: Journal) -> None:
-    journal.advance("kafka", journal.last_offset, published=1, dead=0)
+    journal.progress.advance("kafka", journal.events.last_offset, published=1, dead=0)
 
 
 async def subjects(journal: Journal) -> list[str]:
-    return [entry.event.subject for entry in await journal.read(0, 100)]
+    return [entry.event.subject for entry in await journal.events.read(0, 100)]
 
 
 async def until(condition: Any) -> None:
