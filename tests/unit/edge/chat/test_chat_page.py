@@ -35,5 +35,6 @@ def test_the_page_names_each_refusal_with_its_status() -> None:
 
 def test_the_page_tells_when_events_are_left_out() -> None:
     """An operator would not know what a full disk costs."""
-    assert f"from {event_queue.PRESSED >> 20} MiB on chunk events" in TEXT
-    assert f"{event_queue.FULL >> 20} MiB on new chats" in re.sub(r"\s+", " ", TEXT)
+    text = re.sub(r"\s+", " ", TEXT)
+    assert f"Beyond {event_queue.PRESSED >> 20} MiB relay leaves out chunk events" in text
+    assert f"beyond {event_queue.FULL >> 20} MiB it refuses new chats" in text
