@@ -28,14 +28,14 @@ from relay.telemetry.signals import chats
 
 INTRODUCTION: Final = f"""
 `GET /metrics` on the admin listener (`127.0.0.1:9090`), in Prometheus' text format. No label holds a task's id, a URL
-or a token. A histogram `NAME` has the series `NAME_bucket`, `NAME_sum` and `NAME_count`. Which of these to watch, and
-what to do when one is off: the alerts of the [runbook](../runbook.md); a dashboard:
-[`relay.json`](../../deploy/helm/relay/dashboards/relay.json).
+or a token. A histogram `NAME` has the series `NAME_bucket`, `NAME_sum` and `NAME_count`. The [runbook](../runbook.md)
+lists the alerts and what to do about each; [`relay.json`](../../deploy/helm/relay/dashboards/relay.json) is a
+dashboard.
 
-The values of a label are given where they are a fixed set. `sink` is the sink's `name`, or else its `type`; `topic`
-one of [these](events.md); `code` one of [these](errors.md#codes-of-the-relay-itself); `model` the first
-{chats.MAX_MODELS} that answer, then `other`; the `reason` of a chat one of [these](../chat-events.md#how-it-ended),
-that of a dead letter one of [these](errors.md#reasons-of-dead-letters).
+The table lists a label's values if they are a fixed set. `sink` is the sink's `name`, or else its `type`; `topic` is
+one of [these](events.md); `code` is one of [these](errors.md#codes-of-the-relay-itself); `model` is one of the first
+{chats.MAX_MODELS} that answered, then `other`; the `reason` of a chat is one of
+[these](../chat-events.md#how-a-chat-ended), and that of a dead letter one of [these](errors.md#reasons-of-dead-letters).
 """
 _VALUES: Final = {
     "outcome": ("completed", "failed", "cancelled"),
@@ -44,7 +44,7 @@ _VALUES: Final = {
 """Values of labels that show up only once a chat has ended."""
 
 _FIXED: Final = {"result", "state", *_VALUES}
-"""Labels whose values are a fixed set, and told nowhere else."""
+"""Labels whose values are a fixed set that is documented nowhere else."""
 
 
 def metrics_page() -> str:

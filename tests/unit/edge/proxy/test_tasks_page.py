@@ -16,6 +16,7 @@ from relay.settings import Settings
 from relay.telemetry.signals.submissions import RESULTS
 
 TEXT = (Path(__file__).parents[4] / "docs" / "tasks.md").read_text(encoding="utf-8")
+UNWRAPPED = re.sub(r"\s+", " ", TEXT)
 ELSEWHERE = {
     "bad_signature",
     "bad_timestamp",
@@ -37,7 +38,7 @@ ELSEWHERE = {
     "upstream_reset",
     "upstream_timeout",
 }
-"""Codes that no submission meets; the last two are told of requests for a result."""
+"""Codes that no submission meets; the last two belong to requests for a result."""
 
 
 def test_the_page_names_each_refusal_with_its_status() -> None:
@@ -58,7 +59,7 @@ def test_the_page_names_each_figure() -> None:
 
 def test_the_page_names_each_reason_to_abandon_a_task_and_each_state() -> None:
     """A consumer would read a reason that is explained nowhere."""
-    reasons = TEXT.partition("### How a task is abandoned")[2].partition("## Figures")[0]
+    reasons = TEXT.partition("### How a task is abandoned")[2].partition("## Metrics")[0]
     assert set(re.findall(r"^\| `([a-z_]+)` \| [^|]+ \|$", reasons, re.MULTILINE)) == set(get_args(Reason))
     registry = TEXT.partition("## The registry")[2].partition("## Polling")[0]
     assert set(STATES) <= set(re.findall(r"`([a-z]+)`", registry))
@@ -67,10 +68,10 @@ def test_the_page_names_each_reason_to_abandon_a_task_and_each_state() -> None:
 def test_the_page_tells_how_tasks_are_polled() -> None:
     """Somebody would count on a poll, or on a pause, that comes at another time."""
     assert VIDEO_FACTOR == 4
-    assert "videos four times as late" in TEXT
+    assert "videos four times as late" in UNWRAPPED
     assert GROWTH == 1.5
-    assert "grows by half each" in TEXT
-    assert f"up to {LONGEST / 60:g} minutes" in TEXT
+    assert "grows by half each time" in UNWRAPPED
+    assert f"up to {LONGEST / 60:g} minutes" in UNWRAPPED
     assert MAX_RETRY_AFTER == 3600
     assert "for that long (an hour at most)" in TEXT
     assert f"no answer within {ANSWER_WITHIN:g} s" in TEXT
