@@ -35,7 +35,8 @@ dashboard.
 The table lists a label's values if they are a fixed set. `sink` is the sink's `name`, or else its `type`; `topic` is
 one of [these](events.md); `code` is one of [these](errors.md#codes-of-the-relay-itself); `model` is one of the first
 {chats.MAX_MODELS} that answered, then `other`; the `reason` of a chat is one of
-[these](../chat-events.md#how-a-chat-ended), and that of a dead letter one of [these](errors.md#reasons-of-dead-letters).
+[these](../chat-events.md#how-a-chat-ended), and that of a dead letter one of
+[these](errors.md#reasons-of-dead-letters).
 """
 _VALUES: Final = {
     "outcome": ("completed", "failed", "cancelled"),
