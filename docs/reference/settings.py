@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -14,7 +15,7 @@ from pydantic.fields import FieldInfo
 from docs.reference.markdown import code, page, table
 from relay.app.plugins import sink_configs
 from relay.core.sink import SinkConfig
-from relay.core.units import MAX_DURATION, MAX_SIZE, format_duration, format_size
+from relay.core.units import DURATION_UNITS, MAX_DURATION, MAX_SIZE, MILLISECOND, SIZE_UNITS
 from relay.settings import ClientSettings, Settings, values
 from relay.settings.reload import RELOADED
 
@@ -225,3 +226,24 @@ def _range(annotation: Any, metadata: list[Any]) -> str:
     write = {"duration": format_duration, "size": format_size}.get(kind, "{:g}".format)
     told = [f"{_LIMITS[name]} {write(limits[name])}" for name in _LIMITS if name in limits and name != "min_length"]
     return ", ".join([*told, *(["not empty"] if "min_length" in limits else [])])
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest text that ``parse_duration`` turns back into exactly these seconds (0 to ``MAX_DURATION``)."""
+    if seconds == 0:
+        return "0s"
+    amount = Decimal(repr(float(seconds)))
+    for unit, factor in DURATION_UNITS.items():
+        if amount % factor == 0:
+            return f"{amount / factor:.0f}{unit}"
+    if amount % MILLISECOND == 0:
+        return f"{amount / MILLISECOND:.0f}ms"
+    return f"{amount:f}s"
+
+
+def format_size(size: int) -> str:
+    """The shortest text that ``parse_size`` turns back into this number of bytes (0 to ``MAX_SIZE``)."""
+    for unit, factor in SIZE_UNITS.items():
+        if size and size % factor == 0:
+            return f"{size // factor}{unit}"
+    return "0B"

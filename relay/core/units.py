@@ -22,9 +22,9 @@ MAX_DURATION: Final = 36_500 * 86_400.0
 MAX_SIZE: Final = 2**63 - 1
 """The largest size in bytes that SQLite and the operating system can express."""
 
-_DURATION_UNITS: Final = {"d": Decimal(86_400), "h": Decimal(3600), "m": Decimal(60), "s": Decimal(1)}
-_MILLISECOND: Final = Decimal("0.001")
-_SIZE_UNITS: Final = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
+DURATION_UNITS: Final = {"d": Decimal(86_400), "h": Decimal(3600), "m": Decimal(60), "s": Decimal(1)}
+MILLISECOND: Final = Decimal("0.001")
+SIZE_UNITS: Final = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 
 _DURATION: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,40})?) ?(ms|s|m|h|d)", re.ASCII)
 DURATION_PATTERN: Final = f"^(0|{_DURATION.pattern})$"
@@ -45,23 +45,10 @@ def parse_duration(text: str) -> float:
     if match is None:
         raise ValueError(_why_no_duration(text))
     number, unit = match.groups()
-    seconds = float(Decimal(number) * (_MILLISECOND if unit == "ms" else _DURATION_UNITS[unit]))
+    seconds = float(Decimal(number) * (MILLISECOND if unit == "ms" else DURATION_UNITS[unit]))
     if seconds > MAX_DURATION:
         raise ValueError("a duration is at most 36500d")
     return seconds
-
-
-def format_duration(seconds: float) -> str:
-    """The shortest text that ``parse_duration`` turns back into exactly these seconds (0 to ``MAX_DURATION``)."""
-    if seconds == 0:
-        return "0s"
-    amount = Decimal(repr(float(seconds)))
-    for unit, factor in _DURATION_UNITS.items():
-        if amount % factor == 0:
-            return f"{amount / factor:.0f}{unit}"
-    if amount % _MILLISECOND == 0:
-        return f"{amount / _MILLISECOND:.0f}ms"
-    return f"{amount:f}s"
 
 
 def parse_size(text: str) -> int:
@@ -74,20 +61,12 @@ def parse_size(text: str) -> int:
     if match is None:
         raise ValueError(_why_no_size(text))
     number, unit = match.groups()
-    size = Decimal(number) * _SIZE_UNITS[unit or "B"]
+    size = Decimal(number) * SIZE_UNITS[unit or "B"]
     if size % 1:
         raise ValueError("a size is a whole number of bytes")
     if size > MAX_SIZE:
         raise ValueError("a size is less than 8388608TiB")
     return int(size)
-
-
-def format_size(size: int) -> str:
-    """The shortest text that ``parse_size`` turns back into this number of bytes (0 to ``MAX_SIZE``)."""
-    for unit, factor in _SIZE_UNITS.items():
-        if size and size % factor == 0:
-            return f"{size // factor}{unit}"
-    return "0B"
 
 
 def _why_no_duration(text: str) -> str:

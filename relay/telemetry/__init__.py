@@ -1,7 +1,7 @@
 """Signals: past-tense calls that write the log line, move the metric and tell the span, once, in one place."""
 
-from relay.telemetry.log import LogFormat, conceal_in_log, configure_logging, set_log_level
-from relay.telemetry.metrics import CONTENT_TYPE, Metrics
+from relay.telemetry.log import conceal_in_log, configure_logging, set_log_level
+from relay.telemetry.metrics import CONTENT_TYPE
 from relay.telemetry.signals.chats import ChatSignals
 from relay.telemetry.signals.claims import ClaimSignals
 from relay.telemetry.signals.consumers import ConsumerSignals
@@ -15,13 +15,12 @@ from relay.telemetry.signals.sinks import SinkFigures, SinkSignals, Trouble
 from relay.telemetry.signals.submissions import SubmissionSignals
 from relay.telemetry.signals.tasks import TaskFigures, TaskSignals
 from relay.telemetry.signals.upstream import UpstreamSignals
-from relay.telemetry.spans import OFF, Span, Spans
+from relay.telemetry.spans import Span
 from relay.telemetry.telemetry import Telemetry
 from relay.telemetry.tracing import open_spans
 
 __all__ = [
     "CONTENT_TYPE",
-    "OFF",
     "ChatSignals",
     "ClaimSignals",
     "ConsumerSignals",
@@ -31,13 +30,10 @@ __all__ = [
     "HttpSignals",
     "JournalFigures",
     "JournalSignals",
-    "LogFormat",
-    "Metrics",
     "ProcessSignals",
     "SinkFigures",
     "SinkSignals",
     "Span",
-    "Spans",
     "SubmissionSignals",
     "TaskFigures",
     "TaskSignals",

@@ -51,8 +51,6 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._writable: asyncio.Future[None] | None = None
         self._flushed: Callable[[], None] | None = None
-        self.served = 0
-        """Requests so far."""
 
     # -- for the client ----------------------------------------------------------------------------------------
 
@@ -78,7 +76,6 @@ class Connection(asyncio.Protocol):
         ``flushed`` is called once the kernel has nearly all of it, so that the body is held here no more.
         """
         assert self._transport is not None, "only an open connection can send"
-        self.served += 1
         self._method, self._receiver = method, receiver
         self._head, self._body, self._begun = None, None, b""
         self._limits = (first_byte, idle)

@@ -41,14 +41,12 @@ class SSEEvent(NamedTuple):
 class SSEParser:
     """Takes a stream piece by piece. ``max_event`` bounds what is held of an event that is not complete, in bytes.
 
-    ``position`` is the place in the stream up to which events were taken; ``last_id`` and ``retry`` (milliseconds) are
-    the last ones that the stream gave.
+    ``position`` is the place in the stream up to which events were taken. ``id`` and ``retry`` are passed over: nobody
+    resumes an answer.
     """
 
     def __init__(self, *, max_event: int = MAX_EVENT) -> None:
         self.position = 0
-        self.last_id = ""
-        self.retry: int | None = None
         self._max_event = max_event
         self._tail = b""  # what came after the last border
         self._at_start = True
@@ -136,15 +134,7 @@ class SSEParser:
                 data.append(value)
             elif field == b"event":
                 name = value
-            else:
-                self._note(field, value)
         return SSEEvent(b"\n".join(data), self.position, name.decode(errors="replace")) if data else None
-
-    def _note(self, field: bytes, value: bytes) -> None:
-        if field == b"id" and b"\0" not in value:
-            self.last_id = value.decode(errors="replace")
-        elif field == b"retry" and value.isdigit():
-            self.retry = int(value[:18])
 
 
 def _plain_frames(block: bytes, max_event: int) -> list[bytes] | None:

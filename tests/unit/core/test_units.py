@@ -8,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, ValidationError
 
+from docs.reference.settings import format_duration, format_size
 from relay.core.units import (
     MAX_DURATION,
     MAX_SIZE,
     UNITS_REQUIRED,
     Duration,
     Size,
-    format_duration,
-    format_size,
     parse_duration,
     parse_size,
 )
@@ -119,7 +118,7 @@ def test_no_text_raises_anything_but_value_error(text: str) -> None:
     ("seconds", "text"), [(0.25, "250ms"), (90, "90s"), (60, "1m"), (86400, "1d"), (3600, "1h"), (0.0001, "0.0001s")]
 )
 def test_durations_are_written_short(seconds: float, text: str) -> None:
-    """Warnings would speak of ``604800s`` where the file says ``7d``."""
+    """The reference would speak of ``604800s`` where the file says ``7d``."""
     assert format_duration(seconds) == text
 
 
