@@ -85,7 +85,7 @@ def test_pages_that_are_free_beyond_some_to_spare_leave_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Broken: the file keeps the size of its worst day, and its disk the room for it."""
-    monkeypatch.setattr("relay.journal.store._SPARE_PAGES", 100)
+    monkeypatch.setattr("relay.journal.pruning._SPARE_PAGES", 100)
     store = Store(tmp_path / "relay.db")
     store.append([draft(str(n), data=b'"' + b"x" * 100_000 + b'"') for n in range(50)], now=1)
     while store.merge_dedup():
@@ -97,7 +97,7 @@ def test_pages_that_are_free_beyond_some_to_spare_leave_the_file(
 
 def test_pages_of_expired_dead_letters_leave_the_file_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken: after a flood of broken deliveries the file stays as large as it was."""
-    monkeypatch.setattr("relay.journal.store._SPARE_PAGES", 100)
+    monkeypatch.setattr("relay.journal.pruning._SPARE_PAGES", 100)
     store = Store(tmp_path / "relay.db")
     store.append([dead_draft(f"dead-{n}", raw=b"x" * 100_000) for n in range(50)], 1)
     assert store.prune_dead_letters(older_than=2, over_size=1 << 40, floor=50) == (50, "age")
