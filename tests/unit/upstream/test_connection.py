@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from relay.core.errors import RelayError
-from relay.upstream import Timeouts, Upstream, UpstreamReset
+from relay.upstream import Timeouts, Upstream, UpstreamError, UpstreamReset
 from relay.upstream.client import _HELD
+from relay.upstream.connection import Connection
+from relay.upstream.wire import Head
 from tests.services.scripted_upstream import Call, answering, chunks, ok, scripted
 from tests.unit.upstream.test_client import between, until
 
@@ -242,3 +244,67 @@ async def test_a_request_that_http_has_no_form_for_is_refused_and_harms_nobody()
         async with upstream.exchange("GET", "/") as answer:
             await answer.read(10)
         assert server.connections == 1
+
+
+class Transport:
+    """Stands for a connection's transport: open until it is aborted."""
+
+    def __init__(self) -> None:
+        self.aborted = False
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def write(self, data: bytes) -> None: ...
+
+
+class Told:
+    """A receiver that notes what it hears, and gives up at the head where it is told to."""
+
+    def __init__(self, connection: Connection, *, gives_up: bool = False) -> None:
+        self._connection, self._gives_up = connection, gives_up
+        self.heard: list[object] = []
+
+    def answered(self, head: Head) -> None:
+        self.heard.append(head.status)
+        if self._gives_up:
+            self._connection.cancel()
+
+    def received(self, piece: bytes) -> None:
+        self.heard.append(piece)
+
+    def ended(self) -> None:
+        self.heard.append("ended")
+
+    def failed(self, error: UpstreamError) -> None:
+        self.heard.append(error.code)
+
+
+def asked(*, gives_up: bool = False) -> tuple[Connection, Told]:
+    """A connection on which a request has been sent."""
+    connection = Connection(asyncio.get_running_loop(), lambda _: None)
+    connection.connection_made(Transport())  # type: ignore[arg-type]
+    receiver = Told(connection, gives_up=gives_up)
+    connection.send("GET", b"GET / HTTP/1.1\r\n\r\n", b"", receiver, 5.0, 5.0)
+    return connection, receiver
+
+
+async def test_an_answer_may_be_cut_anywhere_by_the_network() -> None:
+    """An answer whose head comes in two reads would be lost, and with it a chat or a task that is paid for."""
+    answer = ok(b"content")
+    for cut in range(1, len(answer)):
+        connection, receiver = asked()
+        connection.data_received(answer[:cut])
+        connection.data_received(answer[cut:])
+        status, *parts, end = receiver.heard
+        assert (status, b"".join(parts), end) == (200, b"content", "ended"), cut  # type: ignore[arg-type]
+
+
+async def test_who_gives_up_at_the_head_hears_no_more() -> None:
+    """What a 503 says would get into the answer to the next try."""
+    connection, receiver = asked(gives_up=True)
+    connection.data_received(ok(b"busy", status="503 Service Unavailable"))
+    assert receiver.heard == [503]
