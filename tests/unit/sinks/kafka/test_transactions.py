@@ -12,7 +12,7 @@ import pytest
 from aiokafka import errors as kafka
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from relay.core.event import TOPICS, Entry, Event
+from relay.core.event import Entry, Event
 from relay.core.sink import Batch, Checkpoint, Identity, Published, Refused, SinkUnavailable, Withheld
 from relay.sinks.kafka import sink as module
 from relay.sinks.kafka.checkpoint import Found
@@ -29,14 +29,14 @@ class StubProducer:
     def __init__(self, world: World) -> None:
         self._world = world
         self.committed = 0
-        partitions = {f"relay.{topic}": {0} for topic in TOPICS}
-        self.client = SimpleNamespace(cluster=SimpleNamespace(partitions_for_topic=partitions.get))
+        self._known: dict[str, set[int]] = {}  # as aiokafka, it knows of a topic what it was asked for
+        self.client = SimpleNamespace(cluster=SimpleNamespace(partitions_for_topic=self._known.get))
 
     async def start(self) -> None:
         self._world.order.append("producer started")
 
     async def partitions_for(self, topic: str) -> set[int]:
-        return {0}
+        return self._known.setdefault(topic, {0})
 
     def create_batch(self) -> BatchBuilder:
         return BatchBuilder(1 << 20, 0)
