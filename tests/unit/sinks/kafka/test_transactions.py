@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -322,3 +323,22 @@ async def test_trap_f_the_checkpoint_is_read_after_the_new_producer_has_taken_ov
     """TRAP F. Broken: a commit that is still being completed would be missed, and its events repeated."""
     await world.sink.open()
     assert world.order == ["producer started", "begin", "commit", "checkpoint read"]
+
+
+async def test_what_failed_beside_a_transaction_that_was_given_up_is_no_alarm(world: World) -> None:
+    """Broken: at some later moment asyncio reports failures that have been dealt with, as if they were bugs."""
+    reports: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reports.append(context))
+    await world.sink.open()
+    verdicts = iter([kafka.KafkaTimeoutError()])
+
+    def verdict(topic: str) -> Verdict:
+        if (failure := next(verdicts, None)) is None:
+            raise kafka.KafkaConnectionError("gone")
+        return failure
+
+    world.verdict = verdict
+    with pytest.raises(SinkUnavailable):
+        await world.sink.publish(batch(2, topics=("tasks", "chat")))
+    gc.collect()
+    assert reports == []
