@@ -18,7 +18,7 @@ ALERTS = [rule for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"] f
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_the_rules_are_valid() -> None:

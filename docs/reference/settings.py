@@ -33,7 +33,7 @@ relay.yaml` says what is wrong in it, and in which line.
 - **Durations** are written `250ms`, `30s`, `5m`, `24h` or `7d`, **sizes** `512`, `1KiB`, `1MiB` or `10GiB`.
 - **↻** marks what is taken over without a restart, on SIGHUP and when the file of a secret changes ([rotating
   tokens](../how-to/rotate-tokens.md)).
-- An unknown key is an error that names the nearest known one.
+- An unknown key is an error that names the nearest known one; for a key that was renamed, its new name.
 """
 
 _KEY: Final = re.compile(r"^(?P<indent> *)#?(?P<item>- )?(?P<key>[a-z_0-9]+):(?P<value>.*)$")
