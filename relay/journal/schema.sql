@@ -1,9 +1,10 @@
 -- The journal's tables. STRICT: a wrong type is a bug here, never a surprise later.
 
+-- WITHOUT ROWID: no index beside the table that a damaged disk makes disagree with it, unnoticed by quick_check.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE events (
     {event_columns}                             -- see event_rows.py

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -197,3 +198,16 @@ def test_notes_that_cannot_be_read_are_refused_like_all_that_is_damaged(
     change(closed, "INSERT OR REPLACE INTO meta VALUES (?, CAST(? AS TEXT))", key, value)
     with pytest.raises(JournalBroken, match=r"cannot be read|bytes where text should be"):
         open_under(Names("relay", {}), closed, must_exist=True)
+
+
+@pytest.mark.parametrize("key", ["merged_offset", "forks", "journal_id", "schema_version"])
+def test_a_note_whose_name_is_damaged_is_refused_wherever_the_file_has_the_name(path: Path, key: str) -> None:
+    """Broken: SQLite's check does not compare an index with its table, and a traceback says nothing of what to do."""
+    Store(path).close()
+    whole = path.read_bytes()
+    places = [found.start() for found in re.finditer(key.encode(), whole)]
+    assert places
+    for place in places:
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(JournalBroken):
+            Store(path)
