@@ -304,6 +304,7 @@ async def test_a_client_that_stops_reading_is_cut(tmp_path: Path) -> None:
                     await asyncio.sleep(0.01)
                 while _streams():
                     await asyncio.sleep(0.05)
+        assert not s.events._consumers._room.held, "or there is less room with each of them"
 
 
 def _streams() -> list[object]:
