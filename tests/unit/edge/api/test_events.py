@@ -276,6 +276,9 @@ async def test_a_stream_ends_at_an_event_border_when_the_relay_ends(tmp_path: Pa
         s.events.stop()
         assert await live.frame() == ""
         assert live.ended, "a proper end, with the last chunk"
+        async with s.live() as late:
+            await late.frame()
+            assert (await late.frame(), late.ended) == ("", True), "who comes after that is not kept waiting"
 
 
 async def test_only_those_who_are_not_admitted_any_more_are_ended(tmp_path: Path) -> None:
