@@ -162,7 +162,7 @@ ROWS: dict[str, list[Panel]] = {
     ],
     "Is it healthy?": [
         Panel("Accepting", "1 while deliveries are accepted.", [("relay_up{$mine}", "{{instance}}")]),
-        Panel("Sinks", "1 while the sink takes events.", [("relay_sink_up{$mine}", "{{instance}} {{sink}}")]),
+        Panel("Sinks", "1 while the sink accepts events.", [("relay_sink_up{$mine}", "{{instance}} {{sink}}")]),
         Panel("Upstream", "1 while it answers.", [("relay_upstream_up{$mine}", "{{instance}}")]),
         Panel(
             "Journal",

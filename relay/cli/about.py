@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from relay.contract.schemas import Schema
 
 Yaml = Annotated[bool, typer.Option("--yaml", help="As YAML instead of JSON.")]
-JsonAsAlways = Annotated[bool, typer.Option("--json", help="As JSON, which it is without --yaml.")]
+JsonAsAlways = Annotated[bool, typer.Option("--json", help="As JSON, the default without --yaml.")]
 
 
 def version(json: options.Json = False) -> None:
@@ -42,20 +42,21 @@ def schema(
             metavar="NAME",
             show_default=False,
             autocompletion=completion.schema_names,
-            help="Whose schema; without it: the names.",
+            help="The schema to show; without it, list the names.",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", show_default=False, help="Write all of them here.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", show_default=False, help="Write all schemas to this directory."),
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Show the JSON Schema of the data of events."""
+    """Show the JSON Schemas of the events' data."""
     from relay.contract import rendered, schemas
 
     if output is not None:
         if name is not None:
-            raise typer.BadParameter("writes all schemas: leave the name out", param_hint="'--output'")
+            raise typer.BadParameter("writes all schemas: omit the name", param_hint="'--output'")
         _write_all(output)
         return
     found = schemas()
@@ -71,14 +72,14 @@ def schema(
 
 
 def asyncapi(yaml: Yaml = False, json: JsonAsAlways = False) -> None:
-    """Show what comes in and what is published, as AsyncAPI."""
+    """Show what relay receives and publishes, as AsyncAPI."""
     from relay.contract import asyncapi as described
 
     _write_document(described(__version__), yaml=yaml, json=json)
 
 
 def openapi(yaml: Yaml = False, json: JsonAsAlways = False) -> None:
-    """Show the routes of both listeners, as OpenAPI."""
+    """Show the routes of both listeners as OpenAPI."""
     from relay.contract import openapi as described
 
     _write_document(described(__version__), yaml=yaml, json=json)

@@ -23,14 +23,16 @@ def check(
     config: options.Config = None,
     connect: Annotated[
         bool,
-        typer.Option("--connect", help="Reach every sink, the shared index and the upstream, too; creates topics."),
+        typer.Option(
+            "--connect", help="Also connect to every sink, the shared index and the upstream; creates topics."
+        ),
     ] = False,
     json: options.Json = False,
 ) -> None:
     """Validate the configuration.
 
-    --connect opens each sink as IDENTITY-check, so a running relay is not disturbed; that leaves an empty checkpoint
-    of this name on the sink. Exit codes: 78 bad configuration, 1 something cannot be reached.
+    --connect opens each sink as IDENTITY-check, which does not disturb a running relay but leaves an empty checkpoint
+    of that name on the sink. Exit codes: 78 bad configuration, 1 something cannot be reached.
     """
     from relay.settings import ConfigError, warnings
 

@@ -35,7 +35,7 @@ class Unreachable(RelayError):
         super().__init__(
             "unreachable",
             message,
-            hint="Is it running? `relay serve` starts one, `--url` names another address.",
+            hint="Is it running? Start one with `relay serve`, or pass another address with `--url`.",
             retriable=True,
         )
 
@@ -176,14 +176,14 @@ class Client:
         message = f"{title}: {detail}" if detail else f"{title}."
         hint = problem.get("hint", "")
         if status == 401:
-            hint = "Give one of server.api_tokens: --token-file, or the variable RELAY_API_TOKEN."
+            hint = "Pass one of server.api_tokens with --token-file or the variable RELAY_API_TOKEN."
         return RelayError(problem["code"], message, hint=hint, retriable=status >= 500)
 
     def _stranger(self, status: int) -> RelayError:
         return RelayError(
             "not_a_relay",
-            f"{self.url} answered {status} and no relay's document.",
-            hint="Is it the address of a relay's main listener (server.port)? A gateway in front may also say this.",
+            f"{self.url} answered {status}, but not with a document of relay.",
+            hint="Is this relay's main listener (server.port)? A gateway in front of relay may also answer so.",
             retriable=status >= 500,
         )
 

@@ -37,7 +37,7 @@ def configured_address(config: Path | None) -> tuple[str, str | None]:
         return DEFAULT_URL, None
     server = configured.load(config).server
     if server.port == 0:
-        raise RelayError("no_address", "server.port is 0, so only the relay's log tells its port.", hint="Give --url.")
+        raise RelayError("no_address", "server.port is 0, so only the relay's log shows the port.", hint="Give --url.")
     tokens = [token.get_secret_value() for token in server.api_tokens]
     return f"http://{reachable(server.host)}:{server.port}", next(iter(tokens), None)
 
@@ -53,7 +53,7 @@ def read_token(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:
-        raise RelayError("bad_token", f"{path} is not text.", hint="It should hold one token.") from None
+        raise RelayError("bad_token", f"{path} is not text.", hint="It must hold one token.") from None
 
 
 def _checked(token: str | None) -> str | None:

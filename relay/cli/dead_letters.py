@@ -15,9 +15,7 @@ from relay.cli.outcome import FAILED, complain
 from relay.cli.output import write_block, write_json, write_line, write_table
 from relay.core.errors import RelayError
 
-app = typer.Typer(
-    name="dead-letters", help="List, inspect, replay and delete what could not go on.", no_args_is_help=True
-)
+app = typer.Typer(name="dead-letters", help="List, inspect, replay and delete dead letters.", no_args_is_help=True)
 
 _COLUMNS: Final = ("ID", "ACCEPTED", "ORIGIN", "REASON", "SUBJECT", "BYTES", "DETAIL")
 
@@ -27,10 +25,10 @@ Ids = Annotated[
         metavar="ID",
         show_default=False,
         autocompletion=completion.dead_letters,
-        help="Which ones, as `relay dead-letters list` shows them.",
+        help="Their ids, as `relay dead-letters list` shows them.",
     ),
 ]
-All = Annotated[bool, typer.Option("--all", help="Every dead letter that is held now.")]
+All = Annotated[bool, typer.Option("--all", help="All dead letters.")]
 
 
 @app.command("list")
@@ -59,7 +57,7 @@ def show(
             metavar="ID",
             show_default=False,
             autocompletion=completion.dead_letters,
-            help="Which one, as `relay dead-letters list` shows it.",
+            help="Its id, as `relay dead-letters list` shows it.",
         ),
     ],
     config: options.Config = None,
@@ -68,7 +66,7 @@ def show(
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
-    """Show one with what it holds; secrets in it are withheld."""
+    """Show one dead letter with its content; secrets are redacted."""
     letter = connect(config, url, token, token_file).dead_letter(id)
     if json:
         write_json(letter)
@@ -93,7 +91,7 @@ def replay(
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
-    """Send dead letters on their way again, once the reason is gone."""
+    """Replay dead letters, once their cause is fixed."""
     client = connect(config, url, token, token_file)
     _each(_chosen(client, "Replay", ids, all_, yes), client.replay, json)
 
@@ -109,7 +107,7 @@ def delete(
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
-    """Forget dead letters for good."""
+    """Delete dead letters for good."""
     client = connect(config, url, token, token_file)
 
     def forget(id: str) -> dict[str, Any]:
@@ -128,13 +126,13 @@ def _row(letter: dict[str, Any]) -> tuple[Any, ...]:
 def _chosen(client: Client, verb: str, ids: list[str] | None, all_: bool, yes: bool) -> list[str]:
     """The letters that are meant; for ``--all`` somebody has to agree."""
     if bool(ids) == all_:
-        raise typer.BadParameter("name dead letters, or give --all")
+        raise typer.BadParameter("name dead letters, or pass --all")
     if ids:
         return ids
     found = [str(letter["id"]) for letter in client.dead_letters()]
     if found and not yes:
         if not sys.stdin.isatty():
-            raise typer.BadParameter("needs --yes where nobody can be asked", param_hint="'--all'")
+            raise typer.BadParameter("needs --yes without a terminal", param_hint="'--all'")
         typer.confirm(f"{verb} all {len(found)} dead letters?", abort=True, err=True)
     return found
 

@@ -20,21 +20,23 @@ if TYPE_CHECKING:
 
 PerMinute = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, show_default="no limit", help="What is beyond it in a minute is answered 429."),
+    typer.Option(metavar="N", min=1, show_default="no limit", help="Requests beyond this limit get a 429."),
 ]
 
 
 def demo(
     once: Annotated[
         bool,
-        typer.Option("--once", help="End after one round; exit 0 if each task and chat got its one terminal event."),
+        typer.Option(
+            "--once", help="Stop after one round; exit 0 if each task and chat got exactly one terminal event."
+        ),
     ] = False,
-    tasks: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Tasks in a round.")] = 30,
-    chats: Annotated[int, typer.Option(metavar="N", min=0, max=1000, help="Chats in a round.")] = 11,
-    seed: Annotated[int, typer.Option(metavar="N", help="Decides what goes wrong with which task.")] = 1,
+    tasks: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Tasks per round.")] = 30,
+    chats: Annotated[int, typer.Option(metavar="N", min=0, max=1000, help="Chats per round.")] = 11,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the random faults.")] = 1,
     json: options.Json = False,
 ) -> None:
-    """A relay and a simulated upstream, with trouble on the way.
+    """Run a relay and a simulated upstream with random faults.
 
     Needs no broker and no key, and leaves nothing behind.
     """
@@ -58,59 +60,64 @@ def _seconds(text: str) -> float:
 def simulate(
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0: a free one.")] = 8081,
     host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
-    seed: Annotated[int, typer.Option(metavar="N", help="Decides ids, faults and variations.")] = 0,
-    queue: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Mean wait of a task.")] = "500ms",
-    run: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Mean work on a task.")] = "2s",
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of ids, faults and variations.")] = 0,
+    queue: Annotated[
+        Any, typer.Option(parser=_seconds, metavar="DURATION", help="Mean time a task waits in the queue.")
+    ] = "500ms",
+    run: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Mean time a task runs.")] = "2s",
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="WORD=RATE", show_default=False, help="How often it strikes, 0 to 1, like lost=0.1; repeatable."
+            metavar="WORD=RATE", show_default=False, help="Probability of a fault, 0 to 1, like lost=0.1; repeatable."
         ),
     ] = None,
     chat_fault: Annotated[
         list[str] | None,
-        typer.Option(metavar="WORD=RATE", show_default=False, help="The same of chats, like reset=0.1; repeatable."),
+        typer.Option(metavar="WORD=RATE", show_default=False, help="The same for chats, like reset=0.1; repeatable."),
     ] = None,
     api_key: Annotated[
-        list[str] | None, typer.Option(metavar="KEY", show_default=False, help="Demand one of these keys; repeatable.")
+        list[str] | None, typer.Option(metavar="KEY", show_default=False, help="Require one of these keys; repeatable.")
     ] = None,
     default_webhook: Annotated[
-        str | None, typer.Option(metavar="URL", show_default=False, help="Told about tasks that name no webhook.")
+        str | None, typer.Option(metavar="URL", show_default=False, help="The webhook of tasks that name none.")
     ] = None,
     webhook_timeout: Annotated[
-        Any, typer.Option(parser=_seconds, metavar="DURATION", help="For a webhook's receiver to answer.")
+        Any, typer.Option(parser=_seconds, metavar="DURATION", help="How long to wait for a webhook's receiver.")
     ] = "5s",
-    webhook_repeats: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Further tries of a webhook without a 2xx.")
-    ] = 5,
+    webhook_repeats: Annotated[int, typer.Option(metavar="N", min=0, help="Retries of a webhook that got no 2xx.")] = 5,
     webhook_spacing: Annotated[
-        str, typer.Option(metavar="DURATION,...", help="Before each of them; the last one holds for the rest.")
+        str,
+        typer.Option(metavar="DURATION,...", help="Delay before each retry; the last one applies to all further ones."),
     ] = "1s,2s,4s,8s,16s",
-    late_by: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="How late a webhook is.")] = "2s",
-    slow_by: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="How slow an answer is.")] = "1s",
+    late_by: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Delay of a late webhook.")] = "2s",
+    slow_by: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Delay of a slow answer.")] = "1s",
     outages: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TROUBLE@START+LENGTH",
             show_default=False,
-            help="down, reset, errors, storm or html for a while, like down@30s+1m; repeatable.",
+            help="An outage: down, reset, errors, storm or html, like down@30s+1m; repeatable.",
         ),
     ] = None,
     checked_test_mode: Annotated[
-        bool, typer.Option("--checked-test-mode", help="A test-mode submission fails if its webhook is unreachable.")
+        bool,
+        typer.Option("--checked-test-mode", help="Make a test-mode submission fail if its webhook is unreachable."),
     ] = False,
     retry_after: Annotated[
-        int | None, typer.Option(metavar="SECONDS", min=0, show_default="no header", help="In the header of each 429.")
+        int | None,
+        typer.Option(
+            metavar="SECONDS", min=0, show_default="no header", help="Value of the Retry-After header of each 429."
+        ),
     ] = None,
     submissions_per_minute: PerMinute = None,
     polls_per_minute: PerMinute = None,
     chats_per_minute: PerMinute = None,
     json: options.Json = False,
 ) -> None:
-    """A stand-in for the upstream, with faults on request.
+    """Run a stand-in for the upstream, with faults on request.
 
-    Tasks, webhooks with the vendor's retries, polling, and the OpenAI routes, as at https://api.novita.ai. A single
-    request asks for faults with the header X-Simulate: 'doubled, late=2s' for a task, 'pace=50ms, reset' for a chat.
+    It has tasks, webhooks with the vendor's retries, polling, and the OpenAI routes, like https://api.novita.ai. The
+    header X-Simulate selects faults for one request: 'doubled, late=2s' for a task, 'pace=50ms, reset' for a chat.
     """
     from relay.simulator.options import Options, Retries
 
@@ -175,7 +182,7 @@ def _rates(given: list[str], words: tuple[str, ...], option: str) -> dict[str, f
         name = word.strip().lower().replace("-", "_")
         if name not in words:
             known = ", ".join(known.replace("_", "-") for known in words)
-            raise typer.BadParameter(f"{word!r} is no fault; known: {known}", param_hint=f"'{option}'")
+            raise typer.BadParameter(f"{word!r} is not a fault; known: {known}", param_hint=f"'{option}'")
         try:
             rates[name] = float(rate)
         except ValueError:
@@ -197,7 +204,7 @@ async def _simulate(chosen: Options, json: bool) -> None:
         raise RelayError(
             "cannot_listen",
             f"Cannot listen on {chosen.host}:{chosen.port}: {error.strerror or error}.",
-            hint="Name another --port; 0 takes a free one.",
+            hint="Choose another --port; 0 picks a free one.",
         ) from None
     if json:
         write_json({"url": simulator.url, "ledger": simulator.url + LEDGER_PATH})

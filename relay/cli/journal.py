@@ -22,7 +22,7 @@ from relay.core.event import TOPICS, Entry, one_line
 if TYPE_CHECKING:
     from relay.journal.inspect import Figures, Finding, Stopped
 
-app = typer.Typer(name="journal", help="Look into the journal of a relay that is stopped.", no_args_is_help=True)
+app = typer.Typer(name="journal", help="Inspect the journal of a stopped relay.", no_args_is_help=True)
 
 JournalPath = Annotated[
     Path | None,
@@ -34,7 +34,7 @@ JournalPath = Annotated[
 
 @app.command()
 def stats(config: options.Config = None, path: JournalPath = None, json: options.Json = False) -> None:
-    """Show what the journal holds. Of a relay that runs, GET /metrics tells."""
+    """Show what the journal holds. For a running relay, see GET /metrics."""
     from relay.journal.inspect import figures
 
     with _opened(config, path) as (store, _):
@@ -52,7 +52,7 @@ def stats(config: options.Config = None, path: JournalPath = None, json: options
 
 @app.command()
 def verify(config: options.Config = None, path: JournalPath = None, json: options.Json = False) -> None:
-    """Check the file, and that no event is lost on its way to a sink. Exit code 1 if anything is wrong."""
+    """Check that the file is intact and no event was lost on its way to a sink. Exit code 1 if anything is wrong."""
     from relay.journal import inspect
 
     with _opened(config, path) as (store, sinks):
@@ -73,11 +73,11 @@ def export(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", show_default="standard output", help="A new file to write."),
     ] = None,
-    after: Annotated[int, typer.Option(metavar="OFFSET", min=0, help="Begin after this offset.")] = 0,
+    after: Annotated[int, typer.Option(metavar="OFFSET", min=0, help="Start after this offset.")] = 0,
     topic: options.Topic = None,
-    json: Annotated[bool, typer.Option("--json", help="As JSON lines, which they always are.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="JSON lines, the only format.")] = False,
 ) -> None:
-    """Write every event as a line of JSON.
+    """Write each event as a line of JSON.
 
     Each is a structured CloudEvent with the extensions offset and topic (and sink, for a replay to one sink).
     """
@@ -130,7 +130,7 @@ def _target(output: Path | None) -> Iterator[BinaryIO]:
         # Never over a file that is there: it may be the only copy of a journal that is gone.
         file = output.open("xb")
     except FileExistsError:
-        raise RelayError("exists", f"{output} is there already.", hint="Name a file that is not.") from None
+        raise RelayError("exists", f"{output} already exists.", hint="Choose another file.") from None
     with file:
         yield file
 

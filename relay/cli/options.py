@@ -20,7 +20,7 @@ Config = Annotated[
         help="The configuration file.",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Url = Annotated[
     str | None,
     typer.Option(
@@ -35,7 +35,7 @@ Token = Annotated[
         envvar="RELAY_API_TOKEN",
         show_envvar=True,
         show_default=False,
-        help="A token of server.api_tokens. Other users of this machine can see it here: prefer --token-file.",
+        help="A token of server.api_tokens. Other users of this machine can see it: prefer --token-file.",
     ),
 ]
 TokenFile = Annotated[
@@ -50,7 +50,7 @@ Topic = Annotated[
         metavar="TOPIC",
         show_default=False,
         autocompletion=completion.topics,
-        help="Only of this topic: tasks, chat, chat-chunks, dead-letters.",
+        help="Only events of this topic: tasks, chat, chat-chunks, dead-letters.",
     ),
 ]
 Type = Annotated[
@@ -60,11 +60,11 @@ Type = Annotated[
         metavar="TYPE",
         show_default=False,
         autocompletion=completion.event_types,
-        help="Only of this type, like relay.task.failed.",
+        help="Only events of this type, like relay.task.failed.",
     ),
 ]
 Subject = Annotated[
     str | None,
-    typer.Option("--subject", metavar="ID", show_default=False, help="Only about this task or chat."),
+    typer.Option("--subject", metavar="ID", show_default=False, help="Only events about this task or chat."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask back.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

@@ -59,9 +59,11 @@ Username = Annotated[
 PasswordFile = Annotated[
     Path | None, typer.Option(metavar="FILE", show_default=False, help="A file that holds the password.")
 ]
-Prefix = Annotated[str, typer.Option(metavar="TEXT", help="Before the schema's name in each subject.")]
-Level = Annotated[Compatibility, typer.Option(metavar="LEVEL", help=f"What further versions are held to: {LEVELS}.")]
-Check = Annotated[bool, typer.Option("--check", help="Change nothing; say what the registry would take.")]
+Prefix = Annotated[str, typer.Option(metavar="TEXT", help="Prefix of the schema's name in each subject.")]
+Level = Annotated[
+    Compatibility, typer.Option(metavar="LEVEL", help=f"Compatibility level for later versions: {LEVELS}.")
+]
+Check = Annotated[bool, typer.Option("--check", help="Change nothing; report what the registry would accept.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,10 @@ def register_schemas(
     check: Check = False,
     json: options.Json = False,
 ) -> None:
-    """Register the schemas of events with a schema registry.
+    """Register the event schemas with a schema registry.
 
-    Each kind of data under a subject of its own. Done again it changes nothing. A schema that the registry holds to be
-    incompatible with the versions it has is refused, and those before it stay registered.
+    Each kind of data gets its own subject. Running it again changes nothing. If the registry refuses a schema as
+    incompatible with earlier versions, the schemas before it stay registered.
     """
     from relay.contract.registry import subjects
 
@@ -172,20 +174,20 @@ class Registry:
     def _refusal(self, status: int, answer: Any, path: str) -> RelayError:
         said = str(answer.get("message", "")) if isinstance(answer, dict) else ""
         if status in (401, 403):
-            message = f"The registry at {self._url} does not let this user do it (HTTP {status})."
+            message = f"The registry at {self._url} does not allow this user to do it (HTTP {status})."
             return RelayError("registry_forbidden", message, hint="Check --username and --password-file.")
         if status == 409:
             return _incompatible(path.split("/")[2], said)
         if not isinstance(answer, dict):
-            message = f"{self._url} answered {status} and nothing that a schema registry says."
+            message = f"{self._url} answered {status}, but not as a schema registry does."
             return RelayError("not_a_registry", message, hint="Apicurio's address ends in /apis/ccompat/v7.")
         message = f"The registry at {self._url} answered {status} to {path}: {said or 'without a reason'}."
-        return RelayError("registry_failed", message, hint="Its own log says more.", retriable=status >= 500)
+        return RelayError("registry_failed", message, hint="See the registry's log.", retriable=status >= 500)
 
 
 def _incompatible(subject: str, said: str) -> RelayError:
     return RelayError(
         "incompatible_schema",
-        f"The registry holds the schema of {subject} to be incompatible with a version it has: {said}",
-        hint="Is it another relay's subject? --prefix gives these subjects a place of their own.",
+        f"The registry refuses the schema of {subject} as incompatible with an earlier version: {said}",
+        hint="Does the subject belong to another relay? --prefix gives these subjects names of their own.",
     )

@@ -32,7 +32,7 @@ Limits = tuple[int | None, int | None]
 """The first and the last offset, where they were given as such."""
 
 _NEWEST: Final = "latest"
-_GOES_ON: Final = "Run the same command again: it goes on from there."
+_GOES_ON: Final = "Run the same command again to resume."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,11 @@ def replay(
     ],
     end: Annotated[
         str,
-        typer.Option("--to", metavar="OFFSET|TIME", help="The last event, included; or latest: the newest one now."),
+        typer.Option("--to", metavar="OFFSET|TIME", help="The last event, inclusive; or latest, the newest one now."),
     ],
     sink: Annotated[
         str,
-        typer.Option(
-            "--sink", metavar="LABEL", autocompletion=completion.sink_labels, help="Which sink to publish to."
-        ),
+        typer.Option("--sink", metavar="LABEL", autocompletion=completion.sink_labels, help="The sink to publish to."),
     ],
     topic: Annotated[
         str | None,
@@ -64,12 +62,14 @@ def replay(
             "--topic",
             metavar="NAME",
             show_default=False,
-            help="The topic to publish to, like tasks-again. The sink's prefix comes before it.",
+            help="The topic to publish to, like tasks-again, without the sink's prefix.",
         ),
     ] = None,
     same_topic: Annotated[
         bool,
-        typer.Option("--same-topic", help="Instead: where the events were first, so that consumers get them again."),
+        typer.Option(
+            "--same-topic", help="Publish to the events' original topics instead, so that consumers get them again."
+        ),
     ] = False,
     only_topic: Annotated[
         str | None,
@@ -83,12 +83,10 @@ def replay(
     ] = None,
     kind: options.Type = None,
     subject: options.Subject = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be published, and do nothing.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Even if this very replay has been done before.")] = False,
-    abandon: Annotated[bool, typer.Option("--abandon", help="Give up another replay that was not finished.")] = False,
-    stopped: Annotated[
-        bool, typer.Option("--stopped", help="Read the file of the journal: the relay is stopped.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what would be published; publish nothing.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Publish even if this replay was already done.")] = False,
+    abandon: Annotated[bool, typer.Option("--abandon", help="Give up another unfinished replay.")] = False,
+    stopped: Annotated[bool, typer.Option("--stopped", help="Read the journal's file of a stopped relay.")] = False,
     yes: options.Yes = False,
     config: options.Config = None,
     url: options.Url = None,
@@ -96,10 +94,10 @@ def replay(
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
-    """Publish a range of the journal once more, on purpose.
+    """Publish a range of the journal again.
 
-    The events keep their ids. The sink keeps the place of the replay as IDENTITY-replay: interrupted and typed again,
-    it goes on and repeats nothing. Times are the events' own. Exit code 1 if the sink refused events.
+    The events keep their ids. The sink keeps a checkpoint under IDENTITY-replay: after an interruption, the same
+    command resumes without repeating anything. Times are the events' own. Exit code 1 if the sink refused events.
     """
     from relay.core.publishing.replay import Request
 
@@ -137,7 +135,7 @@ def _selected(
     from relay.core.event_filter import EventFilter
 
     if (topic is None) != same_topic:
-        raise typer.BadParameter("say where to: --topic NAME, or --same-topic", param_hint="'--topic'")
+        raise typer.BadParameter("choose the target: --topic NAME or --same-topic", param_hint="'--topic'")
     if only_topic is not None and only_topic not in TOPICS:
         raise typer.BadParameter(f"must be one of {', '.join(TOPICS)}", param_hint="'--only-topic'")
     first, not_before = _bound(begin, "--from")
@@ -186,7 +184,7 @@ def _history(settings: Settings, wanted: EventFilter, serve: Callable[[], Client
     try:
         yield Served(serve(), wanted)
     except Unreachable as error:
-        hint = "Is it running? --url names another address; of one that is stopped, --stopped reads the journal."
+        hint = "Is it running? Pass another address with --url, or read the journal of a stopped relay with --stopped."
         raise RelayError(error.code, error.message, hint=hint) from None
 
 
@@ -195,7 +193,7 @@ def _span(limits: Limits, history: History) -> tuple[int, int]:
     newest = history.newest()
     first, last = limits[0] or 1, limits[1] or newest
     if last > newest:
-        raise RelayError("no_events", f"The newest event has offset {newest}.", hint="Give --to latest.")
+        raise RelayError("no_events", f"The newest event has offset {newest}.", hint="Use --to latest.")
     oldest = history.oldest(first - 1)
     if first > last or oldest is None or oldest > last:
         raise RelayError("no_events", f"The journal holds no event from {first} to {last}.")
@@ -220,7 +218,7 @@ def _count(request: Request, target: Target, span: tuple[int, int], history: His
         return
     if rows:
         write_table(("TOPIC", "TYPE", "EVENTS", "TO"), rows)
-    complain(f"{counts.total()} events would be published, of offsets {span[0]} to {span[1]}; nothing was done.")
+    complain(f"{counts.total()} events of offsets {span[0]} to {span[1]} would be published; nothing was published.")
 
 
 def _place(request: Request, target: Target, topic: str) -> str:
@@ -229,13 +227,13 @@ def _place(request: Request, target: Target, topic: str) -> str:
 
 def _agree(request: Request, target: Target, span: tuple[int, int]) -> None:
     if not sys.stdin.isatty():
-        raise typer.BadParameter("is needed where nobody can be asked", param_hint="'--yes'")
+        raise typer.BadParameter("is needed without a terminal", param_hint="'--yes'")
     where = (
         target.config.name_of(request.topic) if request.topic else "their own topics, where consumers read them again"
     )
     number = span[1] - span[0] + 1
     typer.confirm(
-        f"Publish what is selected of offsets {span[0]} to {span[1]} (at most {number} events) to {where}"
+        f"Publish the selected events of offsets {span[0]} to {span[1]} (at most {number} events) to {where}"
         f" on {target.config.label}?",
         abort=True,
         err=True,

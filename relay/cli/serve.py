@@ -14,10 +14,11 @@ T = TypeVar("T")
 
 
 def serve(config: options.Config = None) -> None:
-    """Run the relay until SIGTERM or Ctrl-C.
+    """Run relay until SIGTERM or Ctrl-C.
 
-    The log goes to standard error. Without a configuration: on loopback, journal under ./var, no sink.
-    SIGHUP, or a changed file of a secret, takes over tokens, secrets, clients and the log's level.
+    The log goes to standard error. Without a configuration, relay listens on loopback, keeps its journal under ./var
+    and has no sink. It reloads tokens, secrets, clients and the log level on SIGHUP and when the file of a secret
+    changes.
     """
     from relay.settings import SecretFiles
 

@@ -39,18 +39,21 @@ def tail(
     kind: options.Type = None,
     subject: options.Subject = None,
     after: Annotated[
-        str | None, typer.Option(metavar="OFFSET", show_default="latest", help="Begin after this offset, or 'latest'.")
+        str | None,
+        typer.Option(metavar="OFFSET", show_default="latest", help="Start after this offset, or at 'latest'."),
     ] = None,
-    from_start: Annotated[bool, typer.Option("--from-start", help="Begin with the oldest event that is held.")] = False,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Start with the oldest event in the journal.")
+    ] = False,
     follow: Annotated[
-        bool, typer.Option("--follow/--no-follow", help="Go on with new events, or end after the newest one.")
+        bool, typer.Option("--follow/--no-follow", help="Keep following new events, or stop after the newest one.")
     ] = True,
     json: options.Json = False,
 ) -> None:
-    """Show events as they come; Ctrl-C ends it.
+    """Show events as they arrive; Ctrl-C stops.
 
-    Reconnects by itself and misses nothing. --json writes one CloudEvent per line. --no-follow begins with the
-    oldest event unless told otherwise.
+    Reconnects by itself and misses nothing. --json writes one CloudEvent per line. --no-follow starts with the oldest
+    event by default.
     """
     start = _start(after, from_start=from_start, follow=follow)
     client = connect(config, url, token, token_file)
@@ -130,7 +133,7 @@ def _show_frame(frame: Frame, json: bool) -> None:
 
 def _tell_pruned(offsets: dict[str, Any]) -> None:
     """On standard error: standard output is for events."""
-    complain(f"relay: the offsets {offsets['first']} to {offsets['last']} are missing here: no longer retained")
+    complain(f"relay: the offsets {offsets['first']} to {offsets['last']} are no longer retained and were skipped")
 
 
 def _show(event: dict[str, Any], json: bool) -> None:

@@ -27,7 +27,7 @@ def tasks(
             metavar="TASK_ID",
             show_default=False,
             autocompletion=completion.task_ids,
-            help="Show this one with its events.",
+            help="Show this task with its events.",
         ),
     ] = None,
     state: Annotated[
@@ -40,19 +40,20 @@ def tasks(
     ] = "pending",
     kind: Annotated[
         str | None,
-        typer.Option("--type", metavar="TYPE", show_default=False, help="Only of this type, like TXT_TO_VIDEO."),
+        typer.Option("--type", metavar="TYPE", show_default=False, help="Only tasks of this type, like TXT_TO_VIDEO."),
     ] = None,
     older_than: Annotated[
-        str | None, typer.Option(metavar="AGE", show_default=False, help="Only those submitted that long ago: 90s, 2h.")
+        str | None,
+        typer.Option(metavar="AGE", show_default=False, help="Only tasks submitted at least this long ago: 90s, 2h."),
     ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="How many at most, the oldest first.")] = 1000,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The maximum number of tasks, oldest first.")] = 1000,
     config: options.Config = None,
     url: options.Url = None,
     token: options.Token = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
-    """List tasks: submitted through the relay, or watched by it."""
+    """List tasks submitted through relay or watched by it."""
     client = connect(config, url, token, token_file)
     if task_id is not None:
         _show(client.task(task_id), json)

@@ -167,7 +167,7 @@ def _api() -> Document:
             limit,
             _parameter("topic", "query", "Only of this topic.", {"enum": list(TOPICS)}),
             _parameter("type", "query", "Only of this type."),
-            _parameter("subject", "query", "Only about this task or chat."),
+            _parameter("subject", "query", "Only events about this task or chat."),
             _parameter(
                 "Last-Event-ID", "header", "Resumes a live stream: an offset, or `latest`. Pages do not read it."
             ),

@@ -61,7 +61,7 @@ class Members(NamedTuple):
         """The member with this key. Raises ``Unwalkable`` if there are several: parsers differ in which one counts."""
         named = [member for member in self.found if member.key == key]
         if len(named) > 1:
-            raise Unwalkable(f"{key} is there {len(named)} times")
+            raise Unwalkable(f"{key} occurs {len(named)} times")
         return named[0] if named else None
 
 

@@ -168,7 +168,7 @@ def without_topic(batch: Batch, topics: Collection[str]) -> Sequence[Outcome] | 
 
 
 def _of_no_topic(topic: str) -> Refused:
-    return Refused("unknown_topic", f"{topic} is no topic of this release; replay the event once one runs that has it.")
+    return Refused("unknown_topic", f"This release has no topic {topic}; replay the event with a release that has it.")
 
 
 class SinkUnavailable(RelayError):

@@ -22,15 +22,15 @@ def why_odd(target: str) -> str | None:
     if not _SUSPECT.search(target):
         return None
     if "#" in target:
-        return "The target holds a fragment (#), which is never sent."
+        return "The target contains a fragment (#), which is never sent."
     path = target.partition("?")[0]
     for _ in range(_DECODINGS):
         if "\\" in path:
-            return "The path holds a backslash."
+            return "The path contains a backslash."
         if any(segment.partition(";")[0] in (".", "..") for segment in _SEPARATORS.split(path)):
-            return "The path holds a segment of dots, which leads somewhere else."
+            return "The path contains a dot segment, which leads somewhere else."
         decoded = unquote(path)
         if decoded == path:
             return None
         path = decoded
-    return "The path is encoded again and again."
+    return "The path is percent-encoded too many times."

@@ -80,8 +80,8 @@ class JournalCheck:
         if self._one("PRAGMA application_id") not in known:
             raise JournalBroken(
                 "not_a_journal",
-                f"{self.path} is the database of another application, and no journal of a relay.",
-                hint="Name another journal.path; the file was left as it is.",
+                f"{self.path} is the database of another application, not a relay journal.",
+                hint="Set another journal.path; the file was not changed.",
             )
 
     def refuse_what_is_lost(self) -> None:
@@ -95,14 +95,14 @@ class JournalCheck:
         if found > newest() or found < 1:
             raise JournalBroken(
                 "journal_version",
-                f"{self.path} has layout {found}, this relay knows layouts up to {newest()}.",
-                hint="Run the relay version that wrote it until it is drained, or name another journal.path.",
+                f"{self.path} has layout {found}; this release knows layouts up to {newest()}.",
+                hint="Run the release that wrote it until it is drained, or set another journal.path.",
             )
         if found < oldest:
             raise JournalBroken(
                 "journal_version",
-                f"{self.path} has layout {found}, and is looked into with layout {oldest}.",
-                hint="Start this relay over it once, which brings it up to date, or use the version that wrote it.",
+                f"{self.path} has layout {found}; this command needs layout {oldest}.",
+                hint="Start this release on it once to migrate it, or use the release that wrote it.",
             )
 
     def refuse_damaged_pages(self) -> None:
@@ -122,7 +122,7 @@ class JournalCheck:
             for fork in orjson.loads(notes["forks"]):
                 Fork(*fork)
         except (LookupError, TypeError, ValueError) as error:
-            raise damaged(self.path, ["what is noted of it as a whole cannot be read"]) from error
+            raise damaged(self.path, ["its metadata cannot be read"]) from error
 
     def refuse_forgotten_facts(self) -> None:
         """Raises ``JournalBroken`` where an event would be taken once more; a large file is not checked."""

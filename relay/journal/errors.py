@@ -17,7 +17,7 @@ VENDOR_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 """What the library raises; the latter where an error of SQLite's quotes damaged bytes of the file that are no text."""
 
 DISK_FULL = "disk_full"
-"""Code of a ``JournalUnavailable``: the journal takes nothing until there is room again."""
+"""Code of a ``JournalUnavailable``: the journal accepts nothing until there is room again."""
 
 
 class JournalUnavailable(RelayError):
@@ -91,7 +91,7 @@ def disk_full(path: Path) -> JournalUnavailable:
     return JournalUnavailable(
         DISK_FULL,
         f"The disk under the journal {path} is full.",
-        hint="Free or enlarge the volume, or lower journal.retention; the relay goes on by itself.",
+        hint="Free or enlarge the volume, or lower journal.retention; relay resumes by itself.",
     )
 
 
@@ -99,7 +99,7 @@ def in_use(path: Path) -> JournalInUse:
     """Somebody else has the journal open."""
     return JournalInUse(
         "journal_in_use",
-        f"The journal {path} is held by another process.",
+        f"The journal {path} is in use by another process.",
         hint="One relay per journal: stop the other one, or give this one its own journal.path.",
     )
 

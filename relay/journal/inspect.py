@@ -224,8 +224,8 @@ def verify(store: Stopped, sinks: Collection[str] | None = None) -> tuple[Figure
 
 
 _RESTORE = (
-    "Keep a copy of the file and its -wal, check the disk, then restore the journal from a backup or let the relay"
-    " start with a new journal.path; `relay journal export` saves what can still be read."
+    "Keep a copy of the file and its -wal, check the disk, then restore the journal from a backup or start relay "
+    "with a new journal.path; `relay journal export` saves what can still be read."
 )
 
 
@@ -251,8 +251,8 @@ def _lost(ledger: SinkLedger, start: int, end: int) -> Finding:
     return Finding(
         "events_missing",
         f"Sink {ledger.sink} is at offset {ledger.offset}, and the events {start} to {end} are not in the journal.",
-        "If this sink is not configured any more, or the journal was restored from an older copy, that is why."
-        " Otherwise please report it, and submit or poll those tasks again.",
+        "This is expected if the sink is no longer configured, or if the journal was restored from an older copy. "
+        "Otherwise please report it, and submit or poll those tasks again.",
     )
 
 

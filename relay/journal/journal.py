@@ -88,8 +88,8 @@ class Journal:
         if self.progress.backlog() >= self._policy.max_backlog:
             raise JournalUnavailable(
                 "backlog_full",
-                f"{self.progress.backlog()} events wait for a sink, as many as journal.max_backlog allows.",
-                hint="See which sink is down (relay_sink_up); deliveries are taken again as the backlog drains.",
+                f"{self.progress.backlog()} events wait for a sink, the limit of journal.max_backlog.",
+                hint="See which sink is down (relay_sink_up); relay accepts deliveries again as the backlog drains.",
             )
         if self._condition.size > self._policy.max_size and self.progress.backlog() and self.progress.is_stuck():
             raise JournalUnavailable(

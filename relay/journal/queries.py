@@ -145,8 +145,8 @@ class Queries:
         if row is None:
             raise JournalBroken(
                 "journal_incomplete",
-                f"{self.path} has no {key}: it is no journal of a relay, or was cut short.",
-                hint="Name another journal.path, or restore the file together with its -wal.",
+                f"{self.path} has no {key}: it is not a relay journal, or was truncated.",
+                hint="Set another journal.path, or restore the file together with its -wal.",
             )
         return str(row[0])
 

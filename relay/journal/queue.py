@@ -44,8 +44,8 @@ class Queue:
         if self._waiting and (len(self._waiting) >= MAX_WAITING_DRAFTS or self._bytes + size > MAX_WAITING_BYTES):
             raise JournalUnavailable(
                 "journal_busy",
-                f"{len(self._waiting)} events of {self._bytes} bytes wait for the disk already.",
-                hint="The disk under journal.path is slower than what arrives: see relay_journal_commit_seconds.",
+                f"{len(self._waiting)} events ({self._bytes} bytes) already wait for the disk.",
+                hint="The disk under journal.path is too slow for the load: see relay_journal_commit_seconds.",
             )
         self._waiting.append((draft, receipt))
         self._bytes += size
@@ -87,5 +87,5 @@ def stalled(seconds: float) -> JournalUnavailable:
     return JournalUnavailable(
         "journal_stalled",
         f"The disk under the journal has not answered for {seconds:.0f} s.",
-        hint="Check the volume under journal.path; deliveries are taken again as soon as it answers.",
+        hint="Check the volume under journal.path; relay accepts deliveries again as soon as it answers.",
     )

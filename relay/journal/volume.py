@@ -14,7 +14,7 @@ from relay.journal.errors import JournalBroken
 from relay.journal.wal import damage
 
 _ACCEPT = "UPDATE meta SET value = 'closed' WHERE key = 'state'"
-_RESTORE = "Check the disk, then restore the journal from a copy, or name another journal.path to begin anew"
+_RESTORE = "Check the disk, then restore the journal from a copy, or set another journal.path to start a new one"
 
 
 def resolved(path: Path) -> Path:
@@ -50,8 +50,8 @@ def refuse_what_is_read_only(path: Path) -> None:
         if place.exists() and not os.access(place, os.W_OK):
             raise JournalBroken(
                 "journal_read_only",
-                f"{place} cannot be written to: its volume is mounted read-only, or belongs to another user.",
-                hint="See why (mount, ls -l; a disk that fails is mounted read-only), and mount it read-write again.",
+                f"{place} cannot be written to: its volume is mounted read-only or belongs to another user.",
+                hint="Find out why (mount, ls -l; a failing disk turns read-only), and mount it read-write again.",
             )
 
 
@@ -75,7 +75,7 @@ def log_is_there(path: Path) -> bool:
     if not path.exists() or path.stat().st_size == 0:
         raise JournalBroken(
             "journal_incomplete",
-            f"{log} is there but {path} is not, or is empty: the two belong together.",
+            f"{log} exists, but {path} is missing or empty: the two belong together.",
             hint="Restore the missing file, or move the -wal file away to start with an empty journal.",
         )
     return True
@@ -101,8 +101,8 @@ def missing(path: Path) -> JournalBroken:
     """The journal is to be there, and is not: its volume is not mounted, as a rule."""
     return JournalBroken(
         "journal_missing",
-        f"There is no journal {path}, and journal.must_exist says that there is one.",
-        hint="Mount its volume. To begin with an empty journal, start once with RELAY_JOURNAL__MUST_EXIST=false.",
+        f"There is no journal {path}, although journal.must_exist is set.",
+        hint="Mount its volume. To start with an empty journal, start once with RELAY_JOURNAL__MUST_EXIST=false.",
     )
 
 
@@ -110,8 +110,8 @@ def log_lost(path: Path) -> JournalBroken:
     """The relay did not stop in an orderly way, yet the log that it must have left is gone."""
     return JournalBroken(
         "journal_incomplete",
-        f"{path} was in use when its relay ended, but {log_of(path)} is missing: what was accepted last is in there.",
-        hint=f'Restore the missing file. To go on without it, keep a copy and say so: sqlite3 {path} "{_ACCEPT}"',
+        f"{path} was in use when its relay ended, but {log_of(path)} is missing: it holds the events accepted last.",
+        hint=f'Restore the missing file. To go on without it, keep a copy and run: sqlite3 {path} "{_ACCEPT}"',
     )
 
 
@@ -128,6 +128,6 @@ def garbled(path: Path, what: str) -> JournalBroken:
     """An event is not what was accepted; it is not published, and those behind it wait, for they are in order."""
     return JournalBroken(
         "journal_damaged",
-        f"{what} in the journal {path} is not as it was written.",
+        f"{what} in the journal {path} has changed since it was written.",
         hint=f"{_RESTORE}; `relay journal verify` names what is damaged.",
     )

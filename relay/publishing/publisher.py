@@ -136,7 +136,7 @@ class Publisher:
             if not isinstance(self._sink, Renamable):
                 raise RelayError(
                     "name_changed",
-                    f"{self.label} keeps its checkpoint under {name.identity}, and cannot carry it over.",
+                    f"{self.label} keeps its checkpoint under {name.identity}, and cannot move it.",
                     hint=f"Set identity: {name.identity} and the sink's name: {name.label} again.",
                 )
             counted = replace(inheritance, dead=saved.dead, absorbed=saved.absorbed)

@@ -129,8 +129,8 @@ class Replay:
         if await sink.glance() != held:
             raise RelayError(
                 "replay_running",
-                f"A replay of offsets {under_way.first} to {under_way.last} is publishing to this sink.",
-                hint="Wait for its end, or stop it: one at a time.",
+                f"A replay of offsets {under_way.first} to {under_way.last} is already publishing to this sink.",
+                hint="Wait until it ends, or stop it: only one can run at a time.",
             )
 
     async def _publish_all(self) -> None:
@@ -194,9 +194,11 @@ def _blocked(found: Place, *, begun: bool) -> RelayError:
     where = f"to {run.topic}" if run.topic else "to the topics of its events"
     what = f"the replay of offsets {run.first} to {run.last} {where}"
     if begun:
-        return RelayError("replay_superseded", f"Another replay has taken over: {what}.", hint="One at a time.")
+        return RelayError(
+            "replay_superseded", f"Another replay has taken over: {what}.", hint="Only one can run at a time."
+        )
     return RelayError(
         "replay_unfinished",
         f"{what[0].upper()}{what[1:]} is at {found.offset} and not finished.",
-        hint="Run that one again, with the options that it had: it goes on. Or give it up with --abandon.",
+        hint="Resume it by running it again with the same options, or give it up with --abandon.",
     )

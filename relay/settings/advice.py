@@ -25,14 +25,14 @@ def _exposure(settings: Settings) -> Iterator[str]:
     exposed = not is_loopback_host(server.host)
     if (exposed or server.is_public) and not tokens:
         yield (
-            "webhooks.novita.tokens is empty, so webhooks are taken only by addresses that this relay gave to tasks,"
-            " not for tasks of other replicas, nor where the webhook was configured by hand: add a token (openssl rand"
-            " -hex 32)."
+            "webhooks.novita.tokens is empty, so relay accepts webhooks only at addresses that it gave to its own "
+            "tasks, not for tasks of other replicas or webhooks configured by hand: add a token (openssl rand -hex "
+            "32)."
         )
     if exposed and not server.api_tokens:
         yield (
-            f"server.api_tokens is empty while server.host is {server.host}: /v1/** and the console refuse everybody."
-            " Add a token (openssl rand -hex 32)."
+            f"server.api_tokens is empty while server.host is {server.host}: /v1/** and the console refuse every "
+            "request. Add a token (openssl rand -hex 32)."
         )
 
 
@@ -45,14 +45,14 @@ def _weak_secrets(settings: Settings) -> Iterator[str]:
 
 def _short(key: str, secrets: Iterable[SecretStr]) -> Iterator[str]:
     if any(len(secret.get_secret_value()) < MIN_TOKEN for secret in secrets):
-        yield f"{key} can be guessed: it has fewer than {MIN_TOKEN} characters. Use openssl rand -hex 32."
+        yield f"{key} is easy to guess: it has fewer than {MIN_TOKEN} characters. Use openssl rand -hex 32."
 
 
 def _clear_text(settings: Settings) -> Iterator[str]:
     if _is_clear(settings.server.public_url):
-        yield "server.public_url begins with http://, so webhook tokens cross the network in clear: use https://."
+        yield "server.public_url begins with http://, so webhook tokens cross the network unencrypted: use https://."
     if _is_clear(settings.upstream.base_url):
-        yield "upstream.base_url begins with http://, so API keys cross the network in clear: use https://."
+        yield "upstream.base_url begins with http://, so API keys cross the network unencrypted: use https://."
 
 
 def _is_clear(url: str | None) -> bool:
@@ -66,14 +66,14 @@ def _polls_without_key(settings: Settings) -> Iterator[str]:
     local = is_loopback_host(urlsplit(settings.upstream.base_url).hostname or "")
     if settings.reconcile.enabled and submits and settings.upstream.api_key is None and not local:
         yield (
-            "upstream.api_key is not set, so polls for tasks whose webhook is lost go without credentials, which the"
-            " upstream will refuse: set it, or switch reconcile.enabled off."
+            "upstream.api_key is not set, so polls for tasks whose webhook is lost go without credentials, which "
+            "the upstream will refuse: set it, or set reconcile.enabled to false."
         )
 
 
 def _without_use(settings: Settings) -> Iterator[str]:
     if settings.dedup.shared_index is not None and all(sink.type != "kafka" for sink in settings.sinks):
         yield (
-            "dedup.shared_index is set, but no sink needs it: it is for replicas that feed one Kafka; for those that"
-            " feed one Redis, set shared_window of the sink."
+            "dedup.shared_index is set, but no sink needs it: it is for replicas that feed one Kafka; if they feed "
+            "one Redis, set the sink's shared_window."
         )

@@ -79,7 +79,7 @@ def parse(text: str, file: str | None = None, variable: str | None = None) -> Wr
     except yaml.MarkedYAMLError as error:
         written.problems.append(_syntax_problem(error, file, variable))
     except (yaml.YAMLError, RecursionError):
-        written.problems.append(Problem("", "is not YAML: it holds unreadable characters", None, file, "", variable))
+        written.problems.append(Problem("", "is not YAML: it contains unreadable characters", None, file, "", variable))
     return written
 
 
@@ -159,5 +159,5 @@ class _Reader:
         if kind == "float":
             return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
         if kind != "str":
-            self._written.report(path, "has a YAML tag, which means nothing here", "remove the tag")
+            self._written.report(path, "has a YAML tag, which is not supported", "remove the tag")
         return text

@@ -84,8 +84,8 @@ class ServerSettings(Section):
         if self.is_public and not self.api_tokens:
             raise _conflict(
                 "server.api_tokens",
-                "is empty while server.public_url is set: a proxy makes the whole world look like this machine, and /v1"
-                " would be open to it. Add a token (openssl rand -hex 32), or remove server.public_url",
+                "is empty while server.public_url is set: behind a proxy every request looks local, so /v1 would be "
+                "open to everybody. Add a token (openssl rand -hex 32), or remove server.public_url",
             )
         return self
 
@@ -135,7 +135,8 @@ class WebhooksSettings(Section):
     def _a_body_fits(self) -> Self:
         if self.max_inflight_bytes < self.max_body:
             raise _conflict(
-                "webhooks.max_inflight_bytes", "must be at least webhooks.max_body, or such a body is never taken"
+                "webhooks.max_inflight_bytes",
+                "must be at least webhooks.max_body, or relay could never accept such a body",
             )
         return self
 
@@ -202,7 +203,7 @@ class ProxySettings(Section):
     def _a_body_fits(self) -> Self:
         if self.max_inflight_bytes < self.max_body:
             raise _conflict(
-                "proxy.max_inflight_bytes", "must be at least proxy.max_body, or such a body is never taken"
+                "proxy.max_inflight_bytes", "must be at least proxy.max_body, or relay could never accept such a body"
             )
         return self
 
@@ -213,7 +214,7 @@ class ProxySettings(Section):
         for name, client in clients.items():
             owner = owners.setdefault(client.key_digest, name)
             if owner != name:
-                raise ValueError(f"{owner} and {name} have the same key, so they could not be told apart")
+                raise ValueError(f"{owner} and {name} have the same key and cannot be distinguished")
         return clients
 
     def on_disconnect_of(self, client: str | None) -> OnDisconnect:
@@ -240,7 +241,8 @@ class ReconcileSettings(Section):
     def _polls_at_least_once(self) -> Self:
         if self.give_up_after <= self.first_after:
             raise _conflict(
-                "reconcile.give_up_after", "must be longer than reconcile.first_after, or tasks are given up unpolled"
+                "reconcile.give_up_after",
+                "must be longer than reconcile.first_after, or tasks are abandoned before their first poll",
             )
         return self
 
@@ -325,8 +327,8 @@ class Settings(Section):
         if upstream is not None and upstream.api_key is not None and not proxy.clients:
             raise _conflict(
                 "upstream.api_key",
-                "is added to the requests of whoever reaches the relay, so clients must show a key of their own first:"
-                " add one under proxy.clients, or remove it",
+                "is added to the requests of everyone who can reach relay, so clients must have keys of their own: "
+                "add one under proxy.clients, or remove it",
             )
         return proxy
 
@@ -336,7 +338,7 @@ class Settings(Section):
         labels = [sink.label for sink in sinks]
         for position, label in enumerate(labels):
             if label in labels[:position]:
-                raise _conflict("sinks", f"two sinks are labelled {label}: tell them apart with the key name")
+                raise _conflict("sinks", f"two sinks have the label {label}: give each its own name")
         return sinks
 
     @property

@@ -86,7 +86,7 @@ def _replace(
     if file is None:
         return
     if section.get(key) is not None:
-        written.report(place, f"stands beside {key}", "give one of them")
+        written.report(place, f"is set together with {key}", "give one of them")
         return
     written.secret_files.append(str(file))
     try:

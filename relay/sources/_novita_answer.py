@@ -35,7 +35,7 @@ def answer_in(body: Body) -> Answer | Unreadable | None:
     try:
         members = {member.key: member for member in Walk(body).members().found}
     except Unwalkable as problem:
-        return Unreadable("not_json", f"the answer is no JSON object: {problem}")
+        return Unreadable("not_json", f"the answer is not a JSON object: {problem}")
     result: dict[str, Any] = {key: _parsed(body, members[key]) for key in _PARTS if key in members}
     task = result.get("task")
     task = task if isinstance(task, dict) else {}
@@ -43,7 +43,7 @@ def answer_in(body: Body) -> Answer | Unreadable | None:
     if task_id is None:
         return None
     if not isinstance(task_id, str) or not TASK_ID.fullmatch(task_id):
-        return Unreadable("invalid_task_id", f"task_id is nothing that fits {TASK_ID.pattern}")
+        return Unreadable("invalid_task_id", f"task_id does not match {TASK_ID.pattern}")
     result["task"] = {**task, "task_id": task_id}
     return Answer(task_id, result, any(isinstance(result.get(key), list) and result[key] for key in _OUTPUTS))
 

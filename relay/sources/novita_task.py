@@ -140,7 +140,7 @@ def _unknown_status(task_id: str, status: Any, delivery: Delivery) -> Normalized
     """A poll will ask again; a webhook comes no more, so that one is kept as a dead letter."""
     if delivery.via != "webhook":
         return Ignored("unknown_status", task_id)
-    return Unreadable("unknown_status", f"task.status is {_shown(status)}; no outcome is known for it", task_id)
+    return Unreadable("unknown_status", f"task.status is {_shown(status)}; its outcome is unknown", task_id)
 
 
 def _shown(value: Any) -> str:

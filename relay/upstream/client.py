@@ -90,7 +90,7 @@ class Upstream:
             raise RelayError(
                 "bad_certificates",
                 f"upstream.ssl_cafile, {settings.ssl_cafile}, cannot be used: {error.strerror or error}.",
-                hint="Name a readable file of certificates in PEM.",
+                hint="Set it to a readable file of certificates in PEM.",
             ) from None
         return cls(settings.base_url, timeouts, signals, tls=tls)
 
@@ -153,7 +153,7 @@ class Upstream:
             head = request_head(method, self._prefix + target, self._host, fields, length)
         except Malformed as error:
             self._freed(connection)
-            raise RelayError("bad_request", f"The request cannot be passed on: {error}.") from None
+            raise RelayError("bad_request", f"The request cannot be forwarded: {error}.") from None
         limits = self.timeouts
         connection.send(
             method, head, whole or b"", to, limits.first_byte, limits.idle, more=whole is None, flushed=flushed

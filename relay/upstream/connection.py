@@ -198,7 +198,7 @@ class Connection(asyncio.Protocol):
         while True:
             stop = data.find(b"\r\n\r\n")
             if max(stop, 0 if stop >= 0 else len(data)) > MAX_HEAD:
-                raise Malformed("the answer's head is too long")
+                raise Malformed("the answer's header section is too long")
             if stop < 0:
                 self._begun = data
                 return b""
@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
             if head.status >= 200:
                 break
             if head.status == 101:
-                raise Malformed("it changed the protocol, unasked")
+                raise Malformed("it switched protocols without being asked")
         self._head, self._body, self._begun = head, body_of(self._method, head), b""
         self._start_timer()
         assert self._receiver is not None

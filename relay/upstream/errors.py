@@ -46,4 +46,4 @@ class UpstreamReset(UpstreamError):
     """The connection broke before the answer's end, or what came is not HTTP."""
 
     def __init__(self, why: str) -> None:
-        super().__init__("upstream_reset", f"The upstream broke off: {why}.", sent=True, hint="Try again.")
+        super().__init__("upstream_reset", f"The upstream closed the connection: {why}.", sent=True, hint="Try again.")

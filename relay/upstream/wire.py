@@ -64,13 +64,13 @@ def parse_head(data: bytes) -> Head:
     first, *lines = data[:-4].split(b"\r\n")
     status_line = _STATUS_LINE.fullmatch(first)
     if status_line is None:
-        raise Malformed("the status line is none")
+        raise Malformed("the status line is not valid")
     minor, status, reason = status_line.groups()
     headers = []
     for line in lines:
         field = _FIELD.fullmatch(line)
         if field is None or b"\n" in line or b"\r" in line or b"\0" in line:
-            raise Malformed("a header field is none")
+            raise Malformed("a header is not valid")
         headers.append((field[1], field[2]))
     return Head(int(status), reason or b"", headers, minor == b"0")
 
@@ -105,7 +105,7 @@ def body_of(method: str, head: Head) -> Body:
         return Endless()
     length = lengths.pop()
     if lengths or not length.isdigit() or len(length) > 18:
-        raise Malformed("the answer's length is none")
+        raise Malformed("the answer's length is not valid")
     return Counted(int(length))
 
 
@@ -227,7 +227,7 @@ class Chunked:
     def _size(self, line: bytes) -> int:
         size = line.partition(b";")[0].rstrip(b" \t")
         if not _HEX.fullmatch(size):
-            raise Malformed("a chunk's size is none")
+            raise Malformed("a chunk's size is not valid")
         length = int(size, 16)
         if length == 0:
             self._trailer = True

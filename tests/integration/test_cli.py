@@ -258,7 +258,7 @@ async def test_the_journal_is_looked_into_once_its_relay_has_stopped(relay: Rela
     for command in ("stats", "verify", "export"):
         refused = await asyncio.to_thread(run, "journal", command, "--config", relay.config)
         assert refused.returncode == 1
-        assert "held by another process" in refused.stderr
+        assert "in use by another process" in refused.stderr
         assert "GET /metrics" in refused.stderr
     await relay.stop()
     stats = json.loads((await asyncio.to_thread(run, "journal", "stats", "--json", "--config", relay.config)).stdout)
@@ -351,7 +351,7 @@ async def test_an_export_overwrites_nothing(relay: RelayProcess, tmp_path: Path)
     path = tmp_path / "relay.db"
     refused = await asyncio.to_thread(run, "journal", "export", "--path", path, "--output", path)
     assert refused.returncode == 1
-    assert "is there already" in refused.stderr
+    assert "already exists" in refused.stderr
     output = tmp_path / "events.jsonl"
     done = await asyncio.to_thread(run, "journal", "export", "--path", path, "-o", output, "--topic", "tasks")
     assert (done.returncode, done.stdout) == (0, "")
@@ -381,7 +381,7 @@ def test_check_says_what_is_worth_a_second_look(tmp_path: Path) -> None:
     weak = {"RELAY_WEBHOOKS__NOVITA__TOKENS": "[abc]"}
     result = run("check", cwd=tmp_path, **weak)
     assert result.returncode == 0
-    assert "webhooks.novita.tokens can be guessed" in result.stdout
+    assert "webhooks.novita.tokens is easy to guess" in result.stdout
     assert "built-in defaults: valid" in result.stdout
     document = json.loads(run("check", "--json", cwd=tmp_path, **weak).stdout)
     assert document["ok"] is True

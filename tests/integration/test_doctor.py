@@ -71,7 +71,7 @@ async def test_a_relay_in_good_health_passes(tmp_path: Path, redis_server: Redis
         try:
             found = await examined(relay.config, 0)
             assert found["relay"]["message"] == "runs, and is ready"
-            assert "is held by the relay that runs" in found["journal"]["message"]
+            assert "is in use by the running relay" in found["journal"]["message"]
             assert found["webhooks"]["message"].endswith("leads to this relay's webhooks")
             assert found["upstream"]["message"].endswith("answers and takes the key")
             assert found["clock"]["message"] == f"agrees with that of {upstream.url}"
@@ -101,7 +101,7 @@ async def test_a_redis_that_forgets_is_told_and_one_that_is_not_there(
     assert (found["sink forgetful"]["status"], found["sink forgetful"]["code"]) == ("warning", "not_persistent")
     assert (found["sink absent"]["status"], found["sink absent"]["code"]) == ("failed", "unreachable")
     assert (found["upstream"]["status"], found["upstream"]["code"]) == ("failed", "unreachable")
-    assert "no relay runs here" in found["relay"]["message"]
+    assert "relay does not run here" in found["relay"]["message"]
 
 
 async def test_a_relay_that_is_not_ready_is_told_with_its_reason(tmp_path: Path) -> None:

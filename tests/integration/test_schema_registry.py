@@ -81,7 +81,7 @@ def test_a_schema_that_breaks_a_consumer_is_refused(registry: str, prefix: str, 
     ask(registry, f"/config/{subject}", {"compatibility": "FORWARD_TRANSITIVE"}, method="PUT")
     done = run("register-schemas", registry, "--prefix", prefix, *check)
     assert done.returncode == 1
-    assert f"the schema of {subject} to be incompatible" in done.stderr
+    assert f"the schema of {subject} as incompatible" in done.stderr
     assert "--prefix" in done.stderr
     assert "Traceback" not in done.stderr
     assert ask(registry, f"/subjects/{subject}/versions") == [1]

@@ -120,7 +120,7 @@ async def test_a_new_key_waits_for_its_address(tmp_path: Path) -> None:
             stage.relay.config.write_text(json.dumps(config))
             assert stage.relay.process is not None
             stage.relay.process.send_signal(signal.SIGHUP)
-            await stage.relay.until_logged("changes wait for a restart")
+            await stage.relay.until_logged("changes need a restart")
             assert '"keys":["upstream.base_url","upstream.api_key"]' in stage.relay.log.read_text()
             await stage.ask("POST", "/v3/async/txt2img")
             assert [call.header("authorization") for call in old.calls] == [f"Bearer {KEY}"]

@@ -30,11 +30,11 @@ Found = Sequence[Finding]
 
 
 def doctor(config: options.Config = None, json: options.Json = False) -> None:
-    """Check everything that a relay needs, and say what to mend.
+    """Check all that relay needs, and say what to fix.
 
-    The configuration, the relay that runs, the journal and its disk, the clock, the sinks, the upstream and its key,
-    and whether webhooks get here. Nothing is spent or delivered. Sinks are opened as IDENTITY-check, as by `relay
-    check`. Exit codes: 78 bad configuration, 1 something has to be mended, 0 otherwise.
+    It checks the configuration, the running relay, the journal and its disk, the clock, the sinks, the upstream and its
+    key, and whether webhooks reach relay. It costs nothing and delivers nothing. It opens sinks as IDENTITY-check, as
+    `relay check` does. Exit codes: 78 bad configuration, 1 something must be fixed, 0 otherwise.
     """
     from relay.settings import ConfigError
 
@@ -120,7 +120,7 @@ async def _bounded(name: str, check: Coroutine[Any, Any, Found]) -> Found:
         async with asyncio.timeout(WITHIN):
             return await check
     except TimeoutError:
-        return [Finding(name, "failed", f"was not done within {WITHIN:g} s", "Check it by hand.", "timeout")]
+        return [Finding(name, "failed", f"did not finish within {WITHIN:g} s", "Check it by hand.", "timeout")]
 
 
 async def _threaded(check: Callable[[], Found]) -> Found:

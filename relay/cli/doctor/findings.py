@@ -42,7 +42,7 @@ def judge_disk(p50: float, p99: float, samples: int) -> Finding:
     """Of fsyncs on the journal's volume, in seconds: every 2xx to a webhook waits for at least one."""
     figures = {"fsync_p50_seconds": round(p50, 6), "fsync_p99_seconds": round(p99, 6), "samples": samples}
     told = f"an fsync takes {p50 * 1000:.1f} ms, the slowest of a hundred {p99 * 1000:.1f} ms"
-    hint = "Put journal.path on a local SSD: not on a network file system, not beside what else keeps the disk busy."
+    hint = "Put journal.path on a local SSD, not on a network file system or a disk that others keep busy."
     if p99 >= BAD_FSYNC:
         why = f"webhooks are repeated after {WEBHOOK_TIMEOUT:g} s"
         return Finding("disk", "failed", f"{told}: too slow, {why}", hint, "disk_too_slow", figures)
@@ -73,7 +73,7 @@ def judge_descriptors(limit: int, connections: int) -> Finding:
             "descriptors",
             "warning",
             f"{limit} files may be open here, and {connections} connections (server.max_connections) need {needed}",
-            f"Raise it for the relay (ulimit -n {needed}, LimitNOFILE= of systemd), or lower server.max_connections.",
+            f"Raise the limit (ulimit -n {needed}, LimitNOFILE= in systemd), or lower server.max_connections.",
             "descriptors_short",
             figures,
         )
@@ -97,7 +97,7 @@ def skew(date: str | None, sent: float, received: float) -> float | None:
 def judge_clock(ahead: float | None, source: str) -> Finding:
     """``ahead`` is this clock's lead in seconds over that of ``source``; ``None``: nobody told the time."""
     if ahead is None:
-        message = "nobody has told the time (no Date header was seen)"
+        message = "could not be compared (no answer had a Date header)"
         return Finding(
             "clock", "warning", message, "Check by hand that it is synchronized: timedatectl.", "clock_unknown"
         )
@@ -116,8 +116,8 @@ def judge_steadiness(wall: float, monotonic: float) -> Finding | None:
     return Finding(
         "clock",
         "warning",
-        f"was set by {wall - monotonic:+.1f} s while the doctor looked",
-        "Let it be slewed, not stepped, and see what sets it.",
+        f"was set by {wall - monotonic:+.1f} s during the check",
+        "Find out what sets it, and have it slewed, not stepped.",
         "clock_jumped",
         {"jump_seconds": round(wall - monotonic, 3)},
     )
@@ -138,11 +138,13 @@ def judge_public(url: str, status: int, code: str | None) -> Finding | None:
     """The answer to a request without a token; ``None``: a relay that asks for one. ``code`` is the problem's."""
     # Senders of webhooks count a 3xx as a failure: none of them follows it with the body.
     if 300 <= status < 400:
-        message = f"{url} redirects (HTTP {status}), which a sender of webhooks takes for a failure"
-        return Finding("webhooks", "failed", message, "Name where it leads as server.public_url.", "redirected")
+        message = f"{url} redirects (HTTP {status}), which webhook senders treat as a failure"
+        return Finding(
+            "webhooks", "failed", message, "Set server.public_url to the target of the redirect.", "redirected"
+        )
     if code is None:
-        message = f"{url} answers, but not as a relay (HTTP {status})"
-        hint = "Let what stands there pass /webhooks on to the relay, or correct server.public_url."
+        message = f"{url} answers, but it is not relay (HTTP {status})"
+        hint = "Make the server there forward /webhooks to relay, or correct server.public_url."
         return Finding("webhooks", "failed", message, hint, "not_a_relay", {"status": status})
     return None if code == "unauthorized" else _judge_admitted(url, code)
 
@@ -150,8 +152,8 @@ def judge_public(url: str, status: int, code: str | None) -> Finding | None:
 def judge_token(url: str, code: str | None) -> Finding:
     """The answer to a GET with the token: a relay that knows it has nothing against it but the method."""
     if code == "unauthorized":
-        message = f"{url} leads to a relay that does not take the first of webhooks.novita.tokens"
-        hint = "Is it another relay, or one that has not taken over its configuration (SIGHUP)?"
+        message = f"{url} leads to a relay that does not accept the first of webhooks.novita.tokens"
+        hint = "Is it another relay, or one that has not reloaded its configuration (SIGHUP)?"
         return Finding("webhooks", "failed", message, hint, "token_refused")
     return _judge_admitted(url, code)
 
@@ -172,17 +174,17 @@ def judge_key(result: str, base_url: str, *, with_key: bool) -> Finding:
         return Finding("upstream", "failed", message, "Check upstream.base_url and the network.", result)
     if result == "unauthorized" and with_key:
         message = f"{base_url} refuses the key"
-        return Finding("upstream", "failed", message, "Set upstream.api_key to a key that is valid.", "key_refused")
+        return Finding("upstream", "failed", message, "Set upstream.api_key to a valid key.", "key_refused")
     if result == "unauthorized":
-        message = f"{base_url} answers; polls go without a key and are refused"
-        hint = "Set upstream.api_key where tasks are to be followed; chats and submissions bring keys of their own."
+        message = f"{base_url} answers, but polls have no key and are refused"
+        hint = "Set upstream.api_key if relay should follow tasks; chats and submissions bring their own keys."
         return Finding("upstream", "warning", message, hint, "no_key")
     if result in ("unknown_task", "refused", "succeeded", "failed", "running"):
         return Finding("upstream", "ok", f"{base_url} answers{' and takes the key' if with_key else ''}")
     return Finding(
         "upstream",
         "warning",
-        f"{base_url} answers in a way that tells nothing of the key ({result})",
-        "Try again later; is it the upstream's address?",
+        f"{base_url} answers, but the answer does not show whether the key is valid ({result})",
+        "Try again later, and check that this is the upstream's address.",
         result,
     )

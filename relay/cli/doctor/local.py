@@ -35,13 +35,13 @@ def check_journal(settings: Settings, *, running: bool) -> list[Finding]:
             pass
     except OSError as error:
         message = f"{folder} cannot be written: {error.strerror or error}"
-        hint = "Let the relay's user write there, or name another journal.path; run the doctor as that user."
+        hint = "Give relay's user write access, or set another journal.path. Run the doctor as that user."
         return [Finding("journal", "failed", message, hint, "journal_not_writable")]
     if not path.exists():
-        return [Finding("journal", "ok", f"{path} is not there yet; the relay makes it when it starts")]
+        return [Finding("journal", "ok", f"{path} does not exist yet; relay creates it at its start")]
     if os.geteuid() == 0 and path.stat().st_uid != 0:
-        message = f"{path} belongs to user {path.stat().st_uid} and is not opened as root"
-        hint = "Run the doctor as that user: files that root makes beside it would be in the relay's way."
+        message = f"{path} belongs to user {path.stat().st_uid}, so the doctor does not open it as root"
+        hint = "Run the doctor as that user: relay could not use files that root creates beside the journal."
         return [Finding("journal", "warning", message, hint, "another_user")]
     return list(_inside(path, [sink.label for sink in settings.sinks], running=running))
 
@@ -54,10 +54,10 @@ def _inside(path: Path, sinks: list[str], *, running: bool) -> Iterator[Finding]
         store = inspect.open_existing(path)
     except JournalInUse:
         if running:
-            yield Finding("journal", "ok", f"{path} is held by the relay that runs")
+            yield Finding("journal", "ok", f"{path} is in use by the running relay")
         else:
-            hint = "Find it (fuser, lsof) and end it, or name another journal.path: two relays cannot share a journal."
-            message = f"{path} is held by a process, and no relay answers here"
+            hint = "Find it (fuser, lsof) and stop it, or set another journal.path: two relays cannot share a journal."
+            message = f"{path} is in use by a process, but no relay answers here"
             yield Finding("journal", "failed", message, hint, "journal_in_use")
         return
     except RelayError as error:
@@ -65,7 +65,7 @@ def _inside(path: Path, sinks: list[str], *, running: bool) -> Iterator[Finding]
         return
     try:
         if store.size() > _VERIFIED:
-            yield Finding("journal", "ok", f"{path} can be opened; `relay journal verify` looks through all of it")
+            yield Finding("journal", "ok", f"{path} can be opened; `relay journal verify` checks all of it")
             return
         found, wrong = inspect.verify(store, sinks)
         yield from (Finding("journal", "failed", each.message, each.hint, each.code) for each in wrong)
@@ -88,7 +88,7 @@ def check_disk(settings: Settings) -> Finding:
         taken = sorted(_fsyncs(_existing(settings.journal.path.parent)))
     except OSError as error:
         message = f"cannot be measured: {error.strerror or error}"
-        return Finding("disk", "failed", message, "Mend what the journal's folder lacks first.", "disk_unmeasured")
+        return Finding("disk", "failed", message, "Fix the journal's folder first.", "disk_unmeasured")
     return judge_disk(taken[len(taken) // 2], taken[(len(taken) * 99) // 100], len(taken))
 
 
@@ -124,7 +124,7 @@ def check_addresses(settings: Settings) -> Finding:
             message = f"no relay answers here, and {host}:{port} cannot be listened on: {error.strerror or error}"
             hint = f"Choose another {key}.port, or stop what uses this one."
             return Finding("relay", "failed", message, hint, "address_unavailable")
-    return Finding("relay", "ok", "no relay runs here at the moment; its addresses are free")
+    return Finding("relay", "ok", "relay does not run here at the moment; its addresses are free")
 
 
 def _bind(host: str, port: int) -> None:

@@ -61,8 +61,8 @@ def check_relay(settings: Settings) -> Finding | None:
     """Whether the relay that runs is ready; ``None``: none answers."""
     url = f"http://{reachable(settings.admin.host)}:{settings.admin.port}"
     if settings.admin.port == 0:
-        message = "admin.port is 0, so a relay that runs cannot be found"
-        return Finding("relay", "warning", message, "Give it a port.", "no_address")
+        message = "admin.port is 0, so the doctor cannot find a running relay"
+        return Finding("relay", "warning", message, "Set a port.", "no_address")
     try:
         heard = get(url, "/readyz")
         document = json.loads(heard.body)
@@ -70,11 +70,11 @@ def check_relay(settings: Settings) -> Finding | None:
     except (OSError, http.client.HTTPException):
         return None
     except (ValueError, TypeError, KeyError):
-        message = f"{url} is answered by something else than a relay"
+        message = f"something other than relay answers at {url}"
         return Finding("relay", "failed", message, "Choose another admin.port, or stop what uses it.", "not_a_relay")
     if not ready:
-        message = f"runs, and is not ready: {', '.join(reasons)}"
-        return Finding("relay", "failed", message, "docs/runbook.md says what to do about each.", "not_ready")
+        message = f"runs, but is not ready: {', '.join(reasons)}"
+        return Finding("relay", "failed", message, "See docs/runbook.md for each of them.", "not_ready")
     return Finding("relay", "ok", "runs, and is ready")
 
 
@@ -93,8 +93,8 @@ def check_webhooks(settings: Settings, *, running: bool) -> tuple[Finding | None
         if found is None:
             found = _with_token(url, settings)
     except (OSError, http.client.HTTPException) as error:
-        reason = "" if running else " No relay runs here at the moment: start it, and look again."
-        hint = f"Check server.public_url, the name's address, and what stands in front of the relay.{reason}"
+        reason = "" if running else " relay does not run here at the moment: start it and try again."
+        hint = f"Check server.public_url, DNS, and the proxy in front of relay.{reason}"
         return Finding("webhooks", "failed", f"{url} cannot be reached: {why(error)}", hint, "public_unreachable"), None
     return found, heard.ahead
 
@@ -105,7 +105,7 @@ def _with_token(url: str, settings: Settings) -> Finding:
     tokens = settings.webhooks.novita.tokens
     parts = urlsplit(url)
     if not tokens:
-        hint = "Is it another relay?"
+        hint = "Is that another relay?"
         return Finding("webhooks", "failed", f"{url} asks for a token, and none is configured", hint, "token_refused")
     # In clear text everybody on the way would read the token.
     if parts.scheme != "https" and not is_loopback_host(parts.hostname or ""):

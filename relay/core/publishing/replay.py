@@ -116,9 +116,9 @@ def place(held: Checkpoint | None, wanted: Run, *, again: bool = False, abandon:
 def why_no_topic(name: str, prefix: str) -> str | None:
     """What is wrong with a topic of one's own choice on a sink whose names begin with ``prefix``; ``None``: nothing."""
     if name in TOPICS:
-        return f"{name} is where consumers read: --same-topic publishes there"
+        return f"consumers read {name}; use --same-topic to publish there"
     if prefix and name.startswith(prefix):
-        return f"the sink puts {prefix} before the name: write {name.removeprefix(prefix) or 'a name'}"
+        return f"the sink adds the prefix {prefix}: write {name.removeprefix(prefix) or 'a name'}"
     if name.startswith(_RESERVED):
         return f"names that begin with {_RESERVED} are the relay's own"
     if not _TOPIC.fullmatch(name):

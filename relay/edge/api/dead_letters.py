@@ -83,17 +83,17 @@ class DeadLetterRoutes:
     def _draft_of_delivery(self, letter: HeldDeadLetter) -> Draft:
         source = self._sources.get(letter.origin)
         if source is None:
-            raise ProblemError("not_replayable", f"The source {letter.origin} is not there any more.")
+            raise ProblemError("not_replayable", f"The source {letter.origin} no longer exists.")
         normalized = source.normalize(Delivery(letter.raw or b"", letter.accepted_at))
         if isinstance(normalized, Draft):
             return normalized
         if isinstance(normalized, (Unreadable, NotJSON)):
             raise ProblemError("not_replayable", f"It still cannot be read: {normalized.detail}")
-        raise ProblemError("not_replayable", f"It makes no event under the current settings: {normalized.reason}.")
+        raise ProblemError("not_replayable", f"It produces no event under the current settings: {normalized.reason}.")
 
     def _draft_of_event(self, letter: HeldDeadLetter) -> Draft:
         if letter.origin not in self._sinks:
-            raise ProblemError("not_replayable", f"The sink {letter.origin} is not configured any more.")
+            raise ProblemError("not_replayable", f"The sink {letter.origin} is no longer configured.")
         return Draft(_event(letter), key_of("replay", letter.id), sink=letter.origin)
 
 

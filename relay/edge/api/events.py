@@ -85,7 +85,7 @@ class Events:
             return last
         after = whole_number(text, name, most=MAX_OFFSET, default=0)
         if after > last:
-            detail = f"{name} is beyond the last offset, {last}: it was given by another journal. Start again from 0."
+            detail = f"{name} is beyond the last offset, {last}: it belongs to another journal. Start again from 0."
             raise ProblemError("bad_request", detail)
         return after
 

@@ -52,7 +52,7 @@ class SubjectRoutes:
         letters = await self._letters.query(DeadLetters.about, subject, MAX_DEAD_LETTERS + 1)
         kind = _kind(subject, row, trail, page, letters)
         if kind is None:
-            raise ProblemError("not_found", "Nothing is known here of a task, a stream or a delivery of this id.")
+            raise ProblemError("not_found", "No task, chat or delivery has this id here.")
         publications = await self._publications.of(page.entries)
         repetitions = await self._history.query(History.repetitions, [entry.offset for entry in page.entries])
         return json_response(

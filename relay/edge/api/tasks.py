@@ -68,7 +68,7 @@ class TaskRoutes:
         """What is known of one task, and the events about it that the journal still holds."""
         known = await self._known(request.match_info["id"])
         if known is None:
-            raise ProblemError("not_found", "No task of this id was submitted, watched or reported here.")
+            raise ProblemError("not_found", "No task with this id was submitted, watched or reported here.")
         return json_response(known)
 
     async def watch(self, request: web.Request) -> web.StreamResponse:
@@ -104,10 +104,10 @@ def _task_id(body: bytes | bytearray) -> str:
     except orjson.JSONDecodeError:
         raise ProblemError("not_json") from None
     if not isinstance(document, dict) or set(document) != {"task_id"}:
-        raise ProblemError("bad_request", 'The body must be an object with the one key task_id: {"task_id": "..."}.')
+        raise ProblemError("bad_request", 'The body must be an object with the single key task_id: {"task_id": "..."}.')
     task_id = document["task_id"]
     if not isinstance(task_id, str) or not TASK_ID.fullmatch(task_id):
-        raise ProblemError("bad_request", f"task_id must be a text of the form {TASK_ID.pattern}.")
+        raise ProblemError("bad_request", f"task_id must be a string that matches {TASK_ID.pattern}.")
     return task_id
 
 

@@ -30,7 +30,7 @@ _AGAIN = 0.5
 async def close_open_streams(journal: Journal, signals: ChatSignals) -> asyncio.Task[None] | None:
     """Writes ``relay.chat.failed``, reason ``relay_restarted``, for each stream that the journal has no ending of.
 
-    Where the journal takes nothing (full disk), the start does not wait for it: the task that goes on is answered.
+    Where the journal accepts nothing (full disk), the start does not wait for it: the task that goes on is answered.
     Cancelled, it leaves the rest to the next start.
     """
     chats = journal.projection(Streams)

@@ -234,7 +234,7 @@ class SignatureVerifier:
             raise _refused("bad_signature", "The header 'webhook-id' is empty, not ASCII, or holds a '.'.")
         signed = f"{identifier}.{stamp}.".encode("ascii")
         if not self._is_signed(signed, body, _version_1(listed)):
-            raise _refused("bad_signature", "No 'v1' signature fits the id, the timestamp and the body.")
+            raise _refused("bad_signature", "No 'v1' signature matches the id, the timestamp and the body.")
 
     def _check_age(self, stamp: str, now: float) -> None:
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 15):

@@ -95,7 +95,7 @@ class Bodies:
         except TimeoutError:
             raise ProblemError("body_timeout") from None
         except web.RequestPayloadError:
-            raise ProblemError("bad_request", "The body is not framed as RFC 9112 has it.") from None
+            raise ProblemError("bad_request", "The framing of the body is not valid according to RFC 9112.") from None
 
     async def _pieces(self, request: web.BaseRequest, place: Place) -> bytearray:
         body = bytearray()
@@ -108,7 +108,7 @@ class Bodies:
 
     def _too_large(self) -> ProblemError:
         limit = f"{self._limits.max_body} bytes ({self._limits.section}.max_body)"
-        return ProblemError("payload_too_large", f"At most {limit} are taken.")
+        return ProblemError("payload_too_large", f"The limit is {limit}.")
 
 
 def require_known_coding(request: web.BaseRequest) -> None:

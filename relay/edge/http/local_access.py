@@ -39,7 +39,7 @@ def why_of_a_page(headers: Mapping[str, str], public_host: str | None = None) ->
     if host is not None and not names_loopback(host) and host.lower() != public_host:
         return "forbidden_origin", "The request names a host that is not this machine, and no token is configured."
     if not is_same_site(headers.get("Origin"), host):
-        return "forbidden_origin", "The request was made by a page of another site, and no token is configured."
+        return "forbidden_origin", "The request comes from a page of another site, and no token is configured."
     return None
 
 

@@ -30,7 +30,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "bad_request": Kind(400, "The request is not valid", "Correct what the detail names and send it again."),
+        "bad_request": Kind(400, "The request is not valid", "Fix what the detail names and send it again."),
         "not_json": Kind(400, "The body is not one JSON document", "Send a JSON body in UTF-8, without a BOM."),
         "unauthorized": Kind(401, "A valid token is required", "Use a token that is configured for this route."),
         "missing_signature": Kind(
@@ -38,10 +38,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "bad_timestamp": Kind(401, "The timestamp cannot be read", "Send webhook-timestamp as whole epoch seconds."),
         "stale_timestamp": Kind(
-            401, "The timestamp is too far away", "Sign each attempt anew, and keep both clocks synchronized."
+            401,
+            "The timestamp is too far from the current time",
+            "Sign each attempt again, and keep both clocks synchronized.",
         ),
         "bad_signature": Kind(
-            401, "The signature does not fit", "Sign the raw body with a secret that is configured here."
+            401, "The signature does not match", "Sign the raw body with a secret that is configured here."
         ),
         "forbidden_address": Kind(
             403,
@@ -50,66 +52,70 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         ),
         "forbidden_origin": Kind(
             403,
-            "Requests of other web sites are not taken here",
+            "Requests from other web sites are not accepted",
             "Use the listener's own loopback address, or configure a token for this route.",
         ),
         "wrong_task": Kind(
             403,
-            "The address was given to another task",
-            "Deliver each result to the address that its own submission named.",
+            "The address belongs to another task",
+            "Deliver each result to the address in its own submission.",
         ),
         "model_not_allowed": Kind(
             403, "The client may not use this model", "Ask the operator to add the model under proxy.clients."
         ),
-        "not_found": Kind(404, "There is nothing here", "Check the path and the id."),
-        "method_not_allowed": Kind(405, "The method is not allowed here", "Use a method of the Allow header."),
+        "not_found": Kind(404, "Not found", "Check the path and the id."),
+        "method_not_allowed": Kind(405, "The method is not allowed", "Use a method from the Allow header."),
         "header_timeout": Kind(
-            408, "The request's head did not arrive in time", "Send the whole head at once, and try again."
+            408, "The request headers did not arrive in time", "Send all headers at once, and try again."
         ),
         "body_timeout": Kind(408, "The body did not arrive in time", "Send the whole body at once, and try again."),
         "not_replayable": Kind(
-            409, "The dead letter cannot go on yet", "Read its reason; replay it after an upgrade, or delete it."
+            409, "The dead letter cannot be replayed yet", "Read its reason; replay it after an upgrade, or delete it."
         ),
         "payload_too_large": Kind(413, "The body is too large", "Send less, or raise the limit that the detail names."),
         "unsupported_encoding": Kind(415, "Encoded bodies are not accepted", "Send the body without Content-Encoding."),
         "too_many_chats": Kind(
-            429, "The client has too many chats under way", "Wait for one to end, or raise max_concurrent."
+            429, "The client has too many open chats", "Wait for one to end, or raise max_concurrent."
         ),
         "head_too_large": Kind(
-            431, "The request's head is too large", "Send fewer or shorter headers: 64 KiB together, 8190 bytes each."
+            431,
+            "The request headers are too large",
+            "Send fewer or shorter headers: at most 64 KiB together and 8190 bytes each.",
         ),
-        "internal": Kind(500, "The relay failed", "Try again; if it stays, read the relay's log."),
+        "internal": Kind(500, "Internal error", "Try again; if it happens again, see the relay's log."),
         "unsupported_transfer_coding": Kind(
             501,
-            "The transfer coding is not known here",
-            "Send the body with a length, or chunked and nothing else.",
+            "The transfer coding is not supported",
+            "Send the body with a Content-Length, or with chunked only.",
         ),
         "upstream_unreachable": Kind(502, "The upstream cannot be reached", "Try again; check upstream.base_url."),
         "submission_outcome_unknown": Kind(
             502,
-            "The upstream may or may not have taken the task",
-            "Do not submit it again blindly, it may be paid for: look for its result first.",
+            "The upstream may or may not have accepted the task",
+            "Do not submit it again blindly, you may pay twice: look for its result first.",
         ),
-        "upstream_reset": Kind(502, "The upstream broke off", "Try again; check upstream.base_url."),
+        "upstream_reset": Kind(502, "The upstream closed the connection", "Try again; check upstream.base_url."),
         "journal_unavailable": Kind(
             503, "The journal cannot commit", "Try again; the operator should check the disk and its free space."
         ),
         "journal_stalled": Kind(
             503,
             "The journal's disk does not answer",
-            "Try again; what was sent may be written yet, and is then a duplicate. The operator should check the disk.",
+            "Try again; the retry is a duplicate if the first is still written. The operator should check the disk.",
         ),
         "journal_busy": Kind(
-            503, "Too much waits for the journal's disk", "Try again; the operator should use a faster disk."
+            503, "Too much data waits for the journal's disk", "Try again; the operator should use a faster disk."
         ),
         "backlog_full": Kind(503, "Too many events wait for a sink", "Try again; the operator should check the sinks."),
-        "overloaded": Kind(503, "The relay is at its limit", "Try again after the time in Retry-After."),
+        "overloaded": Kind(503, "The relay is overloaded", "Try again after the time in Retry-After."),
         "too_many_consumers": Kind(
             503,
             "Too many consumers read events",
             "Try again after the time in Retry-After, or raise server.max_consumers.",
         ),
-        "draining": Kind(503, "The relay is shutting down", "Try again: another replica, or this one once restarted."),
+        "draining": Kind(
+            503, "The relay is shutting down", "Try again: another replica may answer, or this one after its restart."
+        ),
         "upstream_timeout": Kind(504, "The upstream did not answer in time", "Try again."),
     }
 )
@@ -174,7 +180,7 @@ class ProblemError(Exception):
 
 
 def journal_code(error: BaseException) -> str:
-    """The code under which clients hear why the journal takes nothing."""
+    """The code under which clients hear why the journal accepts nothing."""
     code = error.code if isinstance(error, RelayError) else ""
     return code if code in ("backlog_full", "journal_stalled", "journal_busy") else "journal_unavailable"
 

@@ -146,7 +146,9 @@ class Connection(RequestHandler):
         last.exc.__traceback__ = None  # its frames hold this connection, and the error
         if self._current_request is not None:
             # Inside a body, which aiohttp tells nobody: its reader would wait in vain.
-            self._current_request._cancel(web.RequestPayloadError("the body is not framed as RFC 9112 has it"))
+            self._current_request._cancel(
+                web.RequestPayloadError("the framing of the body is not valid according to RFC 9112")
+            )
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forgets the timer with the connection, and who would hold it in a cycle."""
@@ -204,16 +206,16 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """One problem document and one log line, where aiohttp has a traceback and a page."""
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun, an error can no longer be told")
+            raise ConnectionError("the answer has begun, so an error can no longer be reported")
         if isinstance(exc, (HeadTooLarge, LineTooLong)):
             self._signals.request_malformed(request.remote or "", type(exc).__name__)
-            response = respond(problems.answer("head_too_large", f"At most {MAX_HEAD} bytes, and 8190 in one field."))
+            response = respond(problems.answer("head_too_large", f"At most {MAX_HEAD} bytes, and 8190 in one header."))
             self._part()
         elif isinstance(exc, (HttpProcessingError, web.RequestPayloadError)) or status == 400:
             self._signals.request_malformed(request.remote or "", type(exc).__name__)
-            response = respond(problems.answer("bad_request", "This is not HTTP as RFC 9112 has it."))
+            response = respond(problems.answer("bad_request", "This is not valid HTTP according to RFC 9112."))
         else:
-            self._signals.request_failed(request.method, exc or TimeoutError("a time-out that nobody caught"))
+            self._signals.request_failed(request.method, exc or TimeoutError("an unhandled time-out"))
             response = respond(problems.answer("internal"))
         response.force_close()
         response.headers[hdrs.CONNECTION] = "close"
@@ -338,7 +340,7 @@ class Listener:
         except OSError as error:
             raise RelayError(
                 "address_unavailable",
-                f"{self._host}:{self._port} cannot be listened on: {error.strerror or error}.",
+                f"Cannot listen on {self._host}:{self._port}: {error.strerror or error}.",
                 hint="Choose another server.port or admin.port, or stop what uses this one.",
             ) from error
 
@@ -409,7 +411,7 @@ def require_c_parser() -> None:
     if http_parser.HttpRequestParser is not getattr(http_parser, "HttpRequestParserC", None):
         raise RelayError(
             "http_parser_missing",
-            "aiohttp runs without its HTTP parser in C, and the one in Python is not trusted with untrusted input.",
+            "aiohttp runs without its HTTP parser in C, and relay does not use the one in Python for untrusted input.",
             hint="Install an aiohttp wheel for this platform, and unset AIOHTTP_NO_EXTENSIONS.",
         )
 

@@ -33,7 +33,7 @@ class WholeAnswers:
         if not isinstance(body, bytes) or len(body) <= SMALL:
             return answer
         if self._waiting + len(body) > MAX_WAITING:
-            return respond(problems.answer("overloaded", "Too much waits for clients that do not read."))
+            return respond(problems.answer("overloaded", "Too much data waits for clients that do not read."))
         self._waiting += len(body)
         try:
             return await self._write(RawResponse(request, self._send_timeout), answer, body)

@@ -142,7 +142,7 @@ class Proxy:
     async def _outbound_body(self, request: web.BaseRequest, client: Client) -> AsyncIterator[RequestBody]:
         if client.models and not is_openai(path_of(request)):
             # Limits are by endpoint and model there, and only submissions and questions for results are known so well.
-            raise ProblemError("model_not_allowed", "The client may only submit tasks here, and ask for their results.")
+            raise ProblemError("model_not_allowed", "The client may only submit tasks here and request their results.")
         if not request.body_exists:
             yield b""
         elif not client.models:

@@ -149,7 +149,7 @@ class Submissions:
             held = await _hold(answer, pieces, MAX_ANSWER, place)
             text = await _text_of(answer, held)
             if text is None:
-                self._signals.answer_unreadable("not_json", "the answer is no JSON object, or one beyond reason")
+                self._signals.answer_unreadable("not_json", "the answer is not a JSON object, or exceeds the limits")
             elif not await self._is_recorded(path_of(request), text, span, given):
                 headers = replaced(headers, RECORDED, b"false")
             headers = self._uncompressed(held, text, headers)

@@ -36,7 +36,7 @@ class TaskWriter:
         if refusal is not None:
             raise ProblemError(journal_code(refusal))
         if self._late:
-            raise ProblemError("journal_unavailable", "Tasks that were submitted earlier are not on disk yet.")
+            raise ProblemError("journal_unavailable", "Tasks submitted earlier are not on disk yet.")
 
     async def record(self, drafts: Sequence[Draft]) -> bool:
         """Whether the drafts, all about one task, are on disk; if not, it is tried on."""

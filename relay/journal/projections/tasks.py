@@ -199,7 +199,7 @@ class Tasks(Projection):
         return dict.fromkeys(STATES, 0) | dict(self._db.execute(_SQL["counts"]).fetchall())
 
     def overdue(self, now: int) -> int:
-        """Tasks whose poll is due and has not been made."""
+        """Tasks whose poll is due but has not been made."""
         return int(self._one("overdue", now))
 
     def _one(self, name: str, *parameters: Any) -> Any:

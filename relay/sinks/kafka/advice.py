@@ -77,14 +77,14 @@ def advice_on(found: Sequence[Durability], partitions: int) -> list[Advice]:
     unclean = [each.topic for each in replicated if each.unclean]
     told = []
     if alone:
-        message = f"{_named(alone)} on one broker only: its disk, once lost, takes acknowledged events with it."
-        hint = "Give them three replicas (kafka-reassign-partitions), and min.insync.replicas=2."
+        message = f"{_named(alone)} on one broker only: if its disk is lost, acknowledged events are lost."
+        hint = "Give them three replicas (kafka-reassign-partitions) and min.insync.replicas=2."
         told.append(Advice("not_replicated", message, hint))
     if by_one:
         message = f"{_named(by_one)} acknowledged by one broker alone while the others are behind."
         told.append(Advice("acknowledged_by_one", message, f"Set {_INSYNC}=2, with three replicas."))
     if unclean:
-        message = f"{_named(unclean)} led by a broker that lacks acknowledged events, if no other is there."
+        message = f"{_named(unclean)} led by a broker that lacks acknowledged events if no other is available."
         told.append(Advice("unclean_election", message, f"Set {_UNCLEAN}=false."))
     return [*told, *(_moved(each, partitions) for each in found if each.partitions > partitions)]
 
@@ -94,7 +94,7 @@ def _moved(found: Durability, partitions: int) -> Advice:
         f"The topic {found.topic} has {found.partitions} partitions, partitions says {partitions}: where they were "
         "added, subjects have moved, and their events from before and after it have no order."
     )
-    hint = f"Set partitions to {found.partitions}; docs/consumers.md says what consumers have to do at such a change."
+    hint = f"Set partitions to {found.partitions}; docs/consumers.md says what consumers must do after such a change."
     return Advice("partitions_added", message, hint)
 
 

@@ -93,7 +93,7 @@ async def _meet_the_reason(options: dict[str, Any]) -> None:
 def _in_plain_words(error: Exception) -> Exception:
     """A port without TLS hangs up on the handshake, and so looks like one that is down."""
     hung_up = isinstance(error, ssl.SSLEOFError | ConnectionResetError | ConnectionAbortedError)
-    return ssl.SSLError(0, "the broker hung up during the TLS handshake") if hung_up else error
+    return ssl.SSLError(0, "the broker closed the connection during the TLS handshake") if hung_up else error
 
 
 async def let_go(client: Any, stop: Callable[[], Awaitable[None]]) -> None:

@@ -55,14 +55,14 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
     (
         (kafka.UnknownTopicOrPartitionError, kafka.InvalidTopicError),
         "topics_missing",
-        "Was a topic deleted? It is created again at the next opening if create_topics is true.",
+        "Was a topic deleted? relay creates it again when it reopens the sink, if create_topics is true.",
     ),
     (
         (kafka.InvalidTransactionTimeout,),
         "transaction_timeout",
         "Set transaction_timeout below the broker's transaction.max.timeout.ms.",
     ),
-    ((kafka.InvalidTimestampError,), "clock", "The broker finds the records' time out of range: compare the clocks."),
+    ((kafka.InvalidTimestampError,), "clock", "The broker rejects the records' timestamps: compare the clocks."),
     ((kafka.UnsupportedVersionError, kafka.IncompatibleBrokerVersion), "version", "Kafka 2.8 or newer is needed."),
     ((kafka.BrokerResponseError,), "broker_error", ""),
 )

@@ -246,7 +246,7 @@ class KafkaSink:
         if owner is not None and owner != self._identity.instance:
             raise SinkFenced(
                 f"Another process publishes to Kafka as {self._identity.name}.",
-                hint="Give each replica an identity of its own, or let this one end.",
+                hint="Give each replica its own identity, or stop this one.",
             )
 
     async def _write_marker(self, session: Session) -> int:
@@ -256,7 +256,7 @@ class KafkaSink:
     async def _write(self, session: Session, topic: str, record: tuple[bytes, bytes]) -> int:
         written = await self._commit(session, [(topic, record)])
         if written[0].offset < 0:
-            raise SinkUnavailable("client_error", "Kafka did not say where the marker was written.")
+            raise SinkUnavailable("client_error", "Kafka did not report where the marker was written.")
         return int(written[0].offset)
 
     async def _commit(self, session: Session, records: Sequence[tuple[str, tuple[bytes, bytes]]]) -> Sequence[Any]:

@@ -106,6 +106,6 @@ async def _check_compaction(admin: Any, topic: str) -> None:
             if code == 0 and policy is not None and policy != "compact":
                 raise SinkUnavailable(
                     "topic_not_compacted",
-                    f"The topic {topic} has cleanup.policy={policy}: the checkpoint in it would be deleted in time.",
+                    f"The topic {topic} has cleanup.policy={policy}, which would delete the checkpoint in time.",
                     hint="Set cleanup.policy=compact on it.",
                 )

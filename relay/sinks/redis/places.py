@@ -81,8 +81,8 @@ def _checkpoint_of(found: Fields, wire: Wire) -> Checkpoint | None:
     except (TypeError, ValueError) as error:
         raise SinkUnavailable(
             "checkpoint_unreadable",
-            f"A checkpoint on Redis {wire.node} is not one of this relay.",
-            hint="Does another application use this prefix? Then choose another one.",
+            f"A checkpoint on Redis {wire.node} does not belong to this relay.",
+            hint="Choose another prefix if another application uses this one.",
         ) from error
 
 
@@ -107,7 +107,7 @@ async def _exchange(wire: Wire, changes: Sequence[tuple[str, Fields, Fields]]) -
     sha = await wire.call("SCRIPT", "LOAD", _EXCHANGE)  # and not EVAL, for which the user may lack the right
     if await wire.call("EVALSHA", sha, len(keys), *keys, *told) != 1:
         message = f"A checkpoint on Redis {wire.node} was moved meanwhile."
-        raise SinkUnavailable("checkpoint_moved", message, hint="The relay looks again and goes on.")
+        raise SinkUnavailable("checkpoint_moved", message, hint="relay reads it again and continues.")
 
 
 async def glance(wire: Wire, key: str) -> Checkpoint | None:

@@ -120,7 +120,7 @@ class RedisIndex:
             self._wire = await self._locator.connect()
             answer = await self._call(self._wire, [f"{self._scope}none"], "reach", b"", self._lease)
             if denied := b", ".join(answer[1:]).decode():
-                message = f"Redis {self._wire.node} does not let its user run {denied} on {self._scope}*."
+                message = f"Redis {self._wire.node} does not allow its user to run {denied} on {self._scope}*."
                 raise SinkUnavailable("forbidden", message, hint=RIGHTS)
         return self._wire
 

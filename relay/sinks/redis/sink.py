@@ -155,7 +155,7 @@ class Config(SinkConfig):
         if self.cluster and _parse_url(self.url.get_secret_value())[1].get("db", 0) != 0:
             raise ValueError("a Redis Cluster has database 0 only: drop the number at the end of the url")
         if self.wait_timeout >= self.socket_timeout:
-            raise ValueError("wait_timeout must be shorter than socket_timeout, or its answer would not be awaited")
+            raise ValueError("wait_timeout must be shorter than socket_timeout, or relay would not wait for its answer")
         return self
 
     def name_of(self, topic: str) -> str:
@@ -202,7 +202,7 @@ def _parse_url(url: str) -> tuple[Node, dict[str, Any], bool]:
     query = parse_qs(parts.query)
     unix = parts.scheme == "unix"
     if set(query) - ({"db"} if unix else set()) or parts.fragment:
-        raise ValueError("url takes no options behind ? or #: write them as keys beside it")
+        raise ValueError("url takes no options after ? or #: set them as keys of the sink")
     db = query["db"][0] if "db" in query else "" if unix else parts.path.strip("/")
     if not db.isdecimal() and db:
         raise ValueError("url must end in a database number, like redis://host:6379/0")
@@ -317,8 +317,8 @@ class RedisSink:
         info = _parse_info(await _ask_if_allowed(self._wire, "INFO", "persistence") or b"")
         if info.get("aof_enabled") != "0":
             return []
-        message = f"Redis {self._wire.node} has appendonly off: restarted, it is back at its last snapshot."
-        hint = "Set appendonly yes. Otherwise the relay publishes again what its journal still holds, and no more."
+        message = f"Redis {self._wire.node} has appendonly off: after a restart it is back at its last snapshot."
+        hint = "Set appendonly yes. Otherwise relay can only publish again what its journal still holds."
         return [Advice("not_persistent", message, hint)]
 
     async def close(self) -> None:
@@ -334,7 +334,7 @@ class RedisSink:
         """A primary that has been replaced and lives on takes writes which nobody will read."""
         if self._successor is not None and self._successor.done():
             message = f"The sentinels name {self._successor.result()} as the primary, and no longer {wire.node}."
-            raise SinkUnavailable("failed_over", message, hint="The relay goes on there by itself.")
+            raise SinkUnavailable("failed_over", message, hint="relay continues there by itself.")
 
     def _refuse(self, batch: Batch) -> Sequence[Outcome]:
         return [_refusal(entry.event, self._max_event_bytes) or Withheld() for entry in batch.entries]
@@ -351,7 +351,7 @@ class RedisSink:
         answer = await self._run(wire, "publish", keys, *moved, *events, within=batch.seconds)
         if answer[0] == b"MISMATCH":
             message = f"The checkpoint on Redis {wire.node} is not the one the relay left there."
-            raise SinkUnavailable("checkpoint_moved", message, hint="Redis lost writes; the relay sends them again.")
+            raise SinkUnavailable("checkpoint_moved", message, hint="Redis lost writes; relay publishes them again.")
         self._held = target
         return {int(offset) for offset in answer[1:]}
 
@@ -393,7 +393,7 @@ class RedisSink:
                 await wire.ask("EVALSHA", SHA, 1, key, "reach")
             except NoPermissionError:
                 name = key.decode() if isinstance(key, bytes) else key
-                message = f"Redis {wire.node} does not let its user read and write the key {name}."
+                message = f"Redis {wire.node} does not allow its user to read and write the key {name}."
                 raise SinkUnavailable("forbidden", message, hint=RIGHTS) from None
             except (RedisError, OSError) as error:
                 raise failure(error, wire.node) from None
@@ -418,7 +418,7 @@ class RedisSink:
             raise self._fence()
         if answer[0] == b"DENIED":
             denied = ", ".join(map(_denied, answer[1::2], answer[2::2]))
-            raise SinkUnavailable("forbidden", f"Redis {wire.node} does not let its user run {denied}.", hint=RIGHTS)
+            raise SinkUnavailable("forbidden", f"Redis {wire.node} denies its user {denied}.", hint=RIGHTS)
         if answer[0] == b"WRONGTYPE":
             key, found = answer[1].decode(), answer[2].decode()
             message = f"The key {key} on Redis {wire.node} is a {found}, not the relay's."
@@ -437,7 +437,7 @@ class RedisSink:
             return
         reached = await wire.call("WAIT", wanted, int(self._config.wait_timeout * 1000))
         if reached < wanted:
-            message = f"Only {reached} of {wanted} replicas have received what was written to Redis {wire.node}."
+            message = f"Only {reached} of {wanted} replicas have received the last write to Redis {wire.node}."
             raise SinkUnavailable("too_few_replicas", message, hint="See wait_replicas, and INFO replication.")
 
     async def _inspect(self, wire: Wire) -> None:
@@ -452,7 +452,7 @@ class RedisSink:
             raise SinkUnavailable(
                 "eviction_enabled",
                 f"Redis {wire.node} may evict the sink's keys (maxmemory-policy {policy}).",
-                hint="Set maxmemory-policy noeviction, or accept losses and repetitions with allow_eviction: true.",
+                hint="Set maxmemory-policy noeviction, or accept lost and repeated events with allow_eviction: true.",
             )
         setting = await _ask_if_allowed(wire, "CONFIG", "GET", "proto-max-bulk-len")
         bulk = int(setting[1]) if setting else self._config.max_event_bytes

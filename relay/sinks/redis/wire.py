@@ -74,15 +74,15 @@ _PLACE = re.compile(r" script: [0-9a-f]{40}.*", re.DOTALL)
 """Where in a script something failed, which is the relay's business only."""
 
 _FAILURES: dict[str, tuple[str, str]] = {
-    "OOM": ("out_of_memory", "Let consumers trim the streams or raise maxmemory; the relay goes on by itself."),
+    "OOM": ("out_of_memory", "Let consumers trim the streams or raise maxmemory; relay resumes by itself."),
     "READONLY": ("read_only", "The address leads to a replica: point the url at the primary, or use sentinels."),
-    "LOADING": ("loading", "Redis is still reading its data; the relay goes on by itself."),
+    "LOADING": ("loading", "Redis is still loading its data; relay resumes by itself."),
     "BUSY": ("busy", "Another script blocks Redis (SCRIPT KILL ends one that has not written)."),
     "CLUSTERDOWN": ("cluster_down", "A slot of the cluster has no primary: see CLUSTER INFO."),
     "MASTERDOWN": ("cluster_down", "The replica has lost its primary."),
-    "TRYAGAIN": ("moved", "The slot is being moved; the relay goes on by itself."),
-    "ASK": ("moved", "The slot is being moved; the relay goes on by itself."),
-    "MOVED": ("moved", "This is a Redis Cluster: set cluster: true (with it, the next try follows the slot)."),
+    "TRYAGAIN": ("moved", "The slot is being moved; relay resumes by itself."),
+    "ASK": ("moved", "The slot is being moved; relay resumes by itself."),
+    "MOVED": ("moved", "This is a Redis Cluster: set cluster: true (the next attempt then follows the slot)."),
     "NOREPLICAS": ("too_few_replicas", "min-replicas-to-write is not met: see INFO replication."),
     "MISCONF": ("persistence_failed", "Redis cannot write its snapshot or AOF and refuses writes: see its log."),
     "NOAUTH": ("auth_failed", "Set password (and username), or put them into the url."),
@@ -113,7 +113,7 @@ def failure(error: BaseException, node: Node, rights: str = RIGHTS) -> SinkUnava
     return SinkUnavailable(
         "unreachable",
         f"No connection to Redis {node}: {text}.",
-        hint="Check url, and whether Redis runs there and can be reached from here. A TLS port needs a rediss:// url.",
+        hint="Check url, and whether Redis runs there and is reachable from here. A TLS port needs a rediss:// url.",
     )
 
 
@@ -178,7 +178,7 @@ async def dial(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> 
     except BaseException as error:
         connection._close()  # type: ignore[no-untyped-call]
         if isinstance(error, TimeoutError | LinkTimeout) and endpoints.tls is not None:
-            message = f"Redis {node} did not end the TLS handshake in time."
+            message = f"Redis {node} did not complete the TLS handshake in time."
             raise SinkUnavailable(
                 "tls_failed", message, hint="Is it a TLS port? One without TLS needs redis://."
             ) from None

@@ -30,17 +30,17 @@ class ChatSignals:
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         metrics = telemetry.metrics
-        self._active = metrics.gauge("relay_chats_active", "Chats under way.")
-        self._ended = metrics.counter("relay_chats", "Chats ended, by how.", "outcome", "reason")
+        self._active = metrics.gauge("relay_chats_active", "Open chats.")
+        self._ended = metrics.counter("relay_chats", "Chats ended, by outcome.", "outcome", "reason")
         self._first_token = metrics.histogram(
-            "relay_chat_first_token_seconds", "From a chat request to its first token.", SECONDS, "model"
+            "relay_chat_first_token_seconds", "Time from a chat request to its first token.", SECONDS, "model"
         )
         self._duration = metrics.histogram(
-            "relay_chat_duration_seconds", "From a chat request to its end.", SECONDS
+            "relay_chat_duration_seconds", "Time from a chat request to its end.", SECONDS
         ).series()
         self._overhead = metrics.histogram(
             "relay_chat_overhead_seconds",
-            "Added by the relay before the first byte: request read to request sent, connecting included.",
+            "Time that relay adds before the first byte: from request read to request sent, including the connection.",
             _OVERHEAD,
         ).series()
         self._tokens = metrics.counter("relay_chat_tokens", "Tokens that the upstream reported.", "kind")
@@ -86,11 +86,11 @@ class ChatSignals:
     def chats_closed(self, count: int) -> None:
         """Chats that were under way when the relay was killed have their ending."""
         self._ended.labels("failed", "relay_restarted").inc(count)
-        self._telemetry.log.warning("chats of before the restart closed", chats=count)
+        self._telemetry.log.warning("open chats from before the restart closed", chats=count)
 
     def chats_unrecorded(self, count: int) -> None:
         """The relay ends, and the journal has not taken all events of these chats."""
-        self._telemetry.log.error("events of chats not recorded", chats=count)
+        self._telemetry.log.error("chat events not recorded", chats=count)
 
     def chat_refused(self, code: str, client: str | None) -> None:
         """A chat request was not admitted; the client knows."""

@@ -16,7 +16,7 @@ class ClaimSignals:
         up = metrics.gauge("relay_shared_index_up", "1 while the shared index answers.", "sink")
         facts = metrics.counter(
             "relay_shared_index_facts",
-            "Events that replicas share, by how the index was asked: verified, unverified, absorbed, overrun.",
+            "Events that replicas share, by the result of the index: verified, unverified, absorbed, overrun.",
             "sink",
             "result",
         )
@@ -43,7 +43,7 @@ class ClaimSignals:
 
     def index_emptied(self) -> None:
         """The index has lost its memory: facts that were published before can be published again."""
-        self._log.error("shared index has forgotten what was published; repetitions across replicas are possible")
+        self._log.error("shared index lost its data; replicas may publish repeated events")
 
     def facts_settled(self, *, verified: int, unverified: int, absorbed: int) -> None:
         """A batch is done with: published after asking the index, without, or left to another replica."""
@@ -53,7 +53,7 @@ class ClaimSignals:
 
     def facts_forgotten(self, count: int) -> None:
         """The index has been away for so long that not everything can be told to it any more."""
-        self._log.warning("facts published without the shared index will not be told to it", events=count)
+        self._log.warning("facts published without the shared index will not be added to it", events=count)
 
     def claims_overrun(self, count: int) -> None:
         """Another replica took over claims of ours before we confirmed them: those events may be on the sink twice."""

@@ -16,10 +16,10 @@ class ConsumerSignals:
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         metrics = telemetry.metrics
-        self._active = metrics.gauge("relay_consumers_active", "Answers of GET /v1/events under way.", "kind")
+        self._active = metrics.gauge("relay_consumers_active", "Open answers of GET /v1/events.", "kind")
         self._ended = metrics.counter(
             "relay_consumers",
-            "Answers of GET /v1/events by how they ended: cut ones took nothing, refused ones were too many.",
+            "Answers of GET /v1/events, by how they ended: cut if the client read nothing, refused if too many.",
             "kind",
             "outcome",
         )

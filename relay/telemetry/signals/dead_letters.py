@@ -10,11 +10,11 @@ class DeadLetterSignals:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._log, metrics = telemetry.log, telemetry.metrics
-        self._made = metrics.counter("relay_dead_letters", "Dead letters made.", "reason")
-        self._held = metrics.gauge("relay_dead_letters_held", "Dead letters waiting for somebody.")
+        self._made = metrics.counter("relay_dead_letters", "Dead letters created.", "reason")
+        self._held = metrics.gauge("relay_dead_letters_held", "Dead letters held.")
         self._expired = metrics.counter(
             "relay_dead_letters_expired",
-            "Dead letters that nobody took care of: too old, or the journal too large.",
+            "Dead letters that expired: too old, or the journal too large.",
             "cause",
         )
 

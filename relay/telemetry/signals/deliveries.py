@@ -19,13 +19,13 @@ class DeliverySignals:
     def __init__(self, telemetry: Telemetry, source: str) -> None:
         self._telemetry, self._source = telemetry, source
         metrics = telemetry.metrics
-        answered = metrics.counter("relay_deliveries", "Deliveries answered, by how they ended.", "source", "result")
+        answered = metrics.counter("relay_deliveries", "Deliveries answered, by result.", "source", "result")
         self._count: dict[str, Callable[[], None]] = {
             result: answered.labels(source, result).inc
             for result in ("accepted", "duplicate", "dead", "ignored", "rejected")
         }
         self._ack = metrics.histogram(
-            "relay_webhook_ack_seconds", "From the request's head to its answer.", SECONDS, "source"
+            "relay_webhook_ack_seconds", "Time from the request headers to the answer.", SECONDS, "source"
         ).series(source)
         self._dead_letters = DeadLetterSignals(telemetry)
         self._limiters: dict[str, LogRateLimiter] = {}

@@ -19,14 +19,10 @@ class HealthSignals:
     def __init__(self, telemetry: Telemetry) -> None:
         metrics = telemetry.metrics
         ProcessCollector(registry=metrics.registry)
-        self._delay = metrics.gauge(
-            "relay_event_loop_delay_seconds", "The longest that the event loop was late since the last scrape."
-        )
-        self._free = metrics.gauge(
-            "relay_journal_disk_free_bytes", "Bytes that the disk under the journal still takes."
-        )
+        self._delay = metrics.gauge("relay_event_loop_delay_seconds", "Longest event loop delay since the last scrape.")
+        self._free = metrics.gauge("relay_journal_disk_free_bytes", "Free bytes on the journal's disk.")
         # Compared with the time of the scrape this is the clock's error; webhooks' signatures depend on it.
-        metrics.gauge("relay_time_seconds", "The relay's clock, in epoch seconds.").set_function(time.time)
+        metrics.gauge("relay_time_seconds", "relay's clock, in epoch seconds.").set_function(time.time)
         self._longest = 0.0
 
     async def watch_the_loop(self) -> None:

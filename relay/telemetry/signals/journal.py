@@ -32,7 +32,7 @@ class JournalSignals:
         self._telemetry, self._log, metrics = telemetry, telemetry.log, telemetry.metrics
         self._dead_letters = DeadLetterSignals(telemetry)
         self._commit = metrics.histogram(
-            "relay_journal_commit_seconds", "Group commits, the fsync included.", SECONDS
+            "relay_journal_commit_seconds", "Duration of group commits, including the fsync.", SECONDS
         ).series()
         self._group = metrics.histogram(
             "relay_journal_commit_events", "Deliveries per group commit.", _GROUP_SIZES
@@ -71,7 +71,7 @@ class JournalSignals:
 
     def journal_ran_full(self, error: RelayError) -> None:
         """The disk has no room: nothing is taken until there is some again."""
-        self._log.error("journal takes nothing", code=error.code, error=error.message, hint=error.hint)
+        self._log.error("journal accepts nothing", code=error.code, error=error.message, hint=error.hint)
 
     def journal_has_room(self) -> None:
         """The journal takes events again, by what a commit has just shown."""

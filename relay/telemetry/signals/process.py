@@ -17,7 +17,7 @@ class ProcessSignals:
         self._up = metrics.gauge("relay_up", "1 while the relay accepts deliveries.")
         self._reloaded = metrics.gauge(
             "relay_config_last_reload_successful",
-            "1 while the configuration as last read is in force, 0 while a later one is refused.",
+            "1 if the last reload of the configuration succeeded, 0 if it was refused.",
         )
         self._reloaded.set(1)
         self._late: Sequence[str] = ()
@@ -39,19 +39,19 @@ class ProcessSignals:
         """The configuration as written can be in force, but for files of secrets that did not answer."""
         self._reloaded.set(0 if late else 1)
         if late and late != self._late:
-            self._log.error("files of secrets do not answer, what they held before stays in force", files=list(late))
+            self._log.error("secret files cannot be read, the previous secrets stay in force", files=list(late))
         self._late = late
 
     def reloaded(self, changed: Sequence[str], waiting: Sequence[str]) -> None:
         """The configuration as read is in force, except for what waits for a restart. Keys only, no values."""
         self._log.info("configuration reloaded", changed=list(changed))
         if waiting:
-            self._log.warning("changes wait for a restart", keys=list(waiting))
+            self._log.warning("changes need a restart", keys=list(waiting))
 
     def reload_refused(self, problems: str) -> None:
         """The changed configuration is not valid: the old one stays in force."""
         self._reloaded.set(0)
-        self._log.error("configuration not reloaded, the one before stays in force", problems=problems)
+        self._log.error("configuration not reloaded, the previous one stays in force", problems=problems)
 
     def draining(self, reason: str) -> None:
         """No new work is taken."""

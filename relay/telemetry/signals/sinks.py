@@ -54,33 +54,33 @@ class SinkSignals:
         # A counter by topic, kept: ``labels`` takes a lock and checks its arguments each time, batch after batch.
         self._topics: dict[str, Counter] = {}
         metrics = telemetry.metrics
-        self._up = metrics.gauge("relay_sink_up", "1 while the sink takes events.", "sink").labels(label)
+        self._up = metrics.gauge("relay_sink_up", "1 while the sink accepts events.", "sink").labels(label)
         self._up.set(0)
         self._published = metrics.counter("relay_published", "Events acknowledged by the sink.", "sink", "topic")
         self._failures = metrics.counter("relay_publish_failures", "Batches whose publishing failed.", "sink", "code")
         self._latency = metrics.histogram(
-            "relay_end_to_end_seconds", "From accepted to acknowledged by the sink.", SECONDS, "sink"
+            "relay_end_to_end_seconds", "Time from acceptance to the sink's acknowledgement.", SECONDS, "sink"
         ).series(label)
         self._missing = metrics.counter(
             "relay_sink_events_missing",
-            "Events that the sink has lost and the journal does not hold any more: they are in no other count.",
+            "Events that the sink lost and the journal no longer holds; they are in no other count.",
             "sink",
         )
-        self._lag_events = metrics.gauge("relay_publish_lag_events", "Events the sink has not got yet.", "sink").labels(
-            label
-        )
+        self._lag_events = metrics.gauge(
+            "relay_publish_lag_events", "Events the sink has not received yet.", "sink"
+        ).labels(label)
         self._lag_seconds = metrics.gauge(
-            "relay_publish_lag_seconds", "Age of the oldest event the sink has not got yet.", "sink"
+            "relay_publish_lag_seconds", "Age of the oldest event the sink has not received yet.", "sink"
         ).labels(label)
         self._ledger = metrics.gauge(
             "relay_sink_events",
-            "Events of the journal by where they are: published, pending, dead, or absorbed (another replica's).",
+            "Events of the journal by state: published, pending, dead, or absorbed (published by another replica).",
             "sink",
             "state",
         )
         self._accepted = metrics.gauge(
             "relay_sink_events_accepted",
-            "Events accepted for the sink since the journal began: what relay_sink_events must add up to.",
+            "Events accepted for the sink since the journal began; relay_sink_events must add up to it.",
             "sink",
         ).labels(label)
 
@@ -115,15 +115,17 @@ class SinkSignals:
     def events_missing(self, count: int) -> None:
         """The sink lost more than the journal retains: that much will not come again."""
         self._missing.labels(self._label).inc(count)
-        self._log.error("sink lost events that the journal does not retain any more", events=count)
+        self._log.error("sink lost events that the journal no longer retains", events=count)
 
     def place_carried_over(self, identity: str, label: str, offset: int) -> None:
         """The sink knew this journal under a former name: publishing goes on from there, under the present one."""
-        self._log.info("sink's checkpoint carried over", former_identity=identity, former_name=label, offset=offset)
+        self._log.info(
+            "sink's checkpoint moved to this identity", former_identity=identity, former_name=label, offset=offset
+        )
 
     def lineage_started(self, journal_id: str) -> None:
         """The sink's checkpoint belongs to another journal (a new or lost volume): this one starts from its start."""
-        self._log.warning("sink knows another journal, starting a new lineage", journal_id=journal_id)
+        self._log.warning("sink belongs to another journal, starting a new lineage", journal_id=journal_id)
 
     def batch_begun(self, entries: Sequence[Entry]) -> Span:
         """A batch is about to be published, in this span."""

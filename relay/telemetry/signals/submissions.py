@@ -25,7 +25,7 @@ class SubmissionSignals:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
-        counter = telemetry.metrics.counter("relay_submissions", "Submissions, by how they ended.", "result")
+        counter = telemetry.metrics.counter("relay_submissions", "Submissions, by result.", "result")
         self._count = {result: counter.labels(result).inc for result in RESULTS}
         self._limiters: dict[str, LogRateLimiter] = {}
 
@@ -44,7 +44,7 @@ class SubmissionSignals:
     def answer_unreadable(self, reason: str, detail: str) -> None:
         """A 2xx answer in which no task can be read. It was passed on."""
         self._count["unreadable"]()
-        self._warn("submission's answer cannot be read", reason=reason, detail=detail)
+        self._warn("submission's answer could not be read", reason=reason, detail=detail)
 
     def submission_refused(self, status: int) -> None:
         """The upstream answered with another status than a 2xx. It was passed on."""
@@ -72,7 +72,7 @@ class SubmissionSignals:
         self._telemetry.log.error(
             "task could not be recorded yet",
             task_id=task_id,
-            hint="It is tried again while this process lives; POST /v1/tasks watches a task as well.",
+            hint="relay keeps trying until it stops; POST /v1/tasks also watches a task.",
         )
 
     def task_lost(self, task_id: str) -> None:

@@ -11,11 +11,11 @@ from relay.telemetry.spans import NOWHERE, Span
 from relay.telemetry.telemetry import Telemetry
 
 _HINTS: Final = {
-    "unauthorized": "Check upstream.api_key: the upstream does not let the relay ask. No task ends by this.",
-    "rate_limited": "Lower reconcile.max_rate if it goes on.",
+    "unauthorized": "Check upstream.api_key: the upstream refuses relay's polls. No task ends because of this.",
+    "rate_limited": "Lower reconcile.max_rate if this continues.",
 }
 _UNANSWERED: Final = frozenset({"unauthorized", "rate_limited", "unavailable", "unreadable", "unreachable", "timeout"})
-_DOWN: Final = "Check upstream.base_url and the network; polling goes on by itself."
+_DOWN: Final = "Check upstream.base_url and the network; polling resumes by itself."
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class TaskSignals:
         metrics = telemetry.metrics
         self._telemetry, self._log, self._upstream = telemetry, telemetry.log, upstream
         self._pending = metrics.gauge("relay_tasks_pending", "Registered tasks that have not ended.")
-        self._overdue = metrics.gauge("relay_tasks_overdue", "Tasks whose poll is due and has not been made.")
-        polls = metrics.counter("relay_polls", "Polls by what they brought.", "result")
+        self._overdue = metrics.gauge("relay_tasks_overdue", "Tasks whose poll is due but has not been made.")
+        polls = metrics.counter("relay_polls", "Polls, by result.", "result")
         self._polls = {result: polls.labels(result) for result in (*get_args(Result), "abandoned")}
         self._expiring = metrics.gauge(
             "relay_publish_lag_expiring_events",
-            "Events whose outputs expire soon or have expired, and that the sink has not got yet; of its oldest 1000.",
+            "Events not yet received by the sink whose outputs expire soon or have expired; among its oldest 1000.",
             "sink",
         )
         self._paused: str | None = None
@@ -58,7 +58,7 @@ class TaskSignals:
         """The upstream answered as it should."""
         self._upstream.polls_answered(True)
         if self._paused is not None:
-            self._log.info("polling goes on", after=self._paused)
+            self._log.info("polling resumed", after=self._paused)
             self._paused = None
 
     def polling_paused(self, result: str, seconds: float) -> None:

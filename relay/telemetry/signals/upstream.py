@@ -10,7 +10,7 @@ class UpstreamSignals:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._up = telemetry.metrics.gauge(
-            "relay_upstream_up", "0 while the upstream cannot be reached, or refuses or fails at polls; 1 otherwise."
+            "relay_upstream_up", "0 while the upstream is unreachable, or refuses or fails polls; 1 otherwise."
         )
         self._reached = self._polled = True
         self._tried = False

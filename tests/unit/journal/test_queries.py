@@ -67,5 +67,5 @@ def test_a_large_event_that_is_not_as_it_was_written_is_not_read(store: Store) -
     """What a disk garbled of a large event would be published."""
     store.append([draft("a", data=b'"' + b"x" * 40_000 + b'"')], 1)
     store._db.execute("UPDATE events SET data = CAST(replace(CAST(data AS TEXT), 'xxy', 'x') || ' ' AS BLOB)")
-    with pytest.raises(JournalBroken, match="not as it was written"):
+    with pytest.raises(JournalBroken, match="has changed since it was written"):
         store.read(0, 1, 1)

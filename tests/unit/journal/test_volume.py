@@ -160,7 +160,7 @@ def test_an_event_that_is_not_as_it_was_written_is_not_read(path: Path, byte: by
         data[data.index(byte)] ^= 1 << bit
         path.write_bytes(data)
         store = Store(path)
-        with pytest.raises(JournalBroken, match="not as it was written"):
+        with pytest.raises(JournalBroken, match="has changed since it was written"):
             store.read(0, 10, 1 << 20)
         assert [entry.event.subject for entry in store.read(0, 1, 1 << 20)] == ["t0"]
         assert store.integrity()

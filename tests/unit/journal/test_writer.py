@@ -230,7 +230,7 @@ async def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, monkeypatch: p
     async with asyncio.timeout(5):
         await disk.entered.wait()
     taken += [writer.append(draft("large", data=b'"' + b"x" * 200 + b'"'))]  # more than the bound: it waits alone
-    with pytest.raises(JournalUnavailable, match="wait for the disk already") as refused:
+    with pytest.raises(JournalUnavailable, match="already wait for the disk") as refused:
         writer.append(draft("b"))
     assert refused.value.code == "journal_busy"
     disk.answer.set()

@@ -159,7 +159,7 @@ async def test_an_index_that_has_forgotten_is_told(bench: Bench, capsys: pytest.
     """Repetitions after a loss on the index would have no visible cause."""
     await bench.publish(1)
     await bench.publish(2)
-    assert "forgotten" not in capsys.readouterr().out
+    assert "lost its data" not in capsys.readouterr().out
     bench.index.memory = "2"
     await bench.publish(3)
-    assert "forgotten" in capsys.readouterr().out
+    assert "lost its data" in capsys.readouterr().out

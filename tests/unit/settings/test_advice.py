@@ -36,9 +36,9 @@ def test_the_default_configuration_gives_no_warning() -> None:
         ({"server": {"host": "0.0.0.0", "api_tokens": [STRONG]}}, "webhooks.novita.tokens is empty"),
         ({"server": PUBLIC}, "webhooks.novita.tokens is empty"),
         ({"server": {"host": "::"}, "webhooks": {"novita": {"tokens": [STRONG]}}}, "server.api_tokens is empty"),
-        ({"webhooks": {"novita": {"tokens": [STRONG, "s" * 21]}}}, "webhooks.novita.tokens can be guessed"),
-        ({"server": {"api_tokens": ["short"]}}, "server.api_tokens can be guessed"),
-        ({"proxy": {"clients": {"web": {"key": "short"}}}}, "proxy.clients.web.key can be guessed"),
+        ({"webhooks": {"novita": {"tokens": [STRONG, "s" * 21]}}}, "webhooks.novita.tokens is easy to guess"),
+        ({"server": {"api_tokens": ["short"]}}, "server.api_tokens is easy to guess"),
+        ({"proxy": {"clients": {"web": {"key": "short"}}}}, "proxy.clients.web.key is easy to guess"),
         ({"upstream": {"base_url": "http://api.example.com"}}, "upstream.base_url begins with http://"),
         (
             {

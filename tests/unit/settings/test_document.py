@@ -76,10 +76,10 @@ def test_what_is_not_written_has_the_place_around_it() -> None:
             "a: 1\n---\nb: 2",
             "f:2: is not valid YAML (column 1): found another document; check indentation and quotes",
         ),
-        ("a: !x 1", "f:1: a: has a YAML tag, which means nothing here; remove the tag"),
+        ("a: !x 1", "f:1: a: has a YAML tag, which is not supported; remove the tag"),
         ("? [a]\n: 1", "f:1: has a key that is not plain text"),
         ("a: &x [*x]", "f:1: a.0: is an alias that contains itself"),
-        ("a: \x00", "f: is not YAML: it holds unreadable characters"),
+        ("a: \x00", "f: is not YAML: it contains unreadable characters"),
     ],
 )
 def test_broken_documents_are_explained(text: str, problem: str) -> None:

@@ -60,7 +60,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ("sinks: {type: amber}", "relay.yaml:1: sinks: must be a list, like [a, b]"),
         ("sinks:\n- type: basalt", "relay.yaml:2: sinks.0.topic: is required"),
         ("sinks:\n- type: amber\n- type: amber",
-         "relay.yaml:1: sinks: two sinks are labelled amber: tell them apart with the key name"),
+         "relay.yaml:1: sinks: two sinks have the label amber: give each its own name"),
         ("proxy: {clients: {web: {key: k, modles: []}}}",
          "relay.yaml:1: proxy.clients.web.modles: unknown key; did you mean 'models'?"),
         ("proxy:\n  chunk_interval: 250", "relay.yaml:2: proxy.chunk_interval: has no unit: write 250s or 250ms"),
@@ -71,8 +71,8 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ("admin:\n  port: 8080",
          "relay.yaml:2: admin.port: is also server.port on the same host; give each listener its own"),
         ("proxy: {clients: {}}\nupstream:\n  api_key: hush",
-         "relay.yaml:3: upstream.api_key: is added to the requests of whoever reaches the relay, so clients must show a"
-         " key of their own first: add one under proxy.clients, or remove it"),
+         "relay.yaml:3: upstream.api_key: is added to the requests of everyone who can reach relay, so clients must "
+         "have keys of their own: add one under proxy.clients, or remove it"),
         ("- server", "relay.yaml:1: must be a mapping of sections, like 'server: {port: 8080}'"),
         ("server", "relay.yaml:1: must be a mapping of sections, like 'server: {port: 8080}'"),
         ("server: {port: 1\n", "relay.yaml:2: is not valid YAML (column 1): expected ',' or '}',"

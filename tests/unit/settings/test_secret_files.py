@@ -116,7 +116,7 @@ def test_a_file_that_cannot_be_read_is_the_only_complaint(tmp_path: Path, path: 
 def test_a_secret_given_twice_in_one_place_is_an_error(tmp_path: Path) -> None:
     """Which of the two counts would be anybody's guess."""
     text = f"dedup:\n  shared_index: redis://x\n  shared_index_file: {secret_file(tmp_path, 'redis://y')}"
-    line = "dedup.shared_index_file: stands beside shared_index; give one of them"
+    line = "dedup.shared_index_file: is set together with shared_index; give one of them"
     assert problems(tmp_path, text) == [f"relay.yaml:3: {line}"]
 
 

@@ -30,7 +30,7 @@ def test_a_first_start_needs_no_journal_and_leaves_nothing_behind(tmp_path: Path
     configured = settings(tmp_path / "new/folder/relay.db")
     (found,) = local.check_journal(configured, running=False)
     assert found.status == "ok"
-    assert "not there yet" in found.message
+    assert "does not exist yet" in found.message
     assert local.check_disk(configured).measured["samples"] > 0
     assert local.check_space(configured).measured["free_bytes"] > 0
     assert list(tmp_path.iterdir()) == []

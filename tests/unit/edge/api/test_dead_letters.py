@@ -135,7 +135,7 @@ async def test_what_still_cannot_be_read_stays(tmp_path: Path) -> None:
         letter_id = await s.bury()
         reply = await s.call("POST", f"/{letter_id}/replay")
         assert (reply.status, reply.code) == (409, "not_replayable")
-        assert "no outcome is known" in reply.json["detail"]
+        assert "its outcome is unknown" in reply.json["detail"]
         assert (await s.call("GET", f"/{letter_id}")).status == 200
 
 

@@ -226,9 +226,7 @@ async def test_a_relay_that_ends_before_the_journal_has_everything_says_so(tmp_p
                 await connection.reader.readuntil(b"0\r\n\r\n")
             await until(lambda: served.journal.events.last_offset > 0)
             await served.chat.finish(0.05)
-    assert {"chats": 1} in [
-        {"chats": line["chats"]} for line in lines if line["event"] == "events of chats not recorded"
-    ]
+    assert {"chats": 1} in [{"chats": line["chats"]} for line in lines if line["event"] == "chat events not recorded"]
 
 
 async def test_nothing_begins_whose_ending_could_not_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

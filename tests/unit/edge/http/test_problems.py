@@ -135,4 +135,4 @@ def test_an_openai_answer_keeps_the_hint_in_its_message() -> None:
     assert refusal.headers["Content-Type"] == "application/json"
     message = orjson.loads(refusal.body)["error"]["message"]
     assert message == f"The key is not known. {KINDS['unauthorized'].hint}"
-    assert orjson.loads(openai_answer("internal").body)["error"]["message"].startswith("The relay failed. Try again")
+    assert orjson.loads(openai_answer("internal").body)["error"]["message"].startswith("Internal error. Try again")

@@ -79,7 +79,7 @@ def test_a_failure_is_told_without_what_was_said() -> None:
     assert [line["event"] for line in lines[:3]] == [
         "chat failed",
         "chat refused",
-        "chats of before the restart closed",
+        "open chats from before the restart closed",
     ]
     assert "secret" not in str(lines)
     assert len(lines) < 10

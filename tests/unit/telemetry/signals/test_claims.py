@@ -24,4 +24,4 @@ def test_an_index_that_is_away_is_logged_once_per_cause(capsys: pytest.CaptureFi
 def test_facts_that_will_not_be_told_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
     """What an index that was away for long will never know would stay unknown to the operator, too."""
     ClaimSignals(Telemetry(), "kafka").facts_forgotten(7)
-    assert "will not be told to it" in capsys.readouterr().out
+    assert "will not be added to it" in capsys.readouterr().out

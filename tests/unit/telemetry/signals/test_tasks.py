@@ -51,7 +51,7 @@ def test_a_pause_is_told_once_per_cause_with_what_to_do(log: Log) -> None:
     assert [(line["event"], line.get("reason")) for line in log.lines] == [
         ("polling pauses", "unauthorized"),
         ("polling pauses", "unreachable"),
-        ("polling goes on", None),
+        ("polling resumed", None),
         ("polling pauses", "rate_limited"),
     ]
     assert ["upstream.api_key" in line.get("hint", "") for line in log.lines] == [True, False, False, False]
