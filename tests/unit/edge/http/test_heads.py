@@ -98,6 +98,14 @@ def test_empty_lines_before_a_head_are_no_end_of_it(lines: bytes) -> None:
         limit.feed_data(lines + b"GET / HTTP/1.1\r\n" + b"x" * MAX_HEAD)
 
 
+def test_what_comes_after_a_refusal_is_dropped() -> None:
+    """A sender that goes on would be refused again with each read, and what it sends be kept."""
+    limit = HeadLimit(SlowParser())
+    with pytest.raises(HeadTooLarge):
+        limit.feed_data(b"x" * (MAX_HEAD + 1))
+    assert limit.feed_data(b"x" * (MAX_HEAD + 1)) == ((), False, b"")
+
+
 async def test_a_head_that_never_ends_is_refused_at_the_limit() -> None:
     """It would be kept until the time for heads is over, as large as it has grown by then."""
     async with listening() as url, wire(url) as connection:
