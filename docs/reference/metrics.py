@@ -8,23 +8,20 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric
 
 from docs.reference.markdown import code, page, table
-from relay.telemetry import (
-    ClaimSignals,
-    ConsumerSignals,
-    DeliverySignals,
-    HealthSignals,
-    HttpSignals,
-    JournalSignals,
-    ProcessSignals,
-    SinkFigures,
-    SinkSignals,
-    SubmissionSignals,
-    TaskSignals,
-    Telemetry,
-    UpstreamSignals,
-)
 from relay.telemetry.metrics import Histogram
 from relay.telemetry.signals import chats
+from relay.telemetry.signals.claims import ClaimSignals
+from relay.telemetry.signals.consumers import ConsumerSignals
+from relay.telemetry.signals.deliveries import DeliverySignals
+from relay.telemetry.signals.health import HealthSignals
+from relay.telemetry.signals.http import HttpSignals
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.signals.process import ProcessSignals
+from relay.telemetry.signals.sinks import SinkFigures, SinkSignals
+from relay.telemetry.signals.submissions import SubmissionSignals
+from relay.telemetry.signals.tasks import TaskSignals
+from relay.telemetry.signals.upstream import UpstreamSignals
+from relay.telemetry.telemetry import Telemetry
 
 INTRODUCTION: Final = f"""
 `GET /metrics` on the admin listener (`127.0.0.1:9090`), in Prometheus' text format. No label holds a task's id, a URL

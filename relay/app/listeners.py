@@ -7,7 +7,7 @@ import asyncio
 from relay.edge.build import Edge
 from relay.edge.http.server import Limits, Listener
 from relay.settings import Settings
-from relay.telemetry import HttpSignals
+from relay.telemetry.signals.http import HttpSignals
 
 _ADMIN_LIMITS = Limits(max_connections=800)
 

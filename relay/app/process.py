@@ -14,7 +14,8 @@ from relay.app.reload import Reloader, Reread
 from relay.core.errors import RelayError
 from relay.settings import Settings
 from relay.systemd import notify
-from relay.telemetry import ProcessSignals, Telemetry
+from relay.telemetry.signals.process import ProcessSignals
+from relay.telemetry.telemetry import Telemetry
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)

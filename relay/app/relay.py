@@ -33,21 +33,18 @@ from relay.reconciler.watch import CARE, TaskReconciliation
 from relay.settings import Settings, secrets_of, warnings
 from relay.sinks.redis.shared_index import RedisIndex
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import (
-    ChatSignals,
-    ClaimSignals,
-    HealthSignals,
-    HttpSignals,
-    JournalFigures,
-    JournalSignals,
-    ProcessSignals,
-    SinkSignals,
-    TaskSignals,
-    Telemetry,
-    UpstreamSignals,
-    conceal_in_log,
-    open_spans,
-)
+from relay.telemetry.log import conceal_in_log
+from relay.telemetry.signals.chats import ChatSignals
+from relay.telemetry.signals.claims import ClaimSignals
+from relay.telemetry.signals.health import HealthSignals
+from relay.telemetry.signals.http import HttpSignals
+from relay.telemetry.signals.journal import JournalFigures, JournalSignals
+from relay.telemetry.signals.process import ProcessSignals
+from relay.telemetry.signals.sinks import SinkSignals
+from relay.telemetry.signals.tasks import TaskSignals
+from relay.telemetry.signals.upstream import UpstreamSignals
+from relay.telemetry.telemetry import Telemetry
+from relay.telemetry.tracing import open_spans
 from relay.upstream import Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED

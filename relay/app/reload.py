@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 from relay.app.relay import Relay
 from relay.core.errors import RelayError
 from relay.settings import Settings, take_over
-from relay.telemetry import set_log_level
+from relay.telemetry.log import set_log_level
 from relay.threads import call
 
 P = ParamSpec("P")

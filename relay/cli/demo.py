@@ -41,7 +41,7 @@ def demo(
     Needs no broker and no key, and leaves nothing behind.
     """
     from relay.demo import run_demo
-    from relay.telemetry import configure_logging
+    from relay.telemetry.log import configure_logging
 
     configure_logging("error", "auto")  # the trouble is on purpose
     raise typer.Exit(run_loop(run_demo(once=once, console=console(), tasks=tasks, chats=chats, seed=seed, json=json)))

@@ -26,7 +26,7 @@ def serve(config: options.Config = None) -> None:
     settings = configured.load(config, files)
 
     from relay.app import run
-    from relay.telemetry import configure_logging
+    from relay.telemetry.log import configure_logging
 
     configure_logging(settings.log.level, settings.log.format)
     raise typer.Exit(run_loop(run(settings, reread=lambda: configured.load(config, files))))

@@ -43,15 +43,13 @@ from relay.journal.projections.chats import Streams
 from relay.journal.projections.task_addresses import Addresses
 from relay.settings import Settings
 from relay.settings.values import is_loopback_host
-from relay.telemetry import (
-    ChatSignals,
-    ConsumerSignals,
-    DeliverySignals,
-    SinkSignals,
-    SubmissionSignals,
-    Telemetry,
-    UpstreamSignals,
-)
+from relay.telemetry.signals.chats import ChatSignals
+from relay.telemetry.signals.consumers import ConsumerSignals
+from relay.telemetry.signals.deliveries import DeliverySignals
+from relay.telemetry.signals.sinks import SinkSignals
+from relay.telemetry.signals.submissions import SubmissionSignals
+from relay.telemetry.signals.upstream import UpstreamSignals
+from relay.telemetry.telemetry import Telemetry
 from relay.upstream import Upstream
 
 

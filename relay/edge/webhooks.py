@@ -41,7 +41,7 @@ from relay.edge.http.trace import trace_of
 from relay.edge.task_addresses import TaskAddresses
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
-from relay.telemetry import DeliverySignals
+from relay.telemetry.signals.deliveries import DeliverySignals
 
 PREFIX = "/webhooks/"
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from relay.core.event import Entry
 from relay.core.publishing.claims import Fact, IndexUnavailable, Share, SharedIndex, facts_of, share_out
-from relay.telemetry import ClaimSignals
+from relay.telemetry.signals.claims import ClaimSignals
 
 PAUSE = 5.0
 """Seconds without another try after the index has failed: a batch in between does not wait for it."""

@@ -29,7 +29,7 @@ from relay.journal.journal import Journal
 from relay.journal.projections.history import SettledAs
 from relay.journal.recount import Shown
 from relay.publishing.claims import Claims
-from relay.telemetry import SinkSignals
+from relay.telemetry.signals.sinks import SinkSignals
 
 _SHORTEST_WAIT = 0.01
 _CHECK_EVERY = 10.0

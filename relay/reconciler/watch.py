@@ -16,7 +16,7 @@ from relay.journal.projections.tasks import PENDING, Tasks
 from relay.reconciler.poll import TaskResults
 from relay.reconciler.reconciler import Reconciler, forget_ended
 from relay.settings import Settings
-from relay.telemetry import TaskFigures, TaskSignals
+from relay.telemetry.signals.tasks import TaskFigures, TaskSignals
 from relay.upstream import Upstream
 
 CARE: Final = "registry care"

@@ -22,7 +22,10 @@ from relay.journal.journal import Journal, Policy, open_journal
 from relay.publishing.claims import Claims
 from relay.publishing.publisher import Publisher
 from relay.sinks.redis.shared_index import RedisIndex
-from relay.telemetry import ClaimSignals, JournalSignals, SinkSignals, Telemetry
+from relay.telemetry.signals.claims import ClaimSignals
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.signals.sinks import SinkSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.services.redis import RedisProcess, RedisServer
 from tests.unit.drafts import draft
 from tests.unit.letters import letters_in

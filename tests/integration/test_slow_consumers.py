@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from relay.journal.journal import Policy, open_journal
-from relay.telemetry import JournalSignals, Telemetry
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.integration.test_cli import run
 from tests.integration.test_reload import OTHER, hang_up, rewrite
 from tests.services.raw_http import ask, get

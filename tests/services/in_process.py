@@ -10,7 +10,7 @@ from typing import Any
 
 from relay.app import Relay
 from relay.settings import Settings
-from relay.telemetry import Telemetry
+from relay.telemetry.telemetry import Telemetry
 from tests.services.relay import TOKEN
 
 PATH = f"/webhooks/novita/{TOKEN}"

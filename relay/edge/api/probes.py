@@ -12,12 +12,12 @@ from contextlib import suppress
 
 from aiohttp import hdrs, web
 
-from relay import telemetry
 from relay.core.errors import RelayError
 from relay.edge.api.guard import json_response
 from relay.edge.http import problems
 from relay.edge.http.local_access import why_of_a_page
 from relay.edge.http.server import respond
+from relay.telemetry.metrics import CONTENT_TYPE
 
 STALLED_AFTER = 30.0
 """Seconds after which a commit that has not returned counts as a hang of the writer thread."""
@@ -76,4 +76,4 @@ class Probes:
         with suppress(TimeoutError, RelayError):
             async with asyncio.timeout(LOOK_FOR):
                 await self._before_scrape()
-        return web.Response(body=self._exposition(), headers={hdrs.CONTENT_TYPE: telemetry.CONTENT_TYPE})
+        return web.Response(body=self._exposition(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})

@@ -17,7 +17,8 @@ from relay.journal.projections.chats import Streams
 from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.projections.tasks import PENDING, Tasks
 from relay.journal.sink_progress import SinkProgress
-from relay.telemetry import SinkFigures, SinkSignals, Trouble, UpstreamSignals
+from relay.telemetry.signals.sinks import SinkFigures, SinkSignals, Trouble
+from relay.telemetry.signals.upstream import UpstreamSignals
 
 
 @dataclass(frozen=True, slots=True)

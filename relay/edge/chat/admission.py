@@ -27,7 +27,7 @@ from relay.edge.http.trace import onward, trace_of
 from relay.edge.proxy.clients import Client
 from relay.edge.proxy.proxy import Proxy, refused
 from relay.settings.model import ProxySettings
-from relay.telemetry import ChatSignals
+from relay.telemetry.signals.chats import ChatSignals
 from relay.upstream.headers import replaced
 
 

@@ -14,7 +14,7 @@ from relay.core.chat.events import Opening, started_draft
 from relay.core.chat.outcome import Ending
 from relay.core.chat.tap import Capture, Closed, Tap
 from relay.edge.chat.event_queue import ChatEventQueue
-from relay.telemetry import ChatSignals
+from relay.telemetry.signals.chats import ChatSignals
 
 _SOON = 0.001
 """Seconds: the next turn of the event loop, when what was written to clients in this one is out."""

@@ -16,7 +16,7 @@ from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.projected import Projected
 from relay.journal.projections.chats import OpenStream, Remains, Streams
-from relay.telemetry import ChatSignals
+from relay.telemetry.signals.chats import ChatSignals
 
 _AT_ONCE = 50
 """Endings that are made before those are waited for: each may have a megabyte."""

@@ -32,7 +32,8 @@ from relay.edge.http.trace import onward, trace_of
 from relay.edge.proxy.proxy import Proxy, refused
 from relay.edge.proxy.task_writer import TaskWriter
 from relay.edge.task_addresses import Given, TaskAddresses
-from relay.telemetry import Span, SubmissionSignals
+from relay.telemetry.signals.submissions import SubmissionSignals
+from relay.telemetry.spans import Span
 from relay.upstream import Answer, RawHeaders, UpstreamError, response_headers
 from relay.upstream.coding import decoded, is_coded
 from relay.upstream.headers import replaced

@@ -13,7 +13,7 @@ from relay.core.event import Draft
 from relay.edge.http.problems import ProblemError, journal_code
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
-from relay.telemetry import SubmissionSignals
+from relay.telemetry.signals.submissions import SubmissionSignals
 
 RECORD_TIMEOUT = 5.0
 """Seconds that a client waits for its task to be on disk: a commit takes milliseconds, a disk that hangs for ever."""

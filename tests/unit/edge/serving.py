@@ -20,7 +20,10 @@ from relay.edge.task_addresses import TaskAddresses
 from relay.edge.webhooks import DeliveryAuth, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import DeliverySignals, HttpSignals, JournalSignals, Telemetry
+from relay.telemetry.signals.deliveries import DeliverySignals
+from relay.telemetry.signals.http import HttpSignals
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.telemetry import Telemetry
 
 TOKEN = "t0k3n-of-the-receiver-0123456789abcdef"
 PATH = f"/webhooks/novita/{TOKEN}"

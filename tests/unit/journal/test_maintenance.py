@@ -11,7 +11,8 @@ from relay.journal import maintenance as module
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.projections.history import History
-from relay.telemetry import JournalSignals, Telemetry
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.drafts import dead_draft, draft
 from tests.unit.journal.journals import fill, opened
 from tests.unit.letters import count_letters

@@ -10,7 +10,8 @@ from relay.core.event import Entry
 from relay.core.publishing.claims import Claimed, Fact, IndexUnavailable, facts_of
 from relay.publishing import claims as module
 from relay.publishing.claims import PAUSE, Claims
-from relay.telemetry import ClaimSignals, Telemetry
+from relay.telemetry.signals.claims import ClaimSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.drafts import draft
 
 

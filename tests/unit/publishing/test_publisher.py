@@ -29,7 +29,9 @@ from relay.journal.projections.history import History
 from relay.journal.recount import Shown
 from relay.publishing import publisher as module
 from relay.publishing.publisher import Publisher, as_fatal
-from relay.telemetry import JournalSignals, SinkSignals, Telemetry
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.signals.sinks import SinkSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.drafts import dead_draft, draft
 from tests.unit.letters import letters_in
 

@@ -12,7 +12,8 @@ from relay.core.retry import Backoff
 from relay.core.sink import Batch, Checkpoint, SinkUnavailable
 from relay.publishing.claims import Claims
 from relay.publishing.publisher import Publisher
-from relay.telemetry import ClaimSignals, SinkSignals
+from relay.telemetry.signals.claims import ClaimSignals
+from relay.telemetry.signals.sinks import SinkSignals
 from tests.unit.drafts import draft
 from tests.unit.edge.serving import opened
 from tests.unit.publishing.test_claims import Index

@@ -22,7 +22,10 @@ from relay.journal.projections.tasks import Row, Tasks
 from relay.journal.store import Store
 from relay.reconciler.reconciler import Reconciler
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import JournalSignals, TaskSignals, Telemetry, UpstreamSignals
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.signals.tasks import TaskSignals
+from relay.telemetry.signals.upstream import UpstreamSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.virtual_time import VirtualLoop, until, virtually
 
 TIMING = Timing()

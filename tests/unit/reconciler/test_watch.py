@@ -9,7 +9,9 @@ from relay.core.clock import rfc3339
 from relay.reconciler.watch import EXPIRES_SOON, TaskReconciliation
 from relay.settings import Settings
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import TaskSignals, Telemetry, UpstreamSignals
+from relay.telemetry.signals.tasks import TaskSignals
+from relay.telemetry.signals.upstream import UpstreamSignals
+from relay.telemetry.telemetry import Telemetry
 from relay.upstream import Timeouts, Upstream
 from tests.unit.drafts import draft
 from tests.unit.edge.serving import opened

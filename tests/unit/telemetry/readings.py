@@ -5,18 +5,13 @@ from __future__ import annotations
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from relay.telemetry import (
-    DeliverySignals,
-    JournalFigures,
-    JournalSignals,
-    ProcessSignals,
-    SinkFigures,
-    SinkSignals,
-    TaskFigures,
-    TaskSignals,
-    Telemetry,
-    UpstreamSignals,
-)
+from relay.telemetry.signals.deliveries import DeliverySignals
+from relay.telemetry.signals.journal import JournalFigures, JournalSignals
+from relay.telemetry.signals.process import ProcessSignals
+from relay.telemetry.signals.sinks import SinkFigures, SinkSignals
+from relay.telemetry.signals.tasks import TaskFigures, TaskSignals
+from relay.telemetry.signals.upstream import UpstreamSignals
+from relay.telemetry.telemetry import Telemetry
 
 
 def families(telemetry: Telemetry) -> dict[str, Metric]:

@@ -6,8 +6,11 @@ from typing import Any
 import pytest
 
 from relay import __version__
-from relay.telemetry import HttpSignals, JournalSignals, ProcessSignals, Telemetry, configure_logging
-from relay.telemetry.log import LogRateLimiter
+from relay.telemetry.log import LogRateLimiter, configure_logging
+from relay.telemetry.signals.http import HttpSignals
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.signals.process import ProcessSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.log_reader import Log
 
 SECRET = "t0k3n-0123456789"

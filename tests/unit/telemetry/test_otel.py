@@ -11,8 +11,10 @@ import pytest
 from relay.core.errors import RelayError
 from relay.core.event import Entry
 from relay.core.trace import is_sampled, traceparent_of
-from relay.telemetry import JournalSignals, Telemetry, configure_logging
+from relay.telemetry.log import configure_logging
 from relay.telemetry.otel import OtelSpans
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.services.collector import Collector, collector
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.test_spans import event

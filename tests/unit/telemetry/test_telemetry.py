@@ -8,16 +8,14 @@ import pytest
 
 import relay
 from relay import __version__
-from relay.telemetry import (
-    DeliverySignals,
-    JournalSignals,
-    ProcessSignals,
-    SinkSignals,
-    TaskSignals,
-    Telemetry,
-    UpstreamSignals,
-    configure_logging,
-)
+from relay.telemetry.log import configure_logging
+from relay.telemetry.signals.deliveries import DeliverySignals
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.signals.process import ProcessSignals
+from relay.telemetry.signals.sinks import SinkSignals
+from relay.telemetry.signals.tasks import TaskSignals
+from relay.telemetry.signals.upstream import UpstreamSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import busy, families, values
 

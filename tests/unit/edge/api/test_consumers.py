@@ -15,7 +15,8 @@ from relay.edge.api.event_reader import PIECE_BYTES
 from relay.edge.api.events import Events
 from relay.edge.api.shares import Share
 from relay.edge.http.raw_response import RawResponse
-from relay.telemetry import ConsumerSignals, Telemetry
+from relay.telemetry.signals.consumers import ConsumerSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.services.raw_http import get, wire
 from tests.unit.drafts import draft
 from tests.unit.edge.serving import api, opened

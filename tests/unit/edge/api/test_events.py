@@ -18,7 +18,8 @@ from relay.edge.api.consumers import ConsumerLimits
 from relay.edge.api.events import Events
 from relay.journal.errors import JournalBroken
 from relay.journal.journal import Journal
-from relay.telemetry import ConsumerSignals, Telemetry
+from relay.telemetry.signals.consumers import ConsumerSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.services.raw_http import Answer, Wire, ask, get, wire
 from tests.unit.drafts import dead_draft, draft
 from tests.unit.edge.serving import api, opened

@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from relay import telemetry
 from relay.core.errors import RelayError
 from relay.edge.api import probes as module
 from relay.edge.api.probes import Probes
+from relay.telemetry.metrics import CONTENT_TYPE
 from tests.services.raw_http import ask, get, post
 from tests.unit.edge.serving import routed
 
@@ -60,7 +60,7 @@ async def test_metrics_are_in_prometheus_format() -> None:
     async with probes() as url:
         reply = await ask(url, get("/metrics"))
         assert (reply.status, reply.body) == (200, b"metric 1\n")
-        assert reply.headers["content-type"] == telemetry.CONTENT_TYPE
+        assert reply.headers["content-type"] == CONTENT_TYPE
 
 
 async def test_a_journal_that_hangs_or_fails_does_not_hide_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:

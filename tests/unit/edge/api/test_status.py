@@ -11,7 +11,9 @@ from relay.core.tasks.events import bare_task, submitted_draft
 from relay.edge.api.status import Process, StatusRoutes
 from relay.journal.journal import Journal
 from relay.journal.projections.tasks import Tasks
-from relay.telemetry import SinkSignals, Telemetry, UpstreamSignals
+from relay.telemetry.signals.sinks import SinkSignals
+from relay.telemetry.signals.upstream import UpstreamSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.services.raw_http import ask, get
 from tests.unit.drafts import dead_draft, draft
 from tests.unit.edge.serving import api, opened

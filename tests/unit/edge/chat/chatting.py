@@ -20,7 +20,9 @@ from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy, ProxyRoutes
 from relay.journal.journal import Journal, Policy
 from relay.settings.model import ProxySettings
-from relay.telemetry import ChatSignals, HttpSignals, Telemetry
+from relay.telemetry.signals.chats import ChatSignals
+from relay.telemetry.signals.http import HttpSignals
+from relay.telemetry.telemetry import Telemetry
 from relay.upstream import Timeouts, Upstream
 from tests.services.raw_http import post
 from tests.services.scripted_upstream import Call, Script, ScriptedUpstream, chunks, scripted

@@ -15,7 +15,8 @@ from relay.edge.chat import capture
 from relay.edge.chat.capture import ChatCapture
 from relay.edge.chat.event_queue import ChatEventQueue
 from relay.journal.journal import Journal
-from relay.telemetry import ChatSignals, Telemetry
+from relay.telemetry.signals.chats import ChatSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.edge.chat.chatting import DONE, frame
 from tests.unit.edge.serving import opened
 

@@ -14,7 +14,8 @@ from relay.edge.chat.recovery import close_open_streams
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.projections.chats import Streams
-from relay.telemetry import ChatSignals, Telemetry
+from relay.telemetry.signals.chats import ChatSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.edge.serving import opened
 
 CHUNK = b'{"id":"c","model":"a/m","choices":[{"index":0,"delta":{"content":"%s"},"finish_reason":null}]}'

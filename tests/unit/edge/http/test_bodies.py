@@ -12,7 +12,8 @@ from aiohttp import web
 from relay.edge.http.bodies import Bodies, BodyLimits
 from relay.edge.http.problems import ProblemError
 from relay.edge.http.server import Limits, Listener, respond
-from relay.telemetry import HttpSignals, Telemetry
+from relay.telemetry.signals.http import HttpSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.services.raw_http import ask, chunked, post, wire
 
 LIMITS = BodyLimits(max_body=4 << 20, max_inflight_bytes=6 << 20, timeout=5.0, section="proxy")

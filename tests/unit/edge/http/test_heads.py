@@ -14,7 +14,8 @@ from aiohttp import http_parser, web
 from relay.edge.http.fast_path import FastPath
 from relay.edge.http.heads import MAX_HEAD, HeadLimit, HeadTooLarge
 from relay.edge.http.server import Connection, Limits, Listener
-from relay.telemetry import HttpSignals, Telemetry
+from relay.telemetry.signals.http import HttpSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.services.raw_http import Wire, ask, chunked, get, post, wire
 from tests.unit.edge.serving import PATH, TOKEN, gate, opened, receiving
 

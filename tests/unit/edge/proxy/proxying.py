@@ -12,7 +12,8 @@ from relay.edge.http.server import Limits, Listener
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy, ProxyRoutes
 from relay.settings.model import ProxySettings
-from relay.telemetry import HttpSignals, Telemetry
+from relay.telemetry.signals.http import HttpSignals
+from relay.telemetry.telemetry import Telemetry
 from relay.upstream import Timeouts, Upstream
 from tests.services.scripted_upstream import Script, ScriptedUpstream, scripted
 

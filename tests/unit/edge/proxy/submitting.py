@@ -22,7 +22,9 @@ from relay.journal.journal import Journal
 from relay.journal.projections.task_addresses import Addresses
 from relay.settings import ProxySettings
 from relay.sources.novita_task import NovitaTask
-from relay.telemetry import HttpSignals, SubmissionSignals, Telemetry
+from relay.telemetry.signals.http import HttpSignals
+from relay.telemetry.signals.submissions import SubmissionSignals
+from relay.telemetry.telemetry import Telemetry
 from relay.upstream import Timeouts, Upstream
 from tests.services.scripted_upstream import Script, ScriptedUpstream, scripted
 

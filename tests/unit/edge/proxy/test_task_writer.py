@@ -15,7 +15,8 @@ from relay.edge.http.problems import ProblemError
 from relay.edge.proxy.task_writer import TaskWriter
 from relay.journal.errors import JournalBroken
 from relay.journal.journal import Journal, Policy
-from relay.telemetry import SubmissionSignals, Telemetry
+from relay.telemetry.signals.submissions import SubmissionSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.services.raw_http import ask, post
 from tests.services.scripted_upstream import Call, ok
 from tests.unit.edge.proxy.submitting import submitting

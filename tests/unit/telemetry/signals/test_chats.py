@@ -8,8 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from relay.core.chat.events import ChatData
-from relay.telemetry import ChatSignals, Telemetry
 from relay.telemetry.signals import chats as module
+from relay.telemetry.signals.chats import ChatSignals
+from relay.telemetry.telemetry import Telemetry
 
 
 def data(**changes: Any) -> ChatData:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from relay.core.publishing.claims import IndexUnavailable
-from relay.telemetry import ClaimSignals, Telemetry
+from relay.telemetry.signals.claims import ClaimSignals
+from relay.telemetry.telemetry import Telemetry
 
 
 def test_an_index_that_is_away_is_logged_once_per_cause(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from relay.telemetry import ConsumerSignals, Telemetry
+from relay.telemetry.signals.consumers import ConsumerSignals
+from relay.telemetry.telemetry import Telemetry
 
 
 def test_a_consumer_that_is_cut_is_counted_and_logged_and_one_that_leaves_is_only_counted() -> None:

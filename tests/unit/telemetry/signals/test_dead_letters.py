@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from relay.telemetry import DeadLetterSignals, Telemetry, configure_logging
+from relay.telemetry.log import configure_logging
+from relay.telemetry.signals.dead_letters import DeadLetterSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import values
 

@@ -6,8 +6,10 @@ import pytest
 
 from relay.core.event import TASKS, Event, Receipt
 from relay.journal.errors import JournalUnavailable
-from relay.telemetry import DeliverySignals, Telemetry, configure_logging
+from relay.telemetry.log import configure_logging
+from relay.telemetry.signals.deliveries import DeliverySignals
 from relay.telemetry.spans import Attributes, Unrecorded
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import values
 

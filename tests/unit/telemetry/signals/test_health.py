@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from relay.telemetry import HealthSignals, Telemetry
+from relay.telemetry.signals.health import HealthSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.readings import values
 
 

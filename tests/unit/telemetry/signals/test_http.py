@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from relay.telemetry import HttpSignals, Telemetry, configure_logging
+from relay.telemetry.log import configure_logging
+from relay.telemetry.signals.http import HttpSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.log_reader import Log
 
 

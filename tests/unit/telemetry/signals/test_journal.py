@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from relay.core.errors import RelayError
-from relay.telemetry import JournalSignals, Telemetry, configure_logging
+from relay.telemetry.log import configure_logging
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.log_reader import Log
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from relay.core.errors import RelayError
-from relay.telemetry import SinkSignals, Telemetry, configure_logging
+from relay.telemetry.log import configure_logging
+from relay.telemetry.signals.sinks import SinkSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import values
 

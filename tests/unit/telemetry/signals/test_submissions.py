@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from relay.telemetry import SubmissionSignals, Telemetry, configure_logging
-from relay.telemetry.signals.submissions import RESULTS
+from relay.telemetry.log import configure_logging
+from relay.telemetry.signals.submissions import RESULTS, SubmissionSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import values
 

@@ -3,7 +3,10 @@ from __future__ import annotations
 from typing import get_args
 
 from relay.core.tasks.reconcile import Result
-from relay.telemetry import TaskSignals, Telemetry, UpstreamSignals, configure_logging
+from relay.telemetry.log import configure_logging
+from relay.telemetry.signals.tasks import TaskSignals
+from relay.telemetry.signals.upstream import UpstreamSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import busy, values
 

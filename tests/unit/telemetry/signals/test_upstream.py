@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from relay.telemetry import Telemetry, UpstreamSignals
+from relay.telemetry.signals.upstream import UpstreamSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.readings import values
 
 
