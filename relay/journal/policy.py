@@ -10,7 +10,7 @@ class Policy:
     """What the journal keeps and accepts.
 
     ``retention``, ``dead_letter_retention`` and ``dedup_window`` in seconds, ``max_size`` in bytes, ``max_backlog`` in
-    events that some sink has not got yet: see ``Journal.backlog``.
+    events that some sink has not got yet: see ``SinkProgress.backlog``.
     """
 
     retention: float = 7 * 86400
