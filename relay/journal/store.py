@@ -102,6 +102,10 @@ class Store(Pruning):
         self.last_offset = self._one(_QUERY["last_offset"])
         self._index = DedupIndex(self._db)
         self._projections = {kind: kind(self._db) for kind in projections}
+        # Called for every commit: a hook that does nothing costs nothing.
+        self._appliers = [each.apply for each in self._having("apply")]
+        self._followers = [each.committed for each in self._having("committed")]
+        self._deferring = self._having("is_due")
         self._log = Gauge(log_of(self.path), self._one("PRAGMA page_size"))
 
     def _prepare(self, projections: Sequence[type[Projection]], max_pages: int | None) -> None:
@@ -187,16 +191,16 @@ class Store(Pruning):
             plan.add_all(drafts, self._index.known)
             for start in range(0, len(plan.entries), MAX_GROUP):
                 self._insert(plan.entries[start : start + MAX_GROUP])
-            for projection in self._projections.values():
-                projection.apply(plan)
+            for apply in self._appliers:
+                apply(plan)
             for sink, saved in (progress or {}).items():
                 counts = (saved.published, saved.dead, saved.absorbed, saved.passed, saved.catch_up_to)
                 self._db.execute(_APPEND["save_checkpoint"], (sink, saved.offset, *counts))
             if plan.entries or progress:
                 for projection in self._due(now):
                     once_committed.enter_context(projection.written(now))
-        for projection in self._projections.values():
-            projection.committed(plan)
+        for committed in self._followers:
+            committed(plan)
         self.last_offset = plan.last_offset
         self._index.add(plan.new_keys, now)
         return Appended(plan.receipts, plan.entries)
@@ -207,8 +211,13 @@ class Store(Pruning):
             values += row_of(entry)
         self._db.execute(_insert_events_sql(len(entries)), values)
 
+    def _having(self, hook: str) -> list[Projection]:
+        return [
+            each for kind, each in self._projections.items() if getattr(kind, hook) is not getattr(Projection, hook)
+        ]
+
     def _due(self, now: int, *, idle: bool = False) -> list[Projection]:
-        return [each for each in self._projections.values() if each.is_due(now, idle=idle)]
+        return [each for each in self._deferring if each.is_due(now, idle=idle)]
 
     def _write_what_waits(self, projections: Iterable[Projection], now: int) -> None:
         with ExitStack() as once_committed, self._transaction():
