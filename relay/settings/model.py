@@ -177,7 +177,7 @@ class ClientSettings(Section):
 
 
 class CaptureSettings(Section):
-    """What of a chat is published."""
+    """What is published of a chat."""
 
     content: bool = True
     request: Literal["none", "metadata", "full"] = "metadata"

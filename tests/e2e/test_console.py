@@ -43,7 +43,7 @@ async def test_live_events_appear_as_they_happen(relay: Stage, console: Visit) -
     task = await relay.submit()
     await expect(console.row(task)).to_have_count(2)
     await expect(console.row(task).first).to_contain_text("Task succeeded")
-    await expect(console.row(task).first).to_contain_text("TXT_TO_IMG · 1 output · by webhook")
+    await expect(console.row(task).first).to_contain_text("TXT_TO_IMG · 1 output · via webhook")
     await expect(console.row(task).last).to_contain_text("Task submitted")
 
 
@@ -139,11 +139,11 @@ async def test_the_search_leads_to_the_story_of_a_task(relay: Stage, console: Vi
     assert console.page.url.endswith(f"#/subjects/{task}")
     moments = console.page.locator(".moment")
     await expect(moments.filter(has_text="Task submitted").first).to_be_visible()
-    await expect(moments.filter(has_text="Task succeeded").first).to_contain_text("learnt by webhook")
+    await expect(moments.filter(has_text="Task succeeded").first).to_contain_text("reported via webhook")
     published = moments.filter(has_text="Published on redis")
     await expect(published.first.locator("time")).to_be_visible()
     await expect(published.filter(has_text="Task succeeded")).to_have_count(1)
-    await expect(moments.filter(has_text="2 duplicates absorbed")).to_contain_text("2 by webhook")
+    await expect(moments.filter(has_text="2 duplicates absorbed")).to_contain_text("2 via webhook")
     await expect(console.page.locator(".facts")).to_contain_text("Duplicates absorbed2")
     order = await moments.evaluate_all("found => found.map(each => each.querySelector('time')?.dateTime)")
     assert order == sorted(order)
@@ -161,7 +161,7 @@ async def test_a_story_tells_of_a_task_while_it_goes_on(relay: Stage, console: V
 async def test_a_story_of_nothing_says_so(console: Visit) -> None:
     """A mistyped id would look like a page that is broken."""
     await console.open("#/subjects/t-none")
-    await expect(console.page.get_by_text("Nothing is known of this id")).to_be_visible()
+    await expect(console.page.get_by_text("Unknown id")).to_be_visible()
     console.said.clear()  # Chromium notes each 404 in red by itself
 
 
@@ -192,7 +192,7 @@ async def test_an_output_that_cannot_be_loaded_says_so(relay: Stage, console: Vi
         task = {"task_id": f"t-gone-{kind}", "status": "TASK_STATUS_SUCCEED"}
         await relay.deliver({"task": task, f"{kind}s": [output]})
         await console.open(f"#/subjects/t-gone-{kind}")
-        await expect(console.page.locator(".frame.absent")).to_have_text("The link cannot be loaded.")
+        await expect(console.page.locator(".frame.absent")).to_have_text("The link could not be loaded.")
     console.said.clear()  # Chromium notes each 404 in red by itself
 
 
@@ -234,7 +234,7 @@ async def test_what_strangers_wrote_stays_text(relay: Stage, console: Visit) -> 
         assert await page.locator('a[href^="javascript:"], [src^="javascript:"]').count() == 0
         assert (await page.title()).endswith("· relay")
     await console.open("#/subjects/t-hostile")
-    await expect(page.locator(".frame")).to_have_text("The link is no web address, so it is not opened.")
+    await expect(page.locator(".frame")).to_have_text("The link is not a web address, so it is not opened.")
     console.said[:] = [text for text in console.said if "404" not in text]
 
 
@@ -299,7 +299,7 @@ async def test_a_dead_letter_is_read_and_deleted_after_a_question(relay: Stage, 
     assert page.url == address
     await page.get_by_role("button", name="Delete…").click()
     await page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
-    await expect(page.get_by_text("The dead letter is deleted.")).to_be_visible()
+    await expect(page.get_by_text("The dead letter was deleted.")).to_be_visible()
     await expect(page.locator("tr", has_text="NO_SUCH_STATUS")).to_have_count(0)
     await page.goto(address)
     await expect(page.get_by_text("No dead letter has this id")).to_be_visible()
@@ -313,7 +313,7 @@ async def test_health_shows_the_sinks_the_journal_and_what_is_under_way(relay: S
     await expect(sink).to_contain_text("redis")
     await expect(sink).to_contain_text("Up")
     await expect(sink).to_contain_text("Lag")
-    await expect(console.page.get_by_text("Deliveries are accepted durably.")).to_be_visible()
+    await expect(console.page.get_by_text("relay accepts deliveries durably.")).to_be_visible()
     await expect(console.page.locator("#readiness")).to_have_text("Ready")
     await console.open("#/tasks?state=all")
     await expect(console.page.locator("tbody tr").first).to_be_visible()

@@ -20,8 +20,8 @@ export class Problem extends Error {
 /** The relay cannot be reached at all. */
 export class Unreachable extends Error {
   constructor() {
-    super("The relay does not answer");
-    this.detail = "It may be stopped, or the network between here and there may be down.";
+    super("relay does not answer");
+    this.detail = "It may have stopped, or the network may be down.";
     this.hint = "Check that relay runs and that its address is the one above.";
   }
 }

@@ -5,13 +5,13 @@ import { element } from "./dom.js";
 import { button } from "./parts.js";
 
 const SHORTCUTS = [
-  ["/", "search for a task or a chat"],
+  ["/", "search for a task or chat"],
   ["1 … 5", "live events, tasks, chats, dead letters, health"],
   ["p", "pause or resume the live events"],
-  ["j, k", "to the next or the previous row"],
-  ["Enter", "open what has the focus"],
-  ["Esc", "close a dialog, leave a field"],
-  ["?", "this list"],
+  ["j, k", "next or previous row"],
+  ["Enter", "open the focused item"],
+  ["Esc", "close a dialog or leave a field"],
+  ["?", "show this list"],
 ];
 
 let asked = null;
@@ -23,13 +23,13 @@ export function askForToken() {
   const form = element(
     "form",
     { method: "dialog" },
-    element("h2", { id: "token-title" }, "This relay asks for a token"),
+    element("h2", { id: "token-title" }, "This relay requires a token"),
     element(
       "p",
       {},
       "Use one of ",
       element("code", {}, "server.api_tokens"),
-      " of its configuration. It is kept in this tab until you close it, and is sent to this relay only.",
+      " of its configuration. It stays in this tab until you close it, and is sent only to this relay.",
     ),
     element("label", { for: "token" }, "Token"),
     input,

@@ -20,7 +20,7 @@ export function showCounts(known) {
     overdue: [known.tasks.overdue, "overdue"],
     chats: [known.chats.open, "open"],
     "dead-letters": [known.journal.dead_letters, "held"],
-    trouble: [troubled(known.sinks), "sinks in trouble"],
+    trouble: [troubled(known.sinks), "sinks with errors"],
   };
   for (const [name, [number, words]] of Object.entries(counts)) {
     const place = document.querySelector(`[data-count="${name}"]`);
@@ -46,7 +46,7 @@ export function showBanner(error, retry) {
 }
 
 function adviceOn(error) {
-  if (error instanceof Unreachable) return "What is shown is what was known last. Trying again every five seconds.";
+  if (error instanceof Unreachable) return "This is the last known state. Retrying every five seconds.";
   if (error.status === 401) return "Enter one of server.api_tokens.";
   return error.hint ?? "";
 }
@@ -58,5 +58,5 @@ function readinessOf(known, error) {
   if (!known) return ["…", "calm"];
   if (!known.ready.ok) return ["Not ready", "bad"];
   const trouble = troubled(known.sinks);
-  return trouble ? ["Sink in trouble", "odd"] : ["Ready", "good"];
+  return trouble ? ["Sink error", "odd"] : ["Ready", "good"];
 }

@@ -22,11 +22,11 @@ function output(told, at) {
 
 /** The output itself, or why it is not to be seen. */
 function frame(told, name, over) {
-  if (!told.url) return absent("The upstream gave no link.");
-  if (!isWebAddress(told.url)) return absent("The link is no web address, so it is not opened.");
+  if (!told.url) return absent("The upstream provided no link.");
+  if (!isWebAddress(told.url)) return absent("The link is not a web address, so it is not opened.");
   if (over) return absent("The link has expired.");
   const place = element("div", { class: "frame" });
-  const onerror = () => place.replaceWith(absent("The link cannot be loaded."));
+  const onerror = () => place.replaceWith(absent("The link could not be loaded."));
   place.append(player(told, name, onerror));
   return place;
 }

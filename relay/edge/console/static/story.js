@@ -27,7 +27,7 @@ export function gapsOf(moments) {
   });
 }
 
-/** What the upstream says of its own times; the relay learnt of them with the task's end. */
+/** What the upstream says of its own times; relay gets them with the end of the task. */
 function upstreamMoments(events) {
   const told = events.map(({ event }) => event).findLast((event) => event.data?.timings?.finished_at !== undefined);
   if (!told) return [];
@@ -46,8 +46,8 @@ function eventMoments(entries) {
 
 function eventMoment({ offset, event }) {
   const { title, tone } = typeOf(event);
-  const learnt = event.data?.observed_via;
-  const told = [learnt && event.data.status !== "submitted" && `learnt ${via(learnt)}`, event.data?.reason];
+  const observed = event.data?.observed_via;
+  const told = [observed && event.data.status !== "submitted" && `reported ${via(observed)}`, event.data?.reason];
   const at = event.data?.received_at ?? endOf(event) ?? event.time;
   return moment(at, title, tone, told.filter(Boolean).join(" · "), { offset, event });
 }
@@ -80,7 +80,7 @@ const PUBLICATION = {
   published: { title: "Published on", tone: "good" },
   pending: { title: "Waits for", tone: "calm" },
   dead: { title: "Refused by", tone: "bad" },
-  absorbed: { title: "Published before by another replica, skipped on", tone: "faint" },
+  absorbed: { title: "Already published by another replica, skipped on", tone: "faint" },
 };
 
 function duplicateMoment({ count, first_at: first, last_at: last, observed_via: ways }) {

@@ -11,7 +11,7 @@ export function transcript({ answers, chunks, ended }) {
     "div",
     { class: "transcript", "data-chunks": String(chunks), "data-ended": String(ended) },
     ...said,
-    !said.length && element("p", { class: "muted" }, ended ? "Nothing was said, or its content is not captured." : "Nothing has been said yet."),
+    !said.length && element("p", { class: "muted" }, ended ? "The answer is empty, or its content was not captured." : "No content yet."),
     !ended && element("p", { class: "growing" }, tag(`Growing, ${counted(chunks, "chunk")} so far`, "calm")),
   );
 }

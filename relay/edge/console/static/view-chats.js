@@ -20,10 +20,10 @@ export function show({ query, signal }) {
 async function pageOf(after, signal) {
   const { chats, next } = await ask(withQuery("/v1/chats", { after, limit: PAGE }), { signal });
   if (!chats.length) {
-    return nothing("No chat is open", "A chat through relay is here while it lasts, and in the live events after that.");
+    return nothing("No chat is open", "An open chat appears here; once it has ended, see the live events.");
   }
   return [
-    element("p", { class: "muted" }, `${counted(chats.length, "chat")}. Open one to read along.`),
+    element("p", { class: "muted" }, `${counted(chats.length, "chat")}. Open one to follow it.`),
     table("Open chats", COLUMNS, chats.map(rowOf)),
     next && element("p", {}, element("a", { href: `#/chats?after=${encodeURIComponent(next)}` }, "The next page")),
   ].filter(Boolean);

@@ -27,7 +27,7 @@ export function letter({ id, go, signal, announce }) {
 
 async function pageOf(after, signal) {
   const { dead_letters: letters, next } = await ask(withQuery("/v1/dead-letters", { after, limit: PAGE }), { signal });
-  if (!letters.length) return nothing("No dead letters", "Everything that came could be read, and no sink has refused an event.");
+  if (!letters.length) return nothing("No dead letters", "Every delivery could be read, and no sink has refused an event.");
   return [
     table("Dead letters", COLUMNS, letters.toSorted(newestFirst).map(rowOf)),
     next && element("p", {}, element("a", { href: `#/dead-letters?after=${encodeURIComponent(next)}` }, "The next page")),
@@ -63,23 +63,23 @@ function letterOf(told, go, announce) {
       button("Delete…", { kind: "danger", onclick: () => act(() => remove(told, go, announce)) }),
     ),
     trouble,
-    element("section", {}, element("h2", {}, told.event ? "The event's data" : "The delivery, as it came"), verbatim(told.raw, "Raw delivery"),
-      element("p", { class: "muted" }, "Secrets are withheld. The very bytes: ", element("code", {}, `GET ${pathOf(told.id)}`), " with ", element("code", {}, "Accept: application/octet-stream"))),
+    element("section", {}, element("h2", {}, told.event ? "The event's data" : "The delivery as received"), verbatim(told.raw, "Raw delivery"),
+      element("p", { class: "muted" }, "Secrets are redacted. For the original bytes: ", element("code", {}, `GET ${pathOf(told.id)}`), " with ", element("code", {}, "Accept: application/octet-stream"))),
   ];
 }
 
 async function replay(told, go, announce) {
   const answer = await ask(`${pathOf(told.id)}/replay`, { method: "POST" });
-  announce(answer.status === "duplicate" ? "Its event was here already; the dead letter is gone." : "It is on its way again.");
+  announce(answer.status === "duplicate" ? "Its event already existed; the dead letter was removed." : "The dead letter was replayed.");
   status.refresh();
   go(storyOf(told.subject));
 }
 
 async function remove(told, go, announce) {
-  const explanation = `${counted(told.raw_bytes, "byte")} from ${told.origin} are forgotten for good, and cannot be replayed any more.`;
+  const explanation = `${counted(told.raw_bytes, "byte")} from ${told.origin} will be deleted for good and cannot be replayed.`;
   if (!(await confirmed("Delete this dead letter?", explanation, "Delete it"))) return;
   await ask(pathOf(told.id), { method: "DELETE" });
-  announce("The dead letter is deleted.");
+  announce("The dead letter was deleted.");
   status.refresh();
   go("#/dead-letters");
 }

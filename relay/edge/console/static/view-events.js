@@ -122,12 +122,12 @@ function stateTag({ name, error }, paused) {
   if (name === "live") return paused ? tag("Paused", "odd") : tag("Live", "good");
   if (name === "unauthorized") return tag("Needs a token", "bad");
   if (name === "connecting") return tag("Connecting", "calm");
-  return tag(error?.status ? "Refused, trying again" : "Connection lost, trying again", "bad");
+  return tag(error?.status ? "Refused, retrying" : "Connection lost, retrying", "bad");
 }
 
 function shownText() {
   const lost = feed.paused && feed.waiting > CAPACITY ? ` Of those waiting, the newest ${count(CAPACITY)} will be shown.` : "";
-  const bound = feed.rows.length >= CAPACITY ? " The list keeps no more; the journal does." : "";
+  const bound = feed.rows.length >= CAPACITY ? " Older events are in the journal." : "";
   return feed.rows.length ? `${counted(feed.rows.length, "event")}, the newest first.${bound}${lost}` : lost;
 }
 
@@ -136,7 +136,7 @@ function emptyText({ topic, type, subject }) {
   return [
     element("p", { class: "lead" }, filtered ? "Nothing matches yet" : "No events yet"),
     element("p", {}, filtered
-      ? "What comes from now on and matches will be here. Older events: the filters look back over the newest 2,000."
-      : "Deliver a webhook, submit a task or hold a chat through relay, and it will be here."),
+      ? "New events that match appear here. The filters search the newest 2,000 events."
+      : "Deliver a webhook, submit a task or send a chat through relay, and it appears here."),
   ];
 }

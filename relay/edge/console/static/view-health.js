@@ -28,7 +28,7 @@ function contentOf(told) {
       ["Dead letters", link("#/dead-letters", count(told.journal.dead_letters))],
     ])),
     section("Tasks and chats", facts([
-      ["Tasks under way", link("#/tasks?state=pending", count(told.tasks.pending))],
+      ["Open tasks", link("#/tasks?state=pending", count(told.tasks.pending))],
       ["Polls overdue", link("#/tasks?state=overdue", count(told.tasks.overdue))],
       ["Chats open", link("#/chats", count(told.chats.open))],
       ["Upstream", upText(told.upstream.up)],
@@ -43,18 +43,18 @@ function contentOf(told) {
 }
 
 function readiness({ ready }) {
-  if (ready.ok) return element("p", { class: "ready good" }, tag("Ready", "good"), " Deliveries are accepted durably.");
+  if (ready.ok) return element("p", { class: "ready good" }, tag("Ready", "good"), " relay accepts deliveries durably.");
   return element(
     "div",
     { class: "ready bad" },
-    element("p", {}, tag("Not ready", "bad"), " Senders are told to try again."),
+    element("p", {}, tag("Not ready", "bad"), " Senders get a 503 and try again."),
     element("ul", {}, ...ready.reasons.map((reason) => element("li", {}, reason))),
   );
 }
 
 function sinks(list) {
   if (!list.length) {
-    return nothing("No sink is configured", "The journal itself is the stream: consumers follow GET /v1/events, people relay tail.");
+    return nothing("No sink is configured", "The journal itself is the stream: follow it with GET /v1/events or relay tail.");
   }
   return element("div", { class: "sinks" }, ...list.map(sinkOf));
 }
@@ -98,8 +98,8 @@ function known(number) {
 }
 
 function upText(up) {
-  if (up === null) return "not asked yet";
-  return up ? tag("Up", "good") : tag("Down, or refuses", "bad");
+  if (up === null) return "not tried yet";
+  return up ? tag("Up", "good") : tag("Down or refusing", "bad");
 }
 
 function link(address, text) {

@@ -109,7 +109,7 @@ async function storyOf(id, signal) {
 
 function unknownSubject(error) {
   if (error.status !== 404) throw error;
-  return nothing("Nothing is known of this id", "The journal holds no event about it: it was never here, or is older than journal.retention.");
+  return nothing("Unknown id", "The journal holds no event about it: relay never saw it, or it is older than journal.retention.");
 }
 
 function contentOf(story, conversation) {
@@ -118,8 +118,8 @@ function contentOf(story, conversation) {
     facts(factsOf(story)),
     conversation && section("Conversation", transcript(conversation)),
     made && section("Outputs", made),
-    section("Time line", timeline(story)),
-    story.next !== null && element("p", { class: "muted" }, "The story is longer than is shown here: GET /v1/events?subject= has all of it."),
+    section("Timeline", timeline(story)),
+    story.next !== null && element("p", { class: "muted" }, "The timeline is longer than shown here: GET /v1/events?subject= has all of it."),
   ].filter(Boolean);
 }
 
@@ -155,7 +155,7 @@ function taskFacts(task, events) {
     reason && ["Reason", reason],
     ["Polls", task && String(task.polls)],
     task?.next_poll_at && ["Next poll", clock(task.next_poll_at)],
-    task?.trouble && ["Polling is in trouble", task.trouble],
+    task?.trouble && ["Polling problem", task.trouble],
   ].filter(Boolean);
 }
 
@@ -195,7 +195,7 @@ function momentOf({ at, title, tone, text, about, letter }, gap) {
   return element(
     "li",
     { class: `moment ${tone}` },
-    element("span", { class: "when" }, at ? clock(at) : tone === "calm" ? "not yet" : "not noted", gap >= 1 && element("span", { class: "gap" }, `+${duration(gap)}`)),
+    element("span", { class: "when" }, at ? clock(at) : tone === "calm" ? "not yet" : "not recorded", gap >= 1 && element("span", { class: "gap" }, `+${duration(gap)}`)),
     element(
       "div",
       { class: "what" },

@@ -55,7 +55,7 @@ function countsText(counts) {
 }
 
 function emptyText(state) {
-  if (state === "overdue") return ["Nothing is overdue", "Every poll that is due has been made."];
-  if (state === "pending") return ["Nothing is under way", "Every task that was submitted through relay has ended."];
+  if (state === "overdue") return ["Nothing is overdue", "relay has made every poll that is due."];
+  if (state === "pending") return ["No open tasks", "Every task that was submitted through relay has ended."];
   return ["No such task", "Tasks enter the registry when they are submitted through relay, or watched with POST /v1/tasks."];
 }

@@ -42,10 +42,10 @@ export function summaryOf(event) {
   return said.filter(Boolean).join(" · ").replaceAll(/\s+/g, " ").slice(0, LONGEST);
 }
 
-/** How a fact was learnt, as a sentence goes on: "learnt ...". */
+/** How a fact was observed, to follow a word such as "reported". */
 export function via(observed) {
-  const ways = { webhook: "by webhook", poll: "by polling", submit: "from an answer that passed" };
-  return ways[observed] ?? `by ${observed}`;
+  const ways = { webhook: "via webhook", poll: "via polling", submit: "from a proxied answer" };
+  return ways[observed] ?? `via ${observed}`;
 }
 
 function taskSummary(data) {
