@@ -1,6 +1,6 @@
 """Writes the Grafana dashboard. ``python -m deploy.dashboards`` writes it, a test holds the committed file to it.
 
-Four rows, each a question of whoever looks: is anything lost or late, how fast, what flows, is it healthy.
+Four rows, each a question of the reader: is anything lost or late, how fast, what flows, is it healthy.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ In the log as `code`, with `error` and `hint`; in `relay_publish_failures_total{
 command fails. `…` stands for what differs from case to case.
 """
 _EXITS: Final = (
-    (0, "done; also when whoever reads the output has gone"),
+    (0, "done; also if the reader of the output has gone"),
     (
         outcome.FAILED,
         "failed: standard error says what, and what to do. `relay serve`, too, when it is fenced or its journal breaks",

@@ -21,8 +21,8 @@ chat](../chat-events.md) how a chat ends.
 An attribute without a value is left out. In `data` every key is always there, and what is not known is `null`.
 """
 _ATTRIBUTES: Final = """
-`id` is unique within `source`, and the same however often, and by whichever replica, the relay learns the fact.
-`time` is when it happened as far as the upstream says, else when the relay learnt it: RFC 3339, UTC, milliseconds.
+`id` is unique within `source`, and the same however often, and on whichever replica, the fact arrives.
+`time` is when it happened as far as the upstream says, else when relay observed it: RFC 3339, UTC, milliseconds.
 Besides these there are `specversion` (`1.0`), `datacontenttype` (`application/json`) and, where a trace is known,
 `traceparent` ([tracing](../tracing.md)).
 """
@@ -40,7 +40,7 @@ def events_page() -> str:
         "## Topics\n\n"
         + table(["topic", "on Kafka", "on Redis"], topics)
         + "\n\n`relay.` and `{relay}:` are the sinks' default `prefix`.",
-        "## Types\n\n" + table(["type", "topic", "`data`", "what it tells"], types),
+        "## Types\n\n" + table(["type", "topic", "`data`", "what it reports"], types),
         "## Attributes\n\n" + table(["type", "id", "source", "subject"], attributes) + f"\n\n{_ATTRIBUTES.strip()}",
         *(_schema(name, schema) for name, schema in schemas().items()),
     ]

@@ -26,7 +26,7 @@ def test_options_name_what_belongs_behind_them() -> None:
 
 
 def test_every_argument_and_option_says_what_it_is() -> None:
-    """Whoever reads the help would have to try an option to learn what it does."""
+    """A reader of the help would have to try an option to learn what it does."""
     assert not re.findall(r"^\| `.*` \| (?:\[.*)?\|$", reference(), re.MULTILINE)
 
 

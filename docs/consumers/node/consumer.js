@@ -38,7 +38,7 @@ function apply(event, data) {
 }
 
 const consumer = new Kafka({ brokers: [KAFKA] }).consumer({ groupId: "ledger-node", sessionTimeout: 6_000 });
-await consumer.connect(); // reads committed transactions only, unless told otherwise
+await consumer.connect(); // reads committed transactions only, by default
 await consumer.subscribe({ topics: [`${KAFKA_PREFIX}tasks`, `${KAFKA_PREFIX}chat`], fromBeginning: true });
 await consumer.run({
   autoCommit: false,

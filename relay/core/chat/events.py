@@ -57,7 +57,7 @@ ChatId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="
 
 
 class RequestData(TypedDict):
-    """What the client asked for, as far as `capture.request` lets it be told."""
+    """What the client requested, as far as `capture.request` allows it."""
 
     parameters: Annotated[
         dict[str, Any], Field(description="Numbers, switches and known words such as `temperature`; no texts.")
@@ -126,7 +126,7 @@ class Choice(TypedDict):
 
 
 class UpstreamError(TypedDict):
-    """The error that the upstream told, in whichever of its shapes."""
+    """The error that the upstream reported, in any of its formats."""
 
     code: Annotated[str | None, Field(description="The upstream's code as text, such as `503`.")]
     type: Annotated[str | None, Field(description="The upstream's type or reason, such as `RATE_LIMIT_EXCEEDED`.")]

@@ -49,7 +49,7 @@ class Nsfw(TypedDict):
 class Output(TypedDict):
     """One generated file."""
 
-    kind: Annotated[Kind, Field(description="Told by the array that held it, not by the name of the task's type.")]
+    kind: Annotated[Kind, Field(description="Taken from the array that held it, not from the name of the task's type.")]
     url: Annotated[str | None, Field(description="Where to fetch it, as given; often presigned for about an hour.")]
     format: Annotated[str | None, Field(description="The upstream's type of the file, such as `jpeg`, `mp4`, `wav`.")]
     ttl_seconds: Annotated[
@@ -103,8 +103,8 @@ class TaskData(TypedDict):
         Field(description="Whether it is a mock event (webhook test mode); null when the upstream did not say."),
     ]
     timings: Annotated[Timings, Field(description="The upstream's own times.")]
-    observed_via: Annotated[Via, Field(description="How the relay learnt it.")]
-    received_at: Annotated[Timestamp, Field(description="When the relay learnt it.")]
+    observed_via: Annotated[Via, Field(description="How relay observed it.")]
+    received_at: Annotated[Timestamp, Field(description="When relay observed it.")]
     raw: Annotated[
         dict[str, Any] | None,
         Field(description="The upstream's task result with unknown fields, secrets and prompts redacted; can be off."),

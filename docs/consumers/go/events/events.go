@@ -72,7 +72,7 @@ type Function struct {
 	Name *string `json:"name"`
 }
 
-// The error that the upstream told, in whichever of its shapes.
+// The error that the upstream reported, in any of its formats.
 type UpstreamError struct {
 	// The upstream's code as text, such as `503`.
 	Code *string `json:"code"`
@@ -82,7 +82,7 @@ type UpstreamError struct {
 	Type *string `json:"type"`
 }
 
-// What the client asked for, as far as `capture.request` lets it be told.
+// What the client requested, as far as `capture.request` allows it.
 type RequestData struct {
 	// Size of the request's body.
 	Bytes int64 `json:"bytes"`
@@ -114,7 +114,7 @@ type ChatTimings struct {
 type TaskData struct {
 	// Expected time to the end, in seconds, as reported.
 	EtaSeconds *float64 `json:"eta_seconds"`
-	// How the relay learnt it.
+	// How relay observed it.
 	ObservedVia ObservedVia `json:"observed_via"`
 	// Images, then videos, then audios, each in upstream order.
 	Outputs []Output `json:"outputs"`
@@ -124,7 +124,7 @@ type TaskData struct {
 	Raw map[string]interface{} `json:"raw"`
 	// Why it failed, in the upstream's words, or why it was abandoned: one of the relay's codes.
 	Reason *string `json:"reason"`
-	// When the relay learnt it.
+	// When relay observed it.
 	ReceivedAt string `json:"received_at"`
 	// Digits as text: seeds outgrow the integers of many readers.
 	Seed *string `json:"seed"`
@@ -148,7 +148,7 @@ type Output struct {
 	ExpiresAt *string `json:"expires_at"`
 	// The upstream's type of the file, such as `jpeg`, `mp4`, `wav`.
 	Format *string `json:"format"`
-	// Told by the array that held it, not by the name of the task's type.
+	// Taken from the array that held it, not from the name of the task's type.
 	Kind Kind `json:"kind"`
 	// The upstream's metadata of this file; for audio `text`, `start_time`, `end_time` (s).
 	Metadata map[string]interface{} `json:"metadata"`
@@ -214,7 +214,7 @@ const (
 	Reported UsageSource = "reported"
 )
 
-// How the relay learnt it.
+// How relay observed it.
 type ObservedVia string
 
 const (
@@ -223,7 +223,7 @@ const (
 	Webhook ObservedVia = "webhook"
 )
 
-// Told by the array that held it, not by the name of the task's type.
+// Taken from the array that held it, not from the name of the task's type.
 type Kind string
 
 const (

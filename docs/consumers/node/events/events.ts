@@ -137,7 +137,7 @@ export interface Function {
 }
 
 /**
- * The error that the upstream told, in whichever of its shapes.
+ * The error that the upstream reported, in any of its formats.
  */
 export interface UpstreamError {
     /**
@@ -163,7 +163,7 @@ export type Outcome = "completed" | "failed" | "cancelled";
 export type Reason = "client_gone" | "empty" | "error_status" | "not_json" | "relay_restarted" | "relay_shutdown" | "slow_client" | "truncated" | "upstream_error" | "upstream_reset" | "upstream_timeout" | "upstream_unreachable";
 
 /**
- * What the client asked for, as far as `capture.request` lets it be told.
+ * What the client requested, as far as `capture.request` allows it.
  */
 export interface RequestData {
     /**
@@ -230,7 +230,7 @@ export interface TaskData {
      */
     eta_seconds: number | null;
     /**
-     * How the relay learnt it.
+     * How relay observed it.
      */
     observed_via: ObservedVia;
     /**
@@ -250,7 +250,7 @@ export interface TaskData {
      */
     reason: null | string;
     /**
-     * When the relay learnt it.
+     * When relay observed it.
      */
     received_at: string;
     /**
@@ -285,7 +285,7 @@ export interface TaskData {
 }
 
 /**
- * How the relay learnt it.
+ * How relay observed it.
  */
 export type ObservedVia = "webhook" | "poll" | "submit";
 
@@ -302,7 +302,7 @@ export interface Output {
      */
     format: null | string;
     /**
-     * Told by the array that held it, not by the name of the task's type.
+     * Taken from the array that held it, not from the name of the task's type.
      */
     kind: Kind;
     /**
@@ -325,7 +325,7 @@ export interface Output {
 }
 
 /**
- * Told by the array that held it, not by the name of the task's type.
+ * Taken from the array that held it, not from the name of the task's type.
  */
 export type Kind = "image" | "video" | "audio";
 

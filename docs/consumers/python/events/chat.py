@@ -46,7 +46,7 @@ class Function(TypedDict):
 
 class RequestData(TypedDict):
     """
-    What the client asked for, as far as `capture.request` lets it be told.
+    What the client requested, as far as `capture.request` allows it.
     """
 
     parameters: dict[str, Any]
@@ -97,7 +97,7 @@ class ToolCall(TypedDict):
 
 class UpstreamError(TypedDict):
     """
-    The error that the upstream told, in whichever of its shapes.
+    The error that the upstream reported, in any of its formats.
     """
 
     code: str | None

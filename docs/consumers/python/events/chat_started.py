@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 class RequestData(TypedDict):
     """
-    What the client asked for, as far as `capture.request` lets it be told.
+    What the client requested, as far as `capture.request` allows it.
     """
 
     parameters: dict[str, Any]

@@ -28,7 +28,7 @@ class Output(TypedDict):
 
     kind: Literal['image', 'video', 'audio']
     """
-    Told by the array that held it, not by the name of the task's type.
+    Taken from the array that held it, not from the name of the task's type.
     """
     url: str | None
     """
@@ -126,11 +126,11 @@ class TaskData(TypedDict):
     """
     observed_via: Literal['webhook', 'poll', 'submit']
     """
-    How the relay learnt it.
+    How relay observed it.
     """
     received_at: str
     """
-    When the relay learnt it.
+    When relay observed it.
     """
     raw: dict[str, Any] | None
     """

@@ -1,4 +1,4 @@
-// The story of one task or chat: what became of it, what it made or said, and every moment of it on one time line.
+// The story of one task or chat: what became of it, what it made or said, and every moment of it on one timeline.
 
 import { ask, withQuery } from "./api.js";
 import { Conversation } from "./conversation.js";
@@ -11,7 +11,7 @@ import { follow } from "./stream.js";
 import { ENDINGS, typeOf } from "./words.js";
 import { transcript } from "./transcript.js";
 
-const PAGE = 1000; // events; as many as the relay tells at once
+const PAGE = 1000; // events; as many as relay returns at once
 const MOST_PAGES = 5; // what is longer is cut, and says so; its end comes with the stream that follows
 const REFRESH = 5_000;
 const SETTLE = 400; // ms after an event before the publications are asked for: a burst is asked for once

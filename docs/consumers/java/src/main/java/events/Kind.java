@@ -4,7 +4,7 @@ import java.io.IOException;
 import com.fasterxml.jackson.annotation.*;
 
 /**
- * Told by the array that held it, not by the name of the task's type.
+ * Taken from the array that held it, not from the name of the task's type.
  */
 public enum Kind {
     AUDIO, IMAGE, VIDEO;

@@ -4,7 +4,7 @@ import java.io.IOException;
 import com.fasterxml.jackson.annotation.*;
 
 /**
- * How the relay learnt it.
+ * How relay observed it.
  */
 public enum ObservedVia {
     POLL, SUBMIT, WEBHOOK;

@@ -32,7 +32,7 @@ public class Output {
     public void setFormat(String value) { this.format = value; }
 
     /**
-     * Told by the array that held it, not by the name of the task's type.
+     * Taken from the array that held it, not from the name of the task's type.
      */
     @JsonProperty("kind")
     public Kind getKind() { return kind; }

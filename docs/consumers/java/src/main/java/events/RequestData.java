@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * What the client asked for, as far as `capture.request` lets it be told.
+ * What the client requested, as far as `capture.request` allows it.
  */
 public class RequestData {
     private long bytes;

@@ -32,7 +32,7 @@ public class TaskData {
     public void setEtaSeconds(Double value) { this.etaSeconds = value; }
 
     /**
-     * How the relay learnt it.
+     * How relay observed it.
      */
     @JsonProperty("observed_via")
     public ObservedVia getObservedVia() { return observedVia; }
@@ -72,7 +72,7 @@ public class TaskData {
     public void setReason(String value) { this.reason = value; }
 
     /**
-     * When the relay learnt it.
+     * When relay observed it.
      */
     @JsonProperty("received_at")
     public String getReceivedAt() { return receivedAt; }

@@ -3,7 +3,7 @@ package events;
 import com.fasterxml.jackson.annotation.*;
 
 /**
- * The error that the upstream told, in whichever of its shapes.
+ * The error that the upstream reported, in any of its formats.
  */
 public class UpstreamError {
     private String code;

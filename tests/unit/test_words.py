@@ -1,0 +1,71 @@
+"""What people read is in plain English: words and phrases that made readers stumble stay away."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BANNED = {
+    r"mend(s|ed|ing)?": "fix or repair",
+    r"whoever": "everyone who, or the one who is meant",
+    r"learnt": "observed, reported or found",
+    r"time line": "timeline",
+    r"told(?! apart)": "reported, said or shown",
+    r"tells": "reports, says or shows",
+    r"of an? [a-z]+ that [a-z]+, ": "the sentence in its usual order, as in 'for a running relay, see ...'",
+    r"(is|are) no [a-z]+'s": "is not",
+    r"comes to nothing": "fails",
+    r"beyond reason": "the limit",
+    r"as RFC \d+ has it": "according to RFC ...",
+}
+"""What may not come back, as regular expressions, and what to write instead."""
+
+PAGES = sorted(
+    path
+    for path in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        ROOT / "bench/README.md",
+        ROOT / "config/relay.example.yaml",
+        *ROOT.glob("deploy/helm/relay/**/*.md"),
+        *ROOT.glob("deploy/helm/relay/**/*.rules.yaml"),
+        *ROOT.glob("deploy/helm/relay/**/NOTES.txt"),
+        *ROOT.glob("relay/edge/console/static/*.html"),
+    )
+    if not {"node_modules", ".venv"} & set(path.parts)
+)
+"""Pages for people. ``docs/reference`` and ``docs/cli.md`` bring along help, errors, hints, settings and metrics."""
+
+
+def stumbles(text: str) -> dict[str, str]:
+    """What is banned in a text, with what to write instead. What is set as code, or is generated, does not count."""
+    text = text.partition("<!-- Written by make docs, from the first sentence of each file. -->")[0]
+    prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+    prose = re.sub(r"\s+", " ", prose)
+    return {
+        found.group(): instead
+        for banned, instead in BANNED.items()
+        if (found := re.search(rf"\b{banned}", prose, re.I))
+    }
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_pages_are_in_plain_english(path: Path) -> None:
+    """A native reader would stumble over a sentence, and doubt the rest."""
+    assert not stumbles(path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Of a relay that runs, GET /metrics tells.", {"Of a relay that runs, ", "tells"}),
+        ("Mend it\nfirst; it was told.", {"Mend", "told"}),
+        ("They are told apart by `told`; recommended amendments.", set()),
+    ],
+)
+def test_stumbles_are_found_and_nothing_else(text: str, found: set[str]) -> None:
+    """The test above would let everything pass, or cry wolf."""
+    assert set(stumbles(text)) == found
