@@ -201,7 +201,7 @@ JOURNAL = (
     Failpoint("before commit", _CONNECT, before_statement("COMMIT"), 20),
     Failpoint("after commit", _CONNECT, after_statement("COMMIT"), 20),
     Failpoint("before 2xx", "relay.edge.webhooks:_accepted", before, 20),
-    Failpoint("after 2xx", "relay.edge.http.fast_path:Lane._respond", written, 20),
+    Failpoint("after 2xx", "relay.edge.http.fast_path:FastPath._respond", written, 20),
 )
 MARK = (
     Failpoint("before mark", "relay.publishing.publisher:Publisher._advance", before, 4),
