@@ -23,7 +23,7 @@ from relay.core.source import Source
 from relay.edge.api.documents import ContractRoutes
 from relay.edge.api.status import figures_of
 from relay.edge.build import Edge, Hooks, Parts
-from relay.edge.chat.recovery import close_open_streams
+from relay.edge.chat.recovery import end_open_chats
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.store import sqlite_version
@@ -72,7 +72,7 @@ class Relay:
         self._novita = NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
         self._sources: dict[str, Source] = {each.name: each for each in (self._novita,)}
         self._stopping: asyncio.Task[None] | None = None
-        self._streams_closing: asyncio.Task[None] | None = None
+        self._ending_chats: asyncio.Task[None] | None = None
         self._edge: Edge | None = None
         self._listeners: Listeners | None = None
         self._publishers: list[Publisher] = []
@@ -174,7 +174,7 @@ class Relay:
 
     async def _build_edge(self, task_entered: Callable[[], None]) -> Edge:
         chats = ChatSignals(self.telemetry)
-        self._streams_closing = await close_open_streams(self.journal, chats)
+        self._ending_chats = await end_open_chats(self.journal, chats)
         parts = Parts(
             settings=self.settings,
             journal=self.journal,
@@ -252,8 +252,8 @@ class Relay:
         self.signals.accepting(False)
         if self._watch is not None:
             self._watch.stop()
-        if self._streams_closing is not None:
-            self._streams_closing.cancel()
+        if self._ending_chats is not None:
+            self._ending_chats.cancel()
         if self._listeners is not None:
             await self._listeners.close(_for_the_listeners(deadline), min(_LAST_CALL, _share(deadline, 0.1)))
         await self.upstream.close()

@@ -39,7 +39,7 @@ from relay.edge.proxy.task_writer import TaskWriter
 from relay.edge.task_addresses import TaskAddresses
 from relay.edge.webhooks import DeliveryAuth, Inbox, Webhooks
 from relay.journal.journal import Journal
-from relay.journal.projections.chats import Streams
+from relay.journal.projections.chats import Chats
 from relay.journal.projections.task_addresses import Addresses
 from relay.settings import Settings
 from relay.settings.values import is_loopback_host
@@ -134,7 +134,7 @@ class Edge:
         api = (
             TaskRoutes(journal, hooks.task_entered),
             SubjectRoutes(journal),
-            ChatRoutes(journal.projection(Streams)),
+            ChatRoutes(journal.projection(Chats)),
             _status(parts, hooks),
             self._events,
             DeadLetterRoutes(journal, parts.sources, frozenset(config.label for config in settings.sinks)),

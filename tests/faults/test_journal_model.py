@@ -26,7 +26,7 @@ from relay.core.dedup import key_of
 from relay.core.event import CHAT, Draft, Event
 from relay.journal import dedup_index
 from relay.journal.errors import JournalUnavailable
-from relay.journal.projections.chats import Streams
+from relay.journal.projections.chats import Chats
 from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.projections.history import History, Passage, SettledAs
 from relay.journal.rows import Progress
@@ -215,7 +215,7 @@ class JournalMachine(RuleBasedStateMachine):
             self.store._db.execute("BEGIN IMMEDIATE")
             self.store._db.execute("DELETE FROM dedup")
             self.store._db.execute("DELETE FROM events")
-            self.store._db.execute("DELETE FROM open_streams")
+            self.store._db.execute("DELETE FROM open_chats")
             self.store._db.execute("UPDATE meta SET value = '0' WHERE key = 'merged_offset'")
         self.copies += 1
         self.crashes += 1
@@ -253,8 +253,8 @@ class JournalMachine(RuleBasedStateMachine):
         if not hasattr(self, "store"):
             return
         assert self.shown(self.store) == self.shown(self.twin)
-        streams = self.store.query(Streams, Streams.all)
-        assert sorted((stream.chat_id, stream.offset) for stream in streams) == self.twin.open_streams()
+        streams = self.store.query(Chats, Chats.all)
+        assert sorted((stream.chat_id, stream.offset) for stream in streams) == self.twin.open_chats()
         assert len(self.store.forks) == len(self.twin.forks)
         assert [fork.offset for fork in self.store.forks] == [fork.offset for fork in self.twin.forks]
 

@@ -40,8 +40,6 @@ ALLOWED = {
     "CHANGELOG.md": "says what each name was before",
     "relay/settings/renamed.py": "gives the new name of each old setting",
     "tests/unit/test_names.py": "this list",
-    "relay/journal/projections/chats.sql": "columns in the journal's file; another name is another layout of it",
-    "tests/unit/journal/layout-1.sql": "the layout of the journal's file",
 }
 """Files in which an old name may stand, and why."""
 

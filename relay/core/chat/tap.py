@@ -42,7 +42,7 @@ _STREAM_STARTS: Final = (b"data:", b"event:", b":", b"id:", b"retry:")
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """What of the streams is recorded. ``chunk_interval``: seconds between two chunk events of a stream."""
+    """What of the chats is recorded. ``chunk_interval``: seconds between two chunk events of a stream."""
 
     chunks: ChunkEvents = "coalesced"
     chunk_interval: float = 0.25

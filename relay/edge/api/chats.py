@@ -9,7 +9,7 @@ from aiohttp import web
 from relay.core.clock import rfc3339
 from relay.edge.api.guard import json_response, whole_number
 from relay.journal.projected import Projected
-from relay.journal.projections.chats import NamedStream, Streams
+from relay.journal.projections.chats import Chats, NamedChat
 
 DEFAULT_LIMIT: Final = 100
 MAX_LIMIT: Final = 1000
@@ -19,7 +19,7 @@ MAX_OFFSET: Final = (1 << 63) - 1
 class ChatRoutes:
     """Serves ``/v1/chats``."""
 
-    def __init__(self, chats: Projected[Streams]) -> None:
+    def __init__(self, chats: Projected[Chats]) -> None:
         self._chats = chats
 
     def routes(self) -> tuple[web.RouteDef, ...]:
@@ -30,12 +30,12 @@ class ChatRoutes:
         """A page in the order of their beginning; ``next`` is the ``after`` of the next page, null at the end."""
         after = whole_number(request.query.get("after"), "after", most=MAX_OFFSET, default=0)
         limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
-        found = await self._chats.query(Streams.page, after, limit)
+        found = await self._chats.query(Chats.page, after, limit)
         following = found[-1].offset if len(found) == limit else None
         return json_response({"chats": [_shown(chat) for chat in found], "next": following})
 
 
-def _shown(chat: NamedStream) -> dict[str, Any]:
+def _shown(chat: NamedChat) -> dict[str, Any]:
     return {
         "chat_id": chat.chat_id,
         "model": chat.model,

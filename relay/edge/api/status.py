@@ -13,7 +13,7 @@ from relay.clocks import steady_ms
 from relay.core.clock import rfc3339
 from relay.edge.api.guard import json_response
 from relay.journal.journal import Journal
-from relay.journal.projections.chats import Streams
+from relay.journal.projections.chats import Chats
 from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.projections.tasks import PENDING, Tasks
 from relay.journal.sink_progress import SinkProgress
@@ -42,7 +42,7 @@ class StatusRoutes:
         unready: Callable[[], Sequence[str]],
     ) -> None:
         self._process, self._journal, self._sinks = process, journal, sinks
-        self._letters, self._chats = journal.projection(DeadLetters), journal.projection(Streams)
+        self._letters, self._chats = journal.projection(DeadLetters), journal.projection(Chats)
         self._tasks = journal.projection(Tasks)
         self._upstream, self._unready = upstream, unready
 
@@ -69,7 +69,7 @@ class StatusRoutes:
                     "dead_letters": await self._letters.query(DeadLetters.count),
                 },
                 "sinks": [await self._sink(label, signals) for label, signals in self._sinks.items()],
-                "chats": {"open": await self._chats.query(Streams.count)},
+                "chats": {"open": await self._chats.query(Chats.count)},
                 "tasks": await self._registry(),
                 "upstream": {"up": self._upstream.up},
             }

@@ -15,7 +15,7 @@ from relay.core.event import CHAT, Draft, Event
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.projected import Projected
-from relay.journal.projections.chats import OpenStream, Remains, Streams
+from relay.journal.projections.chats import Chats, OpenChat, Remains
 from relay.telemetry.signals.chats import ChatSignals
 
 _AT_ONCE = 50
@@ -27,17 +27,17 @@ _TIMEOUT = 5.0
 _AGAIN = 0.5
 
 
-async def close_open_streams(journal: Journal, signals: ChatSignals) -> asyncio.Task[None] | None:
+async def end_open_chats(journal: Journal, signals: ChatSignals) -> asyncio.Task[None] | None:
     """Writes ``relay.chat.failed``, reason ``relay_restarted``, for each stream that the journal has no ending of.
 
     Where the journal accepts nothing (full disk), the start does not wait for it: the task that goes on is answered.
     Cancelled, it leaves the rest to the next start.
     """
-    chats = journal.projection(Streams)
-    streams = await chats.query(Streams.all)
-    if not streams:
+    chats = journal.projection(Chats)
+    found = await chats.query(Chats.all)
+    if not found:
         return None
-    closing = asyncio.create_task(_close(journal, chats, streams, signals), name="close streams")
+    closing = asyncio.create_task(_close(journal, chats, found, signals), name="end open chats")
     await asyncio.wait((closing,), timeout=_TIMEOUT)
     if not closing.done():
         return closing
@@ -45,17 +45,15 @@ async def close_open_streams(journal: Journal, signals: ChatSignals) -> asyncio.
     return None
 
 
-async def _close(
-    journal: Journal, chats: Projected[Streams], streams: Sequence[OpenStream], signals: ChatSignals
-) -> None:
-    chunks = await chats.query(Streams.chunks)
-    for start in range(0, len(streams), _AT_ONCE):
+async def _close(journal: Journal, chats: Projected[Chats], found: Sequence[OpenChat], signals: ChatSignals) -> None:
+    chunks = await chats.query(Chats.chunks)
+    for start in range(0, len(found), _AT_ONCE):
         endings = []
-        for stream in streams[start : start + _AT_ONCE]:
-            remains = await chats.query(Streams.remains, stream, chunks.get(stream.chat_id, []))
-            endings.append(_ending(stream, remains))
+        for chat in found[start : start + _AT_ONCE]:
+            remains = await chats.query(Chats.remains, chat, chunks.get(chat.chat_id, []))
+            endings.append(_ending(chat, remains))
         await asyncio.gather(*(_written(journal, ending) for ending in endings))
-    signals.chats_closed(len(streams))
+    signals.chats_closed(len(found))
 
 
 async def _written(journal: Journal, ending: Draft) -> None:
@@ -68,19 +66,19 @@ async def _written(journal: Journal, ending: Draft) -> None:
             return
 
 
-def _ending(stream: OpenStream, remains: Remains) -> Draft:
+def _ending(chat: OpenChat, remains: Remains) -> Draft:
     now = time.time_ns() // 1_000_000
-    return restarted_draft(remains.started or _beginning(stream), remains.chunks, now)
+    return restarted_draft(remains.started or _beginning(chat), remains.chunks, now)
 
 
-def _beginning(stream: OpenStream) -> Event:
+def _beginning(chat: OpenChat) -> Event:
     """Stands for a beginning that was pruned: what is known without it."""
     data: ChatStarted = {
-        "chat_id": stream.chat_id,
+        "chat_id": chat.chat_id,
         "model": None,
         "stream": True,
-        "started_at": rfc3339(stream.opened_at),
+        "started_at": rfc3339(chat.opened_at),
         "client": None,
         "request": None,
     }
-    return Event(CHAT, STARTED, stream.chat_id, CHAT_SOURCE, stream.chat_id, data["started_at"], orjson.dumps(data))
+    return Event(CHAT, STARTED, chat.chat_id, CHAT_SOURCE, chat.chat_id, data["started_at"], orjson.dumps(data))

@@ -1,6 +1,6 @@
 """The chats that are open: each has begun in the journal and has no ending there yet.
 
-A stream enters with its ``relay.chat.started`` and leaves with its ending, in the transaction of the event; so after a
+A chat enters with its ``relay.chat.started`` and leaves with its ending, in the transaction of the event; so after a
 crash exactly those are here that somebody waits for in vain. An ending never comes before its beginning: the recorder
 hands it over when that is on disk.
 """
@@ -21,22 +21,22 @@ from relay.journal.projection import Projection
 
 SCAN: Final = 200_000
 """Events, the newest ones, among which the chunks of open chats are looked for: a start must not take minutes because
-one stream was open for hours. What is older is a gap in the ending."""
+one chat was open for hours. What is older is a gap in the ending."""
 
 _SQL: Final = sql.statements("projections/chats.sql")
 _EVENTS = _SQL["events"].format(names=EVENT_NAMES)
 
 
-class OpenStream(NamedTuple):
-    """A stream without an ending. ``offset`` is that of its beginning, ``opened_at`` epoch milliseconds."""
+class OpenChat(NamedTuple):
+    """A chat without an ending. ``offset`` is that of its beginning, ``opened_at`` epoch milliseconds."""
 
     chat_id: str
     offset: int
     opened_at: int
 
 
-class NamedStream(NamedTuple):
-    """An open stream with what its beginning says; ``None``: unknown, or the beginning was pruned."""
+class NamedChat(NamedTuple):
+    """An open chat with what its beginning says; ``None``: unknown, or the beginning was pruned."""
 
     chat_id: str
     offset: int
@@ -46,13 +46,13 @@ class NamedStream(NamedTuple):
 
 
 class Remains(NamedTuple):
-    """What the journal still has of a stream: its beginning, if that was not pruned, and its chunks in order."""
+    """What the journal still has of a chat: its beginning, if that was not pruned, and its chunks in order."""
 
     started: Event | None
     chunks: list[Event]
 
 
-class Streams(Projection):
+class Chats(Projection):
     """The table."""
 
     statements = _SQL
@@ -73,26 +73,26 @@ class Streams(Projection):
         if ended:
             self._db.execute(_SQL["close"], {"ids": orjson.dumps(ended).decode()})
 
-    def all(self) -> list[OpenStream]:
+    def all(self) -> list[OpenChat]:
         """The open chats, in the order of their beginning."""
-        return [OpenStream(*row) for row in self._db.execute(_SQL["all"])]
+        return [OpenChat(*row) for row in self._db.execute(_SQL["all"])]
 
     def count(self) -> int:
-        """How many streams are open."""
+        """How many chats are open."""
         return int(self._db.execute(_SQL["count"]).fetchone()[0])
 
-    def page(self, after: int, limit: int) -> list[NamedStream]:
+    def page(self, after: int, limit: int) -> list[NamedChat]:
         """At most ``limit`` open chats that began after an offset, in the order of their beginning."""
-        return [NamedStream(*row) for row in self._db.execute(_SQL["page"], (after, limit))]
+        return [NamedChat(*row) for row in self._db.execute(_SQL["page"], (after, limit))]
 
     def chunks(self) -> dict[str, list[int]]:
         """Where the chunk events of the open chats are, among the newest ``SCAN`` events."""
         rows = self._db.execute(_SQL["chunks"], {"scan": SCAN})
         return {chat_id: [int(offset) for offset in offsets.split(",")] for chat_id, offsets in rows}
 
-    def remains(self, stream: OpenStream, chunks: Sequence[int]) -> Remains:
-        """What is left of a stream; ``chunks`` are the offsets of its chunk events."""
-        rows = self._db.execute(_EVENTS, (orjson.dumps([stream.offset, *chunks]).decode(),))
+    def remains(self, chat: OpenChat, chunks: Sequence[int]) -> Remains:
+        """What is left of a chat; ``chunks`` are the offsets of its chunk events."""
+        rows = self._db.execute(_EVENTS, (orjson.dumps([chat.offset, *chunks]).decode(),))
         events = [Event(*row) for row in rows]
         started = next((event for event in events if event.type == STARTED), None)
         return Remains(started, [event for event in events if event.type != STARTED])

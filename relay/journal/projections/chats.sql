@@ -1,39 +1,39 @@
 -- The chats that are open: see chats.py. Lists come as one JSON array, so that each statement is one step.
 
 -- name: create
-CREATE TABLE IF NOT EXISTS open_streams (
-    stream_id TEXT PRIMARY KEY,
+CREATE TABLE IF NOT EXISTS open_chats (
+    chat_id TEXT PRIMARY KEY,
     "offset"  INTEGER NOT NULL,                 -- of its relay.chat.started
     opened_at INTEGER NOT NULL                  -- epoch milliseconds
 ) STRICT, WITHOUT ROWID
 
 -- name: open
--- [[stream_id, offset], ...]
-INSERT OR IGNORE INTO open_streams (stream_id, "offset", opened_at)
+-- [[chat_id, offset], ...]
+INSERT OR IGNORE INTO open_chats (chat_id, "offset", opened_at)
 SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), :now FROM json_each(:rows)
 
 -- name: close
--- [stream_id, ...]
-DELETE FROM open_streams WHERE stream_id IN (SELECT value FROM json_each(:ids))
+-- [chat_id, ...]
+DELETE FROM open_chats WHERE chat_id IN (SELECT value FROM json_each(:ids))
 
 -- name: all
-SELECT stream_id, "offset", opened_at FROM open_streams ORDER BY "offset"
+SELECT chat_id, "offset", opened_at FROM open_chats ORDER BY "offset"
 
 -- name: count
-SELECT count(*) FROM open_streams
+SELECT count(*) FROM open_chats
 
 -- name: page
-SELECT s.stream_id, s."offset", s.opened_at,
+SELECT s.chat_id, s."offset", s.opened_at,
     json_extract(CAST(e.data AS TEXT), '$.model'), json_extract(CAST(e.data AS TEXT), '$.client')
-FROM open_streams s LEFT JOIN events e USING ("offset")
+FROM open_chats s LEFT JOIN events e USING ("offset")
 WHERE s."offset" > ? ORDER BY s."offset" LIMIT ?
 
 -- name: chunks
--- Where the newest chunk events of open streams are.
+-- Where the newest chunk events of open chats are.
 SELECT subject, group_concat("offset") FROM (
     SELECT subject, "offset" FROM events
-    WHERE "offset" > max((SELECT min("offset") FROM open_streams), (SELECT max("offset") FROM events) - :scan)
-      AND topic = 'chat-chunks' AND subject IN (SELECT stream_id FROM open_streams)
+    WHERE "offset" > max((SELECT min("offset") FROM open_chats), (SELECT max("offset") FROM events) - :scan)
+      AND topic = 'chat-chunks' AND subject IN (SELECT chat_id FROM open_chats)
     ORDER BY "offset")
 GROUP BY subject
 

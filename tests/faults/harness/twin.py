@@ -141,7 +141,7 @@ class TwinStore:
             if entry.event.type != STARTED:
                 self.disk.streams.pop(entry.event.subject, None)
 
-    def open_streams(self) -> list[tuple[str, int]]:
+    def open_chats(self) -> list[tuple[str, int]]:
         """What the projection ``Streams`` holds."""
         return sorted(self.disk.streams.items())
 

@@ -9,7 +9,7 @@ import pytest
 from relay.core.chat.events import Opening, started_draft
 from relay.core.chat.recovery import restarted_draft
 from relay.edge.api.chats import ChatRoutes
-from relay.journal.projections.chats import Streams
+from relay.journal.projections.chats import Chats
 from tests.services.raw_http import ask, get
 from tests.unit.edge.serving import api, opened
 
@@ -20,7 +20,7 @@ async def test_open_chats_are_listed_with_who_asked_what(tmp_path: Path) -> None
     """Nobody could see which chats a restart would break."""
     async with (
         opened(tmp_path) as journal,
-        api({"GET /v1/chats": ChatRoutes(journal.projection(Streams)).list}) as url,
+        api({"GET /v1/chats": ChatRoutes(journal.projection(Chats)).list}) as url,
     ):
         beginnings = [started_draft(Opening(f"s{n}", AT, 0.0, "m-1", client="web")) for n in range(5)]
         for beginning in beginnings:
@@ -42,7 +42,7 @@ async def test_a_list_that_cannot_be_is_refused(tmp_path: Path, query: str) -> N
     """A slip in a parameter would show all chats, or none."""
     async with (
         opened(tmp_path) as journal,
-        api({"GET /v1/chats": ChatRoutes(journal.projection(Streams)).list}) as url,
+        api({"GET /v1/chats": ChatRoutes(journal.projection(Chats)).list}) as url,
     ):
         answer = await ask(url, get(f"/v1/chats?{query}"))
         assert (answer.status, answer.code) == (400, "bad_request")

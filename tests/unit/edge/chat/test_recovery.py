@@ -10,10 +10,10 @@ import pytest
 
 from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
 from relay.edge.chat import recovery
-from relay.edge.chat.recovery import close_open_streams
+from relay.edge.chat.recovery import end_open_chats
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
-from relay.journal.projections.chats import Streams
+from relay.journal.projections.chats import Chats
 from relay.telemetry.signals.chats import ChatSignals
 from relay.telemetry.telemetry import Telemetry
 from tests.unit.edge.serving import opened
@@ -22,7 +22,7 @@ CHUNK = b'{"id":"c","model":"a/m","choices":[{"index":0,"delta":{"content":"%s"}
 
 
 async def left_open(journal: Journal, *chat_ids: str) -> None:
-    """Streams that began, said something, and never ended."""
+    """Chats that began, said something, and never ended."""
     for chat_id in chat_ids:
         await journal.append(started_draft(Opening(chat_id, 1, 0.0, model="a/m", client="web")))
         for n, text in enumerate((b"Hel", b"lo")):
@@ -40,7 +40,7 @@ async def test_each_open_stream_gets_one_ending_with_what_was_said(
         await left_open(journal, "a", "b", "c")
     for _ in range(2):
         async with opened(tmp_path) as journal:
-            await close_open_streams(journal, ChatSignals(telemetry))
+            await end_open_chats(journal, ChatSignals(telemetry))
             endings = [entry.event for entry in await journal.events.read(9, 100)]
         telemetry = Telemetry()
     assert [(event.type, event.subject) for event in endings] == [("relay.chat.failed", name) for name in "abc"]
@@ -53,11 +53,11 @@ async def test_a_stream_whose_beginning_was_pruned_ends_too(tmp_path: Path) -> N
     """It would be closed at each start, and never."""
     async with opened(tmp_path) as journal:
         await left_open(journal, "a")
-        await journal.projection(Streams).execute(
+        await journal.projection(Chats).execute(
             lambda table: table._db.execute('DELETE FROM events WHERE "offset" = 1')
         )
         telemetry = Telemetry()
-        await close_open_streams(journal, ChatSignals(telemetry))
+        await end_open_chats(journal, ChatSignals(telemetry))
         ending = (await journal.events.read(3, 10))[0].event
     data = orjson.loads(ending.data)
     assert (ending.type, data["chat_id"], data["client"]) == ("relay.chat.failed", "a", None)
@@ -80,7 +80,7 @@ async def test_a_start_waits_once_for_a_disk_that_takes_nothing(
     async with opened(tmp_path) as journal:
         journal._condition.full = JournalUnavailable("disk_full", "Full.", hint="")
         async with asyncio.timeout(2):
-            going_on = await close_open_streams(journal, ChatSignals(telemetry))
+            going_on = await end_open_chats(journal, ChatSignals(telemetry))
         assert going_on is not None
         journal._condition.full = None
         async with asyncio.timeout(20):

@@ -1,4 +1,4 @@
-"""Which streams are open, whatever happens to the journal."""
+"""Which chats are open, whatever happens to the journal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draf
 from relay.core.chat.recovery import restarted_draft
 from relay.core.event import Draft
 from relay.journal.projections import chats as module
-from relay.journal.projections.chats import NamedStream, OpenStream, Streams
+from relay.journal.projections.chats import Chats, NamedChat, OpenChat
 from relay.journal.store import Store
 from tests.unit.drafts import draft
 
@@ -38,19 +38,19 @@ def ended(chat_id: str) -> Draft:
 
 
 def open_ids(store: Store) -> list[str]:
-    return [stream.chat_id for stream in store.projection(Streams).all()]
+    return [chat.chat_id for chat in store.projection(Chats).all()]
 
 
 def test_a_stream_is_open_from_its_beginning_to_its_ending(opened: Store) -> None:
-    """A stream would be closed twice after a restart, or never."""
+    """A chat would be closed twice after a restart, or never."""
     opened.append([started("a"), draft("task"), started("b")], 5)
-    assert opened.projection(Streams).all() == [OpenStream("a", 1, 5), OpenStream("b", 3, 5)]
+    assert opened.projection(Chats).all() == [OpenChat("a", 1, 5), OpenChat("b", 3, 5)]
     opened.append([chunk("a", 0), ended("a")], 6)
     assert open_ids(opened) == ["b"]
 
 
 def test_a_repetition_opens_nothing_again(opened: Store) -> None:
-    """A beginning that is written twice would leave a stream open for good."""
+    """A beginning that is written twice would leave a chat open for good."""
     opened.append([started("a")], 1)
     opened.append([ended("a")], 2)
     opened.append([started("a")], 3)
@@ -58,13 +58,13 @@ def test_a_repetition_opens_nothing_again(opened: Store) -> None:
 
 
 def test_what_begins_and_ends_in_one_group_is_closed(opened: Store) -> None:
-    """The shortest streams would all be failed by the next start."""
+    """The shortest chats would all be failed by the next start."""
     opened.append([started("a"), ended("a"), started("b")], 1)
     assert open_ids(opened) == ["b"]
 
 
 def test_it_survives_the_process(path: Path) -> None:
-    """A restart would know of no stream to close."""
+    """A restart would know of no chat to close."""
     store = Store(path)
     store.append([started("a")], 1)
     store.close()
@@ -74,9 +74,9 @@ def test_it_survives_the_process(path: Path) -> None:
 
 
 def test_what_is_left_of_a_stream(opened: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An ending would lack what was said, or hold what was said in another stream."""
+    """An ending would lack what was said, or hold what was said in another chat."""
     opened.append([started("a"), started("b"), chunk("a", 0), chunk("b", 0), chunk("a", 1)], 1)
-    table = opened.projection(Streams)
+    table = opened.projection(Chats)
     a, _ = table.all()
     assert table.chunks() == {"a": [3, 5], "b": [4]}
     remains = table.remains(a, [3, 5])
@@ -91,17 +91,17 @@ def test_open_streams_are_paged_with_what_they_began_with(opened: Store) -> None
     for chat_id in ("a", "b", "c"):
         opened.append([started_draft(Opening(chat_id, 1, 0.0, "m", client=f"client-{chat_id}"))], 7)
     opened._db.execute('DELETE FROM events WHERE "offset" = 2')
-    table = opened.projection(Streams)
+    table = opened.projection(Chats)
     assert table.count() == 3
-    assert table.page(0, 2) == [NamedStream("a", 1, 7, "m", "client-a"), NamedStream("b", 2, 7, None, None)]
-    assert table.page(2, 2) == [NamedStream("c", 3, 7, "m", "client-c")]
+    assert table.page(0, 2) == [NamedChat("a", 1, 7, "m", "client-a"), NamedChat("b", 2, 7, None, None)]
+    assert table.page(2, 2) == [NamedChat("c", 3, 7, "m", "client-c")]
 
 
 def test_a_beginning_that_was_pruned_is_not_missed(opened: Store) -> None:
-    """A stream that was open for longer than events are kept would stop every start."""
+    """A chat that was open for longer than events are kept would stop every start."""
     opened.append([started("a"), chunk("a", 0)], 1)
     opened._db.execute('DELETE FROM events WHERE "offset" = 1')
-    table = opened.projection(Streams)
+    table = opened.projection(Chats)
     [a] = table.all()
     remains = table.remains(a, [2])
     assert remains.started is None
