@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import os
 import random
+import socket
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +47,19 @@ def test_a_slope_is_not_moved_by_a_few_outliers() -> None:
     flat = [Sample(at, 90e6, 50, 1e6, 1e6) for at in range(100)]
     assert findings(flat) == []
     assert len(findings([replace(each, rss=90e6 + 1e5 * each.at, descriptors=each.at) for each in flat])) == 2
+
+
+def test_what_peers_keep_open_is_not_held_against_the_relay() -> None:
+    """Broken: a pool that grows would fail a soak, or a connection that the relay never closes pass it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port, here = server.getsockname()[1], Path(__file__)
+        before = sample(os.getpid(), here, port).descriptors
+        client = socket.create_connection(("127.0.0.1", port))
+        accepted, _ = server.accept()
+        with accepted:
+            assert sample(os.getpid(), here, port).descriptors == before + 1, "the client's end, which is here as well"
+            client.close()
+            assert sample(os.getpid(), here, port).descriptors == before + 1, "the end that nobody closed"
 
 
 @pytest.mark.soak
@@ -107,7 +122,8 @@ async def troubles(trial: Trial, minutes: float) -> list[Sample]:
 async def sample_until(trial: Trial, end: float, samples: list[Sample]) -> None:
     while asyncio.get_running_loop().time() < end:
         await asyncio.sleep(2.0)
-        samples.append(sample(trial.relay.pid, trial.relay.directory / "relay.db"))
+        relay = trial.relay
+        samples.append(sample(relay.pid, relay.directory / "relay.db", relay.port, relay.admin_port))
 
 
 async def kill_relay(trial: Trial, dice: random.Random) -> None:

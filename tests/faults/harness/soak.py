@@ -12,11 +12,16 @@ from typing import Final
 from tests.faults.harness.trial import usage_of
 
 MIB: Final = 1 << 20
+_ESTABLISHED: Final = "01"
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at the process and its files. ``at`` in seconds (monotonic), sizes in bytes."""
+    """One look at the process and its files. ``at`` in seconds (monotonic), sizes in bytes.
+
+    ``descriptors`` are those that the relay holds by itself: how many connections peers keep open to it is up to their
+    pools. One that a peer has closed counts, since then it is the relay that keeps it.
+    """
 
     at: float
     rss: float
@@ -42,17 +47,24 @@ BOUNDS: Final = {
 """The log is kept under 64 MiB and may exceed that by the commit under way."""
 
 
-def sample(pid: int, journal: Path) -> Sample:
-    """Raises ``OSError`` when the process is gone."""
+def sample(pid: int, journal: Path, *ports: int) -> Sample:
+    """``ports``: where the relay listens. Raises ``OSError`` when the process is gone."""
     usage = usage_of(pid)
     log = journal.with_name(journal.name + "-wal")
     return Sample(
         time.monotonic(),
         usage.rss,
-        usage.descriptors,
+        usage.descriptors - _kept_by_peers(pid, ports),
         journal.stat().st_size,
         log.stat().st_size if log.exists() else 0,
     )
+
+
+def _kept_by_peers(pid: int, ports: Sequence[int]) -> int:
+    """Established connections to these ports, by the kernel's table (proc(5), ``/proc/net/tcp``)."""
+    rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    local = {f"{port:04X}" for port in ports}
+    return sum(row[3] == _ESTABLISHED and row[1].rpartition(":")[2] in local for row in rows)
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
@@ -80,8 +92,8 @@ def findings(samples: Sequence[Sample]) -> list[str]:
 
 def described(samples: Sequence[Sample]) -> str:
     """The slopes and the highest values, for the report."""
-    told = []
+    said = []
     for name in BOUNDS:
         points = [(each.at, float(getattr(each, name))) for each in samples]
-        told.append(f"{name} {slope(points):+,.0f} a minute, {max(value for _, value in points):,.0f} at most")
-    return "; ".join(told)
+        said.append(f"{name} {slope(points):+,.0f} a minute, {max(value for _, value in points):,.0f} at most")
+    return "; ".join(said)
