@@ -37,7 +37,11 @@ class EventLog:
             return []
         if self._tail and after >= self._tail[0].offset - 1:
             return _cut(self._tail, after - self._tail[0].offset + 1, limit, max_bytes)
-        return await self._readers.call(Reader.read, after, limit, max_bytes)
+        entries = await self._readers.call(Reader.read, after, limit, max_bytes)
+        # A reader sees a commit before this loop has heard of it, and so before its events are counted.
+        while entries and entries[-1].offset > self.last_offset:
+            del entries[-1]
+        return entries
 
     async def pick(self, offsets: Sequence[int], max_bytes: int = 4 << 20) -> list[Entry]:
         """Those of the entries that are held, in order, up to so many bytes of data; at least one if there is one."""

@@ -162,6 +162,13 @@ class TestPlantedBugs:
         pytest.fail(f"not found within {self.within} seeds")
 
 
+@pytest.mark.parametrize("seed", [855426451])
+def test_a_history_that_failed_once_holds(seed: int) -> None:
+    """Broken: 855426451: a reader saw a commit before its events were counted, and the balance was off by one."""
+    report = simulate(seed)
+    assert report.holds, report
+
+
 def test_a_seed_repeats_its_run_to_the_last_step() -> None:
     """Broken: a failing seed could not be looked into."""
     for seed in (1, 21, 859):
