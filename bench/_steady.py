@@ -55,7 +55,7 @@ async def run(url: str, rate: float, seconds: float, filler: int = 0) -> str:
     started, sent = time.perf_counter(), 0
     while (now := time.perf_counter()) < started + seconds and not stopped.is_set():
         while free and started + sent / rate <= now:
-            line = free.pop()
+            line = free.pop(0)  # in turn: relay closes connections on which nothing is asked
             line.due = started + sent / rate
             body = (template % uuid.uuid4()).encode()
             line.transport.write((head % len(body)).encode() + body)
