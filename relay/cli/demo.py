@@ -57,6 +57,7 @@ def _seconds(text: str) -> float:
         raise typer.BadParameter(str(error)) from None
 
 
+# Long by its options, one for each fault that can be rehearsed: typer reads them from the signature.
 def simulate(
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="0: a free one.")] = 8081,
     host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",

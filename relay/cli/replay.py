@@ -43,6 +43,7 @@ class Target:
     identity: Identity
 
 
+# Long by its options alone: typer reads them from the signature.
 def replay(
     begin: Annotated[
         str,

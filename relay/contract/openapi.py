@@ -139,6 +139,7 @@ def _tasks_proxied() -> Document:
     return paths
 
 
+# Long since it is a table: one entry for each route of the API, read from top to bottom.
 def _api() -> Document:
     limit = _parameter(
         "limit", "query", "Of the page.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}

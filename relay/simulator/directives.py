@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from random import Random
 from typing import TypeVar
 
@@ -15,6 +16,17 @@ _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, None: 1.0}
 
 class UnknownFault(ValueError):
     """A word or value in ``X-Simulate`` that means nothing. The message lists what would."""
+
+
+class Directed:
+    """What directives make of one answer or task: a dataclass with a field for each, false where not asked for."""
+
+    __slots__ = ()
+
+    def directives(self) -> tuple[str, ...]:
+        """What is not as usual, as the header would name it."""
+        named = fields(self)  # type: ignore[arg-type]  # each kind is a dataclass
+        return tuple(field.name.replace("_", "-") for field in named if getattr(self, field.name))
 
 
 def directives_in(header: str) -> dict[str, str | None]:

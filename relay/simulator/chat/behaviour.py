@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from random import Random
 
 from relay.simulator.directives import (
+    Directed,
     Reader,
     choice,
     count,
@@ -31,7 +32,7 @@ MOST_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(Directed):
     """How one chat request is answered. Durations in seconds; the defaults are those of a healthy upstream."""
 
     # the shape of the answer
@@ -105,10 +106,6 @@ class Behaviour:
     """Nothing comes any more in mid-answer, until the client leaves."""
     at: int = 0
     """Before which frame, counted from 1, the fault strikes; 0: where the seed says."""
-
-    def directives(self) -> tuple[str, ...]:
-        """What is not as usual, as the header would name it."""
-        return tuple(name.replace("_", "-") for name in DIRECTIVES if getattr(self, name))
 
 
 DIRECTIVES = tuple(field.name for field in fields(Behaviour))

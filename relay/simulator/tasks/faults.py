@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from random import Random
 
 from relay.simulator.directives import (
+    Directed,
     Reader,
     choice,
     count,
@@ -28,7 +29,7 @@ SUBMIT_ERRORS = (400, 403, 404, 429, 500)
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(Directed):
     """What goes wrong with one task. Durations in seconds; every field is off by default."""
 
     lost: bool = False
@@ -77,10 +78,6 @@ class Fate:
     """So many polls are answered with 404, as if the task were unknown; they come before those answered with 500."""
     poll_limited: int = 0
     """So many polls are answered with 429; they come last of these."""
-
-    def directives(self) -> tuple[str, ...]:
-        """The faults that are on, as the header would name them."""
-        return tuple(name.replace("_", "-") for name in DIRECTIVES if getattr(self, name))
 
 
 DIRECTIVES = tuple(field.name for field in fields(Fate))

@@ -10,9 +10,6 @@ from typing import Any
 from relay.core.cloudevents import STRUCTURED_CONTENT_TYPE, Header, kafka_headers, structured_json
 from relay.core.event import Entry, Event
 
-BATCH_OVERHEAD = 61
-"""Bytes of a record batch before its first record (RecordBatch of magic 2)."""
-
 _MASK = 0xFFFFFFFF
 _M = 0x5BD1E995
 _SEED = 0x9747B28C
