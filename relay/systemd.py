@@ -1,4 +1,4 @@
-"""``sd_notify``: tells systemd how far the process is (https://www.freedesktop.org/software/systemd/man/sd_notify.html)."""
+"""``sd_notify``: reports to systemd how far the process is (https://www.freedesktop.org/software/systemd/man/sd_notify.html)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The port of spans: parts of traces, told to a collector. ``relay.telemetry.otel`` is what stands behind it while
+"""The port of spans: parts of traces, sent to a collector. ``relay.telemetry.otel`` is what stands behind it while
 tracing is on; ``Untraced`` while it is off, which only hands on what senders said.
 
 A trace goes from part to part as text, the ``traceparent`` of an event or a header: nothing else has to know it.

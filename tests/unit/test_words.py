@@ -41,8 +41,7 @@ PAGES = sorted(
 
 
 def stumbles(text: str) -> dict[str, str]:
-    """What is banned in a text, with what to write instead. What is set as code, or is generated, does not count."""
-    text = text.partition("<!-- Written by make docs, from the first sentence of each file. -->")[0]
+    """What is banned in a text, with what to write instead. What is set as code does not count."""
     prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
     prose = re.sub(r"\s+", " ", prose)
     return {

@@ -1,4 +1,4 @@
-"""Runs every check of ``relay doctor``, each within its time, and tells what it found as soon as it is known."""
+"""Runs every check of ``relay doctor``, each within its time, and shows what it found as soon as it is known."""
 
 from __future__ import annotations
 

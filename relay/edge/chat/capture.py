@@ -1,4 +1,4 @@
-"""What is told of one chat: its tap, read when there is time for it, and its events on their way.
+"""What becomes events of one chat: its tap, read when there is time for it, and its events on their way.
 
 Nothing here raises. A bug in the tap costs content in events, never a stream, and never its ending.
 """

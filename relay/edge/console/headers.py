@@ -1,4 +1,4 @@
-"""What a browser is told beside each file of the console. Pure.
+"""The response headers of each file of the console. Pure.
 
 The page shows what strangers wrote, and may hold an API token. So it runs nothing but its own files, talks to nobody
 but its own relay, and is framed by nobody (https://www.w3.org/TR/CSP3/). Only the outputs of tasks come from elsewhere:

@@ -1,4 +1,4 @@
-"""An application of aiohttp behind our own listener, its refusals told as problem documents.
+"""An application of aiohttp behind our own listener, its refusals as problem documents.
 
 aiohttp runs applications only with its own server, so this reaches for two of its private methods;
 ``tests/unit/edge/http/test_routed.py`` says so when a release moves them.

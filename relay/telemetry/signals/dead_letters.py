@@ -1,4 +1,4 @@
-"""Signals about dead letters, from whoever makes them and from the journal, which holds them."""
+"""Signals about dead letters, from the parts that make them and from the journal, which holds them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals about the upstream, from whoever speaks with it."""
+"""Signals about the upstream, from the parts that call it."""
 
 from __future__ import annotations
 

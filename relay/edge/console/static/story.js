@@ -1,4 +1,4 @@
-// The story of one task or one chat as moments on one time line. Pure: the document of GET /v1/subjects in, values
+// The story of one task or one chat as moments on one timeline. Pure: the document of GET /v1/subjects in, values
 // out.
 
 import { counted, duration } from "./format.js";
