@@ -35,7 +35,7 @@ class Read:
 @pytest.mark.row("R13", "paced streams")
 async def test_of_many_streams_at_once_no_chunk_is_missed(tmp_path: Path, row: Row, effort: Effort) -> None:
     """Broken: P6: under many streams at once, events would say less than their streams, or have gaps."""
-    streams, chunks = effort(short=60, full=200), effort(short=40, full=400)
+    streams, chunks = effort(short=60, full=200, long=200), effort(short=40, full=400)
     async with Simulator(Options(seed=SEED)) as simulator:
         relay = RelayProcess(tmp_path / "relay", upstream={"base_url": simulator.url})
         await relay.start()

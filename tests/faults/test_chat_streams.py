@@ -107,7 +107,7 @@ async def test_an_upstream_that_resets_in_mid_frame_is_told_to_the_client_and_in
     tmp_path: Path, row: Row, effort: Effort
 ) -> None:
     """Broken: P6: a cut stream would look complete to its client, or to the consumers, or would have no end at all."""
-    number = effort(short=100, full=300)
+    number = effort(short=100, full=300, long=300)
     async with scene(tmp_path) as stage:
 
         async def one(each: int) -> tuple[str, bytes, bool]:
@@ -138,7 +138,7 @@ async def test_clients_that_leave_before_the_first_byte_close_their_upstreams(
     tmp_path: Path, row: Row, effort: Effort
 ) -> None:
     """Broken: generations that nobody waits for would be paid for to their end, and have no event (litellm#31499)."""
-    number = effort(short=50, full=150)
+    number = effort(short=50, full=150, long=150)
     async with scene(tmp_path) as stage:
 
         async def one(each: int) -> ChatClient:
@@ -162,7 +162,7 @@ async def test_clients_that_leave_before_the_first_byte_close_their_upstreams(
 @pytest.mark.row("R14", "stream faults")
 async def test_clients_that_leave_in_mid_stream_close_their_upstreams(tmp_path: Path, row: Row, effort: Effort) -> None:
     """Broken: an upstream would go on for a client that is gone, or what was said until then be lost to consumers."""
-    number = effort(short=50, full=150)
+    number = effort(short=50, full=150, long=150)
     async with scene(tmp_path) as stage:
 
         async def one(each: int) -> ChatClient:
@@ -203,7 +203,7 @@ async def test_slow_readers_slow_their_own_upstreams_and_no_memory_grows(
     proxy: dict[str, Any], each_at_most: int, tmp_path: Path, row: Row, effort: Effort
 ) -> None:
     """Broken: a few slow clients with long answers would fill the relay's memory until it is killed."""
-    number, seconds = 50, effort(short=5, full=30)
+    number, seconds = 50, effort(short=5, full=30, long=30)
     async with scene(tmp_path, proxy=proxy) as stage:
         before = resident(stage.relay.pid)
         stop = asyncio.Event()

@@ -18,7 +18,7 @@ import orjson
 import pytest
 
 from tests.faults.conftest import Shared
-from tests.faults.harness.load import Sender
+from tests.faults.harness.load import SENDERS_WAIT, Sender
 from tests.faults.harness.matrix import Effort, Row
 from tests.faults.harness.strace import attached
 from tests.faults.harness.trial import Trial
@@ -33,8 +33,6 @@ HANGS_FOR = 6.0
 EXPIRES = 15.0
 HEALS_WITHIN = 20.0
 """Seconds for which events are kept, and after which a full disk has room again."""
-SENDERS_WAIT = 5.0
-"""Seconds after which the upstream gives a delivery up."""
 
 
 def failing(trial: Trial, calls: str, how: str) -> AbstractAsyncContextManager[None]:

@@ -161,7 +161,7 @@ async def test_every_task_ends_although_the_upstream_is_down_and_overloaded(
     retry_after: int | None, shared: Shared, tmp_path: Path, row: Row, effort: Effort
 ) -> None:
     """Broken: P7. An outage ends tasks that still run, or the relay storms an upstream that has just come back."""
-    outage, storm = effort(short=4, full=60), effort(short=4, full=20)
+    outage, storm = effort(short=4, full=60, long=60), effort(short=4, full=20, long=20)
     troubles: list[tuple[Trouble, int]] = [("down", outage), ("storm", storm), ("html", 3), ("errors", 3)]
     rate, max_rate = 25.0, 30.0
     count = round(rate * (sum(seconds for _, seconds in troubles) + 2 * len(troubles)))

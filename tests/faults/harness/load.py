@@ -23,6 +23,8 @@ from tests.services.relay import TOKEN
 
 RETRY_EVERY = 0.25
 GIVE_UP_AFTER = 120.0
+SENDERS_WAIT = 5.0
+"""Seconds that the upstream waits for an answer."""
 SIGNATURE = "5b7c0ffee5b7c0ffee"
 """Of the presigned URLs: consumers need it, logs must not have it."""
 
@@ -51,7 +53,9 @@ class Sender:
 
     async def __aenter__(self) -> Self:
         connector = aiohttp.TCPConnector(limit=self._clients, force_close=not self._kept)
-        self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=5))
+        # From the moment that a delivery has its connection: waiting for one of them is our doing, not the relay's.
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=SENDERS_WAIT, sock_read=SENDERS_WAIT)
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout)
         return self
 
     async def __aexit__(self, *_: object) -> None:
