@@ -57,7 +57,7 @@ def test_a_wrong_field_would_be_seen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("replicaCont=3", "replicaCont"),
         ("persistence.sise=1Gi", "sise"),
@@ -76,11 +76,11 @@ def test_a_wrong_field_would_be_seen() -> None:
         ("config.journal.path=/x", "config.journal.path is set by the chart"),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_refused_by_name(setting: str, told: str) -> None:
+def test_a_value_that_cannot_be_meant_is_refused_by_name(setting: str, message: str) -> None:
     """A typing error would install a relay without what was asked for."""
     with pytest.raises(subprocess.CalledProcessError) as refused:
         render.template("--set", setting)
-    assert told in refused.value.stderr
+    assert message in refused.value.stderr
 
 
 @each_value_set

@@ -183,7 +183,7 @@ def test_our_layers_leave_room_under_200_mb(image: str, capsys: pytest.CaptureFi
 
 
 def test_nothing_in_it_builds_or_installs(image: str, tmp_path: Path, started: list[Container]) -> None:
-    """Whoever gets into a container would find tools there."""
+    """An intruder in a container would find tools there."""
     container = start(image, tmp_path / "v", started)
     tools: Sequence[str] = ("pip", "pip3", "gcc", "cc", "make", "curl", "wget", "git")
     script = f"import shutil; print([t for t in {tools!r} if shutil.which(t)])"

@@ -50,7 +50,7 @@ def test_a_test_of_an_alert_can_fail(tmp_path) -> None:  # type: ignore[no-untyp
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
 def test_every_alert_says_what_to_do(alert: dict) -> None:  # type: ignore[type-arg]
-    """Whoever is woken would have to guess."""
+    """The person who is woken would have to guess."""
     headings = re.findall(r"^## (\w+)$", RUNBOOK.read_text("utf-8"), re.MULTILINE)
     assert alert["alert"] in headings
     assert alert["annotations"]["runbook"] == f"docs/runbook.md#{alert['alert'].lower()}"

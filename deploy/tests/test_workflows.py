@@ -57,7 +57,7 @@ def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def test_the_linters_find_nothing() -> None:
-    """A workflow would not start, or hand its rights to whoever opens a pull request."""
+    """A workflow would not start, or hand its rights to anybody who opens a pull request."""
     assert linted(*WORKFLOWS) == []
 
 
@@ -101,7 +101,7 @@ def test_a_workflow_may_only_read(path: Path) -> None:
 
 @each_workflow
 def test_actions_are_pinned_by_their_hash(path: Path) -> None:
-    """Whoever moves a tag of an action would run code here; and without the version nobody can read the hash."""
+    """Anybody who can move a tag of an action would run code here; and without the version nobody can read the hash."""
     uses = [line.strip(" -") for line in path.read_text("utf-8").splitlines() if "uses: " in line]
     assert uses
     assert [use for use in uses if not PINNED.match(use) and not use.startswith("uses: ./")] == []

@@ -43,14 +43,14 @@ def errors_page(sources: Mapping[str, str]) -> str:
         [code(name), str(kind.status), kind.title, kind.hint, where.get(name, "all")] for name, kind in KINDS.items()
     ]
     found = list(_raised(sources))
-    told = [error for error in found if error.kind != "Unreadable"]
+    own = [error for error in found if error.kind != "Unreadable"]
     dead = [error for error in found if error.kind in ("Unreadable", "Refused")]
     heads = ["code", "where", "what it says", "what to do"]
     parts = [
         f"## Answers over HTTP\n\n{_PROBLEMS.strip()}\n\n"
         + table(["code", "status", "what it says", "what to do", "routes"], problems),
         "## Exit codes\n\n" + table(["code", "when"], [[str(number), text] for number, text in _EXITS]),
-        f"## Codes of the relay itself\n\n{_CODES.strip()}\n\n" + table(heads, _merged(told)),
+        f"## Codes of the relay itself\n\n{_CODES.strip()}\n\n" + table(heads, _merged(own)),
         "## Reasons of dead letters\n\nOf a delivery that makes no event, and of an event that a sink refused.\n\n"
         + table(["reason", "where", "what it says"], [row[:3] for row in _merged(dead)]),
     ]

@@ -1,4 +1,4 @@
-"""``metrics.md``: every metric of a relay that runs, from the registry itself."""
+"""``metrics.md``: every metric of a running relay, from the registry itself."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _registry() -> CollectorRegistry:
 
 
 def _labels(registry: CollectorRegistry) -> dict[str, Sequence[str]]:
-    """The labels of each metric, also of one without series; the client library tells them nowhere in public."""
+    """The labels of each metric, also of one without series; the client library has them nowhere in public."""
     found: dict[str, Sequence[str]] = {}
     for collector, names in registry._collector_to_names.items():
         if isinstance(collector, Histogram):
@@ -84,8 +84,8 @@ def _labels(registry: CollectorRegistry) -> dict[str, Sequence[str]]:
 
 def _row(family: Metric, labels: Mapping[str, Sequence[str]]) -> list[str]:
     name = family.name + ("_total" if family.type == "counter" else "")
-    told = "; ".join(code(label) + _values(family, label) for label in labels.get(name, ()))
-    return [code(name), family.type, told, family.documentation]
+    described = "; ".join(code(label) + _values(family, label) for label in labels.get(name, ()))
+    return [code(name), family.type, described, family.documentation]
 
 
 def _values(family: Metric, label: str) -> str:

@@ -224,8 +224,8 @@ def _range(annotation: Any, metadata: list[Any]) -> str:
             name: value for name, value in limits.items() if value not in (0, MAX_DURATION, MAX_SIZE) or name == "gt"
         }
     write = {"duration": format_duration, "size": format_size}.get(kind, "{:g}".format)
-    told = [f"{_LIMITS[name]} {write(limits[name])}" for name in _LIMITS if name in limits and name != "min_length"]
-    return ", ".join([*told, *(["not empty"] if "min_length" in limits else [])])
+    bounds = [f"{_LIMITS[name]} {write(limits[name])}" for name in _LIMITS if name in limits and name != "min_length"]
+    return ", ".join([*bounds, *(["not empty"] if "min_length" in limits else [])])
 
 
 def format_duration(seconds: float) -> str:

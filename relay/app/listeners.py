@@ -40,7 +40,7 @@ class Listeners:
     async def open(self) -> None:
         """Listens. Raises ``RelayError`` where an address cannot be had."""
         await self.main.start()
-        await self.admin.start()  # last: whoever reads "ready" must be able to connect
+        await self.admin.start()  # last: who reads "ready" must be able to connect
 
     async def close(self, timeout: float, last_call: float) -> None:
         """Ends the main listener, and what was begun behind it, within about ``last_call + timeout`` seconds.

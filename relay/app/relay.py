@@ -53,7 +53,7 @@ _ENDLESS = ("journal maintenance", "loop watch", CARE)
 """Tasks that do not end by themselves."""
 
 _FOR_THE_REST = 8.0  # seconds, at most, of a drain that are kept for the publishers and the journal
-_LAST_CALL = 0.5  # seconds; balancers are told by /readyz and given their time before the signal (preStop)
+_LAST_CALL = 0.5  # seconds; balancers learn it from /readyz and get their time before the signal (preStop)
 
 _LAST_SPANS = 2.0  # seconds; what a collector has not taken by then is lost
 

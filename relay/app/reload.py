@@ -1,6 +1,6 @@
 """Takes over changed secrets, clients and log level while a relay runs: on SIGHUP, and when a secret's file changes.
 
-Kubernetes replaces mounted secrets in place and tells nobody, so the files are checked now and then.
+Kubernetes replaces mounted secrets in place without a signal, so the files are checked now and then.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Reloader:
             relay.signals.reloaded(reloaded.changed, reloaded.waiting)
 
     async def _marks(self) -> list[_Mark] | None:
-        """What tells whether a secret has changed; ``None``: a file system hangs, so nobody can tell."""
+        """What changes with a secret; ``None``: a file system hangs, so nothing is known."""
         try:
             return await self._answered(_marks_of, self._relay.settings.secret_files)
         except TimeoutError:

@@ -46,7 +46,7 @@ def check(
     advice = warnings(settings)
     if not json:
         _say_valid(config, settings, advice)
-    reached = run_loop(_reach_all(settings, told=not json)) if connect else []
+    reached = run_loop(_reach_all(settings, progress=not json)) if connect else []
     ok = all(each.ok for each in reached)
     if json:
         write_json({"ok": ok, "problems": [], "warnings": advice, "reached": [asdict(each) for each in reached]})
@@ -65,7 +65,7 @@ def _say_valid(config: Any, settings: Settings, advice: list[str]) -> None:
     write_line(("ok       ", "green"), (f"{file or 'built-in defaults'}: valid; sinks: {sinks}", ""))
 
 
-async def _reach_all(settings: Settings, *, told: bool) -> list[Reached]:
+async def _reach_all(settings: Settings, *, progress: bool) -> list[Reached]:
     from relay.core.sink import Identity
 
     identity = Identity(settings.identity_name + CHECK_SUFFIX, uuid4().hex)
@@ -76,7 +76,7 @@ async def _reach_all(settings: Settings, *, told: bool) -> list[Reached]:
     for attempt in (*tries, asyncio.to_thread(reach_upstream, settings.upstream.base_url)):
         result = await attempt
         reached.append(result)
-        if told:
+        if progress:
             _say(result)
     return reached
 

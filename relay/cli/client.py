@@ -59,7 +59,7 @@ class Client:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def status(self) -> Json:
-        """How the relay is, as ``GET /v1/status`` tells it."""
+        """The relay's state: ``GET /v1/status``."""
         return self._ask("GET", "/v1/status")
 
     # -- events ------------------------------------------------------------------------------------------------

@@ -34,10 +34,10 @@ class Commands(TyperGroup):
             try:
                 return super().invoke(ctx)
             finally:
-                sys.stdout.flush()  # here, where a reader that has gone can still be told from a failure
+                sys.stdout.flush()  # here, where a reader that has gone still differs from a failure
         except BrokenPipeError:
             _let_go_of_stdout()
-            raise typer.Exit(0) from None  # whoever read has seen enough
+            raise typer.Exit(0) from None  # the reader has seen enough
         except _INTENDED:
             raise
         except RelayError as error:

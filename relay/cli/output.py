@@ -79,7 +79,7 @@ def write_json_line(document: bytes) -> None:
 
 
 Moved = Callable[[int, int, str], None]
-"""Told how much is done, of how much, and what to say beside it."""
+"""Called with how much is done, of how much, and a text beside it."""
 
 
 @contextmanager

@@ -198,7 +198,7 @@ def _span(limits: Limits, history: History) -> tuple[int, int]:
     oldest = history.oldest(first - 1)
     if first > last or oldest is None or oldest > last:
         raise RelayError("no_events", f"The journal holds no event from {first} to {last}.")
-    # Whoever named a time did not claim that something is held from there.
+    # A time does not claim that something is held from there.
     if oldest > first and limits[0] is not None:
         complain(f"relay: the journal holds nothing from {first} to {oldest - 1} (any more).")
     return max(first, oldest), last
@@ -251,11 +251,11 @@ def _run(
     sink = sink_plugins()[target.config.type].connect(target.config, target.identity, request.topics)
     with progress_bar("replaying") as moved:
 
-        def told(report: Report) -> None:
+        def show(report: Report) -> None:
             run = report.run
             moved(report.at - run.first + 1, run.last - run.first + 1, f"{report.published} published")
 
-        replaying = Replay(sink, target.config.label, request, span, history.page, told)
+        replaying = Replay(sink, target.config.label, request, span, history.page, show)
         try:
             return run_loop(replaying.run(again=again, abandon=abandon))
         except SinkUnavailable as error:

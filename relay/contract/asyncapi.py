@@ -36,7 +36,7 @@ SUMMARIES: Final = {
     "relay.chat.cancelled": "The client of a chat left first.",
     "relay.delivery.dead": "A delivery that cannot be read, or an event that a sink refused.",
 }
-"""Every type of event, and what it tells."""
+"""Every type of event, and what it says."""
 
 _SCHEMA_NAMES: Final = {
     TASK_SCHEMA: "task",

@@ -3,7 +3,7 @@
 Whom a change can break:
 
 - **Readers of new events**, whose code was written against the released schema. They must find every key that they
-  read, with a value of a kind that they were told of. So a schema may promise more and never less: it breaks them to
+  read, with a value of a kind that they know. So a schema may promise more and never less: it breaks them to
   take a field away (or rename it, which is the same), to let a required one be absent, to allow a further type (null
   included) or enum value, or a wider range or pattern, and to change what a ``format`` says.
 - **Readers of old events**, which stay on the topics for as long as these retain them. Code that is written against the

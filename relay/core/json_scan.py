@@ -2,7 +2,7 @@
 
 A request may hold tens of megabytes of base64 in one string: that is jumped over in C, so that looking at such a body
 costs milliseconds and no memory. A parser would make objects of all of it, and take thirty times the size of brackets.
-This is no validator: what it walks over is judged by whoever parses it. Grammar: RFC 8259.
+This is no validator: the parser judges what it walks over. Grammar: RFC 8259.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ MAX_EARLIER = 16
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """Under what a checkpoint is kept: the relay's identity, and the sink's label where the sink tells labels apart."""
+    """Under what a checkpoint is kept: the relay's identity, and the sink's label where the sink keeps labels apart."""
 
     identity: str
     label: str
@@ -241,7 +241,7 @@ class Renamable(Protocol):
 
 @runtime_checkable
 class Glancing(Protocol):
-    """A sink whose checkpoint can be read before it is opened, which would end whoever publishes under the identity.
+    """A sink whose checkpoint can be read before it is opened, which would end a publisher under the same identity.
 
     ``glance`` changes nothing; it raises ``SinkUnavailable``.
     """

@@ -29,7 +29,7 @@ class Ignored:
 
 @dataclass(frozen=True, slots=True)
 class NotJSON:
-    """Not one JSON document: told to the sender with a 400, since nothing can be kept of it that means something."""
+    """Not one JSON document: answered with a 400, since nothing of it that means anything can be kept."""
 
     detail: str
 

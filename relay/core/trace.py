@@ -23,7 +23,7 @@ _SAMPLED: Final = 1
 def traceparent_of(fields: Sequence[str]) -> str | None:
     """The trace that a message belongs to, from its fields of that name; ``None`` unless there is one, and it is valid.
 
-    What comes in a version later than 00 is told as 00: the two ids and whether it is sampled (section 4.2.2).
+    What comes in a version later than 00 goes on as 00: the two ids and whether it is sampled (section 4.2.2).
     """
     if len(fields) != 1:
         return None

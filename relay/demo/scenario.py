@@ -12,10 +12,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What goes wrong with a task: ``simulate`` asks the simulator for it, ``told`` says it to people."""
+    """What goes wrong with a task: ``simulate`` asks the simulator for it, ``description`` says it to people."""
 
     simulate: str
-    told: str
+    description: str
 
 
 NO_TROUBLE = Trouble("none", "nothing")

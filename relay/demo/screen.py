@@ -32,7 +32,7 @@ def event_line(offset: int, event: Json, trouble: Trouble) -> Text:
     if data["observed_via"] == "poll":
         line.append("  found by polling", "cyan")
     if trouble != NO_TROUBLE:
-        line.append(f"  ({trouble.told})", "dim")
+        line.append(f"  ({trouble.description})", "dim")
     return line
 
 
@@ -46,7 +46,9 @@ def table(verdict: Verdict) -> Table:
         struck = [begun for begun in verdict.expected if begun.trouble == trouble]
         good = sum(begun.subject not in verdict.bad for begun in struck)
         tried = "-" if struck[0].is_chat else str(sum(begun.attempts for begun in struck))
-        shown.add_row(trouble.told, str(len(struck)), tried, str(good), style="" if good == len(struck) else "bold red")
+        shown.add_row(
+            trouble.description, str(len(struck)), tried, str(good), style="" if good == len(struck) else "bold red"
+        )
     return shown
 
 

@@ -133,7 +133,7 @@ class Webhooks:
     def take(self, message: Message, body: bytes, remote: str, respond: Respond) -> bool:
         """The same for a request that is already whole (see ``relay.edge.http.fast_path``).
 
-        What would be refused is not taken: it is refused, and told, on the ordinary way.
+        What would be refused is not taken: the ordinary way refuses and counts it.
         """
         if not message.path.startswith(PREFIX):
             return False
@@ -228,7 +228,7 @@ def _admit(head: Head, inbox: Inbox, token: str) -> bytes | None:
 
 
 def _require_local(head: Head, auth: DeliveryAuth) -> None:
-    """Without any token, and only then, whoever is on this machine may deliver."""
+    """Without any token, and only then, anybody on this machine may deliver."""
     if auth.tokens or auth.public:
         raise ProblemError("unauthorized", "The path ends with a token: /webhooks/<source>/<token>.")
     if verdict := why_not_local(head.remote, head.headers):
@@ -270,7 +270,7 @@ def _normalize(inbox: Inbox, delivery: Delivery) -> Normalized:
     try:
         return inbox.source.normalize(delivery)
     except Exception as error:
-        # A bug in a source must not cost the delivery: kept as a dead letter, it can be replayed once that is mended.
+        # A bug in a source must not cost the delivery: kept as a dead letter, it can be replayed once that is fixed.
         inbox.signals.normalizing_failed(error)
         return Unreadable("source_failed", f"The source failed with {type(error).__name__}; see the relay's log.")
 

@@ -21,7 +21,7 @@ DISK_FULL = "disk_full"
 
 
 class JournalUnavailable(RelayError):
-    """Nothing of the group was written, and it may work later (disk full). The senders are told to come back."""
+    """Nothing of the group was written, and it may work later (disk full). Senders are asked to come back."""
 
     def __init__(self, code: str, message: str, *, hint: str) -> None:
         super().__init__(code, message, hint=hint, retriable=True)

@@ -83,7 +83,7 @@ class EventLog:
     # -- what becomes of them ----------------------------------------------------------------------------------
 
     def added(self, entries: Sequence[Entry]) -> None:
-        """These are on disk, in order; whoever waits hears of it."""
+        """These are on disk, in order; all who wait hear of it."""
         if self._tail and entries[0].offset != self._tail[-1].offset + 1:
             # A fork left a gap before these; reading finds its place by counting, so the tail has none.
             self._tail.clear()

@@ -52,7 +52,7 @@ class SinkLedger:
 
     @property
     def accepted(self) -> int:
-        """Events accepted for this sink, told by the offsets; what is lost beyond the checkpoint not among them."""
+        """Events accepted for this sink, counted by offsets; without what is lost beyond the checkpoint."""
         return self.offset - self.passed + self.pending
 
     @property

@@ -48,7 +48,7 @@ class Journal:
         returned: Collection[str] = (),
     ) -> None:
         self.concealed = Concealed()
-        """Secrets that no event may hold, whoever made it. May be exchanged for others."""
+        """Secrets that no event may hold, no matter who made it. May be exchanged for others."""
         self._store, self._policy, self._signals = store, policy, signals
         self._condition = Condition(store.size(), signals)
         self.broken = self._condition.broken

@@ -25,7 +25,7 @@ class Plan:
         self.dead: list[tuple[DeadLetter, str]] = []
         """Each with its subject."""
         self.repeated: list[tuple[int, str]] = []
-        """Facts that were told again: the offset of each one's event, and how."""
+        """Facts that were reported again: the offset of each one's event, and how."""
 
     def add_all(self, drafts: Sequence[Draft], lookup: Lookup) -> None:
         known: Known = lookup([draft.key for draft in drafts])

@@ -24,7 +24,7 @@ class Projected(Generic[C]):
         self._kind, self._store, self._writer, self._readers = kind, store, writer, readers
 
     async def query(self, question: Callable[Concatenate[C, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Asks on a connection that only reads, behind whoever asks something else."""
+        """Asks on a connection that only reads, behind all that ask something else."""
         return await self._readers.call(lambda reader: reader.query(self._kind, question, *args, **kwargs))
 
     async def execute(self, change: Callable[Concatenate[C, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

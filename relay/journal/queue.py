@@ -1,7 +1,7 @@
 """The drafts that wait for their commit: bounded in bytes, in number and in time.
 
 A disk may hang: a dead mount, a storage network that fails over, a frozen snapshot. Then nothing comes back from it,
-neither success nor error. Whoever delivers must not hang with it, and what waits must not eat the memory.
+neither success nor error. Senders must not hang with it, and what waits must not eat the memory.
 """
 
 from __future__ import annotations

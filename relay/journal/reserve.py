@@ -40,7 +40,7 @@ class Reserve:
         """Takes the room, if there is that and ``spare`` bytes more; whether it is held.
 
         Where the file system can promise no room (or forbids such a file) there is no reserve, and this is true:
-        whoever writes will see.
+        the next write will show.
         """
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -26,7 +26,7 @@ class SavedCheckpoint:
 
     @property
     def accepted(self) -> int:
-        """Events up to the checkpoint that are this sink's, told by the offsets alone."""
+        """Events up to the checkpoint that are this sink's, counted by offsets alone."""
         return self.offset - self.passed
 
     def then(self, progress: Progress) -> SavedCheckpoint:

@@ -164,7 +164,7 @@ class SinkProgress:
         return self._events.counter.events_for(sink, self._saved[sink].offset, self._events.last_offset)
 
     def accepted(self, sink: str) -> int:
-        """Events that were accepted for this sink since the journal began, told by the offsets alone.
+        """Events that were accepted for this sink since the journal began, counted by offsets alone.
 
         Promise P5: it is the sum of what the sink has published, absorbed, refused, and has still to get.
         """

@@ -6,7 +6,7 @@ be told apart. Each commit is synced before the next one begins (``synchronous=F
 continues that of the frame before it: a frame that continues a *commit* shows that everything up to that commit was
 on disk once. So does a second commit of this log: only one can be under way. Format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 
-What cannot be told: damage to the last transaction looks like a power cut, and a log cut off between two transactions
+What cannot be seen: damage to the last transaction looks like a power cut, and a log cut off between two transactions
 like one that was never longer. The sinks' checkpoints may still show it (``relay.core.publishing.lineage``).
 """
 
@@ -111,7 +111,7 @@ def _damage(file: BinaryIO, reading: _Reading, recovered: int) -> Damage | None:
 def _synced_from(first_bad: _Frame, rest: Iterator[_Frame]) -> int:
     """How many frames of this log there are from the bad one on; 0 where nothing shows that it had been synced."""
     last, synced = 1, False
-    committed = first_bad.ends_transaction  # whatever else is wrong with it: what continues it tells
+    committed = first_bad.ends_transaction  # whatever else is wrong with it: what continues it decides
     commits = first_bad.ours and first_bad.ends_transaction
     for count, frame in enumerate(rest, 2):
         last = count if frame.ours else last

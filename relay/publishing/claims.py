@@ -1,7 +1,7 @@
 """A publisher's claims in the shared index, bounded in time whatever the index does.
 
 While the index is away events are published unverified: a repetition that another replica has accepted, too, may then
-be published by both. What was published meanwhile is owed to the index and told to it when it is back.
+be published by both. What was published meanwhile is confirmed to the index when it is back.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Claims:
         await self.confirm(facts)
 
     async def confirm(self, facts: Sequence[Fact], *, again: bool = False) -> None:
-        """Tells the index what is on the sink; ``again``: found there when opening it, some of it absorbed once."""
+        """Confirms to the index what is on the sink; ``again``: found there on opening, some of it absorbed once."""
         if not facts:
             return
         if self._clock() < self._quiet_until:

@@ -159,7 +159,7 @@ class Publisher:
     async def _give_way(self, claims: Claims) -> None:
         """Publishing fails again and again, perhaps here only: another replica gets a chance.
 
-        Having been opened, the sink has told what it has got, so what lies beyond is certainly not there.
+        The sink said what it has when it was opened, so what lies beyond is certainly not there.
         """
         page = await self._events.read(self._position, self._sink.limits.events, self._sink.limits.bytes)
         await claims.release(facts_of(page))

@@ -51,7 +51,7 @@ class Report:
 
 
 class Replay:
-    """One request to one sink, which was connected for ``request.topics``. ``told`` is called after each step."""
+    """One request to one sink, which was connected for ``request.topics``. ``on_step`` is called after each step."""
 
     def __init__(
         self,
@@ -60,9 +60,9 @@ class Replay:
         request: Request,
         span: tuple[int, int],
         read: Read,
-        told: Callable[[Report], None] = lambda _: None,
+        on_step: Callable[[Report], None] = lambda _: None,
     ) -> None:
-        self._sink, self._label, self._request, self._read, self._told = sink, label, request, read, told
+        self._sink, self._label, self._request, self._read, self._on_step = sink, label, request, read, on_step
         self._wanted = Run(request.key, *span, request.topic)
         self._report = Report(self._wanted)
         self._begun = False
@@ -113,7 +113,7 @@ class Replay:
             report.published += self._in_doubt[1]
         self._begun = True
         self._in_doubt = (0, 0)
-        self._told(report)
+        self._on_step(report)
         return found.verdict != "finished"
 
     async def _check_idle(self, sink: Glancing, *, again: bool, abandon: bool) -> None:
@@ -142,7 +142,7 @@ class Replay:
             report.at = upto = min(page.upto, report.run.last)
             if upto == report.run.last and (not entries or entries[-1].offset < upto):
                 await self._sink.publish(Batch([], report.run.at(upto, self._dead)))
-            self._told(report)
+            self._on_step(report)
 
     async def _publish(self, entries: Sequence[Entry]) -> None:
         report, start = self._report, 0
@@ -158,7 +158,7 @@ class Replay:
                     start, self._failures = start + len(part), 0
                     report.at, self._dead = part[-1].offset, self._dead + skipped
                     report.published += len(wanted)
-                    self._told(report)
+                    self._on_step(report)
                 case ToDeadLetters(refused):
                     report.refused += [each for each in refused if each[0].offset not in self._skipped]
                     self._skipped |= {entry.offset for entry, _ in refused}

@@ -91,7 +91,7 @@ class TaskReconciliation:
     async def _outputs_expiring(self, sink: str) -> int:
         """Events with outputs that are about to expire, among the oldest that a sink has not got yet.
 
-        What came first expires first, as a rule, so that a look at the oldest tells whether it is high time.
+        What came first expires first, as a rule, so the oldest one shows whether it is high time.
         """
         soon = _now() + EXPIRES_SOON * 1000
         entries = await self._events.read(self._progress.position(sink), _SCANNED)

@@ -188,7 +188,7 @@ def _drop_alternative(key: str, values: dict[str, Any], shape: Shape, set_here: 
 
 
 def _key_for(segment: str, values: Mapping[str, Any]) -> str:
-    """The name in a mapping (a client's) that a variable means: capitals, '-' and '.' cannot be told from it."""
+    """The name in a mapping (a client's) that a variable means: it does not show capitals, '-' and '.'."""
     for key in values:
         if re.sub(r"[-.]", "_", key.lower()) == segment:
             return key

@@ -367,7 +367,7 @@ class Settings(Section):
         return self._late_files
 
     def note_secret_files(self, files: Iterable[str], late: Sequence[str] = ()) -> None:
-        """Remembers where secrets were read from; called once, by whoever read them."""
+        """Remembers where secrets were read from; called once, by their reader."""
         self._secret_files = tuple(Path(file) for file in files)
         self._late_files = tuple(late)
 

@@ -30,11 +30,11 @@ class Retries:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What ``relay simulate`` can be told. Times in seconds.
+    """The options of ``relay simulate``. Times in seconds.
 
     ``queue_seconds`` and ``run_seconds`` are means: a task takes half to one and a half times as long, a video twice
     that. ``seed`` decides every id, fault and variation; none of them depends on timing. With ``api_keys`` requests
-    need one of them. ``default_webhook`` is told about tasks whose submission names no webhook. The limits are
+    need one of them. ``default_webhook`` hears about tasks whose submission names no webhook. The limits are
     requests per minute; ``retry_after`` (seconds) puts a header on each 429, which the vendor does not document.
     ``outages`` are times of trouble for all. ``checked_test_mode``: a submission in test mode fails with 500 when its
     webhook cannot be reached, as a third party reports of the vendor. The newest ``retained`` tasks and chat requests

@@ -16,7 +16,7 @@ from relay.core.source import Unreadable
 from relay.core.tasks.events import TASK_ID
 
 MAX_PARSED: Final = 256 << 10
-"""Bytes of one part of an answer that are parsed and published: hundreds of outputs. Beyond, a poll tells."""
+"""Bytes of one part of an answer that are parsed and published: hundreds of outputs. A poll brings what is larger."""
 
 _OUTPUTS: Final = ("images", "videos", "audios")
 _PARTS: Final = ("task", "extra", *_OUTPUTS)

@@ -25,7 +25,7 @@ _NOISY = ("aiokafka", "aiohttp", "asyncio", "opentelemetry", "redis", "urllib3")
 
 
 class LogRateLimiter:
-    """Lets a few lines of a kind through per second, so that whoever sends rubbish does not fill the disk with logs."""
+    """Lets a few lines of a kind through per second, so that a sender of rubbish does not fill the disk with logs."""
 
     __slots__ = ("_clock", "_lines", "_logged", "_suppressed", "_until")
 

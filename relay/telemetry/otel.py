@@ -48,7 +48,7 @@ class OtelSpans:
         self._provider = TracerProvider(
             sampler=None if sample_ratio is None else ParentBased(TraceIdRatioBased(sample_ratio)),
             resource=_resource(instance),
-            shutdown_on_exit=False,  # it would wait for the collector; ``close`` does, for as long as it is told
+            shutdown_on_exit=False,  # it would wait for the collector; ``close`` does, for as long as its caller allows
         )
         self._exporter = _Watched(OTLPSpanExporter(endpoint=None if endpoint is None else endpoint + _PATH))
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
@@ -125,7 +125,7 @@ class _OtelSpan:
 
 
 class _Watched(SpanExporter):
-    """An exporter whose failures are told: the SDK's own log quotes what it likes, so it is off."""
+    """An exporter whose failures are logged: the SDK's own log quotes what it likes, so it is off."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
@@ -146,7 +146,7 @@ class _Watched(SpanExporter):
 
 
 def _resource(instance: str) -> Resource:
-    """Who tells the spans. What ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES`` say goes first."""
+    """Who sends the spans. What ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES`` say goes first."""
     ours = {"service.name": "relay", "service.version": __version__, "service.instance.id": instance}
     said = OTELResourceDetector().detect().attributes
     return Resource.create({key: value for key, value in ours.items() if key not in said})

@@ -32,7 +32,7 @@ class Span(Protocol):
         ...
 
     def note(self, attributes: Attributes) -> None:
-        """Adds to what it tells."""
+        """Adds attributes."""
         ...
 
     def end(self, *, error: str | None = None) -> None:
@@ -51,7 +51,7 @@ class Spans(Protocol):
 
     @property
     def on(self) -> bool:
-        """Whether anybody records them; what is expensive to tell need not be told otherwise."""
+        """Whether anybody records them; what is expensive to find out is left out otherwise."""
         ...
 
     def begin(
@@ -73,7 +73,7 @@ class Spans(Protocol):
 
 
 class Unrecorded:
-    """A span of which nobody is told."""
+    """A span that nobody records."""
 
     __slots__ = ("traceparent",)
 

@@ -8,7 +8,7 @@ from relay.telemetry.spans import OFF, Spans
 
 
 def open_spans(settings: TracingSettings, instance: str) -> Spans:
-    """The spans that the settings ask for. ``instance`` tells this replica from others.
+    """The spans that the settings ask for. ``instance`` names this replica.
 
     OpenTelemetry is imported here, and only if it is needed. Raises ``RelayError`` where it refuses its variables.
     """

@@ -318,7 +318,7 @@ class Incoming:
             self._wake()
 
     def leave(self) -> None:
-        """Nothing more is wanted. A connection whose answer is not over is closed, which tells the upstream."""
+        """Nothing more is wanted. A connection whose answer is not over is closed: the upstream sees that."""
         self._error = None  # once raised, its frames hold this
         self._hang_up()
 

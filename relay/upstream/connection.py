@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         more: bool = False,
         flushed: Callable[[], None] | None = None,
     ) -> None:
-        """Sends a request. ``more``: the rest of its body follows by ``write``, and ``sent`` tells its end.
+        """Sends a request. ``more``: the rest of its body follows by ``write``, and ``sent`` marks its end.
 
         ``flushed`` is called once the kernel has nearly all of it, so that the body is held here no more.
         """
@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
         self._start_timer()
 
     def cancel(self) -> None:
-        """The answer is not wanted any more: its connection goes, which tells the upstream."""
+        """The answer is not wanted any more: its connection is closed, and the upstream sees that."""
         self._receiver = None
         self._forget_timer()
         if self._transport is not None:

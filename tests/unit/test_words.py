@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import re
+import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +44,21 @@ PAGES = sorted(
 """Pages for people. ``docs/reference`` and ``docs/cli.md`` bring along help, errors, hints, settings and metrics."""
 
 
+CODE = sorted(path for folder in ("relay", "bench", "deploy", "docs") for path in (ROOT / folder).rglob("*.py"))
+
+
+def prose(source: str) -> Iterator[tuple[int, str]]:
+    """The comments and docstrings of a file, each with the number of its first line."""
+    comments = ""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            comments += f"\n{token.start[0]}: {token.string}"
+    yield 0, comments
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.lineno, node.value.value
+
+
 def stumbles(text: str) -> dict[str, str]:
     """What is banned in a text, with what to write instead. What is set as code does not count."""
     prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
@@ -55,6 +74,13 @@ def stumbles(text: str) -> dict[str, str]:
 def test_pages_are_in_plain_english(path: Path) -> None:
     """A native reader would stumble over a sentence, and doubt the rest."""
     assert not stumbles(path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_comments_and_docstrings_are_in_plain_english(path: Path) -> None:
+    """People read the code as well; a private word has to be learned before the sentence can be."""
+    found = {line: words for line, text in prose(path.read_text("utf-8")) if (words := stumbles(text))}
+    assert not found
 
 
 @pytest.mark.parametrize(

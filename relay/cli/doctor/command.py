@@ -42,7 +42,7 @@ def doctor(config: options.Config = None, json: options.Json = False) -> None:
         settings = configured.load(config)
     except ConfigError as error:
         _end(_of_configuration(error), json, BAD_CONFIGURATION)
-    found = run_loop(_examine(config, settings, told=not json))
+    found = run_loop(_examine(config, settings, progress=not json))
     _end(found, json, FAILED if any(each.status == "failed" for each in found) else 0)
 
 
@@ -68,11 +68,11 @@ def _say(found: Finding) -> None:
         write_line((f"         {found.hint}", "dim"))
 
 
-async def _examine(config: Path | None, settings: Settings, *, told: bool) -> list[Finding]:
+async def _examine(config: Path | None, settings: Settings, *, progress: bool) -> list[Finding]:
     found: list[Finding] = []
     async for some in _checks(config, settings):
         found += some
-        for each in some if told else ():
+        for each in some if progress else ():
             _say(each)
     return found
 
@@ -128,7 +128,7 @@ async def _threaded(check: Callable[[], Found]) -> Found:
 
 
 class _Clock:
-    """By how much this clock is ahead, by the first who told the time."""
+    """By how much this clock is ahead, by the first answer with a date."""
 
     def __init__(self) -> None:
         self.ahead: float | None = None

@@ -28,7 +28,7 @@ _MIB: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found. ``hint`` says what to mend; ``measured`` holds the figures behind it."""
+    """What one check found. ``hint`` says what to fix; ``measured`` holds the figures behind it."""
 
     check: str
     status: Status
@@ -41,27 +41,29 @@ class Finding:
 def judge_disk(p50: float, p99: float, samples: int) -> Finding:
     """Of fsyncs on the journal's volume, in seconds: every 2xx to a webhook waits for at least one."""
     figures = {"fsync_p50_seconds": round(p50, 6), "fsync_p99_seconds": round(p99, 6), "samples": samples}
-    told = f"an fsync takes {p50 * 1000:.1f} ms, the slowest of a hundred {p99 * 1000:.1f} ms"
+    message = f"an fsync takes {p50 * 1000:.1f} ms, the slowest of a hundred {p99 * 1000:.1f} ms"
     hint = "Put journal.path on a local SSD, not on a network file system or a disk that others keep busy."
     if p99 >= BAD_FSYNC:
         why = f"webhooks are repeated after {WEBHOOK_TIMEOUT:g} s"
-        return Finding("disk", "failed", f"{told}: too slow, {why}", hint, "disk_too_slow", figures)
+        return Finding("disk", "failed", f"{message}: too slow, {why}", hint, "disk_too_slow", figures)
     if p99 >= SLOW_FSYNC:
-        return Finding("disk", "warning", f"{told}: slow for webhooks", hint, "disk_slow", figures)
-    return Finding("disk", "ok", told, measured=figures)
+        return Finding("disk", "warning", f"{message}: slow for webhooks", hint, "disk_slow", figures)
+    return Finding("disk", "ok", message, measured=figures)
 
 
 def judge_space(free: int, room: int) -> Finding:
     """Of a volume, in bytes: ``room`` is what the journal may still grow by."""
     figures = {"free_bytes": free, "may_grow_by_bytes": room}
-    told = f"{free // _MIB} MiB are free on the journal's volume"
+    message = f"{free // _MIB} MiB are free on the journal's volume"
     if free < LITTLE_SPACE:
-        return Finding("space", "failed", told, "Make room: a full disk refuses every webhook.", "disk_full", figures)
+        return Finding(
+            "space", "failed", message, "Make room: a full disk refuses every webhook.", "disk_full", figures
+        )
     if free < room:
         hint = "Make room, or lower journal.max_size: a full disk refuses every webhook."
-        message = f"{told}, and the journal may grow by {room // _MIB} MiB (journal.max_size)"
+        message = f"{message}, and the journal may grow by {room // _MIB} MiB (journal.max_size)"
         return Finding("space", "warning", message, hint, "space_short", figures)
-    return Finding("space", "ok", told, measured=figures)
+    return Finding("space", "ok", message, measured=figures)
 
 
 def judge_descriptors(limit: int, connections: int) -> Finding:
@@ -95,7 +97,7 @@ def skew(date: str | None, sent: float, received: float) -> float | None:
 
 
 def judge_clock(ahead: float | None, source: str) -> Finding:
-    """``ahead`` is this clock's lead in seconds over that of ``source``; ``None``: nobody told the time."""
+    """``ahead`` is this clock's lead in seconds over that of ``source``; ``None``: no answer had a date."""
     if ahead is None:
         message = "could not be compared (no answer had a Date header)"
         return Finding(
@@ -104,9 +106,9 @@ def judge_clock(ahead: float | None, source: str) -> Finding:
     figures = {"skew_seconds": round(ahead, 3), "source": source}
     if abs(ahead) < NOTABLE_SKEW:
         return Finding("clock", "ok", f"agrees with that of {source}", measured=figures)
-    told = f"is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} that of {source}"
+    message = f"is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} that of {source}"
     hint = "Synchronize it (chrony, systemd-timesyncd): signatures, expiry times and the times of events depend on it."
-    return Finding("clock", "failed" if abs(ahead) >= BAD_SKEW else "warning", told, hint, "clock_skew", figures)
+    return Finding("clock", "failed" if abs(ahead) >= BAD_SKEW else "warning", message, hint, "clock_skew", figures)
 
 
 def judge_steadiness(wall: float, monotonic: float) -> Finding | None:

@@ -36,7 +36,7 @@ _WEBHOOKS: Final = "/webhooks/novita"
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An answer, and by how much this clock is ahead of its sender's, in seconds, if it told the time."""
+    """An answer, and by how much this clock is ahead of its sender's, in seconds, if it had a date."""
 
     status: int
     body: bytes

@@ -73,7 +73,7 @@ class Assembly:
         return parts.only_text(delta) if parts is not None and type(delta) is dict else None
 
     def keep(self, texts: list[str], said: list[str]) -> None:
-        """What ``only_text`` told of some chunks: the texts of each, in order, for one place."""
+        """What ``only_text`` found in some chunks: the texts of each, in order, for one place."""
         whole = "".join(said)
         if whole and len(whole) <= self._room:
             self._keep(texts, whole)
@@ -164,7 +164,7 @@ class Assembly:
             if self._room < 0:
                 self.truncated = self._content
                 return
-        # An empty text tells "" from null, which the first one does; further ones add nothing.
+        # The first empty text makes the difference between "" and null; further ones add nothing.
         elif texts:
             return
         if self._content:

@@ -21,7 +21,7 @@ _KEY: Final = re.compile(r"\b(?:bearer\s+|sk[-_])[A-Za-z0-9_*.~+/=-]{4,}", re.IG
 
 
 def error_of(document: dict[str, Any]) -> UpstreamError | None:
-    """The error that a chunk or a body tells; ``None`` if it tells none. Takes any document, never raises."""
+    """The error in a chunk or a body; ``None`` if it has none. Takes any document, never raises."""
     error = document.get("error")
     if error:  # null, "" and {} are no error, as for the SDKs
         return _of_value(error)
@@ -37,11 +37,11 @@ def error_of(document: dict[str, Any]) -> UpstreamError | None:
 
 
 def error_of_status(document: Any, text: str) -> UpstreamError:
-    """The error that the body of an error status tells, however little: at the least the beginning of its text."""
+    """The error in the body of an error status: at the least the beginning of its text."""
     if isinstance(document, dict):
-        told = error_of(document)
-        if told is not None:
-            return told
+        found = error_of(document)
+        if found is not None:
+            return found
         return upstream_error(document.get("code"), document.get("type"), document.get("detail"))
     return upstream_error(None, None, text.strip() or None)
 

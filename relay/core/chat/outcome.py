@@ -21,14 +21,14 @@ Ending = Literal[
 ``end``: the upstream's body ended as HTTP says it ends. ``client_gone``: the client closed first. ``slow_client``: the
 relay closed, since the client did not read. ``upstream_unreachable``: no connection. ``upstream_timeout``: no first
 byte, or none for too long. ``upstream_reset``: the connection broke, or the body ended before its end.
-``relay_shutdown``: the relay was told to stop and its time for draining was over. ``relay_restarted``: it was killed.
+``relay_shutdown``: the relay was stopped and its time for draining was over. ``relay_restarted``: it was killed.
 """
 
 
 class Seen(NamedTuple):
     """What of a stream matters for how it ended.
 
-    ``status``: the upstream's, ``None`` without an answer. ``error``: it told an error, in the body or in a frame.
+    ``status``: the upstream's, ``None`` without an answer. ``error``: it reported an error, in the body or in a frame.
     ``done``: ``[DONE]`` came, or the whole body of an answer that is not a stream. ``finished``: a choice has a
     ``finish_reason``, or the body is too large to look. ``empty``: no choice came. ``unreadable``: the body was to be
     one JSON document and is none.
@@ -52,8 +52,8 @@ class Verdict(NamedTuple):
 def verdict(seen: Seen, ending: Ending) -> Verdict:
     """The rules of the contract's table, the first that applies.
 
-    An error that the upstream told comes before the client's leaving: it left because of it. The end that the upstream
-    told (``[DONE]``) comes before whatever happened to the connection afterwards: clients close it there.
+    An error that the upstream reported comes before the client's leaving: the client left because of it. The end that
+    the upstream sent (``[DONE]``) comes before whatever happened to the connection afterwards: clients close it there.
     """
     if ending == "relay_restarted":
         return Verdict("failed", "relay_restarted")

@@ -106,10 +106,10 @@ class StreamReader:
         for place, frame in enumerate(frames):
             chunk = self._read_event(frame, 0)
             if chunk is not None and self._lessons < _MAX_LESSONS and place + _WORTHWHILE < len(frames):
-                told = self._assembly.only_text(chunk)
-                if told is None:
+                added = self._assembly.only_text(chunk)
+                if added is None:
                     continue
-                template = learn(frame, told[0], self._assembly.only_text)
+                template = learn(frame, added[0], self._assembly.only_text)
                 self._lessons += 1
                 if template is not None and template.fits(frames[place + 1]):
                     self._template = template
@@ -210,7 +210,7 @@ class BodyReader:
 
 
 def without_texts(chunk: dict[str, Any]) -> dict[str, Any]:
-    """What of a chunk may be told without content: only what is known to hold no text of the model."""
+    """What of a chunk may be published without content: only what is known to hold no text of the model."""
     bare: dict[str, Any] = {key: chunk[key] for key in ("id", "object", "created", "model", "usage") if key in chunk}
     choices = chunk.get("choices")
     if type(choices) is list:

@@ -24,11 +24,11 @@ def restarted_draft(started: Event, chunks: Iterable[Event], now: int) -> Draft:
     assembly = Assembly()
     count, expected = 0, 0
     for event in chunks:
-        told: ChatChunk = orjson.loads(event.data)
-        for chunk in told["chunks"]:
+        written: ChatChunk = orjson.loads(event.data)
+        for chunk in written["chunks"]:
             assembly.add(chunk)
-        count += len(told["chunks"])
-        expected = told["first_sequence"] + len(told["chunks"])
+        count += len(written["chunks"])
+        expected = written["first_sequence"] + len(written["chunks"])
     ended = verdict(Seen(), "relay_restarted")
     data: ChatData = {
         "chat_id": started.subject,

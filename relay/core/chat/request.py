@@ -110,16 +110,16 @@ def _model(body: Body, found: list[Member]) -> str | None:
 
 def _parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers and switches under whatever name, since models get new ones; texts only where they are known words."""
-    told: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     for key, value in values.items():
-        if len(told) < _MAX_PARAMETERS and _NAME.fullmatch(key) and _is_plain(key, value):
-            told[key] = value
+        if len(parameters) < _MAX_PARAMETERS and _NAME.fullmatch(key) and _is_plain(key, value):
+            parameters[key] = value
     options, form = values.get("stream_options"), values.get("response_format")
     if isinstance(options, dict) and isinstance(options.get("include_usage"), bool):
-        told["include_usage"] = options["include_usage"]
+        parameters["include_usage"] = options["include_usage"]
     if isinstance(form, dict) and _is_word(form.get("type")):
-        told["response_format"] = form["type"]
-    return told
+        parameters["response_format"] = form["type"]
+    return parameters
 
 
 def _value(body: Body, member: Member | None, limit: int) -> Any:

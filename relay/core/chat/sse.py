@@ -55,7 +55,7 @@ class SSEParser:
     def take(self, data: bytes) -> list[SSEEvent]:
         """The events that these bytes complete, in order."""
         buffer = self._joined(data)
-        usable = len(buffer) - buffer.endswith(b"\r")  # it may be half of a CRLF: the next byte tells
+        usable = len(buffer) - buffer.endswith(b"\r")  # it may be half of a CRLF: the next byte decides
         return self._taken(buffer, usable, max(0, len(self._tail) - _REACH))
 
     def take_plain(self, data: bytes) -> list[bytes] | None:

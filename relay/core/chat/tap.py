@@ -60,7 +60,7 @@ class Closed(NamedTuple):
 
 
 class Tap:
-    """The recorder of one stream; how it is used is told above. ``capture`` is shared by all streams."""
+    """The recorder of one stream; see above for its use. ``capture`` is shared by all streams."""
 
     def __init__(self, opening: Opening, capture: Capture) -> None:
         self._opening = opening

@@ -1,6 +1,6 @@
 """A short way for the chunks of a stream, which mostly differ from each other in nothing but one text.
 
-From one chunk a template is learnt: the bytes before that text and the bytes after it. A frame that begins and ends
+One chunk gives a template: the bytes before that text and the bytes after it. A frame that begins and ends
 with them, with the inside of a JSON string between, is then known without being parsed, and hundreds of such frames are
 read by a few calls into C: a fraction of the time of parsing them.
 
@@ -49,15 +49,15 @@ class Run(NamedTuple):
 
 
 def learn(frame: bytes, texts: Texts, only_text: Callable[[Any], tuple[Texts, str] | None]) -> Template | None:
-    """The template of a frame that does nothing but add a text to ``texts``, as ``only_text`` tells of a chunk."""
+    """The template of a frame that does nothing but add a text to ``texts``, as ``only_text`` finds in a chunk."""
     for key in _TEXT_KEY.finditer(frame):
         inside = _INSIDE.match(frame, key.end())
         suffix = frame[inside.end() if inside else key.end() :]
         try:
-            told = only_text(orjson.loads(frame[: key.end()] + _PROBE.encode() + suffix))
+            found = only_text(orjson.loads(frame[: key.end()] + _PROBE.encode() + suffix))
         except orjson.JSONDecodeError:
             continue
-        if told is not None and told[0] is texts and told[1] == _PROBE:
+        if found is not None and found[0] is texts and found[1] == _PROBE:
             return Template(frame[: key.end()], suffix, texts)
     return None
 

@@ -111,7 +111,7 @@ class Resume:
     """Publish everything after this offset.
 
     ``finding`` says what was found beside it; ``missing`` counts events that the sink has not got and that the
-    journal does not hold any more, as far as its checkpoint tells; ``empty``: it has none of this journal, and what it
+    journal does not hold any more, as far as its checkpoint shows; ``empty``: it has none of this journal, and what it
     is missing only the journal's own counts tell. ``dead`` and ``absorbed`` are what the sink's checkpoint counts up to
     ``after``; ``None``: it cannot tell for that place, and the journal's own counts stand.
     """

@@ -32,7 +32,7 @@ _OWN_TOPICS: Final = "*"
 class Request:
     """What somebody asked for: a range as it was written, a filter, and a topic (``None``: each event its own).
 
-    ``journal`` is the identity of the one whose offsets are meant. ``key`` tells requests apart. Two of one key are the
+    ``journal`` is the identity of the one whose offsets are meant. ``key`` keeps requests apart. Two of one key are the
     same replay, begun or to be continued.
     """
 

@@ -24,7 +24,7 @@ TASK_SCHEMA: Final = "urn:relay:schema:task:1"
 """``dataschema`` of every task event."""
 
 TASK_SOURCE: Final = "/novita/tasks"
-"""``source`` of every event about a Novita task, however it was learnt."""
+"""``source`` of every event about a Novita task, however it was observed."""
 
 CONFLICTED: Final = "relay.task.conflicted"
 

@@ -1,7 +1,7 @@
 """What the answer to a poll means for its task, and when the next one is due. Pure: the reconciler obeys.
 
-The upstream's endpoint is ``GET /v3/async/task-result``; its errors are told by ``reason`` where there is one, since
-the status alone misleads (https://novita.ai/docs/api-reference/basic-error-code).
+The upstream's endpoint is ``GET /v3/async/task-result``; its errors are recognized by ``reason`` where there is one,
+since the status alone misleads (https://novita.ai/docs/api-reference/basic-error-code).
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Unanswered:
 
 @dataclass(frozen=True, slots=True)
 class PollAgain:
-    """Not ended: due again at ``at``. ``state`` and ``task_type`` where the upstream told them.
+    """Not ended: due again at ``at``. ``state`` and ``task_type`` where the upstream gave them.
 
     ``progress`` is the event of what was seen, to be published where progress is. ``counts``: whether it was an answer
     about the task, after which the next poll takes longer. ``pause``: seconds in which nothing at all is polled.
@@ -270,7 +270,7 @@ def _pause(backoff: Backoff, answer: PollAnswer | Unanswered, moment: Moment) ->
 
 
 def result_of(answer: PollAnswer | Unanswered, normalized: Normalized | None) -> Result:
-    """What an answer that is no task's ending says. ``normalized`` is what the source made of it, if it was asked."""
+    """What an answer says that does not end a task. ``normalized`` is what the source made of it, if it was asked."""
     if isinstance(answer, Unanswered):
         return answer.result
     if getattr(normalized, "reason", None) == "unknown_status":
@@ -289,7 +289,7 @@ def result_of(answer: PollAnswer | Unanswered, normalized: Normalized | None) ->
 
 
 def _error_in(body: bytes) -> str | None:
-    """The name of the error that a body tells, ``""`` where it tells none; ``None``: the body is no JSON object."""
+    """The name of the error in a body, ``""`` where it has none; ``None``: the body is no JSON object."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -20,9 +20,9 @@ _ENDPOINT: Final = re.compile(r"/v3(?:beta)?/(?:async/)?([A-Za-z0-9._/-]{1,100})
 
 
 def endpoint_of(path: str) -> str | None:
-    """The endpoint's name, which stands for the type of a task until the upstream tells that.
+    """The endpoint's name, which stands for the type of a task until the upstream names it.
 
-    ``path`` is without its query; ``None`` for one that is no endpoint's.
+    ``path`` is without its query; ``None`` where no endpoint has it.
     """
     match = _ENDPOINT.fullmatch(path)
     return match[1] if match else None

@@ -98,7 +98,7 @@ class Consumer:
         self._outgoing.begin(200, b"OK", [*headers, date()])
 
     def put(self, piece: bytes) -> None:
-        """Writes, without waiting: whoever made the piece need not keep it until it is ``taken``."""
+        """Writes, without waiting: the caller need not keep the piece until it is ``taken``."""
         try:
             self._outgoing.put(piece)
         except ConnectionError:

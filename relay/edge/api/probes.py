@@ -1,6 +1,6 @@
 """The admin listener: ``/livez``, ``/readyz``, ``/metrics``.
 
-Liveness never looks at a broker: restarting the relay mends no broker, and cuts everything that works. Readiness
+Liveness never looks at a broker: restarting the relay repairs no broker, and cuts everything that works. Readiness
 means "can accept durably".
 """
 

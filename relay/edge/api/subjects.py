@@ -82,7 +82,7 @@ def _kind(subject: str, row: Row | None, trail: Trail, page: Page, letters: list
 
 
 def _duplicates(repetitions: Sequence[Repetition]) -> list[dict[str, Any]]:
-    """One row for each fact that was told again, in however many ways."""
+    """One row for each fact that was reported again, in however many ways."""
     return [_duplicate(offset, list(ways)) for offset, ways in groupby(repetitions, key=lambda each: each.offset)]
 
 

@@ -150,7 +150,7 @@ def shown_task(row: Row) -> dict[str, Any]:
 
 
 def _unregistered(task_id: str) -> dict[str, Any]:
-    """A task that nobody submitted or watched here, of which a webhook told."""
+    """A task that nobody submitted or watched here: known by a webhook only."""
     row = Row(0, task_id, None, "submitted", None, 0, None, 0, None, None, None, ())
     return shown_task(row) | {"submitted_at": None}
 

@@ -104,7 +104,7 @@ class ChatStream:
                     return
                 await asyncio.sleep(_BACKOFF * 2 ** (self._limits.max_retries - left) * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         except asyncio.CancelledError:
-            self._leave()  # also before the first byte, when nobody writes and only this tells
+            self._leave()  # also before the first byte, when nobody writes and only this shows it
             raise
         except Exception:
             self._stop("upstream_reset")  # whatever it was, the stream has its ending
@@ -239,7 +239,7 @@ class ChatStream:
     # -- other ends --------------------------------------------------------------------------------------------
 
     def shut_down(self) -> None:
-        """The relay is told to stop, and its time for draining is over."""
+        """The relay stops, and its time for draining is over."""
         if self._ended:
             return
         if not self._head.done():

@@ -28,7 +28,7 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def token_digest(token: str) -> bytes:
-    """SHA-256 of a token. Digests have one length, so that comparing them tells nothing about the token's."""
+    """SHA-256 of a token. Digests have one length, so comparing them leaks nothing about the token's."""
     # surrogatepass: header and path text may hold undecodable bytes as lone surrogates; they must not raise.
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 

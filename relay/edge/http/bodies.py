@@ -136,7 +136,7 @@ async def piece_of(request: web.BaseRequest) -> bytes:
 
 
 def invite(request: web.BaseRequest) -> None:
-    """Tells a sender that waits for it to go on with the body (RFC 9110, 10.1.1); curl does above 1 MiB."""
+    """Asks a sender that waits for it to go on with the body (RFC 9110, 10.1.1); curl does above 1 MiB."""
     expected = request.headers.get(hdrs.EXPECT, "")
     if expected.lower() == "100-continue" and request.version >= HttpVersion11 and request.transport is not None:
         request.transport.write(_CONTINUE)  # not through the writer, for which the answer would have begun

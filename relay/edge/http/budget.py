@@ -1,6 +1,6 @@
 """Bytes that many requests hold together: who may hold more, and who waits.
 
-A place grows with what has really come. Whoever holds bytes already gets more only while at least as much stays free
+A place grows with what has really come. A holder of bytes gets more only while at least as much stays free
 for others (the dynamic thresholds of shared buffers: Choudhury and Hahne, 1998): one client alone gets half, and leaves
 the other half to those who come after it, without a setting for how many clients there are.
 """

@@ -29,7 +29,7 @@ class HeadTooLarge(HttpProcessingError):
 class HeadLimit:
     """Stands before the parser of one connection, and gives it nothing more of a head that is too large.
 
-    Whoever gives something to ``parser`` itself says so (``follow``), and does it only ``between`` requests.
+    A caller that feeds ``parser`` itself says so (``follow``), and only ``between`` requests.
     """
 
     __slots__ = ("_begun", "_body", "_last", "_refused", "between", "message_consumed", "parser")

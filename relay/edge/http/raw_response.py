@@ -31,7 +31,7 @@ def date() -> tuple[bytes, bytes]:
 
 
 class Sent(web.StreamResponse):
-    """Tells aiohttp that the answer is out already."""
+    """Signals aiohttp that the answer is out already."""
 
     def __init__(self, status: int, *, keep_alive: bool) -> None:
         super().__init__(status=status)
@@ -67,7 +67,7 @@ class RawResponse:
 
     @property
     def framed(self) -> bool:
-        """Whether the answer's length was told, so that nothing can be added."""
+        """Whether the answer's length was announced, so that nothing can be added."""
         return self._framed
 
     @property

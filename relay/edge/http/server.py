@@ -57,7 +57,7 @@ class Signals(Protocol):
 
 
 class Flow(Protocol):
-    """What writes to a client as fast as something else gives it, and can be told to wait."""
+    """What writes to a client as fast as something else gives it, and can be made to wait."""
 
     def pause(self) -> None: ...
 
@@ -145,7 +145,7 @@ class Connection(RequestHandler):
         """The parser understands no more."""
         last.exc.__traceback__ = None  # its frames hold this connection, and the error
         if self._current_request is not None:
-            # Inside a body, which aiohttp tells nobody: its reader would wait in vain.
+            # Inside a body aiohttp reports it to nobody: its reader would wait for ever.
             self._current_request._cancel(
                 web.RequestPayloadError("the framing of the body is not valid according to RFC 9112")
             )
@@ -372,7 +372,7 @@ class Listener:
     async def stop(self, timeout: float, last_call: float = 0.0) -> None:
         """Ends within ``last_call + timeout`` seconds: takes no more connections, lets requests under way end.
 
-        During the ``last_call`` it still listens, so that senders which do not know yet are answered (and told to
+        During the ``last_call`` it still listens, so that senders which do not know yet are answered (and asked to
         close) instead of refused; it is cut short when nobody is connected.
         """
         deadline = asyncio.get_running_loop().time() + last_call

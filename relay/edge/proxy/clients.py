@@ -1,6 +1,6 @@
 """Who may use the proxy, and with which key their requests go on to the upstream.
 
-Three ways: without ``proxy.clients`` whoever reaches the relay, with their own upstream key; with clients and
+Three ways: without ``proxy.clients`` anybody who reaches the relay, with their own upstream key; with clients and
 ``upstream.api_key``, clients show a key of the relay's, which is exchanged for the upstream's; with clients only,
 their own upstream keys go on, and the relay knows their names by the keys' digests.
 """

@@ -183,7 +183,7 @@ class Submissions:
             return Unreadable("source_failed", f"The source failed with {type(error).__name__}.")
 
     def _tell(self, error: UpstreamError) -> web.StreamResponse:
-        """What a client hears instead of an answer; some repeat a 502 by themselves unless they are told not to."""
+        """What a client hears instead of an answer; some repeat a 502 by themselves unless asked not to."""
         if not error.sent:
             self._signals.upstream_unreachable(error.message)
             return respond(problems.answer_to(error))

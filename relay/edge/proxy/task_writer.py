@@ -65,7 +65,7 @@ class TaskWriter:
     async def _write(self, drafts: Sequence[Draft]) -> bool:
         """What was written before a failure is absorbed as a duplicate when it comes again."""
         try:
-            while not await self._is_written(drafts):  # noqa: ASYNC110 - the journal tells nobody when it works again
+            while not await self._is_written(drafts):  # noqa: ASYNC110 - no event says that the journal works again
                 await asyncio.sleep(_AGAIN)
         except (JournalBroken, asyncio.CancelledError):
             self._signals.task_lost(drafts[0].event.subject)

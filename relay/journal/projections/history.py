@@ -2,8 +2,8 @@
 
 None of it is worth a sync. It waits in memory and is written in a commit that is made anyway, about once a second, or
 by maintenance where none comes for a while. A crash loses the last of it, never an event: then an event is known
-to be on a sink, not since when (the sink's checkpoint tells), and counts are too low. What cannot be written for long,
-since a disk is full, is dropped the same way, so that the memory stays bounded.
+to be on a sink, not since when (the sink's checkpoint says that), and counts are too low. While a disk is full, what
+cannot be written for long is dropped the same way, so that the memory stays bounded.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Found(NamedTuple):
 
 
 class Repetition(NamedTuple):
-    """How often a fact was told again in one way. ``offset`` is its event's; instants are epoch milliseconds."""
+    """How often a fact was reported again in one way. ``offset`` is its event's; instants are epoch milliseconds."""
 
     offset: int
     via: str
@@ -140,7 +140,7 @@ class History(Projection):
         self._arrived.append(_Rewind(sink, offset))
 
     def repeated(self, repetitions: Iterable[tuple[int, str]], now: int) -> None:
-        """Facts were told again: the offset of each one's event, and how. While too many wait, new ones are not
+        """Facts were reported again: the offset of each one's event, and how. While too many wait, new ones are not
         counted."""
         with self._lock:
             for offset, via in repetitions:
@@ -242,7 +242,7 @@ class History(Projection):
             with self._lock:
                 self._take_in()
                 waiting = self._sinks.get(sink, _Waiting())
-                told = {offset: news for offset in offsets if (news := waiting.find(offset)) is not None}
+                unsaved = {offset: news for offset in offsets if (news := waiting.find(offset)) is not None}
                 upto = waiting.rewound_to
                 _fix_view(self._db)
             valid = [offset for offset in offsets if upto is None or offset <= upto]
@@ -250,17 +250,17 @@ class History(Projection):
                 _SQL["passages"], {"sink": sink, "offsets": orjson.dumps(valid).decode()}
             ).fetchall()
         found = {offset: Found(at or None, exception) for offset, at, exception in rows if at is not None}
-        return told | found
+        return unsaved | found
 
     def repetitions(self, offsets: Sequence[int]) -> list[Repetition]:
         """How often these facts were repeated, in the order of their offsets."""
         with _one_view(self._db):
             with self._lock:
-                told = [each for offset in offsets for each in self._repeated.get(offset, {}).values()]
+                unsaved = [each for offset in offsets for each in self._repeated.get(offset, {}).values()]
                 _fix_view(self._db)
             rows = self._db.execute(_SQL["repetitions"], (orjson.dumps(offsets).decode(),)).fetchall()
         found = {(row[0], row[1]): Repetition(*row) for row in rows}
-        for more in told:
+        for more in unsaved:
             known = found.get((more.offset, more.via))
             found[more.offset, more.via] = more if known is None else _together(known, more)
         return [found[key] for key in sorted(found)]

@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS passage_exceptions (
 -- name: create_repetitions
 CREATE TABLE IF NOT EXISTS repetitions (
     "offset" INTEGER NOT NULL,                  -- of the event that stands for the fact
-    via      TEXT NOT NULL,                     -- how it was told again
+    via      TEXT NOT NULL,                     -- how it was reported again
     count    INTEGER NOT NULL,
     first_at INTEGER NOT NULL,                  -- epoch milliseconds
     last_at  INTEGER NOT NULL,

@@ -3,7 +3,7 @@
 A task enters with its ``relay.task.submitted`` or because somebody asked to have it watched, and ends with the first
 ``relay.task.succeeded``, ``failed`` or ``abandoned``, each in the transaction of the event. Its row says when it is
 polled next; an index on that makes a million tasks which are not due cost nothing. An ending may come before its
-``submitted`` (the upstream's webhook can be faster than its answer): then it is not seen here, and whoever is about to
+``submitted`` (the upstream's webhook can be faster than its answer): then it is not seen here, and a caller about to
 poll asks the journal whether the ending is known (``EventLog.known``).
 """
 

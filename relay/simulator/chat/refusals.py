@@ -55,7 +55,7 @@ def unrouted() -> Answer:
 def told_to_fail(behaviour: Behaviour, rng: Random) -> Answer:
     """The error that a request asks for, in the shape that it asks for."""
     status = behaviour.error
-    said = "the simulator was told to fail here"
+    said = "the simulator was asked to fail here"
     headers: Headers = JSON_HEADERS
     if behaviour.error_body == "openai":
         raw = orjson.dumps({"error": {"message": said, "type": "server_error", "param": None, "code": None}})

@@ -69,7 +69,7 @@ def _callable(body: Json, last: Json) -> tuple[Json, ...]:
 
 
 def _reasons(model: str, body: Json) -> str:
-    """Where reasoning is seen: R1 streams ``<think>`` unless told to separate it; ``enable_thinking`` is on."""
+    """Where reasoning is seen: R1 streams ``<think>`` unless asked to separate it; ``enable_thinking`` is on."""
     if "-r1" in model:
         return "content" if _flag(body, "separate_reasoning") else "think"
     thinks = "glm-4.5" in model or "kimi-k2-thinking" in model

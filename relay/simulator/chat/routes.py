@@ -47,7 +47,7 @@ Endpoint = Callable[[Call], Answer]
 
 
 class Chat:
-    """Answers the OpenAI routes, and tells what it saw of their clients."""
+    """Answers the OpenAI routes, and reports what it saw of their clients."""
 
     def __init__(self, options: Options) -> None:
         self.exchanges = Exchanges(options.retained)
@@ -75,8 +75,8 @@ class Chat:
             web.route("*", f"{base}/{{name:.*}}", self._served(lambda _: unrouted()))
             for base in ("/openai", "/v3/openai")
         ]
-        told = [web.get(EXCHANGES_PATH, self._show_exchanges), web.post(SCRIPTS_PATH, self._register)]
-        return [*found, *others, *told]
+        reports = [web.get(EXCHANGES_PATH, self._show_exchanges), web.post(SCRIPTS_PATH, self._register)]
+        return [*found, *others, *reports]
 
     def close(self) -> None:
         """Ends what is still being answered."""
@@ -98,8 +98,8 @@ class Chat:
         if not request.stream:
             return whole(frames.document(said, behaviour), behaviour, rng)
         broken_by = frames.error_frames(behaviour.error_frame, said)
-        told = frames.stream(said, request, behaviour, rng)
-        return streamed(told, broken_by, behaviour, rng, said.completion_tokens)
+        answer = frames.stream(said, request, behaviour, rng)
+        return streamed(answer, broken_by, behaviour, rng, said.completion_tokens)
 
     def _in_one_piece(self, make: Callable[[Json, Random, int], Json]) -> Endpoint:
         def answer(call: Call) -> Answer:
@@ -136,7 +136,7 @@ class Chat:
         return body
 
     def _check_key(self, call: Call) -> None:
-        """No key and a wrong key are told apart, as the vendor's table and what was observed have it."""
+        """No key and a wrong key differ, as in the vendor's table and in what was observed."""
         offered = call.headers.get("Authorization")
         if not admits(offered, self._options.api_keys):
             raise (

@@ -34,7 +34,7 @@ def routes() -> list[web.RouteDef]:
 
 
 def place_of(request: web.Request) -> str:
-    """Where the outputs are for whoever sent this request: under the name by which it reached the simulator."""
+    """Where the outputs are for the sender of this request: under the name by which it reached the simulator."""
     return f"{request.scheme}://{request.host}{PATH}"
 
 

@@ -26,7 +26,7 @@ from relay.simulator.tasks.webhook_plan import plan
 from relay.simulator.tasks.webhook_sender import WebhookSender
 
 RESULT_PATH = "/v3/async/task-result"
-TOLD_TO_FAIL = "the simulator was told to fail here"
+ASKED_TO_FAIL = "the simulator was asked to fail here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Media:
         ]
 
     async def wait_idle(self) -> None:
-        """Returns when nothing is left to be delivered. Bound the wait: a task may have been told to be very late."""
+        """Returns when nothing is left to be delivered. Bound the wait: a task may have been asked to be very late."""
         while self._running:
             await asyncio.wait(self._running)
 
@@ -107,13 +107,13 @@ class Media:
         """The bare result of a task, whatever has become of it; a task that failed is a 200 as well."""
         self._ledger.poll(time.monotonic())
         self._check(request, self._polls)
-        told = _told(request, self._options) or Fate()
-        await asyncio.sleep(told.slow)
-        if told.error:
-            raise ApiError(told.error, TOLD_TO_FAIL, "GET_RESULT_FAILED" if told.error == 500 else None)
-        if told.html:
+        fate = _directed_fate(request, self._options) or Fate()
+        await asyncio.sleep(fate.slow)
+        if fate.error:
+            raise ApiError(fate.error, ASKED_TO_FAIL, "GET_RESULT_FAILED" if fate.error == 500 else None)
+        if fate.html:
             return page()
-        if told.reset:
+        if fate.reset:
             raise Broken
         task_id = request.query.get("task_id")
         if not task_id:
@@ -135,7 +135,7 @@ class Media:
     def _failed_poll(self, status: int) -> ApiError:
         if status == 429:
             return ApiError(429, "rate limit exceeded", retry_after=self._options.retry_after)
-        return ApiError(status, TOLD_TO_FAIL, "GET_RESULT_FAILED" if status == 500 else None)
+        return ApiError(status, ASKED_TO_FAIL, "GET_RESULT_FAILED" if status == 500 else None)
 
     def _check(self, request: web.Request, limit: RateLimit) -> None:
         if not admits(request.headers.get("Authorization"), self._options.api_keys):
@@ -152,7 +152,7 @@ class Media:
             raise ApiError(400, str(problem)) from None
         rng = self._lottery.ticket(request.path, body)
         drawn = draw(rng, self._options.faults)
-        return Order(body, rng, _told(request, self._options) or drawn)
+        return Order(body, rng, _directed_fate(request, self._options) or drawn)
 
     async def _begin(self, url: str, record: Record) -> None:
         """Sets the webhooks going, and waits for the first attempt where the answer has to come after it."""
@@ -177,7 +177,7 @@ class Media:
             tried.set()
 
 
-def _told(request: web.Request, options: Options) -> Fate | None:
+def _directed_fate(request: web.Request, options: Options) -> Fate | None:
     """The fate that this request names for itself, if it does."""
     header = request.headers.get(HEADER)
     try:
@@ -190,7 +190,7 @@ async def _strike(order: Order) -> None:
     """What goes wrong before there is a task."""
     await asyncio.sleep(order.fate.slow)
     if status := order.fate.error:
-        raise ApiError(status, TOLD_TO_FAIL, order.rng.choice(VARIETY[status]), bare=order.rng.random() < 0.3)
+        raise ApiError(status, ASKED_TO_FAIL, order.rng.choice(VARIETY[status]), bare=order.rng.random() < 0.3)
 
 
 def _task(asked: Submission, order: Order, options: Options, outputs_at: str) -> Task:

@@ -75,18 +75,18 @@ def advice_on(found: Sequence[Durability], partitions: int) -> list[Advice]:
     replicated = [each for each in found if each.replicas > 1]
     by_one = [each.topic for each in replicated if each.min_insync == 1]
     unclean = [each.topic for each in replicated if each.unclean]
-    told = []
+    advice = []
     if alone:
         message = f"{_named(alone)} on one broker only: if its disk is lost, acknowledged events are lost."
         hint = "Give them three replicas (kafka-reassign-partitions) and min.insync.replicas=2."
-        told.append(Advice("not_replicated", message, hint))
+        advice.append(Advice("not_replicated", message, hint))
     if by_one:
         message = f"{_named(by_one)} acknowledged by one broker alone while the others are behind."
-        told.append(Advice("acknowledged_by_one", message, f"Set {_INSYNC}=2, with three replicas."))
+        advice.append(Advice("acknowledged_by_one", message, f"Set {_INSYNC}=2, with three replicas."))
     if unclean:
         message = f"{_named(unclean)} led by a broker that lacks acknowledged events if no other is available."
-        told.append(Advice("unclean_election", message, f"Set {_UNCLEAN}=false."))
-    return [*told, *(_moved(each, partitions) for each in found if each.partitions > partitions)]
+        advice.append(Advice("unclean_election", message, f"Set {_UNCLEAN}=false."))
+    return [*advice, *(_moved(each, partitions) for each in found if each.partitions > partitions)]
 
 
 def _moved(found: Durability, partitions: int) -> Advice:

@@ -65,7 +65,7 @@ def _ssl_context(config: Config) -> ssl.SSLContext:
 
 
 async def start(client: Any, options: dict[str, Any]) -> None:
-    """``client.start()``, but a failure tells its reason: aiokafka only logs it, and raises that nobody was reached."""
+    """``client.start()``, but a failure says why: aiokafka only logs that, and raises that no broker was reached."""
     try:
         await client.start()
     except KafkaConnectionError:

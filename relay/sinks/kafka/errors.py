@@ -9,7 +9,7 @@ from aiokafka import errors as kafka
 from relay.core.sink import SinkUnavailable
 
 TOO_LARGE = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError, kafka.RecordTooLargeError)
-"""The only refusals held against an event; every other one is the operator's to mend, and waited for."""
+"""The only refusals held against an event; the operator can fix every other one, and the relay waits."""
 
 OUT_OF_SEQUENCE = (kafka.OutOfOrderSequenceNumber, kafka.UnknownProducerId)
 """The broker misses records that the producer numbered before these."""

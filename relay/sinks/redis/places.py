@@ -103,9 +103,9 @@ def _written(checkpoint: Checkpoint) -> dict[str, str]:
 
 async def _exchange(wire: Wire, changes: Sequence[tuple[str, Fields, Fields]]) -> None:
     keys = [key for key, _, _ in changes]
-    told = [orjson.dumps(fields) for _, expected, written in changes for fields in (expected, written)]
+    arguments = [orjson.dumps(fields) for _, expected, written in changes for fields in (expected, written)]
     sha = await wire.call("SCRIPT", "LOAD", _EXCHANGE)  # and not EVAL, for which the user may lack the right
-    if await wire.call("EVALSHA", sha, len(keys), *keys, *told) != 1:
+    if await wire.call("EVALSHA", sha, len(keys), *keys, *arguments) != 1:
         message = f"A checkpoint on Redis {wire.node} was moved meanwhile."
         raise SinkUnavailable("checkpoint_moved", message, hint="relay reads it again and continues.")
 

@@ -4,7 +4,7 @@ Needs Redis >= 6.2 or Valkey. Keys, all in one hash slot because of the tag in t
 (``{relay}:tasks``, ...) and one hash per identity (``{relay}:checkpoint:<identity>``).
 
 Exactly once. The script (``sink.lua``) writes only if the checkpoint is the one this sink last knew, so a batch
-sent twice is written once, and after a lost reply the checkpoint tells what happened. Streams and checkpoint are
+sent twice is written once, and after a lost reply the checkpoint shows what happened. Streams and checkpoint are
 written by one script in one slot: whatever a crash or a failover takes away, it takes away from both, as a suffix
 of the history. ``open`` then answers an older checkpoint, or none, and the publisher sends the rest again.
 

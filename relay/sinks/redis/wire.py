@@ -64,7 +64,7 @@ class Endpoints:
     sentinel_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     service_name: str = ""
     rights: str = RIGHTS
-    """What the user needs, for whoever is refused."""
+    """What the user needs, for the message of a refusal."""
 
 
 _DENIALS = ("user executing the script can't", "ACL failure in script", "unknown command", "Unknown Redis command")

@@ -52,7 +52,7 @@ class ClaimSignals:
         self._facts["absorbed"].inc(absorbed)
 
     def facts_forgotten(self, count: int) -> None:
-        """The index has been away for so long that not everything can be told to it any more."""
+        """The index has been away for so long that not everything can be confirmed to it any more."""
         self._log.warning("facts published without the shared index will not be added to it", events=count)
 
     def claims_overrun(self, count: int) -> None:

@@ -19,7 +19,7 @@ class DeadLetterSignals:
         )
 
     def dead_letter_made(self, reason: str) -> None:
-        """One was made; whoever made it writes the line."""
+        """One was made; its maker writes the line."""
         self._made.labels(reason).inc()
 
     def dead_letters_expired(self, count: int, cause: str) -> None:

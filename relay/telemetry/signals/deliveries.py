@@ -34,11 +34,11 @@ class DeliverySignals:
 
     def delivery_begun(self, parent: str | None, at: int) -> Span:
         """A delivery that arrived ``at`` (epoch nanoseconds), and can be read, is about to be written."""
-        told = {"http.request.method": "POST", "http.route": f"/webhooks/{self._source}/{{token}}"}
-        return self._telemetry.spans.begin(f"webhook {self._source}", "server", told, parent=parent, at=at)
+        attributes = {"http.request.method": "POST", "http.route": f"/webhooks/{self._source}/{{token}}"}
+        return self._telemetry.spans.begin(f"webhook {self._source}", "server", attributes, parent=parent, at=at)
 
     def delivery_written(self, span: Span, event: Event, receipt: asyncio.Future[Receipt]) -> None:
-        """The journal has answered, or failed, or whoever waited for it has hung up: it is written all the same."""
+        """The journal has answered, or failed, or its sender has hung up: it is written all the same."""
         if receipt.cancelled():
             span.end(error="client_gone")
             return

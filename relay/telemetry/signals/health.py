@@ -26,7 +26,7 @@ class HealthSignals:
         self._longest = 0.0
 
     async def watch_the_loop(self) -> None:
-        """Measures, for as long as it runs, how late the event loop wakes whoever sleeps."""
+        """Measures, for as long as it runs, how late the event loop wakes sleepers."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + MEASURE_EVERY

@@ -48,10 +48,10 @@ class JournalSignals:
             self._trace_commit(entries, drafts, seconds)
 
     def _trace_commit(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None:
-        told = {"relay.journal.drafts": drafts, "relay.journal.events": len(entries)}
+        attributes = {"relay.journal.drafts": drafts, "relay.journal.events": len(entries)}
         began = time.time_ns() - round(seconds * 1e9)
         events = (entry.event for entry in entries)
-        batch_span(self._telemetry.spans, "journal commit", "internal", told, events, began).end()
+        batch_span(self._telemetry.spans, "journal commit", "internal", attributes, events, began).end()
 
     def journal_opened(self, path: str, journal_id: str, last_offset: int, sqlite: str) -> None:
         """The journal is open and recovered."""

@@ -134,7 +134,7 @@ class SinkSignals:
             return NOWHERE
         events = [entry.event for entry in entries]
         topics = {event.topic for event in events}
-        told: Attributes = {
+        attributes: Attributes = {
             "messaging.system": self.system,
             "messaging.operation.name": "publish",
             "messaging.operation.type": "send",
@@ -142,7 +142,7 @@ class SinkSignals:
             "messaging.destination.name": topics.pop() if len(topics) == 1 else None,
             "relay.sink": self._label,
         }
-        return batch_span(spans, f"publish {self._label}", "producer", told, events, time.time_ns())
+        return batch_span(spans, f"publish {self._label}", "producer", attributes, events, time.time_ns())
 
     def batch_published(self, topics: dict[str, int], latencies: Iterable[float]) -> None:
         """A batch is on the sink for good."""

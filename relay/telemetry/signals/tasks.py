@@ -45,8 +45,8 @@ class TaskSignals:
 
     def poll_begun(self, task_id: str) -> Span:
         """A task is about to be polled, in this span."""
-        told = {"http.request.method": "GET", "relay.task.id": task_id}
-        return self._telemetry.spans.begin("poll task", "client", told)
+        attributes = {"http.request.method": "GET", "relay.task.id": task_id}
+        return self._telemetry.spans.begin("poll task", "client", attributes)
 
     def polled(self, result: str, span: Span = NOWHERE) -> None:
         """A poll was made; ``result`` as in ``relay.core.tasks.reconcile``, or ``abandoned``."""

@@ -17,7 +17,7 @@ def test_the_simulator_knows_every_word() -> None:
     """A chat of the demo would be refused, and nothing of it be shown."""
     behaviours = [parse(chat.trouble.simulate, ChatFaults()) for chat in CHATS]
     assert all(behaviour != Behaviour() for behaviour in behaviours)
-    assert len({chat.trouble.told for chat in CHATS}) == len(CHATS)
+    assert len({chat.trouble.description for chat in CHATS}) == len(CHATS)
 
 
 def test_a_round_ends_in_every_way() -> None:

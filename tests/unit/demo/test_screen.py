@@ -22,7 +22,7 @@ def test_an_event_is_one_line_without_markup_read_into_it() -> None:
     output = {"kind": "image", "format": "png"}
     line = event_line(17, event(outputs=[output]), TROUBLES[0]).plain
     assert "\n" not in line
-    for part in ("17", "relay.task.succeeded", "[TXT_TO_IMG]", "01234567", "image png", TROUBLES[0].told):
+    for part in ("17", "relay.task.succeeded", "[TXT_TO_IMG]", "01234567", "image png", TROUBLES[0].description):
         assert part in line
 
 
@@ -30,7 +30,7 @@ def test_a_failure_shows_its_reason_and_no_trouble_where_there_was_none() -> Non
     """A failed task would be a line without a cause."""
     line = event_line(1, event(reason="worker error", task_type=None), NO_TROUBLE).plain
     assert line.rstrip().endswith("worker error")
-    assert NO_TROUBLE.told not in line
+    assert NO_TROUBLE.description not in line
 
 
 def test_what_polling_found_is_told() -> None:
@@ -45,8 +45,8 @@ def test_the_table_counts_by_trouble() -> None:
     bad = Expected("t2", "relay.task.succeeded", TROUBLES[0], 3)
     console.print(table(judge([TASK, bad], [event()])))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
-    row = next(line for line in shown.splitlines() if TROUBLES[0].told in line)
-    assert [cell.strip() for cell in row.strip("│").split("│")] == [TROUBLES[0].told, "2", "5", "1"]
+    row = next(line for line in shown.splitlines() if TROUBLES[0].description in line)
+    assert [cell.strip() for cell in row.strip("│").split("│")] == [TROUBLES[0].description, "2", "5", "1"]
 
 
 def test_a_chat_has_no_deliveries() -> None:

@@ -2,17 +2,17 @@
 
 const STORED = "relay.token";
 
-/** Tells `token` when the token was entered or forgotten, and `unauthorized` when the relay wants another one. */
+/** Fires `token` when the token was entered or forgotten, and `unauthorized` when the relay wants another one. */
 export const access = new EventTarget();
 
 /** A refusal of the relay: its status, and its problem document (RFC 9457) as far as there is one. */
 export class Problem extends Error {
-  constructor(status, told, retryAfter) {
-    super(told.title ?? `The relay answered ${status}`);
+  constructor(status, problem, retryAfter) {
+    super(problem.title ?? `The relay answered ${status}`);
     this.status = status;
-    this.code = told.code ?? null;
-    this.detail = told.detail ?? "";
-    this.hint = told.hint ?? "";
+    this.code = problem.code ?? null;
+    this.detail = problem.detail ?? "";
+    this.hint = problem.hint ?? "";
     this.retryAfter = retryAfter;
   }
 }
@@ -73,6 +73,6 @@ export function withQuery(path, parameters) {
 }
 
 async function problemOf(response) {
-  const told = await response.json().catch(() => ({}));
-  return new Problem(response.status, told, Number(response.headers.get("Retry-After")) || null);
+  const problem = await response.json().catch(() => ({}));
+  return new Problem(response.status, problem, Number(response.headers.get("Retry-After")) || null);
 }

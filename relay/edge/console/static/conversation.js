@@ -1,6 +1,6 @@
 // A chat as text while it grows: the deltas of its chunks, put together as the relay does for the terminal event.
 
-/** The answers of one chat, told by its chunk events and, at the end, by its terminal event. Pure. */
+/** The answers of one chat, from its chunk events and, at the end, by its terminal event. Pure. */
 export class Conversation {
   /** `{index, content, reasoning, calls: [{name, arguments}], finish}` in the order of their index. */
   answers = [];
@@ -68,12 +68,12 @@ function contentOf(content) {
 /** The reasoning under whichever name it comes, once. */
 function reasoningOf(delta) {
   const details = delta.reasoning_details;
-  const told = delta.reasoning_content ?? delta.reasoning ?? (Array.isArray(details) ? details : null);
-  if (Array.isArray(told)) return told.map((part) => part?.text ?? part?.summary ?? "").join("");
-  return typeof told === "string" ? told : "";
+  const reasoning = delta.reasoning_content ?? delta.reasoning ?? (Array.isArray(details) ? details : null);
+  if (Array.isArray(reasoning)) return reasoning.map((part) => part?.text ?? part?.summary ?? "").join("");
+  return typeof reasoning === "string" ? reasoning : "";
 }
 
-/** Calls without an index are told apart by their names: one that comes with a name begins a new call. */
+/** Calls without an index are distinguished by their names: one that comes with a name begins a new call. */
 function addCall(calls, piece) {
   const named = piece.function?.name ?? "";
   const index = piece.index ?? (named ? calls.length : Math.max(0, calls.length - 1));

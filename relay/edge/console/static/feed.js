@@ -13,7 +13,7 @@ export const ALL = "all";
 const LOOK_BACK = 2_000; // offsets; what a filter finds in them is there at once
 const GATHER = 120; // ms; events come in bursts, and the page is changed once for each
 
-/** Tells `rows` (`detail`: the new ones, the oldest first, or null where all are new) and `state`. */
+/** Fires `rows` (`detail`: the new ones, the oldest first, or null where all are new) and `state`. */
 class Feed extends EventTarget {
   /** The newest first: `{offset, event}`. */
   rows = [];

@@ -10,24 +10,24 @@ export function outputs(list) {
   return element("ul", { class: "outputs" }, ...list.map(output));
 }
 
-function output(told, at) {
-  const name = `${told.kind} ${at + 1}`;
+function output(media, at) {
+  const name = `${media.kind} ${at + 1}`;
   const item = element("li", { class: "output" });
-  const expires = told.expires_at ? new Date(told.expires_at).getTime() : null;
-  const show = () => item.replaceChildren(frame(told, name, isOver(expires)), caption(told, name, expires));
+  const expires = media.expires_at ? new Date(media.expires_at).getTime() : null;
+  const show = () => item.replaceChildren(frame(media, name, isOver(expires)), caption(media, name, expires));
   show();
   whenOver(expires, item, show);
   return item;
 }
 
 /** The output itself, or why it is not to be seen. */
-function frame(told, name, over) {
-  if (!told.url) return absent("The upstream provided no link.");
-  if (!isWebAddress(told.url)) return absent("The link is not a web address, so it is not opened.");
+function frame(media, name, over) {
+  if (!media.url) return absent("The upstream provided no link.");
+  if (!isWebAddress(media.url)) return absent("The link is not a web address, so it is not opened.");
   if (over) return absent("The link has expired.");
   const place = element("div", { class: "frame" });
   const onerror = () => place.replaceWith(absent("The link could not be loaded."));
-  place.append(player(told, name, onerror));
+  place.append(player(media, name, onerror));
   return place;
 }
 
@@ -38,15 +38,15 @@ function player({ kind, url }, name, onerror) {
   return element("img", { ...shared, alt: `Output: ${name}`, loading: "lazy", decoding: "async" });
 }
 
-function caption(told, name, expires) {
-  const words = [name, told.format].filter(Boolean).join(" · ");
+function caption(media, name, expires) {
+  const words = [name, media.format].filter(Boolean).join(" · ");
   const over = isOver(expires);
   const life = expires === null ? "no expiry known"
-    : over ? element("span", {}, "expired ", ago(told.expires_at))
-    : element("span", {}, `expires in ${duration(expires - Date.now())}, at `, clock(told.expires_at));
-  const open = !over && told.url && isWebAddress(told.url)
-    && element("a", { href: told.url, target: "_blank", rel: "noopener noreferrer" }, icon("away"), `Open ${name}`);
-  const verdict = told.nsfw && element("p", {}, `NSFW verdict: valid ${told.nsfw.valid ?? "unknown"}, confidence ${told.nsfw.confidence ?? "unknown"}`);
+    : over ? element("span", {}, "expired ", ago(media.expires_at))
+    : element("span", {}, `expires in ${duration(expires - Date.now())}, at `, clock(media.expires_at));
+  const open = !over && media.url && isWebAddress(media.url)
+    && element("a", { href: media.url, target: "_blank", rel: "noopener noreferrer" }, icon("away"), `Open ${name}`);
+  const verdict = media.nsfw && element("p", {}, `NSFW verdict: valid ${media.nsfw.valid ?? "unknown"}, confidence ${media.nsfw.confidence ?? "unknown"}`);
   return element("div", { class: "caption" }, element("p", { class: "lead" }, words), element("p", {}, life), verdict, open);
 }
 

@@ -6,7 +6,7 @@ import { access, ask } from "./api.js";
 const EVERY = 5_000;
 const EVERY_UNSEEN = 30_000;
 
-/** Tells `change` after each answer, and after each failure to get one. */
+/** Fires `change` after each answer, and after each failure to get one. */
 class Status extends EventTarget {
   /** The last answer of GET /v1/status; null before the first one. */
   known = null;

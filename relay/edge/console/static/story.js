@@ -29,9 +29,9 @@ export function gapsOf(moments) {
 
 /** What the upstream says of its own times; relay gets them with the end of the task. */
 function upstreamMoments(events) {
-  const told = events.map(({ event }) => event).findLast((event) => event.data?.timings?.finished_at !== undefined);
-  if (!told) return [];
-  const { started_at: started, finished_at: finished } = told.data.timings;
+  const ending = events.map(({ event }) => event).findLast((event) => event.data?.timings?.finished_at !== undefined);
+  if (!ending) return [];
+  const { started_at: started, finished_at: finished } = ending.data.timings;
   return [
     started && moment(started, "Upstream began", "faint"),
     finished && moment(finished, "Upstream finished", "faint"),
@@ -47,12 +47,12 @@ function eventMoments(entries) {
 function eventMoment({ offset, event }) {
   const { title, tone } = typeOf(event);
   const observed = event.data?.observed_via;
-  const told = [observed && event.data.status !== "submitted" && `reported ${via(observed)}`, event.data?.reason];
+  const parts = [observed && event.data.status !== "submitted" && `reported ${via(observed)}`, event.data?.reason];
   const at = event.data?.received_at ?? endOf(event) ?? event.time;
-  return moment(at, title, tone, told.filter(Boolean).join(" · "), { offset, event });
+  return moment(at, title, tone, parts.filter(Boolean).join(" · "), { offset, event });
 }
 
-/** A chat's end is told as its start and its duration. */
+/** A chat's end is shown as its start and its duration. */
 function endOf({ data }) {
   const { started_at: start, duration_ms: lasted } = data?.timings ?? {};
   return start && Number.isFinite(lasted) ? new Date(new Date(start).getTime() + lasted).toISOString() : null;
@@ -84,9 +84,9 @@ const PUBLICATION = {
 };
 
 function duplicateMoment({ count, first_at: first, last_at: last, observed_via: ways }) {
-  const told = Object.entries(ways ?? {}).map(([way, times]) => `${times} ${via(way)}`);
-  if (count > 1 && last && last !== first) told.push(`the last ${duration(new Date(last) - new Date(first))} later`);
-  return moment(first ?? last, `${counted(count, "duplicate")} absorbed`, "faint", told.join(", "));
+  const parts = Object.entries(ways ?? {}).map(([way, times]) => `${times} ${via(way)}`);
+  if (count > 1 && last && last !== first) parts.push(`the last ${duration(new Date(last) - new Date(first))} later`);
+  return moment(first ?? last, `${counted(count, "duplicate")} absorbed`, "faint", parts.join(", "));
 }
 
 function deadLetterMoment({ id, reason, accepted_at: at }) {

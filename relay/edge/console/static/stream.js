@@ -5,7 +5,7 @@ import { access, Problem, send, withQuery } from "./api.js";
 
 const FIRST_PAUSE = 1_000;
 const LONGEST_PAUSE = 30_000;
-const SILENCE = 45_000; // ms; the relay says something every 15 s, so the connection is dead and nobody has told us
+const SILENCE = 45_000; // ms; the relay says something every 15 s, so the connection is dead without a sign
 
 /**
  * Follows the events that `wanted` (topic, type, subject) lets through, until `signal` is aborted.

@@ -21,7 +21,7 @@ export function list({ query, signal }) {
 /** One of them. */
 export function letter({ id, go, signal, announce }) {
   const place = element("div", {});
-  fill(place, () => ask(pathOf(id), { signal }).then((told) => letterOf(told, go, announce)).catch(unknownLetter), signal);
+  fill(place, () => ask(pathOf(id), { signal }).then((letter) => letterOf(letter, go, announce)).catch(unknownLetter), signal);
   return [heading("Dead letter", element("span", { class: "id whole" }, id)), place];
 }
 
@@ -38,47 +38,47 @@ function newestFirst(one, other) {
   return other.accepted_at.localeCompare(one.accepted_at);
 }
 
-function rowOf(told) {
-  const link = element("a", { class: "id", href: letterAddress(told.id), "data-row": true }, told.id);
-  return [clock(told.accepted_at), element("strong", {}, told.reason), told.detail, told.origin, size(told.raw_bytes), link];
+function rowOf(letter) {
+  const link = element("a", { class: "id", href: letterAddress(letter.id), "data-row": true }, letter.id);
+  return [clock(letter.accepted_at), element("strong", {}, letter.reason), letter.detail, letter.origin, size(letter.raw_bytes), link];
 }
 
-function letterOf(told, go, announce) {
+function letterOf(letter, go, announce) {
   const trouble = element("div", {});
   const act = (work) => work().catch((error) => trouble.replaceChildren(failure(error)));
   return [
-    element("p", { class: "verdict" }, told.detail),
+    element("p", { class: "verdict" }, letter.detail),
     facts([
-      ["Reason", element("code", {}, told.reason)],
-      ["Origin", told.origin],
-      ["Accepted", clock(told.accepted_at)],
-      ["Size", size(told.raw_bytes)],
-      told.event && ["Event", element("code", {}, `${told.event.type} ${told.event.id}`)],
-      ["About", subjectLink(told.subject)],
+      ["Reason", element("code", {}, letter.reason)],
+      ["Origin", letter.origin],
+      ["Accepted", clock(letter.accepted_at)],
+      ["Size", size(letter.raw_bytes)],
+      letter.event && ["Event", element("code", {}, `${letter.event.type} ${letter.event.id}`)],
+      ["About", subjectLink(letter.subject)],
     ].filter(Boolean)),
     element(
       "div",
       { class: "actions" },
-      button("Replay", { kind: "chief", onclick: () => act(() => replay(told, go, announce)) }),
-      button("Delete…", { kind: "danger", onclick: () => act(() => remove(told, go, announce)) }),
+      button("Replay", { kind: "chief", onclick: () => act(() => replay(letter, go, announce)) }),
+      button("Delete…", { kind: "danger", onclick: () => act(() => remove(letter, go, announce)) }),
     ),
     trouble,
-    element("section", {}, element("h2", {}, told.event ? "The event's data" : "The delivery as received"), verbatim(told.raw, "Raw delivery"),
-      element("p", { class: "muted" }, "Secrets are redacted. For the original bytes: ", element("code", {}, `GET ${pathOf(told.id)}`), " with ", element("code", {}, "Accept: application/octet-stream"))),
+    element("section", {}, element("h2", {}, letter.event ? "The event's data" : "The delivery as received"), verbatim(letter.raw, "Raw delivery"),
+      element("p", { class: "muted" }, "Secrets are redacted. For the original bytes: ", element("code", {}, `GET ${pathOf(letter.id)}`), " with ", element("code", {}, "Accept: application/octet-stream"))),
   ];
 }
 
-async function replay(told, go, announce) {
-  const answer = await ask(`${pathOf(told.id)}/replay`, { method: "POST" });
+async function replay(letter, go, announce) {
+  const answer = await ask(`${pathOf(letter.id)}/replay`, { method: "POST" });
   announce(answer.status === "duplicate" ? "Its event already existed; the dead letter was removed." : "The dead letter was replayed.");
   status.refresh();
-  go(storyOf(told.subject));
+  go(storyOf(letter.subject));
 }
 
-async function remove(told, go, announce) {
-  const explanation = `${counted(told.raw_bytes, "byte")} from ${told.origin} will be deleted for good and cannot be replayed.`;
+async function remove(letter, go, announce) {
+  const explanation = `${counted(letter.raw_bytes, "byte")} from ${letter.origin} will be deleted for good and cannot be replayed.`;
   if (!(await confirmed("Delete this dead letter?", explanation, "Delete it"))) return;
-  await ask(pathOf(told.id), { method: "DELETE" });
+  await ask(pathOf(letter.id), { method: "DELETE" });
   announce("The dead letter was deleted.");
   status.refresh();
   go("#/dead-letters");

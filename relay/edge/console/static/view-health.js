@@ -17,27 +17,27 @@ export function show({ signal }) {
   return [heading("Health"), place];
 }
 
-function contentOf(told) {
+function contentOf(status) {
   return [
-    readiness(told),
-    section("Sinks", sinks(told.sinks), "wide"),
+    readiness(status),
+    section("Sinks", sinks(status.sinks), "wide"),
     section("Journal", facts([
-      ["Events held", count(told.journal.events)],
-      ["Size", size(told.journal.bytes)],
-      ["Last offset", count(told.journal.last_offset)],
-      ["Dead letters", link("#/dead-letters", count(told.journal.dead_letters))],
+      ["Events held", count(status.journal.events)],
+      ["Size", size(status.journal.bytes)],
+      ["Last offset", count(status.journal.last_offset)],
+      ["Dead letters", link("#/dead-letters", count(status.journal.dead_letters))],
     ])),
     section("Tasks and chats", facts([
-      ["Open tasks", link("#/tasks?state=pending", count(told.tasks.pending))],
-      ["Polls overdue", link("#/tasks?state=overdue", count(told.tasks.overdue))],
-      ["Chats open", link("#/chats", count(told.chats.open))],
-      ["Upstream", upText(told.upstream.up)],
+      ["Open tasks", link("#/tasks?state=pending", count(status.tasks.pending))],
+      ["Polls overdue", link("#/tasks?state=overdue", count(status.tasks.overdue))],
+      ["Chats open", link("#/chats", count(status.chats.open))],
+      ["Upstream", upText(status.upstream.up)],
     ])),
     section("This relay", facts([
-      ["Version", told.version],
-      ["Identity", told.identity],
-      ["Started", clock(told.started_at)],
-      ["Up for", duration(new Date(told.now) - new Date(told.started_at))],
+      ["Version", status.version],
+      ["Identity", status.identity],
+      ["Started", clock(status.started_at)],
+      ["Up for", duration(new Date(status.now) - new Date(status.started_at))],
     ])),
   ];
 }

@@ -38,10 +38,10 @@ async function pageOf(state, after, signal) {
 function rowOf(task) {
   const link = subjectLink(task.task_id);
   link.dataset.row = "";
-  const told = [tag(task.state, TONES[task.state] ?? "calm"), task.reason && element("span", { class: "muted" }, task.reason)];
+  const parts = [tag(task.state, TONES[task.state] ?? "calm"), task.reason && element("span", { class: "muted" }, task.reason)];
   const trouble = task.trouble && element("span", { class: "muted" }, task.trouble);
   const due = task.next_poll_at && element("span", { title: task.next_poll_at }, dueText(task.next_poll_at));
-  return [link, task.task_type, told.filter(Boolean), task.submitted_at && clock(task.submitted_at), count(task.polls), [due ?? "–", trouble].filter(Boolean)];
+  return [link, task.task_type, parts.filter(Boolean), task.submitted_at && clock(task.submitted_at), count(task.polls), [due ?? "–", trouble].filter(Boolean)];
 }
 
 function dueText(at) {
@@ -50,8 +50,8 @@ function dueText(at) {
 }
 
 function countsText(counts) {
-  const told = Object.entries(counts).filter(([, number]) => number).map(([state, number]) => `${count(number)} ${state}`);
-  return told.length ? `In the registry: ${told.join(", ")}.` : "The registry is empty.";
+  const parts = Object.entries(counts).filter(([, number]) => number).map(([state, number]) => `${count(number)} ${state}`);
+  return parts.length ? `In the registry: ${parts.join(", ")}.` : "The registry is empty.";
 }
 
 function emptyText(state) {
