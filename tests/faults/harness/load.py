@@ -1,6 +1,7 @@
 """Deliveries as Novita sends them, at a steady rate, with repetitions, contradictions and retries.
 
-An open model: a slow relay does not slow the sender down, so stalls show in the latencies instead of hiding.
+An open model: a slow relay does not slow the sender down, so stalls show in the latencies instead of hiding. Up to a
+bound: beyond ``MAX_WAITING`` deliveries without an answer, more would only keep the sender busy with repeating them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ RETRY_EVERY = 0.25
 GIVE_UP_AFTER = 120.0
 SENDERS_WAIT = 5.0
 """Seconds that the upstream waits for an answer."""
+MAX_WAITING = 1000
 SIGNATURE = "5b7c0ffee5b7c0ffee"
 """Of the presigned URLs: consumers need it, logs must not have it."""
 
@@ -146,6 +148,9 @@ class Load:
             task.add_done_callback(self._tasks.discard)
             due += 1 / self.rate
             await asyncio.sleep(max(0.0, due - time.monotonic()))
+            if len(self._tasks) >= MAX_WAITING:
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                due = time.monotonic()
 
     async def _one_task(self) -> None:
         """A task's deliveries one after the other, as the upstream does it: so their order is known."""
