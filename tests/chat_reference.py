@@ -1,4 +1,4 @@
-"""What a chat answer says, told slowly: an independent reading of the rules, to hold the relay's own against.
+"""What a chat answer says, read slowly: an independent reading of the rules, to compare the relay's own with.
 
 Written from the specification of event streams, from what the OpenAI SDKs do, and from the contract. It takes the whole
 body as one text and goes through it line by line, with nothing of ``relay`` in it.
@@ -125,7 +125,7 @@ def error_in(document: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def ends_in_error(document: Any) -> dict[str, Any] | None:
-    """A chunk whose finish reason is ``error`` tells one, though it may have no words for it."""
+    """A chunk whose finish reason is ``error`` reports one, even without a text."""
     choices = document.get("choices") if isinstance(document, dict) else None
     failed = [choice for choice in choices or [] if choice.get("finish_reason") == "error"]
     return shown(None, None, None) if failed else None

@@ -1,7 +1,7 @@
 """Answers of upstreams as they come over the wire, each with the data of the event that ends it.
 
 ``tests/samples/novita_chat/<name>.sse`` is the body of a stream, ``<name>.body`` that of another answer, and
-``<name>.expected.json`` holds what is given beside the body and what is to be told of it.
+``<name>.expected.json`` holds what is given beside the body and what is expected of it.
 """
 
 from __future__ import annotations

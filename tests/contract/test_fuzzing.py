@@ -97,7 +97,7 @@ async def fuzzed(relay: RelayProcess, paths: str, *options: str, examples: int =
     ids=["own", "without-token", "proxied"],
 )
 async def test_the_main_listener_answers_as_described(tmp_path: Path, upstream: str, paths: str, tokens: bool) -> None:
-    """A client would meet an answer that no document told it of, or have nonsense taken for a request."""
+    """A client would get an undocumented answer, or have nonsense accepted as a request."""
     relay = await started(tmp_path, upstream, tokens=tokens)
     how = () if paths == OWN else ("--phases", UNLINKED)
     code, report = await fuzzed(relay, paths, *how, examples=10 if paths == PROXIED else 30)

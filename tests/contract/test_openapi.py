@@ -101,7 +101,7 @@ async def test_answers_are_as_described(relay: Bridge) -> None:
     ],
 )
 async def test_refusals_are_as_described(relay: Bridge, method: str, path: str, described: str, status: int) -> None:
-    """A client could not tell one refusal from another by its code."""
+    """A client could not distinguish refusals by their codes."""
     answer = await relay.request(method, path)
     assert answer.status == status
     hold(answer, method.lower(), described)

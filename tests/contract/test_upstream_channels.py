@@ -201,7 +201,7 @@ class TestChatCompletionChunk:
         assert orjson.loads(event.data) == {"chat_id": "chat-1", "first_sequence": 0, "chunks": [chunk]}
 
     def test_all_of_them_feed_the_terminal_event(self) -> None:
-        """The answer that the chunks make would be told with a part missing."""
+        """The assembled answer would be published with a part missing."""
         data = streamed(*(orjson.dumps({**CHUNK, **chunk}) for chunk in STREAM_CHUNKS.values())).data
         (choice,) = data["choices"]
         assert (choice["role"], choice["content"], choice["finish_reason"]) == ("assistant", "Hello", "stop")
@@ -214,7 +214,7 @@ class TestChatCompletionStreamDone:
     """Channel ``/openai/v1/chat/completions``, message ``ChatCompletionStreamDone``: ``data: [DONE]``."""
 
     def test_it_ends_the_stream_as_completed(self) -> None:
-        """A stream that the upstream ended in order would be told as truncated."""
+        """A stream that the upstream ended properly would be reported as truncated."""
         said = orjson.dumps({**CHUNK, **STREAM_CHUNKS["contentDelta"]})
         event = streamed(said, b"[DONE]").terminal.event
         assert (event.topic, event.type, event.id) == ("chat", "relay.chat.completed", "chat-1:completed")
@@ -240,7 +240,7 @@ class TestWebhookTaskResultOverHTTP:
 
     @pytest.mark.parametrize("result", [IMAGE_TASK, VIDEO_TASK, FAILED_TASK, TEST_MODE])
     async def test_each_example_is_accepted_and_told(self, relay: Bridge, wrap: Any, result: dict[str, Any]) -> None:
-        """The upstream would get no 2xx for a message that its description shows, and repeat it in vain."""
+        """The upstream would get no 2xx for a message that its description shows, and keep repeating it."""
         answer = await relay.deliver(wrap(result))
         assert (answer.status, answer.body["status"]) == (200, "accepted")
         (told,) = await relay.events(topic="tasks")
@@ -340,7 +340,7 @@ class TestChatCompletionStreamDoneOverHTTP:
         assert [event["type"] for event in told["chat"]] == ["relay.chat.started", "relay.chat.completed"]
 
     async def test_without_done_the_stream_has_failed(self, proxy: Bridge, upstream: Simulator, base: str) -> None:
-        """A truncated stream, which its client cannot tell from a whole one, would look whole to consumers too."""
+        """A truncated stream, which looks whole to its client, would look whole to consumers too."""
         said = orjson.dumps(CHUNK | STREAM_CHUNKS["contentDelta"])
         sent, told = await chatted(proxy, upstream, base, said)
         assert b"[DONE]" not in sent

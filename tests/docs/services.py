@@ -58,7 +58,7 @@ def kafka_tls_sasl(request: pytest.FixtureRequest, folder: Path) -> Places:
         settings={
             **settings,
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS",  # whoever comes by the other listener
+            "super.users": "User:ANONYMOUS",  # everyone who uses the other listener
         },
     )
     asyncio.run(broker.start())

@@ -123,7 +123,7 @@ def mentioned(pattern: re.Pattern[str]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "text"), mentioned(_RELAY))
 def test_every_command_in_a_text_is_there(page: str, text: str) -> None:
-    """A reader would be told of a command or an option that does not exist."""
+    """The page would name a command or an option that does not exist."""
     from relay.cli.commands import app
 
     command: Any = get_command(app)
@@ -140,7 +140,7 @@ def test_every_command_in_a_text_is_there(page: str, text: str) -> None:
 
 @pytest.mark.parametrize(("page", "text"), mentioned(_MAKE))
 def test_every_target_in_a_text_is_there(page: str, text: str) -> None:
-    """A reader would be told of a target of make that does not exist."""
+    """The page would name a make target that does not exist."""
     target = text.split()[1]
     rules = re.findall(r"^([a-z%-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert any(re.fullmatch(rule.replace("%", ".+"), target) for rule in rules), f"{page}: {text}"

@@ -71,7 +71,7 @@ class Stage:
         url, headers = f"{self.relay.url}/openai/v1/chat/completions", {"X-Simulate": f"echo, {simulate}"}
         async with self.session.post(url, json=body, headers=headers) as response:
             begun.set_result(response.headers["X-Relay-Chat-Id"])
-            with contextlib.suppress(aiohttp.ClientPayloadError):  # the stream may be told to break
+            with contextlib.suppress(aiohttp.ClientPayloadError):  # the test may have asked for a broken stream
                 await response.read()
 
     async def deliver(self, body: bytes | Json) -> str:

@@ -48,7 +48,7 @@ async def test_live_events_appear_as_they_happen(relay: Stage, console: Visit) -
 
 
 async def test_events_that_were_there_before_are_shown_too(relay: Stage, console: Visit) -> None:
-    """Whoever opens the page after the trouble would see nothing of it."""
+    """An operator who opens the page after the trouble would see nothing of it."""
     task = await relay.submit()
     await relay.ended(task)
     await console.open()
@@ -128,7 +128,7 @@ async def test_the_list_and_what_waits_are_bounded(relay: Stage, console: Visit)
 
 
 async def test_the_search_leads_to_the_story_of_a_task(relay: Stage, console: Visit) -> None:
-    """What became of one task could not be told without reading the journal by hand."""
+    """Nobody could find out what became of a task without reading the journal by hand."""
     task = await relay.submit("doubled=3")
     await relay.ended(task)
     await console.open()
@@ -150,7 +150,7 @@ async def test_the_search_leads_to_the_story_of_a_task(relay: Stage, console: Vi
 
 
 async def test_a_story_tells_of_a_task_while_it_goes_on(relay: Stage, console: Visit) -> None:
-    """Whoever waits for a task would have to load the page again and again."""
+    """A user who waits for a task would have to reload the page again and again."""
     task = await relay.submit("late=1500ms")
     await console.open(f"#/subjects/{task}")
     await expect(console.page.locator(".moment", has_text="Task submitted").first).to_be_visible()
@@ -213,7 +213,7 @@ async def test_an_output_whose_link_is_dead_is_not_asked_for(relay: Stage, conso
 
 
 async def test_what_strangers_wrote_stays_text(relay: Stage, console: Visit) -> None:
-    """Whoever can have a task fail with a text of theirs could act in the operator's name."""
+    """An attacker who can choose the text of a task's failure could act in the operator's name."""
     page = console.page
     await relay.deliver(result("t-hostile", "javascript:document.title=1"))
     odd = {"task": {"task_id": "t-odd", "status": HOSTILE, "reason": "<script>document.title=1</script>"}}
@@ -307,7 +307,7 @@ async def test_a_dead_letter_is_read_and_deleted_after_a_question(relay: Stage, 
 
 
 async def test_health_shows_the_sinks_the_journal_and_what_is_under_way(relay: Stage, console: Visit) -> None:
-    """A sink that lags would be found by whoever misses the events."""
+    """A lagging sink would only be noticed by the consumers that miss its events."""
     await console.open("#/health")
     sink = console.page.locator(".sink")
     await expect(sink).to_contain_text("redis")

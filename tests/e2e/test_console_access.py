@@ -83,7 +83,7 @@ async def test_every_view_is_accessible(scene: Scene, visits: Visits, scheme: st
 
 
 async def test_light_and_dark_follow_the_system(scene: Scene, visits: Visits) -> None:
-    """A white page would blind whoever is woken at night."""
+    """A white page would blind an operator who is woken at night."""
     luminance = []
     for scheme in ("light", "dark"):
         console = await visits(scene.stage.relay.url, color_scheme=scheme)
@@ -94,7 +94,7 @@ async def test_light_and_dark_follow_the_system(scene: Scene, visits: Visits) ->
 
 
 async def test_no_view_scrolls_sideways_on_a_phone(scene: Scene, visits: Visits) -> None:
-    """On the phone of whoever is on call, half of a line would be off the screen."""
+    """On the phone of the operator on call, half of a line would be off the screen."""
     console = await visits(scene.stage.relay.url, viewport=PHONE, has_touch=True, is_mobile=True)
     for name, address in scene.views.items():
         await console.open(address)
@@ -253,7 +253,7 @@ async def test_a_relay_that_goes_away_and_comes_back_is_followed_on(tmp_path: Pa
 
 
 async def test_a_relay_that_takes_no_more_says_why(tmp_path: Path, visits: Visits) -> None:
-    """Senders would get 503, and whoever looks at the page would see that all is well."""
+    """Senders would get 503 while the page shows that all is well."""
     sink = {"type": "redis", "url": f"redis://127.0.0.1:{free_port()}"}
     async with stage(tmp_path / "relay", sinks=[sink], journal={"max_backlog": 1}) as staged:
         console = await visits(staged.relay.url)
@@ -272,7 +272,7 @@ async def test_a_relay_that_takes_no_more_says_why(tmp_path: Path, visits: Visit
 
 
 async def test_tasks_whose_poll_is_overdue_are_listed(tmp_path: Path, visits: Visits) -> None:
-    """Tasks that nobody asks for would be found by whoever waits for their end."""
+    """Tasks that are not polled would only be noticed by the users who wait for them."""
     async with stage(tmp_path / "relay", reconcile={"first_after": "500ms", "every": "1s"}) as staged:
         task = await staged.submit("lost")
         staged.simulator.begin_outage("down", 600)
@@ -286,7 +286,7 @@ async def test_tasks_whose_poll_is_overdue_are_listed(tmp_path: Path, visits: Vi
 async def test_what_a_sink_refused_is_replayed_after_a_mend(
     tmp_path: Path, redis_server: Redis, visits: Visits
 ) -> None:
-    """An event that a sink did not take could not be sent on its way again by whoever mended the sink."""
+    """An operator who has fixed a sink could not replay the events that it refused."""
     async with stage(tmp_path / "relay", redis=redis_server) as staged:
         relay, task = staged.relay, new_task()
         config = json.loads(relay.config.read_text())

@@ -44,7 +44,7 @@ KEPT = {"task_id", "status", "event_type"}
 
 @dataclass
 class Scene:
-    """A relay without any token, as it comes; an upstream that says what it is told to; and a page of another site."""
+    """A relay without any token (the default), an upstream with scripted answers, and a page of another site."""
 
     relay: RelayProcess
     upstream: ScriptedUpstream
@@ -140,7 +140,7 @@ async def visited(here: Visit, address: str) -> None:
 
 
 async def test_no_stored_script_runs_in_any_view(scene: Scene) -> None:
-    """Whoever can deliver, chat or submit would act with the token of the operator who looks at it."""
+    """Anyone who can deliver, chat or submit would act with the token of the operator who looks at the page."""
     subjects = await poison(scene.relay)
     assert len(subjects) > 10
     async with visit(scene.browser, scene.relay.url) as here:

@@ -53,7 +53,7 @@ def places(
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
 def test_each_event_has_its_effect_once(example: Example, places: Mapping[str, Published], tmp_path: Path) -> None:
-    """Whoever starts from an example would lose effects, or have them twice, after a crash of their program."""
+    """A program that was started from an example would lose effects, or repeat them, after a crash."""
     there = places[example.reads]
     installation = fresh(example, tmp_path, there.variables)
     with installation.running() as consumer:
@@ -96,7 +96,7 @@ def successors(kafka: Kafka, redis_server: Redis) -> Mapping[str, Mapping[str, s
 def test_an_event_of_another_schema_is_not_acted_upon(
     example: Example, successors: Mapping[str, Mapping[str, str]], tmp_path: Path
 ) -> None:
-    """A consumer would misread, or pass over for good, what a later release tells it in another form."""
+    """A consumer would misread, or skip for good, what a later release publishes in another form."""
     installation = fresh(example, tmp_path, successors[example.reads])
     for _ in ("the first time", "and again: it was not passed over"):
         with installation.running() as consumer:

@@ -182,7 +182,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("sdk", ["python", "javascript"])
 async def test_the_relays_own_refusals_are_errors_that_the_sdks_read(sdk: str, tmp_path: Path) -> None:
-    """An application could not tell a refusal of the relay from one of the upstream, nor why it was refused."""
+    """An application could not distinguish a refusal by the relay from one by the upstream, nor learn the reason."""
     run = partial(run_python, 3, "sync") if sdk == "python" else partial(run_node, "openai_client.mjs", tmp_path)
     clients = {"app": {"key": KEY, "models": [MODEL], "max_concurrent": 1}}
     async with Simulator(Options()) as simulator:

@@ -132,7 +132,7 @@ async def test_a_client_that_polls_sees_what_it_would_see_without_the_relay(clie
 async def test_a_clients_own_webhook_gets_the_event_and_the_relay_finds_it_by_the_clients_polls(
     client: Client, tmp_path: Path
 ) -> None:
-    """An application with a receiver of its own would wait for its webhook in vain."""
+    """An application with a receiver of its own would never get its webhook."""
     async with application(tmp_path / "another") as other:
         hooked = {"extra": {"webhook": {"url": other.relay.webhook_url}}}
         task_id = (await client.post(ASYNCHRONOUS[0], **hooked))["task_id"]

@@ -1,4 +1,4 @@
-"""R12: what a client gets is what the upstream sent, and what consumers are told is what it says, however it is cut."""
+"""R12: clients get what the upstream sent, and the events say what it says, however the stream is cut."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def cuts(effort: Effort, chance: Random) -> Iterator[tuple[ChatSample, tuple[Pie
 async def test_a_client_gets_the_upstreams_bytes_and_consumers_what_they_say(
     tmp_path: Path, row: Row, effort: Effort
 ) -> None:
-    """Broken: P6: a byte would be changed, dropped or invented on the way, or an event tell something else."""
+    """Broken: P6: a byte would be changed, dropped or invented on the way, or an event would say something else."""
     places = asyncio.Semaphore(AT_ONCE)
     async with Simulator(Options()) as simulator:
         relay = RelayProcess(tmp_path / "relay", upstream={"base_url": simulator.url})

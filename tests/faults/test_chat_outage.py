@@ -65,7 +65,7 @@ async def redis_alone(redis_process: RedisProcess) -> Broker:
 async def test_a_broker_that_is_gone_is_noticed_by_nobody_who_chats(
     kind: str, kafka_broker: BrokerFactory, redis_process: RedisProcess, tmp_path: Path, row: Row, effort: Effort
 ) -> None:
-    """Broken: P6: a broker that is down would hold up or break streams, or an end be lost or told twice."""
+    """Broken: P6: a broker that is down would delay or break streams, or an ending would be lost or published twice."""
     outage = effort(short=5, full=60, long=60)
     broker = await (kafka_alone(kafka_broker) if kind == "kafka" else redis_alone(redis_process))
     async with Simulator(Options(seed=SEED)) as simulator:

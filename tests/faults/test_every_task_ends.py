@@ -76,7 +76,7 @@ async def until_every_task_has_ended(relay: RelayProcess, within: float) -> None
 
 
 async def journal_order(relay: RelayProcess) -> dict[str, list[str]]:
-    """The events of each task as the relay itself tells them."""
+    """The events of each task, from the relay's own API."""
     seen: list[Seen] = []
     after = 0
     async with aiohttp.ClientSession() as session:

@@ -210,7 +210,7 @@ class JournalMachine(RuleBasedStateMachine):
     def crash(self, drafts: list[Draft]) -> None:
         """``kill -9`` in the middle of a group: what was not committed is gone, everything else is there."""
         if self.store.projection(History).stale():
-            return  # a full disk keeps the loss of a sink from being noted: the times before it are told then
+            return  # a full disk keeps the loss of a sink from being noted: the earlier times are still reported then
         if drafts:
             self.store._db.execute("BEGIN IMMEDIATE")
             self.store._db.execute("DELETE FROM dedup")

@@ -44,7 +44,7 @@ async def test_a_late_request_of_a_transaction_given_up_changes_nothing(
     row: Row,
     effort: Effort,
 ) -> None:
-    """Broken: P2 where brokers cannot tell the transactions of one epoch apart: a late Produce would be committed with
+    """Broken: P2 where brokers cannot distinguish the transactions of one epoch: a late Produce would be committed with
     the next transaction, and a late EndTxn would commit a half of it."""
     target, proxy = await behind(kind)
     async with Trial(tmp_path, target, row=row, rate=RATE) as trial:

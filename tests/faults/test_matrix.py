@@ -7,7 +7,7 @@ from tests.faults.harness.oracle import Verdict
 
 
 def test_a_row_says_what_was_done_and_what_came_of_it() -> None:
-    """Broken: a reader of the report could not tell a row that held from one that was never run."""
+    """Broken: a reader of the report could not distinguish a row that held from one that never ran."""
     row = Row("R1", "crash loop", "kafka", load="300/s")
     row.injected("kill -9", 3)
     row.judged(Verdict(lost=["a"], repeated=[], changed=[], reordered=["b", "c"], seen=9), acknowledged=10)

@@ -109,7 +109,7 @@ async def acknowledged(load: Load, count: int) -> None:
 
 
 async def published(relay: RelayProcess) -> None:
-    """Returns when the sink has something: what it has not heard of the journal it cannot tell to a clone."""
+    """Returns once the sink has something: a clone cannot be detected by a sink that knows nothing of the journal."""
     async with asyncio.timeout(60):
         while not await relay.metric("relay_published_total"):
             await asyncio.sleep(0.02)

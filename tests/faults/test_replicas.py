@@ -1,5 +1,5 @@
 """R19: several relays feed one sink, each task is delivered five times to whichever is next, and two of them die at
-random. Each task is one event, whoever accepted it."""
+random. Each task is one event, whichever replica accepted it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CLIENTS = 48
 
 
 def sections_for(kind: str, redis_server: Redis) -> dict[str, Any]:
-    """What tells replicas of each other: the shared index for Kafka; on Redis the sink's own script."""
+    """How replicas know of each other: the shared index for Kafka; on Redis the sink's own script."""
     return {"dedup": {"shared_index": redis_server.url}} if kind == "kafka" else {}
 
 

@@ -1,4 +1,4 @@
-"""R16: the relay is told to end, again and again, under load and with streams open."""
+"""R16: the relay gets SIGTERM, again and again, under load and with open streams."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ async def script(call: Call) -> None:
 
 
 def requests() -> list[bytes]:
-    """Requests whose answers are bad, half, or awaited in vain, and half requests."""
+    """Requests whose answers are bad, incomplete or missing, and incomplete requests."""
     found = [post(f"{path}?{how}", b"{}") for path in (CHAT, TASK, FILE) for how in ("fine", "bad", "cut")]
     found += [post(f"{path}?silent", b"{}") for path in (CHAT, FILE)]  # a submission's answer is waited for
     found += [post(path, b"x" * 100)[:-50] for path in (CHAT, TASK, FILE, "/v1/tasks")]
@@ -54,7 +54,7 @@ async def visit(url: str, request: bytes) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Awaits what no event tells, for five seconds."""
+    """Polls for up to five seconds for what no event signals."""
     with suppress(TimeoutError):
         async with asyncio.timeout(5):
             while not condition():

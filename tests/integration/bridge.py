@@ -156,7 +156,7 @@ class Bridge:
         return ids
 
     async def events(self, **query: str) -> list[dict[str, Any]]:
-        """What ``GET /v1/events`` tells, to its end."""
+        """All that ``GET /v1/events`` returns, to its end."""
         found: list[dict[str, Any]] = []
         after = 0
         while True:

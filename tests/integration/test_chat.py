@@ -1,4 +1,4 @@
-"""Chats through a relay as users run it: killed, told to stop, and started again."""
+"""Chats through a relay as users run it: killed, stopped and started again."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ async def test_a_stream_that_ends_in_time_ends_as_always(relays: Relays) -> None
 
 @pytest.mark.parametrize("secret", ["upstream-key-0123456789", "client-key-of-web-0123456789", "what-was-asked"])
 async def test_no_key_and_no_prompt_is_in_the_log(relays: Relays, secret: str) -> None:
-    """Whoever reads the log could spend the credit, or read along."""
+    """Anyone who reads the log could spend the credit, or follow the conversations."""
     sections = {
         "upstream": {"base_url": "http://127.0.0.1:1", "api_key": "upstream-key-0123456789"},
         "proxy": {"clients": {"web": {"key": "client-key-of-web-0123456789"}}},

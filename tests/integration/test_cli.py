@@ -133,7 +133,7 @@ async def test_tail_in_json_is_one_cloudevent_per_line(relay: RelayProcess) -> N
 
 
 async def test_tail_follows_through_a_restart_and_misses_nothing(relay: RelayProcess) -> None:
-    """Whoever watches would lose events at each restart of the relay, or see some twice."""
+    """Watching users would lose events at each restart of the relay, or see some twice."""
     with started("tail", "--config", relay.config, "--from-start", "--topic", "tasks", "--json") as tail:
         assert json.loads(await read_line(tail))["subject"] == "t-1"
         assert json.loads(await read_line(tail))["subject"] == "t-2"
@@ -362,7 +362,7 @@ async def test_an_export_overwrites_nothing(relay: RelayProcess, tmp_path: Path)
 
 
 def test_every_problem_of_a_configuration_is_told_with_its_line(tmp_path: Path) -> None:
-    """A configuration would have to be mended one start at a time."""
+    """Users could fix only one mistake of a configuration per start."""
     (tmp_path / "relay.yaml").write_text("server:\n  prot: 80\nsinks:\n  - {type: kafak}\n")
     for command in ("serve", "check"):
         result = run(command, cwd=tmp_path)  # ./relay.yaml is found by itself

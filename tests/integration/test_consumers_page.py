@@ -103,7 +103,7 @@ async def test_every_example_prints_what_the_page_says(relay: Bridge, pair: Pair
 
 
 async def test_tokens_guard_the_stream(pair: Pair, bridge: MakeBridge) -> None:
-    """Whoever reaches the relay could read its events, although tokens are configured."""
+    """Anyone who can reach the relay could read its events, although tokens are configured."""
     token = "a-token-of-the-consumers-0123456789"
     relay = bridge(server={"api_tokens": [token]})
     await relay.start()

@@ -1,4 +1,4 @@
-"""``relay doctor`` beside what is really broken: each condition is made, and told with what to mend."""
+"""``relay doctor`` beside what is really broken: each condition is made, and reported with its fix."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ async def test_a_public_address_is_followed_to_where_it_leads(tmp_path: Path) ->
 
 
 async def test_a_token_is_shown_to_nobody_but_a_relay(tmp_path: Path) -> None:
-    """A wrong address would be told the token that protects the webhooks."""
+    """A wrong address would receive the token that protects the webhooks."""
     seen: list[str] = []
 
     async def respond(request: web.BaseRequest) -> web.Response:
@@ -201,7 +201,7 @@ async def test_a_clock_that_is_wrong_and_a_key_that_is_refused_are_told(tmp_path
 
 
 async def test_a_bad_configuration_is_told_as_the_check_tells_it(tmp_path: Path) -> None:
-    """A service manager could not tell a configuration that must be mended from a broker that is away."""
+    """A service manager could not distinguish a configuration that must be fixed from a broker that is away."""
     config = tmp_path / "relay.yaml"
     config.write_text("server: {prot: 1}\n")
     found = await examined(config, 78)

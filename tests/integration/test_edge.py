@@ -48,7 +48,7 @@ async def test_a_relay_without_any_configuration_is_open_to_this_machine_only(tm
 
 
 async def test_the_console_can_be_switched_off_and_is_named_at_the_start(tmp_path: Path) -> None:
-    """An operator who wants no page would have one, or whoever wants it would not know where it is."""
+    """An operator who wants no page would have one, or one who wants it would not know where it is."""
     with capture_logs() as log:
         async with running(tmp_path) as relay:
             assert (await ask(relay.url, get("/"))).headers["content-type"].startswith("text/html")
@@ -215,7 +215,7 @@ async def test_the_metrics_of_a_real_relay_add_up(tmp_path: Path) -> None:
 
 
 async def test_no_secret_shows_in_any_output(tmp_path: Path) -> None:
-    """Whoever may read logs, metrics, events or refusals could deliver in the upstream's name (P8)."""
+    """Anyone who may read logs, metrics, events or refusals could deliver in the upstream's name (P8)."""
     outputs: list[bytes] = []
     hook = {"webhook": {"url": f"https://relay.example{PATH}"}}
     with capture_logs() as logs:

@@ -112,7 +112,7 @@ async def guarded(kafka_broker: BrokerFactory, tmp_path: Path) -> Guarded:
 
 
 async def test_tls_and_sasl(guarded: Guarded) -> None:
-    """If this fails, the relay cannot reach a secured Kafka, trusts any certificate, or tells its password.
+    """If this fails, the relay cannot reach a secured Kafka, trusts any certificate, or gives away its password.
 
     Nor would its operator learn which of them it is: the client's library only logs that.
     """
@@ -169,7 +169,7 @@ async def test_letting_go_waits_for_no_farewell(guarded: Guarded) -> None:
 
 
 async def test_the_command_opens_it_on_its_own_loop(guarded: Guarded, tmp_path: Path) -> None:
-    """If this fails, a secured Kafka works in tests and not for whoever runs ``relay``, which brings uvloop."""
+    """If this fails, a secured Kafka works in tests but not under ``relay``, which uses uvloop."""
     broker, keys = guarded
     sink = {"type": "kafka", "bootstrap_servers": broker.listener("AUTH"), **keys, "sasl_plain_password": WORD}
     config = tmp_path / "relay.json"

@@ -49,7 +49,7 @@ async def test_a_right_that_is_missing_is_named_with_what_it_is_missing_on(
     settings, cert = await asyncio.to_thread(secured, tmp_path / "tls", WORD)
     rules = {
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:ANONYMOUS",  # whoever comes by the other listener
+        "super.users": "User:ANONYMOUS",  # everyone who uses the other listener
     }
     broker = kafka_broker(listeners={"AUTH": "SASL_SSL"}, settings=settings | rules)
     await broker.start()

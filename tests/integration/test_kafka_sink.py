@@ -441,13 +441,13 @@ async def test_a_checkpoint_topic_that_forgets_is_refused(sinks: Sinks) -> None:
 
 
 async def test_what_kafka_lost_shows_by_its_checkpoint_only(sinks: Sinks) -> None:
-    """If this fails, the guarantees tell something else of a Kafka that loses acknowledged events than what happens."""
+    """If this fails, the guarantees are wrong about a Kafka that loses acknowledged events."""
     first = sinks.make()
     await first.open()
     await first.publish(batch(entry(1)))
     await first.close()
     await sinks.delete("tasks")
-    assert await sinks.make().open() == Checkpoint(JOURNAL, 1), "nothing tells that the event is gone"
+    assert await sinks.make().open() == Checkpoint(JOURNAL, 1), "nothing shows that the event is gone"
     await sinks.delete("checkpoint.relay-0")
     assert await sinks.make().open() is None, "everything that is retained comes again"
 

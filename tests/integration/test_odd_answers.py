@@ -100,7 +100,7 @@ async def test_a_compressed_bomb_costs_no_memory(tmp_path: Path) -> None:
 
 
 async def test_a_secret_does_not_hide_behind_a_coding(tmp_path: Path) -> None:
-    """The webhook's token would be in the answer to whoever polls."""
+    """The webhook's token would be in the answer to everyone who polls."""
     shown = json.dumps({"task": {"task_id": "t1"}, "extra": {"webhook": {"url": f"https://x/{TOKEN}"}}}).encode()
     async with between(tmp_path, ok(gzip.compress(shown), "Content-Encoding: gzip")) as (relay, _):
         answer = await ask(relay.url, get("/v3/async/task-result?task_id=t1"), "GET")

@@ -65,7 +65,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 async def test_an_upstream_behind_tls_is_reached_if_it_is_the_right_one(
     tmp_path: Path, certificate: tuple[Path, Path]
 ) -> None:
-    """The key and the conversations would go to whoever answers; or the real upstream could not be reached at all."""
+    """The key and the conversations would go to any server that answers; or the real upstream would be out of reach."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     frames = [frame("a" * 20_000), frame("b", "stop"), b"data: [DONE]\n\n"]

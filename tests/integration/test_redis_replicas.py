@@ -1,4 +1,4 @@
-"""Several replicas feed one set of Redis streams: the script tells their repetitions apart."""
+"""Several replicas feed one set of Redis streams: the script recognizes their repetitions."""
 
 from __future__ import annotations
 

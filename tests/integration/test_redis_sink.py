@@ -342,7 +342,7 @@ async def test_loading_server_is_waited_for(make_sink: Connect, redis_process: R
 
 
 async def test_a_cancellation_is_not_lost_wherever_it_comes(make_sink: Connect, server: RedisServer) -> None:
-    """A publisher that is told to end while it sends would go on as if nothing had been said."""
+    """A publisher that is cancelled while it sends would go on as if nothing had happened."""
     for steps in range(12):
         sink = make_sink(server.url)
         held = await sink.open()

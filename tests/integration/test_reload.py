@@ -93,7 +93,7 @@ async def test_a_secret_file_that_hangs_keeps_no_other_secret_and_no_exit(tmp_pa
 
 
 def test_a_start_says_which_secret_file_hangs(tmp_path: Path, relay: RelayProcess) -> None:
-    """Broken: a start would hang, and nobody could tell on what."""
+    """Broken: a start would hang, and nobody would know why."""
     os.mkfifo(tmp_path / "hangs")
     rewrite(relay, webhooks={"novita": {"tokens": None, "tokens_file": str(tmp_path / "hangs")}})
     relay.launch()
@@ -121,7 +121,7 @@ def has_loaded(relay: RelayProcess, module: str) -> bool:
 
 
 async def test_a_hang_up_during_the_start_is_answered_after_it(relay: RelayProcess) -> None:
-    """A relay that is told to reload while it starts would end, or go on with what it had read before."""
+    """A reload during the start would end the relay, or leave it with the old configuration."""
     relay.launch()
     async with asyncio.timeout(10):
         while not has_loaded(relay, "pydantic_core"):  # the first half of its imports
@@ -218,7 +218,7 @@ async def in_force(relay: RelayProcess) -> float:
 
 
 async def test_the_level_of_the_log_changes_for_every_part(relay: RelayProcess) -> None:
-    """Whoever looks for a cause would have to restart the relay, and lose what they look for."""
+    """An operator who looks for a cause would have to restart the relay, and lose what they look for."""
     await relay.start()
     rewrite(relay, log={"level": "error"})
     await hang_up_silently(relay)
@@ -232,7 +232,7 @@ async def test_the_level_of_the_log_changes_for_every_part(relay: RelayProcess) 
 
 
 async def hang_up_silently(relay: RelayProcess) -> None:
-    """SIGHUP to a relay that will not tell: its level is taken over when a refusal is not logged any more."""
+    """SIGHUP to a relay that logs no answer: its level has changed once a refusal is not logged any more."""
     assert relay.process is not None
     relay.process.send_signal(signal.SIGHUP)
     async with asyncio.timeout(10):

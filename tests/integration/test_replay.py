@@ -169,7 +169,7 @@ async def test_the_offsets_of_another_journal_are_other_events(bridge: MakeBridg
 
 
 async def test_a_relay_that_does_not_run_is_told_with_the_way_out(bridge: MakeBridge, pair: Pair) -> None:
-    """Whoever has stopped the relay would not learn that its journal can be read all the same."""
+    """A user who has stopped the relay would not learn that its journal can be read all the same."""
     relay = await relay_with(bridge, pair.redis_sink(), 1)
     command = at(relay, "--sink", "redis", "--from", "1", "--to", "1", "--topic", AGAIN)
     await relay.stop()

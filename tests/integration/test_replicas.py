@@ -234,7 +234,7 @@ async def test_while_the_index_is_away_events_are_published_and_counted(replicas
     assert a.facts("unverified") == 5
     await server_of(replicas).start()
     async with asyncio.timeout(WITHIN):
-        while a.facts("verified") < 2:  # the index is asked again, and told what it has missed
+        while a.facts("verified") < 2:  # the index is back, and gets what it has missed
             await a.accept(draft(f"probe-{asyncio.get_running_loop().time()}"))
             await asyncio.sleep(0.05)
     await b.accept(draft("before"), *map(draft, "12345"))

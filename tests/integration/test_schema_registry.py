@@ -107,7 +107,7 @@ def test_a_check_registers_nothing(registry: str, prefix: str) -> None:
 
 
 def test_people_see_a_table(registry: str, prefix: str) -> None:
-    """Whoever registers by hand would have to read JSON."""
+    """A user who registers schemas by hand would have to read JSON."""
     lines = run("register-schemas", registry, "--prefix", prefix).stdout.splitlines()
     assert lines[0] == "SUBJECT\tRESULT\tID"
     assert [line.split("\t")[:2] for line in lines[1:]] == [[prefix + name, "new"] for name in schemas()]

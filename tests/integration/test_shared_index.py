@@ -159,7 +159,7 @@ async def test_a_dead_replicas_claim_ends_with_its_lease(replica: MakeIndex) -> 
     async with asyncio.timeout(WITHIN):
         while not (await b.claim([ended("t", 1)])).verdicts:
             await asyncio.sleep(0.02)
-    assert await a.confirm([ended("t", 1)]) == 1  # too late: it may be on the sink twice, and that is told
+    assert await a.confirm([ended("t", 1)]) == 1  # too late: it may be on the sink twice, and that is reported
     assert await b.confirm([ended("t", 1)]) == 0
 
 

@@ -203,7 +203,7 @@ async def until_none(relay: RelayProcess) -> None:
 
 @pytest.mark.parametrize("live", [False, True])
 async def test_a_consumer_that_is_slow_and_steady_is_not_cut(tmp_path: Path, live: bool) -> None:
-    """Whoever reads over a thin line would be cut again and again, and never come to the end."""
+    """A consumer on a slow line would be cut off again and again, and never reach the end."""
     await fill(tmp_path, 50, BIG[:5000] + b'"')
     async with serving(tmp_path, send_timeout="1s") as relay:
         reader = Reader(relay, "?limit=1000", *([LIVE] if live else []))
@@ -284,7 +284,7 @@ async def test_a_live_stream_ends_when_its_token_is_revoked(tmp_path: Path) -> N
 
 
 async def test_there_are_no_more_consumers_than_allowed(tmp_path: Path) -> None:
-    """Whoever opens streams without end would take all the memory, a little each."""
+    """A client that keeps opening streams would take all the memory, a little with each."""
     async with serving(tmp_path, max_consumers=2, api_tokens=[TOKEN, OTHER, THIRD]) as relay:
         first, second, third = (f"Authorization: Bearer {token}" for token in (TOKEN, OTHER, THIRD))
         with readers(relay, 1, "", LIVE, first) as live, readers(relay, 1, "", LIVE, second) as more:

@@ -1,4 +1,4 @@
-"""What ``/v1/subjects`` and ``/v1/status`` tell of real sinks, held to what is on them."""
+"""What ``/v1/subjects`` and ``/v1/status`` say of real sinks, compared with what is on them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def story(relay: Bridge | RelayProcess, subject: str) -> Any:
 
 
 async def deliver(relay: RelayProcess, *bodies: bytes) -> list[str]:
-    """What the sender is told of each."""
+    """The answer that the sender gets for each."""
     async with aiohttp.ClientSession() as session:
         answers = [await (await session.post(relay.webhook_url, data=body)).json() for body in bodies]
     return [answer["status"] for answer in answers]
@@ -64,7 +64,7 @@ def times(told: Any) -> list[str | None]:
 
 
 async def test_the_story_of_a_task_says_where_it_is(pair: Pair, bridge: MakeBridge) -> None:
-    """An operator would be told of an event on a sink where it is not, or not of one that is there."""
+    """The relay would show an operator an event on a sink where it is not, or miss one that is there."""
     relay = bridge(*pair.sinks())
     await relay.start()
     task_id = new_task()
@@ -94,7 +94,7 @@ async def test_the_story_of_a_task_says_where_it_is(pair: Pair, bridge: MakeBrid
 
 
 async def test_after_a_kill_no_time_is_told_that_was_not(pair: Pair, relays: Relays) -> None:
-    """After a crash the relay would tell of times and repetitions that never were, or forget where an event is."""
+    """After a crash the relay would report times and repetitions that never were, or forget where an event is."""
     relay = relays(sinks=[pair.redis_sink()])
     await relay.start()
     task_id = new_task()
@@ -116,7 +116,7 @@ async def test_after_a_kill_no_time_is_told_that_was_not(pair: Pair, relays: Rel
 async def test_what_redis_lost_is_told_with_the_time_at_which_it_came_again(
     pair: Pair, bridge: MakeBridge, redis_process: RedisProcess
 ) -> None:
-    """After a failover events would be told to be there since a time when they were lost again."""
+    """After a failover events would be dated from before they were lost."""
     server = redis_process()
     await server.start()
     relay = bridge(redis_sink(server.url, pair.key))

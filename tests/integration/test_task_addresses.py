@@ -23,7 +23,7 @@ API = "api-token-of-enough-length-0123456789abcd"
 
 @dataclass
 class Upstream:
-    """Takes every submission, and shows the webhook's address to whoever asks for the result, as the real one does."""
+    """Takes every submission, and shows the webhook's address in the result, as the real upstream does."""
 
     addresses: dict[str, str] = field(default_factory=dict)
     before_answer: Callable[[str, str], Awaitable[None]] | None = None
@@ -97,7 +97,7 @@ async def ended(relay: RelayProcess) -> list[str]:
 
 
 async def test_an_address_ends_its_own_task_and_no_other(tmp_path: Path, upstream: Upstream) -> None:
-    """Whoever may ask for one result could forge those of all tasks."""
+    """A client that may ask for one result could forge those of all tasks."""
     async with replica(tmp_path, upstream, TOKEN) as relay:
         mine, other = await submit(relay), await submit(relay)
         address = upstream.addresses[mine]

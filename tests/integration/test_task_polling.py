@@ -41,7 +41,7 @@ class Trouble:
         self._session, self._url = session, url
 
     async def comes(self, trouble: str, seconds: float) -> None:
-        """Begins now; returns at once. ``down`` can be told to an upstream that still listens only."""
+        """Begins now; returns at once. ``down`` only works while the upstream still listens."""
         outage = {"trouble": trouble, "seconds": seconds}
         async with self._session.post(self._url + "/_simulator/outages", json=outage) as response:
             assert response.status < 300, await response.text()

@@ -101,7 +101,7 @@ def test_help_is_framed_for_people_and_flows_in_its_width(command: tuple[str, ..
     [(("tial",), "'tail'"), (("journal", "verfy"), "'verify'"), (("tail", "--frm-start"), "--from-start")],
 )
 def test_a_slip_names_what_was_meant(arguments: tuple[str, ...], meant: str) -> None:
-    """Whoever mistypes would have to read the whole help."""
+    """A user who mistypes a command would have to read the whole help."""
     shown = on_terminal(*arguments)
     assert shown.code == 2
     assert meant in shown.text

@@ -1,4 +1,4 @@
-"""Traces through whole relays, with real sinks, the simulated upstream and a collector that shows what it was told."""
+"""Traces through whole relays, with real sinks, the simulated upstream and a collector that shows what it received."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ async def test_a_chat_is_told_by_the_conventions_and_its_upstream_and_events_han
         [exchange] = list(upstream.exchanges)
         events = await pair.on_redis("chat")
         answer = orjson.loads(events[-1].data)["choices"][0]["content"]
-        assert PROMPT.encode() in events[-1].data, "the test would not see it told"
+        assert PROMPT.encode() in events[-1].data, "the test would not see it if it leaked"
         await clean(relay, collecting, *answer.split()[:20])
     assert (span.kind, span.trace, span.parent, span.failed) == ("client", TRACE, CALLER, False)
     told = span.attributes
@@ -232,7 +232,7 @@ async def test_a_task_is_followed_from_its_submission_and_its_poll_has_a_trace_o
 
 
 async def clean(relay: Bridge, collecting: Collector, *said: str) -> None:
-    """Stops the relay; then nothing that any span told is a secret, a prompt or an answer."""
+    """Stops the relay, then asserts that no span contains a secret, a prompt or an answer."""
     await relay.stop()
     exported = b"".join(collecting.bodies)
     assert [each for each in SECRETS if each.encode() in exported] == []
@@ -278,7 +278,7 @@ KNOWN = {
     "relay.chat.id",
     "relay.task.id",
 }
-"""Whoever tells more looks at this list first: no address, no header, nothing that was said."""
+"""Read this list before adding an attribute: no address, no header, nothing that was said."""
 
 
 @pytest.mark.parametrize("listens", [False, True])

@@ -43,7 +43,7 @@ EXPLAINED: Final = Path(__file__).with_name("explained.txt")
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One mistake and what came of it."""
+    """One mistake and its result."""
 
     path: str
     mutant: Mutant
@@ -81,13 +81,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "paths", nargs="*", default=PLACES, help="files and folders of relay/ (default: the paths of the promises)"
     )
-    parser.add_argument("--sample", type=int, default=300, help="how many mistakes, drawn by chance (default: 300)")
+    parser.add_argument("--sample", type=int, default=300, help="how many mistakes, drawn at random (default: 300)")
     parser.add_argument("--seed", type=int, default=1, help="draws another sample (default: 1)")
     parser.add_argument("--workers", type=int, default=2, help="tests run side by side (default: 2)")
     parser.add_argument(
         "--least", type=float, default=0.9, help="exit 1 below this share of noticed or explained (default: 0.9)"
     )
-    parser.add_argument("--reach", metavar="FILE", help="keeps what was learnt of tests and lines, for the next run")
+    parser.add_argument("--reach", metavar="FILE", help="keeps which tests reach which lines, for the next run")
     return parser.parse_args()
 
 

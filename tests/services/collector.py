@@ -1,4 +1,4 @@
-"""A collector of traces: takes OTLP over HTTP, as OpenTelemetry's does, and shows what it was told."""
+"""A collector of traces: takes OTLP over HTTP, as OpenTelemetry's does, and shows what it received."""
 
 from __future__ import annotations
 

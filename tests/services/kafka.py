@@ -210,7 +210,7 @@ class KafkaBroker:
         await asyncio.to_thread(self.wait_until_answering)
 
     def wait_until_answering(self) -> None:
-        """Return once the broker has told kcat about itself, or raise ``TimeoutError``."""
+        """Return once the broker answers kcat, or raise ``TimeoutError``."""
         deadline = time.monotonic() + START_TIMEOUT
         while not self._answers():
             if time.monotonic() > deadline:
@@ -332,7 +332,7 @@ _shared: dict[str, KafkaBroker] = {}
 
 
 def shared_broker(version: str = VERSION) -> KafkaBroker:
-    """The broker of this test session, one per version, started by whoever asks first."""
+    """The broker of this test session, one per version, started on first use."""
     if version not in _shared:
         _shared[version] = _session.enter_context(running_broker(version))
     return _shared[version]

@@ -298,7 +298,7 @@ def _owns(node: RedisServer, key: str) -> bool:
 
 
 def begin_move(slot: str, owner: RedisServer, target: RedisServer) -> None:
-    """From here on the owner sends whoever asks for a key that it does not have to the target.
+    """From here on the owner redirects clients to the target for keys that it does not have.
 
     https://redis.io/docs/latest/commands/cluster-setslot/
     """

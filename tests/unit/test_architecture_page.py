@@ -31,7 +31,7 @@ def test_every_file_that_is_named_for_short_is_there() -> None:
 
 
 def test_every_file_is_listed_in_the_section_of_its_folder() -> None:
-    """A file could be looked for in vain, since the list has another one of its name."""
+    """A reader would look in the wrong place, since the list has another file of the same name."""
     folder, listed = "", set()
     for line in LISTED.splitlines():
         folder = line.removeprefix("### ") if line.startswith("### ") else folder

@@ -47,12 +47,12 @@ def keys_of(model: type[BaseModel], prefix: str) -> set[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_is_what_the_code_says(name: str) -> None:
-    """Readers would be told of settings, metrics, fields or codes that are not there, or not of new ones."""
+    """The pages would name settings, metrics, fields or codes that do not exist, or miss new ones."""
     assert (FOLDER / name).read_text(encoding="utf-8") == written()[name], "run: make docs"
 
 
 def test_every_file_is_in_the_architecture_as_it_describes_itself() -> None:
-    """A newcomer would look for a file in vain, or find another than was promised."""
+    """A newcomer would not find a file, or find another than the page describes."""
     page = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     assert page == tree.renewed(page, tree.files(ROOT)), "run: make docs"
 

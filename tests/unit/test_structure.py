@@ -123,7 +123,7 @@ def test_no_exception_outlives_its_reason() -> None:
 
 
 def test_every_unit_test_lies_where_its_package_does() -> None:
-    """A unit test would be looked for in vain beside the others of its package."""
+    """A unit test would be missing beside the others of its package."""
     packages = {path.parent.parts[1:] for path in python_files("relay")}
     astray = [path for path in python_files("tests") if path.parts[1] == "unit" and path.parts[2:-1] not in packages]
     assert not astray
@@ -153,7 +153,7 @@ def says_something(comment: str) -> bool:
 
 
 def test_every_long_file_says_why_somewhere() -> None:
-    """Whoever changes it would learn what it does and not what was tried, measured or refused on the way there."""
+    """A developer who changes it would learn what it does, but not what was tried, measured or rejected."""
     mute = []
     for path in python_files("relay"):
         text = (ROOT / path).read_text("utf-8")
@@ -294,7 +294,7 @@ def test_every_module_has_its_layer() -> None:
 
 
 def test_every_test_says_what_is_broken_if_it_fails() -> None:
-    """Whoever meets a red test would have to guess what it protects."""
+    """A developer with a failing test would have to guess what it protects."""
     mute = [
         f"{path}:{node.lineno} {node.name}"
         for path in python_files("tests")

@@ -65,7 +65,7 @@ def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
 
 
 async def test_an_answer_is_waited_for_so_long_and_no_longer() -> None:
-    """Broken: whoever asks a file system that hangs would hang with it."""
+    """Broken: every caller of a file system that hangs would hang with it."""
     go_on = threading.Event()
     assert await answered(10, int, "7") == 7
     with pytest.raises(ValueError, match="invalid literal"):

@@ -41,7 +41,7 @@ PAGES = sorted(
     )
     if not {"node_modules", ".venv"} & set(path.parts)
 )
-"""Pages for people. ``docs/reference`` and ``docs/cli.md`` bring along help, errors, hints, settings and metrics."""
+"""Pages for people. ``docs/reference`` and ``docs/cli.md`` contain help, errors, hints, settings and metrics."""
 
 
 CODE = sorted(path for folder in ("relay", "bench", "deploy", "docs") for path in (ROOT / folder).rglob("*.py"))

@@ -7,7 +7,7 @@ from tests.faults.harness.places import Function, replace
 
 
 def seed_as_number() -> None:
-    """The seed of a task is told as a number, where its schema has a text."""
+    """The seed of a task is published as a number, where its schema has a string."""
 
     def wrap(task_data: Function) -> Function:
         return lambda *parts, **raw: {**task_data(*parts, **raw), "seed": 41}

@@ -31,7 +31,7 @@ SYNTHETIC: Final = {
     "tests/unit/publishing/test_publisher_claims.py": "the publisher moves events, whatever they say",
     "tests/unit/reconciler/test_watch.py": "the watch looks at what expires, whatever else they say",
     "tests/faults/test_corrupt_journal.py": "damage is done to events, whatever they say",
-    "tests/faults/test_journal_model.py": "so it is where the journal is held to a model",
+    "tests/faults/test_journal_model.py": "so it is where the journal is compared with a model",
     "tests/fuzz/": "and so it is by the fuzzer",
     "tests/faults/test_power_loss.py": "and where its power is cut",
     "tests/integration/test_replicas.py": "replicas agree on facts, whatever is said of them",

@@ -1,4 +1,4 @@
-"""Sees every event on its one way into a journal, in this process and in those that tests start, and tells the faults.
+"""Sees every event on its way into a journal, in this process and in those that tests start, and reports the faults.
 
 It looks and never interferes.
 """

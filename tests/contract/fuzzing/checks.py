@@ -9,7 +9,7 @@ from schemathesis.generation import GenerationMode
 
 _READ = ("accepted", "duplicate", "ignored")
 _NEVER = (
-    "POST /v1/dead-letters/{id}/replay",  # succeeds only once the letter's cause is mended
+    "POST /v1/dead-letters/{id}/replay",  # succeeds only once the letter's cause is fixed
     "GET /v3/async/task-result",  # the upstream knows no id that is made up
 )
 

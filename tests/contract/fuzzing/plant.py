@@ -11,7 +11,7 @@ from tests.faults.harness.places import Function, replace
 
 
 def wrong_type() -> None:
-    """A count is told as a text."""
+    """A count is given as a string."""
 
     def wrap(shown: Function) -> Function:
         return lambda row: {**shown(row), "polls": str(row.polls)}
@@ -20,7 +20,7 @@ def wrong_type() -> None:
 
 
 def undocumented_status() -> None:
-    """A missing dead letter is told by a status that the document does not have."""
+    """A missing dead letter is answered with a status that the document does not have."""
 
     def wrap(_: Function) -> Function:
         async def gone(*_: Any) -> web.Response:

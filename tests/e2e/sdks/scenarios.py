@@ -35,7 +35,7 @@ class Scenario:
     """``answers`` are given in turn, the last one for good. ``error`` is the class that the OpenAI SDKs raise.
 
     ``attempts`` is how often they ask, ``ai_attempts`` how often Vercel's does. ``breaks``: the connection breaks, so
-    what a proxy can tell of it is not what the client would have seen itself; that it broke must be told all the same.
+    what a proxy can report is not what the client would have seen itself; that it broke must be reported all the same.
     """
 
     name: str

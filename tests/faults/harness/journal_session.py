@@ -23,7 +23,7 @@ NOW = 1_700_000_000_000
 
 
 def acknowledge(store: Store, count: int, dice: random.Random, names: list[str]) -> None:
-    """One group: committed, then told."""
+    """Commits one group, then reports it."""
     drafts = []
     for _ in range(count):
         names.append(f"t{len(names)}")

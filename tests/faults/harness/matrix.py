@@ -28,7 +28,7 @@ Size = Literal["short", "full", "long"]
 
 
 def _seed() -> int:
-    """What was asked for; else one by chance, which all processes of one run agree on."""
+    """The seed that was asked for; otherwise a random one that all processes of one run share."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     by_chance = int(run, 16) % (1 << 31) if run else random.SystemRandom().randrange(1, 1 << 31)
     return int(os.environ.get("RELAY_TEST_SEED") or by_chance)
@@ -71,7 +71,7 @@ class Effort:
 
     @property
     def timed(self) -> bool:
-        """Whether bounds in seconds are held to. The report always tells the figures; ``make test`` fails on none.
+        """Whether bounds in seconds are enforced. The report always has the figures; ``make test`` fails on none.
 
         It runs wherever somebody works, beside whatever they run there.
         """
@@ -158,7 +158,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "matrix: too slow for `make test`; runs in the matrix only")
     config.addinivalue_line("markers", "long: runs in the long matrix only")
     config.addinivalue_line("markers", "soak: runs for as long as --soak says, and only then")
-    config.addinivalue_line("markers", "alone: held to bounds in seconds, so that nothing runs beside it in the matrix")
+    config.addinivalue_line("markers", "alone: has bounds in seconds, so that nothing runs beside it in the matrix")
     config.stash[_ROWS] = []
 
 
@@ -227,7 +227,7 @@ _ROWS = pytest.StashKey[list[Row]]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
-    """Tells the row how its test ended, and sends it along with the test's last report."""
+    """Records in the row how its test ended, and attaches it to the test's last report."""
     report = yield
     line = item.stash.get(_LINE, None)
     if line is not None and (report.when == "call" or report.failed):

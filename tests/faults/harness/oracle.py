@@ -56,7 +56,7 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Where one sink's events are, as the relay's metrics tell it; ``held`` is what its journal holds of all."""
+    """Where one sink's events are, according to the relay's metrics; ``held`` is what its journal holds of all."""
 
     held: int
     accepted: int

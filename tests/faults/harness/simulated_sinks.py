@@ -1,7 +1,7 @@
 """Brokers in virtual time, and sinks that speak to them by the rules of the real ones.
 
 The Kafka here is the classic protocol seen from outside: an epoch that InitProducerId raises, one open transaction, and
-requests that may be lost, answered in vain, or land much later, in whatever transaction is open by then (Jepsen,
+requests that may be lost, lose their answers, or land much later, in whatever transaction is open by then (Jepsen,
 Bufstream 0.1.0: https://jepsen.io/analyses/bufstream-0.1.0). It is harsher than the real one in that it numbers no
 records. The Redis is one script with compare-and-set, and may fall back to any earlier state of its own.
 """

@@ -32,7 +32,7 @@ DRAIN = 3000.0
 """Seconds of virtual time, without any further trouble, in which everything must be published."""
 
 NOTICED_WITHIN = 30.0
-"""Seconds in which a relay that has nothing to publish notices that a sink lost events, and begins to mend it."""
+"""Seconds in which an idle relay notices that a sink lost events, and begins to publish them again."""
 
 SUBJECTS = ("task-1", "task-2", "task-3", "task-4")
 TIME = "2026-01-01T00:00:00.000Z"
@@ -51,7 +51,7 @@ class Quiet:
     def __getattr__(self, name: str) -> Callable[..., AbstractContextManager[None]]:
         def hear(*_: Any, **__: Any) -> AbstractContextManager[None]:
             self.heard[name] += 1
-            return _NOTHING  # some signals last for as long as what they tell of
+            return _NOTHING  # some signals last as long as what they report
 
         setattr(self, name, hear)
         return hear
@@ -112,7 +112,7 @@ class Relay:
         return [task.exception() for task in self.tasks.values() if task.done() and not task.cancelled()]
 
     def owns_all(self) -> bool:
-        """Whether it has taken over every sink: only then can it tell later that somebody else has."""
+        """Whether it has taken over every sink: only then can it notice later that somebody else has."""
         return all(sink.has_claimed for sink in self._sinks)
 
     def has_opened_all(self) -> bool:
@@ -218,7 +218,7 @@ class World:
         self.relay.journal.append(self._draft()).add_done_callback(lambda done: done.exception())
 
     async def wait(self) -> None:
-        """Some time goes by."""
+        """Some time passes."""
         await asyncio.sleep(self.dice.expovariate(0.3))
 
     async def trouble(self) -> None:

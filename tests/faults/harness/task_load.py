@@ -1,7 +1,7 @@
 """An application that submits tasks through the relay, and does with each answer what a careful client does.
 
 It submits again only what the relay says is safe to submit again. What each task is to suffer is decided beforehand
-and told to the simulator in a header, so that the end of each is known to the test.
+and sent to the simulator in a header, so that the test knows how each one ends.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _plan(number: int, dice: random.Random, late_by: str) -> Plan:
 
 @dataclass(slots=True)
 class Submitted:
-    """What the application knows: which task it was told of for which plan, and what it was told otherwise."""
+    """What the application knows: the task it got for each plan, and the other answers, counted."""
 
     answered: dict[str, Plan] = field(default_factory=dict)
     unknown: list[Plan] = field(default_factory=list)

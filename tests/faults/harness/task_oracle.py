@@ -36,7 +36,7 @@ class TaskVerdict:
 
 
 def judge_tasks(answered: Mapping[str, Plan], others: frozenset[str], seen: Sequence[Seen]) -> TaskVerdict:
-    """``answered``: tasks that the client was told of. ``others``: tasks of the upstream whose answers got lost."""
+    """``answered``: tasks whose ids reached the client. ``others``: tasks of the upstream whose answers got lost."""
     ids = Counter(event.id for event in seen)
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     for event in seen:

@@ -1,4 +1,4 @@
-"""What every fault test is made of: a relay, its sinks, a load, a time line of what was done to them, a judgement."""
+"""What every fault test is made of: a relay, its sinks, a load, a timeline of what was done to them, a verdict."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ class Trial:
     # -- what is done --------------------------------------------------------------------------------------------
 
     def injected(self, fault: str) -> None:
-        """A fault has been injected: it goes into the report and onto the time line."""
+        """Adds an injected fault to the report and to the timeline."""
         self.row.injected(fault)
         self.happened(fault)
 
     def happened(self, what: str) -> None:
-        """Onto the time line, which a failed judgement is read against."""
+        """Adds a line to the timeline, which explains a failed verdict."""
         self.events.append((time.monotonic(), what))
 
     async def acknowledged(self, count: int = STEADY, within: float = 60.0) -> None:
@@ -115,7 +115,7 @@ class Trial:
 
     @contextlib.asynccontextmanager
     async def _bounded(self, within: float) -> AsyncIterator[None]:
-        """A wait that was in vain tells what the relay did meanwhile."""
+        """Adds what the relay did meanwhile to the error of a wait that timed out."""
         try:
             async with asyncio.timeout(within):
                 yield
@@ -123,7 +123,7 @@ class Trial:
             code = self.relay.process and self.relay.process.poll()
             state = "runs" if code is None else f"has ended with {code}"
             told = self.relay.log.read_text()[-4000:]
-            raise AssertionError(f"waited in vain; the relay {state}; {self.load.tally.answers}\n{told}") from error
+            raise AssertionError(f"timed out; the relay {state}; {self.load.tally.answers}\n{told}") from error
 
     async def kill(self) -> None:
         """``kill -9`` of the relay."""
@@ -147,7 +147,7 @@ class Trial:
         yield
         self.closed.append((started, time.monotonic()))
 
-    # -- what came of it -----------------------------------------------------------------------------------------
+    # -- the verdict ----------------------------------------------------------------------------------------------
 
     async def conclude(self, within: float = 60.0) -> list[Verdict]:
         """Ends load and relay, reads the sinks, and demands that every promise was kept."""

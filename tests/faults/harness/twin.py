@@ -50,7 +50,7 @@ class Disk:
 
 
 class TwinHistory:
-    """When each sink got what, event by event, and how often each was told again: of this truth a crash takes
+    """When each sink got what, event by event, and how often each was reported again: of this truth a crash takes
     nothing."""
 
     def __init__(self) -> None:

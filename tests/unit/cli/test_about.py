@@ -34,7 +34,7 @@ def test_an_unknown_schema_is_refused_with_the_known_names() -> None:
 
 
 def test_openapi_is_the_document_of_the_route_in_both_notations() -> None:
-    """Whoever generates a client from the command's output would have another API than the relay serves."""
+    """A client generated from the command's output would not match the API that the relay serves."""
     runner = CliRunner()
     document = runner.invoke(app, ["openapi", "--json"]).stdout
     assert document.encode() == rendered(openapi(relay.__version__))

@@ -84,7 +84,7 @@ def test_every_command_says_in_one_line_what_it_does(command: str) -> None:
     ],
 )
 def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
-    """A script could not tell a typing mistake from a failure."""
+    """A script could not distinguish a typing mistake from a failure."""
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2, result.output
     assert "Error" in result.output

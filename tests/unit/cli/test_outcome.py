@@ -26,9 +26,9 @@ def app_that_raises(error: Exception) -> typer.Typer:
 
 def test_a_foreseen_failure_is_told_with_what_to_do() -> None:
     """An operator would get a traceback instead of advice."""
-    result = CliRunner().invoke(app_that_raises(RelayError("x", "It broke.", hint="Mend it.")), ["serve"])
+    result = CliRunner().invoke(app_that_raises(RelayError("x", "It broke.", hint="Fix it.")), ["serve"])
     assert result.exit_code == 1
-    assert result.stderr == "relay: It broke.\n       Mend it.\n"
+    assert result.stderr == "relay: It broke.\n       Fix it.\n"
 
 
 def test_a_bug_is_one_line_and_the_traceback_comes_on_request() -> None:
@@ -50,6 +50,6 @@ def test_what_the_system_refuses_is_no_bug() -> None:
 
 
 def test_bad_configuration_has_its_own_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
-    """A service manager would restart a relay that cannot start before somebody mends its file."""
+    """A service manager would keep restarting a relay that cannot start before somebody fixes its file."""
     assert tell(RelayError("bad_configuration", "a.yaml:1: x\na.yaml:2: y")) == 78
     assert capsys.readouterr().err == "a.yaml:1: x\na.yaml:2: y\n"

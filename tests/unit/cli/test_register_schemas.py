@@ -55,7 +55,7 @@ def test_an_address_that_is_none_is_refused_at_once(url: str, said: str) -> None
 
 
 async def test_a_registry_that_is_away_is_told() -> None:
-    """A traceback would tell nobody whether relay itself is in danger."""
+    """A traceback would not show whether the relay itself is in danger."""
     error = await refusal(Registry("http://127.0.0.1:9"))
     assert (error.code, error.retriable) == ("registry_unreachable", True)
     assert "Connection refused" in error.message
@@ -87,7 +87,7 @@ async def test_something_else_at_the_address_is_told() -> None:
 
 
 async def test_what_the_registry_says_of_its_own_trouble_is_told() -> None:
-    """Whoever is to mend it would know only that it failed."""
+    """The operator would know only that it failed, not what to fix."""
     trouble = {"error_code": 50001, "message": "Error in the backend data store"}
     async with answering(lambda _: web.json_response(trouble, status=500)) as url:
         error = await refusal(Registry(url))

@@ -107,5 +107,5 @@ def test_an_attribute_that_is_missing_breaks_the_schema() -> None:
 
 
 def test_the_version_is_the_one_asked_for() -> None:
-    """A tool could not tell which release's contract it has."""
+    """A tool could not know which release's contract it has."""
     assert (DOCUMENT["asyncapi"], DOCUMENT["info"]["version"]) == ("3.0.0", "1.2.3")

@@ -16,7 +16,7 @@ from relay.contract.schemas import schemas
 BASELINE = Path(__file__).parents[2] / "contract" / "schemas-1"
 RELEASED = {path.stem: json.loads(path.read_bytes()) for path in sorted(BASELINE.glob("*.json"))}
 ADDED: frozenset[str] = frozenset()
-"""Fields that came after the baseline, such as ``data.outputs[].width``, and that are told of in the changelog."""
+"""Fields that came after the baseline, such as ``data.outputs[].width``, and that are listed in the changelog."""
 
 Schema = dict[str, Any]
 

@@ -41,7 +41,7 @@ def test_each_row_names_the_tests_of_its_message() -> None:
 
 
 def test_each_row_names_what_the_document_describes() -> None:
-    """The page and the document would tell two stories."""
+    """The page and the document would contradict each other."""
     document = asyncapi("1.2.3")
     messages = {message for channel in document["channels"].values() for message in channel["messages"]}
     for _, message, does, _ in ROW.findall(PAGE):

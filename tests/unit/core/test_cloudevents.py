@@ -86,7 +86,7 @@ def test_the_three_forms_say_the_same(
 
 
 def test_an_event_with_line_breaks_in_an_older_journal_is_shown_on_one_line() -> None:
-    """Whoever follows the stream would stay stuck before it for as long as it is held."""
+    """Consumers of the stream would stay stuck before it for as long as it is held."""
     written = structured_json(event()._replace(data=b'{\n"a":\r\n"\\n"}'))
     assert written.splitlines() == [written]
     assert json.loads(written)["data"] == {"a": "\n"}

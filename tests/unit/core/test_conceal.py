@@ -61,14 +61,14 @@ def test_nothing_is_held_back_but_the_beginning_of_a_secret() -> None:
 
 
 def test_the_address_of_a_task_is_covered_in_a_whole_answer() -> None:
-    """Whoever polls could deliver the result of the task."""
+    """A client that polls could forge the result of the task."""
     secret = secret_of(nonce(b"r" * 16, 1), Keys(b"o" * KEY_BYTES, (b"s",))).encode()
     text = b'{"url":"https://r/webhooks/novita/' + secret + b'","n":1}'
     assert Concealed().covered(text) == text.replace(secret, b"*" * len(secret))
 
 
 def test_an_event_and_a_line_of_the_log_are_redacted() -> None:
-    """Whoever reads topics or logs would have the key."""
+    """Anyone who reads topics or logs would have the key."""
     dirty = draft("a")
     dirty = dirty._replace(event=dirty.event._replace(data=b'{"m":"' + KEY.encode() + b'"}'))
     assert CONCEALED.in_draft(dirty).event.data == b'{"m":"[redacted]"}'

@@ -79,7 +79,7 @@ def test_redelivered_bytes_are_the_same_letter_and_others_are_not() -> None:
 
 
 def test_a_refused_event_becomes_a_letter_that_names_it() -> None:
-    """An operator could not tell which event is missing on which sink."""
+    """An operator could not see which event is missing on which sink."""
     draft = refused()
     data = orjson.loads(draft.event.data)
     assert (draft.event.source, draft.event.subject, draft.event.time) == (

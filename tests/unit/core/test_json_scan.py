@@ -1,4 +1,4 @@
-"""Where members lie: told as a parser would, without parsing, and in a bounded time whatever the bytes."""
+"""Where members lie: the result of a parser, without parsing, and in bounded time whatever the bytes."""
 
 from __future__ import annotations
 

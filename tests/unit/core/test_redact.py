@@ -65,7 +65,7 @@ def test_documents_without_secrets_stay_as_they_are(document: Any) -> None:
 
 
 def test_the_settings_around_a_webhook_address_stay_readable() -> None:
-    """Nobody could tell from ``raw`` whether test mode was on."""
+    """``raw`` would not show whether test mode was on."""
     document = {"webhook": {"url": SECRET, "test_mode": {"enabled": True, "return_task_status": "TASK_STATUS_FAILED"}}}
     redact(document)
     assert document == {
@@ -81,7 +81,7 @@ def test_an_address_used_as_a_key_is_redacted() -> None:
 
 
 def test_a_list_of_addresses_is_redacted_one_by_one() -> None:
-    """Nobody could tell from ``raw`` how many webhooks a task has."""
+    """``raw`` would not show how many webhooks a task has."""
     document = {"webhooks": [SECRET, {"url": SECRET}, True]}
     redact(document)
     assert document == {"webhooks": [REDACTED, {"url": REDACTED}, True]}

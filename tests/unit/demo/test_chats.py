@@ -21,7 +21,7 @@ def test_the_simulator_knows_every_word() -> None:
 
 
 def test_a_round_ends_in_every_way() -> None:
-    """The demo would not show what the relay makes of a chat that fails, or that is left."""
+    """The demo would not show what the relay publishes for a chat that fails or is abandoned."""
     steps = list(chat_script(len(CHATS) + 1, 3))
     assert {step.chat.ends_in for step in steps} == set(TERMINAL)
     assert steps[-1].chat == steps[0].chat

@@ -59,7 +59,7 @@ def test_events_under_way_count_for_nothing() -> None:
 
 
 def test_the_summary_says_what_was_injected_and_what_came_out() -> None:
-    """A script could not tell a demo that tried something from one that tried nothing."""
+    """A script could not distinguish a demo that tried something from one that tried nothing."""
     assert summary(judge([PLAIN, STAGED], events(*GOOD[1:]))) == {
         "tasks": 2,
         "chats": 0,

@@ -132,7 +132,7 @@ async def receiving(
 
 
 class Stub:
-    """A source that answers what it is told to."""
+    """A source with scripted answers."""
 
     name = "novita"
 

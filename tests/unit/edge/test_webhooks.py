@@ -401,7 +401,7 @@ async def test_over_the_backlog_nothing_is_taken_until_it_drains(tmp_path: Path)
 
 
 class Failing:
-    """A journal whose commits fail as they are told to."""
+    """A journal whose commits fail as the test says."""
 
     def __init__(self, error: Exception, *, at_once: bool) -> None:
         self._error, self._at_once = error, at_once
@@ -463,7 +463,7 @@ async def _any(url: str, path: str) -> Answer:
 
 
 async def test_what_a_source_says_becomes_the_letter(journal: Journal) -> None:
-    """The reason would be lost between the source and whoever reads the letter."""
+    """The reason would be lost between the source and the reader of the letter."""
     stub = Stub(lambda _: Unreadable("odd", "why it is odd", "task-1"))
     async with receiving(journal, gate(TOKEN), source=stub) as receiver:
         reply = await ask(receiver.url, post(PATH, b"[]"))

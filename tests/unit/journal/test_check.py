@@ -111,7 +111,7 @@ def test_the_database_of_another_application_is_left_alone(path: Path, statement
 
 
 def test_a_journal_is_marked_as_one(path: Path) -> None:
-    """Broken: `file` and other tools could not tell what it is, and a release that looks for the mark refuse it."""
+    """Broken: `file` and other tools would not recognize it, and a release that looks for the mark would refuse it."""
     store = Store(path)
     store.append([draft("1")], 1)
     store.close()

@@ -171,7 +171,7 @@ def test_a_torn_page_is_found(path: Path) -> None:
 
 
 def test_a_journal_that_cannot_be_opened_comes_with_advice(path: Path) -> None:
-    """Whoever verifies a damaged journal would be told to verify it."""
+    """The hint of `verify` for a damaged journal would be to run `verify`."""
     tear(path, "meta")
     with pytest.raises(JournalBroken) as broken:
         inspect.open_existing(path)
@@ -215,13 +215,13 @@ def test_what_is_missing_is_told_as_spans(path: Path) -> None:
 
 
 def test_of_a_journal_that_holds_nothing_all_is_missing(path: Path) -> None:
-    """A sink that has not got what was pruned would be told that it lacks less than it does."""
+    """A sink without the pruned events would be reported as lacking less than it does."""
     alter(path, "DELETE FROM events")
     assert looked_at(path).missing == ((1, 6),)
 
 
 def test_the_offsets_that_a_new_identity_skips_are_no_loss(path: Path) -> None:
-    """After a journal was restored from an older copy, every look at it would tell of events lost on every sink."""
+    """After a journal was restored from an older copy, every look at it would report events lost on every sink."""
     store = Store(path)
     store.fork(6, 900)
     store.close()

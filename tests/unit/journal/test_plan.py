@@ -54,7 +54,7 @@ def test_a_contradiction_is_looked_up_under_its_own_key() -> None:
 
 
 def test_a_dead_letter_is_receipted_as_dead_and_kept() -> None:
-    """Broken: a delivery that could not be read would be told as accepted, or its bytes be lost."""
+    """Broken: an unreadable delivery would be reported as accepted, or its bytes would be lost."""
     plan = planned(Index(), dead_draft("dead-1"), dead_draft("dead-1"))
     assert [receipt.result for receipt in plan.receipts] == ["dead", "duplicate"]
     assert [(letter.id, subject) for letter, subject in plan.dead] == [("dead-1", "dead-1")]

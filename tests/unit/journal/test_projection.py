@@ -83,7 +83,7 @@ def test_a_change_is_all_or_nothing_and_its_errors_are_the_journals(opened: Stor
 
 
 def test_what_is_known_can_be_asked_for(opened: Store) -> None:
-    """Whoever waits for a fact would not hear that it has come by another way."""
+    """A task that waits for a fact would not notice that it has arrived another way."""
     known, unknown = draft("a", says="x"), draft("b")
     opened.append([known], 1)
     assert opened.known([known.key, unknown.key]) == {known.key: (b"x", 1)}

@@ -67,7 +67,7 @@ async def test_an_append_waits_for_no_reader(journal: Journal) -> None:
 
 
 async def test_a_read_sees_all_that_was_acknowledged_before(journal: Journal) -> None:
-    """Broken: a consumer would miss what it has just been told of, or a publisher believe that it is through."""
+    """Broken: a consumer would miss what it has just been notified of, or a publisher believe that it is done."""
     for n in range(100):
         offset = (await journal.append(draft(str(n)))).offset
         found = await journal._readers.call(Reader.read, offset - 1, 10, 1 << 20)
@@ -115,7 +115,7 @@ def test_what_is_noted_is_seen_once_while_it_moves_to_the_tables(store: Store) -
     with ThreadPoolExecutor(1) as threads:
         asking = threads.submit(ask, done)
         for n in range(rounds):
-            store.append([draft("a")._replace(via="webhook")], 1)  # told again
+            store.append([draft("a")._replace(via="webhook")], 1)  # reported again
             store.append([], n * 10_000, {"kafka": Progress(1, 0, 0)})  # a commit that takes it along
         done.set()
         asking.result()

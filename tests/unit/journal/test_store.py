@@ -25,7 +25,7 @@ def results(store: Store, *drafts: Draft) -> list[tuple[str, int]]:
 
 
 def test_offsets_count_up_and_repetitions_get_the_first_ones_offset(store: Store) -> None:
-    """Broken: a duplicate would be published again, or its sender told of an event that does not exist."""
+    """Broken: a duplicate would be published again, or its sender would get the id of an event that does not exist."""
     assert results(store, draft("a"), draft("b"), draft("a")) == [("accepted", 1), ("accepted", 2), ("duplicate", 1)]
     assert results(store, draft("b"), draft("c")) == [("duplicate", 2), ("accepted", 3)]
 

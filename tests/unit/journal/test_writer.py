@@ -20,7 +20,7 @@ from tests.unit.drafts import draft
 
 
 class Log:
-    """What the writer told its owner."""
+    """What the writer reported to its owner."""
 
     def __init__(self) -> None:
         self.groups: list[int] = []

@@ -1,4 +1,4 @@
-"""The reconciler between a real journal and an upstream that does as it is told, in virtual time."""
+"""The reconciler between a real journal and a scripted upstream, in virtual time."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ UNKNOWN = error(404, "TASK_NOT_FOUND")
 
 @dataclass
 class Upstream:
-    """Answers polls as it is told, and remembers when each began. ``latency`` in seconds."""
+    """Answers polls as scripted, and remembers when each began. ``latency`` in seconds."""
 
     answer: Answering = succeeded
     latency: float = 0.05

@@ -99,7 +99,7 @@ def test_nothing_is_polled_before_the_time_that_the_upstream_names(tmp_path: Pat
 
 
 def test_a_key_that_is_refused_ends_no_task_however_long(tmp_path: Path) -> None:
-    """An operator who mends the key on Monday would find a weekend's tasks abandoned."""
+    """An operator who fixes the key on Monday would find a weekend's tasks abandoned."""
 
     async def story(w: World) -> None:
         locked = True

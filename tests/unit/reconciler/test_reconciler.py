@@ -19,7 +19,7 @@ from relay.reconciler.reconciler import forget_ended
 from tests.unit.reconciler.reconciling import UNKNOWN, World, error, play, result, running, succeeded, world
 from tests.unit.virtual_time import virtually
 
-# -- whose end is told by whom -------------------------------------------------------------------------------------
+# -- who reports the end of a task -------------------------------------------------------------------------------------
 
 
 def test_a_task_whose_webhook_is_lost_ends_all_the_same(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_restart_goes_on_where_the_last_process_was(tmp_path: Path) -> None:
 
 
 def test_a_restart_remembers_what_the_last_polls_said(tmp_path: Path) -> None:
-    """What was learnt during a pause would be lost with the process: a task would be asked for too soon."""
+    """What a pause has shown would be lost with the process: a task would be polled too soon."""
 
     async def main() -> None:
         async with world(tmp_path, concurrency=1) as w:
@@ -285,7 +285,7 @@ def test_nothing_is_polled_while_the_journal_takes_nothing(tmp_path: Path) -> No
 
 
 def test_an_answer_that_the_journal_cannot_take_is_asked_for_again(tmp_path: Path) -> None:
-    """The end of a task would be lost because the disk was full when it was told."""
+    """The end of a task would be lost because the disk was full when it arrived."""
 
     async def story(w: World) -> None:
         w.upstream.latency = 2.0
@@ -318,7 +318,7 @@ def test_it_ends_at_once_when_it_is_told_to(tmp_path: Path) -> None:
 
 
 def test_a_task_that_was_just_entered_is_polled_when_asked_for(tmp_path: Path) -> None:
-    """Whoever asks about a task would wait for the next look."""
+    """A client that asks about a task would wait for the next look."""
 
     async def story(w: World) -> None:
         await asyncio.sleep(10.3)

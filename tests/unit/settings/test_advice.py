@@ -72,7 +72,7 @@ def test_what_no_part_uses_is_told() -> None:
     ],
 )
 def test_polls_that_the_upstream_will_refuse_are_told(sections: dict[str, Any], told: bool) -> None:
-    """Tasks whose webhook is lost would hang, and nobody know that a key is missing; or everybody be told."""
+    """Tasks whose webhook is lost would hang without a warning that a key is missing; or everybody would get one."""
     assert [warning.startswith("upstream.api_key is not set") for warning in advice(**sections)] == [True] * told
 
 

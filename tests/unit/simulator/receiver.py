@@ -1,4 +1,4 @@
-"""A receiver of webhooks that records what it gets and answers as told."""
+"""A receiver of webhooks that records what it gets and gives scripted answers."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ async def test_trouble_is_for_everybody_and_passes(
 
 
 async def test_while_it_resets_nothing_is_done(session: aiohttp.ClientSession) -> None:
-    """A request without an answer would have created its task, or not, by chance."""
+    """A request without an answer would create its task, or not, at random."""
     async with Simulator(QUICK) as simulator:
         simulator.begin_outage("reset", 60.0)
         with pytest.raises(aiohttp.ClientConnectionError):

@@ -87,7 +87,7 @@ def test_no_answer_makes_it_fail(body: bytes) -> None:
 
 
 def test_a_synchronous_answer_is_the_success_that_a_poll_would_tell() -> None:
-    """The end would be published again, or as a contradiction, when a webhook or a poll tells it a second time."""
+    """The end would be published again, or as a contradiction, when a webhook or a poll reports it a second time."""
     drafts = read(FLUX)
     assert not isinstance(drafts, Unreadable)
     submitted, ended = drafts
@@ -131,7 +131,7 @@ def test_secrets_and_prompts_do_not_reach_the_event() -> None:
     ],
 )
 def test_until_its_type_is_told_a_task_is_of_its_endpoint(path: str, task_type: str | None) -> None:
-    """Nobody could tell what was submitted, nor how long it usually takes."""
+    """Nobody would know what was submitted, nor how long it usually takes."""
     (draft,) = NovitaTask().read_answer(path, b'{"task_id":"t1"}', NOW)
     assert isinstance(draft, Draft)
     assert orjson.loads(draft.event.data)["task_type"] == task_type

@@ -207,7 +207,7 @@ def test_instants_that_have_no_text_are_unknown() -> None:
 
 
 def test_webhook_and_poll_tell_the_same_fact() -> None:
-    """A task learnt twice, by webhook and by poll, would end twice."""
+    """A task whose end arrives twice, by webhook and by poll, would end twice."""
     envelope = succeeded(images=[{"image_url": "https://out.example/1.png?X-Amz-Signature=00"}])
     polled = orjson.dumps(
         {**orjson.loads(envelope)["payload"], "images": [{"image_url": "https://out.example/1.png?s=1"}]}

@@ -36,12 +36,12 @@ def ended(**changes: Any) -> ChatData:
 
 
 def told(**changes: Any) -> dict[str, Any]:
-    """What is told, without what is left out."""
+    """The attributes of a chat's span, without those that are left out."""
     return {name: value for name, value in answer_attributes(ended(**changes)).items() if value is not None}
 
 
 def test_a_request_is_told_by_its_model() -> None:
-    """Nobody could tell the traces of one model from those of another."""
+    """The traces of different models could not be distinguished."""
     assert request_attributes(Opening("s1", 0, 0.0, model="a/m", client="web")) == {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "novita",
@@ -77,7 +77,7 @@ def test_nothing_that_was_said_is_told() -> None:
 
 @pytest.mark.parametrize("usage", [None, {"prompt_tokens": "5", "completion_tokens_details": 7}, {"prompt_tokens": -1}])
 def test_what_the_upstream_makes_of_its_usage_breaks_nothing(usage: dict[str, Any] | None) -> None:
-    """A stream's span would never end, or tell nonsense."""
+    """A stream's span would never end, or report nonsense."""
     assert not [name for name in told(usage=usage) if name.startswith("gen_ai.usage")]
 
 

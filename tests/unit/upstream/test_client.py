@@ -234,7 +234,7 @@ async def test_a_reset_is_the_end_of_no_answer(sent: bytes) -> None:
 
 
 async def test_a_large_answer_does_not_fill_the_memory() -> None:
-    """Whoever reads an answer whole could be made to take all there is."""
+    """A caller that reads a whole answer could be made to fill its memory."""
     async with between(answering(ok(b"x" * 101))) as (_, upstream):
         with pytest.raises(UpstreamReset):
             async with upstream.exchange("GET", "/") as answer:

@@ -262,7 +262,7 @@ class Transport:
 
 
 class Told:
-    """A receiver that notes what it hears, and gives up at the head where it is told to."""
+    """A receiver that notes what it gets, and can give up at the head."""
 
     def __init__(self, connection: Connection, *, gives_up: bool = False) -> None:
         self._connection, self._gives_up = connection, gives_up

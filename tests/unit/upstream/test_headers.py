@@ -43,7 +43,7 @@ def test_a_request_loses_what_the_client_of_the_upstream_sets_anew() -> None:
 
 
 def test_an_answer_keeps_its_length() -> None:
-    """Clients would lose the length by which they tell a truncated answer, and HEAD its only content."""
+    """Clients would lose the length by which they recognize a truncated answer, and HEAD its only content."""
     length = (b"Content-Length", b"3")
     assert response_headers([length], 200) == response_headers([length], 304) == [length]
 

@@ -63,7 +63,7 @@ def test_the_skew_is_what_the_exchange_proves(sent: float, received: float, ahea
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_without_a_date_nothing_is_known(date: str | None) -> None:
-    """A server that does not tell the time would look like a clock that is right."""
+    """A server that sends no time would look like a correct clock."""
     assert skew(date, AT, AT) is None
     assert judge_clock(None, "").status == "warning"
 

@@ -65,7 +65,7 @@ def test_texts_beyond_the_bound_are_left_out_and_told_so() -> None:
 
 
 def test_a_text_that_just_fits_is_kept() -> None:
-    """An answer of exactly the bound would be told as cut."""
+    """An answer of exactly the bound would be marked as cut."""
     assembly = Assembly(max_text=4)
     assembly.add({"choices": [{"index": 0, "delta": {"content": "1234"}}]})
     assert (assembly.choices()[0]["content"], assembly.truncated) == ("1234", False)

@@ -1,4 +1,4 @@
-"""The errors that upstreams tell, in their shapes."""
+"""The errors that upstreams report, in their shapes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from relay.core.chat.error import MAX_MESSAGE, error_of, error_of_status, upstre
     ],
 )
 def test_a_shape(document: dict[str, Any], code: str | None, kind: str | None, message: str | None) -> None:
-    """A stream that the upstream broke off would be told as complete, or without what it said."""
+    """A stream that the upstream broke off would be reported as complete, or without its error."""
     assert error_of(document) == {"code": code, "type": kind, "message": message}
 
 
@@ -57,7 +57,7 @@ def test_no_error(document: dict[str, Any]) -> None:
 
 
 def test_an_error_status_always_tells_something() -> None:
-    """A plain-text 404 of a gateway would be told without its text."""
+    """A gateway's plain-text 404 would be reported without its text."""
     assert error_of_status(None, "404 page not found\n")["message"] == "404 page not found"
     assert error_of_status({"detail": "Not Found"}, "")["message"] == "Not Found"
     assert error_of_status({"code": 404, "reason": "MODEL_NOT_FOUND", "message": "no"}, "")["type"] == "MODEL_NOT_FOUND"

@@ -28,7 +28,7 @@ LATER = [ending for ending in ENDINGS if ending != "relay_restarted"]
         pytest.param(OPEN, "end", "failed", "truncated", id="clean end in the middle"),
         pytest.param(Seen(200), "end", "failed", "truncated", id="clean end before anything"),
         pytest.param(Seen(200, unreadable=True), "end", "failed", "not_json", id="a body that is not JSON"),
-        pytest.param(FINISHED, "client_gone", "cancelled", "client_gone", id="gone before the end was told"),
+        pytest.param(FINISHED, "client_gone", "cancelled", "client_gone", id="gone before the end was sent"),
         pytest.param(OPEN, "client_gone", "cancelled", "client_gone", id="gone in the middle"),
         pytest.param(Seen(), "client_gone", "cancelled", "client_gone", id="gone before the first byte"),
         pytest.param(FINISHED, "upstream_reset", "failed", "upstream_reset", id="reset after a finish reason"),
@@ -39,7 +39,7 @@ LATER = [ending for ending in ENDINGS if ending != "relay_restarted"]
     ],
 )
 def test_a_row(seen: Seen, ending: Ending, outcome: str, reason: str | None) -> None:
-    """Consumers would be told another ending than the contract promises."""
+    """Consumers would get another ending than the contract promises."""
     assert verdict(seen, ending) == (outcome, reason)
 
 
@@ -65,7 +65,7 @@ def test_an_error_status_is_a_failure_however_its_body_ended(ending: Ending, sta
 
 @pytest.mark.parametrize("seen", [Seen(), OPEN, FINISHED, DONE, ERROR])
 def test_after_a_restart_every_open_stream_has_failed(seen: Seen) -> None:
-    """A stream cut by the death of the relay would be told as complete."""
+    """A stream cut by the death of the relay would be reported as complete."""
     assert verdict(seen, "relay_restarted") == ("failed", "relay_restarted")
 
 

@@ -49,7 +49,7 @@ THINKING, SAYING = [frame("r", "reasoning_content")] * 6, [frame("a")] * 6
     st.lists(st.floats(0, 1), max_size=3),
 )
 def test_in_bulk_as_frame_by_frame(stream: list[bytes], hold: bool, repeat: int, cuts: list[float]) -> None:
-    """The short way through a stream would tell something else than the long one."""
+    """The fast path through a stream would publish something else than the slow one."""
     stream = [part for part in stream for _ in range(repeat)]
     one, single = read(*stream, hold=hold)
     whole = b"".join(stream)
@@ -107,7 +107,7 @@ def test_what_is_read_at_once_is_held_as_far_as_it_may() -> None:
 
 
 def test_after_a_gap_begins_a_run_of_its_own() -> None:
-    """The chunks after a gap would be told under the numbers of those before."""
+    """The chunks after a gap would get the sequence numbers of those before it."""
     _, reader = read(frame("a"), frame("x" * MAX_CHUNK), frame("b"))
     assert reader.released() == [(0, [frame("a")[6:-2]]), (2, [frame("b")[6:-2]])]
     assert reader.gaps == 1
@@ -170,7 +170,7 @@ def test_what_comes_after_done_is_ignored() -> None:
     "body", [b'\n\n {"choices":[{"message":{"content":"a"}}]}', b'{"choices":[{"message":{"content":"a"}}]}\n']
 )
 def test_blank_lines_around_a_body_are_no_harm(body: bytes) -> None:
-    """Upstreams that send blank lines while they work would be told as broken."""
+    """Upstreams that send blank lines while they work would be reported as broken."""
     assembly = Assembly()
     reader = BodyReader(assembly)
     for byte in body:
@@ -181,7 +181,7 @@ def test_blank_lines_around_a_body_are_no_harm(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'"text"', b'{"cut":'])
 def test_a_body_that_is_no_json_object_is_unreadable(body: bytes) -> None:
-    """The page of a gateway would be told as an answer of the model."""
+    """A gateway's error page would be published as an answer of the model."""
     reader = BodyReader(Assembly())
     reader.read(body)
     reader.close(200)
@@ -189,7 +189,7 @@ def test_a_body_that_is_no_json_object_is_unreadable(body: bytes) -> None:
 
 
 def test_a_body_too_large_is_not_read() -> None:
-    """One answer would fill the memory, or be told as broken because it is large."""
+    """One answer would fill the memory, or be reported as broken because it is large."""
     assembly = Assembly()
     reader = BodyReader(assembly, max_body=10)
     for _ in range(5):

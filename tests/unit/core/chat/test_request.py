@@ -31,7 +31,7 @@ REQUEST: dict[str, Any] = {
 
 
 def told(document: dict[str, Any], capture: RequestCapture) -> RequestData:
-    """What is told of a request with this body."""
+    """What the events say about a request with this body."""
     data = read_request(orjson.dumps(document), capture).data
     assert data is not None
     return data
@@ -65,7 +65,7 @@ def test_full_has_the_messages_too() -> None:
 
 
 def test_none_has_nothing() -> None:
-    """A request would be told although nothing of it may be."""
+    """A request would be published although capture is off."""
     read = read_request(orjson.dumps(REQUEST), "none")
     assert (read.model, read.stream, read.data) == ("org/m", True, None)
 

@@ -1,4 +1,4 @@
-"""The recorder of a stream: what it tells, and when, of the bytes that it is fed."""
+"""The tap of a stream: which events it makes of the bytes that it is fed, and when."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_an_answer_without_a_byte_ends_too(content_type: str | None) -> None:
 
 
 def test_without_an_answer_the_status_is_null() -> None:
-    """An upstream that cannot be reached would be told with a status that it never gave."""
+    """An unreachable upstream would be reported with a status that it never sent."""
     data = Tap(OPENING, Capture()).end("upstream_unreachable", 101.0).data
     assert (data["http_status"], data["outcome"], data["reason"]) == (None, "failed", "upstream_unreachable")
 
@@ -107,7 +107,7 @@ def test_without_an_answer_the_status_is_null() -> None:
     ("ending", "outcome"), [("end", "completed"), ("upstream_reset", "failed"), ("client_gone", "cancelled")]
 )
 def test_an_answer_too_large_to_be_read_ends_as_its_transport_did(ending: Ending, outcome: str) -> None:
-    """A large answer would be told as broken, or a broken one as complete."""
+    """A large answer would be reported as broken, or a broken one as complete."""
     made = Tap(OPENING, Capture(max_body=100))
     made.answered(200, "application/json")
     made.feed(b'{"choices": [' + b" " * 200, 101.0)

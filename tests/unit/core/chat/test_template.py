@@ -88,7 +88,7 @@ def by_json(inside: bytes) -> str | None:
 
 @given(st.lists(insides | odd, min_size=1, max_size=6))
 def test_strings_are_read_together_as_they_are_read_alone(parts: list[bytes]) -> None:
-    """A frame that is no JSON would run into the next one, and both be told as text that nobody sent."""
+    """A frame that is no JSON would run into the next one, and both would be published as text that nobody sent."""
     alone = [by_json(part) for part in parts]
     assert strings_of(parts) == (None if None in alone else alone)
 

@@ -106,7 +106,7 @@ def test_endings_of_different_tasks_have_different_keys() -> None:
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "abandoned"])
 def test_an_ending_is_named_after_its_task_and_status(status: TaskStatus) -> None:
-    """Consumers could not recognize the same event when it is learnt in another way."""
+    """Consumers could not recognize the same event when it arrives another way."""
     event = ended(status).event
     assert (event.id, event.type, event.subject) == (f"t1:{status}", f"relay.task.{status}", "t1")
     assert (event.topic, event.source, event.dataschema) == ("tasks", TASK_SOURCE, TASK_SCHEMA)

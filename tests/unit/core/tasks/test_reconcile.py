@@ -169,7 +169,7 @@ def test_a_task_that_is_unknown_at_the_deadline_is_abandoned_at_once() -> None:
     ],
 )
 def test_each_answer_has_its_name(answer: PollAnswer | Unanswered, expected: str) -> None:
-    """The metric would tell the wrong cause, or an answer about the address be taken for one about the task."""
+    """The metric would name the wrong cause, or an answer about the address would be taken for one about the task."""
     assert again(answer).result == expected
 
 
@@ -341,7 +341,7 @@ def test_an_abandoned_task_contradicts_nothing_that_is_known() -> None:
 
 @pytest.mark.parametrize("polls", [0, 5, 50])
 def test_no_poll_is_further_away_than_the_longest_there_is(polls: int) -> None:
-    """Broken: what a clock that was ahead noted could not be told from what the upstream asked for."""
+    """Broken: notes made while the clock was ahead could not be distinguished from what the upstream asked for."""
     answers = (error(429, retry_after=3600.0), error(503, retry_after=3600.0), error(401), Unanswered("timeout"))
     for answer in answers:
         assert again(answer, task=watched(polls=polls)).at <= AT + 60_000 + TIMING.longest

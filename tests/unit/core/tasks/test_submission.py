@@ -100,5 +100,5 @@ def test_the_bytes_around_the_webhook_are_the_clients(body: bytes, spliced: byte
     ],
 )
 def test_what_the_client_named_and_what_is_odd_stay_as_they_are(body: bytes) -> None:
-    """A client would wait at its own address for a webhook that goes to the relay, or the relay would mend a body."""
+    """A client would wait at its own address for a webhook that goes to the relay, or the relay would repair a body."""
     assert webhook_insertion(body, URL) is None

@@ -113,7 +113,7 @@ async def test_any_text_may_stand_after(tmp_path: Path, after: str) -> None:
 
 
 async def test_a_letter_is_shown_without_secrets(tmp_path: Path) -> None:
-    """The upstream echoes the webhook's address: whoever may read letters could forge deliveries (P8)."""
+    """The upstream echoes the webhook's address: anyone who may read letters could forge deliveries (P8)."""
     async with scene(tmp_path) as s:
         shown = (await s.call("GET", f"/{await s.bury()}")).json
         assert "t0ken" not in shown["raw"]
@@ -169,7 +169,7 @@ async def test_after_an_upgrade_a_letter_goes_on(tmp_path: Path) -> None:
 
 
 async def test_a_letter_whose_fact_is_known_by_now_makes_no_second_event(tmp_path: Path) -> None:
-    """A poll may have told the ending meanwhile: it would be published twice."""
+    """A poll may have found the ending meanwhile: it would be published twice."""
     async with scene(tmp_path, Stub(lambda _: draft("a"))) as s:
         letter_id = await s.bury()
         await s.journal.append(draft("a"))

@@ -95,7 +95,7 @@ async def fill(journal: Journal, *tasks: str) -> None:
 
 
 async def test_an_event_is_shown_with_its_place(tmp_path: Path) -> None:
-    """Consumers could not go on after it, nor tell the topics apart."""
+    """Consumers could not go on after it, nor distinguish the topics."""
     async with scene(tmp_path) as s:
         await fill(s.journal, "a")
         page = await s.page()

@@ -41,7 +41,7 @@ async def status(
 
 
 async def test_it_tells_which_relay_this_is_and_whether_it_accepts(tmp_path: Path) -> None:
-    """Nobody could tell two relays apart, or see why one takes nothing."""
+    """Two relays could not be distinguished, nor could anyone see why one takes nothing."""
     async with opened(tmp_path) as journal:
         shown = await status(journal, None, "draining")
         assert (shown["version"], shown["identity"]) == ("1.2.3", "relay-0")

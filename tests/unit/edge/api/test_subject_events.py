@@ -1,4 +1,4 @@
-"""What the journal holds about one subject; the routes that tell it are tested beside."""
+"""What the journal holds about one subject; its routes have tests of their own."""
 
 from __future__ import annotations
 

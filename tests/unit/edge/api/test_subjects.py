@@ -203,7 +203,7 @@ async def test_a_replay_is_told_with_the_sink_that_it_is_for(tmp_path: Path) -> 
 
 
 async def test_where_events_are_and_how_often_they_were_told_again(tmp_path: Path) -> None:
-    """The story would end in the journal, or tell of repetitions without a number."""
+    """The history would end at the journal, or show repetitions without a count."""
     async with scene(tmp_path, "kafka", "redis") as s:
         await s.submit("t1")
         for via, times in (("webhook", 3), ("poll", 1)):
@@ -239,7 +239,7 @@ async def test_a_subject_that_nobody_knows_is_not_found(tmp_path: Path, subject:
 
 @pytest.mark.parametrize("query", ["?after=-1", "?limit=0", "?limit=1001"])
 async def test_a_page_that_cannot_be_is_refused(tmp_path: Path, query: str) -> None:
-    """A slip in a parameter would tell half a story."""
+    """A typing mistake in a parameter would return half of the history."""
     async with scene(tmp_path) as s:
         await s.webhook("t1")
         answer = await s.ask("t1", query)

@@ -91,7 +91,7 @@ async def test_a_task_is_shown_with_all_that_happened_to_it(tmp_path: Path) -> N
 
 
 async def test_a_task_under_way_says_when_it_is_asked_for(tmp_path: Path) -> None:
-    """Nobody could tell a task that waits for its webhook from one that was forgotten."""
+    """A task that waits for its webhook would look like one that was forgotten."""
     async with scene(tmp_path) as s:
         await s.submit("t1")
         shown = (await s.get("/t1")).json
@@ -243,7 +243,7 @@ async def test_a_list_that_cannot_be_is_refused(tmp_path: Path, query: str) -> N
 
 
 async def test_the_routes_ask_for_a_token(tmp_path: Path) -> None:
-    """Whoever reaches the relay could read what its users make, and have it poll what they like."""
+    """Anyone who can reach the relay could read what its users make, and have it poll what they like."""
     async with opened(tmp_path) as journal:
         routes = TaskRoutes(journal, lambda: None)
         served = {"GET /v1/tasks": routes.list, "POST /v1/tasks": routes.watch, "GET /v1/tasks/{id}": routes.show}

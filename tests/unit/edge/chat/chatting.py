@@ -58,7 +58,7 @@ def streaming(*frames: bytes) -> Script:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Awaits what no event tells."""
+    """Polls for what no event signals."""
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.002)

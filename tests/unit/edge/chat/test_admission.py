@@ -73,7 +73,7 @@ async def test_events_tell_of_the_request_what_the_setting_allows(tmp_path: Path
 
 
 async def test_a_clients_name_and_trace_are_in_its_events(tmp_path: Path) -> None:
-    """Nobody could tell whose conversation it was."""
+    """Nobody would know whose conversation it was."""
     trace = f"00-{'a' * 32}-{'b' * 16}-01"
     async with chatting(tmp_path, PLAIN, clients=clients(web={}), api_key="up") as served:
         await ask(served.url, asking("a/m", shown("web"), f"traceparent: {trace}"))

@@ -1,4 +1,4 @@
-"""What a browser is told beside each file of the console."""
+"""The headers that a browser gets with each file of the console."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_outputs_come_over_https_and_on_loopback_from_there_too() -> None:
 
 
 def test_nothing_is_guessed_referred_framed_or_shared() -> None:
-    """A browser could take a file for another type, tell where relay is, or let another site look at the page."""
+    """A browser could take a file for another type, leak the relay's address, or let another site frame the page."""
     headers = headers_of("text/css; charset=utf-8", '"1"', on_loopback=False)
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["X-Frame-Options"] == "DENY"

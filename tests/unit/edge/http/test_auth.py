@@ -304,7 +304,7 @@ BAD = {
 
 @pytest.mark.parametrize(("signed", "code"), BAD.values(), ids=BAD.keys())
 def test_a_wrongly_signed_delivery_is_refused_with_its_code(signed: Signed, code: str) -> None:
-    """A forged delivery would become an event, or its sender would be told the wrong reason."""
+    """A forged delivery would become an event, or its sender would get the wrong reason."""
     assert signed.code() == code
 
 
@@ -322,7 +322,7 @@ def test_an_old_or_future_delivery_is_stale(offset: float) -> None:
 
 @pytest.mark.parametrize("missing", ["webhook-id", "webhook-timestamp", "webhook-signature"])
 def test_a_missing_header_is_named(missing: str) -> None:
-    """A sender that does not sign would be told that its signature is wrong."""
+    """The answer to a sender that does not sign would blame a wrong signature."""
     headers = {"webhook-id": "msg_1", "webhook-timestamp": str(SIGNED_AT), "webhook-signature": "v1,x"}
     del headers[missing]
     with pytest.raises(SignatureRefused, match=missing) as refused:
@@ -371,6 +371,6 @@ def test_a_refusal_shows_no_secret_and_no_expected_signature() -> None:
 
 
 def test_a_verifier_without_secrets_is_false() -> None:
-    """The edge could not tell whether signatures are asked for at all."""
+    """The edge would not know whether signatures are required at all."""
     assert not SignatureVerifier([])
     assert SignatureVerifier([SPEC])

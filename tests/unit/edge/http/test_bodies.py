@@ -103,7 +103,7 @@ async def test_a_request_without_a_body_takes_no_place() -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Awaits what no event tells."""
+    """Polls for what no event signals."""
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.005)

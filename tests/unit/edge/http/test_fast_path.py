@@ -102,7 +102,7 @@ async def test_a_whole_delivery_takes_the_short_way_and_is_on_disk(door: Door, j
 
 
 async def test_both_ways_answer_the_same(door: Door) -> None:
-    """Broken: what a sender is told would depend on how its packets were cut."""
+    """Broken: the answer to a sender would depend on how its packets were cut."""
     reader, writer = await door.connect()
     for content in (body("a"), body("a"), body("a", "TASK_STATUS_FAILED"), body("b", "TASK_STATUS_CANCELED")):
         whole = post(content)
@@ -216,7 +216,7 @@ async def test_stopping_lets_a_pending_answer_out(
 
 
 class Slow:
-    """A journal whose commits end when they are told to."""
+    """A journal whose commits end when the test says so."""
 
     def __init__(self) -> None:
         self.open: list[tuple[Draft, asyncio.Future[Receipt]]] = []

@@ -13,7 +13,7 @@ EVERY_CODE = sorted(KINDS)
 
 
 def test_a_problem_has_the_members_of_the_standard_and_ours() -> None:
-    """Clients could not tell one refusal from another by machine."""
+    """Clients could not distinguish refusals by machine."""
     assert orjson.loads(problem(503, "draining", "Shutting down", "Since 2 s.", "Try again.")) == {
         "type": "urn:relay:problem:draining",
         "title": "Shutting down",
@@ -129,7 +129,7 @@ def test_the_openai_type_follows_the_status(status: int, kind: str) -> None:
 
 
 def test_an_openai_answer_keeps_the_hint_in_its_message() -> None:
-    """A user of an OpenAI SDK would not be told what to do."""
+    """A user of an OpenAI SDK would not see what to do."""
     refusal = openai_answer("unauthorized", "The key is not known.")
     assert refusal.status == 401
     assert refusal.headers["Content-Type"] == "application/json"

@@ -52,7 +52,7 @@ async def listening(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Awaits what no event tells."""
+    """Polls for what no event signals."""
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.005)

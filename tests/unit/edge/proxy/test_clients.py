@@ -32,7 +32,7 @@ def shown(value: str) -> CIMultiDict[str]:
 
 @pytest.mark.parametrize("form", ["Bearer {}", "bearer  {} ", "{}"])
 def test_a_client_is_known_by_its_key(form: str) -> None:
-    """A client could not be told apart, or not use the SDK that sends the key without its scheme."""
+    """Clients could not be distinguished, or could not use the SDK that sends the key without its scheme."""
     assert named().admit(shown(form.format(KEY))) == Client("web", frozenset({"a/m"}), 2, "cancel")
     assert named().admit(shown(form.format(OTHER))) == Client("batch", frozenset(), None, "drain")
 

@@ -172,7 +172,7 @@ async def test_an_upstream_that_hangs_is_a_504() -> None:
 
 
 async def test_only_clients_get_through_and_with_the_relays_key() -> None:
-    """Whoever reaches the relay could spend the upstream's credit."""
+    """Anyone who can reach the relay could spend the upstream's credit."""
     async with proxying(answering(ok()), clients={"web": {"key": KEY}}, api_key="upstream-key") as proxied:
         refused = await ask(proxied.url, get(MODELS, "Authorization: Bearer wrong"), "GET")
         assert (refused.status, refused.json["error"]["code"]) == (401, "unauthorized")

@@ -77,7 +77,7 @@ async def test_what_must_stay_as_it_is_stays(journal: Journal, body: bytes, head
 
 
 async def test_without_an_address_of_its_own_the_relay_adds_nothing(journal: Journal) -> None:
-    """The upstream would be told to call an address that does not exist."""
+    """The upstream would call an address that does not exist."""
     async with submitting(journal, answering(TAKEN), webhook=None) as relay:
         await ask(relay.url, post(PATH, b'{"prompt":"a"}'))
         assert relay.upstream.calls[0].body == b'{"prompt":"a"}'
@@ -195,7 +195,7 @@ async def test_a_body_over_the_limit_is_refused_before_anything_is_sent(journal:
 
 
 async def test_an_upstream_that_cannot_be_reached_was_sent_nothing(journal: Journal) -> None:
-    """A client could not tell that it may submit again."""
+    """A client would not know that it may submit again."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
@@ -378,7 +378,7 @@ async def test_what_is_no_end_passes_through_and_makes_nothing(journal: Journal,
 
 
 async def test_a_result_that_cannot_be_fetched_is_told_as_any_request(journal: Journal) -> None:
-    """A client that polls would be told not to ask again."""
+    """The answer to a client that polls would say not to ask again."""
     async with submitting(journal, reset) as relay:
         reply = await ask(relay.url, get(RESULT), "GET")
         assert (reply.status, reply.code) == (502, "upstream_reset")

@@ -1,4 +1,4 @@
-"""When sinks got events, and how often facts were told again: noted beside the events, and never at their cost."""
+"""When sinks got events, and how often facts were reported again: noted beside the events, and never at their cost."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_a_sink_that_lost_events_has_them_again_later(store: Store, history: His
 
 @pytest.mark.parametrize("lost", [2, 5])
 def test_a_loss_is_written_at_once(store: Store, history: History, path: Path, rest: list[Store], lost: int) -> None:
-    """After a kill events that were lost and came again would be told to be there since the first time."""
+    """After a kill, events that were lost and published again would keep their first time."""
     history.passed(Passage("kafka", 5, 100, [(4, "dead")]))
     commit(store, 5_000)
     history.rewound("kafka", lost)
@@ -190,7 +190,7 @@ def test_the_furthest_of_several_losses_counts(store: Store, history: History) -
 
 @pytest.mark.parametrize("between", [False, True])
 def test_rewinds_to_where_a_passage_ended_change_nothing_before(store: Store, history: History, between: bool) -> None:
-    """Opening a sink again, which tells where it is, would give old events a later time."""
+    """Reopening a sink, which reports its position, would give old events a later time."""
     history.passed(Passage("kafka", 3, 100))
     commit(store, 5_000)
     history.passed(Passage("kafka", 6, 200))
@@ -228,7 +228,7 @@ def test_what_cannot_be_written_for_long_loses_its_times(
 
 
 def test_repetitions_are_counted_by_fact_and_by_way(store: Store, history: History) -> None:
-    """Nobody could see how often a webhook came, or that a poll had been in vain."""
+    """Nobody could see how often a webhook came, or that a poll found nothing new."""
     webhook = draft("a")._replace(via="webhook")
     contradiction = draft("a", says="b")._replace(via="webhook")
     store.append([webhook], 100)

@@ -75,7 +75,7 @@ async def test_a_task_that_was_given_an_address_takes_no_other(journal: Journal)
 
 
 async def test_a_task_that_a_delivery_claimed_takes_the_address_that_it_was_given(journal: Journal) -> None:
-    """Whoever forges first would lock the real result out."""
+    """The first forgery would lock the real result out."""
     journal.projection(Addresses).table.bind(N1, Binding("a", given=False))
     await journal.append(draft("a"))
     assert await find(journal, N2, "a") == Found(None, False)

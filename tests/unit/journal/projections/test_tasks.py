@@ -127,7 +127,7 @@ def test_a_replay_for_one_sink_changes_nothing(store: Store, tasks: Tasks) -> No
 
 
 def statements(store: Store, tasks: Tasks, drafts: list[Draft]) -> set[str]:
-    """The statements on the registry that a group costs; SQLite tells of one again for each trigger in it."""
+    """The statements on the registry that a group costs; SQLite reports one again for each trigger in it."""
     seen: set[str] = set()
     tasks._db.set_trace_callback(seen.add)
     store.append(drafts, AT)

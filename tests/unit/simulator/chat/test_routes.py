@@ -94,7 +94,7 @@ async def test_a_request_that_is_wrong_is_refused_in_the_flat_shape(
 
 
 async def test_no_key_and_a_wrong_key_are_told_apart(session: aiohttp.ClientSession) -> None:
-    """A client that tells 401 from 403 would be tested against one of them only."""
+    """A client that treats 401 and 403 differently would be tested against one of them only."""
     async with Simulator(Options(api_keys=("k",))) as simulator:
         url = simulator.url + CHAT
         told = [await post(session, url, BODY, headers) for headers in (None, {"Authorization": "Bearer x"})]
@@ -131,7 +131,7 @@ async def test_equal_requests_to_equal_simulators_are_answered_alike(session: ai
 
 
 async def test_faults_are_named_by_the_request(session: aiohttp.ClientSession, simulator: Simulator) -> None:
-    """A single request could not be told to fail."""
+    """A single request could not be made to fail."""
     url = simulator.url + CHAT
     status, _, raw = await post(session, url, STREAM, {"X-Simulate": "error=503"})
     assert (status, orjson.loads(raw)["reason"]) == (503, "SERVICE_NOT_AVAILABLE")

@@ -20,7 +20,7 @@ def test_errors_are_flat_and_repeat_the_status_as_a_number() -> None:
 
 
 def test_a_reason_of_its_own_goes_before_the_usual_one() -> None:
-    """A failed poll and a failed submission, both 500, could not be told apart."""
+    """A failed poll and a failed submission, both 500, would look the same."""
     assert ApiError(500, "failed", "GET_RESULT_FAILED").reason == "GET_RESULT_FAILED"
     assert ApiError(500, "failed").reason == "CREATE_TASK_FAILED"
 

@@ -69,7 +69,7 @@ async def test_a_link_that_has_expired_is_refused_and_one_that_never_was_is_miss
 
 
 def test_a_signature_lasts_an_hour() -> None:
-    """Links would live on after the time that events tell, or die before it."""
+    """Links would outlive the time that the events give, or die before it."""
     for how in ("s3", "cos"):
         query = URL(sign("https://x.example/1.png", how, 1_700_000_000_000), encoded=True).query  # type: ignore[arg-type]
         assert expires_at(query) == 1_700_000_000 + TTL_SECONDS

@@ -164,7 +164,7 @@ async def test_refusals_vary_as_the_documented_ones_do(session: aiohttp.ClientSe
 
 
 async def test_an_error_on_submission_creates_no_task(session: aiohttp.ClientSession) -> None:
-    """A client that repeats a failed submission would be told that it made two tasks."""
+    """A client that repeats a failed submission would believe that it made two tasks."""
     async with Simulator(QUICK) as simulator:
         status, body = await post(session, simulator, "/v3/async/upscale", {}, {"X-Simulate": "error"})
         assert (status, body["code"]) == (500, 500)

@@ -56,7 +56,7 @@ def test_the_fate_decides_the_end(fate: Fate, end: str | None) -> None:
 
 
 def test_times_stay_within_half_and_one_and_a_half_of_the_mean() -> None:
-    """A staging run told to take two seconds would take any time."""
+    """A staging run configured to take two seconds would take any time."""
     options = Options(queue_seconds=2.0, run_seconds=10.0)
     for seed in range(50):
         life = life_of(Random(seed), endpoint("txt2img", {}), Fate(), options)

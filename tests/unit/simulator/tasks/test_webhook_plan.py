@@ -57,7 +57,7 @@ def test_only_the_terminal_event_is_doubled_dropped_or_unanswered() -> None:
 
 
 def test_a_contradiction_in_outputs_names_other_objects_and_a_resigned_url_the_same() -> None:
-    """A receiver could not tell a re-signed URL from another object, which is the point of both."""
+    """A receiver could not distinguish a re-signed URL from another object, which is the point of both."""
     for fate, same in ((Fate(contradict="outputs"), False), (Fate(resigned=True), True)):
         first, second = (body["payload"]["images"][0]["image_url"] for body in rendered(fate))
         assert first != second
@@ -65,7 +65,7 @@ def test_a_contradiction_in_outputs_names_other_objects_and_a_resigned_url_the_s
 
 
 def test_the_body_is_the_envelope_unless_it_is_told_otherwise() -> None:
-    """A receiver would not meet the shapes that it has to tell apart."""
+    """A receiver would not meet the shapes that it has to distinguish."""
     assert set(rendered(Fate())[0]) == {"event_type", "payload"}
     assert "task" in rendered(Fate(bare=True))[0]
     assert rendered(Fate(unknown_event=True))[0]["event_type"] != "ASYNC_TASK_RESULT"

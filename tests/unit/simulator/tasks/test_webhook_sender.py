@@ -70,7 +70,7 @@ async def test_a_receiver_that_is_not_there_is_tried_to_the_end(session: aiohttp
 
 
 async def test_a_dropped_attempt_never_arrives(session: aiohttp.ClientSession) -> None:
-    """A loss on the way there and one on the way back could not be told apart."""
+    """A lost request and a lost answer would look the same."""
     async with receiving() as receiver:
         assert await deliver(session, receiver.url, dropped=2) == ["dropped", "dropped", 200]
     assert len(receiver.bodies) == 1

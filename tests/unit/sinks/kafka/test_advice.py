@@ -29,12 +29,12 @@ def topic(name: str, replicas: int, min_insync: int | None = None, unclean: bool
     ],
 )
 def test_each_shortcoming_is_told_once_and_none_where_there_is_none(found: list[Durability], codes: list[str]) -> None:
-    """Broken: an operator would learn of it when the events are gone, or be told of what is no fault."""
+    """Broken: an operator would notice when the events are gone, or be warned of what is no fault."""
     assert [advice.code for advice in advice_on(found, PARTITIONS)] == codes
 
 
 def test_the_topics_are_named() -> None:
-    """Broken: somebody would mend the wrong topic."""
+    """Broken: somebody would fix the wrong topic."""
     (advice,) = advice_on([topic("b", 1), topic("a", 1), topic("c", 3, 2)], PARTITIONS)
     assert advice.message.startswith("The topics a, b are on one broker only")
 

@@ -34,7 +34,7 @@ NODE = Node("127.0.0.1", 6379)
     ],
 )
 def test_errors_have_bounded_codes(error: RedisError | OSError, code: str) -> None:
-    """Else an operator could not tell a full Redis from a dead one, nor an alert count them."""
+    """An operator could not distinguish a full Redis from a dead one, nor could an alert count them."""
     made = failure(error, NODE)
     assert (made.code, made.retriable) == (code, True)
     assert "127.0.0.1:6379" in made.message

@@ -15,7 +15,7 @@ from tests.unit.telemetry.readings import values
 
 
 def test_a_flood_of_refusals_is_logged_sparingly(log: Log) -> None:
-    """Whoever sends rubbish could fill the disk with our own lines."""
+    """A client that sends rubbish could fill the disk with our own log lines."""
     configure_logging("info", "json")
     telemetry = Telemetry()
     delivery = DeliverySignals(telemetry, "novita")
@@ -24,7 +24,7 @@ def test_a_flood_of_refusals_is_logged_sparingly(log: Log) -> None:
     delivery.delivery_rejected("not_json", 400, "192.0.2.1")
     told = [line["event"] for line in log.lines]
     assert told.count("delivery rejected") < 20
-    assert log.lines[-1]["code"] == "not_json", "another reason is told at once"
+    assert log.lines[-1]["code"] == "not_json", "another reason is logged at once"
     assert values(telemetry, "relay_deliveries_total")[("rejected", "novita")] == 1001
 
 

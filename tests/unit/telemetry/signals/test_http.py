@@ -7,7 +7,7 @@ from tests.unit.telemetry.log_reader import Log
 
 
 def test_a_flood_of_what_is_not_http_is_logged_sparingly(log: Log) -> None:
-    """Whoever sends rubbish could fill the disk with our own lines."""
+    """A client that sends rubbish could fill the disk with our own log lines."""
     configure_logging("info", "json")
     signals = HttpSignals(Telemetry())
     for _ in range(1000):

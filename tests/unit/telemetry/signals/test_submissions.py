@@ -8,7 +8,7 @@ from tests.unit.telemetry.readings import values
 
 
 def test_each_way_to_end_is_a_result_of_its_own(log: Log) -> None:
-    """A share of failing submissions could not be told from one of successful ones."""
+    """The rate of failing submissions could not be separated from that of successful ones."""
     configure_logging("info", "json")
     telemetry = Telemetry()
     signals = SubmissionSignals(telemetry)
