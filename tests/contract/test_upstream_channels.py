@@ -239,7 +239,9 @@ class TestWebhookTaskResultOverHTTP:
     """Channel ``webhook/task-result``, server ``webhook-receiver``: ``POST`` to ``extra.webhook.url``."""
 
     @pytest.mark.parametrize("result", [IMAGE_TASK, VIDEO_TASK, FAILED_TASK, TEST_MODE])
-    async def test_each_example_is_accepted_and_told(self, relay: Bridge, wrap: Any, result: dict[str, Any]) -> None:
+    async def test_each_example_is_accepted_and_published(
+        self, relay: Bridge, wrap: Any, result: dict[str, Any]
+    ) -> None:
         """The upstream would get no 2xx for a message that its description shows, and keep repeating it."""
         answer = await relay.deliver(wrap(result))
         assert (answer.status, answer.body["status"]) == (200, "accepted")
@@ -316,7 +318,7 @@ BASES = ("/openai/v1", "/openai", "/v3/openai")
 class TestChatCompletionChunkOverHTTP:
     """Channel ``/openai/v1/chat/completions``, server ``production``: ``POST`` with ``stream: true``."""
 
-    async def test_each_shape_is_proxied_untouched_and_told(
+    async def test_each_shape_is_proxied_untouched_and_published(
         self, proxy: Bridge, upstream: Simulator, base: str
     ) -> None:
         """A client would get other bytes than the upstream sent, or consumers miss a chunk of the stream."""

@@ -149,7 +149,7 @@ async def test_the_search_leads_to_the_story_of_a_task(relay: Stage, console: Vi
     assert order == sorted(order)
 
 
-async def test_a_story_tells_of_a_task_while_it_goes_on(relay: Stage, console: Visit) -> None:
+async def test_a_story_follows_a_task_while_it_runs(relay: Stage, console: Visit) -> None:
     """A user who waits for a task would have to reload the page again and again."""
     task = await relay.submit("late=1500ms")
     await console.open(f"#/subjects/{task}")

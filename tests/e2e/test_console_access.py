@@ -283,9 +283,7 @@ async def test_tasks_whose_poll_is_overdue_are_listed(tmp_path: Path, visits: Vi
         await expect(console.page.locator(".facts", has_text="Polls overdue")).to_contain_text("Polls overdue1")
 
 
-async def test_what_a_sink_refused_is_replayed_after_a_mend(
-    tmp_path: Path, redis_server: Redis, visits: Visits
-) -> None:
+async def test_what_a_sink_refused_is_replayed_after_a_fix(tmp_path: Path, redis_server: Redis, visits: Visits) -> None:
     """An operator who has fixed a sink could not replay the events that it refused."""
     async with stage(tmp_path / "relay", redis=redis_server) as staged:
         relay, task = staged.relay, new_task()
@@ -315,7 +313,7 @@ async def reconfigured(staged: Stage, config: dict[str, object], **sink: object)
     await staged.relay.start()
 
 
-async def test_where_no_token_can_help_the_reason_is_told(scene: Scene, visits: Visits) -> None:
+async def test_where_no_token_can_help_the_reason_is_shown(scene: Scene, visits: Visits) -> None:
     """Behind a proxy in front of a relay without tokens, people would see an empty page."""
     console = await visits(scene.stage.relay.url, extra_http_headers={"X-Forwarded-For": "192.0.2.1"}, viewport=DESKTOP)
     await console.open("#/dead-letters")

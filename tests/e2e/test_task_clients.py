@@ -83,7 +83,7 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
 
 
 @pytest.mark.parametrize("wrapping", ["none", "bare"])
-async def test_every_asynchronous_shape_is_taken_told_and_ended(client: Client, wrapping: str) -> None:
+async def test_every_asynchronous_shape_is_accepted_published_and_ended(client: Client, wrapping: str) -> None:
     """An endpoint in scope would not work through the relay, or its task would never end for the consumers."""
     answers = await asyncio.gather(*(client.post(shape, wrapping) for shape in ASYNCHRONOUS))
     assert all(set(answer) == {"task_id"} for answer in answers)

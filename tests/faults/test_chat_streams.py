@@ -103,7 +103,7 @@ def longest_closing(scene: Scene, clients: list[ChatClient], label: str) -> floa
 
 
 @pytest.mark.row("R14", "stream faults")
-async def test_an_upstream_that_resets_in_mid_frame_is_told_to_the_client_and_in_one_event(
+async def test_a_reset_in_mid_frame_is_reported_to_the_client_and_in_one_event(
     tmp_path: Path, row: Row, effort: Effort
 ) -> None:
     """Broken: P6: a cut stream would look complete to its client, or to the consumers, or would have no end at all."""

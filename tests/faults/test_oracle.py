@@ -74,7 +74,7 @@ def test_each_fault_of_the_process_is_caught(kind: str, evidence: dict[str, obje
     assert list(judge(Evidence(acknowledged, seen, **evidence)).faults) == [kind]  # type: ignore[arg-type]
 
 
-def test_what_another_relay_has_is_told_from_what_is_lost() -> None:
+def test_what_another_relay_has_is_not_taken_for_lost() -> None:
     """Broken: a zombie's events would count as lost or unaccounted for, or what it dropped would not."""
     acknowledged, seen = scene()
     rival, own = {"event-0", "event-1"}, {"event-1", "event-2", "event-3"}

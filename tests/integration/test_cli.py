@@ -189,7 +189,7 @@ async def test_the_token_comes_from_where_it_is_given(relay: RelayProcess, tmp_p
         assert "wrong-token" not in refused.stderr
 
 
-def test_a_relay_that_does_not_run_is_told_clearly(tmp_path: Path) -> None:
+def test_a_relay_that_does_not_run_is_reported_clearly(tmp_path: Path) -> None:
     """People would read a traceback about sockets."""
     port = free_port()
     for arguments in (["tail"], ["tail", "--from-start"], ["dead-letters", "list"]):
@@ -200,7 +200,7 @@ def test_a_relay_that_does_not_run_is_told_clearly(tmp_path: Path) -> None:
         assert result.stdout == ""
 
 
-async def test_an_address_that_is_no_relays_api_is_told(relay: RelayProcess) -> None:
+async def test_an_address_without_a_relays_api_is_reported(relay: RelayProcess) -> None:
     """Somebody who names the metrics port would not learn what is wrong."""
     result = await asyncio.to_thread(run, "tail", "--url", relay.admin_url)
     assert result.returncode == 1
@@ -361,7 +361,7 @@ async def test_an_export_overwrites_nothing(relay: RelayProcess, tmp_path: Path)
 # configuration --------------------------------------------------------------------------------------------------
 
 
-def test_every_problem_of_a_configuration_is_told_with_its_line(tmp_path: Path) -> None:
+def test_every_problem_of_a_configuration_is_reported_with_its_line(tmp_path: Path) -> None:
     """Users could fix only one mistake of a configuration per start."""
     (tmp_path / "relay.yaml").write_text("server:\n  prot: 80\nsinks:\n  - {type: kafak}\n")
     for command in ("serve", "check"):
@@ -430,7 +430,7 @@ def test_a_journal_that_is_taken_keeps_a_second_relay_from_starting(tmp_path: Pa
 # simulate, demo -------------------------------------------------------------------------------------------------
 
 
-async def test_the_simulator_runs_until_it_is_told_to_end(tmp_path: Path) -> None:
+async def test_the_simulator_runs_until_it_is_stopped(tmp_path: Path) -> None:
     """A staging relay would have no upstream to be pointed at; then `check --connect` finds it."""
     with started("simulate", "--port", "0", "--fault", "lost=1", "--json") as simulator:
         async with asyncio.timeout(BOUND):

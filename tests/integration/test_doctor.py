@@ -85,7 +85,7 @@ async def test_a_relay_in_good_health_passes(tmp_path: Path, redis_server: Redis
             relay.kill()
 
 
-async def test_a_redis_that_forgets_is_told_and_one_that_is_not_there(
+async def test_a_redis_that_forgets_is_reported_and_one_that_is_not_there(
     tmp_path: Path, redis_process: RedisProcess
 ) -> None:
     """Events would be lost at a restart of Redis, or never get there, under a clean bill of health."""
@@ -104,7 +104,7 @@ async def test_a_redis_that_forgets_is_told_and_one_that_is_not_there(
     assert "relay does not run here" in found["relay"]["message"]
 
 
-async def test_a_relay_that_is_not_ready_is_told_with_its_reason(tmp_path: Path) -> None:
+async def test_a_relay_that_is_not_ready_is_reported_with_its_reason(tmp_path: Path) -> None:
     """A relay that refuses every webhook would be called healthy, since it answers."""
     sinks = [{"type": "redis", "url": f"redis://127.0.0.1:{free_port()}/0"}]
     relay = RelayProcess(tmp_path, sinks=sinks, journal={"max_backlog": 1}, **NOWHERE)
@@ -120,7 +120,7 @@ async def test_a_relay_that_is_not_ready_is_told_with_its_reason(tmp_path: Path)
         relay.kill()
 
 
-async def test_a_journal_held_by_another_process_is_told(tmp_path: Path) -> None:
+async def test_a_journal_held_by_another_process_is_reported(tmp_path: Path) -> None:
     """A second relay on one volume would fail to start for a reason that nobody sees."""
     relay = RelayProcess(tmp_path, **NOWHERE)
     await relay.start()
@@ -179,7 +179,7 @@ async def test_a_token_is_shown_to_nobody_but_a_relay(tmp_path: Path) -> None:
     assert seen == ["/webhooks/novita"]
 
 
-async def test_a_clock_that_is_wrong_and_a_key_that_is_refused_are_told(tmp_path: Path) -> None:
+async def test_a_wrong_clock_and_a_refused_key_are_reported(tmp_path: Path) -> None:
     """Signatures would be refused, or lost webhooks never be polled for, long after the relay was set up."""
     relay = RelayProcess(tmp_path)
     past = web.Response(status=404, text='{"code":404,"reason":"TASK_NOT_FOUND"}')
@@ -200,7 +200,7 @@ async def test_a_clock_that_is_wrong_and_a_key_that_is_refused_are_told(tmp_path
         assert (found["upstream"]["status"], found["upstream"]["code"]) == ("failed", "key_refused")
 
 
-async def test_a_bad_configuration_is_told_as_the_check_tells_it(tmp_path: Path) -> None:
+async def test_a_bad_configuration_is_reported_as_by_relay_check(tmp_path: Path) -> None:
     """A service manager could not distinguish a configuration that must be fixed from a broker that is away."""
     config = tmp_path / "relay.yaml"
     config.write_text("server: {prot: 1}\n")

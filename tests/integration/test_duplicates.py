@@ -89,7 +89,7 @@ async def test_contradictions_are_published_once_each_and_in_order(relay: Bridge
         assert await relay.states(sink) == States(published=60, pending=0, dead=0)
 
 
-async def test_a_contradiction_tells_what_it_states(relay: Bridge, pair: Pair) -> None:
+async def test_a_contradiction_says_what_it_states(relay: Bridge, pair: Pair) -> None:
     """A consumer of `relay.task.conflicted` could not see which outcome was claimed the second time."""
     task_id = new_task()
     await relay.accept(succeeded(task_id), failed(task_id, "died after all"))

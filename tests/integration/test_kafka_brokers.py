@@ -39,7 +39,7 @@ async def test_a_restarted_broker_is_picked_up(kafka_broker: BrokerFactory) -> N
     assert sorted(str(record.headers["ce_id"]) for record in records) == ["1:succeeded", "2:succeeded"]
 
 
-async def test_what_the_loss_of_a_broker_would_take_along_is_told(kafka_broker: BrokerFactory) -> None:
+async def test_what_the_loss_of_a_broker_would_take_along_is_reported(kafka_broker: BrokerFactory) -> None:
     """If this fails, an operator learns when events are gone that nothing but one disk had them."""
     one, other = kafka_broker(), kafka_broker()
     other.join(one)
@@ -52,7 +52,7 @@ async def test_what_the_loss_of_a_broker_would_take_along_is_told(kafka_broker: 
     assert await advised(one, "both.") == ["unclean_election"]
 
 
-async def test_partitions_that_were_added_are_told(kafka: Kafka) -> None:
+async def test_added_partitions_are_reported(kafka: Kafka) -> None:
     """If this fails, subjects move to other partitions at such a change, and nobody learns why their order broke."""
     prefix = kafka.topic_prefix()
     assert await advised(kafka, prefix) == ["not_replicated"]

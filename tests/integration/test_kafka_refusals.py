@@ -15,7 +15,7 @@ from tests.services.kafka import BrokerFactory, Kafka, KafkaBroker, secured
 WORD = "s3cret-word"
 
 
-async def test_an_idle_producer_that_kafka_forgot_is_told_and_replaced(kafka_broker: BrokerFactory) -> None:
+async def test_an_idle_producer_that_kafka_forgot_is_reported_and_replaced(kafka_broker: BrokerFactory) -> None:
     """If this fails, a relay that was idle for a week says nothing that an operator understands, or does not go on."""
     expiring = {"transactional.id.expiration.ms": "500"}
     often = {"transaction.remove.expired.transaction.cleanup.interval.ms": "200"}
@@ -89,7 +89,7 @@ async def allow(broker: KafkaBroker, *rule: str) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["SSL", "SASL_SSL"])
-async def test_a_port_without_tls_is_told(protocol: str, kafka: Kafka) -> None:
+async def test_a_port_without_tls_is_reported(protocol: str, kafka: Kafka) -> None:
     """If this fails, a security_protocol that does not fit the port looks like a broker that is down."""
     login = {"sasl_plain_username": "relay", "sasl_plain_password": WORD} if protocol == "SASL_SSL" else {}
     with pytest.raises(SinkUnavailable) as caught:

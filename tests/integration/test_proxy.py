@@ -84,7 +84,7 @@ async def test_an_upstream_behind_tls_is_reached_if_it_is_the_right_one(
             assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_unreachable")
 
 
-async def test_a_file_that_holds_no_certificates_is_told_at_the_start(tmp_path: Path) -> None:
+async def test_a_file_without_certificates_is_reported_at_the_start(tmp_path: Path) -> None:
     """The relay would start, and reach no upstream."""
     (tmp_path / "ca.pem").write_text("no certificate")
     for name in ("ca.pem", "missing.pem"):

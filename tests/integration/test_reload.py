@@ -198,7 +198,7 @@ async def test_a_wrong_configuration_changes_nothing(relay: RelayProcess) -> Non
     assert [await deliver(relay, token, "b") for token in (TOKEN, OTHER)] == [200, 401]
 
 
-async def test_a_refused_configuration_shows_until_it_is_mended(relay: RelayProcess) -> None:
+async def test_a_refused_configuration_shows_until_it_is_fixed(relay: RelayProcess) -> None:
     """A rotation that did not happen would be noticed when the old key ends, or at the next restart."""
     await relay.start()
     assert await in_force(relay) == 1

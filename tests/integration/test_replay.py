@@ -101,7 +101,7 @@ async def test_a_shared_window_does_not_swallow_a_replay(bridge: MakeBridge, pai
     assert [m.subject for m in await pair.on_redis("tasks")] == ["task-1", "task-2", "task-1", "task-2"]
 
 
-async def test_what_the_sink_refuses_is_told_and_the_rest_is_published(bridge: MakeBridge, pair: Pair) -> None:
+async def test_what_the_sink_refuses_is_reported_and_the_rest_is_published(bridge: MakeBridge, pair: Pair) -> None:
     """An event that was too large would hold up a replay, or be missing from it without a word."""
     relay = await relay_with(bridge, pair.redis_sink(), 1)
     await relay.accept(succeeded("task-large", filler=4000), succeeded("task-3"))
@@ -168,7 +168,7 @@ async def test_the_offsets_of_another_journal_are_other_events(bridge: MakeBridg
     assert [m.subject for m in await pair.on_redis(AGAIN)] == ["task-1", "task-new"]
 
 
-async def test_a_relay_that_does_not_run_is_told_with_the_way_out(bridge: MakeBridge, pair: Pair) -> None:
+async def test_a_relay_that_does_not_run_is_reported_with_the_way_out(bridge: MakeBridge, pair: Pair) -> None:
     """A user who has stopped the relay would not learn that its journal can be read all the same."""
     relay = await relay_with(bridge, pair.redis_sink(), 1)
     command = at(relay, "--sink", "redis", "--from", "1", "--to", "1", "--topic", AGAIN)

@@ -207,7 +207,7 @@ async def test_kills_and_lost_replies_lose_and_repeat_nothing(replicas: list[Rep
     assert sum(each.facts("overrun") + each.facts("unverified") for each in replicas) == 0
 
 
-async def test_contradictions_are_published_once_whoever_learns_them(replicas: list[Replica]) -> None:
+async def test_contradictions_are_published_once_whichever_replica_sees_them(replicas: list[Replica]) -> None:
     """P4 broken: two endings of one task would be two endings for consumers, or the second would get lost."""
     dice = random.Random(SEED)
     tasks = [str(n) for n in range(40)]

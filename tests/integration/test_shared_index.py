@@ -260,7 +260,7 @@ async def test_an_index_that_does_not_answer_is_given_up_in_time(
         assert verdicts(await a.claim([ended("t", 9), ended("u", 2)])) == ["absorbed", "ours"]
 
 
-async def test_a_password_that_is_refused_is_told_and_not_shown(replica: MakeIndex, server: RedisServer) -> None:
+async def test_a_refused_password_is_reported_and_not_shown(replica: MakeIndex, server: RedisServer) -> None:
     """An operator would not learn why the index is away, or find its password in the log."""
     index = RedisIndex(
         f"redis://:hush@127.0.0.1:{server.port}/0",

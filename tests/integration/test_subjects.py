@@ -93,7 +93,7 @@ async def test_the_story_of_a_task_says_where_it_is(pair: Pair, bridge: MakeBrid
     assert await story(relay, task_id) == told
 
 
-async def test_after_a_kill_no_time_is_told_that_was_not(pair: Pair, relays: Relays) -> None:
+async def test_after_a_kill_no_time_is_invented(pair: Pair, relays: Relays) -> None:
     """After a crash the relay would report times and repetitions that never were, or forget where an event is."""
     relay = relays(sinks=[pair.redis_sink()])
     await relay.start()
@@ -113,7 +113,7 @@ async def test_after_a_kill_no_time_is_told_that_was_not(pair: Pair, relays: Rel
     assert sum(each["count"] for each in after["duplicates"]) <= 2
 
 
-async def test_what_redis_lost_is_told_with_the_time_at_which_it_came_again(
+async def test_what_redis_lost_is_shown_with_the_time_at_which_it_came_again(
     pair: Pair, bridge: MakeBridge, redis_process: RedisProcess
 ) -> None:
     """After a failover events would be dated from before they were lost."""
@@ -138,7 +138,7 @@ async def test_what_redis_lost_is_told_with_the_time_at_which_it_came_again(
     assert first < again <= other
 
 
-async def test_a_refused_event_is_told_as_dead_where_it_is(pair: Pair, bridge: MakeBridge) -> None:
+async def test_a_refused_event_is_shown_as_dead_where_it_is(pair: Pair, bridge: MakeBridge) -> None:
     """An operator would look for an event on Kafka that never got there, or not find the letter about it."""
     await configure(pair, 20 * KIB, create=True)
     relay = bridge(*pair.sinks())
@@ -175,7 +175,7 @@ async def test_a_refused_event_is_told_as_dead_where_it_is(pair: Pair, bridge: M
     assert told["dead_letters"] == []
 
 
-async def test_what_another_replica_has_published_is_told_as_absorbed(pair: Pair, relays: Relays) -> None:
+async def test_what_another_replica_has_published_is_shown_as_absorbed(pair: Pair, relays: Relays) -> None:
     """With several replicas each would claim to have published what only one of them did."""
     sinks = [pair.redis_sink(shared_window="1h")]
     first, second = (relays(sinks=sinks, identity=f"replica-{n}") for n in range(2))
@@ -189,7 +189,7 @@ async def test_what_another_replica_has_published_is_told_as_absorbed(pair: Pair
     assert len(await pair.on_redis()) == 1
 
 
-async def test_a_chat_is_told_while_it_grows(relays: Relays) -> None:
+async def test_a_chat_is_shown_while_it_grows(relays: Relays) -> None:
     """A conversation could be read only when it is over."""
     async with scripted(hang) as upstream, AsyncExitStack() as stack:
         relay = relays(upstream={"base_url": upstream.url}, proxy={"chunk_interval": "0s"})

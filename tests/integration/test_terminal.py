@@ -74,7 +74,7 @@ async def test_a_replay_asks_people_and_shows_how_far_it_is(relay: RelayProcess)
     assert "--yes" in unasked.stderr
 
 
-async def test_the_doctor_colours_what_has_to_be_mended(relay: RelayProcess) -> None:
+async def test_the_doctor_colours_what_has_to_be_fixed(relay: RelayProcess) -> None:
     """What is broken would have to be searched for among what is well."""
     shown = await seen(relay, "doctor", RELAY_UPSTREAM__BASE_URL="http://127.0.0.1:9")
     assert shown.code == 1

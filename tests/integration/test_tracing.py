@@ -133,7 +133,7 @@ async def test_what_is_published_together_is_linked_to_each_of_its_traces(
     await clean(relay, collecting)
 
 
-async def test_a_chat_is_told_by_the_conventions_and_its_upstream_and_events_hang_below_it(
+async def test_a_chats_span_follows_the_conventions_and_its_upstream_and_events_hang_below_it(
     bridge: MakeBridge, pair: Pair, collecting: Collector
 ) -> None:
     """Tools for models would show nothing, the upstream's part stand alone, or a prompt stand in a trace."""
@@ -190,7 +190,7 @@ async def chat(relay: Bridge) -> None:
     assert "[DONE]" in answer.body
 
 
-async def test_a_chat_that_fails_is_told_as_failed(bridge: MakeBridge, collecting: Collector) -> None:
+async def test_a_chat_that_fails_has_a_failed_span(bridge: MakeBridge, collecting: Collector) -> None:
     """Failures would have to be looked for among all traces."""
     relay = bridge(tracing=tracing(collecting), upstream={"base_url": f"http://127.0.0.1:{free_port()}"})
     await relay.start()

@@ -12,7 +12,7 @@ from docs.reference.commands import reference, renewed
 PAGE = Path(__file__).parents[2] / "docs/cli.md"
 
 
-def test_the_page_tells_the_commands_that_there_are() -> None:
+def test_the_page_lists_the_commands_that_there_are() -> None:
     """The page would name an option that is gone, or keep silent about a new one."""
     page = PAGE.read_text("utf-8")
     assert page == renewed(page), "make docs"

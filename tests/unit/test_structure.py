@@ -201,7 +201,7 @@ def test_no_file_names_a_path_of_somebodys_machine() -> None:
         ("/workspace/x", False),
     ],
 )
-def test_a_machine_path_is_told_from_other_paths(line: str, found: bool) -> None:
+def test_other_paths_are_not_taken_for_machine_paths(line: str, found: bool) -> None:
     """The search for machine paths would find nothing, or cry wolf over an address."""
     assert bool(MACHINE_PATH.search(line)) is found
 
@@ -279,7 +279,7 @@ def _private_names_of_others(module: ast.Module) -> Iterator[tuple[int, str]]:
         ("__version__", []),
     ],
 )
-def test_what_is_private_is_told_from_what_is_not(text: str, found: list[str]) -> None:
+def test_what_is_public_is_not_taken_for_private(text: str, found: list[str]) -> None:
     """The search for private names would find nothing, or cry wolf."""
     assert [name for _, name in _private_names_of_others(ast.parse(text))] == found
 

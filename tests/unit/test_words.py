@@ -44,11 +44,11 @@ PAGES = sorted(
 """Pages for people. ``docs/reference`` and ``docs/cli.md`` contain help, errors, hints, settings and metrics."""
 
 
-CODE = sorted(path for folder in ("relay", "bench", "deploy", "docs") for path in (ROOT / folder).rglob("*.py"))
+CODE = sorted(path for folder in ("relay", "bench", "deploy", "docs", "tests") for path in (ROOT / folder).rglob("*.py"))
 
 
 def prose(source: str) -> Iterator[tuple[int, str]]:
-    """The comments and docstrings of a file, each with the number of its first line."""
+    """The comments, docstrings and names of tests of a file, each with the number of its first line."""
     comments = ""
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
@@ -57,6 +57,8 @@ def prose(source: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.lineno, node.value.value
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield node.lineno, node.name.replace("_", " ")
 
 
 def stumbles(text: str) -> dict[str, str]:
@@ -77,7 +79,7 @@ def test_pages_are_in_plain_english(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_comments_and_docstrings_are_in_plain_english(path: Path) -> None:
+def test_code_is_commented_and_tests_are_named_in_plain_english(path: Path) -> None:
     """People read the code as well; a private word has to be learned before the sentence can be."""
     found = {line: words for line, text in prose(path.read_text("utf-8")) if (words := stumbles(text))}
     assert not found
@@ -94,3 +96,9 @@ def test_comments_and_docstrings_are_in_plain_english(path: Path) -> None:
 def test_stumbles_are_found_and_nothing_else(text: str, found: set[str]) -> None:
     """The test above would let everything pass, or cry wolf."""
     assert set(stumbles(text)) == found
+
+
+def test_names_of_tests_are_read_as_sentences() -> None:
+    """The list of tests, which many readers see first, could say what no docstring may."""
+    source = "async def test_a_fault_is_told() -> None: ...\ndef test_they_are_told_apart() -> None: ...\n"
+    assert [line for line, text in prose(source) if stumbles(text)] == [1]

@@ -62,7 +62,7 @@ class Published:
 
 
 def effects_of(message: Message) -> list[Effect]:
-    """The outputs of a task that succeeded, the tokens of a chat that was completed."""
+    """The outputs of a successful task, or the tokens of a completed chat."""
     data = json.loads(message.data)
     if message.attributes["type"] == SUCCEEDED:
         return [(data["task_id"], output["kind"], output["url"]) for output in data["outputs"]]

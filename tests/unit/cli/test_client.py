@@ -9,7 +9,7 @@ import pytest
 from relay.cli.client import Client, Frame, frames, why
 
 
-def test_events_are_told_from_heartbeats() -> None:
+def test_heartbeats_are_not_taken_for_events() -> None:
     """An event would be lost or read twice, or a dead stream taken for a quiet one."""
     lines = [b": hello\n", b"\n", b"id: 7\n", b"event: x\n", b'data: {"a": ": "}\n', b"\n"]
     assert list(frames(lines)) == [None, Frame(7, "x", b'{"a": ": "}')]

@@ -51,7 +51,7 @@ def test_what_cannot_be_a_token_is_refused(token: str) -> None:
     assert refused.value.code == "bad_token"
 
 
-def test_a_port_that_only_the_log_tells_is_not_guessed(tmp_path: Path) -> None:
+def test_a_port_that_only_the_log_shows_is_not_guessed(tmp_path: Path) -> None:
     """`relay tail` would connect to port 0."""
     path = tmp_path / "relay.yaml"
     path.write_text("server: {port: 0}")

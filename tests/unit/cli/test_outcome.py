@@ -24,7 +24,7 @@ def app_that_raises(error: Exception) -> typer.Typer:
     return app
 
 
-def test_a_foreseen_failure_is_told_with_what_to_do() -> None:
+def test_a_foreseen_failure_is_reported_with_what_to_do() -> None:
     """An operator would get a traceback instead of advice."""
     result = CliRunner().invoke(app_that_raises(RelayError("x", "It broke.", hint="Fix it.")), ["serve"])
     assert result.exit_code == 1

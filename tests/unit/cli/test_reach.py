@@ -22,7 +22,7 @@ def closed_port() -> Iterator[int]:
         yield taken.getsockname()[1]
 
 
-async def test_a_sink_that_is_not_there_is_told(closed_port: int) -> None:
+async def test_a_missing_sink_is_reported(closed_port: int) -> None:
     """A deployment would go on although its broker cannot be reached."""
     config = Config.model_validate({"type": "redis", "url": f"redis://127.0.0.1:{closed_port}/0"})
     reached = await reach_sink(config, Identity("x-check", "1"))
@@ -39,6 +39,6 @@ async def test_any_answer_of_the_upstream_will_do() -> None:
     assert "HTTP 404" in (reached.message or "")
 
 
-def test_an_upstream_that_is_not_there_is_told(closed_port: int) -> None:
+def test_a_missing_upstream_is_reported(closed_port: int) -> None:
     """A typing mistake in upstream.base_url would show only when the first task is lost."""
     assert reach_upstream(f"http://127.0.0.1:{closed_port}").code == "upstream_unreachable"

@@ -54,7 +54,7 @@ def test_an_address_that_is_none_is_refused_at_once(url: str, said: str) -> None
     assert "secret-word" not in str(caught.value)
 
 
-async def test_a_registry_that_is_away_is_told() -> None:
+async def test_a_registry_that_is_away_is_reported() -> None:
     """A traceback would not show whether the relay itself is in danger."""
     error = await refusal(Registry("http://127.0.0.1:9"))
     assert (error.code, error.retriable) == ("registry_unreachable", True)
@@ -62,7 +62,7 @@ async def test_a_registry_that_is_away_is_told() -> None:
     assert "nothing else of relay needs the registry" in error.hint
 
 
-async def test_the_password_is_sent_and_its_refusal_told() -> None:
+async def test_the_password_is_sent_and_its_refusal_reported() -> None:
     """A registry with accounts could not be used, or the password would show in an error."""
     seen = []
 
@@ -78,7 +78,7 @@ async def test_the_password_is_sent_and_its_refusal_told() -> None:
     assert "secret-word" not in error.message + error.hint
 
 
-async def test_something_else_at_the_address_is_told() -> None:
+async def test_something_else_at_the_address_is_reported() -> None:
     """A page in HTML would end in a traceback."""
     async with answering(lambda _: web.Response(text="<html>hello</html>", status=404)) as url:
         error = await refusal(Registry(url))
@@ -86,7 +86,7 @@ async def test_something_else_at_the_address_is_told() -> None:
     assert "answered 404" in error.message
 
 
-async def test_what_the_registry_says_of_its_own_trouble_is_told() -> None:
+async def test_what_the_registry_says_of_its_own_trouble_is_shown() -> None:
     """The operator would know only that it failed, not what to fix."""
     trouble = {"error_code": 50001, "message": "Error in the backend data store"}
     async with answering(lambda _: web.json_response(trouble, status=500)) as url:

@@ -72,6 +72,6 @@ def test_a_summary_counts_all_states_that_there_are() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(90.5, "in 1m"), (28.5, "in 28s"), (0, "now"), (-5, "now")])
-def test_the_next_poll_is_told_from_now(seconds: float, text: str) -> None:
+def test_the_next_poll_is_counted_from_now(seconds: float, text: str) -> None:
     """People would have to subtract the time of day to learn how long they have to wait."""
     assert until(rfc3339(round((time.time() + seconds) * 1000))) == text

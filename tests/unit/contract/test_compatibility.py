@@ -82,7 +82,7 @@ def part_of(schema: Schema) -> Schema:
         ("data: additionalProperties was None and is False", lambda s, p: s.update(additionalProperties=False)),
     ],
 )
-def test_what_breaks_a_consumer_is_told(told: str, change: Callable[[Schema, Schema], object]) -> None:
+def test_what_breaks_a_consumer_is_reported(told: str, change: Callable[[Schema, Schema], object]) -> None:
     """A release would stop consumers who were promised that it would not."""
     assert told in broken_by(SCHEMA, changed(change))
 

@@ -7,7 +7,7 @@ import orjson
 from relay.contract.examples import CHUNKS, SUCCEEDED, events
 
 
-def test_the_events_tell_of_the_deliveries() -> None:
+def test_the_events_show_the_deliveries() -> None:
     """The documents would show an event beside a delivery from which it cannot have come."""
     made = events()
     task = orjson.loads(made["relay.task.succeeded"].data)
@@ -16,7 +16,7 @@ def test_the_events_tell_of_the_deliveries() -> None:
     assert orjson.loads(made["relay.chat.chunk"].data)["chunks"] == list(CHUNKS)
 
 
-def test_each_way_for_a_chat_to_end_is_told_as_such() -> None:
+def test_each_way_for_a_chat_to_end_has_an_example() -> None:
     """A consumer would learn from an example how a failure looks, and it were none."""
     ended = {type_: orjson.loads(event.data) for type_, event in events().items() if type_.startswith("relay.chat.")}
     assert ended["relay.chat.completed"]["choices"][0]["finish_reason"] == "stop"

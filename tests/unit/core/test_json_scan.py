@@ -33,7 +33,7 @@ def test_every_member_lies_where_a_parser_finds_it(document: dict[str, Any], lay
 
 
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]":,\\ae1 ', max_size=60).map(str.encode))
-def test_bytes_that_are_no_object_are_told_and_nothing_else_happens(body: bytes) -> None:
+def test_bytes_that_are_no_object_are_reported_and_nothing_else_happens(body: bytes) -> None:
     """A client could make the relay fail with any bytes."""
     try:
         parsed = isinstance(orjson.loads(body), dict)

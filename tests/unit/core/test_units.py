@@ -44,7 +44,7 @@ def test_other_texts_are_no_durations(text: str) -> None:
         parse_duration(text)
 
 
-def test_a_number_without_unit_is_told_how_to_write_it() -> None:
+def test_the_refusal_of_a_number_without_unit_says_how_to_write_it() -> None:
     """``chunk_interval: 250``, meant in milliseconds, would wait for four minutes."""
     with pytest.raises(ValueError, match="has no unit: write 250s or 250ms"):
         parse_duration("250")

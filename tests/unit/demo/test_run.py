@@ -174,7 +174,7 @@ async def test_a_round_has_chats_too_and_each_must_end_as_it_went() -> None:
     assert verdict.bad == set(verdict.wrong)
 
 
-async def test_people_are_told_where_things_are_and_what_came_out() -> None:
+async def test_people_see_where_things_are_and_what_came_out() -> None:
     """The events of a running demo could not be followed, which is what it is for."""
     async with staged(json=False) as demo:
         demo.announce()

@@ -33,7 +33,7 @@ def test_a_failure_shows_its_reason_and_no_trouble_where_there_was_none() -> Non
     assert NO_TROUBLE.description not in line
 
 
-def test_what_polling_found_is_told() -> None:
+def test_what_polling_found_is_shown() -> None:
     """Nobody would see that a task has its end although its webhook never came."""
     assert "found by polling" in event_line(1, event(observed_via="poll"), NO_TROUBLE).plain
     assert "found by polling" not in event_line(1, event(), NO_TROUBLE).plain

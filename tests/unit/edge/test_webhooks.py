@@ -450,7 +450,7 @@ async def test_requests_in_a_row_are_answered_in_their_order(journal: Journal) -
     assert [reply.json["event_id"] for reply in replies] == [f"t{n}:succeeded" for n in range(1000)]
 
 
-async def test_no_answer_tells_a_sender_to_go_away_for_good(journal: Journal) -> None:
+async def test_no_answer_sends_a_sender_away_for_good(journal: Journal) -> None:
     """A redirection or a 410 makes senders stop delivering (P1)."""
     assert not [code for code, kind in KINDS.items() if kind.status == 410 or 300 <= kind.status < 400]
     async with receiving(journal, gate(TOKEN)) as receiver:

@@ -56,20 +56,20 @@ def test_only_a_full_disk_is_worth_another_try(code: int | None, kind: type[Rela
         (None, "journal_error"),
     ],
 )
-def test_a_bug_is_told_from_a_broken_disk(code: int | None, told_as: str) -> None:
+def test_a_bug_is_not_taken_for_a_broken_disk(code: int | None, told_as: str) -> None:
     """Broken: an operator would look at the disk for a fault of ours, or report a broken disk as a fault of ours."""
     with pytest.raises(JournalBroken) as told, translated(PATH):
         raise failing(code)
     assert told.value.code == told_as
 
 
-def test_what_the_operating_system_refuses_is_told_with_a_hint() -> None:
+def test_what_the_operating_system_refuses_is_reported_with_a_hint() -> None:
     """Broken: a missing permission on the volume would end in a traceback."""
     with pytest.raises(JournalBroken, match="permissions"), translated(PATH):
         raise PermissionError(13, "Permission denied")
 
 
-def test_an_error_that_quotes_damaged_bytes_is_told_like_any_other(tmp_path: Path) -> None:
+def test_an_error_that_quotes_damaged_bytes_is_reported_like_any_other(tmp_path: Path) -> None:
     """Broken: some damaged journals would end the relay in a traceback about Unicode, with no word of what to do."""
     path = tmp_path / "relay.db"
     Store(path).close()

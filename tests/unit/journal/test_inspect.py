@@ -119,7 +119,7 @@ def test_the_journal_of_a_running_relay_is_left_alone(path: Path) -> None:
         store.close()
 
 
-def test_a_wal_without_its_journal_is_told(tmp_path: Path) -> None:
+def test_a_wal_without_its_journal_is_reported(tmp_path: Path) -> None:
     """Acknowledged events in a WAL would be overlooked."""
     (tmp_path / "relay.db-wal").write_bytes(b"x")
     with pytest.raises(JournalBroken, match="belong together"):
@@ -208,7 +208,7 @@ def test_a_sink_that_is_not_configured_any_more_does_not_count() -> None:
     assert inspect.balance(stale) != []
 
 
-def test_what_is_missing_is_told_as_spans(path: Path) -> None:
+def test_what_is_missing_is_shown_as_spans(path: Path) -> None:
     """A hole in the middle would be taken for pruning."""
     alter(path, 'DELETE FROM events WHERE "offset" IN (1, 3, 4, 6)')
     assert looked_at(path).missing == ((1, 1), (3, 4), (6, 6))

@@ -54,7 +54,7 @@ async def test_an_event_for_one_sink_is_on_no_other(tmp_path: Path) -> None:
         assert await seen(journal) == [(1, "redis", "pending", False)]
 
 
-async def test_what_a_sink_tells_after_a_crash_is_published_at_an_unknown_time(tmp_path: Path) -> None:
+async def test_what_a_sink_reports_after_a_crash_is_published_at_an_unknown_time(tmp_path: Path) -> None:
     """After a kill the last events would be shown as refused, as waiting, or with the time of the restart."""
     async with opened(tmp_path, "kafka") as journal:
         for name in "abc":

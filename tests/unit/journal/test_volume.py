@@ -65,7 +65,7 @@ def test_a_folder_that_another_process_makes_meanwhile_is_no_harm(
     assert new.is_dir()
 
 
-def test_a_damaged_log_is_refused_until_it_is_cut_off_as_told(path: Path) -> None:
+def test_a_damaged_log_is_refused_until_it_is_cut_off_as_the_hint_says(path: Path) -> None:
     """Broken: acknowledged events would vanish in silence, or the advice given would not lead out of it."""
     killed(path, commits=24)  # more than what the log had when the journal was made
     log = bytearray(log_of(path).read_bytes())
@@ -81,7 +81,7 @@ def test_a_damaged_log_is_refused_until_it_is_cut_off_as_told(path: Path) -> Non
 
 
 @pytest.mark.parametrize("lose", [Path.unlink, lambda log: log.write_bytes(b"")], ids=["missing", "empty"])
-def test_a_lost_log_is_refused_until_it_is_given_up_as_told(path: Path, lose: Callable[[Path], None]) -> None:
+def test_a_lost_log_is_refused_until_it_is_given_up_as_the_hint_says(path: Path, lose: Callable[[Path], None]) -> None:
     """Broken: what was accepted since the log was last moved into the file would vanish in silence."""
     killed(path)
     lose(log_of(path))

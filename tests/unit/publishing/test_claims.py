@@ -95,7 +95,7 @@ async def test_an_index_that_is_away_is_asked_now_and_then_only(bench: Bench) ->
     assert bench.index.asked == 2
 
 
-async def test_what_was_published_unverified_is_told_first_when_the_index_is_back(bench: Bench) -> None:
+async def test_what_was_published_unverified_is_confirmed_first_when_the_index_is_back(bench: Bench) -> None:
     """A replica that gets the delivery later would publish again what was published while the index was away."""
     bench.index.away = True
     await bench.publish(1, 2)
@@ -156,7 +156,7 @@ async def test_a_batch_of_what_is_not_shared_asks_nobody(bench: Bench) -> None:
     assert (len(share.entries), bench.index.asked) == (1, 0)
 
 
-async def test_an_index_that_has_forgotten_is_told(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_index_that_has_forgotten_is_reported(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     """Repetitions after a loss on the index would have no visible cause."""
     await bench.publish(1)
     await bench.publish(2)

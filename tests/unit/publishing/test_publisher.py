@@ -441,7 +441,7 @@ async def test_the_waits_between_tries_grow_until_a_batch_is_published(bench: Be
     assert rows == [1, 2, 3, 1, 2]
 
 
-def test_a_bug_in_a_publisher_is_told_as_one() -> None:
+def test_a_bug_in_a_publisher_is_reported_as_one() -> None:
     """Broken: a relay that cannot go on would end without its reason, or with another one."""
     known = SinkFenced("another relay runs under this identity")
     assert as_fatal(known) is known

@@ -156,7 +156,7 @@ async def test_what_is_refused_is_left_out_and_counted() -> None:
     assert sink.held.dead == 1
 
 
-async def test_a_sink_that_cannot_tell_gets_smaller_batches() -> None:
+async def test_a_sink_that_cannot_say_which_gets_smaller_batches() -> None:
     """A batch of which some event is refused would be sent again as it is, for ever."""
     sink = MemorySink()
     sink.before = lambda batch: [Withheld(suspect=True)] * 2 if len(batch.entries) == 2 else None

@@ -301,7 +301,7 @@ def test_an_answer_that_the_journal_cannot_take_is_asked_for_again(tmp_path: Pat
     play(tmp_path, story, Policy(max_backlog=1), "kafka")
 
 
-def test_it_ends_at_once_when_it_is_told_to(tmp_path: Path) -> None:
+def test_it_ends_at_once_when_it_is_stopped(tmp_path: Path) -> None:
     """A restart would wait for an upstream that does not answer."""
 
     async def main() -> None:

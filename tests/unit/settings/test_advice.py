@@ -49,13 +49,13 @@ def test_the_default_configuration_gives_no_warning() -> None:
         ),
     ],
 )
-def test_what_is_probably_not_meant_is_told(sections: dict[str, Any], start: str) -> None:
+def test_what_is_probably_not_meant_is_reported(sections: dict[str, Any], start: str) -> None:
     """A relay that is open, refuses everybody, or never finds lost tasks would start without a word."""
     [warning] = advice(**sections, reconcile={"enabled": False})
     assert warning.startswith(start)
 
 
-def test_what_no_part_uses_is_told() -> None:
+def test_what_no_part_uses_is_reported() -> None:
     """Somebody would rely on a part that is not there."""
     [warning] = advice(dedup={"shared_index": "redis://localhost/0"})
     assert warning.startswith("dedup.shared_index is set, but no sink needs it")
@@ -71,7 +71,7 @@ def test_what_no_part_uses_is_told() -> None:
         ({"reconcile": {"max_rate": 1}}, False),
     ],
 )
-def test_polls_that_the_upstream_will_refuse_are_told(sections: dict[str, Any], told: bool) -> None:
+def test_polls_that_the_upstream_will_refuse_are_reported(sections: dict[str, Any], told: bool) -> None:
     """Tasks whose webhook is lost would hang without a warning that a key is missing; or everybody would get one."""
     assert [warning.startswith("upstream.api_key is not set") for warning in advice(**sections)] == [True] * told
 

@@ -116,13 +116,13 @@ def test_a_problem_carries_its_parts() -> None:
     assert problem == Problem("server.port", "must be a whole number", None, None, "", "RELAY_SERVER__PORT")
 
 
-def test_a_missing_file_is_told_by_name(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_by_name(tmp_path: Path) -> None:
     """A misspelt path would start a relay with the defaults."""
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read: No such file"):
         load(tmp_path / "none.yaml", {}, {})
 
 
-def test_a_binary_file_is_told_from_a_configuration(tmp_path: Path) -> None:
+def test_a_binary_file_is_not_taken_for_a_configuration(tmp_path: Path) -> None:
     """A wrong path would end in a traceback."""
     file = tmp_path / "relay.db"
     file.write_bytes(b"\xff\xfe\x00")

@@ -22,7 +22,7 @@ def test_nothing_can_be_asked_for(header: str) -> None:
     assert directives_in(header) == {}
 
 
-def test_an_unknown_word_is_told_what_is_known() -> None:
+def test_the_refusal_of_an_unknown_word_lists_what_is_known() -> None:
     """A typing error in the header would silently simulate nothing."""
     with pytest.raises(UnknownFault, match=r"'vanish-now'.*none, never-ends"):
         values_of({"vanish_now": None}, {"never_ends": lambda value, _: flag(value)}, None)

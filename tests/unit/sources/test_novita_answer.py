@@ -73,7 +73,7 @@ def test_a_task_id_of_another_shape_is_none(task_id: Any, where: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>502</html>", b"[]", b'"t1"', b"null", b'{"task_id":"t1"', b"\x00\xff"])
-def test_what_is_no_object_is_told(body: bytes) -> None:
+def test_what_is_no_object_is_reported(body: bytes) -> None:
     """A gateway's page in place of an answer would go unnoticed."""
     unreadable = read(body)
     assert isinstance(unreadable, Unreadable)
@@ -86,7 +86,7 @@ def test_no_answer_makes_it_fail(body: bytes) -> None:
     read(body)
 
 
-def test_a_synchronous_answer_is_the_success_that_a_poll_would_tell() -> None:
+def test_a_synchronous_answer_is_the_success_that_a_poll_would_report() -> None:
     """The end would be published again, or as a contradiction, when a webhook or a poll reports it a second time."""
     drafts = read(FLUX)
     assert not isinstance(drafts, Unreadable)
@@ -130,7 +130,7 @@ def test_secrets_and_prompts_do_not_reach_the_event() -> None:
         ("/v3/async/a%20b", None),
     ],
 )
-def test_until_its_type_is_told_a_task_is_of_its_endpoint(path: str, task_type: str | None) -> None:
+def test_until_its_type_is_known_a_task_is_of_its_endpoint(path: str, task_type: str | None) -> None:
     """Nobody would know what was submitted, nor how long it usually takes."""
     (draft,) = NovitaTask().read_answer(path, b'{"task_id":"t1"}', NOW)
     assert isinstance(draft, Draft)

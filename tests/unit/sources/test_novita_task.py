@@ -206,7 +206,7 @@ def test_instants_that_have_no_text_are_unknown() -> None:
     assert data["outputs"][0]["expires_at"] is data["timings"]["finished_at"] is None
 
 
-def test_webhook_and_poll_tell_the_same_fact() -> None:
+def test_webhook_and_poll_report_the_same_fact() -> None:
     """A task whose end arrives twice, by webhook and by poll, would end twice."""
     envelope = succeeded(images=[{"image_url": "https://out.example/1.png?X-Amz-Signature=00"}])
     polled = orjson.dumps(

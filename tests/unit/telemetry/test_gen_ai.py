@@ -40,7 +40,7 @@ def told(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in answer_attributes(ended(**changes)).items() if value is not None}
 
 
-def test_a_request_is_told_by_its_model() -> None:
+def test_a_request_has_its_model() -> None:
     """The traces of different models could not be distinguished."""
     assert request_attributes(Opening("s1", 0, 0.0, model="a/m", client="web")) == {
         "gen_ai.operation.name": "chat",
@@ -52,7 +52,7 @@ def test_a_request_is_told_by_its_model() -> None:
     }
 
 
-def test_an_answer_is_told_by_its_tokens_its_times_and_its_outcome() -> None:
+def test_an_answer_has_its_tokens_its_times_and_its_outcome() -> None:
     """The views that tracing tools have for models would stay empty."""
     assert told() == {
         "gen_ai.response.id": "c1",
@@ -70,7 +70,7 @@ def test_an_answer_is_told_by_its_tokens_its_times_and_its_outcome() -> None:
     }
 
 
-def test_nothing_that_was_said_is_told() -> None:
+def test_nothing_that_was_said_is_exported() -> None:
     """Prompts and answers would be kept where everybody who looks at traces reads them."""
     assert "the " not in str(told()) + str(request_attributes(Opening("s1", 0, 0.0)))
 
@@ -81,7 +81,7 @@ def test_what_the_upstream_makes_of_its_usage_breaks_nothing(usage: dict[str, An
     assert not [name for name in told(usage=usage) if name.startswith("gen_ai.usage")]
 
 
-def test_a_model_that_did_not_answer_is_not_told_as_one_that_did() -> None:
+def test_a_model_that_did_not_answer_is_not_reported_as_one_that_did() -> None:
     """The model that was asked for would look like the one that answered."""
     nothing = {"started_at": "", "first_byte_ms": None, "first_token_ms": None, "duration_ms": 5}
     failed = {"outcome": "failed", "reason": "upstream_reset", "http_status": None, "chunks": 0}

@@ -29,7 +29,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
 
 
-async def test_a_span_tells_its_place_its_times_and_its_attributes() -> None:
+async def test_a_span_has_its_place_its_times_and_its_attributes() -> None:
     """A trace could not be read: spans without parents, at the wrong time, or empty."""
     async with collector() as collecting:
         spans = OtelSpans("r0", endpoint=collecting.url)
@@ -59,7 +59,7 @@ async def test_an_error_marks_the_span_that_it_left_and_is_not_quoted() -> None:
     assert b"s3cret" not in b"".join(collecting.bodies)
 
 
-async def test_a_relay_is_told_from_others_and_the_variables_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_relay_can_be_told_apart_and_the_variables_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """All replicas would look like one, or the name that an operator gave be ignored."""
     async with collector() as collecting:
         await _one_span(collecting)

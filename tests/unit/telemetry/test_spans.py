@@ -66,6 +66,6 @@ def test_a_batch_of_which_nobody_records_an_event_has_no_span(traces: list[str |
 @pytest.mark.parametrize(
     ("error", "code"), [(RelayError("sink_down", "m"), "sink_down"), (ValueError("k"), "ValueError")]
 )
-def test_an_error_is_told_by_its_code_alone(error: BaseException, code: str) -> None:
+def test_an_error_is_reported_by_its_code_alone(error: BaseException, code: str) -> None:
     """Messages quote addresses, keys and bodies."""
     assert code_of(error) == code

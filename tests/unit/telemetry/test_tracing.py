@@ -16,7 +16,7 @@ def test_tracing_is_off_unless_it_is_asked_for() -> None:
     assert not OFF.on
 
 
-def test_a_variable_that_opentelemetry_refuses_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_opentelemetry_refuses_is_reported_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     """The relay would end with a traceback that quotes the variable."""
     monkeypatch.setenv("OTEL_SPAN_LINK_COUNT_LIMIT", "s3cret")
     with pytest.raises(RelayError, match="OTEL_") as caught:

@@ -123,7 +123,7 @@ async def test_an_upstream_that_nobody_listens_for_is_unreachable_and_nothing_wa
     assert caught.value.retriable
 
 
-async def test_it_tells_whether_the_upstream_is_there() -> None:
+async def test_it_knows_whether_the_upstream_is_there() -> None:
     """An operator would not see that the upstream is away, or that it is back."""
 
     class Noted:
@@ -193,7 +193,7 @@ async def test_silence_in_an_answer_ends_in_time() -> None:
         pytest.param(CHUNKED + b"3\r\none\r\n0\r\n", "in the middle", id="half a last chunk"),
     ],
 )
-async def test_an_answer_that_is_not_whole_is_told_from_one_that_is(sent: bytes, why: str) -> None:
+async def test_an_answer_that_is_not_whole_is_not_taken_for_a_whole_one(sent: bytes, why: str) -> None:
     """A truncated answer would be taken for the whole one."""
 
     async def script(call: Call) -> None:

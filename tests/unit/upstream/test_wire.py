@@ -203,7 +203,7 @@ def test_chunks_that_are_none_are_refused(data: bytes) -> None:
             body.take(data[at : at + 1])
 
 
-def test_what_comes_after_the_end_is_told() -> None:
+def test_what_comes_after_the_end_is_reported() -> None:
     """A connection that is out of step would be used again, and answer one client with what is another's."""
     chunked = Chunked()
     assert chunked.take(b"1\r\nx\r\n0\r\n\r\nHTTP") == b"x"

@@ -17,7 +17,7 @@ def settings(path: Path, **server: object) -> Settings:
     return Settings.model_validate({"journal": {"path": path}, "server": server, "admin": {"port": 0}})
 
 
-def test_a_folder_that_cannot_be_written_is_told() -> None:
+def test_a_folder_that_cannot_be_written_is_reported() -> None:
     """A relay would fail at its first start, which the doctor had called healthy."""
     (found,) = local.check_journal(settings(Path("/proc/relay/relay.db")), running=False)
     assert (found.status, found.code) == ("failed", "journal_not_writable")
@@ -36,7 +36,7 @@ def test_a_first_start_needs_no_journal_and_leaves_nothing_behind(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_journal_is_looked_through_and_one_that_is_held_is_told(tmp_path: Path) -> None:
+def test_a_journal_is_looked_through_and_one_that_is_held_is_reported(tmp_path: Path) -> None:
     """A damaged journal would pass, or a forgotten process keep the relay from starting for no reason to be seen."""
     configured = settings(tmp_path / "relay.db")
     store = Store(configured.journal.path)
@@ -65,7 +65,7 @@ def test_a_journal_of_another_user_is_not_opened_as_root(tmp_path: Path, monkeyp
     assert (found.status, found.code) == ("warning", "another_user")
 
 
-def test_an_address_that_is_taken_is_told() -> None:
+def test_an_address_that_is_taken_is_reported() -> None:
     """A relay could not start, and the doctor would not say why."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -26,7 +26,7 @@ def test_content_is_null_if_there_was_none() -> None:
     assert put_together({"content": ""}, {"content": "a"}, {"content": "b"})["content"] == "ab"
 
 
-def test_reasoning_told_under_two_names_is_told_once() -> None:
+def test_reasoning_under_two_names_is_published_once() -> None:
     """Servers that send the same text as reasoning and as reasoning_content would have it doubled."""
     choice = put_together(
         {"reasoning_content": "a", "reasoning": "a"},
@@ -54,7 +54,7 @@ def test_tool_calls_without_an_index_are_told_apart() -> None:
     assert told == [("a", "one", "124"), ("b", "two", "3")]
 
 
-def test_texts_beyond_the_bound_are_left_out_and_told_so() -> None:
+def test_texts_beyond_the_bound_are_left_out_and_marked() -> None:
     """One endless stream would fill the memory."""
     assembly = Assembly(max_text=10)
     for _ in range(100):

@@ -55,7 +55,7 @@ def chunk_objects(drafts: list[Draft]) -> Iterator[dict[str, Any]]:
 
 
 @EACH
-def test_a_sample_is_told_as_expected(sample: ChatSample) -> None:
+def test_a_sample_is_read_as_expected(sample: ChatSample) -> None:
     """An answer of a kind that upstreams give would become another event than consumers rely on."""
     told = by_relay(sample, [sample.body])
     assert told.data == sample.data
@@ -63,7 +63,7 @@ def test_a_sample_is_told_as_expected(sample: ChatSample) -> None:
 
 
 @EACH
-def test_wherever_a_sample_is_cut_it_tells_the_same(sample: ChatSample) -> None:
+def test_wherever_a_sample_is_cut_it_says_the_same(sample: ChatSample) -> None:
     """What an event says would depend on how the network cut the stream."""
     expected = by_reference(sample)
     assert by_relay(sample, [bytes((byte,)) for byte in sample.body]) == expected
@@ -72,7 +72,7 @@ def test_wherever_a_sample_is_cut_it_tells_the_same(sample: ChatSample) -> None:
         assert by_relay(sample, pieces, due=True) == expected, cut
 
 
-def test_in_a_thousand_random_cuts_the_samples_tell_the_same() -> None:
+def test_in_a_thousand_random_cuts_the_samples_say_the_same() -> None:
     """Some way to cut a stream that nobody thought of would change its event."""
     chance = random.Random(5)
     for number in range(1000):

@@ -56,7 +56,7 @@ def test_no_error(document: dict[str, Any]) -> None:
     assert error_of(document) is None
 
 
-def test_an_error_status_always_tells_something() -> None:
+def test_an_error_status_always_says_something() -> None:
     """A gateway's plain-text 404 would be reported without its text."""
     assert error_of_status(None, "404 page not found\n")["message"] == "404 page not found"
     assert error_of_status({"detail": "Not Found"}, "")["message"] == "Not Found"

@@ -20,7 +20,7 @@ from relay.core.dedup import judge
 OPENING = Opening("s1", 1_700_000_000_000, 5.0, model="org/m", client="web", traceparent="00-aa-bb-01")
 
 
-def test_a_start_is_told_once() -> None:
+def test_a_start_is_published_once() -> None:
     """A stream would be announced twice, or under no id that consumers know."""
     draft = started_draft(OPENING)
     assert (draft.event.id, draft.event.type, draft.event.subject) == ("s1:started", "relay.chat.started", "s1")

@@ -35,7 +35,7 @@ def test_an_open_stream_has_failed_with_what_the_journal_has_of_it() -> None:
     assert data["timings"]["started_at"] == "2023-11-14T22:13:20.000Z"
 
 
-def test_usage_is_reported_only_where_the_upstream_told_it() -> None:
+def test_usage_is_reported_only_where_the_upstream_reported_it() -> None:
     """A bill would be made of a stream whose usage nobody knows, or the known usage be taken for a guess."""
     usage = {"total_tokens": 3}
     for chunk, source in (({"usage": usage, "choices": []}, "reported"), ({"choices": []}, "absent")):

@@ -76,7 +76,7 @@ def test_messages_too_large_for_an_event_are_left_out() -> None:
     assert (data["messages"], data["messages_count"], data["bytes"]) == (None, 1, MAX_MESSAGES + 17)
 
 
-def test_messages_that_just_fit_into_an_event_are_told() -> None:
+def test_messages_that_just_fit_into_an_event_are_published() -> None:
     """The documented limit would not be the limit."""
     around = len(b'[[""],null]')  # messages and tools, as they count
     for size, fits in ((MAX_MESSAGES - around, True), (MAX_MESSAGES - around + 1, False)):
@@ -84,7 +84,7 @@ def test_messages_that_just_fit_into_an_event_are_told() -> None:
         assert (data["messages"] is not None) is fits
 
 
-def test_odd_requests_are_told_as_far_as_they_go() -> None:
+def test_odd_requests_are_published_as_far_as_they_go() -> None:
     """A request that the upstream will refuse would fail in the relay instead."""
     data = told({"messages": "x", "tools": {}, "stream_options": [], "response_format": []}, "full")
     assert (data["messages_count"], data["tools_count"], data["messages"], data["parameters"]) == (None, 0, None, {})

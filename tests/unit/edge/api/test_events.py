@@ -221,7 +221,7 @@ async def test_a_bad_last_event_id_is_refused(tmp_path: Path, id: str) -> None:
 # -- live ------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_stream_tells_the_past_and_goes_on_live(tmp_path: Path) -> None:
+async def test_a_stream_sends_the_past_and_goes_on_live(tmp_path: Path) -> None:
     """A consumer without a broker would have to poll."""
     async with scene(tmp_path) as s:
         await fill(s.journal, "a")

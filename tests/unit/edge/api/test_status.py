@@ -40,7 +40,7 @@ async def status(
     return answer.json
 
 
-async def test_it_tells_which_relay_this_is_and_whether_it_accepts(tmp_path: Path) -> None:
+async def test_it_says_which_relay_this_is_and_whether_it_accepts(tmp_path: Path) -> None:
     """Two relays could not be distinguished, nor could anyone see why one takes nothing."""
     async with opened(tmp_path) as journal:
         shown = await status(journal, None, "draining")
@@ -71,7 +71,7 @@ async def test_it_counts_what_there_is(tmp_path: Path) -> None:
         assert shown["tasks"]["counts"]["submitted"] == 4
 
 
-async def test_it_tells_of_each_sink_where_it_is_and_what_is_wrong(tmp_path: Path) -> None:
+async def test_it_says_of_each_sink_where_it_is_and_what_is_wrong(tmp_path: Path) -> None:
     """An operator would have to read metrics and the log to learn why nothing arrives."""
     async with opened(tmp_path, "up", "down", "new") as journal:
         for n in range(3):

@@ -84,7 +84,7 @@ def kinds(shown: Any) -> list[tuple[int, str]]:
     return [(entry["offset"], entry["event"]["type"].removeprefix("relay.")) for entry in shown["events"]]
 
 
-async def test_a_task_is_told_from_its_submission_to_what_contradicts_it(tmp_path: Path) -> None:
+async def test_a_task_is_shown_from_its_submission_to_what_contradicts_it(tmp_path: Path) -> None:
     """Somebody who asks what became of a task would have to read the whole journal."""
     async with scene(tmp_path) as s:
         await s.submit("t1")
@@ -110,7 +110,7 @@ async def test_contradictions_of_a_task_that_nobody_registered_are_found(tmp_pat
         assert kinds(as_task) == kinds(shown)
 
 
-async def test_a_chat_stream_is_told_with_its_chunks_in_order(tmp_path: Path) -> None:
+async def test_a_chat_stream_is_shown_with_its_chunks_in_order(tmp_path: Path) -> None:
     """A conversation could not be read while it grows, or would be mixed with others."""
     async with scene(tmp_path) as s:
         await s.stream("s1", 3)
@@ -132,7 +132,7 @@ async def test_chunks_are_found_after_their_keys_were_merged(tmp_path: Path) -> 
         assert await s.story("s1") == before
 
 
-async def test_a_long_story_is_told_in_pages(tmp_path: Path) -> None:
+async def test_a_long_story_comes_in_pages(tmp_path: Path) -> None:
     """One question about a stream of hours would hold up the commits."""
     async with scene(tmp_path) as s:
         await s.stream("s1", 7)
@@ -159,7 +159,7 @@ async def test_a_page_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.Mo
         assert first["truncated"]
 
 
-async def test_dead_letters_about_a_subject_are_told(tmp_path: Path) -> None:
+async def test_dead_letters_about_a_subject_are_shown(tmp_path: Path) -> None:
     """A task whose delivery could not be read would look as if nothing had come."""
     async with scene(tmp_path, "kafka") as s:
         await s.webhook("t1")
@@ -185,7 +185,7 @@ async def test_a_delivery_that_names_no_task_is_its_own_subject(tmp_path: Path) 
         assert [each["id"] for each in shown["dead_letters"]] == [letter]
 
 
-async def test_a_replay_is_told_with_the_sink_that_it_is_for(tmp_path: Path) -> None:
+async def test_a_replay_is_shown_with_the_sink_that_it_is_for(tmp_path: Path) -> None:
     """Where a refused event went after its replay could not be seen."""
     async with scene(tmp_path, "kafka", "redis") as s:
         await s.webhook("t1")
@@ -202,7 +202,7 @@ async def test_a_replay_is_told_with_the_sink_that_it_is_for(tmp_path: Path) -> 
         assert kinds(as_task) == [(1, "task.succeeded")]
 
 
-async def test_where_events_are_and_how_often_they_were_told_again(tmp_path: Path) -> None:
+async def test_where_events_are_and_how_often_they_were_repeated(tmp_path: Path) -> None:
     """The history would end at the journal, or show repetitions without a count."""
     async with scene(tmp_path, "kafka", "redis") as s:
         await s.submit("t1")

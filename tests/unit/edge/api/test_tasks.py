@@ -99,7 +99,7 @@ async def test_a_task_under_way_says_when_it_is_asked_for(tmp_path: Path) -> Non
         assert shown["next_poll_at"] > shown["submitted_at"]
 
 
-async def test_a_task_of_which_only_a_webhook_told_is_found(tmp_path: Path) -> None:
+async def test_a_task_known_only_from_a_webhook_is_found(tmp_path: Path) -> None:
     """Tasks that were not submitted through the relay could not be asked for."""
     async with scene(tmp_path) as s:
         await s.webhook("t1")

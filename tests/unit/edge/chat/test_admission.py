@@ -62,7 +62,7 @@ async def test_a_body_that_is_no_request_is_the_upstreams_to_refuse(tmp_path: Pa
 
 
 @pytest.mark.parametrize("capture", ["none", "metadata", "full"])
-async def test_events_tell_of_the_request_what_the_setting_allows(tmp_path: Path, capture: str) -> None:
+async def test_events_say_of_the_request_what_the_setting_allows(tmp_path: Path, capture: str) -> None:
     """Prompts would be published against the operator's will."""
     async with chatting(tmp_path, PLAIN, capture={"request": capture}) as served:
         await ask(served.url, asking())
@@ -229,7 +229,9 @@ async def test_a_relay_that_ends_before_the_journal_has_everything_says_so(tmp_p
     assert {"chats": 1} in [{"chats": line["chats"]} for line in lines if line["event"] == "chat events not recorded"]
 
 
-async def test_nothing_begins_whose_ending_could_not_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_begins_whose_ending_could_not_be_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Memory would grow with each stream while the journal is full."""
     monkeypatch.setattr(event_queue, "FULL", -1)
     async with chatting(tmp_path, streaming(frame("a"))) as served:

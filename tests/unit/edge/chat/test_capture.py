@@ -58,7 +58,7 @@ async def test_chunk_events_are_as_many_as_the_setting_says(journal: Journal, ch
     assert await recorded.types() == ["started", *["chunk"] * events, "completed"]
 
 
-async def test_chunks_are_told_while_the_stream_goes_on(journal: Journal) -> None:
+async def test_chunks_are_published_while_the_stream_goes_on(journal: Journal) -> None:
     """A consumer that shows an answer as it comes would see it at its end only."""
     recorded = Recorded(journal, Telemetry(), Capture("coalesced", 0.01))
     for count, text in enumerate("ab", 2):

@@ -33,7 +33,7 @@ def test_the_page_names_each_refusal_with_its_status() -> None:
     assert {code: int(status) for code, status in rows} == {code: KINDS[code].status for code in ERRORS}
 
 
-def test_the_page_tells_when_events_are_left_out() -> None:
+def test_the_page_says_when_events_are_left_out() -> None:
     """An operator would not know what a full disk costs."""
     text = re.sub(r"\s+", " ", TEXT)
     assert f"Beyond {event_queue.PRESSED >> 20} MiB relay leaves out chunk events" in text

@@ -42,7 +42,7 @@ def unchunked(data: bytes) -> bytes:
     return content
 
 
-async def test_a_completed_stream_is_told_with_what_was_said(tmp_path: Path) -> None:
+async def test_a_completed_stream_is_published_with_what_was_said(tmp_path: Path) -> None:
     """The conversation would be missing in the events."""
     async with chatting(tmp_path, streaming(*FRAMES)) as served, wire(served.url) as connection:
         await connection.send(asking())
@@ -56,7 +56,7 @@ async def test_a_completed_stream_is_told_with_what_was_said(tmp_path: Path) -> 
     assert served.metric("relay_chats_active") == 0
 
 
-async def test_an_answer_that_is_no_stream_is_told_as_well(tmp_path: Path) -> None:
+async def test_an_answer_that_is_no_stream_is_published_as_well(tmp_path: Path) -> None:
     """Calls without ``stream`` would leave no trace."""
     body = b'{"id":"c","model":"a/m","choices":[{"index":0,"message":{"content":"hi"},"finish_reason":"stop"}]}'
     answer = ok(body, "Content-Type: application/json")
@@ -66,7 +66,7 @@ async def test_an_answer_that_is_no_stream_is_told_as_well(tmp_path: Path) -> No
     assert (ending["type"], ending["choices"][0]["content"]) == ("relay.chat.completed", "hi")
 
 
-async def test_an_error_status_passes_and_is_told(tmp_path: Path) -> None:
+async def test_an_error_status_passes_and_is_published(tmp_path: Path) -> None:
     """SDKs would not see why, and neither would the events."""
     body = b'{"code":429,"reason":"RATE_LIMIT_EXCEEDED","message":"slow down"}'
     sent = ok(body, "retry-after: 7", status="429 Too Many Requests")
@@ -97,7 +97,7 @@ async def hang(call: Call) -> None:
     await call.until_gone()
 
 
-async def test_an_upstream_that_hangs_is_told_in_a_frame_and_without_an_end(tmp_path: Path) -> None:
+async def test_an_upstream_that_hangs_is_reported_in_a_frame_and_without_an_end(tmp_path: Path) -> None:
     """The client would wait for ever, or take what it has for the whole."""
     async with chatting(tmp_path, hang, timeouts=Timeouts(idle=0.1)) as served, wire(served.url) as connection:
         await connection.send(asking())
@@ -273,7 +273,7 @@ async def test_after_the_first_byte_nothing_is_tried_again(tmp_path: Path) -> No
         assert len(served.upstream.calls) == 1
 
 
-async def test_an_upstream_that_is_away_is_told_in_openais_shape(tmp_path: Path) -> None:
+async def test_an_upstream_that_is_away_is_reported_in_openais_shape(tmp_path: Path) -> None:
     """The SDK would hide the error behind one of its own, and the events would not have it."""
     async with chatting(tmp_path, before, base_url="http://127.0.0.1:1") as served:
         answer = await ask(served.url, asking())

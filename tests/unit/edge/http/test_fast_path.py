@@ -159,7 +159,7 @@ async def test_pipelined_requests_are_answered_in_their_order(door: Door) -> Non
     writer.close()
 
 
-async def test_a_commit_that_fails_is_told_with_a_503(
+async def test_a_commit_that_fails_is_answered_with_a_503(
     door: Door, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Broken: the short way would answer 200 for what a full disk did not keep (invariant I5), or not at all."""

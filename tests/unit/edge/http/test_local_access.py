@@ -60,7 +60,7 @@ def test_only_a_page_from_here_may_ask_here(origin: str | None, host: str | None
         ("127.0.0.1", {"Host": "127.0.0.1:8080", "Origin": "https://example.org"}, "forbidden_origin"),
     ],
 )
-def test_strangers_are_told_from_the_user(peer: str, headers: dict[str, str], code: str | None) -> None:
+def test_strangers_are_not_taken_for_the_user(peer: str, headers: dict[str, str], code: str | None) -> None:
     """A relay without tokens would serve strangers behind a proxy or a browser."""
     verdict = why_not_local(peer, headers)
     assert (verdict and verdict[0]) == code

@@ -65,7 +65,7 @@ ROUTES = (web.get("/hello/{name}", hello), web.post("/large", large), web.get("/
         (get("/gone"), 410, "bad_request"),
     ],
 )
-async def test_what_aiohttp_refuses_is_told_as_a_problem(request_: bytes, status: int, code: str) -> None:
+async def test_what_aiohttp_refuses_is_answered_as_a_problem(request_: bytes, status: int, code: str) -> None:
     """Clients would meet aiohttp's pages of text among our documents."""
     async with routed(ROUTES) as url:
         reply = await ask(url, request_)

@@ -99,7 +99,7 @@ def test_the_parser_in_c_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "wheel" in refused.value.hint
 
 
-async def test_a_taken_address_is_told_with_what_to_do() -> None:
+async def test_a_taken_address_is_reported_with_what_to_do() -> None:
     """The operator would see a traceback instead of the setting to change."""
     async with listening() as first:
         port = int(first.url.rpartition(":")[2])
@@ -182,7 +182,7 @@ async def test_an_idle_connection_is_closed_after_its_time() -> None:
 # -- numbers -------------------------------------------------------------------------------------------------------
 
 
-async def test_connections_over_the_limit_are_told_so() -> None:
+async def test_connections_over_the_limit_are_refused_with_the_reason() -> None:
     """They would be served until memory ends, or reset without a reason to read."""
     handler, _, may = gated()
     async with listening(handler, limits=Limits(max_connections=2)) as listener:

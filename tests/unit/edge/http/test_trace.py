@@ -42,7 +42,7 @@ def test_headers_go_on_as_they_came_while_nothing_is_traced_here(received: str |
     assert onward(HEADERS, received, ours) is HEADERS
 
 
-def test_the_upstream_is_told_our_span_in_the_clients_trace() -> None:
+def test_the_upstream_gets_our_span_in_the_clients_trace() -> None:
     """What the upstream does would hang in the trace beside the relay's part instead of below it."""
     changed = [(name, OURS.encode() if value == THEIRS.encode() else value) for name, value in HEADERS]
     assert onward(HEADERS, THEIRS, OURS) == changed
@@ -81,7 +81,7 @@ async def test_a_delivery_keeps_its_senders_trace_on_both_ways(journal: Journal,
     assert await traces(journal) == [THEIRS, None, None, THEIRS]
 
 
-async def test_whoever_may_not_deliver_names_no_trace(journal: Journal) -> None:
+async def test_a_sender_that_may_not_deliver_names_no_trace(journal: Journal) -> None:
     """Anybody could write into the traces of others."""
     async with receiving(journal, gate(TOKEN)) as receiver:
         assert (await ask(receiver.url, post("/webhooks/novita/no", task("a"), FIELD))).status == 401

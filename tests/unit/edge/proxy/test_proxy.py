@@ -149,7 +149,7 @@ async def test_an_answer_that_breaks_off_ends_without_its_end() -> None:
 
 
 @pytest.mark.parametrize(("path", "shape"), [("/openai/v1/models", "openai"), ("/v3/admin/x", "problem")])
-async def test_an_upstream_that_is_away_is_told_in_the_routes_own_shape(path: str, shape: str) -> None:
+async def test_an_upstream_that_is_away_is_reported_in_the_routes_own_shape(path: str, shape: str) -> None:
     """SDKs would fail to read the error, and hide it behind one of their own."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

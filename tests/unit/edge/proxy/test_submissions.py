@@ -223,7 +223,7 @@ async def silence(call: Call) -> None:
 
 
 @pytest.mark.parametrize("script", [reset, half, rubbish, silence])
-async def test_an_ambiguous_end_is_told_as_such_and_nothing_is_sent_twice(
+async def test_an_ambiguous_end_is_reported_as_such_and_nothing_is_sent_twice(
     journal: Journal, script: Callable[[Call], Awaitable[None]]
 ) -> None:
     """The client would submit again, and pay for two tasks; or the relay would do so by itself."""
@@ -377,7 +377,7 @@ async def test_what_is_no_end_passes_through_and_makes_nothing(journal: Journal,
         assert await relay.types() == []
 
 
-async def test_a_result_that_cannot_be_fetched_is_told_as_any_request(journal: Journal) -> None:
+async def test_a_result_that_cannot_be_fetched_is_reported_as_for_any_request(journal: Journal) -> None:
     """The answer to a client that polls would say not to ask again."""
     async with submitting(journal, reset) as relay:
         reply = await ask(relay.url, get(RESULT), "GET")

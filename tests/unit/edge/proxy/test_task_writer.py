@@ -93,7 +93,7 @@ async def test_what_the_journal_does_not_take_at_once_it_is_given_again(journal:
     assert await subjects(journal) == ["filling", "t1", "t2"]
 
 
-async def test_a_short_trouble_is_not_told(journal: Journal) -> None:
+async def test_a_short_trouble_is_not_reported(journal: Journal) -> None:
     """Clients would be alarmed by a second of a full disk."""
     writer = TaskWriter(journal, Said(), timeout=5.0)
     await fill(journal)
@@ -135,7 +135,7 @@ async def test_a_broken_journal_is_not_tried_again(journal: Journal) -> None:
         writer.require_journal()
 
 
-async def test_a_client_whose_task_is_not_on_disk_is_told_its_id_and_so(journal: Journal) -> None:
+async def test_a_client_whose_task_is_not_on_disk_gets_its_id_and_the_reason(journal: Journal) -> None:
     """A 503 after the upstream took the task would make the client pay twice."""
 
     async def script(call: Call) -> None:

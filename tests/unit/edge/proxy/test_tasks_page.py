@@ -65,7 +65,7 @@ def test_the_page_names_each_reason_to_abandon_a_task_and_each_state() -> None:
     assert set(STATES) <= set(re.findall(r"`([a-z]+)`", registry))
 
 
-def test_the_page_tells_how_tasks_are_polled() -> None:
+def test_the_page_says_how_tasks_are_polled() -> None:
     """Somebody would count on a poll, or on a pause, that comes at another time."""
     assert VIDEO_FACTOR == 4
     assert "videos four times as late" in UNWRAPPED

@@ -204,7 +204,7 @@ def test_rewinds_to_where_a_passage_ended_change_nothing_before(store: Store, hi
     assert times(history) == {1: 100, 2: 100, 3: 100, 4: 300, 5: 300, 6: 300}
 
 
-def test_what_a_sink_tells_after_a_crash_has_no_time(store: Store, history: History) -> None:
+def test_what_a_sink_reports_after_a_crash_has_no_time(store: Store, history: History) -> None:
     """An event would get the time of a restart for that of its publication."""
     history.passed(Passage("kafka", 3, 100))
     history.passed(Passage("kafka", 5, None))

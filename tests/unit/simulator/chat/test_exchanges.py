@@ -27,7 +27,7 @@ def test_the_first_word_about_an_end_holds() -> None:
     assert [exchange.number for exchange in exchanges.open()] == [2]
 
 
-def test_no_credential_is_told() -> None:
+def test_no_credential_is_shown() -> None:
     """An API key would be readable by anyone who asks the simulator what it saw."""
     exchanges = Exchanges(5)
     entered(exchanges, 2)

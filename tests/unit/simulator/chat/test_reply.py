@@ -34,7 +34,7 @@ def test_the_content_can_be_dictated(behaviour: Behaviour, content: tuple[str, .
     assert said(behaviour).choices[0].content == content
 
 
-def test_a_long_answer_has_as_many_pieces_as_it_was_told() -> None:
+def test_a_long_answer_has_as_many_pieces_as_requested() -> None:
     """A load of 200 chunks would be another load."""
     reply = said(Behaviour(chunks=5000))
     assert len(reply.choices[0].content) == reply.completion_tokens == 5000

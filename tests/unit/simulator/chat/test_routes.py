@@ -107,7 +107,7 @@ async def test_no_key_and_a_wrong_key_are_told_apart(session: aiohttp.ClientSess
             assert response.status == 403
 
 
-async def test_the_limit_is_told_without_headers(session: aiohttp.ClientSession) -> None:
+async def test_the_limit_is_reported_without_headers(session: aiohttp.ClientSession) -> None:
     """A client would rely on a ``Retry-After`` that the vendor documents nowhere."""
     async with Simulator(Options(chats_per_minute=1)) as simulator:
         await post(session, simulator.url + CHAT)
@@ -156,7 +156,7 @@ async def test_a_script_can_be_registered_over_http(session: aiohttp.ClientSessi
     assert (await post(session, simulator.url + CHAT, BODY, {"X-Simulate": "script=none"}))[0] == 400
 
 
-async def test_what_was_seen_is_told(session: aiohttp.ClientSession, simulator: Simulator) -> None:
+async def test_what_was_seen_is_shown(session: aiohttp.ClientSession, simulator: Simulator) -> None:
     """A test could not know what reached the upstream, and whether it was left early."""
     raw = orjson.dumps(STREAM)
     url = URL(f"{simulator.url}{CHAT}?a=%2Fb", encoded=True)

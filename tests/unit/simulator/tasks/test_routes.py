@@ -115,7 +115,7 @@ async def test_the_first_polls_of_a_task_can_fail(session: aiohttp.ClientSession
 
 
 @pytest.mark.parametrize("retry_after", [None, 3])
-async def test_a_429_says_when_to_come_again_only_if_it_is_told_to(
+async def test_a_429_says_when_to_come_again_only_on_request(
     session: aiohttp.ClientSession, retry_after: int | None
 ) -> None:
     """A client that needs the header, which the vendor does not document, or one that ignores it, would look right."""

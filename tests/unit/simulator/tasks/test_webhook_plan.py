@@ -64,7 +64,7 @@ def test_a_contradiction_in_outputs_names_other_objects_and_a_resigned_url_the_s
         assert (first.partition("?")[0] == second.partition("?")[0]) is same
 
 
-def test_the_body_is_the_envelope_unless_it_is_told_otherwise() -> None:
+def test_the_body_is_the_envelope_unless_requested_otherwise() -> None:
     """A receiver would not meet the shapes that it has to distinguish."""
     assert set(rendered(Fate())[0]) == {"event_type", "payload"}
     assert "task" in rendered(Fate(bare=True))[0]

@@ -28,7 +28,9 @@ def topic(name: str, replicas: int, min_insync: int | None = None, unclean: bool
         ([], []),
     ],
 )
-def test_each_shortcoming_is_told_once_and_none_where_there_is_none(found: list[Durability], codes: list[str]) -> None:
+def test_each_shortcoming_is_reported_once_and_none_where_there_is_none(
+    found: list[Durability], codes: list[str]
+) -> None:
     """Broken: an operator would notice when the events are gone, or be warned of what is no fault."""
     assert [advice.code for advice in advice_on(found, PARTITIONS)] == codes
 
@@ -39,7 +41,7 @@ def test_the_topics_are_named() -> None:
     assert advice.message.startswith("The topics a, b are on one broker only")
 
 
-def test_a_topic_with_more_partitions_than_configured_is_told() -> None:
+def test_a_topic_with_more_partitions_than_configured_is_reported() -> None:
     """Broken: who added partitions would not learn that the subjects' order ends there."""
     found = [Durability("a", 3, 6, 2), Durability("b", 3, 12, 2), Durability("checkpoint", 3, 1, 2)]
     (advice,) = advice_on(found, 6)

@@ -156,7 +156,7 @@ def test_each_failure_has_its_code(error: BaseException, code: str) -> None:
     assert answer.message.endswith(".")
 
 
-def test_what_ended_the_sender_is_told() -> None:
+def test_what_ended_the_sender_is_reported() -> None:
     """If this fails, a producer that Kafka forgot after a week is an error of the client that nobody can act on."""
     error = kafka.KafkaError("Unexpected error during batch delivery")
     error.__cause__ = kafka.InvalidProducerIdMapping()
@@ -238,7 +238,7 @@ async def test_letting_go_ends_a_sender_that_waits_without_limit() -> None:
 
 
 @pytest.mark.parametrize("key", ["ssl_cafile", "ssl_certfile"])
-def test_missing_tls_files_are_told(key: str) -> None:
+def test_missing_tls_files_are_reported(key: str) -> None:
     """If this fails, a missing certificate looks like an unreachable broker, or the relay shows none of its own."""
     with pytest.raises(SinkUnavailable) as caught:
         connection_options(config(security_protocol="SSL", **{key: "/nowhere.pem"}), "relay-0")

@@ -134,7 +134,7 @@ async def test_a_server_that_says_nothing_is_given_up_under_the_right_name(
     assert refused.value.code == code
 
 
-async def test_whoever_gives_up_while_a_connection_is_made_has_none() -> None:
+async def test_a_caller_that_gives_up_while_a_connection_is_made_has_none() -> None:
     """Else a stop during the login would be lost, and the relay go on."""
     begun, gone = asyncio.Event(), asyncio.Event()
 

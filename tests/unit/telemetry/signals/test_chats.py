@@ -68,7 +68,7 @@ def test_the_models_that_get_a_label_are_bounded(monkeypatch: pytest.MonkeyPatch
     assert sample(telemetry, "relay_chat_first_token_seconds_count", model="other") == 3
 
 
-def test_a_failure_is_told_without_what_was_said() -> None:
+def test_a_failure_is_reported_without_what_was_said() -> None:
     """An operator would not hear of failures, or find conversations in the log."""
     signals = ChatSignals(Telemetry())
     with capture_logs() as lines:

@@ -22,7 +22,7 @@ def test_an_index_that_is_away_is_logged_once_per_cause(capsys: pytest.CaptureFi
     assert said.count("shared index is back") == 1
 
 
-def test_facts_that_will_not_be_told_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_facts_that_will_not_be_confirmed_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
     """What an index that was away for long will never know would stay unknown to the operator, too."""
     ClaimSignals(Telemetry(), "kafka").facts_forgotten(7)
     assert "will not be added to it" in capsys.readouterr().out

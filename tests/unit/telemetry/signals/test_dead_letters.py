@@ -15,7 +15,7 @@ def test_dead_letters_that_are_gone_for_good_are_counted_and_logged(log: Log) ->
     assert [(line["level"], line["count"], line["cause"]) for line in log.lines] == [("warning", 3, "age")]
 
 
-def test_whoever_makes_a_dead_letter_counts_in_the_same_place() -> None:
+def test_all_dead_letters_count_in_the_same_place() -> None:
     """A refusal of a sink and one of a source would be two figures, and neither all of them."""
     telemetry = Telemetry()
     for reason in ("not_json", "too_large", "not_json"):

@@ -28,7 +28,7 @@ async def test_a_blocked_event_loop_shows_at_the_next_scrape_and_is_then_forgott
     watching.cancel()
 
 
-def test_clock_disk_and_memory_are_told() -> None:
+def test_clock_disk_and_memory_are_reported() -> None:
     """A wrong clock, a disk that fills up or a leak would first show as an outage."""
     telemetry = Telemetry()
     health = HealthSignals(telemetry)

@@ -34,7 +34,7 @@ def test_a_sink_says_what_keeps_it_and_since_when() -> None:
     assert (sink.up, sink.trouble) == (True, None)
 
 
-def test_a_sink_that_stays_down_is_told_once(log: Log) -> None:
+def test_a_sink_that_stays_down_is_reported_once(log: Log) -> None:
     """Each attempt would be a line for as long as an outage lasts."""
     configure_logging("info", "json")
     sink = SinkSignals(Telemetry(), "kafka")

@@ -42,7 +42,7 @@ def test_the_upstream_is_up_while_it_answers() -> None:
     assert readings == [1, 1, 0, 0, 1, 0]
 
 
-def test_a_pause_is_told_once_per_cause_with_what_to_do(log: Log) -> None:
+def test_a_pause_is_reported_once_per_cause_with_what_to_do(log: Log) -> None:
     """A refused key would fill the log for a weekend, or nobody would hear of it."""
     configure_logging("info", "json")
     tasks = signals(Telemetry())
@@ -60,7 +60,7 @@ def test_a_pause_is_told_once_per_cause_with_what_to_do(log: Log) -> None:
     assert ["upstream.api_key" in line.get("hint", "") for line in log.lines] == [True, False, False, False]
 
 
-def test_what_becomes_of_single_tasks_is_told(log: Log) -> None:
+def test_what_becomes_of_single_tasks_is_reported(log: Log) -> None:
     """An abandoned task could not be found in the log, or a bug would be silent."""
     configure_logging("debug", "json")
     tasks = signals(Telemetry())
