@@ -1,4 +1,4 @@
-"""What can go wrong with the journal: vendor errors stop here and come out as ours, with what to do about them."""
+"""What can go wrong with the journal, such as a full disk: vendor errors become ours here, each with what to do."""
 
 from __future__ import annotations
 
