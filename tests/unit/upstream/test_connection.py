@@ -133,7 +133,7 @@ async def test_interim_answers_end_here() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
     ],
 )
-async def test_an_answer_beyond_reason_is_none(answer: bytes) -> None:
+async def test_an_oversized_or_ambiguous_answer_is_refused(answer: bytes) -> None:
     """Memory would fill with a head, or a body be read in two ways."""
     async with between(answering(answer)) as (_, upstream):
         with pytest.raises(UpstreamReset):
