@@ -91,5 +91,10 @@ def _row(family: Metric, labels: Mapping[str, Sequence[str]]) -> list[str]:
 def _values(family: Metric, label: str) -> str:
     if label not in _FIXED:
         return ""
-    seen = dict.fromkeys(sample.labels[label] for sample in family.samples)
-    return f": {', '.join(seen or _VALUES[label])}"
+    values = tuple(dict.fromkeys(sample.labels[label] for sample in family.samples)) or _VALUES.get(label)
+    if not values:
+        raise LookupError(
+            f"{family.name} has no series, so the values of its label {label!r} are unknown: create the series when "
+            f"the signals are made, or list the values in {__name__}._VALUES"
+        )
+    return f": {', '.join(values)}"

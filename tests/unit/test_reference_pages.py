@@ -7,10 +7,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from prometheus_client.core import CounterMetricFamily
 from pydantic import BaseModel
 
 from docs.reference import tree
 from docs.reference.markdown import anchor, table
+from docs.reference.metrics import _values
 from docs.reference.pages import pages
 from relay.app.plugins import sink_configs
 from relay.contract.examples import events
@@ -94,6 +96,12 @@ def test_every_metric_has_its_row() -> None:
     assert [name for name, row in told.items() if not (row[1] and row[3])] == []
     assert told["relay_publish_failures_total"][2] == "`sink`; `code`"
     assert told["relay_webhook_ack_seconds"][2] == "`source`"
+
+
+def test_a_metric_whose_values_are_unknown_is_named() -> None:
+    """Somebody who adds a counter would get a KeyError that names neither the counter nor what to do."""
+    with pytest.raises(LookupError, match=r"relay_new has no series.*label 'result'.*_VALUES"):
+        _values(CounterMetricFamily("relay_new", "New.", labels=["result"]), "result")
 
 
 def test_every_type_and_every_field_has_its_row() -> None:
