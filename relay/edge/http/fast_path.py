@@ -8,7 +8,8 @@ else (a body in pieces, pipelining, a refusal, any other route) goes the ordinar
 same answers: the fast path only ever answers what it has given to the journal.
 
 It rests on four private names of aiohttp (``_parser``, ``_messages``, ``_waiter``, ``_next_keepalive_close_time``);
-``tests/unit/edge/http/test_fast_path.py`` fails by name where a release changes one.
+``tests/unit/edge/http/test_fast_path.py`` fails by name where a release changes one. It saves 30 us a delivery
+(bench/README.md); why it stands behind aiohttp's parser is in docs/adr/0010-fast-path.md.
 """
 
 from __future__ import annotations
