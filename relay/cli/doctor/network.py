@@ -147,17 +147,17 @@ async def check_sink(settings: Settings, config: SinkConfig) -> list[Finding]:
     from relay.core.sink import Identity
 
     reached = await reach_sink(config, Identity(settings.identity_name + CHECK_SUFFIX, uuid4().hex))
-    return _told(reached)
+    return _findings(reached)
 
 
 async def check_index(url: str) -> list[Finding]:
     """The index that replicas share."""
     from relay.cli.reach import reach_index
 
-    return _told(await reach_index(url))
+    return _findings(await reach_index(url))
 
 
-def _told(reached: Reached) -> list[Finding]:
+def _findings(reached: Reached) -> list[Finding]:
     status: Status = "ok" if reached.ok else "failed"
     advice = [Finding(reached.name, "warning", each.message, each.hint, each.code) for each in reached.advice]
     return [Finding(reached.name, status, reached.message or "", reached.hint or "", reached.code), *advice]

@@ -156,7 +156,7 @@ class ChatStream:
         """See ``Receiver``."""
         if self._may_retry and head.status in _RETRIED and self._connection is not None:
             self._connection.cancel()
-            self._told(False)
+            self._set_head(False)
             return
         content_type = (first(head.headers, b"content-type") or b"").decode("latin-1")
         if is_coded(head.headers):
@@ -169,7 +169,7 @@ class ChatStream:
             cast("ClientConnection", self._request.protocol).flow = self
             with suppress(ConnectionError):  # the client has gone, and its task is about to hear of it
                 self._client.begin(head.status, head.reason, _marked(head.headers, head.status, self._record.chat_id))
-        self._told(True)
+        self._set_head(True)
 
     def received(self, piece: bytes) -> None:
         """See ``Receiver``."""
@@ -301,7 +301,7 @@ class ChatStream:
         if not keep_client:
             self._client = None
 
-    def _told(self, begun: bool) -> None:
+    def _set_head(self, begun: bool) -> None:
         if not self._head.done():
             self._head.set_result(begun)
 

@@ -52,7 +52,7 @@ def unrouted() -> Answer:
     return Answer(404, (("Content-Type", "text/plain"),), (Piece(body),), length=len(body))
 
 
-def told_to_fail(behaviour: Behaviour, rng: Random) -> Answer:
+def requested_error(behaviour: Behaviour, rng: Random) -> Answer:
     """The error that a request asks for, in the shape that it asks for."""
     status = behaviour.error
     said = "the simulator was asked to fail here"

@@ -20,7 +20,7 @@ from relay.simulator.chat.behaviour import Behaviour, draw, parse
 from relay.simulator.chat.delivery import Answer, End, streamed, whole
 from relay.simulator.chat.exchanges import CLIENT_GONE, STOPPED, Exchanges
 from relay.simulator.chat.playing import play
-from relay.simulator.chat.refusals import ApiError, document, error_answer, told_to_fail, unrouted
+from relay.simulator.chat.refusals import ApiError, document, error_answer, requested_error, unrouted
 from relay.simulator.chat.request import read
 from relay.simulator.directives import HEADER, UnknownFault
 from relay.simulator.options import Options
@@ -92,7 +92,7 @@ class Chat:
         if behaviour.no_answer:
             return Answer(None, delay=behaviour.slow, end=End.RESET if behaviour.reset else End.CUT)
         if behaviour.error:
-            return told_to_fail(behaviour, rng)
+            return requested_error(behaviour, rng)
         request = read(body)
         said = reply.invent(request, behaviour, rng, int(time.time()))
         if not request.stream:
@@ -107,7 +107,7 @@ class Chat:
             rng = self._lottery.ticket(call.path, body)
             behaviour = self._behaviour(call, rng)
             if behaviour.error:
-                return told_to_fail(behaviour, rng)
+                return requested_error(behaviour, rng)
             return whole(orjson.dumps(make(body, rng, int(time.time()))), behaviour, rng)
 
         return answer

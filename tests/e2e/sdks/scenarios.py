@@ -10,7 +10,7 @@ from typing import Any
 from relay.simulator.chat import catalog, frames, reply
 from relay.simulator.chat.behaviour import parse
 from relay.simulator.chat.delivery import Answer, End, Piece, streamed, whole
-from relay.simulator.chat.refusals import document, told_to_fail, unrouted
+from relay.simulator.chat.refusals import document, requested_error, unrouted
 from relay.simulator.chat.request import read
 from relay.simulator.rates import ChatFaults
 
@@ -54,7 +54,7 @@ def told(words: str = "", **more: Any) -> Answer:
     request = read(BODY | {"stream": True, "stream_options": {"include_usage": True}} | more)
     behaviour, rng = parse(words, ChatFaults()), Random(7)
     if behaviour.error:
-        return _kept(told_to_fail(behaviour, rng))
+        return _kept(requested_error(behaviour, rng))
     said = reply.invent(request, behaviour, rng, CREATED)
     if not request.stream:
         return _kept(whole(frames.document(said, behaviour), behaviour, rng))

@@ -8,7 +8,7 @@ import pytest
 
 from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.delivery import Answer
-from relay.simulator.chat.refusals import ApiError, document, error_answer, told_to_fail, unrouted
+from relay.simulator.chat.refusals import ApiError, document, error_answer, requested_error, unrouted
 
 
 def body(answer: Answer) -> Any:
@@ -42,7 +42,7 @@ def test_an_unrouted_path_is_plain_text() -> None:
 @pytest.mark.parametrize("status", [401, 403, 503])
 def test_an_error_that_is_asked_for_has_the_usual_reason(status: int) -> None:
     """The errors of the simulator would not be those of the vendor's table."""
-    told = body(told_to_fail(Behaviour(error=status), Random(1)))
+    told = body(requested_error(Behaviour(error=status), Random(1)))
     assert told["code"] == status
     assert told["reason"] in ("FAILED_TO_AUTH", "NOT_ENOUGH_BALANCE", "SERVICE_NOT_AVAILABLE")
 
@@ -50,10 +50,10 @@ def test_an_error_that_is_asked_for_has_the_usual_reason(status: int) -> None:
 def test_an_error_can_say_how_to_retry_and_in_other_shapes() -> None:
     """What SDKs do after an error could not be tested."""
     behaviour = Behaviour(error=429, error_body="openai", retry_after="2", should_retry="false")
-    answer = told_to_fail(behaviour, Random(1))
+    answer = requested_error(behaviour, Random(1))
     assert set(answer.headers) >= {("Retry-After", "2"), ("x-should-retry", "false")}
     assert set(body(answer)) == {"error"}
-    gateway = told_to_fail(Behaviour(error=502, error_body="text"), Random(1))
+    gateway = requested_error(Behaviour(error=502, error_body="text"), Random(1))
     assert gateway.headers == (("Content-Type", "text/plain"),)
 
 
