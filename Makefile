@@ -10,6 +10,9 @@ WORKERS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
 # Fault rows that run side by side: they wait most of the time.
 SIDE_BY_SIDE ?= 3
 
+# An environment that forbids it would have each process compile, and rewrite the assertions of, every file anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy docs)
