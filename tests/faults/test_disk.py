@@ -86,7 +86,6 @@ async def test_a_full_disk_heals_by_itself(size: int, large: int, shared: Shared
                 await fill_up(trial, large)
                 trial.injected(f"a volume of {size} MiB is full")
                 full = time.monotonic()
-                await ready_again(trial, (503, ["disk_full"]))
                 if restart:
                     assert await trial.relay.stop() == 0
                     trial.relay.launch()
@@ -98,16 +97,21 @@ async def test_a_full_disk_heals_by_itself(size: int, large: int, shared: Shared
 
 
 async def fill_up(trial: Trial, kilobytes: int) -> None:
-    """Delivers events of this size until there is no room for another one."""
+    """Delivers events of this size until the relay says that there is no room for another one.
+
+    Not until the first refusal: what was delivered before may expire in the very next moment, and make room again.
+    """
+    full = asyncio.create_task(ready_again(trial, (503, ["disk_full"]), within=60.0))
     async with Sender(lambda: trial.relay.webhook_url, trial.load.record, clients=16) as sender:
 
         async def some() -> None:
-            while sender.tally.answers["503"] < 16:
+            while not full.done():
                 task_id = f"large-{uuid.uuid4()}"
                 task = {"task_id": task_id, "status": "TASK_STATUS_SUCCEED", "note": "x" * (kilobytes << 10)}
                 await sender.post(orjson.dumps({"task": task}))
 
         await asyncio.gather(*(some() for _ in range(16)))
+    await full
 
 
 async def ready_again(trial: Trial, ready: tuple[int, list[str]], within: float = 10.0) -> None:

@@ -44,7 +44,8 @@ PAGES = sorted(
 """Pages for people. ``docs/reference`` and ``docs/cli.md`` contain help, errors, hints, settings and metrics."""
 
 
-CODE = sorted(path for folder in ("relay", "bench", "deploy", "docs", "tests") for path in (ROOT / folder).rglob("*.py"))
+FOLDERS = ("relay", "bench", "deploy", "docs", "tests")
+CODE = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
 
 def prose(source: str) -> Iterator[tuple[int, str]]:

@@ -27,8 +27,8 @@ from relay.journal.store import Appended, Progress, Store
 from relay.sinks.redis.sink import RedisSink
 from tests.faults.harness.places import Function, replace
 
-_PAUSE = 0.05
-"""Seconds between the two steps in the wrong order: as long as a slow disk or broker makes them."""
+_PAUSE = 0.2
+"""Seconds between the two steps in the wrong order: far longer than the steps, so that most kills fall in between."""
 
 _SINKS = ("relay.sinks.kafka.sink:KafkaSink", "relay.sinks.redis.sink:RedisSink")
 
