@@ -1,4 +1,4 @@
-"""R16: the relay gets SIGTERM, again and again, under load and with open streams."""
+"""R16: the relay gets SIGTERM, again and again, under load and with chats open."""
 
 from __future__ import annotations
 
