@@ -10,8 +10,7 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import structlog
 from opentelemetry import trace
@@ -24,7 +23,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from relay import __version__
 from relay.core.trace import traceparent_of
 from relay.telemetry.log import LogRateLimiter
-from relay.telemetry.spans import Attributes, Kind, Span, code_of
+from relay.telemetry.spans import Attributes, Kind, Span, Spans
 
 _PATH: Final = "/v1/traces"
 _KINDS: Final[dict[Kind, trace.SpanKind]] = {
@@ -35,7 +34,7 @@ _KINDS: Final[dict[Kind, trace.SpanKind]] = {
 }
 
 
-class OtelSpans:
+class OtelSpans(Spans):
     """Spans of one relay. What is not given is as the variables ``OTEL_*`` say, else as the SDK has it.
 
     ``endpoint`` is the collector's address without the signal's path; ``sample_ratio`` the part of the traces begun
@@ -64,7 +63,6 @@ class OtelSpans:
         links: Sequence[str] = (),
         at: int | None = None,
     ) -> Span:
-        """See ``Spans``."""
         above = _context_of(parent) if parent is not None else None
         span = self._tracer.start_span(
             name,
@@ -78,7 +76,6 @@ class OtelSpans:
         return _OtelSpan(span)
 
     async def close(self, timeout: float) -> None:
-        """See ``Spans``."""
         loop = asyncio.get_running_loop()
         sent = asyncio.Event()
 
@@ -96,15 +93,13 @@ class OtelSpans:
             self._exporter.shutdown()  # else the threads would go on trying, each batch for as long as the SDK likes
 
 
-class _OtelSpan:
-    """See ``Span``."""
-
-    __slots__ = ("_span", "traceparent")
+class _OtelSpan(Span):
+    __slots__ = ("_span",)
 
     def __init__(self, span: trace.Span) -> None:
         self._span = span
         context = span.get_span_context()
-        self.traceparent = _text_of(context) if context.is_valid else None  # where OTEL_SDK_DISABLED
+        super().__init__(_text_of(context) if context.is_valid else None)  # where OTEL_SDK_DISABLED
 
     def note(self, attributes: Attributes) -> None:
         self._span.set_attributes(_told(attributes))
@@ -114,14 +109,6 @@ class _OtelSpan:
             self._span.set_attribute("error.type", error)
             self._span.set_status(trace.StatusCode.ERROR)
         self._span.end()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.end(error=None if error is None else code_of(error))
 
 
 class _Watched(SpanExporter):

@@ -1,5 +1,5 @@
 """The port of spans: parts of traces, sent to a collector. ``relay.telemetry.otel`` is what stands behind it while
-tracing is on; ``Untraced`` while it is off, which only hands on what senders said.
+tracing is on; while it is off, a span only hands on what senders said.
 
 A trace goes from part to part as text, the ``traceparent`` of an event or a header: nothing else has to know it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Final, Literal, Protocol, Self
+from typing import Final, Literal, Self
 
 from relay.core.errors import RelayError
 from relay.core.event import Event
@@ -23,36 +23,41 @@ No prompt, no answer, no key, no token, no address that could hold one.
 Kind = Literal["internal", "server", "client", "producer"]
 
 
-class Span(Protocol):
-    """One span under way. Used in a ``with``, it ends there, with the code of the error that left it."""
+class Span:
+    """One span under way, that nobody records: a subclass does. Used in a ``with``, it ends there, with the code of the
+    error that left it.
+    """
 
-    @property
-    def traceparent(self) -> str | None:
-        """What belongs under this span says that it is its parent."""
-        ...
+    __slots__ = ("traceparent",)
+
+    def __init__(self, traceparent: str | None) -> None:
+        self.traceparent = traceparent
+        """What belongs under this span says that it is its parent; of one that nobody records, the sender's own."""
 
     def note(self, attributes: Attributes) -> None:
         """Adds attributes."""
-        ...
 
     def end(self, *, error: str | None = None) -> None:
         """It is over. ``error``: a code from a bounded set."""
-        ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.end(error=None if error is None else code_of(error))
 
 
-class Spans(Protocol):
-    """Where spans come from."""
+NOWHERE: Final = Span(None)
+"""The span of what belongs to no trace."""
 
-    @property
-    def on(self) -> bool:
-        """Whether anybody records them; what is expensive to find out is left out otherwise."""
-        ...
+
+class Spans:
+    """Where spans come from. Tracing is off: a subclass records them."""
+
+    on = False
+    """Whether anybody records them; what is expensive to find out is left out otherwise."""
 
     def begin(
         self,
@@ -65,62 +70,13 @@ class Spans(Protocol):
         at: int | None = None,
     ) -> Span:
         """A span that begins now, or began ``at`` (epoch nanoseconds). ``parent``, ``links``: valid traceparents."""
-        ...
+        return NOWHERE if parent is None else Span(parent)
 
     async def close(self, timeout: float) -> None:
         """Sends what is left, for at most ``timeout`` seconds."""
-        ...
 
 
-class Unrecorded:
-    """A span that nobody records."""
-
-    __slots__ = ("traceparent",)
-
-    def __init__(self, traceparent: str | None) -> None:
-        self.traceparent = traceparent
-        """The sender's, as it came."""
-
-    def note(self, attributes: Attributes) -> None:
-        """See ``Span``."""
-
-    def end(self, *, error: str | None = None) -> None:
-        """See ``Span``."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-NOWHERE: Final = Unrecorded(None)
-"""The span of what belongs to no trace."""
-
-
-class Untraced:
-    """Tracing is off."""
-
-    on = False
-
-    def begin(
-        self,
-        name: str,
-        kind: Kind,
-        attributes: Attributes,
-        *,
-        parent: str | None = None,
-        links: Sequence[str] = (),
-        at: int | None = None,
-    ) -> Span:
-        """See ``Spans``."""
-        return NOWHERE if parent is None else Unrecorded(parent)
-
-    async def close(self, timeout: float) -> None:
-        """See ``Spans``."""
-
-
-OFF: Final = Untraced()
+OFF: Final = Spans()
 
 
 def batch_span(spans: Spans, name: str, kind: Kind, attributes: Attributes, events: Iterable[Event], at: int) -> Span:

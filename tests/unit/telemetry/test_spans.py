@@ -9,12 +9,12 @@ import pytest
 
 from relay.core.errors import RelayError
 from relay.core.event import TASKS, Event
-from relay.telemetry.spans import NOWHERE, OFF, Unrecorded, batch_span, code_of
+from relay.telemetry.spans import NOWHERE, OFF, Span, Spans, batch_span, code_of
 
 TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
 
 
-class Begun:
+class Begun(Spans):
     """Spans that only notes what began."""
 
     on = True
@@ -23,12 +23,10 @@ class Begun:
         self.begun: list[tuple[str | None, list[str]]] = []
 
     def begin(
-        self, name: str, kind: Any, attributes: Any, *, parent: str | None, links: Sequence[str], at: int
-    ) -> Unrecorded:
+        self, name: str, kind: Any, attributes: Any, *, parent: Any = None, links: Sequence[str] = (), at: Any = None
+    ) -> Span:
         self.begun.append((parent, list(links)))
-        return Unrecorded(parent)
-
-    async def close(self, timeout: float) -> None: ...
+        return Span(parent)
 
 
 def event(traceparent: str | None) -> Event:

@@ -8,7 +8,7 @@ from relay.core.event import TASKS, Event, Receipt
 from relay.journal.errors import JournalUnavailable
 from relay.telemetry.log import configure_logging
 from relay.telemetry.signals.deliveries import DeliverySignals
-from relay.telemetry.spans import Attributes, Unrecorded
+from relay.telemetry.spans import Attributes, Span
 from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import values
@@ -28,7 +28,7 @@ def test_a_flood_of_refusals_is_logged_sparingly(log: Log) -> None:
     assert values(telemetry, "relay_deliveries_total")[("rejected", "novita")] == 1001
 
 
-class Noted(Unrecorded):
+class Noted(Span):
     """A span that remembers how it ended."""
 
     def __init__(self) -> None:
