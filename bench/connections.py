@@ -1,4 +1,4 @@
-"""What do connections cost on which little is said? ``make bench-connections``: crowds, and a sender beside each.
+"""What do quiet connections cost? ``make bench-connections``: crowds, and a sender beside each.
 
 (a) 700 connections on each listener that send the head of a request byte by byte. (b) As many idle ones as there may
 be, 10,000 by default, each after one request. (c) 2,000 consumers of ``GET /v1/events`` that follow live. For each: the

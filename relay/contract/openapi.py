@@ -70,7 +70,7 @@ def openapi(version: str) -> Document:
                 "client": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "A key of `proxy.clients`; without any configured, the upstream's own key.",
+                    "description": "A key of `proxy.clients`; if none is configured, the upstream's own key.",
                 },
             },
         },
@@ -100,7 +100,7 @@ def _webhooks() -> Document:
             "post": {
                 **post,
                 "operationId": "deliver-without-token",
-                "summary": "The same while no token is configured.",
+                "summary": "Receives a webhook while no token is configured.",
             }
         },
     }
@@ -132,7 +132,7 @@ def _tasks_proxied() -> Document:
         methods["post"] = _passed(f"{name}-submit", summary, _SUBMISSION)
         methods["post"]["requestBody"] = _body_passed()
         paths[f"/{name}/{{path}}"] = methods
-    summary = "The upstream's answer; an ending in it becomes an event as a webhook's would."
+    summary = "The upstream's answer; an ending in it becomes an event, as in a webhook."
     result = _passed("v3-task-result", summary, (*_PROXIED, "journal_unavailable"))
     result["parameters"] = [_parameter("task_id", "query", "The upstream's id of the task.", required=True)]
     paths["/v3/async/task-result"] = {"get": result}
@@ -306,7 +306,7 @@ def _console() -> Document:
     def get(name: str, summary: str, media_types: Sequence[str]) -> Document:
         operation = _operation(name, summary, codes=("not_found",), answers={200: (None, "The file.")})
         operation["responses"]["200"]["content"] = {media_type: {} for media_type in media_types}
-        operation["responses"]["304"] = {"description": "It is the one of the `If-None-Match`."}
+        operation["responses"]["304"] = {"description": "Unchanged since the `If-None-Match`."}
         return operation
 
     file = get("console-file", "What the console consists of.", ("text/javascript", "text/css", "image/svg+xml"))
@@ -345,9 +345,9 @@ def _passed_through(name: str, summary: str, *, openai: bool = False) -> Documen
 def _passed(name: str, summary: str, codes: Sequence[str], *, openai: bool = False) -> Document:
     operation = _operation(name, summary, codes=codes, security=_CLIENT, openai=openai)
     for refusal in operation["responses"].values():
-        refusal["description"] = f"The relay's: {refusal['description']} Or the upstream's, as it is."
+        refusal["description"] = f"The relay's: {refusal['description']} Or the upstream's, unchanged."
         refusal["content"] = _or_the_upstreams(refusal["content"])
-    operation["responses"]["default"] = {"description": "The upstream's answer, as it is."}
+    operation["responses"]["default"] = {"description": "The upstream's answer, unchanged."}
     return operation
 
 
@@ -360,10 +360,10 @@ def _or_the_upstreams(content: Document) -> Document:
 
 
 def _body_passed(example: Document | None = None) -> Document:
-    described: Document = {"schema": {"description": "Whatever the upstream reads."}}
+    described: Document = {"schema": {"description": "Anything that the upstream reads."}}
     if example:
         described["example"] = example
-    return {"description": "It goes on as it is.", "content": {_JSON: described, _ANYTHING: {}}}
+    return {"description": "Forwarded unchanged.", "content": {_JSON: described, _ANYTHING: {}}}
 
 
 def _operation(
