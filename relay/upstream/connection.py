@@ -2,6 +2,15 @@
 
 A stream's frames are small and many. Waking a task for each of them costs more than everything else about it, so the
 receiver of an answer is called directly, and may write to its client from there.
+
+Why relay has a client of its own, and not aiohttp's or httpx (docs/adr/0005-chat-client.md):
+
+- Bytes go on as they came: header fields keep their order, case and repetitions
+  (``test_an_answer_reaches_the_client_byte_for_byte``).
+- A slow reader slows its own upstream and holds at most 1 MiB
+  (``test_slow_readers_slow_their_own_upstreams_and_no_memory_grows``).
+- A frame of a paced stream costs 34.5 us of CPU at 200 streams and 25.6 at 1,000; aiohttp on both sides takes 45.5 and
+  31.3 (``make bench-chat``). At full speed, where one read brings many frames, aiohttp is as fast.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 """One connection to one Redis, and what a failure is called. Which node it leads to: ``topology.py``.
 
-redis-py repeats commands by itself on lost connections (ten times since 8.0); here that is off.
+Why relay has a wire of its own over redis-py's connections: redis-py's client repeats commands by itself when a
+connection is lost (ten times since 8.0), and hides that a batch may have been written. Here nothing is repeated:
+``tests/integration/test_redis_sink.py`` loses replies, resets and pauses connections, and finds each event once.
+A backlog drains with 17 to 18 us of CPU per event (``make bench-drain``).
 """
 
 from __future__ import annotations
