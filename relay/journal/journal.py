@@ -6,33 +6,26 @@ import asyncio
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
 from relay.core.event import Draft, Entry, Receipt
 from relay.core.publishing.lineage import Names
-from relay.journal import condition, maintenance
-from relay.journal.condition import Condition
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.event_log import EventLog
-from relay.journal.maintenance import Maintenance
+from relay.journal.maintenance import Condition, Maintenance
+from relay.journal.maintenance import Policy as Policy
 from relay.journal.names import open_under
-from relay.journal.policy import Policy as Policy
 from relay.journal.projected import Projected
 from relay.journal.projection import Projection
 from relay.journal.reader import Readers
 from relay.journal.sink_progress import SinkProgress
 from relay.journal.store import Store
 from relay.journal.writer import Writer
+from relay.telemetry.signals.journal import JournalSignals
 
 C = TypeVar("C", bound=Projection)
-
-
-class Signals(condition.Signals, maintenance.Signals, Protocol):
-    """What the journal reports, each once per group or occasion."""
-
-    def group_committed(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None: ...
 
 
 class Journal:
@@ -43,7 +36,7 @@ class Journal:
         store: Store,
         sinks: Collection[str],
         policy: Policy,
-        signals: Signals,
+        signals: JournalSignals,
         names: Names | None = None,
         returned: Collection[str] = (),
     ) -> None:
@@ -152,7 +145,7 @@ async def open_journal(
     path: Path,
     sinks: Collection[str],
     policy: Policy,
-    signals: Signals,
+    signals: JournalSignals,
     *,
     names: Names | None = None,
     must_exist: bool = False,

@@ -1,4 +1,5 @@
-"""What looks after an open journal: merges keys, prunes, keeps the history, sweeps, makes room on a full disk.
+"""What an open journal keeps, whether it can go on, and its maintenance: it merges keys, prunes, keeps the history,
+sweeps, and makes room on a full disk.
 
 All of it in steps too small to delay a commit, each queued behind the commits that came meanwhile.
 """
@@ -8,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol
 
-from relay.journal.condition import Condition
-from relay.journal.errors import JournalUnavailable
+from relay.clocks import wall_ms
+from relay.core.errors import RelayError
+from relay.journal.errors import DISK_FULL, JournalBroken, JournalUnavailable
 from relay.journal.event_log import EventLog
-from relay.journal.policy import Policy
 from relay.journal.sink_progress import SinkProgress
 from relay.journal.store import Store
 from relay.journal.writer import Writer
+from relay.telemetry.signals.journal import JournalSignals
 
 _EVERY = 1.0
 _ROOM_EVERY = 0.25  # between two looks at a disk that is full
@@ -29,12 +31,45 @@ _SWEEPS = 100  # per window: a fact is forgotten by a hundredth of the window, o
 _SWEEP_STEPS = 25  # of 2,000 keys each, between two looks
 
 
-class Signals(Protocol):
-    """What is reported of it."""
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the journal keeps and accepts.
 
-    def journal_pruned(self, events: int) -> None: ...
+    ``retention``, ``dead_letter_retention`` and ``dedup_window`` in seconds, ``max_size`` in bytes, ``max_backlog`` in
+    events that some sink has not got yet: see ``SinkProgress.backlog``.
+    """
 
-    def dead_letters_expired(self, count: int, cause: Literal["age", "size"]) -> None: ...
+    retention: float = 7 * 86400
+    dead_letter_retention: float = 30 * 86400
+    max_size: int = 10 << 30
+    dedup_window: float = 7 * 86400
+    max_backlog: int = 1_000_000
+
+
+class Condition:
+    """Whether a journal can go on, by what its disk has said. ``size``: bytes of pages in use, as of the last look."""
+
+    def __init__(self, size: int, signals: JournalSignals) -> None:
+        self.size = size
+        self.broken: asyncio.Future[JournalBroken] = asyncio.get_running_loop().create_future()
+        self.full: JournalUnavailable | None = None
+        """What a disk without room said, until a commit has shown otherwise."""
+        self._signals = signals
+
+    def failed(self, error: RelayError) -> None:
+        """What a commit or maintenance met: a disk that is full takes nothing until maintenance has made room."""
+        if isinstance(error, JournalUnavailable):
+            if error.code == DISK_FULL and self.full is None:
+                self.full = error
+                self._signals.journal_ran_full(error)
+        elif isinstance(error, JournalBroken) and not self.broken.done():
+            self.broken.set_result(error)
+            self._signals.journal_broke(error)
+
+    def has_room(self) -> None:
+        """A commit has shown that the disk is not full any more."""
+        self.full = None
+        self._signals.journal_has_room()
 
 
 class Maintenance:
@@ -48,7 +83,7 @@ class Maintenance:
         condition: Condition,
         events: EventLog,
         progress: SinkProgress,
-        signals: Signals,
+        signals: JournalSignals,
     ) -> None:
         self._store, self._writer, self._policy, self._condition = store, writer, policy, condition
         self._events, self._progress, self._signals = events, progress, signals
@@ -86,7 +121,7 @@ class Maintenance:
 
     async def write_what_waits(self) -> None:
         """Writes down what became of the events. Raises ``JournalUnavailable`` on a full disk."""
-        await self._writer.call(self._store.write_what_waits, _now())
+        await self._writer.call(self._store.write_what_waits, wall_ms())
 
     async def _sweep_when_due(self) -> None:
         if time.monotonic() >= self._sweep_at:
@@ -95,7 +130,7 @@ class Maintenance:
 
     async def _sweep(self) -> None:
         """Some steps of a sweep; what they leave is for the next look, so that the rest has its turn."""
-        older_than = _now() - int(self._policy.dedup_window * 1000)
+        older_than = wall_ms() - int(self._policy.dedup_window * 1000)
         for _ in range(_SWEEP_STEPS):
             self._swept = await self._writer.call(self._store.sweep_dedup, self._swept, older_than=older_than)
             if not self._swept:
@@ -111,7 +146,7 @@ class Maintenance:
             await asyncio.sleep(_PRUNE_PAUSE)
 
     async def _prune_events(self) -> int:
-        older_than, over_size = _now() - round(self._policy.retention * 1000), self._policy.max_size
+        older_than, over_size = wall_ms() - round(self._policy.retention * 1000), self._policy.max_size
         pruned = await self._writer.call(
             self._store.prune, floor=self._progress.floor(), older_than=older_than, over_size=over_size
         )
@@ -122,14 +157,10 @@ class Maintenance:
         return pruned
 
     async def _prune_dead_letters(self) -> int:
-        older_than, over_size = _now() - round(self._policy.dead_letter_retention * 1000), self._policy.max_size
+        older_than, over_size = wall_ms() - round(self._policy.dead_letter_retention * 1000), self._policy.max_size
         expired, cause = await self._writer.call(
             self._store.prune_dead_letters, floor=self._progress.floor(), older_than=older_than, over_size=over_size
         )
         if expired:
             self._signals.dead_letters_expired(expired, cause)
         return expired
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

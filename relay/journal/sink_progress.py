@@ -6,10 +6,10 @@ A sink's own checkpoint is the truth. The copy serves retention, the backlog and
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
+from relay.clocks import wall_ms
 from relay.core.publishing.lineage import Lineage, Names
 from relay.journal.errors import JournalUnavailable
 from relay.journal.event_log import EventLog
@@ -97,7 +97,7 @@ class SinkProgress:
         passed = offset - known - self._events.counter.events_for(sink, known, offset)
         self._move(sink, Progress(offset, published, dead, absorbed, passed))
         self._measure()
-        self._history.passed(Passage(sink, offset, _now(), exceptions))
+        self._history.passed(Passage(sink, offset, wall_ms(), exceptions))
 
     def _move(self, sink: str, progress: Progress) -> None:
         self._saved[sink] = self._saved[sink].then(progress)
@@ -134,7 +134,7 @@ class SinkProgress:
         offset, saved = shown.offset, self._saved[sink]
         self._history.rewound(sink, offset)
         with suppress(JournalUnavailable):  # a full disk: publishing goes on, and maintenance tries again
-            await self._writer.call(self._store.write_what_waits, _now())
+            await self._writer.call(self._store.write_what_waits, wall_ms())
         if offset > saved.offset:
             self._history.passed(Passage(sink, offset, None))
         low, high = sorted((offset, saved.offset))
@@ -177,7 +177,3 @@ class SinkProgress:
     def is_stuck(self) -> bool:
         """Whether the oldest event still waits for a sink, and for one that does not merely catch up on history."""
         return self._floor < self._events.first_offset and self._floor == self._kept_up
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Final
 
-from relay.clocks import steady_ms
+from relay.clocks import steady_ms, wall_ms
 from relay.core.source import Source
 from relay.core.tasks.expiry import first_expiry
 from relay.core.tasks.reconcile import Timing
@@ -93,11 +92,7 @@ class TaskReconciliation:
 
         What came first expires first, as a rule, so the oldest one shows whether it is high time.
         """
-        soon = _now() + EXPIRES_SOON * 1000
+        soon = wall_ms() + EXPIRES_SOON * 1000
         entries = await self._events.read(self._progress.position(sink), _SCANNED)
         expiries = (first_expiry(entry.event) for entry in entries if entry.sink in (None, sink))
         return sum(expiry is not None and expiry <= soon for expiry in expiries)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from relay.app import Relay
 from relay.core.errors import RelayError
 from relay.core.source import Delivery, Normalized
-from relay.journal.policy import Policy
+from relay.journal.journal import Policy
 from tests.services.in_process import PATH, TOKEN, running, settings, task
 from tests.services.raw_http import ask, get, post, wire
 

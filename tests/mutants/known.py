@@ -75,8 +75,8 @@ KNOWN: Final = (
     # -- P2, P4: nothing is repeated ---------------------------------------------------------------------------------
     Known(
         "the index of keys is swept by the retention of events",
-        "older_than = _now() - int(self._policy.dedup_window * 1000)",
-        "older_than = _now() - int(self._policy.retention * 1000)",
+        "older_than = wall_ms() - int(self._policy.dedup_window * 1000)",
+        "older_than = wall_ms() - int(self._policy.retention * 1000)",
         "test_a_fact_is_known_for_the_window_whatever_the_retention",
     ),
     Known(
@@ -118,14 +118,14 @@ KNOWN: Final = (
     # -- bounds ------------------------------------------------------------------------------------------------------
     Known(
         "max_size is no limit for events",
-        "older_than, over_size = _now() - round(self._policy.retention * 1000), self._policy.max_size",
-        "older_than, over_size = _now() - round(self._policy.retention * 1000), 1 << 60",
+        "older_than, over_size = wall_ms() - round(self._policy.retention * 1000), self._policy.max_size",
+        "older_than, over_size = wall_ms() - round(self._policy.retention * 1000), 1 << 60",
         "test_a_journal_larger_than_allowed_shrinks",
     ),
     Known(
         "max_size is no limit for dead letters",
-        "older_than, over_size = _now() - round(self._policy.dead_letter_retention * 1000), self._policy.max_size",
-        "older_than, over_size = _now() - round(self._policy.dead_letter_retention * 1000), 1 << 60",
+        "older_than, over_size = wall_ms() - round(self._policy.dead_letter_retention * 1000), self._policy.max_size",
+        "older_than, over_size = wall_ms() - round(self._policy.dead_letter_retention * 1000), 1 << 60",
         "test_dead_letters_make_room_where_the_journal_is_too_large",
     ),
     Known(

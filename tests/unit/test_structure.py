@@ -28,7 +28,6 @@ TESTED_ELSEWHERE = {
     "relay/app/process.py": "signals and exit codes; tests/integration/test_drain.py and test_cli.py run processes",
     "relay/app/reload.py": "tests/integration/test_reload.py changes the configuration of running relays",
     "relay/app/relay.py": "wires the parts; tests/integration and tests/e2e run them wired",
-    "relay/journal/policy.py": "values; tests/unit/journal/test_journal.py keeps to them",
     "relay/sinks/redis/places.py": "tests/contract/test_sinks.py takes checkpoints over on a real Redis",
     "relay/journal/rows.py": "values and the rows they come from; tests/unit/journal/test_store.py reads them back",
     "relay/cli/doctor/command.py": "tests/integration/test_doctor.py runs the doctor beside what is broken",

@@ -8,8 +8,10 @@ import pytest
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Policy, open_journal
 from relay.journal.projections.dead_letters import DeadLetters
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.drafts import dead_draft, draft
-from tests.unit.journal.journals import Quiet, fill, opened, under
+from tests.unit.journal.journals import fill, opened, under
 from tests.unit.letters import count_letters, letters_in
 
 
@@ -30,11 +32,11 @@ async def test_over_the_backlog_cap_deliveries_are_refused_and_taken_again_as_it
 async def test_a_full_journal_waits_for_no_sink_that_catches_up(tmp_path: Path) -> None:
     """Broken: a sink that is added to a journal of its largest size stops every delivery until it has caught up."""
     path, policy = tmp_path / "j.db", Policy(max_size=1)
-    journal = await open_journal(path, ["a"], policy, Quiet(), names=under("a"))
+    journal = await open_journal(path, ["a"], policy, JournalSignals(Telemetry()), names=under("a"))
     await fill(journal, 4)
     journal.progress.advance("a", 4, published=4, dead=0)
     await journal.close()
-    journal = await open_journal(path, ["a", "b"], policy, Quiet(), names=under("a", "b"))
+    journal = await open_journal(path, ["a", "b"], policy, JournalSignals(Telemetry()), names=under("a", "b"))
     await fill(journal, 2, 4)
     assert (journal.progress.backlog(), journal.accepting()) == (2, None)
     await journal.close()

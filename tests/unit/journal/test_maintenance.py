@@ -10,6 +10,7 @@ import pytest
 from relay.journal import maintenance as module
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
+from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.projections.history import History
 from relay.telemetry.signals.journal import JournalSignals
 from relay.telemetry.telemetry import Telemetry
@@ -259,4 +260,24 @@ async def test_the_care_sweeps_on_where_the_last_process_was(tmp_path: Path, mon
     await looked_after(journal, monkeypatch, lambda: sweeps.over)
     assert noted
     assert sweeps.steps[0][0] == noted
+    await journal.close()
+
+
+async def test_a_commit_that_finds_the_disk_full_is_noted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: readiness says that deliveries are taken while none is, or the alarm sounds with each of them."""
+    noted: list[str] = []
+    monkeypatch.setattr(JournalSignals, "journal_ran_full", lambda _, error: noted.append(error.code))
+    journal = await opened(tmp_path / "j.db")
+
+    def failing(_: DeadLetters, code: str) -> None:
+        raise JournalUnavailable(code, "It cannot.", hint="")
+
+    with pytest.raises(JournalUnavailable):
+        await journal.projection(DeadLetters).execute(failing, "busy")
+    assert journal.accepting() is None
+    for _ in range(2):
+        with pytest.raises(JournalUnavailable):
+            await journal.projection(DeadLetters).execute(failing, "disk_full")
+    refusal = journal.accepting()
+    assert (refusal and refusal.code, noted) == ("disk_full", ["disk_full"])
     await journal.close()

@@ -19,15 +19,16 @@ from relay.journal.recount import Shown
 from relay.journal.rows import Progress
 from relay.journal.store import Store
 from relay.journal.volume import log_of
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.drafts import draft
-from tests.unit.journal.journals import Quiet
 
 BOUND = 20
 
 
 @pytest.fixture
 async def journal(path: Path) -> AsyncIterator[Journal]:
-    opened = await open_journal(path, ["kafka"], Policy(), Quiet())
+    opened = await open_journal(path, ["kafka"], Policy(), JournalSignals(Telemetry()))
     yield opened
     await opened.close()
 

@@ -9,8 +9,10 @@ from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.recount import Shown
 from relay.journal.rows import SavedCheckpoint
 from relay.journal.store import Store
+from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.telemetry import Telemetry
 from tests.unit.drafts import draft
-from tests.unit.journal.journals import Quiet, fill, opened, under
+from tests.unit.journal.journals import fill, opened, under
 
 
 async def test_what_a_sink_catches_up_on_is_no_backlog(tmp_path: Path) -> None:
@@ -18,7 +20,7 @@ async def test_what_a_sink_catches_up_on_is_no_backlog(tmp_path: Path) -> None:
     path, policy = tmp_path / "j.db", Policy(max_backlog=5)
 
     async def opened_with(*sinks: str) -> Journal:
-        return await open_journal(path, sinks, policy, Quiet(), names=under(*sinks))
+        return await open_journal(path, sinks, policy, JournalSignals(Telemetry()), names=under(*sinks))
 
     journal = await opened_with("a")
     for start in range(0, 20, 4):
