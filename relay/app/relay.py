@@ -38,7 +38,7 @@ from relay.telemetry.signals.chats import ChatSignals
 from relay.telemetry.signals.claims import ClaimSignals
 from relay.telemetry.signals.health import HealthSignals
 from relay.telemetry.signals.http import HttpSignals
-from relay.telemetry.signals.journal import JournalFigures, JournalSignals
+from relay.telemetry.signals.journal import JournalSignals
 from relay.telemetry.signals.process import ProcessSignals
 from relay.telemetry.signals.sinks import SinkSignals
 from relay.telemetry.signals.tasks import TaskSignals
@@ -218,7 +218,9 @@ class Relay:
         if self._closing:
             return
         letters = await journal.projection(DeadLetters).query(DeadLetters.count)
-        self._journal_signals.journal_looked_at(JournalFigures(journal.events.count(), journal.bytes_held(), letters))
+        self._journal_signals.journal_looked_at(
+            events=journal.events.count(), bytes=journal.bytes_held(), dead_letters=letters
+        )
         self._health.looked_at(await asyncio.to_thread(_free_bytes, Path(self.settings.journal.path).parent))
         if self._watch is not None:
             await self._watch.update_gauges()

@@ -15,7 +15,7 @@ from relay.journal.projections.tasks import PENDING, Tasks
 from relay.reconciler.poll import TaskResults
 from relay.reconciler.reconciler import Reconciler, forget_ended
 from relay.settings import Settings
-from relay.telemetry.signals.tasks import TaskFigures, TaskSignals
+from relay.telemetry.signals.tasks import TaskSignals
 from relay.upstream import Upstream
 
 CARE: Final = "registry care"
@@ -83,7 +83,7 @@ class TaskReconciliation:
         """Brings the gauges up to date."""
         counts = await self._tasks.query(Tasks.counts)
         overdue = await self._tasks.query(Tasks.overdue, steady_ms())
-        self._signals.tasks_looked_at(TaskFigures(sum(counts[state] for state in PENDING), overdue))
+        self._signals.tasks_looked_at(pending=sum(counts[state] for state in PENDING), overdue=overdue)
         for label in self._sinks:
             self._signals.outputs_looked_at(label, await self._outputs_expiring(label))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from relay.core.event import Event, Receipt
 from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.metrics import SECONDS
-from relay.telemetry.signals.dead_letters import DeadLetterSignals
+from relay.telemetry.signals.journal import dead_letters_made
 from relay.telemetry.spans import Span, code_of
 from relay.telemetry.telemetry import Telemetry
 
@@ -27,7 +27,7 @@ class DeliverySignals:
         self._ack = metrics.histogram(
             "relay_webhook_ack_seconds", "Time from the request headers to the answer.", SECONDS, "source"
         ).series(source)
-        self._dead_letters = DeadLetterSignals(telemetry)
+        self._dead_letters = dead_letters_made(telemetry)
         self._limiters: dict[str, LogRateLimiter] = {}
         self.traced = telemetry.spans.on
         """Whether deliveries have spans. Looked at for each of them, so that those without pay for no call."""
@@ -63,7 +63,7 @@ class DeliverySignals:
 
     def delivery_buried(self, reason: str, dead_letter_id: str) -> None:
         """A delivery could not be normalized and is kept as a dead letter."""
-        self._dead_letters.dead_letter_made(reason)
+        self._dead_letters.labels(reason).inc()
         self._telemetry.log.warning(
             "delivery became a dead letter", source=self._source, reason=reason, dead_letter=dead_letter_id
         )

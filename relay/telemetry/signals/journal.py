@@ -1,28 +1,24 @@
-"""Signals about the journal."""
+"""Signals about the journal, and about the dead letters that it holds."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from prometheus_client import Counter
 
 from relay.core.errors import RelayError
 from relay.core.event import Entry
 from relay.telemetry.metrics import SECONDS
-from relay.telemetry.signals.dead_letters import DeadLetterSignals
 from relay.telemetry.spans import batch_span
 from relay.telemetry.telemetry import Telemetry
 
 _GROUP_SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)
 
 
-@dataclass(frozen=True, slots=True)
-class JournalFigures:
-    """What the journal's gauges show at a scrape."""
-
-    events: int
-    bytes: int
-    dead_letters: int
+def dead_letters_made(telemetry: Telemetry) -> Counter:
+    """One counter for all parts that make dead letters. The maker writes the line."""
+    return telemetry.metrics.counter("relay_dead_letters", "Dead letters created.", "reason")
 
 
 class JournalSignals:
@@ -30,7 +26,6 @@ class JournalSignals:
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry, self._log, metrics = telemetry, telemetry.log, telemetry.metrics
-        self._dead_letters = DeadLetterSignals(telemetry)
         self._commit = metrics.histogram(
             "relay_journal_commit_seconds", "Duration of group commits, including the fsync.", SECONDS
         ).series()
@@ -39,6 +34,10 @@ class JournalSignals:
         ).series()
         self._events = metrics.gauge("relay_journal_events", "Events held in the journal.")
         self._bytes = metrics.gauge("relay_journal_bytes", "Bytes of the journal's pages in use.")
+        self._held = metrics.gauge("relay_dead_letters_held", "Dead letters held.")
+        self._expired = metrics.counter(
+            "relay_dead_letters_expired", "Dead letters that expired: too old, or the journal too large.", "cause"
+        )
 
     def group_committed(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None:
         """One group is on disk: its ``drafts`` became these new ``entries``."""
@@ -62,8 +61,9 @@ class JournalSignals:
         self._log.debug("journal pruned", events=events)
 
     def dead_letters_expired(self, count: int, cause: str) -> None:
-        """See ``DeadLetterSignals``."""
-        self._dead_letters.dead_letters_expired(count, cause)
+        """Dead letters that nobody took care of are gone: by their ``age``, or for the journal's ``size``."""
+        self._expired.labels(cause).inc(count)
+        self._log.warning("dead letters expired", count=count, cause=cause)
 
     def journal_broke(self, error: RelayError) -> None:
         """The journal cannot be trusted any more; the process is about to end."""
@@ -77,8 +77,8 @@ class JournalSignals:
         """The journal takes events again, by what a commit has just shown."""
         self._log.info("journal has room again")
 
-    def journal_looked_at(self, figures: JournalFigures) -> None:
+    def journal_looked_at(self, *, events: int, bytes: int, dead_letters: int) -> None:
         """A scrape is being answered."""
-        self._events.set(figures.events)
-        self._bytes.set(figures.bytes)
-        self._dead_letters.dead_letters_looked_at(figures.dead_letters)
+        self._events.set(events)
+        self._bytes.set(bytes)
+        self._held.set(dead_letters)

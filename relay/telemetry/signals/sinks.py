@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from relay.core.errors import RelayError
 from relay.core.event import Entry
 from relay.telemetry.metrics import SECONDS
-from relay.telemetry.signals.dead_letters import DeadLetterSignals
+from relay.telemetry.signals.journal import dead_letters_made
 from relay.telemetry.spans import NOWHERE, Attributes, Span, batch_span
 from relay.telemetry.telemetry import Telemetry
 
@@ -50,7 +50,7 @@ class SinkSignals:
         """Whether it was there at the last look; ``None`` before the first."""
         self.trouble: Trouble | None = None
         self._log = telemetry.log.bind(sink=label)
-        self._dead_letters = DeadLetterSignals(telemetry)
+        self._dead_letters = dead_letters_made(telemetry)
         # A counter by topic, kept: ``labels`` takes a lock and checks its arguments each time, batch after batch.
         self._topics: dict[str, Counter] = {}
         metrics = telemetry.metrics
@@ -157,7 +157,7 @@ class SinkSignals:
     def event_buried(self, code: str, event_id: str, detail: str) -> None:
         """The sink refused an event for good; it is a dead letter now."""
         self._failures.labels(self._label, code).inc()
-        self._dead_letters.dead_letter_made(code)
+        self._dead_letters.labels(code).inc()
         self._log.warning("event became a dead letter", code=code, event_id=event_id, detail=detail)
 
     def sink_looked_at(self, figures: SinkFigures) -> None:

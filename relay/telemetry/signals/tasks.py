@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, get_args
 
 from relay.core.tasks.reconcile import Result
@@ -16,14 +15,6 @@ _HINTS: Final = {
 }
 _UNANSWERED: Final = frozenset({"unauthorized", "rate_limited", "unavailable", "unreadable", "unreachable", "timeout"})
 _DOWN: Final = "Check upstream.base_url and the network; polling resumes by itself."
-
-
-@dataclass(frozen=True, slots=True)
-class TaskFigures:
-    """What the gauges of the registry show at a scrape."""
-
-    pending: int
-    overdue: int
 
 
 class TaskSignals:
@@ -81,10 +72,10 @@ class TaskSignals:
         """A task turned out to have ended before it was registered."""
         self._log.debug("task had ended before it was registered")
 
-    def tasks_looked_at(self, figures: TaskFigures) -> None:
+    def tasks_looked_at(self, *, pending: int, overdue: int) -> None:
         """A scrape is being answered."""
-        self._pending.set(figures.pending)
-        self._overdue.set(figures.overdue)
+        self._pending.set(pending)
+        self._overdue.set(overdue)
 
     def outputs_looked_at(self, sink: str, expiring: int) -> None:
         """A scrape is being answered: so many of a sink's pending events speak of outputs that are about to expire."""

@@ -6,10 +6,10 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.telemetry.signals.deliveries import DeliverySignals
-from relay.telemetry.signals.journal import JournalFigures, JournalSignals
+from relay.telemetry.signals.journal import JournalSignals
 from relay.telemetry.signals.process import ProcessSignals
 from relay.telemetry.signals.sinks import SinkFigures, SinkSignals
-from relay.telemetry.signals.tasks import TaskFigures, TaskSignals
+from relay.telemetry.signals.tasks import TaskSignals
 from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.telemetry.telemetry import Telemetry
 
@@ -38,7 +38,7 @@ def busy() -> Telemetry:
     delivery.delivery_buried("unknown_status", "dead-1")
     journal = JournalSignals(telemetry)
     journal.group_committed((), 5, 0.002)
-    journal.journal_looked_at(JournalFigures(events=7, bytes=4096, dead_letters=1))
+    journal.journal_looked_at(events=7, bytes=4096, dead_letters=1)
     sink = SinkSignals(telemetry, "kafka")
     sink.sink_opened(0, 5)
     sink.batch_published({"tasks": 3, "chat": 2}, [0.01, 0.02, 0.03, 0.04, 9999.0])
@@ -47,7 +47,7 @@ def busy() -> Telemetry:
     tasks = TaskSignals(telemetry, UpstreamSignals(telemetry))
     tasks.polled("succeeded")
     tasks.upstream_answered()
-    tasks.tasks_looked_at(TaskFigures(pending=4, overdue=2))
+    tasks.tasks_looked_at(pending=4, overdue=2)
     tasks.outputs_looked_at("kafka", 3)
     ProcessSignals(telemetry).accepting(True)
     return telemetry

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 from relay.core.errors import RelayError
 from relay.telemetry.log import configure_logging
+from relay.telemetry.signals.deliveries import DeliverySignals
 from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.signals.sinks import SinkSignals
 from relay.telemetry.telemetry import Telemetry
 from tests.unit.telemetry.log_reader import Log
+from tests.unit.telemetry.readings import values
 
 
 def test_a_journal_that_cannot_go_on_says_what_to_do(log: Log) -> None:
@@ -15,3 +18,20 @@ def test_a_journal_that_cannot_go_on_says_what_to_do(log: Log) -> None:
     signals.journal_ran_full(error)
     shown = [(line["level"], line["code"], line["error"], line["hint"]) for line in log.lines]
     assert shown == [(level, "disk_full", "It is full.", "Make room.") for level in ("critical", "error")]
+
+
+def test_dead_letters_that_are_gone_for_good_are_counted_and_logged(log: Log) -> None:
+    """Events would be lost for good, and nothing would say so (P5)."""
+    configure_logging("info", "json")
+    JournalSignals(telemetry := Telemetry()).dead_letters_expired(3, "age")
+    assert values(telemetry, "relay_dead_letters_expired_total") == {("age",): 3}
+    assert [(line["level"], line["count"], line["cause"]) for line in log.lines] == [("warning", 3, "age")]
+
+
+def test_all_dead_letters_count_in_the_same_place() -> None:
+    """A refusal of a sink and one of a source would be two figures, and neither all of them."""
+    telemetry = Telemetry()
+    DeliverySignals(telemetry, "novita").delivery_buried("not_json", "dead-1")
+    DeliverySignals(telemetry, "other").delivery_buried("not_json", "dead-2")
+    SinkSignals(telemetry, "kafka").event_buried("too_large", "e1", "1 MB")
+    assert values(telemetry, "relay_dead_letters_total") == {("not_json",): 2, ("too_large",): 1}
