@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from relay.clocks import steady_ms
 from relay.core.tasks.address import RANDOM, Keys, nonce, nonce_of, secret_of, shared_key
-from relay.journal.projected import Projected
+from relay.journal.journal import Projected
 from relay.journal.projections.task_addresses import Addresses, Binding
 
 REMEMBERED: Final = 16_384

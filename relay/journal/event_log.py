@@ -29,8 +29,6 @@ class EventLog:
         self._tail_bytes = 0
         self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    # -- reading -----------------------------------------------------------------------------------------------
-
     async def read(self, after: int, limit: int, max_bytes: int = 4 << 20) -> list[Entry]:
         """The entries after an offset, oldest first; at least one if there is one. Does not wait."""
         if after >= self.last_offset:
@@ -79,8 +77,6 @@ class EventLog:
     def count(self) -> int:
         """Events in the journal, published or not."""
         return self.counter.events(self.first_offset - 1, self.last_offset)
-
-    # -- what becomes of them ----------------------------------------------------------------------------------
 
     def added(self, entries: Sequence[Entry]) -> None:
         """These are on disk, in order; all who wait hear of it."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Concatenate, Generic, ParamSpec, TypeVar
 
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
@@ -17,7 +17,6 @@ from relay.journal.event_log import EventLog
 from relay.journal.maintenance import Condition, Maintenance
 from relay.journal.maintenance import Policy as Policy
 from relay.journal.names import open_under
-from relay.journal.projected import Projected
 from relay.journal.projection import Projection
 from relay.journal.reader import Readers
 from relay.journal.sink_progress import SinkProgress
@@ -25,7 +24,29 @@ from relay.journal.store import Store
 from relay.journal.writer import Writer
 from relay.telemetry.signals.journal import JournalSignals
 
+P = ParamSpec("P")
+T = TypeVar("T")
 C = TypeVar("C", bound=Projection)
+
+
+class Projected(Generic[C]):
+    """One projection of an open journal: all of the journal that most callers need.
+
+    ``kind`` is its class, whose methods are the questions and the changes.
+    """
+
+    def __init__(self, kind: type[C], store: Store, writer: Writer, readers: Readers) -> None:
+        self.table = store.projection(kind)
+        """For what it keeps in memory. Its tables belong to the journal's thread."""
+        self._kind, self._store, self._writer, self._readers = kind, store, writer, readers
+
+    async def query(self, question: Callable[Concatenate[C, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Asks on a connection that only reads, behind all that ask something else."""
+        return await self._readers.call(lambda reader: reader.query(self._kind, question, *args, **kwargs))
+
+    async def execute(self, change: Callable[Concatenate[C, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Changes it in the journal's thread, between two commits; it is fsynced when this returns."""
+        return await self._writer.call(lambda: self._store.execute(change, self.table, *args, **kwargs))
 
 
 class Journal:
@@ -59,8 +80,6 @@ class Journal:
     def projection(self, kind: type[C]) -> Projected[C]:
         """The projection of this class. Raises ``KeyError`` where the journal was opened without it."""
         return Projected(kind, self._store, self._writer, self._readers)
-
-    # -- appending ---------------------------------------------------------------------------------------------
 
     def append(self, draft: Draft) -> asyncio.Future[Receipt]:
         """Queues a draft; the future answers after the fsync, and raises ``JournalUnavailable`` when that takes long.
@@ -105,8 +124,6 @@ class Journal:
         self._signals.group_committed(entries, drafts, seconds)
         if entries:
             self.events.added(entries)
-
-    # -- looking after it --------------------------------------------------------------------------------------
 
     def bytes_held(self) -> int:
         """Size of the file's pages in use, as of the last look."""

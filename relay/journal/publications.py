@@ -9,7 +9,7 @@ from typing import Final, Literal
 from relay.core.dead import refusal_key
 from relay.core.event import Entry
 from relay.journal.event_log import EventLog
-from relay.journal.projected import Projected
+from relay.journal.journal import Projected
 from relay.journal.projections.history import Found, History
 from relay.journal.sink_progress import SinkProgress
 

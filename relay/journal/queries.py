@@ -100,8 +100,6 @@ class Queries:
             found: int | None = self._one(statement, parameters)
         return found
 
-    # -- figures -----------------------------------------------------------------------------------------------
-
     def addressed(self, after: int) -> list[Addressed]:
         """The held events beyond ``after`` that are for one sink only."""
         with self._guard.translated():

@@ -14,8 +14,7 @@ from relay.core.publishing.lineage import Lineage, Names
 from relay.journal.errors import JournalUnavailable
 from relay.journal.event_log import EventLog
 from relay.journal.projections.history import History, Passage, SettledAs
-from relay.journal.recount import Shown, recounted
-from relay.journal.rows import Progress, SavedCheckpoint
+from relay.journal.rows import Progress, SavedCheckpoint, Shown, recounted
 from relay.journal.store import Store
 from relay.journal.writer import Writer
 

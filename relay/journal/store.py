@@ -178,8 +178,6 @@ class Store(Pruning):
             self._db.close()
         self._db.close()
 
-    # -- appending ---------------------------------------------------------------------------------------------
-
     def append(self, drafts: Sequence[Draft], now: int, progress: Mapping[str, Progress] | None = None) -> Appended:
         """Commits a group durably: when this returns, everything in it is fsynced. ``now`` is epoch milliseconds.
 
@@ -228,8 +226,6 @@ class Store(Pruning):
         """Runs a projection's change in a transaction of its own: when this returns, it is fsynced."""
         with self._guard.translated(), self._transaction():
             return change(*args, **kwargs)
-
-    # -- looking after the file --------------------------------------------------------------------------------
 
     def wal_is_long(self) -> bool:
         """Whether the log has grown by 4 MiB since the last checkpoint was tried; less on a small volume.

@@ -27,7 +27,7 @@ from relay.journal.errors import JournalUnavailable
 from relay.journal.event_log import EventLog
 from relay.journal.journal import Journal
 from relay.journal.projections.history import SettledAs
-from relay.journal.recount import Shown
+from relay.journal.rows import Shown
 from relay.publishing.claims import Claims
 from relay.telemetry.signals.sinks import SinkSignals
 
@@ -100,8 +100,6 @@ class Publisher:
         except TimeoutError:
             pass
 
-    # -- where to go on ----------------------------------------------------------------------------------------
-
     async def _open(self) -> None:
         self._held = await self._carried_over(await self._sink.open())
         known = self._progress.position(self.label)
@@ -164,8 +162,6 @@ class Publisher:
         page = await self._events.read(self._position, self._sink.limits.events, self._sink.limits.bytes)
         await claims.release(facts_of(page))
         await self._rest(2 * _LONGEST_WAIT)
-
-    # -- publishing --------------------------------------------------------------------------------------------
 
     async def _publish_until_stopped(self) -> None:
         stopping = asyncio.ensure_future(self._stopping.wait())

@@ -34,8 +34,7 @@ from relay.core.tasks.reconcile import (
 )
 from relay.core.trace import continued
 from relay.journal.errors import JournalBroken, JournalUnavailable
-from relay.journal.journal import Journal
-from relay.journal.projected import Projected
+from relay.journal.journal import Journal, Projected
 from relay.journal.projection import Projection
 from relay.journal.projections.task_addresses import Addresses
 from relay.journal.projections.tasks import Tasks
@@ -143,8 +142,6 @@ class Reconciler:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
 
-    # -- what is due -------------------------------------------------------------------------------------------
-
     async def _next(self, loop_time: float) -> Watched | None:
         if not self._due or loop_time >= self._due_until:
             busy = set(self._polling)  # asked first: what is answered during the look is not noted yet
@@ -190,8 +187,6 @@ class Reconciler:
         else:
             await self._tasks.execute(Tasks.forget, task_id)
         self._signals.ending_was_known()
-
-    # -- one task ----------------------------------------------------------------------------------------------
 
     async def _reconcile(self, task: Watched) -> None:
         """Polls one task and does what its answer asks for. A bug here costs this task a poll, and no other its."""

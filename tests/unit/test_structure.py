@@ -29,7 +29,6 @@ TESTED_ELSEWHERE = {
     "relay/app/reload.py": "tests/integration/test_reload.py changes the configuration of running relays",
     "relay/app/relay.py": "wires the parts; tests/integration and tests/e2e run them wired",
     "relay/sinks/redis/places.py": "tests/contract/test_sinks.py takes checkpoints over on a real Redis",
-    "relay/journal/rows.py": "values and the rows they come from; tests/unit/journal/test_store.py reads them back",
     "relay/cli/doctor/command.py": "tests/integration/test_doctor.py runs the doctor beside what is broken",
     "relay/cli/doctor/network.py": "tests/integration/test_doctor.py has it reach real servers, and others",
     "relay/sinks/redis/shared_index.py": "speaks to Redis; tests/integration/test_shared_index.py runs it against one",

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from relay.core.clock import rfc3339
 from relay.edge.api.guard import json_response, whole_number
-from relay.journal.projected import Projected
+from relay.journal.journal import Projected
 from relay.journal.projections.chats import Chats, NamedChat
 
 DEFAULT_LIMIT: Final = 100

@@ -13,8 +13,7 @@ from relay.core.chat.recovery import restarted_draft
 from relay.core.clock import rfc3339
 from relay.core.event import CHAT, Draft, Event
 from relay.journal.errors import JournalUnavailable
-from relay.journal.journal import Journal
-from relay.journal.projected import Projected
+from relay.journal.journal import Journal, Projected
 from relay.journal.projections.chats import Chats, OpenChat, Remains
 from relay.telemetry.signals.chats import ChatSignals
 

@@ -129,8 +129,6 @@ class History(Projection):
         self._repeated_to_write: list[int] = []
         self._written_at = 0
 
-    # -- taking note -------------------------------------------------------------------------------------------
-
     def passed(self, passage: Passage) -> None:
         """A sink has settled more."""
         self._arrived.append(passage)
@@ -155,8 +153,6 @@ class History(Projection):
         known = ways.get(via)
         first_at = now if known is None else known.first_at
         ways[via] = Repetition(offset, via, 1 if known is None else known.times + 1, first_at, now)
-
-    # -- writing -----------------------------------------------------------------------------------------------
 
     def committed(self, group: Plan) -> None:
         """Its duplicates are repetitions."""
@@ -233,8 +229,6 @@ class History(Projection):
                 waiting.add(news)
             else:
                 waiting.rewind(news.offset)
-
-    # -- looking -----------------------------------------------------------------------------------------------
 
     def passages(self, sink: str, offsets: Sequence[int]) -> dict[int, Found]:
         """What is noted of these events on a sink; those of which nothing is are left out."""

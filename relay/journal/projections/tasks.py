@@ -93,8 +93,6 @@ class Tasks(Projection):
         # so a rollback does no harm.
         self._waiting = bool(self._one("any_pending"))
 
-    # -- following the events ----------------------------------------------------------------------------------
-
     def apply(self, group: Plan) -> None:
         """Enters what was submitted and ends what has ended. Costs nothing while no registered task is waiting."""
         submitted: list[Entry] = []
@@ -116,8 +114,6 @@ class Tasks(Projection):
             due_at = self.timing.first_poll(now, kind, _chance(event))
             rows.append((event.subject, kind, due_at, f" {entry.offset}"))
         self._db.execute(_SQL["enter"], {"rows": _json(rows), "now": now})
-
-    # -- polling -----------------------------------------------------------------------------------------------
 
     def due(self, now: int, limit: int, longest: int) -> list[Watched]:
         """The tasks that are to be polled by now, the longest due first. ``now``: of ``steady_ms``.
@@ -161,8 +157,6 @@ class Tasks(Projection):
     def expire(self, ended_before: int, chunk: int = 500) -> int:
         """Takes out up to ``chunk`` tasks that ended before (epoch milliseconds); answers how many."""
         return self._db.execute(_SQL["expire"], (ended_before, chunk)).rowcount
-
-    # -- looking -----------------------------------------------------------------------------------------------
 
     def find(self, task_id: str) -> Row | None:
         """One task."""

@@ -11,7 +11,7 @@ from relay.core.sink import Refused
 from relay.journal.journal import Journal
 from relay.journal.projections.history import History
 from relay.journal.publications import Publications
-from relay.journal.recount import Shown
+from relay.journal.rows import Shown
 from tests.unit.drafts import draft
 from tests.unit.edge.serving import opened
 

@@ -15,8 +15,7 @@ from relay.journal.errors import JournalBroken
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.projections.history import History, Passage
 from relay.journal.reader import READERS, Reader
-from relay.journal.recount import Shown
-from relay.journal.rows import Progress
+from relay.journal.rows import Progress, Shown
 from relay.journal.store import Store
 from relay.journal.volume import log_of
 from relay.telemetry.signals.journal import JournalSignals

@@ -6,8 +6,7 @@ import pytest
 
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
-from relay.journal.recount import Shown
-from relay.journal.rows import SavedCheckpoint
+from relay.journal.rows import SavedCheckpoint, Shown
 from relay.journal.store import Store
 from relay.telemetry.signals.journal import JournalSignals
 from relay.telemetry.telemetry import Telemetry

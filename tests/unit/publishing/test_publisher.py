@@ -26,7 +26,7 @@ from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.projections.history import History
-from relay.journal.recount import Shown
+from relay.journal.rows import Shown
 from relay.publishing import publisher as module
 from relay.publishing.publisher import Publisher, as_fatal
 from relay.telemetry.signals.journal import JournalSignals

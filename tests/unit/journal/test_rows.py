@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.journal.recount import Shown, recounted
-from relay.journal.rows import SavedCheckpoint
+from relay.journal.rows import SavedCheckpoint, Shown, recounted
 
 SAVED = SavedCheckpoint(20, published=15, dead=2, absorbed=1, passed=2)
 
