@@ -1,7 +1,7 @@
 """An application of aiohttp behind our own listener, its refusals as problem documents.
 
-aiohttp runs applications only with its own server, so this reaches for two of its private methods;
-``tests/unit/edge/http/test_routed.py`` says so when a release moves them.
+aiohttp runs applications only with its own server, so this reaches for two of its private methods
+(``aiohttp_internals``).
 """
 
 from __future__ import annotations

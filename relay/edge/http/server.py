@@ -16,12 +16,13 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any, Protocol
 
-from aiohttp import hdrs, http_parser, web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from relay.core.errors import RelayError
 from relay.edge.http import problems
+from relay.edge.http.aiohttp_internals import require_internals
 from relay.edge.http.fast_path import FastPath, Shortcut
 from relay.edge.http.heads import MAX_HEAD, HeadLimit, HeadTooLarge
 
@@ -330,8 +331,8 @@ class Listener:
         self._listening: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Binds. Raises ``RelayError`` when the address cannot be had, or aiohttp's parser is the slow one."""
-        require_c_parser()
+        """Binds. Raises ``RelayError`` when the address cannot be had, or aiohttp is not as relay needs it."""
+        require_internals(self.server)
         loop = asyncio.get_running_loop()
         try:
             self._listening = await loop.create_server(
@@ -401,19 +402,6 @@ def _emptied(queue: socket.socket) -> list[socket.socket]:
             connection.setblocking(False)
             found.append(connection)
     return found
-
-
-def require_c_parser() -> None:
-    """Raises ``RelayError`` unless aiohttp parses with llhttp.
-
-    Most of its request smuggling holes were in the parser written in Python, which it falls back to without a word.
-    """
-    if http_parser.HttpRequestParser is not getattr(http_parser, "HttpRequestParserC", None):
-        raise RelayError(
-            "http_parser_missing",
-            "aiohttp runs without its HTTP parser in C, and relay does not use the one in Python for untrusted input.",
-            hint="Install an aiohttp wheel for this platform, and unset AIOHTTP_NO_EXTENSIONS.",
-        )
 
 
 def respond(refusal: problems.Answer) -> web.Response:

@@ -1,39 +1,12 @@
-"""Applications behind our own listener, and the private parts of aiohttp that this rests on."""
+"""Applications behind our own listener."""
 
 from __future__ import annotations
 
-import inspect
-
 import pytest
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
 from tests.services.raw_http import ask, get, post
 from tests.unit.edge.serving import routed
-
-PRIVATE = {
-    web.Application: ["_handle", "_make_request"],
-    RequestHandler: [
-        "_current_request",
-        "_force_close",
-        "_messages",
-        "_request_count",
-        "_waiter",
-        "data_received",
-        "log_exception",
-    ],
-}
-
-
-async def test_aiohttp_still_has_the_private_parts_that_the_edge_rests_on() -> None:
-    """A new aiohttp would break the edge in ways that are hard to read; this names what has moved."""
-    lacking = [
-        f"{owner.__name__}.{name}" for owner, names in PRIVATE.items() for name in names if name not in dir(owner)
-    ]
-    if not isinstance(vars(web.Server(hello)).get("_connections"), dict):
-        lacking.append("Server._connections")
-    assert not lacking, f"aiohttp has moved {lacking}: adapt relay/edge/http/routed.py and server.py"
-    assert list(inspect.signature(web.Application._handle).parameters) == ["self", "request"]
 
 
 async def hello(request: web.BaseRequest) -> web.StreamResponse:

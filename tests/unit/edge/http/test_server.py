@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from aiohttp import http_parser, web
+from aiohttp import web
 
 from relay.core.errors import RelayError
 from relay.edge.http.problems import PROBLEM_JSON, answer
-from relay.edge.http.server import Connection, Handler, Limits, Listener, Server, require_c_parser, respond
+from relay.edge.http.server import Connection, Handler, Limits, Listener, Server, respond
 from tests.services.raw_http import Wire, ask, get, post, wire
 
 SHORT = Limits(header_timeout=0.5)
@@ -87,16 +87,6 @@ async def test_bodies_are_not_decompressed() -> None:
         body = b"\x1f\x8b not really gzip"
         reply = await ask(listener.url, post("/", body, "Content-Encoding: gzip"))
         assert (reply.status, reply.body) == (200, body)
-
-
-def test_the_parser_in_c_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
-    """aiohttp falls back to its Python parser without a word, and most smuggling holes were there."""
-    require_c_parser()
-    monkeypatch.setattr(http_parser, "HttpRequestParser", http_parser.HttpRequestParserPy)
-    with pytest.raises(RelayError) as refused:
-        require_c_parser()
-    assert refused.value.code == "http_parser_missing"
-    assert "wheel" in refused.value.hint
 
 
 async def test_a_taken_address_is_reported_with_what_to_do() -> None:
