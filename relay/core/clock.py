@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 MAX_MS = 253_402_300_799_999
 """The last millisecond of the year 9999, beyond which RFC 3339 has no text."""
 
-_DAY_MS = 86_400_000
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MS = timedelta(milliseconds=1)
 _SECONDS = tuple(f"{second:02d}" for second in range(60))
 _MILLIS = tuple(f".{milli:03d}Z" for milli in range(1000))
 _RFC3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))",
+    r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:(\d\d)(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)",
     re.ASCII,
 )
 
@@ -36,21 +37,6 @@ def rfc3339(ms: int) -> str:
     return _minute(ms // 60_000) + _SECONDS[ms // 1000 % 60] + _MILLIS[ms % 1000]
 
 
-@lru_cache(maxsize=64)
-def _day_ms(day: str) -> int:
-    return (date.fromisoformat(day).toordinal() - _EPOCH_ORDINAL) * _DAY_MS
-
-
-def utc_ms(day: str, hour: int, minute: int, second: int) -> int:
-    """Epoch milliseconds of a UTC wall time; ``day`` is ``YYYY-MM-DD`` or ``YYYYMMDD``.
-
-    ``ValueError`` for a day or a time that does not exist; second 60 (a leap second) is the next minute's first.
-    """
-    if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second <= 60):
-        raise ValueError(f"{hour}:{minute}:{second} is not a time of day")
-    return _day_ms(day) + ((hour * 60 + minute) * 60 + second) * 1000
-
-
 def parse_rfc3339(text: str) -> int:
     """Epoch milliseconds of an RFC 3339 timestamp (any offset; finer than a millisecond is cut off).
 
@@ -60,11 +46,9 @@ def parse_rfc3339(text: str) -> int:
     match = _RFC3339.fullmatch(text)
     if match is None:
         raise ValueError("not an RFC 3339 timestamp; expected a form like 2023-11-14T22:13:20.000Z")
-    day, hour, minute, second, fraction, sign, off_hours, off_minutes = match.groups()
-    ms = utc_ms(day, int(hour), int(minute), int(second)) + int((fraction or "")[:3].ljust(3, "0"))
-    if sign is not None:
-        offset = (int(off_hours) * 60 + int(off_minutes)) * 60_000
-        ms += -offset if sign == "+" else offset
+    leap = match[1] == "60"  # a leap second is the next minute's first
+    at = datetime.fromisoformat((f"{text[:17]}59{text[19:]}" if leap else text).upper())
+    ms = (at - _EPOCH) // _MS + 1000 * leap
     if not 0 <= ms <= MAX_MS:
         raise ValueError("the timestamp lies outside 1970-01-01 to 9999-12-31")
     return ms

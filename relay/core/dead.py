@@ -53,14 +53,7 @@ class DeadLetterData(TypedDict):
     event: Annotated[DeadEvent | None, Field(description="The event that a sink refused; null for a delivery.")]
 
 
-def unreadable_draft(
-    delivery: Delivery,
-    unreadable: Unreadable,
-    *,
-    origin: str,
-    source: str = TASK_SOURCE,
-    traceparent: str | None = None,
-) -> Draft:
+def unreadable_draft(delivery: Delivery, unreadable: Unreadable, *, origin: str) -> Draft:
     """The dead letter of a delivery that ``origin`` (a source's name) could not read.
 
     The same bytes make the same letter, so a redelivery is a duplicate.
@@ -70,8 +63,7 @@ def unreadable_draft(
     )
     data = _data(letter, delivery.received_at, None)
     subject = unreadable.subject or letter.id
-    draft = _draft(letter, data, source, subject, rfc3339(delivery.received_at), traceparent)
-    return draft._replace(via=delivery.via)
+    return _draft(letter, data, TASK_SOURCE, subject, rfc3339(delivery.received_at))._replace(via=delivery.via)
 
 
 def refused_draft(entry: Entry, refused: Refused, *, origin: str, refused_at: int) -> Draft:
@@ -84,12 +76,7 @@ def refused_draft(entry: Entry, refused: Refused, *, origin: str, refused_at: in
     letter = DeadLetter(
         _refusal_id(entry, origin), origin, refused.code, scrub_text(refused.detail), event.data, entry.offset, event
     )
-    refused_event: DeadEvent = {
-        "id": event.id,
-        "type": event.type,
-        "source": event.source,
-        "subject": event.subject,
-    }
+    refused_event: DeadEvent = {"id": event.id, "type": event.type, "source": event.source, "subject": event.subject}
     data = _data(letter, entry.accepted_at, refused_event)
     return _draft(letter, data, f"/relay/sinks/{origin}", event.subject, rfc3339(refused_at), event.traceparent)
 
@@ -128,7 +115,7 @@ def _data(letter: DeadLetter, received_at: int, event: DeadEvent | None) -> Dead
 
 
 def _draft(
-    letter: DeadLetter, data: DeadLetterData, source: str, subject: str, time: str, traceparent: str | None
+    letter: DeadLetter, data: DeadLetterData, source: str, subject: str, time: str, traceparent: str | None = None
 ) -> Draft:
     event = Event(
         DEAD_LETTERS, DEAD_TYPE, letter.id, source, subject, time, orjson.dumps(data), DEAD_SCHEMA, traceparent

@@ -7,7 +7,7 @@ from typing import Final
 
 from relay.clocks import steady_ms, wall_ms
 from relay.core.source import Source
-from relay.core.tasks.expiry import first_expiry
+from relay.core.tasks.events import first_expiry
 from relay.core.tasks.reconcile import Timing
 from relay.journal.journal import Journal
 from relay.journal.projections.task_addresses import Addresses

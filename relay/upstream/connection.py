@@ -199,7 +199,7 @@ class Connection(asyncio.Protocol):
         if piece:
             receiver.received(piece)
         if body.done and self._receiver is receiver:
-            self._end(again=not body.surplus())
+            self._end(again=not body.surplus)
 
     def _take_head(self, data: bytes) -> bytes:
         """Reads the head; answers what follows it. Interim answers are for this connection only (RFC 9110, 15.2)."""

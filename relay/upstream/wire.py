@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
-from relay.upstream.headers import RawHeaders
+from relay.upstream.headers import RawHeaders, named_by_connection
 
 MAX_HEAD = 64 << 10
 """Bytes of an answer's head."""
@@ -75,22 +75,6 @@ def parse_head(data: bytes) -> Head:
     return Head(int(status), reason or b"", headers, minor == b"0")
 
 
-class Body(Protocol):
-    """Takes a body apart. ``open_ended``: only the connection's end is its end."""
-
-    open_ended: bool
-
-    @property
-    def done(self) -> bool:
-        """Whether its end was reached."""
-
-    def take(self, data: bytes) -> bytes:
-        """The content in these bytes of the wire. Raises ``Malformed``."""
-
-    def surplus(self) -> bytes:
-        """What came after the end: never anything, from an upstream that is in step."""
-
-
 def body_of(method: str, head: Head) -> Body:
     """How the body that follows is framed (RFC 9112, 6.3). Raises ``Malformed`` where that is not certain."""
     coding = [value.strip().lower() for name, value in head.headers if name.lower() == b"transfer-encoding"]
@@ -111,12 +95,7 @@ def body_of(method: str, head: Head) -> Body:
 
 def lives_on(head: Head) -> bool:
     """Whether the connection may be used again after this answer (RFC 9112, 9.3)."""
-    tokens = {
-        token.strip().lower()
-        for name, value in head.headers
-        if name.lower() == b"connection"
-        for token in value.split(b",")
-    }
+    tokens = named_by_connection(head.headers)
     return b"close" not in tokens and (not head.old or b"keep-alive" in tokens)
 
 
@@ -124,9 +103,9 @@ def lives_on(head: Head) -> bool:
 class Counted:
     """A body with a length."""
 
+    open_ended: ClassVar = False
     left: int
-    open_ended: bool = False
-    _surplus: bytes = b""
+    surplus: bytes = b""
 
     @property
     def done(self) -> bool:
@@ -136,35 +115,28 @@ class Counted:
     def take(self, data: bytes) -> bytes:
         """See ``Body``."""
         if len(data) > self.left:
-            data, self._surplus = data[: self.left], data[self.left :]
+            data, self.surplus = data[: self.left], data[self.left :]
         self.left -= len(data)
         return data
-
-    def surplus(self) -> bytes:
-        """See ``Body``."""
-        return self._surplus
 
 
 @dataclass(slots=True)
 class Endless:
     """A body that ends with the connection."""
 
-    done: bool = False
-    open_ended: bool = True
+    open_ended: ClassVar = True
+    done: ClassVar = False
+    surplus: ClassVar = b""
 
     def take(self, data: bytes) -> bytes:
         """See ``Body``."""
         return data
 
-    def surplus(self) -> bytes:
-        """See ``Body``."""
-        return b""
-
 
 class Chunked:
     """A body in chunks (RFC 9112, 7.1). Extensions and trailers are of this connection only, and end here."""
 
-    __slots__ = ("_kept", "_left", "_surplus", "_trailer", "done")
+    __slots__ = ("_kept", "_left", "_trailer", "done", "surplus")
 
     open_ended = False
 
@@ -173,7 +145,7 @@ class Chunked:
         self._left = 0  # of the chunk under way, its closing CRLF included
         self._kept = b""  # a size line or trailer of which the end has not come
         self._trailer = False
-        self._surplus = b""
+        self.surplus = b""
 
     def take(self, data: bytes) -> bytes:
         """See ``Body``. What is in several chunks comes as one piece."""
@@ -189,12 +161,8 @@ class Chunked:
             step = self._content if self._left else self._line
             at = step(data, at, end, pieces)
         if self.done:
-            self._surplus = data[at:]
+            self.surplus = data[at:]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def surplus(self) -> bytes:
-        """See ``Body``."""
-        return self._surplus
 
     def _content(self, data: bytes, at: int, end: int, pieces: list[bytes]) -> int:
         """Takes the content of the chunk under way and its closing CRLF, as far as they have come."""
@@ -233,6 +201,14 @@ class Chunked:
             self._trailer = True
             return 0
         return length + 2
+
+
+Body = Counted | Endless | Chunked
+"""Takes a body apart: ``take`` answers the content in bytes of the wire, and raises ``Malformed``.
+
+``done``: its end was reached. ``open_ended``: only the connection's end is its end. ``surplus``: what came after it,
+never anything from an upstream that is in step.
+"""
 
 
 def _take_whole(data: bytes, at: int, pieces: list[bytes]) -> int:

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Annotated, Any, Final, Literal
 
+import orjson
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from relay.core.clock import rfc3339
+from relay.core.clock import parse_rfc3339, rfc3339
 from relay.core.dedup import KEY_BYTES, key_of
 from relay.core.event import TASKS, Draft, Event
 from relay.core.redact import publishable
@@ -131,24 +132,22 @@ def bare_task(task_id: str, status: TaskStatus, *, via: Via, received_at: int) -
     }
 
 
-def submitted_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
+def submitted_draft(data: TaskData) -> Draft:
     """``relay.task.submitted``: the upstream took the task. Once per task, whatever a second one says."""
     task_id = data["task_id"]
-    event = _event(data, "relay.task.submitted", f"{task_id}:submitted", data["received_at"], traceparent)
+    event = _event(data, "relay.task.submitted", f"{task_id}:submitted", data["received_at"])
     return Draft(event, submitted_key(task_id), via=data["observed_via"])
 
 
-def progressed_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
+def progressed_draft(data: TaskData) -> Draft:
     """``relay.task.progressed``: once per status and percentage, so that repeated polls do not repeat it."""
     task_id, status, percent = data["task_id"], data["status"], data["progress_percent"]
     step = "unknown" if percent is None else f"{percent:g}"
-    event = _event(
-        data, "relay.task.progressed", f"{task_id}:progressed:{status}:{step}", data["received_at"], traceparent
-    )
+    event = _event(data, "relay.task.progressed", f"{task_id}:progressed:{status}:{step}", data["received_at"])
     return Draft(event, key_of("task", "novita", task_id, "progressed", status, step), via=data["observed_via"])
 
 
-def terminal_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
+def terminal_draft(data: TaskData) -> Draft:
     """``relay.task.succeeded``, ``.failed`` or ``.abandoned``, all under the one key of "how this task ended".
 
     So a repetition is absorbed, and another ending, or another set of outputs, contradicts (promise P4).
@@ -157,7 +156,7 @@ def terminal_draft(data: TaskData, *, traceparent: str | None = None) -> Draft:
     task_id, status = data["task_id"], data["status"]
     time = data["timings"]["finished_at"] or data["received_at"]
     return Draft(
-        _event(data, f"relay.task.{status}", f"{task_id}:{status}", time, traceparent),
+        _event(data, f"relay.task.{status}", f"{task_id}:{status}", time),
         terminal_key(task_id),
         ending_of(status, data["outputs"]),
         CONFLICTED,
@@ -195,10 +194,19 @@ def ending_of(status: str, outputs: Iterable[Output]) -> bytes:
     return blake2b("\x1f".join(parts).encode(), digest_size=KEY_BYTES).digest()
 
 
+def first_expiry(event: Event) -> int | None:
+    """When the first of an event's outputs expires (epoch milliseconds); ``None``: it has none, or nobody knows."""
+    if event.topic != TASKS or b'"expires_at":"' not in event.data:
+        return None
+    outputs = orjson.loads(event.data).get("outputs") or ()
+    expiries = [parse_rfc3339(output["expires_at"]) for output in outputs if output.get("expires_at")]
+    return min(expiries, default=None)
+
+
 def _address(url: str | None) -> str:
     """A URL without query and fragment: a signature is renewed, the object stays."""
     return "" if url is None else url.partition("?")[0].partition("#")[0]
 
 
-def _event(data: TaskData, kind: str, event_id: str, time: str, traceparent: str | None) -> Event:
-    return Event(TASKS, kind, event_id, TASK_SOURCE, data["task_id"], time, publishable(data), TASK_SCHEMA, traceparent)
+def _event(data: TaskData, kind: str, event_id: str, time: str) -> Event:
+    return Event(TASKS, kind, event_id, TASK_SOURCE, data["task_id"], time, publishable(data), TASK_SCHEMA)

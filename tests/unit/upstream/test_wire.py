@@ -146,7 +146,7 @@ def test_chunks_in_reads_of_every_size(size: int) -> None:
     for at in range(0, len(BODY), size):
         assert not body.done
         got += body.take(BODY[at : at + size])
-    assert (got, body.done, body.surplus()) == (CONTENT, True, b"")
+    assert (got, body.done, body.surplus) == (CONTENT, True, b"")
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.data())
@@ -171,7 +171,7 @@ def test_a_trailer_is_no_content() -> None:
     body = Chunked()
     assert body.take(b"1\r\nx\r\n0\r\n") == b"x"
     assert body.take(b"1\r\ny\r\n\r\n") == b""
-    assert (body.done, body.surplus()) == (True, b"")
+    assert (body.done, body.surplus) == (True, b"")
 
 
 def test_several_chunks_in_one_read_are_one_piece() -> None:
@@ -207,14 +207,14 @@ def test_what_comes_after_the_end_is_reported() -> None:
     """A connection that is out of step would be used again, and answer one client with what is another's."""
     chunked = Chunked()
     assert chunked.take(b"1\r\nx\r\n0\r\n\r\nHTTP") == b"x"
-    assert chunked.surplus() == b"HTTP"
+    assert chunked.surplus == b"HTTP"
     counted = Counted(1)
     assert counted.take(b"xy") == b"x"
-    assert (counted.done, counted.surplus()) == (True, b"y")
+    assert (counted.done, counted.surplus) == (True, b"y")
 
 
 def test_a_body_without_framing_ends_with_the_connection() -> None:
     """It would be taken for broken off when it is whole."""
     body = Endless()
     assert body.take(b"x") == b"x"
-    assert (body.open_ended, body.done, body.surplus()) == (True, False, b"")
+    assert (body.open_ended, body.done, body.surplus) == (True, False, b"")

@@ -5,7 +5,7 @@ import orjson
 from relay.core.clock import rfc3339
 from relay.core.event import Draft, Event
 from relay.core.source import Delivery
-from relay.core.tasks.expiry import first_expiry
+from relay.core.tasks.events import first_expiry
 from relay.sources.novita_task import NovitaTask
 from tests.unit.drafts import draft
 
