@@ -8,15 +8,15 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric
 
 from docs.reference.markdown import code, page, table
+from relay.telemetry import gen_ai
 from relay.telemetry.metrics import Histogram
 from relay.telemetry.signals import chats
 from relay.telemetry.signals.claims import ClaimSignals
 from relay.telemetry.signals.consumers import ConsumerSignals
 from relay.telemetry.signals.deliveries import DeliverySignals
-from relay.telemetry.signals.health import HealthSignals
 from relay.telemetry.signals.http import HttpSignals
 from relay.telemetry.signals.journal import JournalSignals
-from relay.telemetry.signals.process import ProcessSignals
+from relay.telemetry.signals.process import HealthSignals, ProcessSignals
 from relay.telemetry.signals.sinks import SinkFigures, SinkSignals
 from relay.telemetry.signals.submissions import SubmissionSignals
 from relay.telemetry.signals.tasks import TaskSignals
@@ -37,7 +37,7 @@ one of [these](events.md); `code` is one of [these](errors.md#codes-of-the-relay
 """
 _VALUES: Final = {
     "outcome": ("completed", "failed", "cancelled"),
-    "kind": (*chats._TOKENS.values(), *chats._DETAILS.values()),
+    "kind": (*gen_ai._TOKENS.values(), *gen_ai._DETAILS.values()),
 }
 """Values of labels that show up only once a chat has ended."""
 

@@ -36,10 +36,9 @@ from relay.sources.novita_task import NovitaTask
 from relay.telemetry.log import conceal_in_log
 from relay.telemetry.signals.chats import ChatSignals
 from relay.telemetry.signals.claims import ClaimSignals
-from relay.telemetry.signals.health import HealthSignals
 from relay.telemetry.signals.http import HttpSignals
 from relay.telemetry.signals.journal import JournalSignals
-from relay.telemetry.signals.process import ProcessSignals
+from relay.telemetry.signals.process import HealthSignals, ProcessSignals
 from relay.telemetry.signals.sinks import SinkSignals
 from relay.telemetry.signals.tasks import TaskSignals
 from relay.telemetry.signals.upstream import UpstreamSignals

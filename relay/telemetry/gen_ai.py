@@ -13,6 +13,12 @@ from relay.telemetry.spans import Attributes
 PROVIDER = "novita"
 """``gen_ai.provider.name``: the convention's list of known ones is open."""
 
+_TOKENS = {"prompt_tokens": "input", "completion_tokens": "output"}  # gen_ai.token.type of OpenTelemetry
+_DETAILS = {
+    ("prompt_tokens_details", "cached_tokens"): "cached",
+    ("completion_tokens_details", "reasoning_tokens"): "reasoning",
+}
+
 
 def request_attributes(opening: Opening) -> Attributes:
     """Of a chat that begins."""
@@ -28,17 +34,17 @@ def request_attributes(opening: Opening) -> Attributes:
 
 def answer_attributes(data: ChatData) -> Attributes:
     """Of a chat that has ended, by what its terminal event says. Times in seconds."""
-    usage, timings = data["usage"] or {}, data["timings"]
+    tokens, timings = token_counts(data["usage"] or {}), data["timings"]
     reasons = [choice["finish_reason"] for choice in data["choices"] if choice["finish_reason"]]
     return {
         "gen_ai.response.id": data["completion_id"],
         "gen_ai.response.model": data["model"] if data["completion_id"] else None,
         "gen_ai.response.finish_reasons": reasons or None,
         "gen_ai.response.time_to_first_chunk": _seconds(timings["first_byte_ms"]),
-        "gen_ai.usage.input_tokens": _count(usage.get("prompt_tokens")),
-        "gen_ai.usage.output_tokens": _count(usage.get("completion_tokens")),
-        "gen_ai.usage.cache_read.input_tokens": _count(_detail(usage, "prompt_tokens_details", "cached_tokens")),
-        "gen_ai.usage.reasoning.output_tokens": _count(_detail(usage, "completion_tokens_details", "reasoning_tokens")),
+        "gen_ai.usage.input_tokens": tokens.get("input"),
+        "gen_ai.usage.output_tokens": tokens.get("output"),
+        "gen_ai.usage.cache_read.input_tokens": tokens.get("cached"),
+        "gen_ai.usage.reasoning.output_tokens": tokens.get("reasoning"),
         "http.response.status_code": data["http_status"],
         "relay.chat.time_to_first_token": _seconds(timings["first_token_ms"]),
         "relay.chat.outcome": data["outcome"],
@@ -47,15 +53,14 @@ def answer_attributes(data: ChatData) -> Attributes:
     }
 
 
+def token_counts(usage: dict[str, Any]) -> dict[str, int]:
+    """Tokens by kind. The upstream wrote it and anything may stand there: what is no number of tokens is left out."""
+    found = {kind: usage.get(key) for key, kind in _TOKENS.items()}
+    for (key, detail), kind in _DETAILS.items():
+        details = usage.get(key)
+        found[kind] = details.get(detail) if isinstance(details, dict) else None
+    return {kind: tokens for kind, tokens in found.items() if type(tokens) is int and 0 <= tokens < 1 << 40}
+
+
 def _seconds(milliseconds: int | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
-
-
-def _detail(usage: dict[str, Any], key: str, detail: str) -> object:
-    details = usage.get(key)
-    return details.get(detail) if isinstance(details, dict) else None
-
-
-def _count(tokens: object) -> int | None:
-    """The upstream wrote it: anything may stand there."""
-    return tokens if type(tokens) is int and 0 <= tokens < 1 << 40 else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from relay.core.chat.events import ChatData, Opening
-from relay.telemetry.gen_ai import answer_attributes, request_attributes
+from relay.telemetry.gen_ai import answer_attributes, request_attributes, token_counts
 from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.metrics import SECONDS, Series
 from relay.telemetry.spans import Span
@@ -17,11 +17,6 @@ MAX_MODELS = 100
 OTHER = "other"
 
 _OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
-_TOKENS = {"prompt_tokens": "input", "completion_tokens": "output"}  # gen_ai.token.type of OpenTelemetry
-_DETAILS = {
-    ("prompt_tokens_details", "cached_tokens"): "cached",
-    ("completion_tokens_details", "reasoning_tokens"): "reasoning",
-}
 
 
 class ChatSignals:
@@ -78,8 +73,9 @@ class ChatSignals:
             self._duration.observe(timings["duration_ms"] / 1000)
         if timings["first_token_ms"] is not None:
             self._series(data["model"]).observe(timings["first_token_ms"] / 1000)
-        if data["usage"]:
-            self._count_tokens(data["usage"])
+        for kind, tokens in token_counts(data["usage"] or {}).items():
+            if tokens:
+                self._tokens.labels(kind).inc(tokens)
         if data["outcome"] == "failed":
             self._tell_failure(data)
 
@@ -109,18 +105,6 @@ class ChatSignals:
         if series is None:
             series = self._models[name] = self._first_token.series(name)
         return series
-
-    def _count_tokens(self, usage: dict[str, object]) -> None:
-        for key, kind in _TOKENS.items():
-            self._count(kind, usage.get(key))
-        for (key, detail), kind in _DETAILS.items():
-            details = usage.get(key)
-            if isinstance(details, dict):
-                self._count(kind, details.get(detail))
-
-    def _count(self, kind: str, tokens: object) -> None:
-        if type(tokens) is int and 0 < tokens < 1 << 40:
-            self._tokens.labels(kind).inc(tokens)
 
     def _tell_failure(self, data: ChatData) -> None:
         reason = data["reason"] or ""
