@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain, islice
 from random import Random
 
 from relay.simulator.chat.behaviour import Behaviour
@@ -59,9 +60,10 @@ def streamed(
 ) -> Answer:
     """A stream of ``frames``; the fault, if any, strikes within the first ``middle`` frames and sends ``broken_by``."""
     at = behaviour.at or rng.randint(1, max(1, middle))
-    framed = (_framed(frame, behaviour) for frame in _until(frames, at, behaviour))
-    ends = (_framed(frame, behaviour) for frame in broken_by)
-    pieces = _paced(_commented(_whole(framed, ends, behaviour), behaviour), at, behaviour)
+    comment = _framed(COMMENTS[behaviour.comments], behaviour) if behaviour.comments else b""
+    sent = chain(_until(frames, at, behaviour), broken_by if behaviour.error_frame else ())
+    framed = (comment + _framed(frame, behaviour) for frame in sent)
+    pieces = _paced(framed, at, behaviour)
     return Answer(200, STREAM_HEADERS, _cut(pieces, behaviour, rng), _end(behaviour), behaviour.slow)
 
 
@@ -100,31 +102,15 @@ def _framed(frame: bytes, behaviour: Behaviour) -> bytes:
     return frame.replace(b"\n", NEWLINES[behaviour.newline]) if behaviour.newline else frame
 
 
-def _whole(frames: Iterator[bytes], broken_by: Iterator[bytes], behaviour: Behaviour) -> Iterator[bytes]:
-    yield from frames
-    if behaviour.error_frame:
-        yield from broken_by
-
-
-def _commented(frames: Iterator[bytes], behaviour: Behaviour) -> Iterator[bytes]:
-    comment = _framed(COMMENTS[behaviour.comments], behaviour) if behaviour.comments else b""
-    for frame in frames:
-        yield comment + frame
-
-
 def _paced(frames: Iterator[bytes], at: int, behaviour: Behaviour) -> Iterator[Piece]:
     """One piece per frame, or per ``batch`` of them, after its pause."""
     number = 0
-    while batch := _taken(frames, behaviour.batch or 1):
+    while batch := list(islice(frames, behaviour.batch or 1)):
         pause = behaviour.pace if number else behaviour.first_token
         if number < at <= number + len(batch):
             pause += behaviour.stall
         number += len(batch)
         yield Piece(b"".join(batch), pause)
-
-
-def _taken(frames: Iterator[bytes], number: int) -> list[bytes]:
-    return [frame for _, frame in zip(range(number), frames, strict=False)]
 
 
 def _cut(pieces: Iterator[Piece], behaviour: Behaviour, rng: Random) -> Iterator[Piece]:

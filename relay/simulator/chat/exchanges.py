@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 CLIENT_GONE = "client_gone"
@@ -25,14 +25,14 @@ class Exchange:
     method: str
     target: str
     headers: Mapping[str, str]
-    started_at: int
     body_bytes: int = 0
     body_sha256: str = ""
     status: int | None = None
     pieces: int = 0
     sent: int = 0
-    ended_at: int | None = None
     outcome: str | None = None
+    started_at: int = 0
+    ended_at: int | None = None
 
     def end(self, outcome: str, now: int) -> None:
         """The first word about the end holds."""
@@ -57,7 +57,7 @@ class Exchanges:
     def enter(self, method: str, target: str, headers: Mapping[str, str], now: int) -> Exchange:
         """A request that has arrived, at ``now``."""
         self._count += 1
-        exchange = self._seen[self._count] = Exchange(self._count, method, target, headers, now)
+        exchange = self._seen[self._count] = Exchange(self._count, method, target, headers, started_at=now)
         if len(self._seen) > self._retained:
             self._seen.popitem(last=False)
         return exchange
@@ -72,17 +72,5 @@ class Exchanges:
 
 
 def _as_json(exchange: Exchange) -> dict[str, Any]:
-    return {
-        "number": exchange.number,
-        "method": exchange.method,
-        "target": exchange.target,
-        "headers": {name: value for name, value in exchange.headers.items() if name.lower() != "authorization"},
-        "body_bytes": exchange.body_bytes,
-        "body_sha256": exchange.body_sha256,
-        "status": exchange.status,
-        "pieces": exchange.pieces,
-        "sent": exchange.sent,
-        "outcome": exchange.outcome,
-        "started_at": exchange.started_at,
-        "ended_at": exchange.ended_at,
-    }
+    shown = {name: value for name, value in exchange.headers.items() if name.lower() != "authorization"}
+    return {field.name: getattr(exchange, field.name) for field in fields(exchange)} | {"headers": shown}

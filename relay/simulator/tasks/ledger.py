@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from relay.simulator.tasks.task import Task
@@ -112,7 +112,7 @@ class Ledger:
             "answered": list(self.answered),
             "polls": {"total": sum(polled), "most_in_a_second": max(polled, default=0)},
             "tasks": [_task_json(record) for record in chosen],
-            "attempts": [_attempt_json(attempt) for record in chosen for attempt in record.attempts],
+            "attempts": [asdict(attempt) for record in chosen for attempt in record.attempts],
         }
 
     def _chosen(self, task_id: str | None) -> Iterator[Record]:
@@ -134,15 +134,4 @@ def _task_json(record: Record) -> dict[str, Any]:
         "test": task.test,
         "submitted_at": task.submitted_at,
         "polls": record.polls,
-    }
-
-
-def _attempt_json(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "task_id": attempt.task_id,
-        "label": attempt.label,
-        "status": attempt.status,
-        "attempt": attempt.attempt,
-        "outcome": attempt.outcome,
-        "at": attempt.at,
     }

@@ -5,15 +5,16 @@ Vendor: the task-result and webhook pages; what differs between their own sample
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from random import Random
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
 
+from relay.simulator.requests import Json
 from relay.simulator.tasks.catalog import Kind, Signing, signing_of
 from relay.simulator.tasks.task import SUCCEED, Phase, Task
 
@@ -21,9 +22,12 @@ EVENT_TYPE = "ASYNC_TASK_RESULT"
 UNKNOWN_EVENT_TYPE = "ASYNC_TASK_NOTICE"
 
 TTL_SECONDS = 3600
-_PLURAL: Mapping[Kind, str] = {"image": "images", "video": "videos", "audio": "audios"}
-
-Json = dict[str, Any]
+_NSFW: Mapping[str, Json] = {
+    "absent": {},
+    "null": {"nsfw_detection_result": None},
+    "empty": {"nsfw_detection_result": {}},
+    "filled": {"nsfw_detection_result": {"valid": True, "confidence": 0.02}},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ def result(task: Task, phase: Phase, signed_at: int, outputs_of: str = "") -> Js
         parts["extra"] = _extra(task, phase, style) if style.extra == "filled" else {}
     parts |= {"images": [], "videos": []} | ({"audios": []} if style.audios else {})
     if phase.status == SUCCEED:
-        parts[_PLURAL[task.endpoint.kind]] = [
+        parts[f"{task.endpoint.kind}s"] = [
             _output(task, style, signed_at, f"{task.task_id}{outputs_of}-{number}") for number in range(task.outputs)
         ]
     if style.unknown_keys:
@@ -140,42 +144,15 @@ def _debug_info(task: Task, phase: Phase) -> Json:
 
 
 def _output(task: Task, style: Style, signed_at: int, name: str) -> Json:
-    return _OUTPUTS[task.endpoint.kind](task, style, signed_at, name)
-
-
-def _image(task: Task, style: Style, signed_at: int, name: str) -> Json:
-    return _located("image", name, task, style, signed_at) | _nsfw(style)
-
-
-def _video(task: Task, style: Style, signed_at: int, name: str) -> Json:
-    return _located("video", name, task, style, signed_at) | ({} if style.nsfw == "filled" else _nsfw(style))
-
-
-def _audio(task: Task, style: Style, signed_at: int, name: str) -> Json:
-    spoken = {"text": task.prompt, "start_time": 0.0, "end_time": round(0.3 + len(task.prompt) / 15, 2)}
-    return _located("audio", name, task, style, signed_at) | {"audio_metadata": spoken}
-
-
-_OUTPUTS: Mapping[Kind, Callable[[Task, Style, int, str], Json]] = {"image": _image, "video": _video, "audio": _audio}
-
-
-def _located(kind: Kind, name: str, task: Task, style: Style, signed_at: int) -> Json:
-    how = signing_of(task.endpoint.name)
-    url = f"{task.outputs_at}/{name}.{task.format}"
+    kind, how = task.endpoint.kind, signing_of(task.endpoint.name)
     ttl = TTL_SECONDS if how == "s3" else 0
-    return {
-        f"{kind}_url": sign(url, how, signed_at),
+    output = {
+        f"{kind}_url": sign(f"{task.outputs_at}/{name}.{task.format}", how, signed_at),
         # a number is only known for images; a ttl of 0 is only known as text
         f"{kind}_url_ttl": str(ttl) if style.ttl_as_text or kind != "image" or not ttl else ttl,
         f"{kind}_type": task.format,
     }
-
-
-def _nsfw(style: Style) -> Json:
-    verdicts: Mapping[str, Json] = {
-        "absent": {},
-        "null": {"nsfw_detection_result": None},
-        "empty": {"nsfw_detection_result": {}},
-        "filled": {"nsfw_detection_result": {"valid": True, "confidence": 0.02}},
-    }
-    return verdicts[style.nsfw]
+    if kind == "audio":
+        spoken = {"text": task.prompt, "start_time": 0.0, "end_time": round(0.3 + len(task.prompt) / 15, 2)}
+        return output | {"audio_metadata": spoken}
+    return output if kind == "video" and style.nsfw == "filled" else output | _NSFW[style.nsfw]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from random import Random
-from typing import Any
 
+from relay.simulator.requests import Json
 from relay.simulator.tasks.results import sign
 
-Json = dict[str, Any]
 Shape = Callable[[Random, int, str], Json]
 """An answer by its random numbers, the time in epoch milliseconds, and the address under which outputs are."""
 
@@ -22,10 +22,7 @@ PIXEL = base64.b64decode(
 
 def shape_of(path: str) -> Shape | None:
     """How this path answers, ``None`` if it is not known to answer at once."""
-    exact = _SHAPES.get(path)
-    if exact is not None:
-        return exact
-    return next((shape for prefix, shape in _PREFIXES if path.startswith(prefix)), None)
+    return next((shape for pattern, shape in _SHAPES.items() if fnmatchcase(path, pattern)), None)
 
 
 def object_name(rng: Random) -> str:
@@ -38,45 +35,22 @@ def _flux(rng: Random, _: int, place: str) -> Json:
     return {"images": [image], "task": {"task_id": name}}
 
 
-def _seedream_3(rng: Random, now: int, place: str) -> Json:
-    return {"image_urls": [_signed_image(rng, now, place)], "binary_data_base64": []}
-
-
-def _seedream(rng: Random, now: int, place: str) -> Json:
-    return {"images": [_signed_image(rng, now, place)]}
-
-
-def _image_file(_: Random, __: int, ___: str) -> Json:
-    return {"image_file": base64.b64encode(PIXEL).decode(), "image_type": "png"}
-
-
-def _prompt(_: Random, __: int, ___: str) -> Json:
-    return {"prompt": "a kite over the sea"}
-
-
-def _speech(rng: Random, _: int, __: str) -> Json:
-    return {"audio": rng.randbytes(16).hex()}
-
-
-def _hosted_video(rng: Random, now: int, place: str) -> Json:
-    return {"video": {"video_url": sign(f"{place}/{object_name(rng)}.mp4", "s3", now), "video_type": "mp4"}}
-
-
-def _signed_image(rng: Random, now: int, place: str) -> str:
-    return sign(f"{place}/{object_name(rng)}.jpeg", "s3", now)
+def _signed(rng: Random, now: int, place: str, extension: str = "jpeg") -> str:
+    return sign(f"{place}/{object_name(rng)}.{extension}", "s3", now)
 
 
 _FILES = ("remove-background", "replace-background", "cleanup", "reimagine", "remove-text", "merge-face", "outpainting")
 
 _SHAPES: Mapping[str, Shape] = {
-    "/v3/seedream-3-0-txt2img": _seedream_3,
-    "/v3/img2prompt": _prompt,
-    **{f"/v3/{name}": _image_file for name in _FILES},
+    "/v3/seedream-3-0-txt2img": lambda *made: {"image_urls": [_signed(*made)], "binary_data_base64": []},
+    "/v3/seedream-*": lambda *made: {"images": [_signed(*made)]},
+    "/v3/img2prompt": lambda *_: {"prompt": "a kite over the sea"},
+    **{
+        f"/v3/{name}": lambda *_: {"image_file": base64.b64encode(PIXEL).decode(), "image_type": "png"}
+        for name in _FILES
+    },
+    "/v3beta/flux-*": _flux,
+    "/v3/minimax-speech-*": lambda rng, *_: {"audio": rng.randbytes(16).hex()},
+    "/v3/hf/*": lambda rng, now, place: {"video": {"video_url": _signed(rng, now, place, "mp4"), "video_type": "mp4"}},
 }
-
-_PREFIXES: tuple[tuple[str, Shape], ...] = (
-    ("/v3beta/flux-", _flux),
-    ("/v3/seedream-", _seedream),
-    ("/v3/minimax-speech-", _speech),
-    ("/v3/hf/", _hosted_video),
-)
+"""The shapes by the pattern of the path; the first that fits counts."""
