@@ -89,7 +89,7 @@ class Relay:
         self.telemetry.spans = open_spans(settings.tracing, settings.identity_name)
         for message in warnings(settings):
             self.signals.warned(message)
-        self.upstream = Upstream.configured(settings.upstream, self._upstream_signals)
+        self.upstream = Upstream(settings.upstream, self._upstream_signals)
         self.journal = await self._open_journal()
         try:
             self._start_publishers()

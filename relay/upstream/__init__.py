@@ -1,6 +1,6 @@
 """The one way to the upstream: ``upstream.base_url``, for the proxy, the submissions and the reconciler."""
 
-from relay.upstream.client import Answer, RequestBody, Timeouts, Upstream
+from relay.upstream.client import Answer, RequestBody, Upstream
 from relay.upstream.errors import UpstreamError, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
 from relay.upstream.headers import RawHeaders, request_headers, response_headers
 
@@ -8,7 +8,6 @@ __all__ = [
     "Answer",
     "RawHeaders",
     "RequestBody",
-    "Timeouts",
     "Upstream",
     "UpstreamError",
     "UpstreamReset",

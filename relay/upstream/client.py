@@ -11,7 +11,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -31,19 +31,6 @@ _HELD = 256 << 10  # bytes of an answer that wait for a slow reader, before the 
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds. ``first_byte`` runs from the request's end to the answer's head, ``idle`` between two of its pieces.
-
-    ``keepalive``: for which an idle connection is kept; less than the upstream keeps it.
-    """
-
-    connect: float = 5.0
-    first_byte: float = 600.0
-    idle: float = 300.0
-    keepalive: float = 15.0
-
-
 class Signals(Protocol):
     """What the client reports: whether the upstream is there."""
 
@@ -53,46 +40,23 @@ class Signals(Protocol):
 class Upstream:
     """The upstream at ``base_url``. No redirects, no decompression, no proxy from the environment, no total timeout."""
 
-    def __init__(
-        self,
-        base_url: str,
-        timeouts: Timeouts,
-        signals: Signals | None = None,
-        *,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        parts = urlsplit(base_url)
+    def __init__(self, settings: UpstreamSettings, signals: Signals | None = None) -> None:
+        """Raises ``RelayError`` where ``ssl_cafile`` holds no certificates."""
+        parts = urlsplit(settings.base_url)
         secure = parts.scheme == "https"
-        self.base_url = base_url
-        self.timeouts = timeouts
+        tls = _trusting(settings.ssl_cafile) if secure or settings.ssl_cafile else None
+        self.base_url = settings.base_url
+        self._settings = settings
         self._signals = signals
         self._addresses = Addresses()
         self._address = (parts.hostname or "", parts.port or (443 if secure else 80))
         self._host = parts.netloc.encode("ascii")
         self._prefix = parts.path.rstrip("/")
-        self._tls = (tls or ssl.create_default_context()) if secure else None
+        self._tls = tls if secure else None
         self._idle: deque[tuple[float, Connection]] = deque()
         self._busy: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
-
-    @classmethod
-    def configured(cls, settings: UpstreamSettings, signals: Signals | None = None) -> Upstream:
-        """The upstream as the settings have it. Raises ``RelayError`` where ``ssl_cafile`` holds no certificates."""
-        timeouts = Timeouts(
-            settings.connect_timeout, settings.first_byte_timeout, settings.idle_timeout, settings.keepalive_timeout
-        )
-        if settings.ssl_cafile is None:
-            return cls(settings.base_url, timeouts, signals)
-        try:
-            tls = ssl.create_default_context(cafile=settings.ssl_cafile)
-        except OSError as error:
-            raise RelayError(
-                "bad_certificates",
-                f"upstream.ssl_cafile, {settings.ssl_cafile}, cannot be used: {error.strerror or error}.",
-                hint="Set it to a readable file of certificates in PEM.",
-            ) from None
-        return cls(settings.base_url, timeouts, signals, tls=tls)
 
     # -- taking an answer as it comes --------------------------------------------------------------------------
 
@@ -111,7 +75,7 @@ class Upstream:
         if self._closed:
             raise UpstreamUnreachable("the relay is shutting down")
         try:
-            async with asyncio.timeout(self.timeouts.connect):
+            async with asyncio.timeout(self._settings.connect_timeout):
                 host, port = self._address
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
                 _, connection = await loop.create_connection(
@@ -122,7 +86,7 @@ class Upstream:
                 )
         except TimeoutError:
             self._reached(False)
-            raise UpstreamTimeout("connect_timeout", self.timeouts.connect, sent=False) from None
+            raise UpstreamTimeout("connect_timeout", self._settings.connect_timeout, sent=False) from None
         except OSError as error:
             self._reached(False)
             raise UpstreamUnreachable(error.strerror or type(error).__name__) from None
@@ -154,17 +118,15 @@ class Upstream:
         except Malformed as error:
             self._freed(connection)
             raise RelayError("bad_request", f"The request cannot be forwarded: {error}.") from None
-        limits = self.timeouts
-        connection.send(
-            method, head, whole or b"", to, limits.first_byte, limits.idle, more=whole is None, flushed=flushed
-        )
+        first_byte, idle = self._settings.first_byte_timeout, self._settings.idle_timeout
+        connection.send(method, head, whole or b"", to, first_byte, idle, more=whole is None, flushed=flushed)
 
     async def upload(self, connection: Connection, body: AsyncIterator[bytes], length: int | None) -> None:
         """Sends the rest of a request: ``length`` bytes, or chunks. Raises ``ConnectionError``, ``TimeoutError``."""
         left = length
         async for piece in body:
             if piece:
-                async with asyncio.timeout(self.timeouts.idle):
+                async with asyncio.timeout(self._settings.idle_timeout):
                     await connection.write(piece if left is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
                 left = left - len(piece) if left is not None else None
         if left:
@@ -223,7 +185,7 @@ class Upstream:
         try:
             await self.upload(connection, body, length)
         except TimeoutError:
-            incoming.give_up(UpstreamTimeout("idle_timeout", self.timeouts.idle, sent=True))
+            incoming.give_up(UpstreamTimeout("idle_timeout", self._settings.idle_timeout, sent=True))
         except Exception as error:
             # Half a request must not look like a whole one. Where the upstream has answered and closed already, what
             # it said counts.
@@ -241,16 +203,16 @@ class Upstream:
         self._idle.append((loop.time(), connection))
         self._reached(True)
         if self._sweeper is None:
-            self._sweeper = loop.call_later(self.timeouts.keepalive, self._sweep)
+            self._sweeper = loop.call_later(self._settings.keepalive_timeout, self._sweep)
 
     def _sweep(self) -> None:
         """Closes what was idle for too long, before the upstream does."""
         self._sweeper = None
         loop = asyncio.get_running_loop()
-        while self._idle and self._idle[0][0] + self.timeouts.keepalive <= loop.time() + 0.001:
+        while self._idle and self._idle[0][0] + self._settings.keepalive_timeout <= loop.time() + 0.001:
             self._idle.popleft()[1].cancel()
         if self._idle:
-            due = self._idle[0][0] + self.timeouts.keepalive
+            due = self._idle[0][0] + self._settings.keepalive_timeout
             self._sweeper = loop.call_at(due, self._sweep)
 
     def _reached(self, reached: bool) -> None:
@@ -269,6 +231,18 @@ class Upstream:
             connection.cancel()
         self._busy.clear()
         await asyncio.sleep(0)
+
+
+def _trusting(cafile: Path | None) -> ssl.SSLContext:
+    """``None``: the system's certificate authorities."""
+    try:
+        return ssl.create_default_context(cafile=cafile)
+    except OSError as error:
+        raise RelayError(
+            "bad_certificates",
+            f"upstream.ssl_cafile, {cafile}, cannot be used: {error.strerror or error}.",
+            hint="Set it to a readable file of certificates in PEM.",
+        ) from None
 
 
 class Incoming:

@@ -123,7 +123,7 @@ async def check_upstream(settings: Settings) -> tuple[Finding, float | None]:
     headers = [(b"Accept", b"application/json"), *([(b"Authorization", f"Bearer {key}".encode())] if key else [])]
     ahead = None
     try:
-        upstream = Upstream.configured(settings.upstream)
+        upstream = Upstream(settings.upstream)
     except RelayError as error:
         return Finding("upstream", "failed", error.message, error.hint, error.code), None
     target = f"/v3/async/task-result?task_id=relay-doctor-{uuid4().hex}"

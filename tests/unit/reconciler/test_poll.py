@@ -11,7 +11,8 @@ import pytest
 from relay.core.tasks.reconcile import PollAnswer, Unanswered
 from relay.reconciler import poll as module
 from relay.reconciler.poll import TaskResults
-from relay.upstream import Timeouts, Upstream
+from relay.settings.model import UpstreamSettings
+from relay.upstream import Upstream
 from tests.services.scripted_upstream import Call, Script, ScriptedUpstream, answering, ok, scripted
 
 
@@ -20,7 +21,7 @@ async def asking(
     script: Script, api_key: str | None = None, within: float = 5.0
 ) -> AsyncIterator[tuple[ScriptedUpstream, TaskResults]]:
     async with scripted(script) as server:
-        upstream = Upstream(server.url, Timeouts())
+        upstream = Upstream(UpstreamSettings(base_url=server.url))
         try:
             yield server, TaskResults(upstream, api_key, within=within)
         finally:
@@ -107,7 +108,7 @@ async def test_an_upstream_that_is_not_there_is_unreachable() -> None:
     """A poll would raise where nobody expects it."""
     async with scripted(answering(ok())) as server:
         url = server.url
-    upstream = Upstream(url, Timeouts())
+    upstream = Upstream(UpstreamSettings(base_url=url))
     assert await TaskResults(upstream)("t1") == Unanswered("unreachable")
     await upstream.close()
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from relay.core.clock import rfc3339
 from relay.reconciler.watch import EXPIRES_SOON, TaskReconciliation
 from relay.settings import Settings
+from relay.settings.model import UpstreamSettings
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry.signals.tasks import TaskSignals
 from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.telemetry.telemetry import Telemetry
-from relay.upstream import Timeouts, Upstream
+from relay.upstream import Upstream
 from tests.unit.drafts import draft
 from tests.unit.edge.serving import opened
 from tests.unit.telemetry.readings import values
@@ -23,7 +24,7 @@ async def test_outputs_that_a_sink_may_get_too_late_are_counted(tmp_path: Path) 
     telemetry, now = Telemetry(), time.time_ns() // 1_000_000
     settings = Settings.model_validate({"sinks": [{"type": "redis"}, {"type": "kafka"}]})
     async with opened(tmp_path, "redis", "kafka") as journal:
-        upstream = Upstream("http://127.0.0.1:1", Timeouts())
+        upstream = Upstream(UpstreamSettings(base_url="http://127.0.0.1:1"))
         watch = TaskReconciliation(
             settings, journal, upstream, NovitaTask(), TaskSignals(telemetry, UpstreamSignals(telemetry))
         )

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from relay.upstream import Timeouts, Upstream, UpstreamUnreachable
+from relay.settings.model import UpstreamSettings
+from relay.upstream import Upstream, UpstreamUnreachable
 from relay.upstream.addresses import FORGOTTEN_AFTER, Addresses
 from tests.services.scripted_upstream import answering, ok, scripted
 
@@ -65,7 +66,7 @@ async def test_one_dead_address_of_two_does_not_take_the_upstream_down(
             return [info("127.0.0.1", dead), info("127.0.0.1", port)]
 
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
-        upstream = Upstream("http://upstream.test", Timeouts(connect=20.0))
+        upstream = Upstream(UpstreamSettings(base_url="http://upstream.test", connect_timeout=20.0))
         async with asyncio.timeout(10), upstream.exchange("GET", "/") as answer:
             assert answer.status == 200
         await upstream.close()
@@ -81,7 +82,7 @@ async def test_where_no_address_answers_the_upstream_is_unreachable(monkeypatch:
             return [info("127.0.0.1", port), info("127.0.0.2", port)]
 
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
-        upstream = Upstream("http://upstream.test", Timeouts(connect=5.0))
+        upstream = Upstream(UpstreamSettings(base_url="http://upstream.test", connect_timeout=5.0))
         with pytest.raises(UpstreamUnreachable):
             await upstream.connect()
         await upstream.close()

@@ -9,17 +9,20 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from relay.upstream import Timeouts, Upstream, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
+from relay.settings.model import UpstreamSettings
+from relay.upstream import Upstream, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
 from tests.services.scripted_upstream import Call, Script, ScriptedUpstream, answering, chunks, ok, scripted
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-QUICK = Timeouts(connect=2.0, first_byte=0.2, idle=0.2)
+QUICK = UpstreamSettings(connect_timeout=2.0, first_byte_timeout=0.2, idle_timeout=0.2)
 
 
 @asynccontextmanager
-async def between(script: Script, timeouts: Timeouts | None = None) -> AsyncIterator[tuple[ScriptedUpstream, Upstream]]:
+async def between(
+    script: Script, timeouts: UpstreamSettings | None = None
+) -> AsyncIterator[tuple[ScriptedUpstream, Upstream]]:
     async with scripted(script) as server:
-        upstream = Upstream(server.url, timeouts or Timeouts())
+        upstream = Upstream((timeouts or UpstreamSettings()).model_copy(update={"base_url": server.url}))
         try:
             yield server, upstream
         finally:
@@ -51,7 +54,7 @@ async def test_a_request_arrives_as_it_was_given() -> None:
 async def test_a_base_with_a_path_stands_before_the_target() -> None:
     """An upstream that is mounted below a path could not be reached."""
     async with scripted(answering(ok())) as server:
-        upstream = Upstream(server.url + "/mounted", Timeouts())
+        upstream = Upstream(UpstreamSettings(base_url=server.url + "/mounted"))
         async with upstream.exchange("GET", "/v3/x"):
             pass
         await upstream.close()
@@ -114,7 +117,7 @@ async def test_an_upstream_that_nobody_listens_for_is_unreachable_and_nothing_wa
     """What could safely be repeated would not be."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        upstream = Upstream(f"http://127.0.0.1:{unused.getsockname()[1]}", Timeouts())
+        upstream = Upstream(UpstreamSettings(base_url=f"http://127.0.0.1:{unused.getsockname()[1]}"))
         with pytest.raises(UpstreamUnreachable) as caught:
             async with upstream.exchange("POST", "/", [], b"x"):
                 pass
@@ -135,7 +138,7 @@ async def test_it_knows_whether_the_upstream_is_there() -> None:
 
     noted = Noted()
     async with scripted(answering(ok())) as server:
-        upstream = Upstream(server.url, Timeouts(), noted)
+        upstream = Upstream(UpstreamSettings(base_url=server.url), noted)
         (await upstream.connect()).cancel()
         assert noted.reached == [True], "as soon as it is there, however long it thinks about an answer"
         for reached in (3, 4):  # once more for the new connection
@@ -143,7 +146,7 @@ async def test_it_knows_whether_the_upstream_is_there() -> None:
                 await answer.read(10)
             assert noted.reached == [True] * reached
         await upstream.close()
-    upstream = Upstream(server.url, Timeouts(), noted)
+    upstream = Upstream(UpstreamSettings(base_url=server.url), noted)
     with pytest.raises(UpstreamUnreachable):
         async with upstream.exchange("GET", "/"):
             pass

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from relay.core.errors import RelayError
-from relay.upstream import Timeouts, Upstream, UpstreamError, UpstreamReset
+from relay.settings.model import UpstreamSettings
+from relay.upstream import Upstream, UpstreamError, UpstreamReset
 from relay.upstream.client import _HELD
 from relay.upstream.connection import Connection
 from relay.upstream.wire import Head
@@ -72,7 +73,7 @@ async def test_what_comes_unasked_ends_an_idle_connection() -> None:
 
 async def test_an_idle_connection_is_closed_in_time() -> None:
     """A request would be sent just when the upstream closes it."""
-    async with between(answering(ok()), Timeouts(keepalive=0.05)) as (server, upstream):
+    async with between(answering(ok()), UpstreamSettings(keepalive_timeout=0.05)) as (server, upstream):
         async with upstream.exchange("GET", "/") as answer:
             await answer.read(10)
         assert len(upstream._idle) == 1
@@ -224,7 +225,7 @@ async def test_an_answer_in_the_middle_of_an_upload_counts() -> None:
         await call.until_gone()
 
     async with scripted(script, early=True) as server:
-        upstream = Upstream(server.url, Timeouts())
+        upstream = Upstream(UpstreamSettings(base_url=server.url))
         async with upstream.exchange("POST", "/", [], endless()) as answer:
             assert answer.status == 413
             assert await answer.read(100) == b"too much"

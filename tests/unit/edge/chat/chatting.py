@@ -19,11 +19,11 @@ from relay.edge.http.server import Limits, Listener
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy, ProxyRoutes
 from relay.journal.journal import Journal, Policy
-from relay.settings.model import ProxySettings
+from relay.settings.model import ProxySettings, UpstreamSettings
 from relay.telemetry.signals.chats import ChatSignals
 from relay.telemetry.signals.http import HttpSignals
 from relay.telemetry.telemetry import Telemetry
-from relay.upstream import Timeouts, Upstream
+from relay.upstream import Upstream
 from tests.services.raw_http import post
 from tests.services.scripted_upstream import Call, Script, ScriptedUpstream, chunks, scripted
 from tests.unit.edge.serving import opened
@@ -99,7 +99,7 @@ async def chatting(
     tmp_path: Path,
     script: Script,
     *,
-    timeouts: Timeouts | None = None,
+    timeouts: UpstreamSettings | None = None,
     api_key: str | None = None,
     base_url: str | None = None,
     limits: Limits | None = None,
@@ -110,7 +110,7 @@ async def chatting(
     telemetry, proxy_settings = Telemetry(), ProxySettings.model_validate({"chunk_interval": "0s", **settings})
     sinks = ("kafka",) if policy else ()
     async with opened(tmp_path, *sinks, policy=policy) as journal, scripted(script) as server:
-        upstream = Upstream(base_url or server.url, timeouts or Timeouts())
+        upstream = Upstream((timeouts or UpstreamSettings()).model_copy(update={"base_url": base_url or server.url}))
         proxy = Proxy(upstream, Clients(proxy_settings, api_key), BodyLimits(1 << 20, 4 << 20, 5.0, "proxy"))
         queue = ChatEventQueue(journal)
         chat = Chat(proxy, queue, proxy_settings, ChatSignals(telemetry))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay.edge.http.raw_response import RawResponse
-from relay.upstream import Timeouts
+from relay.settings.model import UpstreamSettings
 from tests.services.raw_http import ask, wire
 from tests.services.scripted_upstream import Call, Script, answering, chunks, ok
 from tests.unit.edge.chat.chatting import DONE, HEAD, asking, chatting, frame, streaming, until
@@ -99,7 +99,10 @@ async def hang(call: Call) -> None:
 
 async def test_an_upstream_that_hangs_is_reported_in_a_frame_and_without_an_end(tmp_path: Path) -> None:
     """The client would wait for ever, or take what it has for the whole."""
-    async with chatting(tmp_path, hang, timeouts=Timeouts(idle=0.1)) as served, wire(served.url) as connection:
+    async with (
+        chatting(tmp_path, hang, timeouts=UpstreamSettings(idle_timeout=0.1)) as served,
+        wire(served.url) as connection,
+    ):
         await connection.send(asking())
         rest = await connection.rest()
         ending = await served.ending()
@@ -117,7 +120,10 @@ async def test_no_frame_is_put_into_the_middle_of_another(tmp_path: Path) -> Non
         await call.send(HEAD, chunks(FRAMES[1][:-1], end=False))
         await call.until_gone()
 
-    async with chatting(tmp_path, script, timeouts=Timeouts(idle=0.1)) as served, wire(served.url) as connection:
+    async with (
+        chatting(tmp_path, script, timeouts=UpstreamSettings(idle_timeout=0.1)) as served,
+        wire(served.url) as connection,
+    ):
         await connection.send(asking())
         assert (await connection.rest()).endswith(chunks(FRAMES[1][:-1], end=False))
 
@@ -254,7 +260,7 @@ async def test_by_default_nothing_is_tried_again(tmp_path: Path, first: bytes) -
 
 async def test_a_time_that_is_over_is_not_taken_again(tmp_path: Path) -> None:
     """A client would wait several times ten minutes, and pay for each."""
-    async with chatting(tmp_path, before, max_retries=3, timeouts=Timeouts(first_byte=0.05)) as served:
+    async with chatting(tmp_path, before, max_retries=3, timeouts=UpstreamSettings(first_byte_timeout=0.05)) as served:
         assert (await ask(served.url, asking())).status == 504
         assert len(served.upstream.calls) == 1
 

@@ -11,10 +11,10 @@ from relay.edge.http.bodies import BodyLimits
 from relay.edge.http.server import Limits, Listener
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy, ProxyRoutes
-from relay.settings.model import ProxySettings
+from relay.settings.model import ProxySettings, UpstreamSettings
 from relay.telemetry.signals.http import HttpSignals
 from relay.telemetry.telemetry import Telemetry
-from relay.upstream import Timeouts, Upstream
+from relay.upstream import Upstream
 from tests.services.scripted_upstream import Script, ScriptedUpstream, scripted
 
 
@@ -35,7 +35,7 @@ async def proxying(
     clients: Mapping[str, Any] | None = None,
     api_key: str | None = None,
     limits: BodyLimits | None = None,
-    timeouts: Timeouts | None = None,
+    timeouts: UpstreamSettings | None = None,
     base_url: str | None = None,
     idle_timeout: float = 60.0,
 ) -> AsyncIterator[Proxied]:
@@ -43,7 +43,7 @@ async def proxying(
     telemetry = Telemetry()
     known = Clients(ProxySettings.model_validate({"clients": clients or {}}), api_key)
     async with scripted(script) as server:
-        upstream = Upstream(base_url or server.url, timeouts or Timeouts())
+        upstream = Upstream((timeouts or UpstreamSettings()).model_copy(update={"base_url": base_url or server.url}))
         proxy = Proxy(upstream, known, limits or BodyLimits(1 << 20, 4 << 20, 5.0, "proxy"), idle_timeout=idle_timeout)
         routes = ProxyRoutes(proxy, submissions=proxy, chat=proxy)
         listener = Listener(routes, host="127.0.0.1", port=0, limits=Limits(), signals=HttpSignals(telemetry))

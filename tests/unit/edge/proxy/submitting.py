@@ -21,16 +21,17 @@ from relay.edge.task_addresses import TaskAddresses
 from relay.journal.journal import Journal
 from relay.journal.projections.task_addresses import Addresses
 from relay.settings import ProxySettings
+from relay.settings.model import UpstreamSettings
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry.signals.http import HttpSignals
 from relay.telemetry.signals.submissions import SubmissionSignals
 from relay.telemetry.telemetry import Telemetry
-from relay.upstream import Timeouts, Upstream
+from relay.upstream import Upstream
 from tests.services.scripted_upstream import Script, ScriptedUpstream, scripted
 
 WEBHOOK = "https://relay.example/webhooks/novita"
 LIMITS = BodyLimits(max_body=24 << 20, max_inflight_bytes=48 << 20, timeout=5.0, section="proxy")
-TIMEOUTS = Timeouts(connect=2.0, first_byte=5.0, idle=5.0)
+TIMEOUTS = UpstreamSettings(connect_timeout=2.0, first_byte_timeout=5.0, idle_timeout=5.0)
 
 
 @dataclass
@@ -72,7 +73,7 @@ async def submitting(
     *,
     webhook: str | None = WEBHOOK,
     limits: BodyLimits = LIMITS,
-    timeouts: Timeouts = TIMEOUTS,
+    timeouts: UpstreamSettings = TIMEOUTS,
     timeout: float = 5.0,
     idle_timeout: float = 60.0,
     settings: ProxySettings | None = None,
@@ -83,7 +84,7 @@ async def submitting(
     telemetry = Telemetry()
     signals = SubmissionSignals(telemetry)
     async with scripted(script) as behind:
-        upstream = Upstream(base_url or behind.url, timeouts)
+        upstream = Upstream(timeouts.model_copy(update={"base_url": base_url or behind.url}))
         proxy = Proxy(upstream, Clients(settings or ProxySettings(), api_key), limits, idle_timeout=idle_timeout)
         addresses = TaskAddresses(journal.projection(Addresses), 60.0, webhook)
         submissions = Submissions(proxy, NovitaTask(), TaskWriter(journal, signals, timeout), signals, addresses)

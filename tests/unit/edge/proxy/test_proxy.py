@@ -10,7 +10,7 @@ import pytest
 
 from relay.edge.http.bodies import BodyLimits
 from relay.edge.proxy.proxy import _is_text, is_openai, is_proxied, plain
-from relay.upstream import Timeouts
+from relay.settings.model import UpstreamSettings
 from relay.upstream.client import Answer, Incoming
 from relay.upstream.wire import Head
 from tests.services.raw_http import ask, chunked, get, post, wire
@@ -166,7 +166,7 @@ async def test_an_upstream_that_hangs_is_a_504() -> None:
     async def script(call: Call) -> None:
         await call.until_gone()
 
-    async with proxying(script, timeouts=Timeouts(first_byte=0.1)) as proxied:
+    async with proxying(script, timeouts=UpstreamSettings(first_byte_timeout=0.1)) as proxied:
         answer = await ask(proxied.url, get(MODELS), "GET")
     assert (answer.status, answer.json["error"]["code"]) == (504, "upstream_timeout")
 

@@ -15,7 +15,7 @@ from relay.core.tasks.address import Keys, secret_of
 from relay.edge.http.bodies import BodyLimits
 from relay.journal.journal import Journal
 from relay.settings import ProxySettings
-from relay.upstream import Timeouts
+from relay.settings.model import UpstreamSettings
 from tests.services.raw_http import ask, chunked, get, post, wire
 from tests.services.scripted_upstream import Call, answering, ok
 from tests.unit.edge.proxy.submitting import WEBHOOK, submitting
@@ -227,7 +227,9 @@ async def test_an_ambiguous_end_is_reported_as_such_and_nothing_is_sent_twice(
     journal: Journal, script: Callable[[Call], Awaitable[None]]
 ) -> None:
     """The client would submit again, and pay for two tasks; or the relay would do so by itself."""
-    async with submitting(journal, script, timeouts=Timeouts(1.0, 0.3, 0.3)) as relay:
+    async with submitting(
+        journal, script, timeouts=UpstreamSettings(connect_timeout=1.0, first_byte_timeout=0.3, idle_timeout=0.3)
+    ) as relay:
         reply = await ask(relay.url, post(PATH, b"{}"))
         assert (reply.status, reply.code) == (502, "submission_outcome_unknown")
         assert reply.headers["x-should-retry"] == "false"
@@ -285,7 +287,12 @@ async def test_a_stop_waits_for_what_was_sent(journal: Journal) -> None:
 
 async def test_a_stop_does_not_wait_for_ever(journal: Journal) -> None:
     """An upstream that hangs would keep the relay from ending."""
-    async with submitting(journal, silence, timeouts=Timeouts(5.0, 60.0, 60.0)) as relay, wire(relay.url) as client:
+    async with (
+        submitting(
+            journal, silence, timeouts=UpstreamSettings(connect_timeout=5.0, first_byte_timeout=60.0, idle_timeout=60.0)
+        ) as relay,
+        wire(relay.url) as client,
+    ):
         await client.send(post(PATH, b"{}"))
         await relay.until(lambda: relay.upstream.calls)
         await relay.listener.stop(0.05)
@@ -382,7 +389,9 @@ async def test_a_result_that_cannot_be_fetched_is_reported_as_for_any_request(jo
     async with submitting(journal, reset) as relay:
         reply = await ask(relay.url, get(RESULT), "GET")
         assert (reply.status, reply.code) == (502, "upstream_reset")
-    async with submitting(journal, silence, timeouts=Timeouts(1.0, 0.2, 0.2)) as relay:
+    async with submitting(
+        journal, silence, timeouts=UpstreamSettings(connect_timeout=1.0, first_byte_timeout=0.2, idle_timeout=0.2)
+    ) as relay:
         reply = await ask(relay.url, get(RESULT), "GET")
         assert (reply.status, reply.code) == (504, "upstream_timeout")
 
