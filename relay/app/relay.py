@@ -26,7 +26,7 @@ from relay.edge.build import Edge, Hooks, Parts
 from relay.edge.chat.recovery import end_open_chats
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.projections.dead_letters import DeadLetters
-from relay.journal.store import sqlite_version
+from relay.journal.store import SQLITE_VERSION
 from relay.publishing.claims import Claims
 from relay.publishing.publisher import Publisher, as_fatal
 from relay.reconciler.watch import CARE, TaskReconciliation
@@ -93,7 +93,7 @@ class Relay:
         self.journal = await self._open_journal()
         try:
             self._start_publishers()
-            self._tasks.append(asyncio.create_task(self.journal.maintain(), name="journal maintenance"))
+            self._tasks.append(asyncio.create_task(self.journal.maintenance.run(), name="journal maintenance"))
             self._tasks.append(asyncio.create_task(self._health.watch_the_loop(), name="loop watch"))
             polled = NovitaTask(progressed=True, raw=settings.tasks.raw)
             tasks = TaskSignals(self.telemetry, self._upstream_signals)
@@ -143,7 +143,7 @@ class Relay:
         )
         journal.concealed = self._concealed
         opened = journal.progress.journal_id, journal.events.last_offset
-        self._journal_signals.journal_opened(str(path), *opened, sqlite_version())
+        self._journal_signals.journal_opened(str(path), *opened, SQLITE_VERSION)
         return journal
 
     def _start_publishers(self) -> None:
@@ -218,7 +218,7 @@ class Relay:
             return
         letters = await journal.projection(DeadLetters).query(DeadLetters.count)
         self._journal_signals.journal_looked_at(
-            events=journal.events.count(), bytes=journal.bytes_held(), dead_letters=letters
+            events=journal.events.count(), bytes=journal.condition.size, dead_letters=letters
         )
         self._health.looked_at(await asyncio.to_thread(_free_bytes, Path(self.settings.journal.path).parent))
         if self._watch is not None:

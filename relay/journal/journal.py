@@ -64,18 +64,14 @@ class Journal:
         self.concealed = Concealed()
         """Secrets that no event may hold, no matter who made it. May be exchanged for others."""
         self._store, self._policy, self._signals = store, policy, signals
-        self._condition = Condition(store.size(), signals)
-        self.broken = self._condition.broken
-        self._writer = Writer(
-            store, committed=self._committed, failed=self._condition.failed, overdue=self._shorten_log
-        )
-        self._readers = Readers(store, broken=self._condition.failed)
+        self.condition = Condition(store.size(), signals)
+        self.broken = self.condition.broken
+        self._writer = Writer(store, committed=self._committed, failed=self.condition.failed, overdue=self._shorten_log)
+        self._readers = Readers(store, broken=self.condition.failed)
         self._shortening: asyncio.Task[None] | None = None
         self.events = EventLog(store, self._readers)
         self.progress = SinkProgress(store, self._writer, self.events, sinks, names or Names(), returned)
-        self._maintenance = Maintenance(
-            store, self._writer, policy, self._condition, self.events, self.progress, signals
-        )
+        self.maintenance = Maintenance(store, self._writer, policy, self.condition, self.events, self.progress, signals)
 
     def projection(self, kind: type[C]) -> Projected[C]:
         """The projection of this class. Raises ``KeyError`` where the journal was opened without it."""
@@ -88,10 +84,10 @@ class Journal:
 
         What a sink refused (``draft.dead`` of an event) is always taken: it makes the backlog smaller.
         """
-        if self._condition.broken.done():
-            raise self._condition.broken.result()
-        if self._condition.full is not None:
-            raise self._condition.full
+        if self.condition.broken.done():
+            raise self.condition.broken.result()
+        if self.condition.full is not None:
+            raise self.condition.full
         if draft.dead is None or draft.dead.event_offset is None:
             self._refuse_when_full()
         return self._writer.append(self.concealed.in_draft(draft))
@@ -103,7 +99,7 @@ class Journal:
                 f"{self.progress.backlog()} events wait for a sink, the limit of journal.max_backlog.",
                 hint="See which sink is down (relay_sink_up); relay accepts deliveries again as the backlog drains.",
             )
-        if self._condition.size > self._policy.max_size and self.progress.backlog() and self.progress.is_stuck():
+        if self.condition.size > self._policy.max_size and self.progress.backlog() and self.progress.is_stuck():
             raise JournalUnavailable(
                 "journal_full",
                 "The journal has reached journal.max_size and every event in it still waits for a sink.",
@@ -112,30 +108,22 @@ class Journal:
 
     def accepting(self) -> JournalUnavailable | JournalBroken | None:
         """Why nothing can be accepted now, ``None`` when it can."""
-        if self._condition.broken.done():
-            return self._condition.broken.result()
+        if self.condition.broken.done():
+            return self.condition.broken.result()
         try:
             self._refuse_when_full()
         except JournalUnavailable as error:
             return error
-        return self._condition.full or self._writer.refusal()
+        return self.condition.full or self._writer.refusal()
 
     def _committed(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None:
         self._signals.group_committed(entries, drafts, seconds)
         if entries:
             self.events.added(entries)
 
-    def bytes_held(self) -> int:
-        """Size of the file's pages in use, as of the last look."""
-        return self._condition.size
-
     def stalled_for(self) -> float:
         """Seconds that the commit under way has taken so far."""
         return self._writer.stalled_for()
-
-    async def maintain(self) -> None:
-        """Looks after the file while the journal lives: see ``Maintenance``."""
-        await self._maintenance.run()
 
     def _shorten_log(self) -> None:
         """The log begins anew only when nobody reads from it, and some journals are never left alone."""
@@ -152,7 +140,7 @@ class Journal:
         if self._shortening is not None:
             await self._shortening
         await self._readers.close()
-        if self._condition.full is not None:
+        if self.condition.full is not None:
             with suppress(JournalUnavailable):
                 await self._writer.call(self._store.make_room)
         await self._writer.close()

@@ -39,6 +39,9 @@ from relay.journal.volume import log_of, make_folder, refuse_what_is_read_only, 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+SQLITE_VERSION = sqlite3.sqlite_version
+"""Of the library in use."""
+
 MAX_GROUP = 64
 """Drafts per statement: one prepared statement for each size up to this stays in memory, 50 KB on average."""
 
@@ -393,8 +396,3 @@ def _connected(path: Path) -> sqlite3.Connection:
 @lru_cache(maxsize=MAX_GROUP)
 def _insert_events_sql(count: int) -> str:
     return _APPEND["insert_events"].format(names=NAMES, rows=placeholders(count))
-
-
-def sqlite_version() -> str:
-    """The SQLite library in use."""
-    return sqlite3.sqlite_version

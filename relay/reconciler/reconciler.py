@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from relay.clocks import steady_ms, wall_ms
 from relay.core.errors import RelayError
@@ -53,10 +53,8 @@ _PRUNE_PAUSE: Final = 0.02
 _ADDRESS_MARGIN: Final = 600  # seconds: no address is taken any more when its task is forgotten, on whatever clock
 
 
-class Poll(Protocol):
-    """Asks the upstream for one task. Raises nothing but bugs."""
-
-    async def __call__(self, task_id: str) -> PollAnswer | Unanswered: ...
+Poll = Callable[[str], Awaitable[PollAnswer | Unanswered]]
+"""Asks the upstream for one task. Raises nothing but bugs."""
 
 
 class Reconciler:

@@ -36,8 +36,8 @@ async def fill(directory: Path, events: int, data: bytes = BIG, *, pruned: bool 
     for first in range(0, events, 50):
         await asyncio.gather(*(journal.append(draft(str(n), data=data)) for n in range(first, min(first + 50, events))))
     if pruned:
-        await journal._maintenance._merge()
-        await journal._maintenance._prune()
+        await journal.maintenance._merge()
+        await journal.maintenance._prune()
         assert journal.events.count() == 0
     await journal.close()
 

@@ -64,7 +64,7 @@ class StatusRoutes:
                 "journal": {
                     "id": journal.progress.journal_id,
                     "events": journal.events.count(),
-                    "bytes": journal.bytes_held(),
+                    "bytes": journal.condition.size,
                     "last_offset": journal.events.last_offset,
                     "dead_letters": await self._letters.query(DeadLetters.count),
                 },

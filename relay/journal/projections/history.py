@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import RLock
@@ -137,13 +137,6 @@ class History(Projection):
         """A sink has said where it is: nothing beyond is there, whatever was noted."""
         self._arrived.append(_Rewind(sink, offset))
 
-    def repeated(self, repetitions: Iterable[tuple[int, str]], now: int) -> None:
-        """Facts were reported again: the offset of each one's event, and how. While too many wait, new ones are not
-        counted."""
-        with self._lock:
-            for offset, via in repetitions:
-                self._repeat(offset, via, now)
-
     def _repeat(self, offset: int, via: str, now: int) -> None:
         ways = self._repeated.get(offset)
         if ways is None:
@@ -155,8 +148,10 @@ class History(Projection):
         ways[via] = Repetition(offset, via, 1 if known is None else known.times + 1, first_at, now)
 
     def committed(self, group: Plan) -> None:
-        """Its duplicates are repetitions."""
-        self.repeated(group.repeated, group.now)
+        """Its duplicates are repetitions. While too many wait, new ones are not counted."""
+        with self._lock:
+            for offset, via in group.repeated:
+                self._repeat(offset, via, group.now)
 
     def is_due(self, now: int, *, idle: bool = False) -> bool:
         """Whether something waits and the last writing is long enough ago, or much waits; or a sink has lost events."""

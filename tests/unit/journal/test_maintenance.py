@@ -38,7 +38,7 @@ async def test_a_full_disk_does_not_end_the_care(tmp_path: Path, monkeypatch: py
         return done(*args, **options)
 
     monkeypatch.setattr(store, step, fails_first)
-    care = asyncio.ensure_future(journal.maintain())
+    care = asyncio.ensure_future(journal.maintenance.run())
     async with asyncio.timeout(20):
         await worked.wait()
     assert not care.done()
@@ -53,7 +53,7 @@ async def test_a_quiet_journal_writes_down_what_it_noted(tmp_path: Path, monkeyp
     journal = await opened(tmp_path / "j.db", "kafka")
     await fill(journal, 1)
     journal.progress.advance("kafka", 1, published=1, dead=0)
-    care = asyncio.ensure_future(journal.maintain())
+    care = asyncio.ensure_future(journal.maintenance.run())
     async with asyncio.timeout(20):
         while not await journal.projection(History).query(
             lambda table: table._db.execute("SELECT * FROM passages").fetchall()
@@ -70,7 +70,7 @@ async def test_tending_prunes_what_every_sink_has(tmp_path: Path, monkeypatch: p
     journal = await opened(tmp_path / "j.db", "kafka", policy=Policy(retention=0.0))
     await fill(journal, 1200)
     journal.progress.advance("kafka", 1100, published=1100, dead=0)
-    care = asyncio.ensure_future(journal.maintain())
+    care = asyncio.ensure_future(journal.maintenance.run())
     async with asyncio.timeout(20):
         while journal.events.count() > 100:
             await asyncio.sleep(0.01)
@@ -96,7 +96,7 @@ async def test_a_disk_is_full_until_a_commit_has_shown_that_it_is_not(
         regained()
 
     monkeypatch.setattr(journal._store, "regain_room", third_time)
-    journal._condition.failed(JournalUnavailable("disk_full", "The disk is full.", hint=""))
+    journal.condition.failed(JournalUnavailable("disk_full", "The disk is full.", hint=""))
     await looked_after(journal, monkeypatch, lambda: journal.accepting() is None)
     assert tries == [True] * 3
     await journal.close()
@@ -156,7 +156,7 @@ async def looked_after(journal: Journal, monkeypatch: pytest.MonkeyPatch, done: 
     """Returns when the care has brought this about."""
     monkeypatch.setattr(module, "_EVERY", 0.01)
     monkeypatch.setattr(module, "_MERGE_EVERY", 0.01)
-    care = asyncio.ensure_future(journal.maintain())
+    care = asyncio.ensure_future(journal.maintenance.run())
     try:
         async with asyncio.timeout(20):
             while not done():
@@ -235,7 +235,7 @@ async def test_a_sweep_that_was_begun_goes_on_at_the_next_look(tmp_path: Path, m
     monkeypatch.setattr(module, "_SWEEP_EVERY", 0.0)
     monkeypatch.setattr(module, "_SWEEP_STEPS", 1)
     journal = await opened(tmp_path / "j.db")
-    assert journal._maintenance._sweep_every == 3600
+    assert journal.maintenance._sweep_every == 3600
     await fill(journal, 100)
     while await journal._writer.call(journal._store.merge_dedup):
         pass

@@ -381,7 +381,7 @@ def test_an_ending_that_the_journal_has_forgotten_takes_the_task_along(tmp_path:
     async def main() -> None:
         async with world(tmp_path, Policy(retention=0)) as w:
             await w.webhook("t1")
-            await w.journal._maintenance._merge()
+            await w.journal.maintenance._merge()
             await asyncio.sleep(0.01)
             await w.submit("t1")
             time.sleep(0.002)  # noqa: ASYNC251 - the wall clock decides what is old

@@ -63,8 +63,8 @@ async def test_what_was_pruned_at_its_place_is_said_once(tmp_path: Path) -> None
     async with opened(tmp_path, policy=Policy(retention=-10.0)) as journal:
         for n in range(10):
             await journal.append(draft(str(n)))
-        await journal._maintenance._merge()
-        await journal._maintenance._prune()
+        await journal.maintenance._merge()
+        await journal.maintenance._prune()
     async with opened(tmp_path) as journal:  # anew: the newest events are in memory for as long as it is open
         await journal.append(draft("new"))
         reader = EventReader(journal.events, 4, EventFilter())

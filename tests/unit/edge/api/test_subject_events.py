@@ -29,7 +29,7 @@ async def test_what_was_pruned_leaves_the_rest_to_be_shown(tmp_path: Path) -> No
         trail = await trail_of(journal.events, "t2")
         page = await page_about(journal.events, "t2", trail, noted=[1, 2])
         assert [entry.offset for entry in page.entries] == [1, 2, 3]
-        await journal._maintenance._merge()
+        await journal.maintenance._merge()
         assert journal._store.prune(floor=2, older_than=1 << 60, over_size=1 << 60) == 2
         page = await page_about(journal.events, "t2", trail, noted=[1, 2], limit=2)
         assert ([entry.offset for entry in page.entries], page.next) == ([], 2)

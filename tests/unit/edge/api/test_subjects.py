@@ -128,7 +128,7 @@ async def test_chunks_are_found_after_their_keys_were_merged(tmp_path: Path) -> 
     async with scene(tmp_path) as s:
         await s.stream("s1", 3)
         before = await s.story("s1")
-        await s.journal._maintenance._merge()
+        await s.journal.maintenance._merge()
         assert await s.story("s1") == before
 
 

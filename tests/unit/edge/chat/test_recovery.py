@@ -78,11 +78,11 @@ async def test_a_start_waits_once_for_a_disk_that_takes_nothing(
     async with opened(tmp_path) as journal:
         await left_open(journal, *names)
     async with opened(tmp_path) as journal:
-        journal._condition.full = JournalUnavailable("disk_full", "Full.", hint="")
+        journal.condition.full = JournalUnavailable("disk_full", "Full.", hint="")
         async with asyncio.timeout(2):
             going_on = await end_open_chats(journal, ChatSignals(telemetry))
         assert going_on is not None
-        journal._condition.full = None
+        journal.condition.full = None
         async with asyncio.timeout(20):
             await going_on
         endings = [entry.event.subject for entry in await journal.events.read(3 * len(names), 100)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay.journal.errors import JournalUnavailable
+from relay.journal.plan import Plan
 from relay.journal.projections import history as module
 from relay.journal.projections.history import EVERY, QUIET, Found, History, Passage, Repetition
 from relay.journal.rows import Progress
@@ -17,6 +18,13 @@ from relay.journal.volume import log_of
 from tests.unit.drafts import draft
 
 EVERYWHERE = list(range(1, 101))
+
+
+def repeated(history: History, repetitions: list[tuple[int, str]], now: int) -> None:
+    """A group was committed in which these facts were reported again."""
+    group = Plan(0, now)
+    group.repeated += repetitions
+    history.committed(group)
 
 
 @pytest.fixture
@@ -114,7 +122,7 @@ def test_a_crash_loses_the_last_times_only(store: Store, history: History, path:
 def test_an_orderly_end_loses_nothing(store: Store, history: History, path: Path) -> None:
     """Each restart would cost the last seconds."""
     history.passed(Passage("kafka", 4, 200))
-    history.repeated([(1, "poll")], 5)
+    repeated(history, [(1, "poll")], 5)
     store.close()
     again = Store(path)
     assert times(again.projection(History)) == {1: 200, 2: 200, 3: 200, 4: 200}
@@ -126,7 +134,7 @@ def test_what_was_not_committed_is_written_by_the_next(path: Path) -> None:
     """A full disk would lose times, or count repetitions twice."""
     store = Store(path, max_pages=70)
     store.projection(History).passed(Passage("kafka", 4, 200))
-    store.projection(History).repeated([(1, "poll")], 5)
+    repeated(store.projection(History), [(1, "poll")], 5)
     huge = draft("huge")
     with pytest.raises(JournalUnavailable):
         store.append([huge._replace(event=huge.event._replace(data=b'"%s"' % (b"x" * 10**6)))], 9_000)
@@ -267,8 +275,8 @@ def test_a_storm_is_counted_in_bounded_memory(store: Store, history: History, mo
     """A storm of redeliveries would fill the memory, or hold up the commits by its counts."""
     monkeypatch.setattr(module, "MAX_WAITING", 6)
     monkeypatch.setattr(module, "STEP", 2)
-    history.repeated([(n, "webhook") for n in range(1, 11)], 5)
-    history.repeated([(1, "webhook"), (1, "poll"), (10, "webhook")], 6)
+    repeated(history, [(n, "webhook") for n in range(1, 11)], 5)
+    repeated(history, [(1, "webhook"), (1, "poll"), (10, "webhook")], 6)
     assert told(history) == [(1, "poll", 1), (1, "webhook", 2), *((n, "webhook", 1) for n in range(2, 7))]
     for step in range(3):
         commit(store, 5_000 + 100 * step)  # sooner than once a second, while much waits
