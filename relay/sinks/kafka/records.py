@@ -87,20 +87,13 @@ class RecordBatch:
     indexes: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class TooLarge:
-    """The record at ``index`` would take ``size`` bytes, more than a request may hold."""
-
-    index: int
-    size: int
-
-
 @dataclass(slots=True)
 class Packer:
     """Packs entries into record batches as full as they get: one partition takes one batch per request.
 
     ``partitions`` counts those of each logical topic, ``new_builder`` gives an empty aiokafka ``BatchBuilder``, and
-    ``max_record`` (bytes) is what a record may take including its batch's overhead.
+    ``max_record`` (bytes) is what a record may take including its batch's overhead. ``too_large``: the size of each
+    record above that, by its place in the batch.
     """
 
     prefix: str
@@ -108,7 +101,7 @@ class Packer:
     render: Render
     new_builder: Callable[[], Any]
     max_record: int
-    too_large: list[TooLarge] = field(default_factory=list)
+    too_large: dict[int, int] = field(default_factory=dict)
     _open: dict[tuple[str, int], RecordBatch] = field(default_factory=dict)
     _full: list[RecordBatch] = field(default_factory=list)
 
@@ -126,9 +119,10 @@ class Packer:
             batch = self._open.get(place) or self._next(place)
             if batch.builder.append(timestamp=None, key=key, value=value, headers=headers) is None:
                 batch = self._next(place)
-                self._append_first(batch, index, key, value, headers)
-            elif not batch.indexes:
-                self._check_size(batch, index)
+                batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
+            # Only a batch's first record can be too large: it alone is taken whatever its size.
+            if not batch.indexes and (size := batch.builder.size()) > self.max_record:
+                self.too_large[index] = size
             batch.indexes.append(index)
 
     def take(self) -> list[RecordBatch]:
@@ -148,13 +142,3 @@ class Packer:
         batch = RecordBatch(self.prefix + topic, partition, self.new_builder(), full.round + 1 if full else 0)
         self._open[place] = batch
         return batch
-
-    def _append_first(self, batch: RecordBatch, index: int, key: bytes, value: bytes, headers: list[Header]) -> None:
-        batch.builder.append(timestamp=None, key=key, value=value, headers=headers)
-        self._check_size(batch, index)
-
-    def _check_size(self, batch: RecordBatch, index: int) -> None:
-        """Only a batch's first record can be too large: it alone is taken whatever its size."""
-        size = batch.builder.size()
-        if size > self.max_record:
-            self.too_large.append(TooLarge(index, size))

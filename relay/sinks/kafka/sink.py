@@ -38,7 +38,7 @@ from relay.sinks.kafka.checkpoint import Ledger, read_back, topic_name
 from relay.sinks.kafka.client import Session, connection_options
 from relay.sinks.kafka.config import Config
 from relay.sinks.kafka.errors import RECORD_TOO_LARGE, unavailable
-from relay.sinks.kafka.records import Packer, RecordBatch, TooLarge, render_binary, render_structured
+from relay.sinks.kafka.records import Packer, RecordBatch, render_binary, render_structured
 from relay.sinks.kafka.topics import ensure_topics, exists
 from relay.sinks.kafka.transaction import at_once, is_too_large, transact
 
@@ -196,14 +196,11 @@ class KafkaSink:
             return self._session
         try:
             await self._discard()
-            return await self._renew(seconds)
+            if await self._start(seconds) != self._settled:
+                raise SinkUnavailable("fenced", "The checkpoint was moved by another process.")
         except BaseException:
             await self.close()
             raise
-
-    async def _renew(self, seconds: float) -> Session:
-        if await self._start(seconds) != self._settled:
-            raise SinkUnavailable("fenced", "The checkpoint was moved by another process.")
         assert self._session is not None
         return self._session
 
@@ -232,7 +229,8 @@ class KafkaSink:
         await session.producer.start()
         for topic in self._topics:
             await session.producer.partitions_for(self._config.name_of(topic))
-        marker = await self._write_marker(session)
+        # A marker of our own: it claims the identity or, when that is ours already, only marks the place.
+        marker = await self._write(session, self._ledger.topic, self._ledger.marker_record(claim=not self._owner))
         found = await read_back(self._ledger, options, marker + 1)
         if self._owner:
             self._check_owner(found.owner)
@@ -248,10 +246,6 @@ class KafkaSink:
                 f"Another process publishes to Kafka as {self._identity.name}.",
                 hint="Give each replica its own identity, or stop this one.",
             )
-
-    async def _write_marker(self, session: Session) -> int:
-        """The offset of a record that claims the identity, or (when it is ours already) only marks the place."""
-        return await self._write(session, self._ledger.topic, self._ledger.marker_record(claim=not self._owner))
 
     async def _write(self, session: Session, topic: str, record: tuple[bytes, bytes]) -> int:
         written = await self._commit(session, [(topic, record)])
@@ -381,8 +375,8 @@ class _Oversized(Exception):
         self.begun = begun
 
 
-def _refuse(batch: Batch, too_large: Sequence[TooLarge]) -> Sequence[Outcome]:
+def _refuse(batch: Batch, too_large: Mapping[int, int]) -> Sequence[Outcome]:
     outcomes: list[Outcome] = [_WITHHELD] * len(batch.entries)
-    for record in too_large:
-        outcomes[record.index] = Refused(RECORD_TOO_LARGE, f"{record.size} bytes, more than max_request_size")
+    for index, size in too_large.items():
+        outcomes[index] = Refused(RECORD_TOO_LARGE, f"{size} bytes, more than max_request_size")
     return outcomes
