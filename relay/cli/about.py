@@ -40,14 +40,13 @@ def schema(
         str | None,
         typer.Argument(
             metavar="NAME",
-            show_default=False,
             autocompletion=completion.schema_names,
             help="The schema to show; without it, list the names.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", show_default=False, help="Write all schemas to this directory."),
+        typer.Option("--output", "-o", metavar="DIR", help="Write all schemas to this directory."),
     ] = None,
     json: options.Json = False,
 ) -> None:

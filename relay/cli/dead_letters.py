@@ -23,7 +23,6 @@ Ids = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="ID",
-        show_default=False,
         autocompletion=completion.dead_letters,
         help="Their ids, as `relay dead-letters list` shows them.",
     ),
@@ -55,7 +54,6 @@ def show(
         str,
         typer.Argument(
             metavar="ID",
-            show_default=False,
             autocompletion=completion.dead_letters,
             help="Its id, as `relay dead-letters list` shows it.",
         ),

@@ -68,19 +68,17 @@ def simulate(
     run: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Mean time a task runs.")] = "2s",
     fault: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="WORD=RATE", show_default=False, help="Probability of a fault, 0 to 1, like lost=0.1; repeatable."
-        ),
+        typer.Option(metavar="WORD=RATE", help="Probability of a fault, 0 to 1, like lost=0.1; repeatable."),
     ] = None,
     chat_fault: Annotated[
         list[str] | None,
-        typer.Option(metavar="WORD=RATE", show_default=False, help="The same for chats, like reset=0.1; repeatable."),
+        typer.Option(metavar="WORD=RATE", help="The same for chats, like reset=0.1; repeatable."),
     ] = None,
     api_key: Annotated[
-        list[str] | None, typer.Option(metavar="KEY", show_default=False, help="Require one of these keys; repeatable.")
+        list[str] | None, typer.Option(metavar="KEY", help="Require one of these keys; repeatable.")
     ] = None,
     default_webhook: Annotated[
-        str | None, typer.Option(metavar="URL", show_default=False, help="The webhook of tasks that name none.")
+        str | None, typer.Option(metavar="URL", help="The webhook of tasks that name none.")
     ] = None,
     webhook_timeout: Annotated[
         Any, typer.Option(parser=_seconds, metavar="DURATION", help="How long to wait for a webhook's receiver.")
@@ -96,7 +94,6 @@ def simulate(
         list[str] | None,
         typer.Option(
             metavar="TROUBLE@START+LENGTH",
-            show_default=False,
             help="An outage: down, reset, errors, storm or html, like down@30s+1m; repeatable.",
         ),
     ] = None,

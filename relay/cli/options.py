@@ -34,13 +34,12 @@ Token = Annotated[
         metavar="TOKEN",
         envvar="RELAY_API_TOKEN",
         show_envvar=True,
-        show_default=False,
         help="A token of server.api_tokens. Other users of this machine can see it: prefer --token-file.",
     ),
 ]
 TokenFile = Annotated[
     Path | None,
-    typer.Option("--token-file", metavar="FILE", show_default=False, help="A file that holds the token."),
+    typer.Option("--token-file", metavar="FILE", help="A file that holds the token."),
 ]
 
 Topic = Annotated[
@@ -48,7 +47,6 @@ Topic = Annotated[
     typer.Option(
         "--topic",
         metavar="TOPIC",
-        show_default=False,
         autocompletion=completion.topics,
         help="Only events of this topic: tasks, chat, chat-chunks, dead-letters.",
     ),
@@ -58,13 +56,12 @@ Type = Annotated[
     typer.Option(
         "--type",
         metavar="TYPE",
-        show_default=False,
         autocompletion=completion.event_types,
         help="Only events of this type, like relay.task.failed.",
     ),
 ]
 Subject = Annotated[
     str | None,
-    typer.Option("--subject", metavar="ID", show_default=False, help="Only events about this task or chat."),
+    typer.Option("--subject", metavar="ID", help="Only events about this task or chat."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

@@ -56,9 +56,7 @@ Url = Annotated[
 Username = Annotated[
     str | None, typer.Option(metavar="NAME", envvar="RELAY_SCHEMA_REGISTRY_USERNAME", help="For basic authentication.")
 ]
-PasswordFile = Annotated[
-    Path | None, typer.Option(metavar="FILE", show_default=False, help="A file that holds the password.")
-]
+PasswordFile = Annotated[Path | None, typer.Option(metavar="FILE", help="A file that holds the password.")]
 Prefix = Annotated[str, typer.Option(metavar="TEXT", help="Prefix of the schema's name in each subject.")]
 Level = Annotated[
     Compatibility, typer.Option(metavar="LEVEL", help=f"Compatibility level for later versions: {LEVELS}.")

@@ -62,7 +62,6 @@ def replay(
         typer.Option(
             "--topic",
             metavar="NAME",
-            show_default=False,
             help="The topic to publish to, like tasks-again, without the sink's prefix.",
         ),
     ] = None,
@@ -77,7 +76,6 @@ def replay(
         typer.Option(
             "--only-topic",
             metavar="TOPIC",
-            show_default=False,
             autocompletion=completion.topics,
             help="Only events of this topic: tasks, chat, chat-chunks, dead-letters.",
         ),

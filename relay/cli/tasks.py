@@ -25,7 +25,6 @@ def tasks(
         str | None,
         typer.Argument(
             metavar="TASK_ID",
-            show_default=False,
             autocompletion=completion.task_ids,
             help="Show this task with its events.",
         ),
@@ -40,11 +39,11 @@ def tasks(
     ] = "pending",
     kind: Annotated[
         str | None,
-        typer.Option("--type", metavar="TYPE", show_default=False, help="Only tasks of this type, like TXT_TO_VIDEO."),
+        typer.Option("--type", metavar="TYPE", help="Only tasks of this type, like TXT_TO_VIDEO."),
     ] = None,
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="AGE", show_default=False, help="Only tasks submitted at least this long ago: 90s, 2h."),
+        typer.Option(metavar="AGE", help="Only tasks submitted at least this long ago: 90s, 2h."),
     ] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="The maximum number of tasks, oldest first.")] = 1000,
     config: options.Config = None,
