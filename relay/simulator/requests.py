@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from hashlib import blake2b
 from random import Random
@@ -25,6 +26,19 @@ def read_object(raw: bytes) -> Json:
     if not isinstance(body, dict):
         raise InvalidSubmission("the body is not a JSON object")
     return body
+
+
+def object_in(holder: Json, key: str) -> Json:
+    """The object under a key, an empty one where there is none. Raises ``InvalidSubmission``."""
+    value = holder.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise InvalidSubmission(f"{key} is not an object")
+    return value or {}
+
+
+def now_ms() -> int:
+    """Epoch milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 class Lottery:

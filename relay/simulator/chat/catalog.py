@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from random import Random
-from typing import Any
 
-from relay.simulator.requests import InvalidSubmission
-
-Json = dict[str, Any]
+from relay.simulator.requests import InvalidSubmission, Json
 
 CREATED = 1_700_000_000
 MODELS: Mapping[str, str] = {

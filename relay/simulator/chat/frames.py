@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
-from typing import Any
 
 import orjson
 
 from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.reply import Choice, Reply, ToolCall
 from relay.simulator.chat.request import ChatRequest
-
-Json = dict[str, Any]
+from relay.simulator.requests import Json
 
 FILTER = {kind: {"filtered": False} for kind in ("hate", "self_harm", "sexual", "violence", "jailbreak", "profanity")}
 FILLER_RATE = 0.1
@@ -60,18 +58,13 @@ def error_frames(shape: str, reply: Reply) -> Iterator[bytes]:
     said = {"message": "The server is overloaded.", "type": "server_error", "param": None, "code": "overloaded"}
     base = _base(reply)
     delta = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}
-    if shape == "text":
-        yield frame({"error": "The server is overloaded."})
-    elif shape == "event":
-        yield b"event: error\n" + frame({"error": said})
-    elif shape == "openrouter":
-        yield frame(base | {"choices": [delta], "error": {"code": 502, "message": "upstream died"}})
-    elif shape == "flat":
-        yield frame({"code": 500, "reason": "INTERNAL", "message": "failed", "metadata": {}})
-    elif shape == "deepinfra":
-        yield frame(base | {"choices": None, "error_type": "server_error", "error_message": "The engine died."})
-    else:
-        yield frame({"error": said})
+    bodies: dict[str, Json] = {
+        "text": {"error": "The server is overloaded."},
+        "openrouter": base | {"choices": [delta], "error": {"code": 502, "message": "upstream died"}},
+        "flat": {"code": 500, "reason": "INTERNAL", "message": "failed", "metadata": {}},
+        "deepinfra": base | {"choices": None, "error_type": "server_error", "error_message": "The engine died."},
+    }
+    yield (b"event: error\n" if shape == "event" else b"") + frame(bodies.get(shape, {"error": said}))
     if shape == "vllm":
         yield DONE
 

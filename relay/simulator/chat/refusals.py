@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from random import Random
-from typing import Any
 
 import orjson
 
 from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.delivery import JSON_HEADERS, Answer, Headers, Piece, whole
-
-Json = dict[str, Any]
+from relay.simulator.requests import Json
 
 REASONS: Mapping[int, str] = {
     400: "INVALID_REQUEST_BODY",
@@ -33,17 +31,16 @@ class ApiError(Exception):
         self.reason = reason or REASONS[status]
 
 
-def document(body: Json) -> Answer:
+def document(body: Json, status: int = 200) -> Answer:
     raw = orjson.dumps(body)
-    return Answer(200, JSON_HEADERS, (Piece(raw),), length=len(raw))
+    return Answer(status, JSON_HEADERS, (Piece(raw),), length=len(raw))
 
 
 def error_answer(error: ApiError) -> Answer:
     body: Json = {"code": error.status, "reason": error.reason, "message": str(error)}
     if error.status != 404:  # seen without metadata
         body["metadata"] = {}
-    raw = orjson.dumps(body)
-    return Answer(error.status, JSON_HEADERS, (Piece(raw),), length=len(raw))
+    return document(body, error.status)
 
 
 def unrouted() -> Answer:

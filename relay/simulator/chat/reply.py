@@ -11,8 +11,7 @@ import orjson
 
 from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.request import ChatRequest
-
-Json = dict[str, Any]
+from relay.simulator.requests import Json
 
 VOCABULARY = (
     "a kite over the sea held by one long line, and the wind does the rest; naïve, they said — 風, 🪁, until it flew"

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from relay.simulator.requests import InvalidSubmission
-
-Json = dict[str, Any]
+from relay.simulator.requests import InvalidSubmission, Json, object_in
 
 MOST_CHOICES = 128
 
@@ -39,7 +36,7 @@ def read(body: Json) -> ChatRequest:
         raise InvalidSubmission("messages is not a list of messages")
     texts = [_text(message.get("content")) for message in messages]
     stream = _flag(body, "stream")
-    options = _object(body, "stream_options")
+    options = object_in(body, "stream_options")
     return ChatRequest(
         model=model,
         stream=stream,
@@ -63,7 +60,7 @@ def _callable(body: Json, last: Json) -> tuple[Json, ...]:
         return ()
     functions = [tool["function"] for tool in tools]
     if isinstance(chosen, dict):
-        name = _object(chosen, "function").get("name")
+        name = object_in(chosen, "function").get("name")
         functions = [function for function in functions if function.get("name") == name]
     return tuple(functions)
 
@@ -89,13 +86,6 @@ def _flag(holder: Json, key: str) -> bool:
     if value is not None and not isinstance(value, bool):
         raise InvalidSubmission(f"{key} is not true or false")
     return bool(value)
-
-
-def _object(holder: Json, key: str) -> Json:
-    value = holder.get(key)
-    if value is not None and not isinstance(value, dict):
-        raise InvalidSubmission(f"{key} is not an object")
-    return value or {}
 
 
 def _number(holder: Json, key: str, most: int | None = None) -> int | None:

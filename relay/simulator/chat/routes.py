@@ -24,9 +24,7 @@ from relay.simulator.chat.refusals import ApiError, document, error_answer, requ
 from relay.simulator.chat.request import read
 from relay.simulator.directives import HEADER, UnknownFault
 from relay.simulator.options import Options
-from relay.simulator.requests import InvalidSubmission, Lottery, read_object
-
-Json = dict[str, Any]
+from relay.simulator.requests import InvalidSubmission, Json, Lottery, now_ms, read_object
 
 BASES = ("/openai/v1", "/v3/openai/v1", "/v3/openai", "/openai")
 SCRIPTS_PATH = "/_simulator/scripts"
@@ -153,7 +151,7 @@ class Chat:
 
     def _served(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
-            exchange = self.exchanges.enter(request.method, request.raw_path, request.headers, _now())
+            exchange = self.exchanges.enter(request.method, request.raw_path, request.headers, now_ms())
             serving = asyncio.current_task()
             assert serving is not None
             self._serving.add(serving)
@@ -164,14 +162,14 @@ class Chat:
                 answer = self._answer(endpoint, call)
                 response = await play(request, answer, exchange)
             except asyncio.CancelledError as cancelled:
-                exchange.end(STOPPED if STOPPED in cancelled.args else CLIENT_GONE, _now())
+                exchange.end(STOPPED if STOPPED in cancelled.args else CLIENT_GONE, now_ms())
                 raise
             except ConnectionError:  # it went between two writes
-                exchange.end(CLIENT_GONE, _now())
+                exchange.end(CLIENT_GONE, now_ms())
                 raise
             finally:
                 self._serving.discard(serving)
-            exchange.end(answer.end.value, _now())
+            exchange.end(answer.end.value, now_ms())
             return response
 
         return serve
@@ -195,7 +193,3 @@ class Chat:
         except (InvalidSubmission, scripts.InvalidScript) as problem:
             return web.json_response({"error": str(problem)}, status=400)
         return web.json_response({"id": script_id, "header": f"{HEADER}: {scripts.WORD}={script_id}"})
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -10,12 +10,10 @@ import base64
 import binascii
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any
 
 from relay.simulator.chat.delivery import STREAM_HEADERS, Answer, End, Piece
 from relay.simulator.directives import UnknownFault
-
-Json = dict[str, Any]
+from relay.simulator.requests import Json
 
 WORD = "script"
 RETAINED = 10_000

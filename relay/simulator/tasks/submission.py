@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from relay.simulator.requests import InvalidSubmission, Json
+from relay.simulator.requests import InvalidSubmission, Json, object_in
 from relay.simulator.tasks.catalog import Endpoint, Kind, endpoint
 from relay.simulator.tasks.task import FAILED, SUCCEED
 
@@ -30,7 +30,6 @@ class Submission:
     webhook: Json | None
     url: str | None
     mock: str | None
-    body: Json
 
 
 def read(path: str, body: Json, default_webhook: str | None) -> Submission:
@@ -38,9 +37,9 @@ def read(path: str, body: Json, default_webhook: str | None) -> Submission:
     unified = path == UNIFIED_PATH
     name = str(body.get("model", "video")) if unified else path.rpartition("/")[2]
     made_by = endpoint(name.rpartition("/")[2], body)
-    extra = _object(body, "extra")
-    request = _object(body, "request") or body
-    webhook = _object(extra, "webhook") or None
+    extra = object_in(body, "extra")
+    request = object_in(body, "request") or body
+    webhook = object_in(extra, "webhook") or None
     wanted, default_format = _FORMATS[made_by.kind]
     return Submission(
         path=path,
@@ -51,15 +50,7 @@ def read(path: str, body: Json, default_webhook: str | None) -> Submission:
         webhook=webhook,
         url=_webhook_url(webhook, body.get("callback") if unified else None) or default_webhook,
         mock=_mock_status(webhook),
-        body=body,
     )
-
-
-def _object(holder: Json, key: str) -> Json:
-    value = holder.get(key)
-    if value is not None and not isinstance(value, dict):
-        raise InvalidSubmission(f"{key} is not an object")
-    return value or {}
 
 
 def _count(value: object) -> int:
@@ -77,7 +68,7 @@ def _webhook_url(webhook: Json | None, callback: object) -> str | None:
 
 def _mock_status(webhook: Json | None) -> str | None:
     """The status that test mode returns; both keys are required inside ``test_mode`` (vendor)."""
-    test_mode = _object(webhook, "test_mode") if webhook else {}
+    test_mode = object_in(webhook, "test_mode") if webhook else {}
     if not test_mode:
         return None
     if not isinstance(test_mode.get("enabled"), bool):
