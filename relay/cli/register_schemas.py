@@ -87,7 +87,7 @@ def register_schemas(
     Each kind of data gets its own subject. Running it again changes nothing. If the registry refuses a schema as
     incompatible with earlier versions, the schemas before it stay registered.
     """
-    from relay.contract.registry import subjects
+    from relay.contract.schemas import subjects
 
     password = None if password_file is None else read_token(password_file)
     registry = Registry(url, username, password)

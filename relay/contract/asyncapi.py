@@ -13,12 +13,9 @@ import orjson
 
 from relay.contract.examples import CHUNKS, DONE, FAILED, SUCCEEDED, enveloped, events
 from relay.contract.received import RECEIVED
-from relay.contract.schemas import Schema, components, reference
-from relay.core.chat.events import CHAT_SCHEMA, CHUNK_SCHEMA, STARTED_SCHEMA
+from relay.contract.schemas import NAMES, Schema, components, reference
 from relay.core.cloudevents import kafka_headers, redis_fields
-from relay.core.dead import DEAD_SCHEMA
 from relay.core.event import CONTENT_TYPE, SPECVERSION, TOPICS, Event
-from relay.core.tasks.events import TASK_SCHEMA
 
 Document = dict[str, Any]
 
@@ -38,13 +35,6 @@ SUMMARIES: Final = {
 }
 """Every type of event, and what it says."""
 
-_SCHEMA_NAMES: Final = {
-    TASK_SCHEMA: "task",
-    STARTED_SCHEMA: "chat-started",
-    CHUNK_SCHEMA: "chat-chunk",
-    CHAT_SCHEMA: "chat",
-    DEAD_SCHEMA: "dead-letter",
-}
 _KAFKA_BINDING: Final = "0.5.0"
 _PREFIXES: Final = {"kafka": "relay.", "redis": "{relay}:"}
 _TEXT: Final[Schema] = {"type": "string"}
@@ -245,7 +235,7 @@ def _attributes(event: Event, *, prefix: str, content_type: str) -> Schema:
 
 def _schema_name(event: Event) -> str:
     assert event.dataschema is not None, "each event of ours names its schema"
-    return _SCHEMA_NAMES[event.dataschema]
+    return NAMES[event.dataschema]
 
 
 def _message_reference(name: str) -> Document:

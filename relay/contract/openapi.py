@@ -16,6 +16,7 @@ from relay.contract.received import RECEIVED
 from relay.contract.schemas import Schema, components, reference, schemas
 from relay.core.event import TOPICS
 from relay.core.units import DURATION_PATTERN
+from relay.edge.api.guard import DEFAULT_LIMIT, MAX_LIMIT
 from relay.edge.api.tasks import SELECTIONS
 from relay.edge.http.problems import KINDS, PROBLEM_JSON
 
@@ -141,28 +142,31 @@ def _tasks_proxied() -> Document:
 
 # Long since it is a table: one entry for each route of the API, read from top to bottom.
 def _api() -> Document:
+    after = _parameter("after", "query", "`next` of the page before.", {"type": "integer", "minimum": 0})
     limit = _parameter(
-        "limit", "query", "Of the page.", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+        "limit",
+        "query",
+        "Of the page.",
+        {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     )
     path_id = [_parameter("id", "path", "The id.")]
     offset = {"type": "string", "pattern": "^([0-9]{1,19}|latest)$", "default": "0"}
-    watch = _operation(
+    states = {"enum": list(SELECTIONS), "default": "all"}
+    watch = _guarded(
         "watch-task",
         "Watches a task that was submitted elsewhere.",
-        codes=(*_SHARED_API, "not_json", *_BODY),
-        answers={200: ("TaskWithEvents", "It is known."), 201: ("TaskWithEvents", "It is watched from now on.")},
-        security=_TOKEN,
+        {200: ("TaskWithEvents", "It is known."), 201: ("TaskWithEvents", "It is watched from now on.")},
+        codes=("not_json", *_BODY),
     )
     watch["requestBody"] = {
         "required": True,
         "content": {_JSON: {"schema": reference("WatchRequest"), "example": {"task_id": TASK_ID}}},
     }
-    events = _operation(
+    events = _guarded(
         "events",
         "Events from the journal, in pages; with `Accept: text/event-stream` live.",
-        codes=(*_SHARED_API, "too_many_consumers"),
-        answers={200: ("EventPage", "A page, or the stream: `id` the offset, `event` the type, `data` the event.")},
-        security=_TOKEN,
+        {200: ("EventPage", "A page, or the stream: `id` the offset, `event` the type, `data` the event.")},
+        codes=("too_many_consumers",),
         parameters=[
             _parameter("after", "query", "The offset before the first one wanted, or `latest`.", offset),
             limit,
@@ -175,114 +179,82 @@ def _api() -> Document:
         ],
     )
     events["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
-    shown = _operation(
+    shown = _guarded(
         "show-dead-letter",
         "One dead letter; its bytes with `Accept: application/octet-stream`.",
-        codes=(*_SHARED_API, "not_found"),
-        answers={200: ("DeadLetterWithRaw", "It.")},
-        security=_TOKEN,
+        {200: ("DeadLetterWithRaw", "It.")},
+        codes=("not_found",),
     )
     shown["responses"]["200"]["content"]["application/octet-stream"] = {}
-    letters = _operation(
+    letters = _guarded(
         "list-dead-letters",
         "Dead letters in the order of their ids.",
-        codes=_SHARED_API,
-        answers={200: ("DeadLetterPage", "A page.")},
-        security=_TOKEN,
+        {200: ("DeadLetterPage", "A page.")},
         parameters=[_parameter("after", "query", "`next` of the page before."), limit],
     )
     first = {"id": "$response.body#/dead_letters/0/id"}
     letters["responses"]["200"]["links"] = {
         name: {"operationId": f"{name}-dead-letter", "parameters": first} for name in ("show", "replay", "delete")
     }
+    status = "How the relay is: its journal, sinks, chats, tasks and upstream."
+    chats = "The chats that are open, in the order of their beginning."
+    story = {200: ("Story", "Its events, where they are, and what was absorbed.")}
+    tasks = _guarded(
+        "list-tasks",
+        "Tasks in the order of registration.",
+        {200: ("TaskPage", "A page.")},
+        parameters=[
+            after,
+            limit,
+            _parameter("state", "query", "A state, or some of them.", states),
+            _parameter("type", "query", "Only of this type."),
+            _parameter("older_than", "query", "Up to 36500d.", {"type": "string", "pattern": DURATION_PATTERN}),
+        ],
+    )
+    task = {200: ("TaskWithEvents", "It.")}
+    replay = _guarded(
+        "replay-dead-letter",
+        "Sends it on its way again.",
+        {200: ("Delivered", "It is on its way.")},
+        codes=("not_found", "not_replayable", "backlog_full"),
+    )
+    gone = {204: (None, "It is gone.")}
     return {
-        "/v1/status": {
-            "get": _operation(
-                "status",
-                "How the relay is: its journal, sinks, chats, tasks and upstream.",
-                codes=_SHARED_API,
-                answers={200: ("Status", "As of now.")},
-                security=_TOKEN,
-            )
-        },
-        "/v1/chats": {
-            "get": _operation(
-                "list-chats",
-                "The chats that are open, in the order of their beginning.",
-                codes=_SHARED_API,
-                answers={200: ("ChatPage", "A page.")},
-                security=_TOKEN,
-                parameters=[_after(), limit],
-            )
-        },
+        "/v1/status": {"get": _guarded("status", status, {200: ("Status", "As of now.")})},
+        "/v1/chats": {"get": _guarded("list-chats", chats, {200: ("ChatPage", "A page.")}, parameters=[after, limit])},
         "/v1/subjects/{subject}": {
             "parameters": [_parameter("subject", "path", "A task's id, a chat's, or an unreadable delivery's.")],
-            "get": _operation(
-                "story",
-                "The whole story of one task or chat.",
-                codes=(*_SHARED_API, "not_found"),
-                answers={200: ("Story", "Its events, where they are, and what was absorbed.")},
-                security=_TOKEN,
-                parameters=[_after(), limit],
+            "get": _guarded(
+                "story", "The whole story of one task or chat.", story, codes=("not_found",), parameters=[after, limit]
             ),
         },
         "/v1/events": {"get": events},
-        "/v1/tasks": {
-            "get": _operation(
-                "list-tasks",
-                "Tasks in the order of registration.",
-                codes=_SHARED_API,
-                answers={200: ("TaskPage", "A page.")},
-                security=_TOKEN,
-                parameters=[
-                    _after(),
-                    limit,
-                    _parameter(
-                        "state", "query", "A state, or some of them.", {"enum": list(SELECTIONS), "default": "all"}
-                    ),
-                    _parameter("type", "query", "Only of this type."),
-                    _parameter("older_than", "query", "Up to 36500d.", {"type": "string", "pattern": DURATION_PATTERN}),
-                ],
-            ),
-            "post": watch,
-        },
+        "/v1/tasks": {"get": tasks, "post": watch},
         "/v1/tasks/{id}": {
             "parameters": path_id,
-            "get": _operation(
-                "show-task",
-                "One task and the events about it.",
-                codes=(*_SHARED_API, "not_found"),
-                answers={200: ("TaskWithEvents", "It.")},
-                security=_TOKEN,
-            ),
+            "get": _guarded("show-task", "One task and the events about it.", task, codes=("not_found",)),
         },
         "/v1/dead-letters": {"get": letters},
         "/v1/dead-letters/{id}": {
             "parameters": path_id,
             "get": shown,
-            "delete": _operation(
-                "delete-dead-letter",
-                "Forgets it for good.",
-                codes=(*_SHARED_API, "not_found"),
-                answers={204: (None, "It is gone.")},
-                security=_TOKEN,
-            ),
+            "delete": _guarded("delete-dead-letter", "Forgets it for good.", gone, codes=("not_found",)),
         },
-        "/v1/dead-letters/{id}/replay": {
-            "parameters": path_id,
-            "post": _operation(
-                "replay-dead-letter",
-                "Sends it on its way again.",
-                codes=(*_SHARED_API, "not_found", "not_replayable", "backlog_full"),
-                answers={200: ("Delivered", "It is on its way.")},
-                security=_TOKEN,
-            ),
-        },
+        "/v1/dead-letters/{id}/replay": {"parameters": path_id, "post": replay},
     }
 
 
-def _after() -> Document:
-    return _parameter("after", "query", "`next` of the page before.", {"type": "integer", "minimum": 0})
+def _guarded(
+    name: str,
+    summary: str,
+    answers: Mapping[int, tuple[str | None, str]],
+    *,
+    codes: Sequence[str] = (),
+    parameters: Sequence[Document] = (),
+) -> Document:
+    """An operation of the API: behind its token, and on the journal."""
+    codes = (*_SHARED_API, *codes)
+    return _operation(name, summary, codes=codes, answers=answers, security=_TOKEN, parameters=parameters)
 
 
 def _documents() -> Document:

@@ -1,4 +1,9 @@
-"""The JSON Schema of each kind of ``data``, and the same as parts of a larger document."""
+"""The JSON Schema of each kind of ``data``, the same as parts of a larger document, and as schema registries hold them.
+
+A Confluent-compatible registry has one subject for each kind of ``data``, since the topic of chats carries two kinds:
+what Confluent calls the record name strategy
+(https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,8 @@ from relay.core.tasks.events import TASK_SCHEMA, TaskData
 Schema = dict[str, Any]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+DRAFT_07: Final = "http://json-schema.org/draft-07/schema#"
+"""The newest dialect that registries can compare: Apicurio, for one, takes 2020-12 and fails at the next version."""
 
 _MODELS: Final[dict[str, tuple[str, Any]]] = {
     "task": (TASK_SCHEMA, TaskData),
@@ -22,6 +29,9 @@ _MODELS: Final[dict[str, tuple[str, Any]]] = {
     "chat": (CHAT_SCHEMA, ChatData),
     "dead-letter": (DEAD_SCHEMA, DeadLetterData),
 }
+NAMES: Final = {urn: name for name, (urn, _) in _MODELS.items()}
+"""The name of each schema by its URN."""
+
 _LOCAL: Final = "#/$defs/"
 _SHARED: Final = "#/components/schemas/"
 
@@ -49,7 +59,7 @@ def components() -> dict[str, Schema]:
     for name, schema in schemas().items():
         parts = {name: {key: part for key, part in schema.items() if key not in ("$schema", "$id", "$defs")}}
         for key, part in (parts | schema.get("$defs", {})).items():
-            moved = _pointing_to_components(part)
+            moved = _moved(part, _SHARED)
             if found.setdefault(key, moved) != moved:
                 raise ValueError(f"two different schemas have the name {key}")
     return found
@@ -60,10 +70,29 @@ def reference(name: str) -> Schema:
     return {"$ref": _SHARED + name}
 
 
-def _pointing_to_components(part: Any) -> Any:
+def subjects(prefix: str) -> dict[str, str]:
+    """The text of each schema under its subject, such as ``relay.task``; the same text for the same schema."""
+    return {
+        prefix + name: orjson.dumps(in_draft_07(schema), option=orjson.OPT_INDENT_2).decode()
+        for name, schema in schemas().items()
+    }
+
+
+def in_draft_07(schema: Schema) -> Schema:
+    """A schema of ours, which is 2020-12, in draft-07; it takes and refuses the same.
+
+    What the models use is in both, under other names. Beside a ``$ref`` draft-07 ignores all else: there it is a
+    description. Source: https://json-schema.org/draft/2019-09/release-notes
+    """
+    moved: Schema = _moved(schema, "#/definitions/")
+    named = {"definitions" if key == "$defs" else key: part for key, part in moved.items()}
+    return {**named, "$schema": DRAFT_07}
+
+
+def _moved(part: Any, home: str) -> Any:
+    """With each reference to a definition where that is then: in ``home``."""
     if isinstance(part, dict):
         return {
-            key: value.replace(_LOCAL, _SHARED) if key == "$ref" else _pointing_to_components(value)
-            for key, value in part.items()
+            key: value.replace(_LOCAL, home) if key == "$ref" else _moved(value, home) for key, value in part.items()
         }
-    return [_pointing_to_components(item) for item in part] if isinstance(part, list) else part
+    return [_moved(item, home) for item in part] if isinstance(part, list) else part

@@ -12,8 +12,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from relay.contract.examples import events
-from relay.contract.registry import subjects
-from relay.contract.schemas import schemas
+from relay.contract.schemas import schemas, subjects
 from tests.integration.test_cli import run
 
 _numbers = count(1)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
 from relay.core.clock import rfc3339
-from relay.edge.api.guard import json_response, whole_number
+from relay.edge.api.guard import json_response, page_after, page_limit
 from relay.journal.journal import Projected
 from relay.journal.projections.chats import Chats, NamedChat
-
-DEFAULT_LIMIT: Final = 100
-MAX_LIMIT: Final = 1000
-MAX_OFFSET: Final = (1 << 63) - 1
 
 
 class ChatRoutes:
@@ -28,8 +24,8 @@ class ChatRoutes:
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """A page in the order of their beginning; ``next`` is the ``after`` of the next page, null at the end."""
-        after = whole_number(request.query.get("after"), "after", most=MAX_OFFSET, default=0)
-        limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
+        after = page_after(request)
+        limit = page_limit(request)
         found = await self._chats.query(Chats.page, after, limit)
         following = found[-1].offset if len(found) == limit else None
         return json_response({"chats": [_shown(chat) for chat in found], "next": following})

@@ -12,14 +12,12 @@ from relay.core.dead import redacted_text
 from relay.core.dedup import key_of
 from relay.core.event import Draft, Event
 from relay.core.source import Delivery, NotJSON, Source, Unreadable
-from relay.edge.api.guard import json_response, whole_number
+from relay.edge.api.guard import json_response, page_limit
 from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
 from relay.journal.projections.dead_letters import DeadLetters, HeldDeadLetter
 
 OCTETS = "application/octet-stream"
-DEFAULT_LIMIT = 100
-MAX_LIMIT = 1000
 
 
 class DeadLetterRoutes:
@@ -41,7 +39,7 @@ class DeadLetterRoutes:
 
     async def list(self, request: web.Request) -> web.StreamResponse:
         """A page in the order of the ids; ``next`` is the ``after`` of the next page, null at the end."""
-        limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
+        limit = page_limit(request)
         held = await self._letters.query(DeadLetters.page, request.query.get("after", ""), limit)
         following = held[-1].id if len(held) == limit else None
         return json_response({"dead_letters": [_shown(letter) for letter in held], "next": following})

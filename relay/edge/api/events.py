@@ -18,15 +18,12 @@ from relay.core.event_filter import EventFilter
 from relay.core.pruned import pruned_event
 from relay.edge.api.consumers import Consumer, ConsumerLimits, Consumers, Signals
 from relay.edge.api.event_reader import PIECE_EVENTS, EventReader
-from relay.edge.api.guard import peer_of, whole_number
+from relay.edge.api.guard import MAX_OFFSET, page_limit, peer_of, whole_number
 from relay.edge.api.subject_events import shown
 from relay.edge.http.problems import ProblemError
 from relay.journal.event_log import EventLog
 
 EVENT_STREAM: Final = "text/event-stream"
-DEFAULT_LIMIT: Final = 100
-MAX_LIMIT: Final = 1000
-MAX_OFFSET: Final = (1 << 63) - 1
 
 PAGE_BYTES: Final = 4 << 20
 """Of the data of the events of a page, which ends with the piece that reaches it."""
@@ -71,7 +68,7 @@ class Events:
         wanted = _filter(request)
         if EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
             return await self._stream(request, wanted)
-        limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
+        limit = page_limit(request)
         reader = EventReader(self._events, self._after(request.query.get("after"), "after"), wanted)
         with self._consumers.admitted(request, "page") as consumer:
             async with aclosing(_page(consumer, reader, limit)) as parts:

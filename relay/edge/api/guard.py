@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import orjson
 from aiohttp import hdrs, web
@@ -15,6 +16,12 @@ from relay.edge.http.problems import ProblemError
 from relay.edge.http.server import respond
 from relay.edge.http.whole_answers import WholeAnswers
 from relay.journal.errors import JournalBroken, JournalUnavailable
+
+DEFAULT_LIMIT: Final = 100
+MAX_LIMIT: Final = 1000
+"""Entries of one page."""
+
+MAX_OFFSET: Final = (1 << 63) - 1
 
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -91,3 +98,13 @@ def whole_number(text: str | None, name: str, *, least: int = 0, most: int, defa
     if text.isascii() and text.isdigit() and len(text) <= 19 and least <= int(text) <= most:
         return int(text)
     raise ProblemError("bad_request", f"{name} must be a whole number from {least} to {most}.")
+
+
+def page_after(request: web.Request) -> int:
+    """Behind which place the wanted page begins. Raises ``ProblemError`` (``bad_request``)."""
+    return whole_number(request.query.get("after"), "after", most=MAX_OFFSET, default=0)
+
+
+def page_limit(request: web.Request) -> int:
+    """How much the wanted page may hold. Raises ``ProblemError`` (``bad_request``)."""
+    return whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)

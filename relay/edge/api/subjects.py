@@ -10,8 +10,8 @@ from aiohttp import web
 
 from relay.core.clock import rfc3339
 from relay.core.event import TASKS
-from relay.edge.api.guard import json_response, whole_number
-from relay.edge.api.subject_events import MAX_EVENTS, Page, Trail, page_about, shown, trail_of
+from relay.edge.api.guard import json_response, page_after, page_limit
+from relay.edge.api.subject_events import Page, Trail, page_about, shown, trail_of
 from relay.edge.api.tasks import instant, shown_task
 from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
@@ -23,9 +23,7 @@ from relay.journal.publications import Publication, Publications
 KINDS: Final = ("task", "chat", "delivery")
 """What a subject is; a delivery that could not be read is its own."""
 
-DEFAULT_LIMIT: Final = 100
 MAX_DEAD_LETTERS: Final = 100
-MAX_OFFSET: Final = (1 << 63) - 1
 
 
 class SubjectRoutes:
@@ -43,8 +41,8 @@ class SubjectRoutes:
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Its events in order, where and when each was published, what was absorbed, what could not go on."""
         subject = request.match_info["subject"]
-        after = whole_number(request.query.get("after"), "after", most=MAX_OFFSET, default=0)
-        limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_EVENTS, default=DEFAULT_LIMIT)
+        after = page_after(request)
+        limit = page_limit(request)
         row = await self._tasks.query(Tasks.find, subject)
         trail = await trail_of(self._events, subject)
         noted = row.offsets if row is not None else ()

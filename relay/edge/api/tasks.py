@@ -14,16 +14,12 @@ from relay.core.clock import rfc3339
 from relay.core.event import TASKS
 from relay.core.tasks.events import TASK_ID
 from relay.core.units import parse_duration
-from relay.edge.api.guard import json_response, whole_number
+from relay.edge.api.guard import json_response, page_after, page_limit
 from relay.edge.api.subject_events import page_about, shown, trail_of
 from relay.edge.http.bodies import Bodies, BodyLimits
 from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
 from relay.journal.projections.tasks import ENDED, PENDING, STATES, Row, Tasks, Wanted
-
-DEFAULT_LIMIT: Final = 100
-MAX_LIMIT: Final = 1000
-MAX_ID: Final = (1 << 63) - 1
 
 _BODY: Final = BodyLimits(max_body=4096, max_inflight_bytes=1 << 20, timeout=10.0)
 SELECTIONS: Final[dict[str, Collection[str] | None]] = {
@@ -58,8 +54,8 @@ class TaskRoutes:
 
         A page may hold less than ``limit``, or nothing, and lead on: so many were looked at that are not wanted.
         """
-        after = whole_number(request.query.get("after"), "after", most=MAX_ID, default=0)
-        limit = whole_number(request.query.get("limit"), "limit", least=1, most=MAX_LIMIT, default=DEFAULT_LIMIT)
+        after = page_after(request)
+        limit = page_limit(request)
         rows, following = await self._tasks.query(Tasks.page, after, limit, _wanted(request))
         counts = await self._tasks.query(Tasks.counts)
         return json_response({"tasks": [shown_task(row) for row in rows], "next": following, "counts": counts})

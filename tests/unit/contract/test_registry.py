@@ -13,8 +13,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.protocols import Validator
 
 from relay.contract.examples import events
-from relay.contract.registry import DRAFT_07, in_draft_07, subjects
-from relay.contract.schemas import schemas
+from relay.contract.schemas import DRAFT_07, in_draft_07, schemas, subjects
 
 PAIRS: dict[str, tuple[Validator, Validator]] = {
     schema["$id"]: (Draft202012Validator(schema), Draft7Validator(in_draft_07(schema))) for schema in schemas().values()
