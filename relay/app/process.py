@@ -43,7 +43,8 @@ async def run(settings: Settings, telemetry: Telemetry | None = None, *, reread:
         return 1
     _calm_the_collector()
     notify("READY=1")
-    reloading = asyncio.create_task(_reload(relay, reread, reload_wanted)) if reread is not None else None
+    reloader = Reloader(relay, reread, wanted=reload_wanted) if reread is not None else None
+    reloading = asyncio.create_task(reloader.run()) if reloader is not None else None
     failure = asyncio.create_task(relay.failure())
     signalled = asyncio.create_task(stopping.wait())
     await asyncio.wait((failure, signalled), return_when=asyncio.FIRST_COMPLETED)
@@ -54,10 +55,6 @@ async def run(settings: Settings, telemetry: Telemetry | None = None, *, reread:
         loop.remove_signal_handler(number)
         signal.signal(number, signal.SIG_DFL)  # a second one ends the process at once, without a traceback
     return await _end(relay, failure if failure.done() else None)
-
-
-async def _reload(relay: Relay, reread: Reread, wanted: asyncio.Event) -> None:
-    await Reloader(relay, reread, wanted=wanted).run()
 
 
 def _tell(signals: ProcessSignals, context: dict[str, Any]) -> None:

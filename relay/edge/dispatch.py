@@ -5,9 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from relay.edge.http.fast_path import Message, Respond
-from relay.edge.http.paths import path_of
 from relay.edge.http.routed import Routed
-from relay.edge.http.server import Handler
+from relay.edge.http.server import Handler, path_of
 from relay.edge.proxy.proxy import is_proxied
 from relay.edge.webhooks import PREFIX, Webhooks
 

@@ -33,9 +33,8 @@ from relay.edge.http.auth import (
 from relay.edge.http.bodies import Bodies, BodyLimits, require_known_coding
 from relay.edge.http.fast_path import Message, Respond
 from relay.edge.http.local_access import why_not_local
-from relay.edge.http.paths import path_of
 from relay.edge.http.problems import ProblemError
-from relay.edge.http.server import respond
+from relay.edge.http.server import path_of, respond
 from relay.edge.http.trace import HEADER as TRACEPARENT
 from relay.edge.http.trace import trace_of
 from relay.edge.task_addresses import TaskAddresses

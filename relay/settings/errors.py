@@ -48,11 +48,6 @@ class ConfigError(RelayError):
         super().__init__("bad_configuration", "\n".join(map(str, self.problems)))
 
 
-def render_problems(error: ConfigError) -> str:
-    """One line per problem, in the order of the file."""
-    return error.message
-
-
 def dotted(path: KeyPath) -> str:
     """A path as people read it."""
     return ".".join(map(str, path))

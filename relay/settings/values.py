@@ -1,15 +1,19 @@
-"""The kinds of values that settings hold: each says what it takes, and its refusals never repeat the value."""
+"""The kinds of values that settings hold: each says what it takes, and its refusals never repeat the value.
+
+And every secret among them, for keeping them out of texts.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
+from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{1,255}", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9._~+=-]+", re.ASCII)
@@ -141,3 +145,30 @@ HttpUrl = Annotated[str, AfterValidator(_origin)]
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 """A TCP port to bind; 0 takes a free one."""
+
+
+def secrets_of(settings: object) -> frozenset[str]:
+    """The secrets in clear; of an address that is one, the password."""
+    return frozenset(_secrets_within(settings))
+
+
+def _secrets_within(value: object) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield from _secret_part(value.get_secret_value())
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets_within(getattr(value, name))
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _secrets_within(item)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _secrets_within(item)
+
+
+def _secret_part(text: str) -> Iterator[str]:
+    # Not the whole of an address: an error that names the server would then name nothing.
+    if "://" not in text:
+        yield text
+    elif password := urlsplit(text).password:
+        yield password

@@ -20,9 +20,9 @@ from relay.core.errors import RelayError
 from relay.edge.chat.capture import ChatCapture
 from relay.edge.chat.event_queue import ChatEventQueue
 from relay.edge.chat.stream import ChatStream, Outbound, StreamLimits
-from relay.edge.http.paths import path_of
+from relay.edge.http.bodies import scanned
 from relay.edge.http.problems import ProblemError
-from relay.edge.http.scan import scanned
+from relay.edge.http.server import path_of
 from relay.edge.http.trace import onward, trace_of
 from relay.edge.proxy.clients import Client
 from relay.edge.proxy.proxy import Proxy, refused

@@ -1,11 +1,13 @@
-"""Receiving the bodies of requests: within a limit each, a budget together, and a time."""
+"""Receiving the bodies of requests: within a limit each, a budget together, and a time; and reading in them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from aiohttp import HttpVersion11, hdrs, web
 
@@ -14,6 +16,14 @@ from relay.edge.http.budget import Budget, Exhausted, Place
 from relay.edge.http.problems import ProblemError
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+QUICK: Final = 16 << 10
+"""Bytes that are read at once, whatever they are: within a few milliseconds, and faster than another thread is."""
+
+_THREAD: Final = ThreadPoolExecutor(1, thread_name_prefix="scan")
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,3 +150,14 @@ def invite(request: web.BaseRequest) -> None:
     expected = request.headers.get(hdrs.EXPECT, "")
     if expected.lower() == "100-continue" and request.version >= HttpVersion11 and request.transport is not None:
         request.transport.write(_CONTINUE)  # not through the writer, for which the answer would have begun
+
+
+async def scanned(read: Callable[Concatenate[Body, P], T], body: Body, *args: P.args, **kwargs: P.kwargs) -> T:
+    """``read(body, ...)``, of a large body beside the event loop, which goes on meanwhile.
+
+    ``read`` must be pure and bounded, such as a walk (``relay.core.json_scan``).
+    """
+    if len(body) <= QUICK:
+        return read(body, *args, **kwargs)
+    work = asyncio.get_running_loop().run_in_executor(_THREAD, lambda: read(body, *args, **kwargs))
+    return await work

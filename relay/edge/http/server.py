@@ -404,6 +404,12 @@ def _emptied(queue: socket.socket) -> list[socket.socket]:
     return found
 
 
+def path_of(request: web.BaseRequest) -> str:
+    """The path and query of a request's target, also where it has the absolute form (RFC 9112, 3.2.2)."""
+    target = request.raw_path
+    return target if target.startswith("/") else request.rel_url.raw_path_qs
+
+
 def respond(refusal: problems.Answer) -> web.Response:
     """A refusal as a response."""
     return web.Response(status=refusal.status, body=refusal.body, headers=dict(refusal.headers))

@@ -19,14 +19,12 @@ from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
 from relay.core.target import why_odd
 from relay.edge.http import problems
-from relay.edge.http.bodies import Bodies, BodyLimits, invite, piece_of, require_known_coding
+from relay.edge.http.bodies import Bodies, BodyLimits, invite, piece_of, require_known_coding, scanned
 from relay.edge.http.budget import Budget
 from relay.edge.http.local_access import why_of_a_page
-from relay.edge.http.paths import path_of
 from relay.edge.http.problems import ProblemError
 from relay.edge.http.raw_response import RawResponse
-from relay.edge.http.scan import scanned
-from relay.edge.http.server import respond
+from relay.edge.http.server import path_of, respond
 from relay.edge.proxy.clients import Client, Clients
 from relay.upstream import Answer, RawHeaders, RequestBody, Upstream, request_headers, response_headers
 

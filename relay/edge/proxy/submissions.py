@@ -21,13 +21,11 @@ from relay.core.source import Delivery, Submittable, Unreadable
 from relay.core.tasks.submission import UNIFIED, Insertion, endpoint_of, webhook_insertion
 from relay.core.trace import continued
 from relay.edge.http import problems
-from relay.edge.http.bodies import Received
+from relay.edge.http.bodies import Received, scanned
 from relay.edge.http.budget import Place
-from relay.edge.http.paths import path_of
 from relay.edge.http.problems import ProblemError
 from relay.edge.http.raw_response import RawResponse
-from relay.edge.http.scan import scanned
-from relay.edge.http.server import respond
+from relay.edge.http.server import path_of, respond
 from relay.edge.http.trace import onward, trace_of
 from relay.edge.proxy.proxy import Proxy, refused
 from relay.edge.proxy.task_writer import TaskWriter

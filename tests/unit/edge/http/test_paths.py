@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from relay.edge.http.paths import path_of
+from relay.edge.http.server import path_of
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from relay.core.json_scan import Body
-from relay.edge.http.scan import QUICK, scanned
+from relay.edge.http.bodies import QUICK, scanned
 
 
 @pytest.mark.parametrize(("size", "beside"), [(QUICK, False), (QUICK + 1, True)])
