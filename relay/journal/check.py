@@ -86,7 +86,7 @@ class JournalCheck:
 
     def refuse_what_is_lost(self) -> None:
         """Raises ``JournalBroken`` where the log that must be there is gone."""
-        if self._meta("state") == "open" and not self._has_log:
+        if not self._has_log and ("state", "open") in self.db.execute("SELECT key, value FROM meta"):
             raise log_lost(self.path)
 
     def refuse_other_layouts(self, oldest: int) -> None:
@@ -131,10 +131,6 @@ class JournalCheck:
 
     def _is_large(self) -> bool:
         return bool(self._one("PRAGMA page_count") * self._one("PRAGMA page_size") > _CHECKED_AT_START)
-
-    def _meta(self, key: str) -> str | None:
-        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
 
     def _one(self, statement: str) -> Any:
         return self.db.execute(statement).fetchone()[0]

@@ -70,10 +70,6 @@ class EventLog:
             return self._tail[after - self._tail[0].offset + 1].accepted_at
         return await self._readers.call(Reader.accepted_at, after)
 
-    def count_between(self, after: int, upto: int) -> int:
-        """Events with offsets in ``(after, upto]``, held or pruned; offsets that a new identity skipped are none."""
-        return self.counter.events(after, upto)
-
     def count(self) -> int:
         """Events in the journal, published or not."""
         return self.counter.events(self.first_offset - 1, self.last_offset)

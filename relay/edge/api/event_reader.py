@@ -54,7 +54,7 @@ class EventReader:
         events = self._reach if self._wanted.selective else min(limit, PIECE_EVENTS)
         entries = await self._events.read(self.place, events, PIECE_BYTES * self._reach // PIECE_EVENTS)
         before = entries[0].offset - 1 if entries else max(self.place, last)
-        if self.place and self._events.count_between(self.place, before):
+        if self.place and self._events.counter.events(self.place, before):
             pruned = Span(self.place + 1, before)
             self.place = before
             return Piece([], pruned)
