@@ -54,10 +54,6 @@ class Concealed:
         """A whole answer of the same length with its secrets covered, the addresses given to tasks among them."""
         return _ADDRESS.sub(_stars, self._starred(data)) if b"webhooks/novita/" in data else self._starred(data)
 
-    def cover(self) -> Cover:
-        """The same for one that comes in pieces, without the addresses of tasks."""
-        return Cover(self)
-
     def split(self, data: bytes) -> tuple[bytes, bytes]:
         """The part of a text's beginning that can be shown, covered, and its end, with which a secret may begin."""
         covered = bytes(self._starred(data))
@@ -80,7 +76,7 @@ class Concealed:
 
 
 class Cover:
-    """Covers secrets in one answer as it comes; holds back no more than the beginning of one."""
+    """Covers secrets, but no addresses of tasks, in one answer as it comes; holds back the beginning of one at most."""
 
     __slots__ = ("_concealed", "_kept")
 

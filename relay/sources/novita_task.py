@@ -4,6 +4,10 @@ Vendor pages: https://novita.ai/docs/api-reference/model-apis-webhook (the envel
 https://novita.ai/docs/api-reference/model-apis-task-result (its payload). The vendor's own samples disagree about
 types and presence, so only ``task_id`` and ``status`` are needed; whatever else is odd becomes null and stays visible
 in ``raw``. This is the hot path: plain dicts and readers written by hand, no models.
+
+Of the answers to submissions, asynchronous endpoints give ``{"task_id": ...}``; of the synchronous ones some give
+``task`` and the outputs (https://novita.ai/docs/api-reference/model-apis-flux-1-schnell), the others outputs alone: a
+file in base64, plain URLs. Those speak of no task. What is large in them is jumped over, not parsed.
 """
 
 from __future__ import annotations
@@ -11,13 +15,13 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from relay.core.clock import MAX_MS, rfc3339
 from relay.core.event import Draft
-from relay.core.json_scan import Body
+from relay.core.json_scan import Body, Member, Unwalkable, Walk
 from relay.core.redact import redact
 from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Unreadable
 from relay.core.tasks.events import (
@@ -34,7 +38,6 @@ from relay.core.tasks.events import (
     terminal_draft,
 )
 from relay.core.tasks.submission import endpoint_of
-from relay.sources._novita_answer import Answer, answer_in
 
 EVENT_TYPE: Final = "ASYNC_TASK_RESULT"
 
@@ -62,6 +65,12 @@ _SEED: Final = re.compile(r"-?[0-9]{1,64}", re.ASCII)
 _AMZ_DATE: Final = re.compile(r"[?&]X-Amz-Date=(\d{8}T\d{6}Z)(?![^&#])", re.ASCII)
 _AMZ_EXPIRES: Final = re.compile(r"[?&]X-Amz-Expires=(\d{1,9})(?![^&#])", re.ASCII)
 _SIGN_TIME: Final = re.compile(r"[?&]q-sign-time=\d{1,11}(?:;|%3[Bb])(\d{1,11})(?![^&#])", re.ASCII)
+
+
+MAX_PARSED: Final = 256 << 10
+"""Bytes of one part of an answer that are parsed and published: hundreds of outputs. A poll brings what is larger."""
+
+_PARTS: Final = ("task", "extra", *(array for array, _ in _ARRAYS))
 
 
 class NovitaTask:
@@ -98,7 +107,7 @@ class NovitaTask:
 
     def read_answer(self, path: str, body: Body, received_at: int) -> tuple[Draft, ...] | Unreadable:
         """A submission's answer: the task was taken, and has ended already where the answer holds its outputs."""
-        answer = answer_in(body)
+        answer = _answer_in(body)
         if answer is None or isinstance(answer, Unreadable):
             return answer or ()
         data = bare_task(answer.task_id, "submitted", via="submit", received_at=received_at)
@@ -115,7 +124,43 @@ class NovitaTask:
         return _task_data(task_id, status, result["task"], result, delivery, raw=self._raw)
 
 
-def _status_of(answer: Answer) -> TaskStatus:
+class _Answer(NamedTuple):
+    """``result`` has the shape of a task result; ``filled``: there are outputs in it."""
+
+    task_id: str
+    result: dict[str, Any]
+    filled: bool
+
+
+def _answer_in(body: Body) -> _Answer | Unreadable | None:
+    """What a 2xx answer says; ``None``: it speaks of no task."""
+    try:
+        members = {member.key: member for member in Walk(body).members().found}
+    except Unwalkable as problem:
+        return Unreadable("not_json", f"the answer is not a JSON object: {problem}")
+    result: dict[str, Any] = {key: _parsed(body, members[key]) for key in _PARTS if key in members}
+    task = result.get("task")
+    task = task if isinstance(task, dict) else {}
+    task_id = _parsed(body, members["task_id"]) if "task_id" in members else task.get("task_id")
+    if task_id is None:
+        return None
+    if not isinstance(task_id, str) or not TASK_ID.fullmatch(task_id):
+        return Unreadable("invalid_task_id", f"task_id does not match {TASK_ID.pattern}")
+    result["task"] = {**task, "task_id": task_id}
+    return _Answer(task_id, result, any(isinstance(result.get(key), list) and result[key] for key, _ in _ARRAYS))
+
+
+def _parsed(body: Body, member: Member) -> Any:
+    """``None`` for what is too large, and for what is no JSON: the id of a paid task beside it counts all the same."""
+    if member.end - member.start > MAX_PARSED:
+        return None
+    try:
+        return orjson.loads(body[member.start : member.end])
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _status_of(answer: _Answer) -> TaskStatus:
     """Synchronous endpoints give no status: outputs are the success. An unknown status is no outcome."""
     status = answer.result["task"].get("status")
     if status is None:

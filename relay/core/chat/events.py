@@ -209,19 +209,8 @@ def started_draft(opening: Opening) -> Draft:
         "client": opening.client,
         "request": opening.request,
     }
-    chat_id = opening.chat_id
-    event = Event(
-        CHAT,
-        STARTED,
-        f"{chat_id}:started",
-        CHAT_SOURCE,
-        chat_id,
-        data["started_at"],
-        orjson.dumps(data),
-        STARTED_SCHEMA,
-        opening.traceparent,
-    )
-    return Draft(event, started_key(chat_id))
+    event = _event(STARTED, opening.chat_id, "started", data["started_at"], orjson.dumps(data), STARTED_SCHEMA)
+    return Draft(event._replace(traceparent=opening.traceparent), started_key(opening.chat_id))
 
 
 def started_key(chat_id: str) -> bytes:
@@ -263,15 +252,9 @@ def terminal_draft(data: ChatData, serialized: bytes, *, time: str, traceparent:
     So a second ending, of whatever kind (one that was in the journal when the relay restarted), is absorbed.
     """
     chat_id, outcome = data["chat_id"], data["outcome"]
-    event = Event(
-        CHAT,
-        f"relay.chat.{outcome}",
-        f"{chat_id}:{outcome}",
-        CHAT_SOURCE,
-        chat_id,
-        time,
-        serialized,
-        CHAT_SCHEMA,
-        traceparent,
-    )
-    return Draft(event, ended_key(chat_id))
+    event = _event(f"relay.chat.{outcome}", chat_id, outcome, time, serialized, CHAT_SCHEMA)
+    return Draft(event._replace(traceparent=traceparent), ended_key(chat_id))
+
+
+def _event(kind: str, chat_id: str, step: str, time: str, data: bytes, schema: str) -> Event:
+    return Event(CHAT, kind, f"{chat_id}:{step}", CHAT_SOURCE, chat_id, time, data, schema)

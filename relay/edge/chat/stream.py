@@ -163,7 +163,7 @@ class ChatStream:
             self._decoder = Decoder()
         self._is_stream = content_type.partition(";")[0].strip().lower() == _EVENT_STREAM and is_plain(head.headers)
         if head.status >= 400:  # an error may quote the key that it refuses; a stream's bytes stay the upstream's
-            self._cover = self._concealed.cover()
+            self._cover = Cover(self._concealed)
         self._record.answered(head.status, content_type)
         if self._client is not None:
             cast("ClientConnection", self._request.protocol).flow = self

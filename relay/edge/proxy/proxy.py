@@ -154,7 +154,7 @@ class Proxy:
     async def answer_with(self, outgoing: RawResponse, answer: Answer) -> web.StreamResponse:
         """Hands the upstream's answer on. Raises ``UpstreamError`` where it breaks off."""
         outgoing.begin(answer.status, answer.reason, response_headers(answer.raw_headers, answer.status))
-        cover = self.concealed.cover() if _is_text(answer) else NOTHING.cover()
+        cover = Cover(self.concealed if _is_text(answer) else NOTHING)
         return await self.hand_on(outgoing, answer.pieces(), cover)
 
     async def hand_on(self, outgoing: RawResponse, pieces: AsyncIterator[bytes], cover: Cover) -> web.StreamResponse:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from aiohttp import hdrs, web
 
 from relay.core.chat.request import model_of
+from relay.core.conceal import Cover
 from relay.core.event import Draft
 from relay.core.json_scan import Body
 from relay.core.source import Delivery, Submittable, Unreadable
@@ -234,7 +235,7 @@ class Submissions:
         """The answer as it came, but for secrets: what is held of it, which gives its room back, then the rest."""
         outgoing.begin(answer.status, answer.reason, headers)
         concealed = self._proxy.concealed
-        cover = concealed.cover()
+        cover = Cover(concealed)
         if held is not None:
             covered, held.body = concealed.covered(held.body), bytearray()
             covered = covered if isinstance(covered, bytearray) else bytearray(covered)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.conceal import Concealed
+from relay.core.conceal import Concealed, Cover
 from relay.core.tasks.address import KEY_BYTES, Keys, nonce, secret_of
 from tests.unit.drafts import draft
 
@@ -43,7 +43,7 @@ def test_pieces_are_covered_like_the_whole(data: st.DataObject) -> None:
     parts = st.sampled_from([KEY.encode(), KEY.encode()[:7], KEY.encode()[5:], ODD.encode(), b"sk-", b"abc", b"*"])
     text = b"".join(data.draw(st.lists(parts, max_size=8)))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
-    cover = CONCEALED.cover()
+    cover = Cover(CONCEALED)
     pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     shown = b"".join([*map(cover.take, pieces), cover.rest()])
     assert len(shown) == len(text)
@@ -53,7 +53,7 @@ def test_pieces_are_covered_like_the_whole(data: st.DataObject) -> None:
 
 def test_nothing_is_held_back_but_the_beginning_of_a_secret() -> None:
     """Answers would come later than the upstream sends them."""
-    cover = CONCEALED.cover()
+    cover = Cover(CONCEALED)
     assert cover.take(b"hello") == b"hello"
     assert cover.take(b"hello sk-up") == b"hello "
     assert cover.take(b"per") == b"sk-upper"

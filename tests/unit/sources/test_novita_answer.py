@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from relay.core.dedup import judge
 from relay.core.event import Draft
 from relay.core.source import Delivery, Unreadable
-from relay.sources._novita_answer import MAX_PARSED
-from relay.sources.novita_task import NovitaTask
+from relay.sources.novita_task import MAX_PARSED, NovitaTask
 
 PATH = "/v3/async/txt2img"
 NOW = 1_748_563_200_000
