@@ -250,8 +250,8 @@ class History(Projection):
             rows = self._db.execute(_SQL["repetitions"], (orjson.dumps(offsets).decode(),)).fetchall()
         found = {(row[0], row[1]): Repetition(*row) for row in rows}
         for more in unsaved:
-            known = found.get((more.offset, more.via))
-            found[more.offset, more.via] = more if known is None else _together(known, more)
+            known = found.get((more.offset, more.via), more._replace(times=0))
+            found[more.offset, more.via] = more._replace(times=known.times + more.times, first_at=known.first_at)
         return [found[key] for key in sorted(found)]
 
 
@@ -272,7 +272,3 @@ def _fix_view(db: sqlite3.Connection) -> None:
 def _shortened(passage: Passage, offset: int) -> Passage:
     exceptions = tuple(each for each in passage.exceptions if each[0] <= offset)
     return passage._replace(offset=min(passage.offset, offset), exceptions=exceptions)
-
-
-def _together(earlier: Repetition, later: Repetition) -> Repetition:
-    return later._replace(times=earlier.times + later.times, first_at=earlier.first_at)
