@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+import http.client
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import typer
 
 from relay.cli import configured, options
+from relay.cli.client import connection_to, why
 from relay.cli.outcome import BAD_CONFIGURATION, FAILED, tell
 from relay.cli.output import write_json, write_line
-from relay.cli.reach import CHECK_SUFFIX, Reached, reach_index, reach_sink, reach_upstream
 from relay.cli.serve import run_loop
+from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
+    from relay.core.sink import Advice, Identity, SinkConfig
     from relay.settings import ConfigError, Settings
+
+CHECK_SUFFIX: Final = "-check"
+"""Behind the identity, so that the check fences no relay that is running."""
+
+_SINK_WITHIN: Final = 60.0
+_UPSTREAM_WITHIN: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What became of one thing that was to be reached, and what it advises."""
+
+    name: str
+    ok: bool
+    code: str | None = None
+    message: str | None = None
+    hint: str | None = None
+    advice: tuple[Advice, ...] = ()
 
 
 def check(
@@ -73,6 +95,7 @@ async def _reach_all(settings: Settings, *, progress: bool) -> list[Reached]:
     reached = []
     if settings.dedup.shared_index is not None:
         tries.append(reach_index(settings.dedup.shared_index.get_secret_value()))
+    # One after the other, so that the lines come in the order of the configuration; http.client blocks: in a thread.
     for attempt in (*tries, asyncio.to_thread(reach_upstream, settings.upstream.base_url)):
         result = await attempt
         reached.append(result)
@@ -90,3 +113,53 @@ def _say(result: Reached) -> None:
     write_line(("failed   ", "red"), (f"{result.name}: {result.message}", ""))
     if result.hint:
         write_line((f"         {result.hint}", ""))
+
+
+async def reach_sink(config: SinkConfig, identity: Identity) -> Reached:
+    """Opens a sink, hears what it advises, and closes it again; the sink's own timeouts count, and a minute at most."""
+    from relay.app import sink_plugins
+    from relay.core.sink import Advising
+
+    name = f"sink {config.label}"
+    sink = sink_plugins()[config.type].connect(config, identity)
+    try:
+        async with asyncio.timeout(_SINK_WITHIN):
+            await sink.open()
+            advice = tuple(await sink.advice()) if isinstance(sink, Advising) else ()
+    except RelayError as error:
+        return Reached(name, False, error.code, error.message, error.hint or None)
+    except TimeoutError:
+        return Reached(name, False, "timeout", f"No answer within {_SINK_WITHIN:g} s.")
+    finally:
+        await sink.close()
+    return Reached(name, True, message=f"opened as {identity.name}", advice=advice)
+
+
+async def reach_index(url: str) -> Reached:
+    """Runs the script of the shared index, in a place of its own."""
+    from relay.sinks.redis.shared_index import RedisIndex
+
+    name = "dedup.shared_index"
+    index = RedisIndex(url, scope="check", identity="check", origin=lambda: "check", lease=1.0, window=1.0)
+    try:
+        await index.reach()
+    except RelayError as error:
+        return Reached(name, False, error.code, error.message, error.hint or None)
+    finally:
+        await index.close()
+    return Reached(name, True, message="answers")
+
+
+def reach_upstream(base_url: str) -> Reached:
+    """Any answer over HTTP will do: without a key there is nothing to be had."""
+    parts = urlsplit(base_url)
+    connection = connection_to(parts, _UPSTREAM_WITHIN)
+    try:
+        connection.request("HEAD", parts.path or "/")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        message = f"{base_url} cannot be reached: {why(error)}."
+        return Reached("upstream", False, "upstream_unreachable", message, "Check upstream.base_url and the network.")
+    finally:
+        connection.close()
+    return Reached("upstream", True, message=f"{base_url} answers (HTTP {status})")

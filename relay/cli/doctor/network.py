@@ -25,7 +25,7 @@ from relay.cli.doctor.findings import (
 from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
-    from relay.cli.reach import Reached
+    from relay.cli.check import Reached
     from relay.core.sink import SinkConfig
     from relay.settings import Settings
 
@@ -143,7 +143,7 @@ async def check_upstream(settings: Settings) -> tuple[Finding, float | None]:
 
 async def check_sink(settings: Settings, config: SinkConfig) -> list[Finding]:
     """Opens it as the check does: that needs its topics, its rights, its scripts or its transactions."""
-    from relay.cli.reach import CHECK_SUFFIX, reach_sink
+    from relay.cli.check import CHECK_SUFFIX, reach_sink
     from relay.core.sink import Identity
 
     reached = await reach_sink(config, Identity(settings.identity_name + CHECK_SUFFIX, uuid4().hex))
@@ -152,7 +152,7 @@ async def check_sink(settings: Settings, config: SinkConfig) -> list[Finding]:
 
 async def check_index(url: str) -> list[Finding]:
     """The index that replicas share."""
-    from relay.cli.reach import reach_index
+    from relay.cli.check import reach_index
 
     return _findings(await reach_index(url))
 

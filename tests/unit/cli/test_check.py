@@ -1,13 +1,21 @@
-"""``relay check`` for programs."""
+"""``relay check`` for programs, and reaching what a configuration names."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
+from relay.cli.check import reach_sink, reach_upstream
 from relay.cli.commands import app
+from relay.core.sink import Identity
+from relay.simulator.server import Simulator
+from relay.sinks.redis.sink import Config
 
 
 def test_every_problem_is_listed_for_programs(tmp_path: Path) -> None:
@@ -19,3 +27,33 @@ def test_every_problem_is_listed_for_programs(tmp_path: Path) -> None:
     document = json.loads(result.stdout)
     assert [(each["line"], each["key"]) for each in document["problems"]] == [(2, "server.prot"), (3, "admn")]
     assert not document["ok"]
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that is taken and does not listen."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+async def test_a_missing_sink_is_reported(closed_port: int) -> None:
+    """A deployment would go on although its broker cannot be reached."""
+    config = Config.model_validate({"type": "redis", "url": f"redis://127.0.0.1:{closed_port}/0"})
+    reached = await reach_sink(config, Identity("x-check", "1"))
+    assert not reached.ok
+    assert reached.name == "sink redis"
+    assert str(closed_port) in (reached.message or "")
+
+
+async def test_any_answer_of_the_upstream_will_do() -> None:
+    """The check would need an API key to succeed."""
+    async with Simulator() as simulator:
+        reached = await asyncio.to_thread(reach_upstream, simulator.url)
+    assert reached.ok
+    assert "HTTP 404" in (reached.message or "")
+
+
+def test_a_missing_upstream_is_reported(closed_port: int) -> None:
+    """A typing mistake in upstream.base_url would show only when the first task is lost."""
+    assert reach_upstream(f"http://127.0.0.1:{closed_port}").code == "upstream_unreachable"
