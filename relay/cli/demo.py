@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -16,7 +17,8 @@ from relay.core.errors import RelayError
 if TYPE_CHECKING:
     from relay.simulator.options import Options
     from relay.simulator.outages import Outage
-    from relay.simulator.rates import ChatFaults, Faults
+
+T = TypeVar("T")
 
 PerMinute = Annotated[
     int | None,
@@ -118,6 +120,7 @@ def simulate(
     header X-Simulate selects faults for one request: 'doubled, late=2s' for a task, 'pace=50ms, reset' for a chat.
     """
     from relay.simulator.options import Options, Retries
+    from relay.simulator.rates import CHAT_FAULTS, TASK_FAULTS, ChatFaults, Faults
 
     chosen = Options(
         host=host,
@@ -126,11 +129,11 @@ def simulate(
         queue_seconds=queue,
         run_seconds=run,
         retries=Retries(webhook_timeout, webhook_repeats, tuple(map(_seconds, webhook_spacing.split(",")))),
-        faults=_faults(fault or [], late_by, slow_by),
+        faults=_faults(Faults, TASK_FAULTS, fault or [], "--fault", late_by=late_by, slow_by=slow_by),
         outages=tuple(map(_outage, outages or [])),
         checked_test_mode=checked_test_mode,
         retry_after=retry_after,
-        chat_faults=_chat_faults(chat_fault or []),
+        chat_faults=_faults(ChatFaults, CHAT_FAULTS, chat_fault or [], "--chat-fault"),
         api_keys=tuple(api_key or ()),
         default_webhook=default_webhook,
         submissions_per_minute=submissions_per_minute,
@@ -154,25 +157,7 @@ def _outage(text: str) -> Outage:
         raise typer.BadParameter(str(error), param_hint="'--outage'") from None
 
 
-def _faults(given: list[str], late_by: float, slow_by: float) -> Faults:
-    from relay.simulator.rates import TASK_FAULTS, Faults
-
-    try:
-        return Faults(**_rates(given, TASK_FAULTS, "--fault"), late_by=late_by, slow_by=slow_by)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="'--fault'") from None
-
-
-def _chat_faults(given: list[str]) -> ChatFaults:
-    from relay.simulator.rates import CHAT_FAULTS, ChatFaults
-
-    try:
-        return ChatFaults(**_rates(given, CHAT_FAULTS, "--chat-fault"))
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="'--chat-fault'") from None
-
-
-def _rates(given: list[str], words: tuple[str, ...], option: str) -> dict[str, float]:
+def _faults(kind: Callable[..., T], words: tuple[str, ...], given: list[str], option: str, **delays: float) -> T:
     """``WORD=RATE`` read, by the words that there are."""
     rates: dict[str, float] = {}
     for item in given:
@@ -185,7 +170,10 @@ def _rates(given: list[str], words: tuple[str, ...], option: str) -> dict[str, f
             rates[name] = float(rate)
         except ValueError:
             raise typer.BadParameter(f"write a rate from 0 to 1, like {word}=0.1", param_hint=f"'{option}'") from None
-    return rates
+    try:
+        return kind(**rates, **delays)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=f"'{option}'") from None
 
 
 async def _simulate(chosen: Options, json: bool) -> None:

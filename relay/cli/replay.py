@@ -210,7 +210,8 @@ def _count(request: Request, target: Target, span: tuple[int, int], history: His
         page = history.page(after)
         counts.update((e.event.topic, e.event.type) for e in page.entries if e.offset <= span[1])
         after = page.upto
-    rows = [(topic, kind, number, _place(request, target, topic)) for (topic, kind), number in sorted(counts.items())]
+    name_of = target.config.name_of
+    rows = [(topic, kind, n, name_of(request.topic or topic)) for (topic, kind), n in sorted(counts.items())]
     if json:
         named = [dict(zip(("topic", "type", "events", "to"), row, strict=True)) for row in rows]
         write_json({"sink": target.config.label, "first": span[0], "last": span[1], "would_publish": named})
@@ -218,10 +219,6 @@ def _count(request: Request, target: Target, span: tuple[int, int], history: His
     if rows:
         write_table(("TOPIC", "TYPE", "EVENTS", "TO"), rows)
     complain(f"{counts.total()} events of offsets {span[0]} to {span[1]} would be published; nothing was published.")
-
-
-def _place(request: Request, target: Target, topic: str) -> str:
-    return target.config.name_of(request.topic or topic)
 
 
 def _agree(request: Request, target: Target, span: tuple[int, int]) -> None:

@@ -11,9 +11,7 @@ from types import TracebackType
 import aiohttp
 from aiohttp import web
 
-from relay.simulator.chat.exchanges import Exchanges
 from relay.simulator.chat.routes import Chat
-from relay.simulator.chat.scripts import Scripts
 from relay.simulator.options import Options
 from relay.simulator.outages import Outage, Outages, Trouble
 from relay.simulator.tasks import outputs
@@ -44,6 +42,8 @@ class Simulator:
         self.ledger = Ledger(self.options.retained)
         self.outages = Outages(self.options.outages)
         self._chat = Chat(self.options)
+        self.exchanges = self._chat.exchanges
+        self.scripts = self._chat.scripts
         self._carried_out: set[asyncio.Task[web.StreamResponse]] = set()
         self._runner: web.AppRunner | None = None
         self._watching: asyncio.Task[None] | None = None
@@ -59,16 +59,6 @@ class Simulator:
         if not self._url:
             raise RuntimeError("The simulator has no address before it has started. Await start() first.")
         return self._url
-
-    @property
-    def exchanges(self) -> Exchanges:
-        """What was seen on the OpenAI routes."""
-        return self._chat.exchanges
-
-    @property
-    def scripts(self) -> Scripts:
-        """Answers to be given on the OpenAI routes byte for byte."""
-        return self._chat.scripts
 
     async def start(self) -> None:
         options = self.options

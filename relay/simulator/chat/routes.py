@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 from urllib.parse import unquote
@@ -31,17 +30,8 @@ SCRIPTS_PATH = "/_simulator/scripts"
 EXCHANGES_PATH = "/_simulator/exchanges"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request, let in. ``name`` is the last part of the path where the route has one."""
-
-    path: str
-    headers: Mapping[str, str]
-    raw: bytes
-    name: str
-
-
-Endpoint = Callable[[Call], Answer]
+Endpoint = Callable[[web.Request, bytes], Answer]
+"""Answers a request by its body."""
 
 
 class Chat:
@@ -70,7 +60,7 @@ class Chat:
             found.append(web.get(f"{base}/models", self._served(self._models)))
             found.append(web.get(f"{base}/models/{{name:.+}}", self._served(self._model)))
         others = [
-            web.route("*", f"{base}/{{name:.*}}", self._served(lambda _: unrouted()))
+            web.route("*", f"{base}/{{name:.*}}", self._served(lambda *_: unrouted()))
             for base in ("/openai", "/v3/openai")
         ]
         reports = [web.get(EXCHANGES_PATH, self._show_exchanges), web.post(SCRIPTS_PATH, self._register)]
@@ -83,10 +73,8 @@ class Chat:
 
     # -- what each route answers -----------------------------------------------------------------------------------
 
-    def _chat(self, call: Call) -> Answer:
-        body = self._let_in(call)
-        rng = self._lottery.ticket(call.path, body)
-        behaviour = self._behaviour(call, rng)
+    def _chat(self, call: web.Request, raw: bytes) -> Answer:
+        body, rng, behaviour = self._let_in(call, raw)
         if behaviour.no_answer:
             return Answer(None, delay=behaviour.slow, end=End.RESET if behaviour.reset else End.CUT)
         if behaviour.error:
@@ -100,52 +88,50 @@ class Chat:
         return streamed(answer, broken_by, behaviour, rng, said.completion_tokens)
 
     def _in_one_piece(self, make: Callable[[Json, Random, int], Json]) -> Endpoint:
-        def answer(call: Call) -> Answer:
-            body = self._let_in(call)
-            rng = self._lottery.ticket(call.path, body)
-            behaviour = self._behaviour(call, rng)
+        def answer(call: web.Request, raw: bytes) -> Answer:
+            body, rng, behaviour = self._let_in(call, raw)
             if behaviour.error:
                 return requested_error(behaviour, rng)
             return whole(orjson.dumps(make(body, rng, int(time.time()))), behaviour, rng)
 
         return answer
 
-    def _models(self, call: Call) -> Answer:
+    def _models(self, call: web.Request, _: bytes) -> Answer:
         self._check_key(call)
         return document(catalog.models())
 
-    def _model(self, call: Call) -> Answer:
+    def _model(self, call: web.Request, _: bytes) -> Answer:
         self._check_key(call)
         try:
-            return document(catalog.model(unquote(call.name)))
+            return document(catalog.model(unquote(call.match_info["name"])))
         except KeyError:
             raise ApiError(404, "model not found") from None
 
-    def _let_in(self, call: Call) -> Json:
-        """The body of a request that has a key, is within the limit and names a model that is there."""
+    def _let_in(self, call: web.Request, raw: bytes) -> tuple[Json, Random, Behaviour]:
+        """The body of a request that has a key, is within the limit and names a model that is there.
+
+        With it the random numbers that are its own, and how it is answered: as it says itself, else by the rates.
+        """
         self._check_key(call)
         if not self._limit.allows(time.monotonic()):
             raise ApiError(429, "rate limit exceeded")  # no header says when to come back
-        body = read_object(call.raw)
+        body = read_object(raw)
         if not isinstance(body.get("model"), str):
             raise InvalidSubmission("model is not a string")
         if body["model"] not in catalog.MODELS:
             raise ApiError(404, f"model not found: {body['model']}")
-        return body
+        rng = self._lottery.ticket(call.path, body)
+        drawn = draw(rng, self._options.chat_faults)
+        header = call.headers.get(HEADER)
+        return body, rng, drawn if header is None else parse(header, self._options.chat_faults)
 
-    def _check_key(self, call: Call) -> None:
+    def _check_key(self, call: web.Request) -> None:
         """No key and a wrong key differ, as in the vendor's table and in what was observed."""
         offered = call.headers.get("Authorization")
         if not admits(offered, self._options.api_keys):
             raise (
                 ApiError(401, "failed to authenticate") if offered else ApiError(403, "missing key", "INVALID_API_KEY")
             )
-
-    def _behaviour(self, call: Call, rng: Random) -> Behaviour:
-        """How the request names it for itself, else by the rates."""
-        drawn = draw(rng, self._options.chat_faults)
-        header = call.headers.get(HEADER)
-        return drawn if header is None else parse(header, self._options.chat_faults)
 
     # -- over HTTP ---------------------------------------------------------------------------------------------------
 
@@ -158,8 +144,7 @@ class Chat:
             try:
                 raw = await request.read()
                 exchange.body_bytes, exchange.body_sha256 = len(raw), hashlib.sha256(raw).hexdigest()
-                call = Call(request.path, request.headers, raw, request.match_info.get("name", ""))
-                answer = self._answer(endpoint, call)
+                answer = self._answer(endpoint, request, raw)
                 response = await play(request, answer, exchange)
             except asyncio.CancelledError as cancelled:
                 exchange.end(STOPPED if STOPPED in cancelled.args else CLIENT_GONE, now_ms())
@@ -174,10 +159,10 @@ class Chat:
 
         return serve
 
-    def _answer(self, endpoint: Endpoint, call: Call) -> Answer:
+    def _answer(self, endpoint: Endpoint, call: web.Request, raw: bytes) -> Answer:
         try:
             script_id = scripts.named_in(call.headers.get(HEADER, ""))
-            return self.scripts.next(script_id) if script_id is not None else endpoint(call)
+            return self.scripts.next(script_id) if script_id is not None else endpoint(call, raw)
         except (InvalidSubmission, UnknownFault) as problem:
             return error_answer(ApiError(400, str(problem)))
         except ApiError as error:

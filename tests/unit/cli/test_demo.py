@@ -5,21 +5,23 @@ from __future__ import annotations
 import pytest
 import typer
 
-from relay.cli.demo import _chat_faults, _faults, _outage, _seconds
+from relay.cli.demo import _faults, _outage, _seconds
 from relay.simulator.outages import TROUBLES, Outage
-from relay.simulator.rates import CHAT_FAULTS, ChatFaults, Faults
+from relay.simulator.rates import CHAT_FAULTS, TASK_FAULTS, ChatFaults, Faults
 from relay.simulator.tasks.faults import DIRECTIVES
 
 
 def test_every_fault_can_be_asked_for_by_its_word() -> None:
     """A fault that requests can name would not be there as a flag."""
-    chosen = _faults([f"{word.replace('_', '-')}=0.5" for word in DIRECTIVES], 7.0, 3.0)
+    given = [f"{word.replace('_', '-')}=0.5" for word in DIRECTIVES]
+    chosen = _faults(Faults, TASK_FAULTS, given, "--fault", late_by=7.0, slow_by=3.0)
     assert chosen == Faults(**dict.fromkeys(DIRECTIVES, 0.5), late_by=7.0, slow_by=3.0)
 
 
 def test_every_fault_of_a_chat_can_be_asked_for_by_its_word() -> None:
     """A staging upstream could break tasks, but no stream."""
-    chosen = _chat_faults([f"{word.replace('_', '-')}=0.5" for word in CHAT_FAULTS])
+    given = [f"{word.replace('_', '-')}=0.5" for word in CHAT_FAULTS]
+    chosen = _faults(ChatFaults, CHAT_FAULTS, given, "--chat-fault")
     assert chosen == ChatFaults(**dict.fromkeys(CHAT_FAULTS, 0.5))
 
 
@@ -27,7 +29,7 @@ def test_every_fault_of_a_chat_can_be_asked_for_by_its_word() -> None:
 def test_a_fault_of_a_chat_that_means_nothing_is_refused(given: str, told: str) -> None:
     """A typing error would silently simulate a healthy upstream, or end in a traceback."""
     with pytest.raises(typer.BadParameter, match=told):
-        _chat_faults([given])
+        _faults(ChatFaults, CHAT_FAULTS, [given], "--chat-fault")
 
 
 def test_durations_are_written_as_in_the_configuration() -> None:
