@@ -1,8 +1,9 @@
-"""The OpenAPI document against a running relay: its routes, and its answers."""
+"""The OpenAPI document against its official validator and a running relay: its routes, and its answers."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import orjson
 import pytest
 from aiohttp.web_urldispatcher import Resource
 from jsonschema import Draft202012Validator, FormatChecker
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from relay.contract.examples import FAILED, SUCCEEDED
 from relay.contract.openapi import openapi
@@ -37,6 +39,19 @@ def hold(answer: Answer, method: str, path: str) -> None:
     schema = content[answer.headers["Content-Type"].partition(";")[0]]["schema"]
     whole = {**schema, "components": DOCUMENT["components"]}
     Draft202012Validator(whole, format_checker=FormatChecker()).validate(answer.body)
+
+
+def test_the_official_validator_finds_no_fault() -> None:
+    """Generators and viewers of OpenAPI would refuse the contract."""
+    assert [str(error) for error in OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []
+
+
+def test_the_official_validator_finds_a_fault_that_is_there() -> None:
+    """The test above would pass whatever the document says."""
+    route = deepcopy(DOCUMENT["paths"]["/v1/tasks/{id}"])
+    del route["parameters"]
+    broken = {**DOCUMENT, "paths": {"/v1/tasks/{id}": route}}
+    assert list(OpenAPIV31SpecValidator(broken).iter_errors())
 
 
 async def test_the_routes_are_those_of_the_application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
