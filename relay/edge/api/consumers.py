@@ -26,6 +26,9 @@ from relay.upstream import RawHeaders
 Kind = Literal["page", "live"]
 Outcome = Literal["done", "left", "cut", "stopped", "revoked", "failed"]
 
+ENDING_TIMEOUT = 2.0
+"""Seconds for which a consumer that is to end may take nothing: the relay's own end waits for it."""
+
 _KERNEL_AHEAD: Final = 16 << 10
 _NOTSENT_LOWAT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
@@ -68,6 +71,7 @@ class Consumer:
         """Done when the answer is to end at the next event border."""
         self._outgoing = RawResponse(request, send_timeout)
         self._share, self._needed = Share(room, (client, False)), PIECE_BYTES
+        self._hurried: asyncio.TimerHandle | None = None
 
     async def read(self, reader: EventReader, limit: int, timeout: float | None = None) -> Piece | None:
         """The next piece, once there is room for it, which it takes until the client has ``taken`` all.
@@ -142,11 +146,22 @@ class Consumer:
     def leave(self) -> None:
         """Makes room for others."""
         self._share.give_back()
+        if self._hurried is not None:
+            self._hurried.cancel()  # its connection may serve another request by now
 
     def end(self, outcome: Outcome) -> None:
-        """Ends the answer at the next event border."""
+        """Ends the answer at the next event border, or cuts it where the client does not take what is before that."""
         if not self.ending.done():
             self.ending.set_result(outcome)
+            self._hurry(None)
+
+    def _hurry(self, before: int | None) -> None:
+        untaken = self._outgoing.untaken
+        if before is not None and 0 < before <= untaken:
+            self.outcome = "cut"
+            self._outgoing.cut()
+        else:
+            self._hurried = asyncio.get_running_loop().call_later(ENDING_TIMEOUT, self._hurry, untaken)
 
 
 class Consumers:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from relay.edge.api import consumers
 from relay.edge.api.consumers import Consumer, ConsumerLimits
 from relay.edge.api.event_reader import PIECE_BYTES
 from relay.edge.api.events import Events
@@ -37,11 +38,14 @@ def present() -> int:
     return sum(isinstance(each, (Consumer, RawResponse, web.Request)) for each in gc.get_objects())
 
 
-@pytest.mark.parametrize("how", ["cut", "left", "done"])
+@pytest.mark.parametrize("how", ["cut", "left", "done", "cut at the end"])
 @pytest.mark.parametrize("live", [False, True])
 @pytest.mark.usefixtures("uncollected")
-async def test_a_consumer_that_is_gone_leaves_nothing_behind(tmp_path: Path, how: str, live: bool) -> None:
+async def test_a_consumer_that_is_gone_leaves_nothing_behind(
+    tmp_path: Path, how: str, live: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What it was being sent would stay in memory until a full collection, which a busy relay rarely comes to."""
+    monkeypatch.setattr(consumers, "ENDING_TIMEOUT", 0.1)
     before = present()
     headers = ["Accept: text/event-stream"] if live else []
     limits = ConsumerLimits(send_timeout=0.1 if how == "cut" else 60.0)
@@ -59,6 +63,10 @@ async def test_a_consumer_that_is_gone_leaves_nothing_behind(tmp_path: Path, how
                     await connection.rest()
                 elif how == "cut":
                     connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+                    await gone(events)
+                elif how == "cut at the end":
+                    connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
+                    events.stop()
                     await gone(events)
             await gone(events)
             del connection
