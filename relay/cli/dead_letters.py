@@ -69,9 +69,8 @@ def show(
     if json:
         write_json(letter)
         return
-    event = letter["event"] or {}
-    shown = {**{name: letter[name] for name in ("id", "origin", "reason", "detail", "accepted_at", "raw_bytes")}}
-    shown |= {f"event {name}": value for name, value in event.items()}
+    shown = {name: letter[name] for name in ("id", "origin", "reason", "detail", "accepted_at", "raw_bytes")}
+    shown |= {f"event {name}": value for name, value in (letter["event"] or {}).items()}
     for name, value in shown.items():
         write_line((f"{name:<16} ", "bold"), (str(value), ""))
     write_line()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -100,7 +100,7 @@ async def _checks(config: Path | None, settings: Settings) -> AsyncIterator[Foun
         ("disk", lambda: [local.check_disk(settings)]),
         ("descriptors", lambda: [local.check_descriptors(settings)]),
     ):
-        yield await _bounded(name, _threaded(check))
+        yield await _bounded(name, asyncio.to_thread(check))
     for some in elsewhere:
         yield await some
     yield [judge_clock(clock.ahead, clock.source)]
@@ -121,10 +121,6 @@ async def _bounded(name: str, check: Coroutine[Any, Any, Found]) -> Found:
             return await check
     except TimeoutError:
         return [Finding(name, "failed", f"did not finish within {WITHIN:g} s", "Check it by hand.", "timeout")]
-
-
-async def _threaded(check: Callable[[], Found]) -> Found:
-    return await asyncio.to_thread(check)
 
 
 class _Clock:

@@ -26,6 +26,7 @@ from relay.simulator.options import Options
 from relay.simulator.requests import InvalidSubmission, Json, Lottery, now_ms, read_object
 
 BASES = ("/openai/v1", "/v3/openai/v1", "/v3/openai", "/openai")
+_ROOTS = ("/openai", "/v3/openai")
 SCRIPTS_PATH = "/_simulator/scripts"
 EXCHANGES_PATH = "/_simulator/exchanges"
 
@@ -46,25 +47,19 @@ class Chat:
         self._serving: set[asyncio.Task[Any]] = set()
 
     def routes(self) -> list[web.RouteDef]:
-        one_piece = {
-            "completions": catalog.completion,
-            "embeddings": catalog.embeddings,
-            "rerank": catalog.rerank,
-        }
-        found: list[web.RouteDef] = []
-        for base in BASES:
-            found.append(web.post(f"{base}/chat/completions", self._served(self._chat)))
-            found += [
-                web.post(f"{base}/{name}", self._served(self._in_one_piece(make))) for name, make in one_piece.items()
-            ]
-            found.append(web.get(f"{base}/models", self._served(self._models)))
-            found.append(web.get(f"{base}/models/{{name:.+}}", self._served(self._model)))
-        others = [
-            web.route("*", f"{base}/{{name:.*}}", self._served(lambda *_: unrouted()))
-            for base in ("/openai", "/v3/openai")
+        one_piece = {"completions": catalog.completion, "embeddings": catalog.embeddings, "rerank": catalog.rerank}
+        found = [
+            ("POST", "chat/completions", self._chat),
+            *(("POST", name, self._in_one_piece(make)) for name, make in one_piece.items()),
+            ("GET", "models", self._models),
+            ("GET", "models/{name:.+}", self._model),
         ]
-        reports = [web.get(EXCHANGES_PATH, self._show_exchanges), web.post(SCRIPTS_PATH, self._register)]
-        return [*found, *others, *reports]
+        return [
+            *(web.route(m, f"{base}/{path}", self._served(endpoint)) for base in BASES for m, path, endpoint in found),
+            *(web.route("*", f"{base}/{{name:.*}}", self._served(lambda *_: unrouted())) for base in _ROOTS),
+            web.get(EXCHANGES_PATH, self._show_exchanges),
+            web.post(SCRIPTS_PATH, self._register),
+        ]
 
     def close(self) -> None:
         """Ends what is still being answered."""

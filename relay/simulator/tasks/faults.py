@@ -82,8 +82,6 @@ class Fate(Directed):
 
 DIRECTIVES = tuple(field.name for field in fields(Fate))
 
-_Reader = Reader[Faults]
-
 
 def parse(header: str, faults: Faults) -> Fate:
     """The fate that a value of ``X-Simulate`` asks for. Raises ``UnknownFault``."""
@@ -105,14 +103,10 @@ def _fate(named: Mapping[str, str | None], faults: Faults) -> Fate:
     return Fate(**read)  # type: ignore[arg-type]  # each reader gives its own field's type
 
 
-_READERS: dict[str, _Reader] = {
+_READERS: dict[str, Reader[Faults]] = {
     **dict.fromkeys(DIRECTIVES, lambda value, _: flag(value)),
-    "dropped": lambda value, _: count(value),
-    "unanswered": lambda value, _: count(value),
-    "doubled": lambda value, _: count(value, 2),
-    "poll_error": lambda value, _: count(value),
-    "poll_missing": lambda value, _: count(value, 2),
-    "poll_limited": lambda value, _: count(value),
+    **dict.fromkeys(("dropped", "unanswered", "poll_error", "poll_limited"), lambda value, _: count(value)),
+    **dict.fromkeys(("doubled", "poll_missing"), lambda value, _: count(value, 2)),
     "late": lambda value, faults: duration(value, faults.late_by),
     "slow": lambda value, faults: duration(value, faults.slow_by),
     "contradict": lambda value, _: choice(value, CONTRADICTIONS),
