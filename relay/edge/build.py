@@ -109,7 +109,7 @@ class Edge:
         # Bodies, limits and connections that are under way keep what they began with: only what is asked per request.
         self._webhooks.reconfigure(_delivery_auth(settings))
         self._api_auth.tokens = _api_tokens(settings)
-        self._events.end_unless(self._api_auth.admits)
+        self._events.consumers.end_unless(self._api_auth.admits)
         self._addresses.reconfigure(settings.webhooks_url, _webhook_tokens(settings))
         self._proxy.clients.reconfigure(settings.proxy, settings.upstream_key)
         self._proxy.concealed = concealed
@@ -117,7 +117,7 @@ class Edge:
     def drain(self) -> None:
         """Each answer asks its peer to close from now on; live consumers end, no chat begins."""
         self.main.draining = True
-        self._events.stop()
+        self._events.consumers.stop()
         self._chat.drain()
 
     def end_chats(self) -> None:

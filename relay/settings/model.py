@@ -52,6 +52,12 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _require_room(section: str, max_body: int, max_inflight_bytes: int) -> None:
+    if max_inflight_bytes < max_body:
+        reason = f"must be at least {section}.max_body, or relay could never accept such a body"
+        raise _conflict(f"{section}.max_inflight_bytes", reason)
+
+
 class Section(BaseModel):
     """A part of the configuration: no unknown keys, no changes, no values in error texts."""
 
@@ -133,11 +139,7 @@ class WebhooksSettings(Section):
 
     @model_validator(mode="after")
     def _a_body_fits(self) -> Self:
-        if self.max_inflight_bytes < self.max_body:
-            raise _conflict(
-                "webhooks.max_inflight_bytes",
-                "must be at least webhooks.max_body, or relay could never accept such a body",
-            )
+        _require_room("webhooks", self.max_body, self.max_inflight_bytes)
         return self
 
 
@@ -201,10 +203,7 @@ class ProxySettings(Section):
 
     @model_validator(mode="after")
     def _a_body_fits(self) -> Self:
-        if self.max_inflight_bytes < self.max_body:
-            raise _conflict(
-                "proxy.max_inflight_bytes", "must be at least proxy.max_body, or relay could never accept such a body"
-            )
+        _require_room("proxy", self.max_body, self.max_inflight_bytes)
         return self
 
     @field_validator("clients")

@@ -5,7 +5,7 @@ No token, so that a consumer's tools can load it. What the documents say does no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 
 from aiohttp import hdrs, web
@@ -28,18 +28,10 @@ class ContractRoutes:
     def routes(self) -> tuple[web.RouteDef, ...]:
         """What is served, and where."""
         return (
-            web.get("/asyncapi.json", self.asyncapi),
-            web.get("/openapi.json", self.openapi),
+            web.get("/asyncapi.json", _showing(self._asyncapi)),
+            web.get("/openapi.json", _showing(self._openapi)),
             web.get("/schemas/{name}", self.schema),
         )
-
-    async def asyncapi(self, _: web.Request) -> web.StreamResponse:
-        """The AsyncAPI document."""
-        return _shown(self._asyncapi(), "application/json")
-
-    async def openapi(self, _: web.Request) -> web.StreamResponse:
-        """The OpenAPI document."""
-        return _shown(self._openapi(), "application/json")
 
     async def schema(self, request: web.Request) -> web.StreamResponse:
         """The JSON Schema of one kind of ``data``, as ``<name>.json``."""
@@ -47,6 +39,13 @@ class ContractRoutes:
         if found is None:
             return respond(problems.answer("not_found", "No schema has this name."))
         return _shown(found, "application/schema+json")
+
+
+def _showing(document: Document) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def show(_: web.Request) -> web.StreamResponse:
+        return _shown(document(), "application/json")
+
+    return show
 
 
 def _shown(document: bytes, content_type: str) -> web.Response:

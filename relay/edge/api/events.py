@@ -38,7 +38,7 @@ _PAGE_HEADERS: Final = [(b"Content-Type", b"application/json")]
 
 
 class Events:
-    """Serves ``/v1/events``. ``stop`` ends the live streams; each resumes elsewhere by its ``Last-Event-ID``."""
+    """Serves ``/v1/events``. A live stream that ends goes on elsewhere, by its ``Last-Event-ID``."""
 
     def __init__(
         self,
@@ -49,15 +49,7 @@ class Events:
     ) -> None:
         self._events = events
         self._limits = limits or ConsumerLimits()
-        self._consumers = Consumers(self._limits, signals, client_of)
-
-    def stop(self) -> None:
-        """Ends every live stream at the next event border."""
-        self._consumers.stop()
-
-    def end_unless(self, admitted: Callable[[web.Request], bool]) -> None:
-        """Ends the live streams of those who would not be admitted any more."""
-        self._consumers.end_unless(admitted)
+        self.consumers = Consumers(self._limits, signals, client_of)
 
     def routes(self) -> tuple[web.RouteDef, ...]:
         """What is served, and where."""
@@ -70,7 +62,7 @@ class Events:
             return await self._stream(request, wanted)
         limit = page_limit(request)
         reader = EventReader(self._events, self._after(request.query.get("after"), "after"), wanted)
-        with self._consumers.admitted(request, "page") as consumer:
+        with self.consumers.admitted(request, "page") as consumer:
             async with aclosing(_page(consumer, reader, limit)) as parts:
                 await _write_page(consumer, parts)
             return await consumer.answer()
@@ -89,7 +81,7 @@ class Events:
     async def _stream(self, request: web.Request, wanted: EventFilter) -> web.StreamResponse:
         resumed = request.headers.get("Last-Event-ID")
         after = self._after(resumed, "Last-Event-ID") if resumed else self._after(request.query.get("after"), "after")
-        with self._consumers.admitted(request, "live") as consumer:
+        with self.consumers.admitted(request, "live") as consumer:
             consumer.begin(_STREAM_HEADERS)
             if request.method != hdrs.METH_HEAD:
                 await self._follow(consumer, EventReader(self._events, after, wanted))

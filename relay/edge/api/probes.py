@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
@@ -27,6 +28,7 @@ LOOK_FOR = 2.0
 """Seconds that a scrape waits for fresh figures at most; Prometheus gives up on it after 10."""
 
 
+@dataclass(frozen=True, slots=True)
 class Probes:
     """Serves the admin routes.
 
@@ -34,20 +36,11 @@ class Probes:
     anything, ``exposition`` the metrics. ``on_loopback``: the listener is there, so that web pages are kept out.
     """
 
-    def __init__(
-        self,
-        *,
-        stalled_for: Callable[[], float],
-        unready: Callable[[], Sequence[str]],
-        exposition: Callable[[], bytes],
-        before_scrape: Callable[[], Awaitable[None]],
-        on_loopback: bool = False,
-    ) -> None:
-        self._stalled_for = stalled_for
-        self._unready = unready
-        self._exposition = exposition
-        self._before_scrape = before_scrape
-        self._on_loopback = on_loopback
+    stalled_for: Callable[[], float]
+    unready: Callable[[], Sequence[str]]
+    exposition: Callable[[], bytes]
+    before_scrape: Callable[[], Awaitable[None]]
+    on_loopback: bool = False
 
     def routes(self) -> tuple[web.RouteDef, ...]:
         """What is served, and where."""
@@ -59,21 +52,21 @@ class Probes:
 
     async def livez(self, _: web.Request) -> web.StreamResponse:
         """200 while the event loop answers and the writer thread moves."""
-        stalled = self._stalled_for()
+        stalled = self.stalled_for()
         if stalled > STALLED_AFTER:
             return json_response({"status": "stalled", "reasons": [f"a commit has taken {stalled:.0f} s"]}, 503)
         return json_response({"status": "alive"})
 
     async def readyz(self, _: web.Request) -> web.StreamResponse:
         """200 while deliveries can be accepted durably, 503 with the reasons otherwise."""
-        reasons = list(self._unready())
+        reasons = list(self.unready())
         return json_response({"status": "unready" if reasons else "ready", "reasons": reasons}, 503 if reasons else 200)
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """Prometheus' text format. A journal that hangs or is broken makes the gauges stale, not the scrape fail."""
-        if self._on_loopback and (verdict := why_of_a_page(request.headers)):
+        if self.on_loopback and (verdict := why_of_a_page(request.headers)):
             return respond(problems.answer(*verdict))
         with suppress(TimeoutError, RelayError):
             async with asyncio.timeout(LOOK_FOR):
-                await self._before_scrape()
-        return web.Response(body=self._exposition(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})
+                await self.before_scrape()
+        return web.Response(body=self.exposition(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE})

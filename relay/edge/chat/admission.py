@@ -19,10 +19,9 @@ from relay.core.chat.tap import Capture
 from relay.core.errors import RelayError
 from relay.edge.chat.capture import ChatCapture
 from relay.edge.chat.event_queue import ChatEventQueue
-from relay.edge.chat.stream import ChatStream, Outbound, StreamLimits
+from relay.edge.chat.stream import ChatStream
 from relay.edge.http.bodies import scanned
 from relay.edge.http.problems import ProblemError
-from relay.edge.http.server import path_of
 from relay.edge.http.trace import onward, trace_of
 from relay.edge.proxy.clients import Client
 from relay.edge.proxy.proxy import Proxy, refused
@@ -37,10 +36,7 @@ class Chat:
     def __init__(self, proxy: Proxy, queue: ChatEventQueue, settings: ProxySettings, signals: ChatSignals) -> None:
         self._proxy, self._queue, self._signals = proxy, queue, signals
         self._capture = Capture(settings.chunks, settings.chunk_interval, settings.capture.content)
-        self._request_capture = settings.capture.request
-        self._limits = StreamLimits(
-            settings.idle_timeout, settings.drain_timeout, settings.max_drain_size, settings.max_retries
-        )
+        self._settings = settings
         self._streams: dict[ChatCapture, ChatStream] = {}
         self._held: Counter[str | None] = Counter()
         self._draining = False
@@ -52,7 +48,7 @@ class Chat:
             client = self._proxy.admit(request)
             self._require_room(client)
             async with self._proxy.bodies.received(request, client.name) as received:
-                read = await scanned(read_request, received.body, self._request_capture)
+                read = await scanned(read_request, received.body, self._settings.capture.request)
                 stream = self._open(request, client, read)
                 await stream.begin(received)
             return await stream.finished()
@@ -109,13 +105,12 @@ class Chat:
         # What is compressed cannot be read on its way.
         headers = replaced(self._proxy.outbound(request), b"accept-encoding", b"identity")
         headers = onward(headers, received.traceparent, opening.traceparent)
-        outbound = Outbound(request.method, path_of(request), headers)
         stream = ChatStream(
             request,
-            outbound,
+            headers,
             self._proxy.upstream,
             record,
-            self._limits,
+            self._settings,
             client.on_disconnect,
             self._proxy.concealed,
         )

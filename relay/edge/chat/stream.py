@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import cast
 
 from aiohttp import web
@@ -24,7 +23,8 @@ from relay.edge.http.bodies import Received
 from relay.edge.http.problems import ProblemError
 from relay.edge.http.raw_response import RawResponse, Sent
 from relay.edge.http.server import Connection as ClientConnection
-from relay.settings.model import OnDisconnect
+from relay.edge.http.server import path_of
+from relay.settings.model import OnDisconnect, ProxySettings
 from relay.upstream import RawHeaders, Upstream, UpstreamError, UpstreamReset, UpstreamTimeout, response_headers
 from relay.upstream.coding import Decoder, is_coded, is_plain
 from relay.upstream.connection import Connection
@@ -41,42 +41,26 @@ _ENDINGS: dict[str, Ending] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """The limits of one chat, each as the setting of its name under ``proxy`` has it. Seconds, bytes, a count."""
-
-    idle_timeout: float
-    drain_timeout: float
-    max_drain_size: int
-    max_retries: int
-
-
-@dataclass(frozen=True, slots=True)
-class Outbound:
-    """The request as it goes to the upstream, without its body."""
-
-    method: str
-    target: str
-    headers: RawHeaders
-
-
 class ChatStream:
-    """Takes the upstream's answer (``relay.upstream.connection.Receiver``) and slows it down for a slow client."""
+    """Takes the upstream's answer (``relay.upstream.connection.Receiver``) and slows it down for a slow client.
+
+    ``headers`` are the request's as they go to the upstream; of the settings it reads the limits of one chat.
+    """
 
     def __init__(
         self,
         request: web.BaseRequest,
-        outbound: Outbound,
+        headers: RawHeaders,
         upstream: Upstream,
         record: ChatCapture,
-        limits: StreamLimits,
+        settings: ProxySettings,
         on_disconnect: OnDisconnect,
         concealed: Concealed,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._request, self._outbound, self._upstream = request, outbound, upstream
-        self._record, self._limits, self._on_disconnect = record, limits, on_disconnect
-        self._client: RawResponse | None = RawResponse(request, limits.idle_timeout)
+        self._request, self._headers, self._upstream = request, headers, upstream
+        self._record, self._settings, self._on_disconnect = record, settings, on_disconnect
+        self._client: RawResponse | None = RawResponse(request, settings.idle_timeout)
         self._concealed = concealed
         self._cover: Cover | None = None
         self._decoder: Decoder | None = None
@@ -99,10 +83,10 @@ class ChatStream:
         """
         self._record.begin()
         try:
-            for left in range(self._limits.max_retries, -1, -1):
+            for left in range(self._settings.max_retries, -1, -1):
                 if await self._attempt(request, left):
                     return
-                await asyncio.sleep(_BACKOFF * 2 ** (self._limits.max_retries - left) * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+                await asyncio.sleep(_BACKOFF * 2 ** (self._settings.max_retries - left) * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
         except asyncio.CancelledError:
             self._leave()  # also before the first byte, when nobody writes and only this shows it
             raise
@@ -124,14 +108,13 @@ class ChatStream:
     async def _attempt(self, request: Received, left: int) -> bool:
         self._may_retry = left > 0
         self._head = self._loop.create_future()
-        outbound = self._outbound
         try:
             self._connection = self._upstream.idle() or await self._upstream.connect()
             self._upstream.send(
                 self._connection,
-                outbound.method,
-                outbound.target,
-                outbound.headers,
+                self._request.method,
+                path_of(self._request),
+                self._headers,
                 request.body,
                 self,
                 flushed=None if left else request.release,
@@ -180,7 +163,7 @@ class ChatStream:
         else:
             self._drained += len(piece)
         self._record.feed(piece if self._decoder is None else self._decoder.take(piece))
-        if self._drained > self._limits.max_drain_size:
+        if self._drained > self._settings.max_drain_size:
             self._stop("client_gone")
 
     def ended(self) -> None:
@@ -216,7 +199,7 @@ class ChatStream:
         self._connection.pause()
         self._stuck_at = self._client.untaken
         self._forget_timer()
-        self._timer = self._loop.call_later(self._limits.idle_timeout, self._check_client)
+        self._timer = self._loop.call_later(self._settings.idle_timeout, self._check_client)
 
     def resume(self) -> None:
         """The client has caught up."""
@@ -231,7 +214,7 @@ class ChatStream:
             return
         if client.untaken < self._stuck_at:
             self._stuck_at = client.untaken
-            self._timer = self._loop.call_later(self._limits.idle_timeout, self._check_client)
+            self._timer = self._loop.call_later(self._settings.idle_timeout, self._check_client)
             return
         self._stop("slow_client")
         client.cut()
@@ -262,7 +245,7 @@ class ChatStream:
         self._record.leave()
         self._connection.resume()
         self._forget_timer()
-        self._timer = self._loop.call_later(self._limits.drain_timeout, self._stop, "client_gone")
+        self._timer = self._loop.call_later(self._settings.drain_timeout, self._stop, "client_gone")
 
     def _stop(self, ending: Ending) -> None:
         self._cancel()

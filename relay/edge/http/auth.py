@@ -227,20 +227,20 @@ class SignatureVerifier:
         try:
             identifier, stamp, listed = (headers[f"webhook-{name}"] for name in ("id", "timestamp", "signature"))
         except KeyError as missing:
-            raise _refused("missing_signature", f"The header {missing} is missing.") from None
+            raise SignatureRefused("missing_signature", f"The header {missing} is missing.") from None
         self._check_age(stamp, now)
         if not identifier.isascii() or not identifier or "." in identifier:
             # id.timestamp.body could otherwise be cut at another dot and mean another delivery.
-            raise _refused("bad_signature", "The header 'webhook-id' is empty, not ASCII, or holds a '.'.")
+            raise SignatureRefused("bad_signature", "The header 'webhook-id' is empty, not ASCII, or holds a '.'.")
         signed = f"{identifier}.{stamp}.".encode("ascii")
         if not self._is_signed(signed, body, _version_1(listed)):
-            raise _refused("bad_signature", "No 'v1' signature matches the id, the timestamp and the body.")
+            raise SignatureRefused("bad_signature", "No 'v1' signature matches the id, the timestamp and the body.")
 
     def _check_age(self, stamp: str, now: float) -> None:
         if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 15):
-            raise _refused("bad_timestamp", "The header 'webhook-timestamp' is not a number of whole seconds.")
+            raise SignatureRefused("bad_timestamp", "The header 'webhook-timestamp' is not a number of whole seconds.")
         if abs(now - int(stamp)) > self._tolerance:
-            raise _refused(
+            raise SignatureRefused(
                 "stale_timestamp", f"The timestamp is more than {self._tolerance:g} s from the relay's clock."
             )
 
@@ -254,10 +254,6 @@ class SignatureVerifier:
             for candidate in candidates:  # no early exit: neither the secret nor the position may show
                 found |= hmac.compare_digest(expected, candidate)
         return found
-
-
-def _refused(code: str, message: str) -> SignatureRefused:
-    return SignatureRefused(code, message)
 
 
 def _version_1(listed: str) -> list[bytes]:

@@ -59,7 +59,7 @@ async def test_a_consumer_that_is_gone_leaves_nothing_behind(
                 await connection.reader.readuntil(b"\r\n\r\n")
                 assert present() > before
                 if how == "done":
-                    events.stop()
+                    events.consumers.stop()
                     await connection.rest()
                 elif how == "cut":
                     connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
@@ -81,7 +81,7 @@ async def test_who_waits_for_room_is_kept_and_goes_on(tmp_path: Path) -> None:
         await journal.append(draft())
         limits = ConsumerLimits(heartbeat=0.05, send_timeout=0.1, room=1000)
         events = Events(journal.events, ConsumerSignals(Telemetry()), limits)
-        others = Share(events._consumers._room, "others")
+        others = Share(events.consumers._room, "others")
         assert others.ask(1000).done()
         async with (
             api({"GET /v1/events": events.get}) as url,
@@ -97,7 +97,7 @@ async def test_who_waits_for_room_is_kept_and_goes_on(tmp_path: Path) -> None:
             await others.ask(1000)
             await page.send(get("/v1/events"))
             await begun(events, 2)
-            events.stop()
+            events.consumers.stop()
             assert (await page.answer()).json == {"events": [], "next": 0, "pruned": None}
 
 
@@ -108,7 +108,7 @@ async def test_who_has_read_goes_on_beside_those_of_its_client_that_have_not(tmp
         events = Events(
             journal.events, ConsumerSignals(Telemetry()), ConsumerLimits(heartbeat=0.05, room=4 * PIECE_BYTES)
         )
-        stuck = Share(events._consumers._room, ("127.0.0.1", False))
+        stuck = Share(events.consumers._room, ("127.0.0.1", False))
         async with (
             api({"GET /v1/events": events.get}) as url,
             wire(url) as reading,
@@ -129,11 +129,11 @@ async def test_who_has_read_goes_on_beside_those_of_its_client_that_have_not(tmp
 
 async def begun(events: Events, count: int) -> None:
     async with asyncio.timeout(10):
-        while len(events._consumers._present) < count:
+        while len(events.consumers._present) < count:
             await asyncio.sleep(0.01)
 
 
 async def gone(events: Events) -> None:
     async with asyncio.timeout(10):
-        while events._consumers._present:
+        while events.consumers._present:
             await asyncio.sleep(0.01)

@@ -83,7 +83,7 @@ async def scene(tmp_path: Path, limits: ConsumerLimits | None = None) -> AsyncIt
         served = Events(journal.events, ConsumerSignals(Telemetry()), limits)
         async with api({"GET /v1/events": served.get}) as url:
             yield Scene(url, journal, served)
-            served.stop()
+            served.consumers.stop()
 
 
 async def fill(journal: Journal, *tasks: str) -> None:
@@ -274,7 +274,7 @@ async def test_a_stream_ends_at_an_event_border_when_the_relay_ends(tmp_path: Pa
     """Each restart would wait for its consumers, or cut an event in two."""
     async with scene(tmp_path) as s, s.live() as live:
         await live.frame()
-        s.events.stop()
+        s.events.consumers.stop()
         assert await live.frame() == ""
         assert live.ended, "a proper end, with the last chunk"
         async with s.live() as late:
@@ -287,7 +287,7 @@ async def test_only_those_who_are_not_admitted_any_more_are_ended(tmp_path: Path
     async with scene(tmp_path) as s, s.live("", "X-Client: kept") as kept, s.live("", "X-Client: gone") as gone:
         await kept.frame()
         await gone.frame()
-        s.events.end_unless(lambda request: request.headers["X-Client"] == "kept")
+        s.events.consumers.end_unless(lambda request: request.headers["X-Client"] == "kept")
         assert await gone.frame() == ""
         assert gone.ended
         await fill(s.journal, "a")
@@ -308,7 +308,7 @@ async def test_a_client_that_stops_reading_is_cut(tmp_path: Path) -> None:
                     await asyncio.sleep(0.01)
                 while _streams():
                     await asyncio.sleep(0.05)
-        assert not s.events._consumers._room.held, "or there is less room with each of them"
+        assert not s.events.consumers._room.held, "or there is less room with each of them"
 
 
 def _streams() -> list[object]:
@@ -358,5 +358,5 @@ async def test_a_consumer_that_leaves_is_forgotten(tmp_path: Path) -> None:
         async with asyncio.timeout(2):
             while _streams():
                 await asyncio.sleep(0.01)
-        consumers = s.events._consumers
+        consumers = s.events.consumers
         assert (len(consumers._present), len(consumers._of), consumers._room.held) == (0, 0, 0)
