@@ -66,7 +66,7 @@ async def test_a_consumer_that_is_gone_leaves_nothing_behind(
                     await gone(events)
                 elif how == "cut at the end":
                     connection.reader._transport.pause_reading()  # type: ignore[attr-defined]
-                    events.stop()
+                    events.consumers.stop()
                     await gone(events)
             await gone(events)
             del connection
