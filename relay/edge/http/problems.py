@@ -1,4 +1,4 @@
-"""What the relay answers when it refuses: RFC 9457 problems with a stable ``code`` and a ``hint``.
+"""The status, code and hint of each refusal, such as the 503 for a full disk: problems as in RFC 9457.
 
 No problem here is a redirection or a 410: a webhook sender takes the first for a failure of another kind and the
 second for "stop for good" (promise P1). Each 503 carries ``Retry-After``.
