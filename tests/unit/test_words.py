@@ -45,7 +45,8 @@ PAGES = sorted(
 
 
 FOLDERS = ("relay", "bench", "deploy", "docs", "tests")
-CODE = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+
+_ANY = re.compile("|".join(rf"\b{banned}" for banned in BANNED), re.I)
 
 
 def prose(source: str) -> Iterator[tuple[int, str]]:
@@ -79,10 +80,16 @@ def test_pages_are_in_plain_english(path: Path) -> None:
     assert not stumbles(path.read_text("utf-8"))
 
 
-@pytest.mark.parametrize("path", CODE, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_code_is_commented_and_tests_are_named_in_plain_english(path: Path) -> None:
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_code_is_commented_and_tests_are_named_in_plain_english(folder: str) -> None:
     """People read the code as well; a private word has to be learned before the sentence can be."""
-    found = {line: words for line, text in prose(path.read_text("utf-8")) if (words := stumbles(text))}
+    found = [
+        (path.as_posix(), line, words)
+        for path in (ROOT / folder).rglob("*.py")
+        if _ANY.search(re.sub(r"[\s_#]+", " ", source := path.read_text("utf-8")))  # the rest need not be taken apart
+        for line, text in prose(source)
+        if (words := stumbles(text))
+    ]
     assert not found
 
 
