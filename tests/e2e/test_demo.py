@@ -25,7 +25,7 @@ async def test_one_round_of_the_demo_ends_well() -> None:
     assert sum(shown.count(type_) for type_ in TERMINAL) == len(CHATS)
     assert "Every task and every chat has exactly one terminal event." in shown
     for trouble in (CONTRADICTED, *TROUBLES, *(chat.trouble for chat in CHATS)):
-        assert f"│ {trouble.told} " in shown
+        assert f"│ {trouble.description} " in shown
 
 
 async def test_the_demo_in_json_is_events_and_a_summary() -> None:

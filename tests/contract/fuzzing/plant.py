@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from relay.cli import main
+from relay.edge.api.guard import DEFAULT_LIMIT
 from tests.faults.harness.places import Function, replace
 
 
@@ -47,9 +48,9 @@ def accepts_anything() -> None:
     """A number that is none is taken for the default."""
 
     def wrap(_: Function) -> Function:
-        return lambda *_, default, **limits: default
+        return lambda _: DEFAULT_LIMIT
 
-    replace("relay.edge.api.dead_letters:whole_number", wrap)
+    replace("relay.edge.api.dead_letters:page_limit", wrap)
 
 
 if __name__ == "__main__":
