@@ -17,8 +17,6 @@ from tests.services.nginx import Nginx
 from tests.services.redis import Redis
 from tests.services.relay import TOKEN
 
-RATE = 500
-
 
 def sections_for(kind: str, redis_server: Redis) -> dict[str, Any]:
     """Repetitions may reach another replica than the first delivery did."""
@@ -34,22 +32,23 @@ async def test_a_roll_out_is_seen_by_no_sender_and_costs_no_event(
     target = shared(kind)
     if kind == "redis":
         target.sink["shared_window"] = "1h"
-    row.load = f"{RATE}/s, 3 relays behind nginx"
+    rate = effort(short=200, full=500, long=500)
+    row.load = f"{rate}/s, 3 relays behind nginx"
     async with Fleet(tmp_path, target, **sections_for(kind, redis_server)) as fleet:
         async with Nginx(tmp_path / "nginx", [relay.port for relay in fleet.relays]) as nginx:
             address = f"{nginx.url}/webhooks/novita/{TOKEN}"
             # A contradiction at another replica is answered as the ending that it would be there, and published as what
             # it is: the oracle compares by that name, so there are none.
-            load = Load(lambda: address, tmp_path / "record", rate=RATE, seed=row.seed, contradicting=0.0)
+            load = Load(lambda: address, tmp_path / "record", rate=rate, seed=row.seed, contradicting=0.0)
             await load.start()
             for _ in range(effort(short=1, full=3)):
                 for relay in fleet.relays:
-                    await acknowledged(load, RATE)
+                    await acknowledged(load, rate)
                     row.injected("orderly restart")
                     assert await relay.stop(within=15.0) == 0
-                    await acknowledged(load, RATE // 2)
+                    await acknowledged(load, rate // 2)
                     await relay.start()
-            await acknowledged(load, RATE)
+            await acknowledged(load, rate)
             await load.stop()
         await fleet.until_drained()
         seen = await target.read()

@@ -30,7 +30,7 @@ http {{
     listen 127.0.0.1:{port};
     location / {{
       proxy_pass http://relays;
-      proxy_connect_timeout 1s;
+      proxy_connect_timeout 5s;
     }}
   }}
 }}
