@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import Own, Proxied, Shared
 from tests.faults.harness.launch import planted
-from tests.faults.harness.matrix import Row
+from tests.faults.harness.matrix import SEED, Row
 from tests.faults.harness.oracle import Verdict
 from tests.faults.harness.trial import Trial
 from tests.faults.test_broker_outage import killed
@@ -20,9 +22,11 @@ EITHER = ["redis", pytest.param("kafka", marks=pytest.mark.matrix)]
 
 
 async def crashed(trial: Trial) -> Verdict:
-    """What a crash loop leaves behind."""
+    """What a crash loop leaves behind. Killed at any moment, and not always right after a batch was seen published."""
+    dice = random.Random(SEED)
     for _ in range(KILLS):
         await trial.published()
+        await asyncio.sleep(dice.uniform(0.0, 0.5))
         await trial.kill()
         await trial.restart()
     await trial.acknowledged()
