@@ -153,11 +153,11 @@ class Consumer:
         """Ends the answer at the next event border, or cuts it where the client does not take what is before that."""
         if not self.ending.done():
             self.ending.set_result(outcome)
-            self._hurry(None)
+            self._hurry()
 
-    def _hurry(self, before: int | None) -> None:
+    def _hurry(self, before: int = 0) -> None:
         untaken = self._outgoing.untaken
-        if before is not None and 0 < before <= untaken:
+        if 0 < before <= untaken:
             self.outcome = "cut"
             self._outgoing.cut()
         else:
