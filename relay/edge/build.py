@@ -5,7 +5,6 @@ Who adds a route of the API adds its class to ``Edge._api``; nothing outside of 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from relay import __version__
+from relay.clocks import wall_ms
 from relay.core.conceal import Concealed
 from relay.core.source import Source, Submittable
 from relay.edge.api.chats import ChatRoutes
@@ -201,7 +201,7 @@ def _probes(parts: Parts, hooks: Hooks) -> Probes:
 
 
 def _status(parts: Parts, hooks: Hooks) -> StatusRoutes:
-    process = Process(__version__, parts.settings.identity_name, time.time_ns() // 1_000_000)
+    process = Process(__version__, parts.settings.identity_name, wall_ms())
     return StatusRoutes(process, parts.journal, parts.sinks, parts.reached, hooks.unready)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Any
 
+from relay.clocks import wall_ms
 from relay.core.dead import refused_draft
 from relay.core.errors import RelayError
 from relay.core.event import DEAD_LETTERS, Entry
@@ -260,7 +260,7 @@ class Publisher:
             absorbed=absorbed,
             exceptions=self._exceptions(page),
         )
-        now = time.time_ns() // 1_000_000
+        now = wall_ms()
         self._signals.batch_published(
             Counter([entry.event.topic for entry in entries]),
             [max(0, now - entry.accepted_at) / 1000 for entry in entries],  # the clock may have been set,
@@ -287,7 +287,7 @@ class Publisher:
             self._dead.add(entry.offset)
             if entry.event.topic != DEAD_LETTERS:
                 # A refused dead letter is still in the journal's table; a letter about it would be refused too.
-                letter = refused_draft(entry, reason, origin=self.label, refused_at=time.time_ns() // 1_000_000)
+                letter = refused_draft(entry, reason, origin=self.label, refused_at=wall_ms())
                 if (await self._journal.append(letter)).result == "duplicate":
                     continue
             self._signals.event_buried(reason.code, entry.event.id, reason.detail)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 import orjson
 from aiohttp import hdrs, web
 
+from relay.clocks import wall_ms
 from relay.core.cloudevents import structured_json
 from relay.core.errors import RelayError
 from relay.core.event import TOPICS, Event
@@ -104,7 +104,7 @@ class Events:
             return False
         piece = await consumer.read(reader, PIECE_EVENTS, self._limits.heartbeat)
         if piece is not None and piece.pruned is not None:
-            consumer.put(_frame(piece.pruned.last, pruned_event(piece.pruned, time.time_ns() // 1_000_000)))
+            consumer.put(_frame(piece.pruned.last, pruned_event(piece.pruned, wall_ms())))
         elif piece is not None and piece.entries:
             consumer.put(b"".join([_frame(entry.offset, entry.event) for entry in piece.entries]))
         return piece is not None

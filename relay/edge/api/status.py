@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.clocks import steady_ms
+from relay.clocks import steady_ms, wall_ms
 from relay.core.clock import rfc3339
 from relay.edge.api.guard import json_response
 from relay.journal.journal import Journal
@@ -59,7 +59,7 @@ class StatusRoutes:
                 "version": process.version,
                 "identity": process.identity,
                 "started_at": rfc3339(process.started_at),
-                "now": rfc3339(_now()),
+                "now": rfc3339(wall_ms()),
                 "ready": {"ok": not reasons, "reasons": reasons},
                 "journal": {
                     "id": journal.progress.journal_id,
@@ -110,7 +110,3 @@ async def figures_of(progress: SinkProgress, sink: str) -> SinkFigures:
 
 def _trouble(trouble: Trouble | None) -> dict[str, Any] | None:
     return None if trouble is None else {**asdict(trouble), "since": rfc3339(trouble.since)}
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

@@ -7,12 +7,12 @@ for none of its events.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from uuid import uuid4
 
 from aiohttp import web
 
+from relay.clocks import wall_ms
 from relay.core.chat.events import Opening
 from relay.core.chat.request import ChatRequest, read_request
 from relay.core.chat.tap import Capture
@@ -92,7 +92,7 @@ class Chat:
         self._require_place(client)  # again: others may have come while the body did
         received = Opening(
             chat_id=uuid4().hex,
-            started_at=time.time_ns() // 1_000_000,
+            started_at=wall_ms(),
             opened=asyncio.get_running_loop().time(),
             model=read.model,
             stream=read.stream,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 import orjson
 
+from relay.clocks import wall_ms
 from relay.core.chat.events import CHAT_SOURCE, STARTED, ChatStarted
 from relay.core.chat.recovery import restarted_draft
 from relay.core.clock import rfc3339
@@ -66,7 +66,7 @@ async def _written(journal: Journal, ending: Draft) -> None:
 
 
 def _ending(chat: OpenChat, remains: Remains) -> Draft:
-    now = time.time_ns() // 1_000_000
+    now = wall_ms()
     return restarted_draft(remains.started or _beginning(chat), remains.chunks, now)
 
 

@@ -7,13 +7,13 @@ its way its answer is read and recorded even if the client has gone meanwhile.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
+from relay.clocks import wall_ms
 from relay.core.chat.request import model_of
 from relay.core.conceal import Cover
 from relay.core.event import Draft
@@ -177,7 +177,7 @@ class Submissions:
 
     def _read(self, body: Body, path: str) -> tuple[Draft, ...] | Unreadable:
         try:
-            return self._source.read_answer(path, body, _now())
+            return self._source.read_answer(path, body, wall_ms())
         except Exception as error:  # a bug must not cost the client an answer that is paid for
             return Unreadable("source_failed", f"The source failed with {type(error).__name__}.")
 
@@ -248,7 +248,7 @@ class Submissions:
 
     async def _observe(self, body: bytes, traceparent: str | None) -> None:
         with suppress(Exception):  # whatever is wrong with it, the client gets it, and somebody will ask again
-            normalized = self._source.normalize(Delivery(body, _now(), "poll"))
+            normalized = self._source.normalize(Delivery(body, wall_ms(), "poll"))
             if isinstance(normalized, Draft):
                 await self._writer.observe(continued(normalized, traceparent))
 
@@ -317,7 +317,3 @@ async def _hold(answer: Answer, pieces: AsyncIterator[bytes], limit: int, place:
             return held
     held.whole = True
     return held
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

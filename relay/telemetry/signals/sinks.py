@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter
 
+from relay.clocks import wall_ms
 from relay.core.errors import RelayError
 from relay.core.event import Entry
 from relay.telemetry.metrics import SECONDS
@@ -97,7 +98,7 @@ class SinkSignals:
         known = self.trouble
         log = self._log.debug if known is not None and known.code == error.code else self._log.warning
         log("sink unavailable", code=error.code, error=error.message, hint=error.hint, retry_in=round(retry_in, 3))
-        since = time.time_ns() // 1_000_000 if known is None else known.since
+        since = wall_ms() if known is None else known.since
         self.up, self.trouble = False, Trouble(error.code, error.message, error.hint, since)
 
     def sink_rewound(self, expected: int, found: int) -> None:
