@@ -254,7 +254,7 @@ class DedupSettings(Section):
 
 
 class TasksSettings(Section):
-    """What task events tell. ``raw``: the upstream's own object, redacted."""
+    """What task events contain. ``raw``: the upstream's own object, redacted."""
 
     progressed: bool = False
     raw: bool = True

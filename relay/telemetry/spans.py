@@ -82,7 +82,7 @@ OFF: Final = Spans()
 def batch_span(spans: Spans, name: str, kind: Kind, attributes: Attributes, events: Iterable[Event], at: int) -> Span:
     """The span of something that was done for many events at once: in the trace of the first, linked to those of all.
 
-    So it is recorded if one of them is; where none is, there is nothing to tell.
+    So it is recorded if one of them is.
     """
     traces = dict.fromkeys(event.traceparent for event in events)
     links = [trace for trace in traces if trace is not None and is_sampled(trace)]

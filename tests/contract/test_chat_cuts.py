@@ -25,5 +25,5 @@ def test_in_a_thousand_random_cuts_the_samples_say_the_same() -> None:
         cuts = sorted(chance.choices(range(len(sample.body) + 1), k=chance.randrange(1, 40)))
         pieces = [sample.body[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
         chunks = chance.choice(("coalesced", "each"))
-        told = by_relay(sample, pieces, due=chance.random() < 0.5, chunks=chunks)
-        assert told == by_reference(sample), (sample.name, cuts)
+        read = by_relay(sample, pieces, due=chance.random() < 0.5, chunks=chunks)
+        assert read == by_reference(sample), (sample.name, cuts)

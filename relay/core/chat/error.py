@@ -47,7 +47,7 @@ def error_of_status(document: Any, text: str) -> UpstreamError:
 
 
 def upstream_error(code: Any, kind: Any, message: Any) -> UpstreamError:
-    """An error as events tell it: words of bounded length, and a message without addresses and keys."""
+    """An error as events report it: words of bounded length, and a message without addresses and keys."""
     return {"code": _word(code), "type": _word(kind), "message": _message(message)}
 
 

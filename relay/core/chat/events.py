@@ -187,7 +187,7 @@ class Opening:
 
     @property
     def model_asked(self) -> str | None:
-        """The model that was asked for, as events tell it."""
+        """The model that was asked for, as events name it."""
         return None if self.model is None else self.model[:MAX_MODEL]
 
     def epoch_ms(self, at: float) -> int:

@@ -18,7 +18,7 @@ def restarted_draft(started: Event, chunks: Iterable[Event], now: int) -> Draft:
     """``relay.chat.failed``, reason ``relay_restarted``. ``now``: epoch milliseconds.
 
     ``started`` is the chat's ``relay.chat.started``, ``chunks`` its ``relay.chat.chunk`` in the order of the journal,
-    as many as are left. What they do not tell (bytes, durations) is null; chunks missing between them are ``gaps``.
+    as many as are left. What they do not say (bytes, durations) is null; chunks missing between them are ``gaps``.
     """
     opened: ChatStarted = orjson.loads(started.data)
     assembly = Assembly()

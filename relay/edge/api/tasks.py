@@ -152,5 +152,5 @@ def _unregistered(task_id: str) -> dict[str, Any]:
 
 
 def instant(ms: int | None) -> str | None:
-    """An instant in epoch milliseconds as answers tell it."""
+    """An instant in epoch milliseconds as answers show it."""
     return None if ms is None else rfc3339(ms)

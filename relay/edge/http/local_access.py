@@ -3,7 +3,7 @@
 A page of any site can make the user's browser send requests to 127.0.0.1, and can point a name of its own at that
 address (https://en.wikipedia.org/wiki/DNS_rebinding). The browser gives it away: by ``Origin``, and by the name in
 ``Host``. A proxy on this machine makes the whole world look like loopback; the
-headers that it adds tell on it. Pure: headers in, a verdict out.
+headers that it adds give it away. Pure: headers in, a verdict out.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ class RawResponse:
 
 
 def _in_kernel(transport: asyncio.Transport) -> int:
-    """Bytes that the kernel has, and the peer has not acknowledged (``SIOCOUTQ``, tcp(7)); 0 where it does not tell."""
+    """Bytes that the kernel has, and the peer has not acknowledged (``SIOCOUTQ``, tcp(7)); 0 where it is not known."""
     queued = bytearray(4)
     with suppress(OSError):
         fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)

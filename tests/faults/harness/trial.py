@@ -122,8 +122,8 @@ class Trial:
         except (TimeoutError, OSError) as error:
             code = self.relay.process and self.relay.process.poll()
             state = "runs" if code is None else f"has ended with {code}"
-            told = self.relay.log.read_text()[-4000:]
-            raise AssertionError(f"timed out; the relay {state}; {self.load.tally.answers}\n{told}") from error
+            log = self.relay.log.read_text()[-4000:]
+            raise AssertionError(f"timed out; the relay {state}; {self.load.tally.answers}\n{log}") from error
 
     async def kill(self) -> None:
         """``kill -9`` of the relay."""

@@ -57,7 +57,7 @@ def part_of(schema: Schema) -> Schema:
 
 
 @pytest.mark.parametrize(
-    ("told", "change"),
+    ("reported", "change"),
     [
         ("data.id: is gone", lambda s, p: p.pop("id")),
         ("data.id: is gone", lambda s, p: p.update(ident=p.pop("id"))),
@@ -82,9 +82,9 @@ def part_of(schema: Schema) -> Schema:
         ("data: additionalProperties was None and is False", lambda s, p: s.update(additionalProperties=False)),
     ],
 )
-def test_what_breaks_a_consumer_is_reported(told: str, change: Callable[[Schema, Schema], object]) -> None:
+def test_what_breaks_a_consumer_is_reported(reported: str, change: Callable[[Schema, Schema], object]) -> None:
     """A release would stop consumers who were promised that it would not."""
-    assert told in broken_by(SCHEMA, changed(change))
+    assert reported in broken_by(SCHEMA, changed(change))
 
 
 @pytest.mark.parametrize(

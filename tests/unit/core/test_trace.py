@@ -58,11 +58,11 @@ def test_no_trace_or_several_are_none(fields: list[str]) -> None:
     assert traceparent_of(fields) is None
 
 
-@pytest.mark.parametrize(("flags", "told"), [("00", "00"), ("01", "01"), ("ff", "01"), ("fe", "00")])
+@pytest.mark.parametrize(("flags", "passed_on"), [("00", "00"), ("01", "01"), ("ff", "01"), ("fe", "00")])
 @pytest.mark.parametrize("rest", ["", "-what-the-future-will-be-like", "-"])
-def test_a_later_version_is_passed_on_as_the_one_we_know(flags: str, told: str, rest: str) -> None:
+def test_a_later_version_is_passed_on_as_the_one_we_know(flags: str, passed_on: str, rest: str) -> None:
     """A trace would break off here as soon as a sender is upgraded (section 4.2.2)."""
-    assert traceparent_of([f"cc-{TRACE}-{SPAN}-{flags}{rest}"]) == f"00-{TRACE}-{SPAN}-{told}"
+    assert traceparent_of([f"cc-{TRACE}-{SPAN}-{flags}{rest}"]) == f"00-{TRACE}-{SPAN}-{passed_on}"
 
 
 @given(st.text(string.hexdigits + "-", max_size=60) | st.text(max_size=60) | st.from_regex(r"..-\w{32}-\w{16}-.."))

@@ -62,7 +62,7 @@ def test_what_no_part_uses_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sections", "told"),
+    ("sections", "reported"),
     [
         ({"proxy": {"clients": {"web": {"key": STRONG}}}}, True),
         ({"server": PUBLIC, "webhooks": {"novita": {"tokens": [STRONG]}}}, True),
@@ -71,9 +71,9 @@ def test_what_no_part_uses_is_reported() -> None:
         ({"reconcile": {"max_rate": 1}}, False),
     ],
 )
-def test_polls_that_the_upstream_will_refuse_are_reported(sections: dict[str, Any], told: bool) -> None:
+def test_polls_that_the_upstream_will_refuse_are_reported(sections: dict[str, Any], reported: bool) -> None:
     """Tasks whose webhook is lost would hang without a warning that a key is missing; or everybody would get one."""
-    assert [warning.startswith("upstream.api_key is not set") for warning in advice(**sections)] == [True] * told
+    assert [warning.startswith("upstream.api_key is not set") for warning in advice(**sections)] == [True] * reported
 
 
 def test_no_warning_shows_a_secret() -> None:

@@ -58,9 +58,9 @@ def chunk_objects(drafts: list[Draft]) -> Iterator[dict[str, Any]]:
 @EACH
 def test_a_sample_is_read_as_expected(sample: ChatSample) -> None:
     """An answer of a kind that upstreams give would become another event than consumers rely on."""
-    told = by_relay(sample, [sample.body])
-    assert told.data == sample.data
-    assert told == by_reference(sample)
+    read = by_relay(sample, [sample.body])
+    assert read.data == sample.data
+    assert read == by_reference(sample)
 
 
 @EACH
