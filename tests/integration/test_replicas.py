@@ -56,6 +56,7 @@ class MemorySink:
 
     def __init__(self, place: Place, name: str, dice: random.Random, loses: float) -> None:
         self._place, self._name, self._dice, self._loses = place, name, dice, loses
+        self.hangs_at: asyncio.Event | None = None
 
     async def ready(self) -> None: ...
 
@@ -67,6 +68,9 @@ class MemorySink:
         bad = [entry.event.data == b'"bad"' for entry in batch.entries]
         if any(bad):
             return [Refused("invalid", "?") if each else Withheld() for each in bad]
+        if self.hangs_at is not None:
+            self.hangs_at.set()
+            await asyncio.Event().wait()
         await asyncio.sleep(self._dice.random() * 0.002)
         if self._dice.random() < self._loses:
             raise SinkUnavailable("lost", "The batch was lost.")
@@ -87,6 +91,7 @@ class Replica:
         self.telemetry = Telemetry()
         self.loses = 0.0
         self.lease = 30.0
+        self.hangs_at: asyncio.Event | None = None
 
     async def start(self) -> None:
         self.journal: Journal = await open_journal(self._path, ["memory"], Policy(), JournalSignals(self.telemetry))
@@ -99,6 +104,7 @@ class Replica:
             window=3600.0,
         )
         sink = MemorySink(self._place, self.name, self._dice, self.loses)
+        sink.hangs_at = self.hangs_at
         claims = Claims(index, ClaimSignals(self.telemetry, "memory"))
         signals = SinkSignals(self.telemetry, "memory")
         self.publisher = Publisher("memory", sink, self.journal, signals, Backoff(0.001, 0.01), claims)
@@ -272,17 +278,16 @@ async def test_a_dead_replicas_claims_are_taken_over(replicas: list[Replica]) ->
     """What a replica was about to publish when it died for good would never be published by anybody."""
     a, b, _ = replicas
     await a.kill()
-    a.loses, a.lease = 1.0, 0.5
+    a.hangs_at, a.lease = asyncio.Event(), 0.5
     await a.start()
     await a.accept(*map(draft, "123"))
     async with asyncio.timeout(WITHIN):
-        while b"3" not in server_of(replicas).cli("EVAL", "return tostring(#redis.call('KEYS', '*') - 1)", "0"):
-            await asyncio.sleep(0.01)
+        await a.hangs_at.wait()  # it has claimed what it is about to publish
     await a.kill()
     await b.accept(*map(draft, "123"))
     await b.until_drained()
     assert Counter(place_of(replicas).ids) == wanted("123")
-    a.loses, a.lease = 0.0, 30.0
+    a.hangs_at, a.lease = None, 30.0
     await a.start()
     await drained(replicas)
     assert Counter(place_of(replicas).ids) == wanted("123")
