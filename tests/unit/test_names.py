@@ -37,7 +37,6 @@ ROUTES = r"/v1/streams|#/streams"
 PATTERN = re.compile(rf"(?:(?<!\w)(?:{'|'.join([*GIVEN_UP.values(), SETTINGS])})|{ROUTES})(?!\w)")
 
 ALLOWED = {
-    "CHANGELOG.md": "says what each name was before",
     "relay/settings/renamed.py": "gives the new name of each old setting",
     "tests/unit/test_names.py": "this list",
 }
