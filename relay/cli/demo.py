@@ -92,7 +92,7 @@ def simulate(
     ] = "1s,2s,4s,8s,16s",
     late_by: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Delay of a late webhook.")] = "2s",
     slow_by: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Delay of a slow answer.")] = "1s",
-    outages: Annotated[
+    outage: Annotated[
         list[str] | None,
         typer.Option(
             metavar="TROUBLE@START+LENGTH",
@@ -130,7 +130,7 @@ def simulate(
         run_seconds=run,
         retries=Retries(webhook_timeout, webhook_repeats, tuple(map(_seconds, webhook_spacing.split(",")))),
         faults=_faults(Faults, TASK_FAULTS, fault or [], "--fault", late_by=late_by, slow_by=slow_by),
-        outages=tuple(map(_outage, outages or [])),
+        outages=tuple(map(_outage, outage or [])),
         checked_test_mode=checked_test_mode,
         retry_after=retry_after,
         chat_faults=_faults(ChatFaults, CHAT_FAULTS, chat_fault or [], "--chat-fault"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
+from relay.cli.commands import app
 from relay.cli.demo import _faults, _outage, _seconds
 from relay.simulator.outages import TROUBLES, Outage
 from relay.simulator.rates import CHAT_FAULTS, TASK_FAULTS, ChatFaults, Faults
@@ -47,3 +49,11 @@ def test_a_trouble_that_means_nothing_is_refused(given: str) -> None:
     """A rehearsal would run without the outage that it was made for."""
     with pytest.raises(typer.BadParameter):
         _outage(given)
+
+
+@pytest.mark.parametrize(("option", "given"), [("--fault", "x=1"), ("--chat-fault", "x=1"), ("--outage", "rain@1s+1s")])
+def test_an_error_names_the_option_that_was_given(option: str, given: str) -> None:
+    """A user who follows the message, or the page on the simulator, would read: no such option."""
+    result = CliRunner().invoke(app, ["simulate", option, given])
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}'" in result.stderr
