@@ -280,7 +280,11 @@ def _amz_expiry(url: str) -> int | None:
 
 @lru_cache(maxsize=256)
 def _stamp(text: str) -> int | None:
-    """Epoch ms of ``20231114T221324Z``; kept, since the URLs of one task are signed in the same second."""
+    """Epoch ms of ``20231114T221324Z``; kept, since the URLs of one task are signed in the same second.
+
+    ``None`` for a time that does not exist. The second 60 is one: a clock that signs has no leap seconds (POSIX), and
+    AWS smears them (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/set-time.html). The TTL then decides.
+    """
     try:
         return int(datetime.fromisoformat(text).timestamp()) * 1000
     except ValueError:

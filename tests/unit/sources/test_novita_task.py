@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
+from relay.core.clock import rfc3339
 from relay.core.event import Draft
 from relay.core.redact import TOO_DEEP
 from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Unreadable
@@ -194,6 +195,16 @@ def test_what_only_looks_like_a_number_is_unknown(number: Any) -> None:
     assert isinstance(normalized, Draft)
     output = orjson.loads(normalized.event.data)["outputs"][0]
     assert (output["ttl_seconds"], output["expires_at"]) == (None, None)
+
+
+@pytest.mark.parametrize("date", ["20161231T235960Z", "20230231T000000Z", "20231114T246000Z", "20231114"])
+def test_a_signing_time_that_does_not_exist_leaves_the_ttl(date: str) -> None:
+    """An output would expire at a time that nobody stated, or one odd link would cost the event."""
+    url = f"https://out.example/1?X-Amz-Date={date}&X-Amz-Expires=60"
+    normalized = normalize(succeeded(images=[{"image_url": url, "image_url_ttl": 3600}]))
+    assert isinstance(normalized, Draft)
+    output = orjson.loads(normalized.event.data)["outputs"][0]
+    assert output["expires_at"] == rfc3339(RECEIVED_AT + 3_600_000)
 
 
 def test_instants_that_have_no_text_are_unknown() -> None:
