@@ -112,12 +112,12 @@ _CHAT: Final[dict[str, Schema]] = {
     "opened_at": _TIME,
     "offset": {**_COUNT, "description": "Of its `relay.chat.started`."},
 }
-_STORY: Final[dict[str, Schema]] = {
+_TIMELINE: Final[dict[str, Schema]] = {
     "subject": _TEXT,
     "kind": {"enum": list(SUBJECT_KINDS)},
     # OpenAPI 3.1 has no `nullable`: null is one of the alternatives.
     "task": {"anyOf": [reference("Task"), {"type": "null"}]},
-    "events": _list(reference("StoryEvent")),
+    "events": _list(reference("TimelineEvent")),
     "next": {"type": ["integer", "null"], "description": "The `after` of the next page."},
     "truncated": {"type": "boolean", "description": "Whether there is more than this answer holds."},
     "publications": _list(
@@ -193,7 +193,7 @@ ANSWERS: Final[dict[str, Schema]] = {
     ),
     "Status": _object(_STATUS),
     "ChatPage": _object({"chats": _list(_object(_CHAT)), "next": {"type": ["integer", "null"]}}),
-    "StoryEvent": _object(
+    "TimelineEvent": _object(
         {
             "offset": _COUNT,
             "topic": {"enum": list(TOPICS)},
@@ -201,7 +201,7 @@ ANSWERS: Final[dict[str, Schema]] = {
             "sink": {**_TEXT_OR_NULL, "description": "The only sink that it is for: a replay."},
         }
     ),
-    "Story": _object(_STORY),
+    "Timeline": _object(_TIMELINE),
     "WatchRequest": {**_object({"task_id": _TASK["task_id"]}), "additionalProperties": False},
     "DeadLetter": _object(_DEAD_LETTER),
     "DeadLetterWithRaw": _object({**_DEAD_LETTER, "raw": {**_TEXT, "description": "Without secrets."}}),

@@ -198,7 +198,7 @@ def _api() -> Document:
     }
     status = "How the relay is: its journal, sinks, chats, tasks and upstream."
     chats = "The chats that are open, in the order of their beginning."
-    story = {200: ("Story", "Its events, where they are, and what was absorbed.")}
+    timeline = {200: ("Timeline", "Its events, where they are, and what was absorbed.")}
     tasks = _guarded(
         "list-tasks",
         "Tasks in the order of registration.",
@@ -225,7 +225,11 @@ def _api() -> Document:
         "/v1/subjects/{subject}": {
             "parameters": [_parameter("subject", "path", "A task's id, a chat's, or an unreadable delivery's.")],
             "get": _guarded(
-                "story", "The whole story of one task or chat.", story, codes=("not_found",), parameters=[after, limit]
+                "timeline",
+                "The timeline of one task or chat.",
+                timeline,
+                codes=("not_found",),
+                parameters=[after, limit],
             ),
         },
         "/v1/events": {"get": events},

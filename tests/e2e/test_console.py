@@ -127,7 +127,7 @@ async def test_the_list_and_what_waits_are_bounded(relay: Stage, console: Visit)
     await expect(console.page.locator(".event")).to_have_count(grown["CAPACITY"])
 
 
-async def test_the_search_leads_to_the_story_of_a_task(relay: Stage, console: Visit) -> None:
+async def test_the_search_leads_to_the_timeline_of_a_task(relay: Stage, console: Visit) -> None:
     """Nobody could find out what became of a task without reading the journal by hand."""
     task = await relay.submit("doubled=3")
     await relay.ended(task)
@@ -135,7 +135,7 @@ async def test_the_search_leads_to_the_story_of_a_task(relay: Stage, console: Vi
     await console.page.keyboard.press("/")
     await console.page.keyboard.type(task)
     await console.page.keyboard.press("Enter")
-    await expect(console.page.get_by_role("heading", name="Story")).to_be_visible()
+    await expect(console.page.get_by_role("heading", name="Timeline")).to_be_visible()
     assert console.page.url.endswith(f"#/subjects/{task}")
     moments = console.page.locator(".moment")
     await expect(moments.filter(has_text="Task submitted").first).to_be_visible()
@@ -149,7 +149,7 @@ async def test_the_search_leads_to_the_story_of_a_task(relay: Stage, console: Vi
     assert order == sorted(order)
 
 
-async def test_a_story_follows_a_task_while_it_runs(relay: Stage, console: Visit) -> None:
+async def test_a_timeline_follows_a_task_while_it_runs(relay: Stage, console: Visit) -> None:
     """A user who waits for a task would have to reload the page again and again."""
     task = await relay.submit("late=1500ms")
     await console.open(f"#/subjects/{task}")
@@ -158,7 +158,7 @@ async def test_a_story_follows_a_task_while_it_runs(relay: Stage, console: Visit
     await expect(console.page.locator(".output")).to_have_count(1)
 
 
-async def test_a_story_of_nothing_says_so(console: Visit) -> None:
+async def test_a_timeline_of_nothing_says_so(console: Visit) -> None:
     """A mistyped id would look like a page that is broken."""
     await console.open("#/subjects/t-none")
     await expect(console.page.get_by_text("Unknown id")).to_be_visible()

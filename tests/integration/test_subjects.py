@@ -44,7 +44,7 @@ async def ask(relay: Bridge | RelayProcess, path: str) -> Any:
         return await response.json()
 
 
-async def story(relay: Bridge | RelayProcess, subject: str) -> Any:
+async def timeline(relay: Bridge | RelayProcess, subject: str) -> Any:
     return await ask(relay, f"/v1/subjects/{subject}")
 
 
@@ -63,7 +63,7 @@ def times(told: Any) -> list[str | None]:
     return [each["published_at"] for each in told["publications"]]
 
 
-async def test_the_story_of_a_task_says_where_it_is(pair: Pair, bridge: MakeBridge) -> None:
+async def test_the_timeline_of_a_task_says_where_it_is(pair: Pair, bridge: MakeBridge) -> None:
     """The relay would show an operator an event on a sink where it is not, or miss one that is there."""
     relay = bridge(*pair.sinks())
     await relay.start()
@@ -75,7 +75,7 @@ async def test_the_story_of_a_task_says_where_it_is(pair: Pair, bridge: MakeBrid
     await relay.accept(contradiction)
     assert (await relay.deliver(contradiction)).body["status"] == "duplicate"
     await relay.until_published()
-    told = await story(relay, task_id)
+    told = await timeline(relay, task_id)
     ids = [entry["event"]["id"] for entry in told["events"]]
     assert [m.id for m in await pair.on_redis()] == ids
     assert [m.id for m in await pair.on_kafka()] == ids
@@ -90,7 +90,7 @@ async def test_the_story_of_a_task_says_where_it_is(pair: Pair, bridge: MakeBrid
     assert all(each["first_at"] <= each["last_at"] <= now for each in told["duplicates"])
     await relay.restart()
     await relay.until_published()
-    assert await story(relay, task_id) == told
+    assert await timeline(relay, task_id) == told
 
 
 async def test_after_a_kill_no_time_is_invented(pair: Pair, relays: Relays) -> None:
@@ -101,12 +101,12 @@ async def test_after_a_kill_no_time_is_invented(pair: Pair, relays: Relays) -> N
     body = succeeded(task_id)
     assert await deliver(relay, body, body, body) == ["accepted", "duplicate", "duplicate"]
     await relay.until_drained()
-    before = await story(relay, task_id)
+    before = await timeline(relay, task_id)
     assert states(before) == [(1, "redis", "published")]
     relay.kill()
     await relay.start()
     await relay.until_drained()
-    after = await story(relay, task_id)
+    after = await timeline(relay, task_id)
     assert after["events"] == before["events"]
     assert states(after) == states(before)
     assert times(after)[0] in (times(before)[0], None)
@@ -124,14 +124,14 @@ async def test_what_redis_lost_is_shown_with_the_time_at_which_it_came_again(
     task_id, later = new_task(), new_task()
     await relay.accept(succeeded(task_id))
     await relay.until_published()
-    [first] = times(await story(relay, task_id))
+    [first] = times(await timeline(relay, task_id))
     await asyncio.to_thread(server.cli, "FLUSHALL")
     await relay.accept(succeeded(later))
     async with asyncio.timeout(20):
         while len(await consumers.redis_cli(server.redis, pair.key + "tasks")) < 2:
             await asyncio.sleep(0.05)
     await relay.until_published()
-    [again], [other] = times(await story(relay, task_id)), times(await story(relay, later))
+    [again], [other] = times(await timeline(relay, task_id)), times(await timeline(relay, later))
     assert first is not None
     assert again is not None
     assert other is not None
@@ -146,7 +146,7 @@ async def test_a_refused_event_is_shown_as_dead_where_it_is(pair: Pair, bridge: 
     task_id = new_task()
     await relay.accept(succeeded(task_id, filler=30 * KIB))
     await relay.until_published()
-    told = await story(relay, task_id)
+    told = await timeline(relay, task_id)
     assert [entry["event"]["type"] for entry in told["events"]] == ["relay.task.succeeded", "relay.delivery.dead"]
     assert states(told) == [
         (1, "kafka", "dead"),
@@ -169,7 +169,7 @@ async def test_a_refused_event_is_shown_as_dead_where_it_is(pair: Pair, bridge: 
     replayed = await relay.request("POST", f"/v1/dead-letters/{letter['id']}/replay")
     assert replayed.status == 200
     await relay.until_published()
-    told = await story(relay, task_id)
+    told = await timeline(relay, task_id)
     assert [(entry["offset"], entry["sink"]) for entry in told["events"]] == [(1, None), (2, None), (3, "kafka")]
     assert states(told)[-1] == (3, "kafka", "published")
     assert told["dead_letters"] == []
@@ -184,8 +184,8 @@ async def test_what_another_replica_has_published_is_shown_as_absorbed(pair: Pai
         await relay.start()
         assert await deliver(relay, succeeded(task_id)) == ["accepted"]
         await relay.until_drained()
-    assert states(await story(first, task_id)) == [(1, "redis", "published")]
-    assert states(await story(second, task_id)) == [(1, "redis", "absorbed")]
+    assert states(await timeline(first, task_id)) == [(1, "redis", "published")]
+    assert states(await timeline(second, task_id)) == [(1, "redis", "absorbed")]
     assert len(await pair.on_redis()) == 1
 
 
@@ -200,7 +200,7 @@ async def test_a_chat_is_shown_while_it_grows(relays: Relays) -> None:
         assert len(chats) == 3
         assert (await ask(relay, "/v1/status"))["chats"] == {"open": 3}
         assert chats[0]["model"] is not None
-        told = await story(relay, chats[1]["chat_id"])
+        told = await timeline(relay, chats[1]["chat_id"])
         assert told["kind"] == "chat"
         kinds = [entry["event"]["type"] for entry in told["events"]]
         assert (kinds[0], set(kinds[1:])) == ("relay.chat.started", {"relay.chat.chunk"})
@@ -208,7 +208,7 @@ async def test_a_chat_is_shown_while_it_grows(relays: Relays) -> None:
         relay.kill()
         await relay.start()
         assert (await ask(relay, "/v1/chats"))["chats"] == []
-        ended = await story(relay, chats[1]["chat_id"])
+        ended = await timeline(relay, chats[1]["chat_id"])
         assert [entry["event"]["type"] for entry in ended["events"]] == [*kinds, "relay.chat.failed"]
 
 

@@ -1,4 +1,4 @@
-"""``GET /v1/subjects/{subject}``: the whole story of one task or one chat."""
+"""``GET /v1/subjects/{subject}``: the timeline of one task or one chat."""
 
 from __future__ import annotations
 

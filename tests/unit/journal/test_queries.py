@@ -34,7 +34,7 @@ def test_the_few_addressed_events_are_found_without_reading_the_others(store: St
 
 
 def test_picked_entries_are_those_that_are_asked_for_and_held(store: Store) -> None:
-    """A story would hold somebody else's events, or be one answer of a gigabyte."""
+    """A timeline would hold somebody else's events, or be one answer of a gigabyte."""
     for name in "abcdef":
         store.append([draft(name, data=b'"%s"' % (name.encode() * 100))], 1)
     while store.merge_dedup():

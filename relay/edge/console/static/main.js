@@ -6,7 +6,7 @@ import { askForToken } from "./dialogs.js";
 import { feed } from "./feed.js";
 import { listenToKeys } from "./keys.js";
 import { status } from "./status.js";
-import { storyOf } from "./words.js";
+import { linkTo } from "./words.js";
 import * as chats from "./view-chats.js";
 import * as deadLetters from "./view-dead-letters.js";
 import * as events from "./view-events.js";
@@ -16,7 +16,7 @@ import * as tasks from "./view-tasks.js";
 
 const VIEWS = {
   events: { title: "Live events", list: events.show },
-  subjects: { title: "Story", one: subject.show },
+  subjects: { title: "Timeline", one: subject.show },
   tasks: { title: "Tasks", list: tasks.show },
   chats: { title: "Open chats", list: chats.show },
   "dead-letters": { title: "Dead letters", list: deadLetters.list, one: deadLetters.letter },
@@ -87,7 +87,7 @@ function search(event) {
   if (!wanted) return;
   field.value = "";
   field.blur();
-  go(storyOf(wanted));
+  go(linkTo(wanted));
 }
 
 function tokenChanged() {

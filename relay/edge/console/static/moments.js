@@ -1,5 +1,4 @@
-// The story of one task or one chat as moments on one timeline. Pure: the document of GET /v1/subjects in, values
-// out.
+// The timeline of one task or one chat, moment by moment. Pure: the document of GET /v1/subjects in, values out.
 
 import { counted, duration } from "./format.js";
 import { typeOf, via } from "./words.js";
@@ -8,13 +7,13 @@ import { typeOf, via } from "./words.js";
  * The moments in their order: `{at, title, tone, text, about}`; `at` is RFC 3339, or null of what has not happened yet,
  * which comes last. `about` is the event with its offset where the moment is that of one; `letter` a dead letter's id.
  */
-export function momentsOf(story) {
+export function momentsOf(subject) {
   const moments = [
-    ...upstreamMoments(story.events),
-    ...eventMoments(story.events),
-    ...publicationMoments(story),
-    ...story.duplicates.map(duplicateMoment),
-    ...story.dead_letters.map(deadLetterMoment),
+    ...upstreamMoments(subject.events),
+    ...eventMoments(subject.events),
+    ...publicationMoments(subject),
+    ...subject.duplicates.map(duplicateMoment),
+    ...subject.dead_letters.map(deadLetterMoment),
   ];
   return moments.map((moment, at) => ({ moment, at })).sort(inTime).map(({ moment }) => moment);
 }

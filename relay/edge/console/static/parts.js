@@ -3,7 +3,7 @@
 import { Unreachable } from "./api.js";
 import { element } from "./dom.js";
 import { indented } from "./format.js";
-import { storyOf, typeOf } from "./words.js";
+import { linkTo, typeOf } from "./words.js";
 
 /** The heading of a view, with what stands beside it. */
 export function heading(title, ...beside) {
@@ -20,9 +20,9 @@ export function typeTag(event) {
   return tag(title, tone);
 }
 
-/** An id that leads to the story of what it names. */
+/** An id that links to the timeline of what it names. */
 export function subjectLink(subject) {
-  return element("a", { class: "id", href: storyOf(subject), title: subject }, subject);
+  return element("a", { class: "id", href: linkTo(subject), title: subject }, subject);
 }
 
 /** Terms and what they are; what is unknown is a dash. */

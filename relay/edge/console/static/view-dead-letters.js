@@ -6,7 +6,7 @@ import { element } from "./dom.js";
 import { clock, counted, size } from "./format.js";
 import { button, facts, failure, fill, heading, nothing, subjectLink, table, verbatim } from "./parts.js";
 import { status } from "./status.js";
-import { storyOf } from "./words.js";
+import { linkTo } from "./words.js";
 
 const PAGE = 100;
 const COLUMNS = ["Accepted", "Reason", "Detail", "Origin", "Size", "Id"];
@@ -72,7 +72,7 @@ async function replay(letter, go, announce) {
   const answer = await ask(`${pathOf(letter.id)}/replay`, { method: "POST" });
   announce(answer.status === "duplicate" ? "Its event already existed; the dead letter was removed." : "The dead letter was replayed.");
   status.refresh();
-  go(storyOf(letter.subject));
+  go(linkTo(letter.subject));
 }
 
 async function remove(letter, go, announce) {

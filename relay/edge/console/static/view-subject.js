@@ -1,4 +1,4 @@
-// The story of one task or chat: what became of it, what it made or said, and every moment of it on one timeline.
+// The timeline of one task or chat: how it stands, what it made or said, and every moment of it.
 
 import { ask, withQuery } from "./api.js";
 import { Conversation } from "./conversation.js";
@@ -6,7 +6,7 @@ import { element } from "./dom.js";
 import { clock, count, duration } from "./format.js";
 import { outputs } from "./media.js";
 import { facts, fill, heading, nothing, repeatedly, tag, verbatim } from "./parts.js";
-import { gapsOf, momentsOf } from "./story.js";
+import { gapsOf, momentsOf } from "./moments.js";
 import { follow } from "./stream.js";
 import { ENDINGS, typeOf } from "./words.js";
 import { transcript } from "./transcript.js";
@@ -17,18 +17,18 @@ const REFRESH = 5_000;
 const SETTLE = 400; // ms after an event before the publications are asked for: a burst is asked for once
 
 export function show({ id, signal, announce }) {
-  const place = element("div", { class: "story" });
+  const place = element("div", { class: "subject" });
   begin();
-  return [heading("Story", element("span", { class: "id whole" }, id)), place];
+  return [heading("Timeline", element("span", { class: "id whole" }, id)), place];
 
   async function begin() {
     let page = null;
     const load = async () => {
-      page = new Page(place, await storyOf(id, signal));
+      page = new Page(place, await subjectOf(id, signal));
       return page.content();
     };
     if (!(await fill(place, () => load().catch(unknownSubject), signal)) || !page) return;
-    const again = async () => page.renew(await storyOf(id, signal).catch(() => page.story));
+    const again = async () => page.renew(await subjectOf(id, signal).catch(() => page.subject));
     repeatedly(() => page.isOver || again(), REFRESH, signal);
     let settling = null;
     const onEvent = (_, event) => {
@@ -39,26 +39,26 @@ export function show({ id, signal, announce }) {
         if (!signal.aborted) again();
       }, SETTLE);
     };
-    const last = page.story.events.at(-1)?.offset ?? 0;
+    const last = page.subject.events.at(-1)?.offset ?? 0;
     await follow({ subject: id }, last, { onEvent, onState: () => {}, signal });
   }
 }
 
 /** The parts of the page that change while it is open. */
 class Page {
-  constructor(place, story) {
+  constructor(place, subject) {
     this.place = place;
-    this.story = story;
-    this.conversation = conversationOf(story);
+    this.subject = subject;
+    this.conversation = conversationOf(subject);
   }
 
   content() {
-    return contentOf(this.story, this.conversation);
+    return contentOf(this.subject, this.conversation);
   }
 
   /** Whether nothing is expected any more of a chat; of a task a duplicate may come at any time. */
   get isOver() {
-    return Boolean(this.conversation?.ended) && this.story.publications.every(({ state }) => state !== "pending");
+    return Boolean(this.conversation?.ended) && this.subject.publications.every(({ state }) => state !== "pending");
   }
 
   /** Shows the chat grown by an event; whether the event is an ending. */
@@ -69,12 +69,12 @@ class Page {
     return isEnding(event);
   }
 
-  /** Shows the story anew where it has changed; an output that is playing plays on. */
-  renew(story) {
-    if (JSON.stringify(story) === JSON.stringify(this.story)) return;
+  /** Shows the page again if something has changed; an output that is playing plays on. */
+  renew(subject) {
+    if (JSON.stringify(subject) === JSON.stringify(this.subject)) return;
     const made = this.place.querySelector(".outputs");
-    const same = JSON.stringify(outputsOf(story)) === JSON.stringify(outputsOf(this.story));
-    this.story = story;
+    const same = JSON.stringify(outputsOf(subject)) === JSON.stringify(outputsOf(this.subject));
+    this.subject = subject;
     kept(this.place, () => {
       this.place.replaceChildren(...this.content());
       if (made && same) this.place.querySelector(".outputs")?.replaceWith(made);
@@ -95,16 +95,16 @@ function kept(place, change) {
   }
 }
 
-/** The story, from as many answers as it takes. */
-async function storyOf(id, signal) {
+/** The document of GET /v1/subjects, from as many pages as it takes. */
+async function subjectOf(id, signal) {
   const path = `/v1/subjects/${encodeURIComponent(id)}`;
-  const story = await ask(withQuery(path, { limit: PAGE }), { signal });
-  for (let pages = 1; story.next !== null && pages < MOST_PAGES; pages += 1) {
-    const more = await ask(withQuery(path, { limit: PAGE, after: story.next }), { signal });
-    for (const part of ["events", "publications", "duplicates"]) story[part].push(...more[part]);
-    story.next = more.next;
+  const subject = await ask(withQuery(path, { limit: PAGE }), { signal });
+  for (let pages = 1; subject.next !== null && pages < MOST_PAGES; pages += 1) {
+    const more = await ask(withQuery(path, { limit: PAGE, after: subject.next }), { signal });
+    for (const part of ["events", "publications", "duplicates"]) subject[part].push(...more[part]);
+    subject.next = more.next;
   }
-  return story;
+  return subject;
 }
 
 function unknownSubject(error) {
@@ -112,14 +112,14 @@ function unknownSubject(error) {
   return nothing("Unknown id", "The journal holds no event about it: relay never saw it, or it is older than journal.retention.");
 }
 
-function contentOf(story, conversation) {
-  const made = outputs(outputsOf(story));
+function contentOf(subject, conversation) {
+  const made = outputs(outputsOf(subject));
   return [
-    facts(factsOf(story)),
+    facts(factsOf(subject)),
     conversation && section("Conversation", transcript(conversation)),
     made && section("Outputs", made),
-    section("Timeline", timeline(story)),
-    story.next !== null && element("p", { class: "muted" }, "The timeline is longer than shown here: GET /v1/events?subject= has all of it."),
+    section("What happened", momentList(subject)),
+    subject.next !== null && element("p", { class: "muted" }, "The timeline is longer than shown here: GET /v1/events?subject= has all of it."),
   ].filter(Boolean);
 }
 
@@ -185,8 +185,8 @@ function toneOf(state) {
   return { succeeded: "good", completed: "good", failed: "bad", abandoned: "odd", cancelled: "odd" }[state] ?? "calm";
 }
 
-function timeline(story) {
-  const moments = momentsOf(story);
+function momentList(subject) {
+  const moments = momentsOf(subject);
   const gaps = gapsOf(moments);
   return element("ol", { class: "timeline" }, ...moments.map((moment, at) => momentOf(moment, gaps[at])));
 }

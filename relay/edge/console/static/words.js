@@ -28,7 +28,7 @@ export function typeOf(event) {
 }
 
 /** The fragment of the view about what an event is about. */
-export function storyOf(subject) {
+export function linkTo(subject) {
   return `#/subjects/${encodeURIComponent(subject)}`;
 }
 

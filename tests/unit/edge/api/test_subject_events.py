@@ -22,7 +22,7 @@ async def test_a_task_and_a_stream_of_one_id_are_told_apart(tmp_path: Path) -> N
 
 
 async def test_what_was_pruned_leaves_the_rest_to_be_shown(tmp_path: Path) -> None:
-    """A story would end, or go round in circles, where its beginning is not held any more."""
+    """A timeline would end, or go round in circles, where its beginning is not held any more."""
     async with opened(tmp_path) as journal:
         for n in range(3):
             await journal.append(submitted_draft(bare_task(f"t{n}", "submitted", via="submit", received_at=AT)))

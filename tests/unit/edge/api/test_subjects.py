@@ -1,4 +1,4 @@
-"""``/v1/subjects/{subject}``: the whole story of one task or chat."""
+"""``/v1/subjects/{subject}``: the timeline of one task or chat."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Scene:
     async def ask(self, subject: str, query: str = "") -> Answer:
         return await ask(self.url, get(f"/v1/subjects/{subject}{query}"))
 
-    async def story(self, subject: str, query: str = "") -> Any:
+    async def timeline(self, subject: str, query: str = "") -> Any:
         answer = await self.ask(subject, query)
         assert answer.status == 200
         return answer.json
@@ -91,7 +91,7 @@ async def test_a_task_is_shown_from_its_submission_to_what_contradicts_it(tmp_pa
         await s.submit("t2")
         await s.webhook("t1")
         await s.webhook("t1", image="b")
-        shown = await s.story("t1")
+        shown = await s.timeline("t1")
         assert kinds(shown) == [(1, "task.submitted"), (3, "task.succeeded"), (4, "task.conflicted")]
         assert (shown["subject"], shown["kind"], shown["task"]["state"]) == ("t1", "task", "succeeded")
         assert (shown["truncated"], shown["next"]) == (False, None)
@@ -103,7 +103,7 @@ async def test_contradictions_of_a_task_that_nobody_registered_are_found(tmp_pat
     async with scene(tmp_path) as s:
         for image in "abc":
             await s.webhook("t1", image)
-        shown = await s.story("t1")
+        shown = await s.timeline("t1")
         assert kinds(shown) == [(1, "task.succeeded"), (2, "task.conflicted"), (3, "task.conflicted")]
         assert (shown["kind"], shown["task"]) == ("task", None)
         as_task = (await ask(s.url, get("/v1/tasks/t1"))).json
@@ -115,7 +115,7 @@ async def test_a_chat_stream_is_shown_with_its_chunks_in_order(tmp_path: Path) -
     async with scene(tmp_path) as s:
         await s.stream("s1", 3)
         await s.stream("s2", 2)
-        shown = await s.story("s1")
+        shown = await s.timeline("s1")
         assert [kind for _, kind in kinds(shown)] == ["chat.started", *["chat.chunk"] * 3, "chat.failed"]
         assert [entry["event"]["subject"] for entry in shown["events"]] == ["s1"] * 5
         sequences = [entry["event"]["data"]["first_sequence"] for entry in shown["events"][1:4]]
@@ -127,24 +127,24 @@ async def test_chunks_are_found_after_their_keys_were_merged(tmp_path: Path) -> 
     """A stream would lose its text a minute after it was said."""
     async with scene(tmp_path) as s:
         await s.stream("s1", 3)
-        before = await s.story("s1")
+        before = await s.timeline("s1")
         await s.journal.maintenance._merge()
-        assert await s.story("s1") == before
+        assert await s.timeline("s1") == before
 
 
-async def test_a_long_story_comes_in_pages(tmp_path: Path) -> None:
+async def test_a_long_timeline_comes_in_pages(tmp_path: Path) -> None:
     """One question about a stream of hours would hold up the commits."""
     async with scene(tmp_path) as s:
         await s.stream("s1", 7)
         seen: list[tuple[int, str]] = []
         after: int | None = 0
         while after is not None:
-            page = await s.story("s1", f"?limit=2&after={after}")
+            page = await s.timeline("s1", f"?limit=2&after={after}")
             assert page["truncated"] == (page["next"] is not None)
             assert page["kind"] == "chat"
             seen += kinds(page)
             after = page["next"]
-        assert seen == kinds(await s.story("s1"))
+        assert seen == kinds(await s.timeline("s1"))
         assert len(seen) == 9
 
 
@@ -153,7 +153,7 @@ async def test_a_page_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(subject_events, "MAX_BYTES", 100)
     async with scene(tmp_path) as s:
         await s.stream("s1", 3)
-        first = await s.story("s1")
+        first = await s.timeline("s1")
         assert 0 < len(first["events"]) < 5
         assert first["next"] == first["events"][-1]["offset"]
         assert first["truncated"]
@@ -166,7 +166,7 @@ async def test_dead_letters_about_a_subject_are_shown(tmp_path: Path) -> None:
         refused = await s.refuse(1, "kafka")
         unreadable = Unreadable("unknown_status", "?", "t1")
         other = (await s.journal.append(unreadable_draft(Delivery(b"{}", AT), unreadable, origin="novita"))).event_id
-        shown = await s.story("t1")
+        shown = await s.timeline("t1")
         assert kinds(shown) == [(1, "task.succeeded"), (2, "delivery.dead"), (3, "delivery.dead")]
         assert [(each["id"], each["reason"], each["origin"]) for each in shown["dead_letters"]] == [
             (refused, "too_large", "kafka"),
@@ -176,11 +176,11 @@ async def test_dead_letters_about_a_subject_are_shown(tmp_path: Path) -> None:
 
 
 async def test_a_delivery_that_names_no_task_is_its_own_subject(tmp_path: Path) -> None:
-    """The link from a dead letter to its story would lead nowhere."""
+    """The link from a dead letter to its timeline would lead nowhere."""
     async with scene(tmp_path) as s:
         draft = unreadable_draft(Delivery(b"[]", AT), Unreadable("not_an_object", "?"), origin="novita")
         letter = (await s.journal.append(draft)).event_id
-        shown = await s.story(letter)
+        shown = await s.timeline(letter)
         assert (shown["kind"], kinds(shown)) == ("delivery", [(1, "delivery.dead")])
         assert [each["id"] for each in shown["dead_letters"]] == [letter]
 
@@ -191,7 +191,7 @@ async def test_a_replay_is_shown_with_the_sink_that_it_is_for(tmp_path: Path) ->
         await s.webhook("t1")
         [entry] = await s.journal.events.read(0, 1)
         await s.journal.append(Draft(entry.event, key_of("replay", "x"), sink="kafka"))
-        shown = await s.story("t1")
+        shown = await s.timeline("t1")
         assert [(entry["offset"], entry["sink"]) for entry in shown["events"]] == [(1, None), (2, "kafka")]
         assert [(each["offset"], each["sink"]) for each in shown["publications"]] == [
             (1, "kafka"),
@@ -213,7 +213,7 @@ async def test_where_events_are_and_how_often_they_were_repeated(tmp_path: Path)
                 await s.journal.append(draft)
         await s.submit("t1")
         s.journal.progress.advance("kafka", 2, published=1, dead=1, exceptions=[(2, "dead")])
-        shown = await s.story("t1")
+        shown = await s.timeline("t1")
         times_told = [each.pop("published_at") for each in shown["publications"]]
         assert shown["publications"] == [
             {"sink": "kafka", "offset": 1, "state": "published"},
@@ -230,7 +230,7 @@ async def test_where_events_are_and_how_often_they_were_repeated(tmp_path: Path)
 
 @pytest.mark.parametrize("subject", ["nobody", "x" * 300, "%00", "a%2Fb", "%F0%9F%92%A9"])
 async def test_a_subject_that_nobody_knows_is_not_found(tmp_path: Path, subject: str) -> None:
-    """An odd id would be an error of the relay's, or a story about nothing."""
+    """An odd id would be an error of the relay's, or a timeline of nothing."""
     async with scene(tmp_path) as s:
         await s.webhook("t1")
         answer = await s.ask(subject)

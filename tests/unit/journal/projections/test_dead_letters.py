@@ -20,7 +20,7 @@ def test_a_delivery_is_kept_as_it_came_and_once(store: Store) -> None:
 
 
 def test_a_refused_event_is_kept_with_its_attributes_under_its_subject(store: Store) -> None:
-    """Broken: it could not be replayed once the event is pruned, or would be missing from its task's story."""
+    """Broken: it could not be replayed once the event is pruned, or would be missing from its task's timeline."""
     store.append([draft("t1", data=b"[1]")], 1)
     [entry] = store.read(0, 1, 1 << 20)
     refused = refused_draft(entry, Refused("too_large", "?"), origin="kafka", refused_at=1)
