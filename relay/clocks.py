@@ -1,4 +1,4 @@
-"""The two clocks: one for facts, which is set now and then, and one for how long something has taken."""
+"""The two clocks: the wall clock for facts, which may be set, and a monotonic one for durations."""
 
 from __future__ import annotations
 

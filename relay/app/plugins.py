@@ -1,4 +1,4 @@
-"""The plug-ins, found by the names of their files."""
+"""Finds the plug-ins by the names of their files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One relay: what is started and stopped, in an order that reads from top to bottom."""
+"""One relay: which parts start and stop, in an order that reads from top to bottom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes over changed secrets, clients and log level while a relay runs: on SIGHUP, and when a secret's file changes.
+"""Applies changed secrets, clients and log level while relay runs: on SIGHUP, and when the file of a secret changes.
 
 Kubernetes replaces mounted secrets in place without a signal, so the files are checked now and then.
 """

@@ -1,4 +1,4 @@
-"""``relay version``, and the contract in machine form: ``relay schema``, ``relay asyncapi``, ``relay openapi``."""
+"""``relay version``, and the machine-readable contract: ``relay schema``, ``relay asyncapi``, ``relay openapi``."""
 
 from __future__ import annotations
 

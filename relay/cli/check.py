@@ -1,4 +1,4 @@
-"""``relay check``: is the configuration right, and with ``--connect``, is everything there that it names?"""
+"""``relay check``: whether the configuration is valid, and with ``--connect``, whether what it names can be reached."""
 
 from __future__ import annotations
 

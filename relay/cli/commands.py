@@ -1,4 +1,4 @@
-"""All commands in one table, each from the module that is named after it: who adds one adds its row."""
+"""All commands in one table, each from the module that is named after it: a new command adds its row."""
 
 from __future__ import annotations
 

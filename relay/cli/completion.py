@@ -1,4 +1,4 @@
-"""What a shell is offered behind an option, where it costs little to know.
+"""Completes the values of options in a shell, where that is cheap.
 
 Whatever goes wrong, nothing is offered: a message in the middle of somebody's command line would help nobody.
 """

@@ -1,4 +1,4 @@
-"""Where the configuration is, and what it says."""
+"""Finds the configuration and reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which relay a command speaks to, and with which token."""
+"""Which relay a command calls, and with which token."""
 
 from __future__ import annotations
 

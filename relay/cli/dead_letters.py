@@ -1,4 +1,4 @@
-"""``relay dead-letters``: what could not go on, over the relay's consumer API."""
+"""``relay dead-letters``: lists, shows, replays and deletes them, over the relay's consumer API."""
 
 from __future__ import annotations
 

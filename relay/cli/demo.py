@@ -1,4 +1,4 @@
-"""``relay demo`` and ``relay simulate``: the relay without a vendor and without a broker."""
+"""``relay demo`` and ``relay simulate``: relay without a vendor and without a broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of a journal in pages: of a running relay over HTTP, or from the file of one that is stopped."""
+"""The events of a journal in pages: from a running relay over HTTP, or from the file of a stopped one."""
 
 from __future__ import annotations
 

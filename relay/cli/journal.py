@@ -1,4 +1,4 @@
-"""``relay journal``: the file of a relay that is stopped."""
+"""``relay journal``: inspects the file of a stopped relay."""
 
 from __future__ import annotations
 

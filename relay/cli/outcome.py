@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, and what it writes on standard error."""
+"""How a command ends: its exit code, and what it writes to standard error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands give out: tables and colour on a terminal, tab-separated text in a pipe, JSON on request.
+"""How commands print: tables and colour on a terminal, tab-separated text in a pipe, JSON on request.
 
 ``NO_COLOR`` and ``TERM=dumb`` are respected (by rich). Text that came from elsewhere never reaches a terminal with
 control characters in it.

@@ -1,4 +1,4 @@
-"""``relay replay``: publishes a range of the journal once more, to a topic of one's choice."""
+"""``relay replay``: publishes a range of the journal again, to a topic of your choice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``relay tail``: the journal's events as they come, for people or as JSON lines."""
+"""``relay tail``: shows the journal's events as they arrive, for people or as JSON lines."""
 
 from __future__ import annotations
 

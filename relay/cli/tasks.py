@@ -1,4 +1,4 @@
-"""``relay tasks``: which tasks are under way, and what became of them, over the relay's consumer API."""
+"""``relay tasks``: lists tasks with their states, over the relay's consumer API."""
 
 from __future__ import annotations
 

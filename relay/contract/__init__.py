@@ -1,4 +1,4 @@
-"""The contract in machine form: the schemas of the events' data, and what describes the surfaces around them.
+"""The machine-readable contract: the schemas of the events' data, and the descriptions of the surfaces around them.
 
 Pure: each document is made from the code that does what it describes, and read back by the official parsers in tests.
 """

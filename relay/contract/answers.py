@@ -1,4 +1,4 @@
-"""The schemas of what the relay answers over HTTP."""
+"""The schemas of relay's answers over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document: what is received from the upstream, and what is published to Kafka and Redis.
+"""The AsyncAPI 3.0 document: what relay receives from the upstream, and what it publishes to Kafka and Redis.
 
 Specification: https://www.asyncapi.com/docs/reference/specification/v3.0.0, Kafka bindings 0.5.0:
 https://github.com/asyncapi/bindings/blob/master/kafka/README.md. The Redis binding is reserved and empty, so the layout

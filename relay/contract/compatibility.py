@@ -1,4 +1,4 @@
-"""Which changes of an event's schema break somebody, found by comparing the new schema with a released one.
+"""Finds changes of an event's schema that break consumers, by comparing it with a released one.
 
 Whom a change can break:
 

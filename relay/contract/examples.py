@@ -1,4 +1,4 @@
-"""One real example of everything that comes in and of every type of event that goes out.
+"""One real example of everything that comes in, and of every type of event that goes out.
 
 The events are made from the deliveries by the code that makes them in a running relay, so none can drift from it.
 """

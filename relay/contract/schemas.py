@@ -1,4 +1,5 @@
-"""The JSON Schema of each kind of ``data``, the same as parts of a larger document, and as schema registries hold them.
+"""The JSON Schema of each kind of ``data``: alone, as a part of a larger document, and in the form for schema
+registries.
 
 A Confluent-compatible registry has one subject for each kind of ``data``, since the topic of chats carries two kinds:
 what Confluent calls the record name strategy

@@ -1,4 +1,5 @@
-"""Keeps configured secrets, as they are written, out of what leaves the relay: the last net under ``core.redact``.
+"""Removes configured secrets, as they are written, from what leaves relay: the last line of defence behind
+``core.redact``.
 
 An upstream may quote the key that it was asked with, and a webhook's address that it was given. In answers a secret is
 covered by as many stars, so that no length changes and nothing has to be held back but the beginning of a secret.

@@ -1,4 +1,4 @@
-"""What could not go on, as an event of its own: ``relay.delivery.dead`` on the topic ``dead-letters``.
+"""Dead letters as events: ``relay.delivery.dead`` on the topic ``dead-letters``.
 
 The journal keeps the bytes as they came, so that they can be replayed; the event carries a redacted text of them.
 """

@@ -1,4 +1,4 @@
-"""The one error type that crosses a border: it says what is wrong, whether to try again, and what to do."""
+"""The one error type that crosses layers: what is wrong, whether to retry, and what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The relay's values: a CloudEvent, what the journal needs beside it, and what it answers.
+"""relay's values: a CloudEvent, what the journal stores with it, and how the journal answers.
 
 Attribute names and rules: CloudEvents 1.0, https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md
 

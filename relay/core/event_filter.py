@@ -1,4 +1,4 @@
-"""Which events somebody asked for, a consumer or a replay."""
+"""Which events a consumer or a replay asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the members of a JSON object lie in its bytes, without making Python objects of them.
+"""Finds the members of a JSON object in its bytes, without making Python objects of them.
 
 A request may hold tens of megabytes of base64 in one string: that is jumped over in C, so that looking at such a body
 costs milliseconds and no memory. A parser would make objects of all of it, and take thirty times the size of brackets.

@@ -1,4 +1,4 @@
-"""What a consumer gets in place of events that were pruned before it read them."""
+"""What a consumer gets instead of events that were pruned before it read them."""
 
 from __future__ import annotations
 

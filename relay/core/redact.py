@@ -1,4 +1,4 @@
-"""Keeps secrets out of what leaves the relay: webhook addresses, prompts, credentials, query strings.
+"""Removes secrets from what leaves relay: webhook addresses, prompts, credentials, query strings.
 
 The upstream echoes the receiver's own URL (``extra.webhook.url``) and the prompt (``extra.debug_info.request_info``)
 in each result: https://novita.ai/docs/api-reference/model-apis-task-result

@@ -1,4 +1,4 @@
-"""What is odd about a request's target, so that two servers may take it for different routes. Pure.
+"""Finds request targets that two servers could route differently. Pure.
 
 The relay decides by the route what a client may use and what is recorded, and the upstream by its own reading of the
 same bytes. What nobody writes by mistake and a server may rewrite is refused: a dotted segment (RFC 3986, 5.2.4) in any

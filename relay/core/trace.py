@@ -1,4 +1,4 @@
-"""W3C Trace Context: what of a sender's ``traceparent`` may be believed, and how an event gets it. Pure.
+"""W3C Trace Context: which parts of a sender's ``traceparent`` are valid, and how an event gets it. Pure.
 
 https://www.w3.org/TR/trace-context/#traceparent-header
 """

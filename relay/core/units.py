@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them in the configuration, for the settings and for the sinks' own keys.
+"""Durations and sizes as people write them in the configuration, for settings and for the sinks' own keys.
 
 A model takes numbers too (seconds, bytes), since its defaults are numbers. A *written* duration needs its unit,
 because ``chunk_interval: 250`` would otherwise be taken for minutes by one reader and for milliseconds by another: the

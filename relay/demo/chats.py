@@ -1,4 +1,4 @@
-"""The demo's chats through the relay, as any client of the upstream has them, some broken on purpose."""
+"""The demo's chats through relay, as any client sends them, some broken on purpose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plays the scenario: a simulator and a relay on free loopback ports, rounds of submissions, and the events."""
+"""Runs the scenario: a simulator and a relay on free loopback ports, rounds of submissions, and the events."""
 
 from __future__ import annotations
 

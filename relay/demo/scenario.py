@@ -1,4 +1,4 @@
-"""What the demo submits, and what goes wrong with it on purpose."""
+"""What the demo submits, and which faults it injects."""
 
 from __future__ import annotations
 

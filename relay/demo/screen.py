@@ -1,4 +1,4 @@
-"""What people see of the demo: a line per event, a table and a conclusion at the end."""
+"""What the demo shows: a line per event, then a table and a conclusion."""
 
 from __future__ import annotations
 

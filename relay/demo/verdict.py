@@ -1,4 +1,4 @@
-"""What came out of the relay, measured against what had to."""
+"""Compares what relay published with what it had to publish."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The edge, built whole: what stands behind both listeners, made from a relay's parts.
+"""Builds the edge: everything behind both listeners, from a relay's parts.
 
 Who adds a route of the API adds its class to ``Edge._api``; nothing outside of this room has to change.
 """

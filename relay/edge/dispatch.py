@@ -1,4 +1,4 @@
-"""What stands behind a listener: deliveries and the proxy at once, everything else through aiohttp's router."""
+"""Routes the requests of a listener: deliveries and the proxy directly, everything else through aiohttp's router."""
 
 from __future__ import annotations
 

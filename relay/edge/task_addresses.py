@@ -1,4 +1,4 @@
-"""The webhook addresses that the relay gives to the tasks submitted through it: each is good for one task only."""
+"""The webhook addresses that relay gives to submitted tasks: each is valid for one task only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The webhook edge: authenticate, normalize, append, and only then a 2xx.
+"""Accepts webhooks: authenticate, normalize, append, and only then answer 2xx.
 
 The order of the checks is that of their price: nothing of an unauthenticated body is read, let alone parsed.
 """

@@ -1,1 +1,1 @@
-"""The journal: every accepted event, fsynced before the sender hears of it, in the order of its offsets."""
+"""The journal: every accepted event, fsynced before its sender gets an answer, in the order of its offsets."""

@@ -1,4 +1,4 @@
-"""A check of a journal that nobody has open, and whether it may be believed. It changes nothing.
+"""Checks a journal that nobody has open, and decides whether it can be trusted. It changes nothing.
 
 Each start begins with one, so that a start which refuses leaves the files as they were. SQLite recovers the log into
 its shared memory only while every connection is read-only: nothing is moved into the file, and no log deleted.

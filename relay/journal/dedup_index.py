@@ -1,4 +1,4 @@
-"""The dedup index in two parts: the newest keys in memory, all others in a table in the order of the keys.
+"""The dedup index in two parts: the newest keys in memory, all others in a table, sorted by key.
 
 Keys are hashes, so each insert into a large ordered table dirties a page of its own: 4 KiB to sync for 16 bytes.
 Hence a key is first only a column of its event's row, which is appended, and a dictionary entry; once many have

@@ -1,4 +1,4 @@
-"""What can go wrong with the journal, such as a full disk: vendor errors become ours here, each with what to do."""
+"""What can go wrong with the journal, such as a full disk: vendor errors become relay's here, each with what to do."""
 
 from __future__ import annotations
 

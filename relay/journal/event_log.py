@@ -1,4 +1,4 @@
-"""The events of an open journal, as its readers see them: the newest from memory, all others from the disk."""
+"""The events of an open journal, as its readers see them: the newest from memory, all others from disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of the table of events: the one place that names its columns.
+"""The rows of the events table: the one place that names its columns.
 
 A row has the fields of an ``Entry``, those of its ``Event`` among them, in the order of the two named tuples, and its
 checksum at the end. So a further attribute of events is a field there, a column here, and a step in ``migrations.sql``.

@@ -1,4 +1,4 @@
-"""How long the write-ahead log is, as the log itself shows it and not by what was meant to be written.
+"""The length of the write-ahead log, read from the log itself and not from what was to be written.
 
 The file does not shrink when the log begins anew; its first frames are written over. Each frame carries the salts of
 the log that it belongs to, those of the header, so one look at one frame shows whether the log reaches that far.

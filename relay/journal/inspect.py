@@ -1,4 +1,4 @@
-"""A journal whose relay is stopped, looked at from outside: its figures, and whether anything in it is wrong.
+"""Inspects the journal of a stopped relay: its figures, and whether anything in it is wrong.
 
 It changes nothing: it takes the lock and reads, the log with the file, and leaves both as they were.
 """

@@ -1,4 +1,4 @@
--- Looking into a journal whose relay is stopped: see inspect.py.
+-- Inspects the journal of a stopped relay: see inspect.py.
 
 -- name: span
 SELECT count(*), min("offset"), max("offset"), min(accepted_at) FROM events

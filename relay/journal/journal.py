@@ -1,4 +1,4 @@
-"""The journal as the rest of the relay opens it: events go in here; each reader gets the part that it needs."""
+"""The journal as the rest of relay opens it: events are appended here, and each reader gets the part that it needs."""
 
 from __future__ import annotations
 

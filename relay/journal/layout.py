@@ -1,4 +1,4 @@
-"""The layout of the journal's file: a new file gets the present one, an older file is brought up to it.
+"""The layout of the journal's file: a new file gets the current one, an older file is migrated to it.
 
 ``migrations.sql`` holds what leads from each version to the next. It is run once, in the transaction that notes the new
 version. A table that is new as a whole needs none beyond its number: its owner makes it where it is missing.

@@ -1,4 +1,4 @@
-"""Who may have a journal open: one process at a time, by whatever path it came.
+"""Who may have a journal open: one process at a time, by whatever path it opens it.
 
 A lock file beside the journal, locked (flock(2)) for as long as it is open and let go by the kernel when the process
 ends, however it ends. SQLite's own locks cannot do it, since the relay's readers share the file with its writer.

@@ -1,5 +1,5 @@
-"""What an open journal keeps, whether it can go on, and its maintenance: it merges keys, prunes, keeps the history,
-sweeps, and makes room on a full disk.
+"""Maintains an open journal: merges keys, prunes, keeps the history, sweeps, makes room on a full disk, and reports
+whether it can go on.
 
 All of it in steps too small to delay a commit, each queued behind the commits that came meanwhile.
 """

@@ -1,2 +1,3 @@
--- What leads from each version of the layout to the next: see layout.py. "-- name: to_2" begins the statements that make a
--- file of version 1 one of version 2, each ended by a semicolon at the end of a line. What is released is never changed.
+-- Migrates the layout from each version to the next: see layout.py. "-- name: to_2" begins the statements that make a
+-- file of version 1 one of version 2, each ended by a semicolon at the end of a line. What is released is never
+-- changed.

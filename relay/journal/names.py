@@ -1,4 +1,4 @@
-"""Under which names a journal has been published: kept in the journal, so that a change of them is noticed.
+"""The names under which a journal has been published, kept in the journal so that relay notices a change.
 
 A sink keeps its checkpoint under the relay's identity, and some under the sink's label, too. Where one of them changes,
 the journal takes a new id, which shares its past with the one before (``relay.core.publishing.lineage``): the file may

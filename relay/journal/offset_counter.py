@@ -1,4 +1,4 @@
-"""How many events lie between two offsets, counted without looking at them. Pure.
+"""How many events lie between two offsets, counted without reading them. Pure.
 
 Offsets grow by one per event, except where a journal took a new identity and skipped some (see
 ``relay.core.publishing.lineage``); and few events are meant for one sink only. So counting is a subtraction and two

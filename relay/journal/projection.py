@@ -1,4 +1,4 @@
-"""The port of a projection: tables that follow the events, changed in the same transaction.
+"""The port of a projection: tables that follow the events, updated in the same transaction.
 
 What has begun and must end exactly once (a chat, a submitted task) has to be known after a crash, and must agree with
 the events at any instant. So its tables are written with them: a projection sees each group inside its transaction.

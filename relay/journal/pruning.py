@@ -1,4 +1,4 @@
-"""What may go from an open journal, and does: events that every sink has, dead letters that are too old."""
+"""Removes from an open journal what is no longer needed: events that every sink has, dead letters that are too old."""
 
 from __future__ import annotations
 

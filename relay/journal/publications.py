@@ -1,4 +1,4 @@
-"""Where events are on each sink: what the checkpoints say, and what the journal has noted of the way there."""
+"""When each event reached each sink: from the checkpoints, and from what the journal noted on the way."""
 
 from __future__ import annotations
 

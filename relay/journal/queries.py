@@ -1,4 +1,4 @@
-"""What can be asked of an open journal, on one connection. Nothing here writes."""
+"""The queries on an open journal, on one connection. Nothing here writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
--- Reading, pruning and looking after the journal.
+-- Reads, prunes and maintains the journal.
 
 -- name: fits
 -- Where a page ends that has at most :limit events and :bytes bytes of data (the first event always fits). Found by the

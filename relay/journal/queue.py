@@ -1,4 +1,4 @@
-"""The drafts that wait for their commit: bounded in bytes, in number and in time.
+"""The drafts that wait for their commit: bounded in bytes, number and time.
 
 A disk may hang: a dead mount, a storage network that fails over, a frozen snapshot. Then nothing comes back from it,
 neither success nor error. Senders must not hang with it, and what waits must not eat the memory.

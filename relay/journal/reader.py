@@ -1,4 +1,4 @@
-"""Reading beside the writer: connections that only read, each in a thread of its own.
+"""Reads beside the writer, on read-only connections, each in its own thread.
 
 A commit waits for no reader, and none for a commit: SQLite gives each question the file as it was when it was asked.
 What was acknowledged before is in it. Each question is one short statement or a few, and leaves no cursor open: as long

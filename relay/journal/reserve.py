@@ -1,4 +1,4 @@
-"""Room that is kept on the disk for the journal's own care, so that a full disk heals by itself.
+"""A reserve on the disk for the journal's own maintenance, so that it recovers from a full disk by itself.
 
 Pruning writes before it frees, and so do merging and moving the log into the file: on a disk without a free block
 none of them works, and what has expired stays for ever. Hence a file of a fixed size lies beside the journal. When the

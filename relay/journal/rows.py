@@ -1,4 +1,4 @@
-"""What the journal's rows are to the rest of the relay."""
+"""Turns the journal's rows into relay's values."""
 
 from __future__ import annotations
 

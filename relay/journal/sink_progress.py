@@ -1,4 +1,4 @@
-"""How far each sink has got, as the journal knows it: its own copy of the checkpoints, with their counts.
+"""How far each sink has got: the journal's own copy of the checkpoints, with their counts.
 
 A sink's own checkpoint is the truth. The copy serves retention, the backlog and the figures.
 """

@@ -1,4 +1,4 @@
-"""The journal's files and their folder: made so that a power cut leaves them there, refused where something is wrong.
+"""The journal's files and their folder: created so that they survive a power cut, and refused if something is wrong.
 
 A journal that lost what it had acknowledged must not start as if nothing had happened. What shows is refused, with
 what to do; what cannot show is in docs/adr/0003-damaged-journals.md.

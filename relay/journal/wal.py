@@ -1,4 +1,4 @@
-"""Whether the write-ahead log may be believed, looked at before SQLite opens it. Nothing here writes.
+"""Whether the write-ahead log can be trusted, checked before SQLite opens it. Nothing here writes.
 
 SQLite ends its recovery at the first frame whose checksum is wrong and drops everything from there on without a word:
 right for what a power cut left half written, wrong for a damaged disk, where acknowledged events follow. The two can

@@ -1,4 +1,4 @@
-"""Group commit: one thread owns the store; while it syncs one group, the next one gathers.
+"""Group commit: one thread owns the store; while it syncs one group, the next one collects.
 
 Nothing lingers: a lone draft is committed at once, and under load the group is whatever arrived during the
 previous sync. Handing over whole groups keeps the two threads from passing the interpreter lock to and fro.

@@ -1,4 +1,4 @@
-"""One publisher per sink: reads the journal in order, publishes batches, retries, keeps what is refused for good.
+"""One publisher per sink: reads the journal in order, publishes batches, retries, and keeps what is refused for good.
 
 All retrying, logging and counting around sinks is here, once. The sink's own checkpoint is the truth about what it
 has; the journal's copy serves retention and the figures.

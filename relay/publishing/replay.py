@@ -1,4 +1,4 @@
-"""Publishes a range of the journal once more, on purpose. What a replay is, ``relay.core.publishing.replay`` says.
+"""Publishes a range of the journal again, on request. What a replay is, ``relay.core.publishing.replay`` says.
 
 The events and the place of the replay go to the sink in one step, so that each is there once, whatever breaks off.
 """

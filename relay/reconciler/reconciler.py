@@ -1,4 +1,4 @@
-"""Asks the upstream about tasks whose webhook does not come, until each has its one ending.
+"""Polls the upstream for tasks whose webhook does not come, until each has ended once.
 
 All state is in the registry, so a restart goes on where the last process was. A terminal answer enters the journal as
 a webhook does, under the same key: whichever comes first counts, and the other is a duplicate. What an answer means

@@ -1,4 +1,4 @@
-"""What is allowed but probably not meant. Each text says what will happen and what to do; none holds a secret."""
+"""Settings that are valid but probably a mistake. Each text says what will happen and what to do; none has a secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML text to plain values, with the line of every key. Pure; stricter than PyYAML's own loading.
+"""Turns YAML text into plain values, with the line of every key. Pure; stricter than PyYAML's own loading.
 
 Scalars follow YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema): ``off`` is a word and not a
 boolean, ``1:30`` no number, ``2024-01-01`` no date. A key that is given twice is an error instead of a surprise.

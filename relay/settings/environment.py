@@ -1,4 +1,4 @@
-"""Settings from the environment: ``RELAY_<SECTION>__<KEY>``, laid over what the file says.
+"""Settings from the environment: ``RELAY_<SECTION>__<KEY>``, which override the file.
 
 - ``RELAY_SERVER__PORT=80`` a key; ``RELAY_SINKS__0__URL=...`` a key of the first sink; the next index appends one.
 - ``RELAY_SINKS='[{"type": "kafka"}]'`` a whole list, mapping or section as YAML or JSON: it replaces the file's.

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: all of it at once, each problem with its place and what to do."""
+"""What is wrong with a configuration: all problems at once, each with its place and what to do."""
 
 from __future__ import annotations
 

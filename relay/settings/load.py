@@ -1,4 +1,4 @@
-"""From a file and the environment to ``Settings``: environment over file over defaults, all problems at once.
+"""Builds ``Settings`` from a file and the environment: environment over file over defaults, all problems at once.
 
 Why not pydantic-settings: it does not know the line of a key, ignores variables that it does not know, has no index
 for one entry of a list (``RELAY_SINKS__0__URL``) and reads only ``os.environ`` (docs/adr/0011-settings-loader.md).

@@ -1,4 +1,4 @@
-"""What of a changed configuration a running relay takes over, and what has to wait for a restart. Pure."""
+"""Which changes of the configuration a running relay applies, and which need a restart. Pure."""
 
 from __future__ import annotations
 

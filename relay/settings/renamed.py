@@ -1,4 +1,4 @@
-"""Settings that had another name before the first release: an unknown key that is one of them gets its new name.
+"""Settings that had another name before the first release: an unknown key with such a name gets its new name.
 
 The old names are not taken any more. ``relay check`` and ``relay serve`` say where each has gone.
 """

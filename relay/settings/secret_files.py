@@ -1,4 +1,4 @@
-"""Secrets that are given as files, the way Kubernetes and Docker mount them: ``api_key_file: /run/secrets/key``.
+"""Secrets in files, the way Kubernetes and Docker mount them: ``api_key_file: /run/secrets/key``.
 
 A single secret is the file's text without the line break at its end; of a list of secrets (``tokens_file``) each line
 that is not empty is one. Relative paths start from the working directory, like every other path of the configuration.

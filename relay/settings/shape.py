@@ -1,4 +1,4 @@
-"""What may be written where, read off the models: for the environment, for secrets in files, for hints."""
+"""Which keys are valid where, derived from the models: for the environment, for secrets in files, for hints."""
 
 from __future__ import annotations
 

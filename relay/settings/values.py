@@ -1,4 +1,4 @@
-"""The kinds of values that settings hold: each says what it takes, and its refusals never repeat the value.
+"""The types of values that settings hold: each says what it accepts, and its errors never repeat the value.
 
 And every secret among them, for keeping them out of texts.
 """

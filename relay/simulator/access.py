@@ -1,4 +1,4 @@
-"""Who may call, and how often."""
+"""Who may call the simulator, and how often."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the directives of the request header ``X-Simulate`` are read: ``late=2s, doubled``, in any order and case."""
+"""Parses the directives of the request header ``X-Simulate``: ``late=2s, doubled``, in any order and case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the simulator behaves where no single request says otherwise."""
+"""How the simulator behaves unless a request says otherwise."""
 
 from __future__ import annotations
 

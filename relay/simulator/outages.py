@@ -1,4 +1,4 @@
-"""Trouble of the whole upstream for a while: an outage, a storm of 429, error pages. By option, or from a script.
+"""Trouble of the whole upstream for a while: an outage, a storm of 429s, error pages. By option, or from a script.
 
 One outage at a time: a later one takes the place of an earlier one.
 """

@@ -1,4 +1,4 @@
-"""How often each fault strikes, of tasks and of chats. What they do: ``tasks/faults.py``, ``chat/behaviour.py``."""
+"""How often each fault strikes, for tasks and for chats. What they do: ``tasks/faults.py``, ``chat/behaviour.py``."""
 
 from __future__ import annotations
 

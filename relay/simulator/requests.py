@@ -1,4 +1,4 @@
-"""What both halves read of a request: a JSON object, and the random numbers that decide all about its answer."""
+"""What both halves read of a request: a JSON object, and the random numbers that decide everything about its answer."""
 
 from __future__ import annotations
 

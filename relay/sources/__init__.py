@@ -1,1 +1,1 @@
-"""Source plug-ins: one file each, found by file name. Pure: bytes in, values out."""
+"""Source plug-ins: one file each, found by its name. Pure: bytes in, values out."""

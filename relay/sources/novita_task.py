@@ -1,4 +1,4 @@
-"""Novita task results, as a webhook delivers them and as ``GET /v3/async/task-result`` answers.
+"""Novita task results, from a webhook or from ``GET /v3/async/task-result``.
 
 Vendor pages: https://novita.ai/docs/api-reference/model-apis-webhook (the envelope) and
 https://novita.ai/docs/api-reference/model-apis-task-result (its payload). The vendor's own samples disagree about

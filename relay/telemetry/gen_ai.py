@@ -1,4 +1,4 @@
-"""What a chat's span carries, in the words of OpenTelemetry's semantic conventions for generative AI. Pure.
+"""What a chat's span carries, by OpenTelemetry's semantic conventions for generative AI. Pure.
 
 https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/ (status: development). No message, no answer.
 """

@@ -1,4 +1,4 @@
-"""Which spans a relay has: OpenTelemetry's while tracing is on, else none."""
+"""Which spans relay uses: OpenTelemetry's if tracing is enabled, else none."""
 
 from __future__ import annotations
 

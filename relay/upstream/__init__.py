@@ -1,4 +1,4 @@
-"""The one way to the upstream: ``upstream.base_url``, for the proxy, the submissions and the reconciler."""
+"""The only client of the upstream, ``upstream.base_url``, for the proxy, the submissions and the reconciler."""
 
 from relay.upstream.client import Answer, RequestBody, Upstream
 from relay.upstream.errors import UpstreamError, UpstreamReset, UpstreamTimeout, UpstreamUnreachable

@@ -1,4 +1,4 @@
-"""Which of a host's addresses is tried first: those that answered, before those that lately did not.
+"""Which of a host's addresses to try first: those that answered, before those that recently did not.
 
 Addresses are raced (RFC 8305), so that a dead one costs a quarter of a second and not the whole ``connect_timeout``;
 what is remembered here spares most connections even that. Pure but for its memory; times are seconds of one clock.

@@ -1,4 +1,4 @@
-"""Requests to the upstream: connections that are used again, and two ways to take an answer.
+"""Requests to the upstream: connections are reused, and an answer can be taken in two ways.
 
 ``start`` calls a ``Receiver`` with what comes, as it comes: for streams. ``exchange`` is for everybody else.
 """

@@ -1,4 +1,4 @@
-"""Reading an answer that is compressed although ``identity`` was asked for: a copy, within bounds. Pure.
+"""Reads an answer that is compressed although ``identity`` was requested, from a copy within limits. Pure.
 
 The answer goes on as it came (RFC 9110, 8.4); but a task in it must be tracked, and a chat be read. What zlib does not
 know (``br``, ``zstd``) stays unread.

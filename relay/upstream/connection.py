@@ -1,4 +1,4 @@
-"""One connection to the upstream: what arrives is handed on in the same turn of the event loop, without a task.
+"""One connection to the upstream: what arrives is passed on in the same turn of the event loop, without a task.
 
 A stream's frames are small and many. Waking a task for each of them costs more than everything else about it, so the
 receiver of an answer is called directly, and may write to its client from there.

@@ -1,4 +1,4 @@
-"""Which headers go on, and which end here. Pure.
+"""Which headers are forwarded, and which are dropped. Pure.
 
 A proxy removes what belongs to one connection only (RFC 9110, 7.6.1) and leaves everything else as it came: order,
 case, repetitions and all.

@@ -1,4 +1,4 @@
-"""HTTP/1.1 as the client of the upstream speaks it: bytes in, values out (RFC 9112). Pure.
+"""HTTP/1.1 as relay's client speaks it: bytes in, values out (RFC 9112). Pure.
 
 Written for streams: what is in one read of a body comes out as one piece, however many chunks it has. Strict where two
 readings of one answer are possible, since connections are used again.

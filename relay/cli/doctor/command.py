@@ -1,4 +1,4 @@
-"""Runs every check of ``relay doctor``, each within its time, and shows what it found as soon as it is known."""
+"""Runs every check of ``relay doctor``, each with a time limit, and shows each result at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What measurements mean for a relay, and what has to be fixed. Pure."""
+"""What measurements mean for relay, and what must be fixed. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is looked at on this machine: the journal, its disk, the descriptors, the listeners' addresses."""
+"""Checks on this machine: the journal, its disk, the file descriptors, the listeners' addresses."""
 
 from __future__ import annotations
 

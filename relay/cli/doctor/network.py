@@ -1,4 +1,4 @@
-"""What is looked at over the network: the relay that runs, its public address, the upstream, the sinks, the clock."""
+"""Checks over the network: the running relay, its public address, the upstream, the sinks, the clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""From the chunks of a stream, or the body of an answer, to what the model said: the ``choices`` of a terminal event.
+"""Assembles what the model said, the ``choices`` of a terminal event, from the chunks of a stream or the body of an
+answer.
 
 Chunk objects: https://platform.openai.com/docs/api-reference/chat-streaming, and whatever else compatible servers send.
 Anything may be missing, null or of another type; nothing here raises for it.

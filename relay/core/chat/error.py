@@ -1,4 +1,4 @@
-"""The errors that upstreams report, in every known shape: as a body, as a frame, or on a chunk.
+"""Recognizes errors of upstreams in every known format: as a body, as a frame, or in a chunk.
 
 Shapes: OpenAI's ``{"error": {...}}`` or ``{"error": "text"}``, beside ``choices`` at OpenRouter; Novita's flat
 ``{"code", "reason", "message"}``; DeepInfra's ``error_type`` and ``error_message``; ``{"object": "error"}`` of older

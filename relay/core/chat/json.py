@@ -1,4 +1,4 @@
-"""JSON of upstreams in, JSON of events out: for what orjson refuses and the SDKs of the upstream's users take."""
+"""Reads upstreams' JSON that orjson refuses but OpenAI's SDKs accept, and writes the JSON of events."""
 
 from __future__ import annotations
 

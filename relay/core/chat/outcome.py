@@ -1,4 +1,4 @@
-"""How a chat ended: from what was seen of it to an outcome and a reason. Every rule is in ``verdict``."""
+"""How a chat ended: an outcome and a reason, from what was seen of it. Every rule is in ``verdict``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the body of an answer, piece by piece or much at once: a stream of chunks, or one JSON document."""
+"""Reads the body of an answer, piece by piece or in bulk: a stream of chunks, or one JSON document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chats that were under way when the relay was killed: their ending, from what the journal has of them."""
+"""Ends chats that were open when relay was killed, from what the journal holds of them."""
 
 from __future__ import annotations
 

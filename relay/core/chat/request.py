@@ -1,4 +1,4 @@
-"""What of a chat request is looked at: its model, and what goes into its events (``capture.request``).
+"""What relay reads of a chat request: its model, and what its events contain (``capture.request``).
 
 A body that is not small is not parsed, since clients choose its size and its shape: its members are found
 (``relay.core.json_scan``), and of those only what is small and needed is read.

@@ -1,4 +1,4 @@
-"""Keeps the terminal event small enough for every sink: an ending that no broker takes would be no ending."""
+"""Keeps the terminal event small enough for every sink: an end that no broker accepts would be no end."""
 
 from __future__ import annotations
 

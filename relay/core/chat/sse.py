@@ -1,4 +1,4 @@
-"""Server-sent events, incrementally and in bulk: bytes in, events out, at whatever places the bytes were cut.
+"""Parses server-sent events, incrementally and in bulk, wherever the bytes were cut.
 
 Rules: https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 

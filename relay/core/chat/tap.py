@@ -1,4 +1,4 @@
-"""The recorder of one chat: fed with what the proxy forwards, asked now and then for events, and at the end.
+"""Records one chat: it gets the bytes that the proxy forwards, and gives events now and then, and at the end.
 
     tap = Tap(opening, capture)
     append(started_draft(opening))             # once the request is allowed

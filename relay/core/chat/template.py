@@ -1,4 +1,4 @@
-"""A short way for the chunks of a stream, which mostly differ from each other in nothing but one text.
+"""A shortcut for the chunks of a stream, which mostly differ in a single text.
 
 One chunk gives a template: the bytes before that text and the bytes after it. A frame that begins and ends
 with them, with the inside of a JSON string between, is then known without being parsed, and hundreds of such frames are

@@ -1,1 +1,1 @@
-"""What a publisher decides: how much, where to go on, what outcomes mean, whose a fact is. Pure."""
+"""What a publisher decides: batches, where to resume, what outcomes mean, which replica publishes a fact. Pure."""

@@ -1,4 +1,4 @@
-"""How much a sink is given at once. Pure: the publisher measures, and obeys.
+"""How much a sink gets at once. Pure: the publisher measures, and obeys.
 
 A batch that a slow link cannot carry within the sink's time would be tried at the same size for ever. So each batch in
 doubt halves what the next one may hold, and quick ones let it grow back to the sink's limits. A single event cannot be

@@ -1,4 +1,4 @@
-"""Where to go on with a sink, given the checkpoint that it holds. Pure.
+"""Where to resume on a sink, given the checkpoint that it holds. Pure.
 
 Offsets of one journal say nothing about another. A journal gets a new id when its volume was lost (another file), when
 a sink shows that the file is an older copy of itself, and when the relay's identity or a sink's label changes, which

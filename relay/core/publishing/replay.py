@@ -1,4 +1,4 @@
-"""What a replay is: which events of the journal are published once more, where, and from where it goes on. Pure.
+"""What a replay is: which events of the journal are published again, to which topic, and where it resumes. Pure.
 
 A replay keeps its place on the sink, as publishing does, but under an identity of its own and in the name of its run
 instead of a journal's. So whatever interrupts it, the same request finds the run and goes on after what is there.

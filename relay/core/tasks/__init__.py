@@ -1,1 +1,1 @@
-"""What is known about a task, its address, and what the answer to a poll means. Pure."""
+"""What is known about a task, its webhook address, and what the answer to a poll means. Pure."""

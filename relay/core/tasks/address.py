@@ -1,4 +1,4 @@
-"""The secret in the webhook address of one task: made when it is submitted, and good for that task's result only.
+"""The secret in the webhook address of one task: made when the task is submitted, and valid for its result only.
 
 ``<nonce>.<mac>`` or ``<nonce>.<mac>.<mac>``, each in URL-safe base64. The nonce holds the time and 128 random bits; the
 first code is made with a key that this journal keeps for itself, the second with one that all replicas know, since they

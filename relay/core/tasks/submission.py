@@ -1,4 +1,4 @@
-"""A submission: its endpoint, and where the relay's webhook goes so that every other byte stays as the client sent it.
+"""A submission: its endpoint, and where relay's webhook goes so that every other byte stays as the client sent it.
 
 Vendor page: https://novita.ai/docs/api-reference/model-apis-webhook (``extra.webhook.url``). The unified video API
 takes a ``callback`` instead (the vendor's own client); a client that names one has named its webhook.

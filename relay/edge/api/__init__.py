@@ -1,1 +1,1 @@
-"""The consumer API under ``/v1``, one file per route; the probes; the contract's documents."""
+"""The consumer API under ``/v1``, one file per route; the probes; the documents of the contract."""

@@ -1,4 +1,4 @@
-"""``GET /v1/chats``: the chats that are open."""
+"""``GET /v1/chats``: the open chats."""
 
 from __future__ import annotations
 

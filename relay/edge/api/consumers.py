@@ -1,4 +1,4 @@
-"""Those who are being sent events: how many at once, how fast they must take them, and who has to go.
+"""The consumers of events: how many at once, how fast they must read, and which are cut.
 
 A consumer is written to piece by piece, and the next piece is read when it has taken the one before, and there is room
 for it beside what the others hold. So one that is slow, or does not read at all, holds one piece of the relay's memory

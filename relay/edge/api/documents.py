@@ -1,4 +1,4 @@
-"""The contract in machine form, for everybody who reaches the listener: it says nothing that the docs do not.
+"""The machine-readable contract, for everybody who reaches the listener: it contains nothing that the docs do not.
 
 No token, so that a consumer's tools can load it. What the documents say does not depend on the configuration.
 """

@@ -1,4 +1,4 @@
-"""The journal as one consumer reads it: piece by piece, each small enough to wait in memory for a slow one."""
+"""Reads the journal for one consumer, in pieces small enough to wait in memory if it is slow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the routes under ``/v1`` share: who may use them, and how they read parameters and answer."""
+"""What the routes under ``/v1`` share: access, reading parameters, and writing answers."""
 
 from __future__ import annotations
 

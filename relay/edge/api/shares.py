@@ -1,4 +1,4 @@
-"""Bytes that many answers hold together while their clients take them: who may have more, and who waits for it.
+"""A budget of bytes for answers that clients have not read yet: who may take more, and who waits.
 
 Answers come in groups. Within a group the one that has waited longest is next, and a group gets more only while at
 least as much stays free for the others (the dynamic thresholds of shared buffers: Choudhury and Hahne, 1998). So one

@@ -1,4 +1,4 @@
-"""``GET /v1/status``: how the relay is, for people and for the console; the metrics say more, and over time."""
+"""``GET /v1/status``: the state of relay, for people and for the console; the metrics show more, and over time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the journal holds about one task or one chat, found without an index of subjects.
+"""Finds the events about one task or chat without an index of subjects.
 
 Such an index would cost each webhook a page of its own. So the beginning and the end of a task or a stream are found
 by the keys that absorb their repetitions, the chunks of a stream by what their keys begin with, and the few other

@@ -1,4 +1,4 @@
-"""``/v1/tasks``: which tasks are under way, what became of one, and watching one that was submitted elsewhere."""
+"""``/v1/tasks``: lists tasks, shows one, and watches one that was submitted elsewhere."""
 
 from __future__ import annotations
 

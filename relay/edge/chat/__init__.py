@@ -1,1 +1,1 @@
-"""Chats: who may begin one, the bytes of each, and its events on their way into the journal."""
+"""Chats: who may start one, its bytes, and its events on their way into the journal."""

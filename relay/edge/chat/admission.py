@@ -1,4 +1,4 @@
-"""Chat completions: who may begin one, and what all of them share.
+"""Chat completions: who may start one, and what all of them share.
 
 ``ChatStream`` moves the bytes, ``ChatCapture`` and ``ChatEventQueue`` get the events into the journal. A stream waits
 for none of its events.

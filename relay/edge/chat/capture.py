@@ -1,4 +1,4 @@
-"""What becomes events of one chat: its tap, read when there is time for it, and its events on their way.
+"""Makes the events of one chat: reads its tap when there is time, and sends its events on their way.
 
 Nothing here raises. A bug in the tap costs content in events, never a stream, and never its ending.
 """

@@ -1,4 +1,4 @@
-"""Chat events on their way into the journal: no stream waits for it, and no event that must be written is lost.
+"""Chat events on their way into the journal: no stream waits for it, and no mandatory event is lost.
 
 A stream's events keep their order: the first is on disk before the next ones are handed over, and the last only goes
 when all others are there. What the journal does not take (full disk, full backlog) is kept here and tried again.

@@ -1,4 +1,4 @@
-"""What was open when the relay was killed gets its ending, before anything new begins."""
+"""Ends the chats that were open when relay was killed, before new ones start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One chat completion between its client and the upstream: the bytes, and how it ends.
+"""One chat completion between its client and the upstream: its bytes, and how it ends.
 
 What the upstream sends is written to the client in the same turn of the event loop, without a task. What the upstream
 does, the client sees: an answer that breaks off there breaks off here. What the relay itself does (a time-out, its own

@@ -1,1 +1,1 @@
-"""HTTP itself: the server, its limits, who may come in, and how answers and refusals look."""
+"""HTTP itself: the server, its limits, authentication, and the format of answers and errors."""

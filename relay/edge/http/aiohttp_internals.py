@@ -1,4 +1,4 @@
-"""What relay uses of aiohttp and aiohttp does not promise: every private name, and the parser in C. Checked at start.
+"""The internals of aiohttp that relay uses: every private name, and the C parser. Checked at start.
 
 A release of aiohttp that moves one of them would break the edge in ways that are hard to read, so the dependency is
 bounded to the minor version that was tested, and these names are looked up before the first listener opens.

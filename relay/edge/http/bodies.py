@@ -1,4 +1,4 @@
-"""Receiving the bodies of requests: within a limit each, a budget together, and a time; and reading in them."""
+"""Receives request bodies, each within its limit and time, and all within a budget; and reads in them."""
 
 from __future__ import annotations
 

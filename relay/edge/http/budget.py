@@ -1,4 +1,4 @@
-"""Bytes that many requests hold together: who may hold more, and who waits.
+"""A budget of bytes for requests: who may take more, and who waits.
 
 A place grows with what has really come. A holder of bytes gets more only while at least as much stays free
 for others (the dynamic thresholds of shared buffers: Choudhury and Hahne, 1998): one client alone gets half, and leaves

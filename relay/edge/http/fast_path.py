@@ -1,4 +1,4 @@
-"""The short way for deliveries that arrive whole.
+"""A shortcut for deliveries that arrive in one piece.
 
 A webhook is about a kilobyte: head and body nearly always come in one read. aiohttp's ordinary way (wake the
 connection's task, start a task for the request, build its request, writer and response, write) then costs more than

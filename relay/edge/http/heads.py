@@ -1,4 +1,4 @@
-"""The heads of requests: limited as a whole, before the parser keeps them.
+"""Limits the head of a request as a whole, before the parser stores it.
 
 aiohttp limits each field and their number, which together allow a megabyte for each connection, of a stranger. The
 limit here counts what the parser has been given since the last request (or the last bytes of a body) was whole.

@@ -1,4 +1,4 @@
-"""What a door without a token may trust: requests made on this machine, and by its user rather than by a web page.
+"""What a listener without a token may trust: requests from this machine, made by its user and not by a web page.
 
 A page of any site can make the user's browser send requests to 127.0.0.1, and can point a name of its own at that
 address (https://en.wikipedia.org/wiki/DNS_rebinding). The browser gives it away: by ``Origin``, and by the name in

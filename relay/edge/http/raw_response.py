@@ -1,4 +1,4 @@
-"""An answer to a client whose head and body are written as they came from the upstream.
+"""An answer whose head and body are written exactly as they came from the upstream.
 
 aiohttp's responses add headers of their own (``Date``, ``Server``, a content type), so the bytes are written past them,
 on the connection's transport. ``RawResponse`` keeps what aiohttp has to know afterwards: that an answer went out, and

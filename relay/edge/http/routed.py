@@ -1,4 +1,4 @@
-"""An application of aiohttp behind our own listener, its refusals as problem documents.
+"""An aiohttp application behind relay's own listener, with its refusals as problem documents.
 
 aiohttp runs applications only with its own server, so this reaches for two of its private methods
 (``aiohttp_internals``).

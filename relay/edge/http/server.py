@@ -1,4 +1,4 @@
-"""A listener with the limits that aiohttp does not have: time for a request's head, a number of connections.
+"""A listener with limits that aiohttp lacks: time for the head of a request, and a number of connections.
 
 aiohttp's server has no read timeouts, keeps idle connections for an hour and, given one misspelt option, silently
 drops all of them; hence the options are set here, in one place, and a test reads the effective values back.

@@ -1,4 +1,4 @@
-"""The traces of HTTP requests: the sender's, as it arrives, and ours, as it goes on to the upstream. Pure."""
+"""Trace contexts of HTTP requests: the sender's, as it arrives, and relay's, as it goes on to the upstream. Pure."""
 
 from __future__ import annotations
 

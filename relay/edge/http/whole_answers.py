@@ -1,4 +1,4 @@
-"""Answers that are made whole in memory: written as their client takes them, with an end to what waits for all of them.
+"""Answers that are built in memory: written as their client reads them, within a limit for all of them together.
 
 aiohttp waits without end for a client that does not read, and holds the answer meanwhile.
 """

@@ -1,1 +1,1 @@
-"""What is passed through to the upstream, for whom, and the tasks that are recorded on the way."""
+"""What passes through to the upstream, for which clients, and the tasks that are recorded on the way."""

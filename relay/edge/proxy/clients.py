@@ -1,4 +1,4 @@
-"""Who may use the proxy, and with which key their requests go on to the upstream.
+"""Who may use the proxy, and with which key their requests go to the upstream.
 
 Three ways: without ``proxy.clients`` anybody who reaches the relay, with their own upstream key; with clients and
 ``upstream.api_key``, clients show a key of the relay's, which is exchanged for the upstream's; with clients only,

@@ -1,4 +1,4 @@
-"""The proxy: what goes to the upstream and comes back as it is.
+"""The proxy: requests go to the upstream, and answers come back, unchanged.
 
 ``relay.edge.proxy.submissions`` and ``relay.edge.chat.admission`` look into some of what passes here; everything else
 streams through in both directions without being looked at.

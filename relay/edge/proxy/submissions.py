@@ -1,4 +1,4 @@
-"""Submitting tasks through the relay: passed through, and recorded before the client hears of them.
+"""Submits tasks through relay: passed through, and recorded before the client gets the answer.
 
 A submission costs money, and the upstream knows no idempotency key: it is sent once, whatever happens. Once it is on
 its way its answer is read and recorded even if the client has gone meanwhile.

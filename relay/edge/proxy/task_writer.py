@@ -1,4 +1,4 @@
-"""Writes down what a paid answer of the upstream says, also while the journal is in trouble.
+"""Records what a paid answer of the upstream says, even while the journal cannot commit.
 
 The upstream has taken the task when its answer is here: whatever the journal does, the client must hear of it, and the
 task must not be forgotten. So the wait for the disk is bounded, and goes on behind the client's back.

@@ -1,4 +1,4 @@
-"""Tables that follow the events, written in the same transaction. To add one, write it and put it into the list."""
+"""Tables that follow the events, updated in the same transaction. To add one, write it and put it into the list."""
 
 from __future__ import annotations
 

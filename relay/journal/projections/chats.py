@@ -1,4 +1,4 @@
-"""The chats that are open: each has begun in the journal and has no ending there yet.
+"""The open chats: each has started in the journal and has no terminal event there yet.
 
 A chat enters with its ``relay.chat.started`` and leaves with its ending, in the transaction of the event; so after a
 crash exactly those are here that somebody waits for in vain. An ending never comes before its beginning: the recorder

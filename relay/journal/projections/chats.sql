@@ -1,4 +1,4 @@
--- The chats that are open: see chats.py. Lists come as one JSON array, so that each statement is one step.
+-- The open chats: see chats.py. Lists come as one JSON array, so that each statement is one step.
 
 -- name: create
 CREATE TABLE IF NOT EXISTS open_chats (

@@ -1,4 +1,4 @@
-"""The dead letters: what could not go on, with its bytes, until somebody replays or deletes it, or it is too old."""
+"""The dead letters, with their bytes, until somebody replays or deletes them, or they are too old."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of the events: when each sink got them, and how often each fact was delivered again.
+"""What became of the events: when each reached each sink, and how often each fact was delivered again.
 
 None of it is worth a sync. It waits in memory and is written in a commit that is made anyway, about once a second, or
 by maintenance where none comes for a while. A crash loses the last of it, never an event: then an event is known

@@ -1,4 +1,4 @@
-"""Which task each webhook address belongs to that was given to a submission.
+"""Which task each webhook address belongs to.
 
 The upstream names a task when it answers its submission, and the address is already on its way then. So an address is
 bound when the answer is here, in the same commit as ``relay.task.submitted``; or by the first delivery that uses it,

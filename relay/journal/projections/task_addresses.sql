@@ -1,4 +1,4 @@
--- The webhook addresses that were given to tasks: see task_addresses.py. Lists of rows come as one JSON array.
+-- The webhook addresses of tasks: see task_addresses.py. Lists of rows come as one JSON array.
 
 -- name: create
 CREATE TABLE IF NOT EXISTS task_addresses (

@@ -1,4 +1,4 @@
-"""The registry of tasks: what was submitted and has to end, in the journal beside the events about it.
+"""The registry of tasks: what was submitted and must end, stored beside the events about it.
 
 A task enters with its ``relay.task.submitted`` or because somebody asked to have it watched, and ends with the first
 ``relay.task.succeeded``, ``failed`` or ``abandoned``, each in the transaction of the event. Its row says when it is

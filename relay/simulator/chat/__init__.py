@@ -1,4 +1,4 @@
-"""The OpenAI-compatible half of the upstream: what is asked, what is answered, in which bytes, and what was seen.
+"""The OpenAI-compatible half of the upstream: requests, answers, their bytes, and what was seen of clients.
 
 ``routes`` is the only module that does I/O. The others turn a request and its random numbers into an ``Answer``:
 ``request`` reads the request, ``behaviour`` says how it is answered, ``reply`` makes it up, ``frames`` writes it down,

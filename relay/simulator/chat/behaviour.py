@@ -1,4 +1,4 @@
-"""How one chat answer comes, as directives: its shape, its framing, its pace, and what goes wrong with it.
+"""How a chat is answered, as directives: its content, its framing, its pace, and its faults.
 
 ``X-Simulate: chunks=200, pace=50ms, reset, at=20`` names them for one request; the rates of ``ChatFaults`` then do not
 apply to it. The directives are the fields of ``Behaviour``, with ``-`` for ``_``.

@@ -1,4 +1,4 @@
-"""What goes over the wire and when: frames cut into writes, pauses between them, faults that end them early."""
+"""What is sent and when: frames cut into writes, pauses between them, faults that end them early."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the simulator saw of its clients on the OpenAI routes: the truth against which a proxy is checked."""
+"""What the simulator saw of its clients on the OpenAI routes: the reference for checking a proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reply written down: the frames of a stream, or one document. Pure.
+"""Serializes a reply: as the frames of a stream, or as one document. Pure.
 
 The shapes are those of a captured stream (facts of the wire, 2025-02 and 2026): the role comes alone, empty deltas come
 in between, each choice has ``content_filter_results``, ``usage`` is no key at all unless it was asked for.

@@ -1,4 +1,4 @@
-"""Sends an answer over HTTP as it is written: its pieces, its pauses, and its end."""
+"""Sends an answer over HTTP as scripted: its pieces, its pauses, and its end."""
 
 from __future__ import annotations
 

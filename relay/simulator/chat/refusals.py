@@ -1,4 +1,4 @@
-"""Answers in one piece: documents, and errors in the shapes of the OpenAI routes. Pure."""
+"""Answers in one piece: documents, and errors in the formats of the OpenAI routes. Pure."""
 
 from __future__ import annotations
 

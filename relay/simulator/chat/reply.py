@@ -1,4 +1,4 @@
-"""What the model says: made up from the request and its random numbers, so that equal requests are answered alike."""
+"""What the model says: made up from the request and its random numbers, so that equal requests get equal answers."""
 
 from __future__ import annotations
 

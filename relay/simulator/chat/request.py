@@ -1,4 +1,4 @@
-"""A chat completion request read, as far as it changes the answer (vendor page create-chat-completion)."""
+"""Reads a chat completion request, as far as it affects the answer (vendor page create-chat-completion)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAI routes over HTTP, under the base that is current and the older ones that clients still use."""
+"""The OpenAI routes over HTTP, under the current base path and the older ones that clients still use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers written by a test, byte for byte: registered under an id, chosen with ``X-Simulate: script=<id>``.
+"""Answers written by a test, byte for byte: registered under an id, selected with ``X-Simulate: script=<id>``.
 
 A script is a list of answers: the first request that names it gets the first, and so on; the last one stays. So a
 script of ``503, 200`` is an upstream that fails once.

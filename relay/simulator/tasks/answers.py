@@ -1,4 +1,4 @@
-"""The shapes in which the media API answers: errors, and endpoints that answer at once."""
+"""The formats of the media API's answers: errors, and endpoints that answer at once."""
 
 from __future__ import annotations
 

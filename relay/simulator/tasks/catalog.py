@@ -1,4 +1,4 @@
-"""Which endpoint makes what, and under which ``task_type`` its tasks run.
+"""Which endpoint produces what, and the ``task_type`` of its tasks.
 
 The list of endpoints is open, and so is ``task_type``: an unknown name is classified by its words, and its type is
 derived from it. Vendor: the per-endpoint pages; suffixed types were observed on a sister platform.

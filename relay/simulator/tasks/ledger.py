@@ -1,4 +1,4 @@
-"""What the simulator did: the truth against which a receiver is checked."""
+"""What the simulator did: the reference for checking a receiver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the links of outputs lead to: a small sample of each format, for as long as the link lives.
+"""The files behind the links of outputs: a small sample of each format, for as long as the link is valid.
 
 A signature lasts an hour, and is then refused as S3 refuses it; who signed it is not looked at.
 """

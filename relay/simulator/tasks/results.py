@@ -1,4 +1,4 @@
-"""Bodies of task results and webhooks, with the variety of the real ones: optional parts, ttl types, signed URLs.
+"""Bodies of task results and webhooks, as varied as real ones: optional parts, ttl types, signed URLs.
 
 Vendor: the task-result and webhook pages; what differs between their own samples differs here from task to task.
 """

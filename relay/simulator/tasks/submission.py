@@ -1,4 +1,4 @@
-"""A submission read: which endpoint, which webhook, and what is asked of it."""
+"""Reads a submission: its endpoint, its webhook, and what it asks for."""
 
 from __future__ import annotations
 

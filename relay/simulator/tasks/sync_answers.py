@@ -1,4 +1,4 @@
-"""Endpoints that answer at once, each in a shape of its own (vendor: the per-endpoint pages). No webhook follows."""
+"""Endpoints that answer at once, each in its own format (vendor: the per-endpoint pages). No webhook follows."""
 
 from __future__ import annotations
 

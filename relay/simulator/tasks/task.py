@@ -1,4 +1,4 @@
-"""A task as the vendor keeps it: what was asked, how long it takes, how it ends. Values only, time is an argument."""
+"""A task as the vendor stores it: what was asked, how long it takes, how it ends. Values only, time is an argument."""
 
 from __future__ import annotations
 

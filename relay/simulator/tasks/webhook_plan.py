@@ -1,4 +1,4 @@
-"""Which webhooks a task sends, when, and what each says. Decided in full when the task is submitted."""
+"""Which webhooks a task sends, when, and what each contains. Decided in full when the task is submitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Delivers webhooks as the vendor does: a JSON POST, 5 seconds for a 2xx, else again, up to five times."""
+"""Delivers webhooks as the vendor does: a JSON POST, 5 seconds for a 2xx, then up to five retries."""
 
 from __future__ import annotations
 

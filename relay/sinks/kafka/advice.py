@@ -1,4 +1,4 @@
-"""What topics lack for the promises: how many brokers may be lost, and whether subjects stay in their partitions.
+"""What topics lack for the promises: how many brokers may fail, and whether subjects stay in their partitions.
 
 https://kafka.apache.org/documentation/#design_ha and the topic settings ``min.insync.replicas`` and
 ``unclean.leader.election.enable``. The relay publishes with ``acks=all``, which is as much as the topic makes of it.

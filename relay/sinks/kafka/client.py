@@ -1,4 +1,4 @@
-"""aiokafka held at arm's length: connecting, and letting go within bounds. Written for aiokafka 0.14.
+"""aiokafka behind a narrow interface: connects, and disconnects within a time limit. Written for aiokafka 0.14.
 
 What it works around (reliability traps B to D): ``stop()`` flushes first and so waits without limit for a broker that
 is away; a transaction has no deadline of its own; after a lost connection requests are sent again silently, while the

@@ -1,4 +1,4 @@
-"""Vendor exceptions stop here: each becomes a code from a bounded set, and a hint."""
+"""Turns vendor exceptions into codes from a bounded set, each with a hint."""
 
 from __future__ import annotations
 

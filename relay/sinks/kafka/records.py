@@ -1,4 +1,4 @@
-"""From events to record batches: which partition, which bytes, which batch. No I/O."""
+"""Turns events into record batches: which partition, which bytes, which batch. No I/O."""
 
 from __future__ import annotations
 

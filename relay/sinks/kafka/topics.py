@@ -1,4 +1,4 @@
-"""See to it that the topics are there, before anybody is fenced."""
+"""Checks or creates the topics, before any predecessor is fenced."""
 
 from __future__ import annotations
 

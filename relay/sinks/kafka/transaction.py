@@ -1,4 +1,4 @@
-"""One transaction, from its begin to the broker's word that it is committed, or to the first batch that failed.
+"""One transaction, from its beginning until the broker confirms the commit, or the first batch fails.
 
 Every future is awaited before the commit: aiokafka commits happily around a failed record (reliability trap A).
 """

@@ -1,4 +1,4 @@
-"""Redis, the one home of redis-py: ``sink.py`` is the plug-in, ``shared_index.py`` the index of replicas."""
+"""Redis: ``sink.py`` is the plug-in, ``shared_index.py`` the index of replicas; nothing else uses redis-py."""
 
 from relay.sinks.redis.sink import Config, connect
 

@@ -1,4 +1,4 @@
--- Compare-and-set of checkpoint hashes: all of them, or none.
+-- Compares and sets checkpoint hashes: all of them, or none.
 --
 -- KEYS  the hashes
 -- ARGV  for each: the fields as they should be, and as they will be, both as a JSON object of strings ('' for none)

@@ -1,4 +1,4 @@
-"""What a checkpoint hash on Redis holds beside the offset: the places of earlier journals, and what was handed over.
+"""What a checkpoint hash on Redis holds besides the offset: the places of earlier journals, and what was handed over.
 
 It changes when the journal or the name of a relay does, so apart from the script that publishes: each change is one
 compare-and-set (``places.lua``) that writes nothing unless the hashes are as they were read.

@@ -1,4 +1,4 @@
--- One script for everything the sink writes: who owns the checkpoint, the events, and the checkpoint itself.
+-- One script for everything that the sink writes: the checkpoint's owner, the events, and the checkpoint itself.
 --
 -- KEYS  the checkpoint hash (journal_id, offset, dead, absorbed, instance, epoch), the streams, then what facts need:
 --       'claim' gets one key that no fact has if there is a window, 'publish' two for each fact: its own, its statement's

@@ -1,4 +1,4 @@
-"""Which node may write, in every way a Redis is set up, and the connection to it.
+"""Which node accepts writes, for each way to set up Redis, and the connection to it.
 
 All keys of the sink share a slot, so a single connection is enough in every topology, and no client that retries
 or reroutes behind our back is needed:

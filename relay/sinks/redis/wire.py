@@ -1,4 +1,4 @@
-"""One connection to one Redis, and what a failure is called. Which node it leads to: ``topology.py``.
+"""One connection to one Redis, and the names of its failures. Which node it leads to: ``topology.py``.
 
 Why relay has a wire of its own over redis-py's connections: redis-py's client repeats commands by itself when a
 connection is lost (ten times since 8.0), and hides that a batch may have been written. Here nothing is repeated:

@@ -1,1 +1,1 @@
-"""What each part of the relay reports: past-tense calls, one file per part, each with the metrics that it moves."""
+"""What each part of relay reports: past-tense calls, one file per part, each with the metrics that it moves."""

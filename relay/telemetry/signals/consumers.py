@@ -1,4 +1,4 @@
-"""Signals about those who read events over HTTP."""
+"""Signals about consumers that read events over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals about requests that went wrong on a listener, whatever they asked for."""
+"""Signals about requests that failed on a listener, whatever their route."""
 
 from __future__ import annotations
 

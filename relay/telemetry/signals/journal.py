@@ -1,4 +1,4 @@
-"""Signals about the journal, and about the dead letters that it holds."""
+"""Signals about the journal, and the dead letters that it holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals about the process: its start, its configuration, its end; and whether it can do its work."""
+"""Signals about the process: its start, its configuration, its end, and its health."""
 
 from __future__ import annotations
 

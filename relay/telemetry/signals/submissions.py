@@ -1,4 +1,4 @@
-"""Signals about the tasks that are submitted, and asked for, through the relay."""
+"""Signals about tasks that are submitted, or whose results are requested, through relay."""
 
 from __future__ import annotations
 

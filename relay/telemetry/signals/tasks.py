@@ -1,4 +1,4 @@
-"""Signals about the registry of tasks and the polling for those whose webhook does not come."""
+"""Signals about the registry of tasks, and the polling for tasks whose webhook does not come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// The relay's own API. The token lives in this tab's session storage, and travels in one header; never in an address.
+// Calls relay's API. The token lives in this tab's session storage, and travels in one header; never in an address.
 
 const STORED = "relay.token";
 

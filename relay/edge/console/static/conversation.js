@@ -1,4 +1,4 @@
-// A chat as text while it grows: the deltas of its chunks, put together as the relay does for the terminal event.
+// A chat as text while it grows: the deltas of its chunks, joined as relay does for the terminal event.
 
 /** The answers of one chat, from its chunk events and, at the end, by its terminal event. Pure. */
 export class Conversation {

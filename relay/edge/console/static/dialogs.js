@@ -1,4 +1,4 @@
-// The questions that the page asks, as modal dialogs: the browser keeps the focus in them and gives it back.
+// The questions that the page asks, as modal dialogs: the browser keeps the focus in them and restores it.
 
 import { enterToken } from "./api.js";
 import { element } from "./dom.js";

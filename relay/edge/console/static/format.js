@@ -1,4 +1,4 @@
-// How values are written: times in the reader's own zone with the full instant as a title, durations, sizes, counts.
+// Formats values: times in the reader's time zone with the full instant as a title, durations, sizes, counts.
 
 import { element } from "./dom.js";
 

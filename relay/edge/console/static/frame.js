@@ -1,4 +1,4 @@
-// What stands around every view: readiness, counts, and the banner that says what is wrong and what to do.
+// What surrounds every view: readiness, counts, and the banner that says what is wrong and what to do.
 
 import { Unreachable } from "./api.js";
 import { element } from "./dom.js";

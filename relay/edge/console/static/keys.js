@@ -1,4 +1,4 @@
-// The shortcuts of the keyboard. A key alone is one only where nothing is being typed, and never together with Ctrl, Alt or Meta.
+// Keyboard shortcuts. A key alone is one only where nothing is being typed, and never together with Ctrl, Alt or Meta.
 
 import { showHelp } from "./dialogs.js";
 

@@ -1,4 +1,4 @@
-// The page: which view stands for which address, and what holds for all of them.
+// The page: which view belongs to which address, and what all views share.
 
 import { access, forgetToken, hasToken } from "./api.js";
 import { showBanner, showCounts, showReadiness } from "./frame.js";

@@ -1,5 +1,5 @@
-// What tasks made, shown while its links live. A link of a stranger is loaded by the elements that show pictures and
-// sound, and by nothing else; it gets no referrer.
+// Shows the outputs of tasks while their links are valid. A link of a stranger is loaded by the elements that show
+// pictures and sound, and by nothing else; it gets no referrer.
 
 import { element, icon, isWebAddress } from "./dom.js";
 import { ago, clock, duration } from "./format.js";

@@ -1,4 +1,4 @@
-// What several views are made of: headings, tags, tables, buttons, and what shows while there is nothing.
+// The parts of several views: headings, tags, tables, buttons, and what shows while there is nothing.
 
 import { Unreachable } from "./api.js";
 import { element } from "./dom.js";

@@ -1,5 +1,5 @@
-// How the relay is, asked every few seconds: for the readiness in the header, the counts in the navigation, the banner
-// that says when something is wrong with the connection, and the view of its health.
+// The state of relay, requested every few seconds: for the header, the navigation, the banner and the view of its
+// health.
 
 import { access, ask } from "./api.js";
 

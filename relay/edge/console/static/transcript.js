@@ -1,4 +1,4 @@
-// A chat as it reads: what the model thought, said and called.
+// A chat as a transcript: what the model thought, said and called.
 
 import { element } from "./dom.js";
 import { counted, indented } from "./format.js";

@@ -1,4 +1,4 @@
-// The chats that are open now; each leads to its text as it grows.
+// The open chats; each links to its text as it grows.
 
 import { ask, withQuery } from "./api.js";
 import { element } from "./dom.js";

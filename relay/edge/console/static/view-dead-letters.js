@@ -1,4 +1,4 @@
-// Dead letters: what could not go on. The list, and one of them with its raw delivery.
+// Dead letters: the list, and one of them. The list, and one of them with its raw delivery.
 
 import { ask, withQuery } from "./api.js";
 import { confirmed } from "./dialogs.js";

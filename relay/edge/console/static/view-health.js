@@ -1,4 +1,4 @@
-// How the relay is: whether it takes deliveries, how far its sinks are, what its journal holds.
+// The state of relay: whether it accepts deliveries, how far its sinks are, what its journal holds.
 
 import { element } from "./dom.js";
 import { clock, count, duration, size } from "./format.js";

@@ -1,4 +1,4 @@
-// Tasks: by state, those first that wait for their poll too long.
+// Tasks by state, the longest overdue first.
 
 import { ask, withQuery } from "./api.js";
 import { element } from "./dom.js";

@@ -1,4 +1,4 @@
-// What the types of events are called here, and what an event says in one line.
+// The names of the types of events on the page, and what an event says in one line.
 
 import { textOf } from "./conversation.js";
 import { counted } from "./format.js";
