@@ -39,7 +39,7 @@ def problem_schema(codes: Sequence[str]) -> Schema:
             "status": {"enum": statuses},
             "code": {"enum": list(codes)},
             "detail": _TEXT,
-            "hint": {**_TEXT, "description": "What to do."},
+            "hint": {**_TEXT, "description": "What to do about it."},
         },
         optional=("detail", "hint"),
     )
@@ -76,20 +76,20 @@ _TASK: Final[dict[str, Schema]] = {
     "ended_at": _TIME_OR_NULL,
     "polls": _COUNT,
     "next_poll_at": _TIME_OR_NULL,
-    "trouble": {**_TEXT_OR_NULL, "description": "What keeps polls from answering."},
+    "trouble": {**_TEXT_OR_NULL, "description": "Why the last polls failed: `unknown_task`, `refused` or `no_answer`."},
     "trouble_since": _TIME_OR_NULL,
 }
 _TROUBLE: Final = _object(
-    {"code": _TEXT, "message": _TEXT, "hint": _TEXT, "since": {**_TIME, "description": "Of the first in a row."}}
+    {"code": _TEXT, "message": _TEXT, "hint": _TEXT, "since": {**_TIME, "description": "The first in a row."}}
 )
 _SINK: Final[dict[str, Schema]] = {
     "label": _TEXT,
     "type": _TEXT,
     "up": {"type": ["boolean", "null"], "description": "Null before the first attempt."},
     "trouble": {"anyOf": [_TROUBLE, {"type": "null"}]},
-    "offset": {**_COUNT, "description": "Everything up to here is settled there."},
+    "offset": {**_COUNT, "description": "Everything up to this offset is settled there."},
     **dict.fromkeys(("accepted", "published", "pending", "dead", "absorbed"), _COUNT),
-    "lag_seconds": {"type": "number", "minimum": 0, "description": "Age of the oldest event that it has not got."},
+    "lag_seconds": {"type": "number", "minimum": 0, "description": "Age of the oldest event that it has not received."},
 }
 _STATUS: Final[dict[str, Schema]] = {
     "version": _TEXT,
@@ -103,14 +103,14 @@ _STATUS: Final[dict[str, Schema]] = {
     "tasks": _object(
         {"counts": {"type": "object", "additionalProperties": _COUNT}, "pending": _COUNT, "overdue": _COUNT}
     ),
-    "upstream": _object({"up": {"type": ["boolean", "null"], "description": "Null before anybody has tried."}}),
+    "upstream": _object({"up": {"type": ["boolean", "null"], "description": "Null before the first request."}}),
 }
 _CHAT: Final[dict[str, Schema]] = {
     "chat_id": _TEXT,
     "model": _TEXT_OR_NULL,
     "client": _TEXT_OR_NULL,
     "opened_at": _TIME,
-    "offset": {**_COUNT, "description": "Of its `relay.chat.started`."},
+    "offset": {**_COUNT, "description": "The offset of its `relay.chat.started`."},
 }
 _TIMELINE: Final[dict[str, Schema]] = {
     "subject": _TEXT,
@@ -119,21 +119,21 @@ _TIMELINE: Final[dict[str, Schema]] = {
     "task": {"anyOf": [reference("Task"), {"type": "null"}]},
     "events": _list(reference("TimelineEvent")),
     "next": {"type": ["integer", "null"], "description": "The `after` of the next page."},
-    "truncated": {"type": "boolean", "description": "Whether there is more than this answer holds."},
+    "truncated": {"type": "boolean", "description": "Whether there is more than this answer contains."},
     "publications": _list(
         _object(
             {
                 "sink": _TEXT,
                 "offset": _COUNT,
                 "state": {"enum": list(get_args(PublicationState))},
-                "published_at": {**_TIME_OR_NULL, "description": "Null where it was not noted."},
+                "published_at": {**_TIME_OR_NULL, "description": "Null if the time was not recorded."},
             }
         )
     ),
     "duplicates": _list(
         _object(
             {
-                "offset": {**_COUNT, "description": "Of the event that stands for the fact."},
+                "offset": {**_COUNT, "description": "The offset of the event that was published for the fact."},
                 "count": _COUNT,
                 "first_at": _TIME,
                 "last_at": _TIME,
@@ -161,8 +161,8 @@ _DEAD_LETTER: Final[dict[str, Schema]] = {
     "accepted_at": _TIME,
     "raw_bytes": _COUNT,
     "event_offset": {"type": ["integer", "null"]},
-    "event": {"type": ["object", "null"], "description": "The attributes of the event that a sink refused."},
-    "subject": {**_TEXT, "description": "The task or chat that it is about; else its own id."},
+    "event": {"type": ["object", "null"], "description": "Attributes of the refused event; null for a delivery."},
+    "subject": {**_TEXT, "description": "The task or chat that it is about, or its own id."},
 }
 
 ANSWERS: Final[dict[str, Schema]] = {
@@ -178,7 +178,7 @@ ANSWERS: Final[dict[str, Schema]] = {
             "pruned": {
                 **_object({"first": _COUNT, "last": _COUNT}),
                 "type": ["object", "null"],
-                "description": "Offsets beyond `after` whose events are no longer held.",
+                "description": "Offsets after `after` whose events are no longer retained.",
             },
         }
     ),
@@ -198,13 +198,13 @@ ANSWERS: Final[dict[str, Schema]] = {
             "offset": _COUNT,
             "topic": {"enum": list(TOPICS)},
             "event": reference("Event"),
-            "sink": {**_TEXT_OR_NULL, "description": "The only sink that it is for: a replay."},
+            "sink": {**_TEXT_OR_NULL, "description": "The only sink that it goes to, if it is a replay; else null."},
         }
     ),
     "Timeline": _object(_TIMELINE),
     "WatchRequest": {**_object({"task_id": _TASK["task_id"]}), "additionalProperties": False},
     "DeadLetter": _object(_DEAD_LETTER),
-    "DeadLetterWithRaw": _object({**_DEAD_LETTER, "raw": {**_TEXT, "description": "Without secrets."}}),
+    "DeadLetterWithRaw": _object({**_DEAD_LETTER, "raw": {**_TEXT, "description": "With secrets redacted."}}),
     "DeadLetterPage": _object({"dead_letters": _list(reference("DeadLetter")), "next": _TEXT_OR_NULL}),
     "Alive": _object({"status": {"enum": ["alive", "stalled"]}, "reasons": _list(_TEXT)}, optional=("reasons",)),
     "Ready": _object({"status": {"enum": ["ready", "unready"]}, "reasons": _list(_TEXT)}),

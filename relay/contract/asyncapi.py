@@ -20,20 +20,20 @@ from relay.core.event import CONTENT_TYPE, SPECVERSION, TOPICS, Event
 Document = dict[str, Any]
 
 SUMMARIES: Final = {
-    "relay.task.submitted": "The upstream took a task.",
-    "relay.task.progressed": "A task goes on; off unless `tasks.progressed`.",
-    "relay.task.succeeded": "A task ended well; its outputs.",
-    "relay.task.failed": "A task ended without outputs.",
-    "relay.task.abandoned": "Nobody knows how a task ended, and the relay no longer asks.",
+    "relay.task.submitted": "The upstream accepted a task.",
+    "relay.task.progressed": "A task made progress; off unless `tasks.progressed` is set.",
+    "relay.task.succeeded": "A task succeeded, with its outputs.",
+    "relay.task.failed": "A task failed.",
+    "relay.task.abandoned": "The outcome of a task is unknown, and relay has stopped polling for it.",
     "relay.task.conflicted": "A later delivery contradicts what was published about a task.",
-    "relay.chat.started": "A chat completion was asked for.",
+    "relay.chat.started": "A client requested a chat completion.",
     "relay.chat.chunk": "Chunks of a chat, as the upstream sent them.",
-    "relay.chat.completed": "A chat ended in order.",
-    "relay.chat.failed": "A chat ended with an error, or too early.",
-    "relay.chat.cancelled": "The client of a chat left first.",
-    "relay.delivery.dead": "A delivery that cannot be read, or an event that a sink refused.",
+    "relay.chat.completed": "A chat was completed.",
+    "relay.chat.failed": "A chat ended with an error, or was cut off.",
+    "relay.chat.cancelled": "The client of a chat disconnected before its end.",
+    "relay.delivery.dead": "A delivery could not be read, or a sink refused an event.",
 }
-"""Every type of event, and what it says."""
+"""Every type of event, and what it reports."""
 
 _KAFKA_BINDING: Final = "0.5.0"
 _PREFIXES: Final = {"kafka": "relay.", "redis": "{relay}:"}
@@ -41,7 +41,7 @@ _TEXT: Final[Schema] = {"type": "string"}
 
 
 def asyncapi(version: str) -> Document:
-    """The document of the relay of this version, with the prefixes that sinks have by default."""
+    """The document of this version of relay, with the default prefixes of its sinks."""
     sent = events()
     return {
         "asyncapi": "3.0.0",
@@ -69,9 +69,9 @@ def _servers() -> Document:
         "kafka": {
             "host": "localhost:9092",
             "protocol": "kafka",
-            "description": "`bootstrap_servers` of a sink of the type kafka. Read with isolation level read_committed.",
+            "description": "`bootstrap_servers` of a Kafka sink. Read with isolation level read_committed.",
         },
-        "redis": {"host": "localhost:6379", "protocol": "redis", "description": "`url` of a sink of the type redis."},
+        "redis": {"host": "localhost:6379", "protocol": "redis", "description": "`url` of a Redis sink."},
     }
 
 
@@ -79,14 +79,14 @@ def _received_channels() -> Document:
     return {
         "task-result": {
             "address": "/webhooks/novita/{token}",
-            "description": "The upstream's channel `webhook/task-result`: what `extra.webhook.url` of a task names.",
+            "description": "The upstream's channel `webhook/task-result`: the `extra.webhook.url` of a task.",
             "servers": [{"$ref": "#/servers/relay"}],
-            "parameters": {"token": {"description": "One of `webhooks.novita.tokens`: a secret."}},
+            "parameters": {"token": {"description": "One of `webhooks.novita.tokens`, or the secret of this task."}},
             "messages": {"TaskResultWebhook": _message_reference("TaskResultWebhook")},
         },
         "chat-completions": {
             "address": "/openai/v1/chat/completions",
-            "description": "Server-sent events; also under /openai and /v3/openai. Clients get them byte for byte.",
+            "description": "Server-sent events; also under /openai and /v3/openai. Clients get them unchanged.",
             "servers": [{"$ref": "#/servers/upstream"}],
             "messages": {
                 name: _message_reference(name) for name in ("ChatCompletionChunk", "ChatCompletionStreamDone")
@@ -99,17 +99,17 @@ def _received_messages() -> Document:
     results = {"succeeded": enveloped(SUCCEEDED), "failed": enveloped(FAILED), "without the envelope": SUCCEEDED}
     return {
         "TaskResultWebhook": {
-            "summary": "The result of a task: becomes `relay.task.succeeded` or `relay.task.failed`.",
+            "summary": "The result of a task; becomes `relay.task.succeeded` or `relay.task.failed`.",
             "payload": reference("TaskResultWebhook"),
             "examples": [{"name": name, "payload": result} for name, result in results.items()],
         },
         "ChatCompletionChunk": {
-            "summary": "The data of one server-sent event: goes into `relay.chat.chunk` and the terminal event.",
+            "summary": "The data of a server-sent event; becomes part of `relay.chat.chunk` and the terminal event.",
             "payload": reference("ChatCompletionChunk"),
             "examples": [{"payload": chunk} for chunk in CHUNKS],
         },
         "ChatCompletionStreamDone": {
-            "summary": "Ends a chat as `relay.chat.completed`.",
+            "summary": "Ends a chat; it becomes `relay.chat.completed`.",
             "contentType": "text/plain",
             "payload": reference("ChatCompletionStreamDone"),
             "examples": [{"payload": DONE}],
@@ -121,13 +121,13 @@ def _received_operations() -> Document:
     return {
         "receive-task-result": {
             "action": "receive",
-            "summary": "Answered with a 2xx once it is on disk.",
+            "summary": "relay answers 2xx once the result is on disk.",
             "channel": {"$ref": "#/channels/task-result"},
             "bindings": {"http": {"method": "POST", "bindingVersion": "0.3.0"}},
         },
         "receive-chat-completions": {
             "action": "receive",
-            "summary": "The answer to a client's request with `stream: true`, on its way through the proxy.",
+            "summary": "The answer to a request with `stream: true`, as it passes through the proxy.",
             "channel": {"$ref": "#/channels/chat-completions"},
         },
     }
@@ -154,7 +154,7 @@ def _channel(sink: str, topic: str, sent: dict[str, Event]) -> Document:
             "key": _PREFIXES[sink] + topic,
             "command": "XADD",
             "id": "*",
-            "fields": "One per attribute under its plain name, and `data` as JSON.",
+            "fields": "One for each attribute under its plain name, and `data` as JSON.",
         }
     return channel
 
@@ -163,7 +163,7 @@ def _published_operations() -> Document:
     return {
         f"send-{sink}-{topic}": {
             "action": "send",
-            "summary": f"Each event of the topic {topic}, exactly once, on each sink of the type {sink}.",
+            "summary": f"Publishes each event of the topic {topic} exactly once to each {sink.capitalize()} sink.",
             "channel": {"$ref": f"#/channels/{sink}-{topic}"},
         }
         for sink in _PREFIXES
@@ -181,7 +181,7 @@ def _kafka_message(event: Event) -> Document:
     return {
         "name": event.type,
         "summary": SUMMARIES[event.type],
-        "description": "CloudEvents in binary content mode; `content_mode: structured` has the whole event as value.",
+        "description": "A CloudEvent in binary mode; with `content_mode: structured` the value is the whole event.",
         "contentType": CONTENT_TYPE,
         "headers": _attributes(event, prefix="ce_", content_type="content-type"),
         "payload": reference(_schema_name(event)),
@@ -199,7 +199,7 @@ def _redis_message(event: Event) -> Document:
     entry["required"].append("data")
     entry["properties"]["data"] = {
         **_TEXT,
-        "description": "The same bytes as the value on Kafka.",
+        "description": "The same bytes as the record's value on Kafka.",
         "contentMediaType": CONTENT_TYPE,
         # JSON Schema has `contentSchema` since 2019-09; AsyncAPI 3.0 builds on draft 7.
         "x-content-schema": reference(_schema_name(event)),
@@ -207,7 +207,7 @@ def _redis_message(event: Event) -> Document:
     return {
         "name": event.type,
         "summary": SUMMARIES[event.type],
-        "description": "The fields of an entry, each a text. The entry's own id is Redis' and says nothing.",
+        "description": "The fields of an entry, each a string. Redis assigns the entry's own id; it has no meaning.",
         "contentType": "application/x-redis-stream-entry",
         "payload": entry,
         "examples": [{"payload": dict(zip(fields[::2], fields[1::2], strict=True))}],

@@ -52,7 +52,7 @@ _METHODS: Final = ("get", "post", "put", "patch", "delete")
 
 
 def openapi(version: str) -> Document:
-    """The document of the relay of this version, on the addresses that its listeners have by default."""
+    """The document of this version of relay, with the default addresses of its listeners."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -81,9 +81,9 @@ def openapi(version: str) -> Document:
 def _webhooks() -> Document:
     post = _operation(
         "deliver",
-        "A task result; 200 once it is on disk.",
+        "Delivers a task result; 200 once it is on disk.",
         codes=_WEBHOOK,
-        answers={200: ("Delivered", "Accepted, known, kept as a dead letter, or ignored.")},
+        answers={200: ("Delivered", "Accepted, a duplicate, kept as a dead letter, or ignored.")},
     )
     post["requestBody"] = {
         "required": True,
@@ -93,7 +93,7 @@ def _webhooks() -> Document:
         },
     }
     token = _parameter(
-        "token", "path", "A secret: one of `webhooks.novita.tokens`, or what the relay gave to this one task."
+        "token", "path", "A secret: one of `webhooks.novita.tokens`, or the one that relay gave to this task."
     )
     return {
         "/webhooks/novita/{token}": {"parameters": [token], "post": post},
@@ -101,7 +101,7 @@ def _webhooks() -> Document:
             "post": {
                 **post,
                 "operationId": "deliver-without-token",
-                "summary": "Receives a webhook while no token is configured.",
+                "summary": "Delivers a task result while no token is configured.",
             }
         },
     }
@@ -111,29 +111,29 @@ def _chats() -> Document:
     paths: Document = {}
     for number, base in enumerate(("/openai/v1", "/openai", "/v3/openai")):
         post = _passed(
-            "chat" if not number else f"chat-{number}", "A chat completion, streamed or not.", _CHAT, openai=True
+            "chat" if not number else f"chat-{number}", "Creates a chat, streamed or not.", _CHAT, openai=True
         )
         post["responses"]["200"] = {
             "description": "The upstream's answer, byte for byte.",
-            "headers": {"X-Relay-Chat-Id": {"description": "The events' subject.", "schema": {"type": "string"}}},
+            "headers": {"X-Relay-Chat-Id": {"description": "The chat's id.", "schema": {"type": "string"}}},
             "content": {"text/event-stream": {}, _JSON: {}},
         }
         post["requestBody"] = _body_passed(_CHAT_REQUEST)
         paths[f"{base}/chat/completions"] = {"post": post}
     for name, prefix in (("openai", "/openai"), ("v3-openai", "/v3/openai")):
-        paths[prefix + "/{path}"] = _passed_through(name, "Everything else of the OpenAI routes.", openai=True)
+        paths[prefix + "/{path}"] = _passed_through(name, "Passes through all other OpenAI routes.", openai=True)
     return paths
 
 
 def _tasks_proxied() -> Document:
     paths: Document = {}
     for name in ("v3", "v3beta"):
-        methods = _passed_through(name, "Passed through.")
+        methods = _passed_through(name, "Passes through.")
         summary = "Submits a task: its `task_id` is recorded before the client sees it."
         methods["post"] = _passed(f"{name}-submit", summary, _SUBMISSION)
         methods["post"]["requestBody"] = _body_passed()
         paths[f"/{name}/{{path}}"] = methods
-    summary = "The upstream's answer; an ending in it becomes an event, as in a webhook."
+    summary = "Returns the upstream's answer; if the task has ended, that becomes an event, as from a webhook."
     result = _passed("v3-task-result", summary, (*_PROXIED, "journal_unavailable"))
     result["parameters"] = [_parameter("task_id", "query", "The upstream's id of the task.", required=True)]
     paths["/v3/async/task-result"] = {"get": result}
@@ -142,11 +142,11 @@ def _tasks_proxied() -> Document:
 
 # Long since it is a table: one entry for each route of the API, read from top to bottom.
 def _api() -> Document:
-    after = _parameter("after", "query", "`next` of the page before.", {"type": "integer", "minimum": 0})
+    after = _parameter("after", "query", "`next` of the previous page.", {"type": "integer", "minimum": 0})
     limit = _parameter(
         "limit",
         "query",
-        "Of the page.",
+        "The maximum number in a page.",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     )
     path_id = [_parameter("id", "path", "The id.")]
@@ -155,7 +155,7 @@ def _api() -> Document:
     watch = _guarded(
         "watch-task",
         "Watches a task that was submitted elsewhere.",
-        {200: ("TaskWithEvents", "It is known."), 201: ("TaskWithEvents", "It is watched from now on.")},
+        {200: ("TaskWithEvents", "relay already knows it."), 201: ("TaskWithEvents", "relay watches it from now on.")},
         codes=("not_json", *_BODY),
     )
     watch["requestBody"] = {
@@ -164,69 +164,71 @@ def _api() -> Document:
     }
     events = _guarded(
         "events",
-        "Events from the journal, in pages; with `Accept: text/event-stream` live.",
-        {200: ("EventPage", "A page, or the stream: `id` the offset, `event` the type, `data` the event.")},
+        "Returns events from the journal, in pages; live with `Accept: text/event-stream`.",
+        {200: ("EventPage", "A page, or a stream: `id` is the offset, `event` the type, `data` the event.")},
         codes=("too_many_consumers",),
         parameters=[
-            _parameter("after", "query", "The offset before the first one wanted, or `latest`.", offset),
+            _parameter("after", "query", "Start after this offset, or at `latest`.", offset),
             limit,
-            _parameter("topic", "query", "Only of this topic.", {"enum": list(TOPICS)}),
-            _parameter("type", "query", "Only of this type."),
+            _parameter("topic", "query", "Only events of this topic.", {"enum": list(TOPICS)}),
+            _parameter("type", "query", "Only events of this type."),
             _parameter("subject", "query", "Only events about this task or chat."),
             _parameter(
-                "Last-Event-ID", "header", "Resumes a live stream: an offset, or `latest`. Pages do not read it."
+                "Last-Event-ID", "header", "Resumes a live stream after this offset, or at `latest`. Ignored for pages."
             ),
         ],
     )
     events["responses"]["200"]["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     shown = _guarded(
         "show-dead-letter",
-        "One dead letter; its bytes with `Accept: application/octet-stream`.",
-        {200: ("DeadLetterWithRaw", "It.")},
+        "Returns one dead letter; its bytes with `Accept: application/octet-stream`.",
+        {200: ("DeadLetterWithRaw", "The dead letter.")},
         codes=("not_found",),
     )
     shown["responses"]["200"]["content"]["application/octet-stream"] = {}
     letters = _guarded(
         "list-dead-letters",
-        "Dead letters in the order of their ids.",
+        "Lists dead letters, sorted by id.",
         {200: ("DeadLetterPage", "A page.")},
-        parameters=[_parameter("after", "query", "`next` of the page before."), limit],
+        parameters=[_parameter("after", "query", "`next` of the previous page."), limit],
     )
     first = {"id": "$response.body#/dead_letters/0/id"}
     letters["responses"]["200"]["links"] = {
         name: {"operationId": f"{name}-dead-letter", "parameters": first} for name in ("show", "replay", "delete")
     }
-    status = "How the relay is: its journal, sinks, chats, tasks and upstream."
-    chats = "The chats that are open, in the order of their beginning."
-    timeline = {200: ("Timeline", "Its events, where they are, and what was absorbed.")}
+    status = "Returns the state of relay: its journal, sinks, chats, tasks and upstream."
+    chats = "Lists open chats, the oldest first."
+    timeline = {200: ("Timeline", "Its events, when each reached each sink, and absorbed duplicates.")}
     tasks = _guarded(
         "list-tasks",
-        "Tasks in the order of registration.",
+        "Lists tasks in the order of registration.",
         {200: ("TaskPage", "A page.")},
         parameters=[
             after,
             limit,
-            _parameter("state", "query", "A state, or some of them.", states),
-            _parameter("type", "query", "Only of this type."),
-            _parameter("older_than", "query", "Up to 36500d.", {"type": "string", "pattern": DURATION_PATTERN}),
+            _parameter("state", "query", "A state, or a group of states.", states),
+            _parameter("type", "query", "Only tasks of this type."),
+            _parameter(
+                "older_than", "query", "Minimum age, up to 36500d.", {"type": "string", "pattern": DURATION_PATTERN}
+            ),
         ],
     )
-    task = {200: ("TaskWithEvents", "It.")}
+    task = {200: ("TaskWithEvents", "The task.")}
     replay = _guarded(
         "replay-dead-letter",
-        "Sends it on its way again.",
-        {200: ("Delivered", "It is on its way.")},
+        "Replays a dead letter.",
+        {200: ("Delivered", "It is being processed again.")},
         codes=("not_found", "not_replayable", "backlog_full"),
     )
-    gone = {204: (None, "It is gone.")}
+    gone = {204: (None, "It is deleted.")}
     return {
         "/v1/status": {"get": _guarded("status", status, {200: ("Status", "As of now.")})},
         "/v1/chats": {"get": _guarded("list-chats", chats, {200: ("ChatPage", "A page.")}, parameters=[after, limit])},
         "/v1/subjects/{subject}": {
-            "parameters": [_parameter("subject", "path", "A task's id, a chat's, or an unreadable delivery's.")],
+            "parameters": [_parameter("subject", "path", "The id of a task, a chat, or an unreadable delivery.")],
             "get": _guarded(
                 "timeline",
-                "The timeline of one task or chat.",
+                "Returns the timeline of a subject.",
                 timeline,
                 codes=("not_found",),
                 parameters=[after, limit],
@@ -236,13 +238,13 @@ def _api() -> Document:
         "/v1/tasks": {"get": tasks, "post": watch},
         "/v1/tasks/{id}": {
             "parameters": path_id,
-            "get": _guarded("show-task", "One task and the events about it.", task, codes=("not_found",)),
+            "get": _guarded("show-task", "Returns one task and the events about it.", task, codes=("not_found",)),
         },
         "/v1/dead-letters": {"get": letters},
         "/v1/dead-letters/{id}": {
             "parameters": path_id,
             "get": shown,
-            "delete": _guarded("delete-dead-letter", "Forgets it for good.", gone, codes=("not_found",)),
+            "delete": _guarded("delete-dead-letter", "Deletes a dead letter for good.", gone, codes=("not_found",)),
         },
         "/v1/dead-letters/{id}/replay": {"parameters": path_id, "post": replay},
     }
@@ -256,7 +258,7 @@ def _guarded(
     codes: Sequence[str] = (),
     parameters: Sequence[Document] = (),
 ) -> Document:
-    """An operation of the API: behind its token, and on the journal."""
+    """An operation of the API, which needs its token and the journal."""
     codes = (*_SHARED_API, *codes)
     return _operation(name, summary, codes=codes, answers=answers, security=_TOKEN, parameters=parameters)
 
@@ -266,13 +268,13 @@ def _documents() -> Document:
         return _operation(name, summary, codes=codes, answers={200: ("AnyObject", "The document.")})
 
     names = {"enum": [f"{name}.json" for name in schemas()]}
-    schema = get("schema", "A JSON Schema (2020-12).", ("not_found",))
+    schema = get("schema", "Returns a JSON Schema (2020-12).", ("not_found",))
     schema["responses"]["200"]["content"] = {"application/schema+json": {"schema": reference("AnyObject")}}
     return {
-        "/asyncapi.json": {"get": get("asyncapi", "What is received and published, as AsyncAPI 3.0.")},
-        "/openapi.json": {"get": get("openapi", "This document.")},
+        "/asyncapi.json": {"get": get("asyncapi", "Returns what relay receives and publishes, as AsyncAPI 3.0.")},
+        "/openapi.json": {"get": get("openapi", "Returns this document.")},
         "/schemas/{name}": {
-            "parameters": [_parameter("name", "path", "Whose `data` it describes.", names)],
+            "parameters": [_parameter("name", "path", "The file name of the schema.", names)],
             "get": schema,
         },
     }
@@ -282,15 +284,13 @@ def _console() -> Document:
     def get(name: str, summary: str, media_types: Sequence[str]) -> Document:
         operation = _operation(name, summary, codes=("not_found",), answers={200: (None, "The file.")})
         operation["responses"]["200"]["content"] = {media_type: {} for media_type in media_types}
-        operation["responses"]["304"] = {"description": "Unchanged since the `If-None-Match`."}
+        operation["responses"]["304"] = {"description": "Not changed since the version in `If-None-Match`."}
         return operation
 
-    file = get("console-file", "What the console consists of.", ("text/javascript", "text/css", "image/svg+xml"))
+    file = get("console-file", "Returns a file of the console.", ("text/javascript", "text/css", "image/svg+xml"))
     return {
-        "/": {
-            "get": get("console", "The console: a page for people; not there unless `console.enabled`.", ("text/html",))
-        },
-        "/console/{file}": {"parameters": [_parameter("file", "path", "Its name.")], "get": file},
+        "/": {"get": get("console", "Returns the console, a page for people, if `console.enabled`.", ("text/html",))},
+        "/console/{file}": {"parameters": [_parameter("file", "path", "The name of the file.")], "get": file},
     }
 
 
@@ -299,19 +299,19 @@ def _probes() -> Document:
         admin = [{"url": "http://127.0.0.1:9090", "description": "The admin listener: `admin`."}]
         return {"servers": admin, "get": _operation(name, summary, answers=answers)}
 
-    metrics = probe("metrics", "Prometheus' text format.", {200: (None, "The metrics.")})
+    metrics = probe("metrics", "Returns metrics in Prometheus' text format.", {200: (None, "The metrics.")})
     metrics["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
-    alive = {200: ("Alive", "It lives."), 503: ("Alive", "A commit hangs.")}
-    ready = {200: ("Ready", "Deliveries can be accepted durably."), 503: ("Ready", "Why they cannot.")}
+    alive = {200: ("Alive", "It is alive."), 503: ("Alive", "A commit hangs.")}
+    ready = {200: ("Ready", "relay can accept deliveries durably."), 503: ("Ready", "It cannot, with the reasons.")}
     return {
-        "/livez": probe("livez", "Whether to restart it.", alive),
-        "/readyz": probe("readyz", "Whether to send it anything.", ready),
+        "/livez": probe("livez", "Liveness: whether relay must be restarted.", alive),
+        "/readyz": probe("readyz", "Readiness: whether relay can accept requests.", ready),
         "/metrics": metrics,
     }
 
 
 def _passed_through(name: str, summary: str, *, openai: bool = False) -> Document:
-    path = _parameter("path", "path", "All that follows, with its slashes.")
+    path = _parameter("path", "path", "The rest of the path, including slashes.")
     methods = {method: _passed(f"{name}-{method}", summary, _PROXIED, openai=openai) for method in _METHODS}
     for method in ("post", "put", "patch"):
         methods[method]["requestBody"] = _body_passed()
@@ -321,22 +321,22 @@ def _passed_through(name: str, summary: str, *, openai: bool = False) -> Documen
 def _passed(name: str, summary: str, codes: Sequence[str], *, openai: bool = False) -> Document:
     operation = _operation(name, summary, codes=codes, security=_CLIENT, openai=openai)
     for refusal in operation["responses"].values():
-        refusal["description"] = f"The relay's: {refusal['description']} Or the upstream's, unchanged."
+        refusal["description"] = f"From relay: {refusal['description']} Or the upstream's answer, unchanged."
         refusal["content"] = _or_the_upstreams(refusal["content"])
     operation["responses"]["default"] = {"description": "The upstream's answer, unchanged."}
     return operation
 
 
 def _or_the_upstreams(content: Document) -> Document:
-    """A status may be the upstream's, too, whose body is then of any type, and of any shape."""
+    """The status may also be the upstream's; its body then has any type and any shape."""
     own = {**content}
     if _JSON in own:
-        own[_JSON] = {"schema": {"anyOf": [own[_JSON]["schema"], {"description": "The upstream's."}]}}
+        own[_JSON] = {"schema": {"anyOf": [own[_JSON]["schema"], {"description": "The upstream's body."}]}}
     return {**own, _ANYTHING: {}}
 
 
 def _body_passed(example: Document | None = None) -> Document:
-    described: Document = {"schema": {"description": "Anything that the upstream reads."}}
+    described: Document = {"schema": {"description": "Anything that the upstream accepts."}}
     if example:
         described["example"] = example
     return {"description": "Forwarded unchanged.", "content": {_JSON: described, _ANYTHING: {}}}
@@ -384,7 +384,7 @@ def _refusal(status: int, codes: list[str], *, openai: bool) -> Document:
         content[PROBLEM_JSON] = {"schema": problem_schema(as_problems)}
     refusal: Document = {"description": text, "content": content}
     if status in (429, 503):
-        seconds = {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}
+        seconds = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}
         refusal["headers"] = {"Retry-After": seconds}
     return refusal
 

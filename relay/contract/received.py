@@ -18,13 +18,13 @@ _EVENT_TYPE: Final[Schema] = {"enum": [EVENT_TYPE, None]}
 
 
 def _files(kind: str) -> Schema:
-    ttl = "seconds, as a number or a text, 0: unknown"
+    ttl = "seconds, as a number or a string; 0 means unknown"
     return {"description": f"A list of objects with {kind}_url, {kind}_url_ttl ({ttl}) and {kind}_type."}
 
 
 RECEIVED: Final[dict[str, Schema]] = {
     "TaskResultWebhook": {
-        "description": "A task result in its envelope, or bare.",
+        "description": "A task result, with or without its envelope.",
         "anyOf": [
             {
                 **_OBJECT,
@@ -35,7 +35,7 @@ RECEIVED: Final[dict[str, Schema]] = {
                 "allOf": [reference("TaskResult")],
                 "properties": {
                     "event_type": _EVENT_TYPE,
-                    "payload": {"not": _OBJECT, "description": "Not an object, or this is an envelope."},
+                    "payload": {"not": _OBJECT, "description": "Not an object: otherwise this would be an envelope."},
                 },
             },
         ],
@@ -50,11 +50,11 @@ RECEIVED: Final[dict[str, Schema]] = {
                 "properties": {
                     "task_id": {"type": "string", "pattern": f"^{TASK_ID.pattern}$"},
                     "status": {"enum": list(STATUSES)},
-                    "task_type": {"description": "A text from an open set."},
-                    "reason": {"description": "A text, empty unless it failed."},
+                    "task_type": {"description": "A string from an open set."},
+                    "reason": {"description": "A string; empty unless the task failed."},
                 },
             },
-            "extra": {"description": "An object: seed, times, and what was asked for."},
+            "extra": {"description": "An object with the seed, times, and the request."},
             "images": _files("image"),
             "videos": _files("video"),
             "audios": _files("audio"),
@@ -63,12 +63,12 @@ RECEIVED: Final[dict[str, Schema]] = {
     "ChatCompletionChunk": {
         **_OBJECT,
         "properties": {
-            "id": {"description": "The same on each chunk of a stream."},
+            "id": {"description": "The same in each chunk of a stream."},
             "object": {"description": "`chat.completion.chunk`."},
             "created": {"description": "Epoch seconds."},
-            "model": {"description": "A text."},
+            "model": {"description": "A string."},
             "choices": {"description": "A list of objects with index, delta and finish_reason; empty beside `usage`."},
-            "usage": {"description": "An object with counts of tokens, on the last chunk or one of its own."},
+            "usage": {"description": "An object with token counts, in the last chunk or in one of its own."},
         },
     },
     "ChatCompletionStreamDone": {"type": "string", "const": "[DONE]"},

@@ -29,9 +29,9 @@ MAX_RAW: Final = 64 * 1024
 
 
 class DeadEvent(TypedDict):
-    """The event that a sink refused, by its attributes."""
+    """The attributes of the event that a sink refused."""
 
-    id: Annotated[str, Field(description="Its `id`; the sinks that took it have it under this one.")]
+    id: Annotated[str, Field(description="Its `id`; the sinks that accepted it have it under this id.")]
     type: Annotated[str, Field(description="Its `type`.")]
     source: Annotated[str, Field(description="Its `source`.")]
     subject: Annotated[str, Field(description="Its `subject`: the task or the chat.")]
@@ -47,9 +47,9 @@ class DeadLetterData(TypedDict):
     received_at: Annotated[
         Timestamp, Field(description="When the delivery arrived, or the refused event was accepted.")
     ]
-    raw: Annotated[str, Field(description="The delivery's body or the event's data: text, redacted, at most 64 KiB.")]
+    raw: Annotated[str, Field(description="The delivery's body or the event's data as text: redacted, at most 64 KiB.")]
     raw_truncated: Annotated[bool, Field(description="Whether `raw` was cut at 64 KiB.")]
-    raw_bytes: Annotated[int, Field(ge=0, description="Size in bytes of what the journal keeps, uncut.")]
+    raw_bytes: Annotated[int, Field(ge=0, description="Size in bytes of what the journal keeps, which is not cut.")]
     event: Annotated[DeadEvent | None, Field(description="The event that a sink refused; null for a delivery.")]
 
 

@@ -53,33 +53,34 @@ Reason = Literal[
     "upstream_timeout",
     "upstream_unreachable",
 ]
-ChatId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="The relay's id of the chat.")]
+ChatId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="relay's id of the chat.")]
 
 
 class RequestData(TypedDict):
     """What the client requested, as far as `capture.request` allows it."""
 
     parameters: Annotated[
-        dict[str, Any], Field(description="Numbers, switches and known words such as `temperature`; no texts.")
+        dict[str, Any], Field(description="Numbers, booleans and known words, such as `temperature`; no free text.")
     ]
-    messages_count: Annotated[int | None, Field(ge=0, description="Messages in the request.")]
-    tools_count: Annotated[int | None, Field(ge=0, description="Tools offered to the model; 0 without any.")]
+    messages_count: Annotated[int | None, Field(ge=0, description="Number of messages in the request.")]
+    tools_count: Annotated[int | None, Field(ge=0, description="Number of tools offered to the model.")]
     bytes: Annotated[int, Field(ge=0, description="Size of the request's body.")]
     messages: Annotated[
-        list[Any] | None, Field(description="As sent; null unless `capture.request` is `full`, or above 256 KiB.")
+        list[Any] | None,
+        Field(description="As sent; null if larger than 256 KiB, or unless `capture.request` is `full`."),
     ]
-    tools: Annotated[list[Any] | None, Field(description="As sent; null as `messages` is.")]
+    tools: Annotated[list[Any] | None, Field(description="As sent; null in the same cases as `messages`.")]
 
 
 class ChatStarted(TypedDict):
     """`data` of the event `relay.chat.started`. Unknown is null, never absent."""
 
     chat_id: ChatId
-    model: Annotated[str | None, Field(description="The model that was asked for.")]
-    stream: Annotated[bool, Field(description="Whether the client asked for a stream.")]
+    model: Annotated[str | None, Field(description="The model that was requested.")]
+    stream: Annotated[bool, Field(description="Whether the client requested a stream.")]
     started_at: Annotated[Timestamp, Field(description="When the request was received.")]
     client: Annotated[str | None, Field(description="The name under `proxy.clients`; null for an unnamed client.")]
-    request: Annotated[RequestData | None, Field(description="What was asked; null where `capture.request` is `none`.")]
+    request: Annotated[RequestData | None, Field(description="The request; null if `capture.request` is `none`.")]
 
 
 class ChatChunk(TypedDict):
@@ -88,10 +89,10 @@ class ChatChunk(TypedDict):
     chat_id: ChatId
     first_sequence: Annotated[
         int,
-        Field(ge=0, description="Place in the chat of the first chunk here, from 0; a jump is a gap."),
+        Field(ge=0, description="Position of the first chunk here within the chat, from 0; a jump is a gap."),
     ]
     chunks: Annotated[
-        list[dict[str, Any]], Field(min_length=1, description="The upstream's chunk objects as sent, in order.")
+        list[dict[str, Any]], Field(min_length=1, description="The upstream's chunk objects, as sent, in order.")
     ]
 
 
@@ -99,13 +100,13 @@ class Function(TypedDict):
     """The function that the model calls."""
 
     name: Annotated[str | None, Field(description="Its name.")]
-    arguments: Annotated[str | None, Field(description="The pieces joined: JSON text, if the model wrote JSON.")]
+    arguments: Annotated[str | None, Field(description="The joined pieces: JSON as text, if it is valid.")]
 
 
 class ToolCall(TypedDict):
     """One tool call of the model."""
 
-    index: Annotated[int, Field(description="Its place among the choice's calls, as the upstream counts them.")]
+    index: Annotated[int, Field(description="Its position among the choice's calls, as the upstream numbers them.")]
     id: Annotated[str | None, Field(description="The upstream's id of the call.")]
     type: Annotated[str | None, Field(description="`function`.")]
     function: Function
@@ -114,15 +115,15 @@ class ToolCall(TypedDict):
 class Choice(TypedDict):
     """One answer of the model, put together from its deltas."""
 
-    index: Annotated[int, Field(description="Its place among the choices, as the upstream counts them.")]
+    index: Annotated[int, Field(description="Its position among the choices, as the upstream numbers them.")]
     role: Annotated[str | None, Field(description="As given; usually `assistant`.")]
-    content: Annotated[str | None, Field(description="The pieces joined; null if there was none, or not captured.")]
+    content: Annotated[str | None, Field(description="The joined pieces; null if there were none, or if not captured.")]
     reasoning_content: Annotated[
         str | None,
         Field(description="The reasoning, from `reasoning_content`, `reasoning` or `reasoning_details`."),
     ]
-    tool_calls: Annotated[list[ToolCall], Field(description="In the order of their index.")]
-    finish_reason: Annotated[str | None, Field(description="The upstream's word: `stop`, `length`, `tool_calls`, ...")]
+    tool_calls: Annotated[list[ToolCall], Field(description="Sorted by index.")]
+    finish_reason: Annotated[str | None, Field(description="As reported: `stop`, `length`, `tool_calls`, ...")]
 
 
 class UpstreamError(TypedDict):
@@ -131,7 +132,7 @@ class UpstreamError(TypedDict):
     code: Annotated[str | None, Field(description="The upstream's code as text, such as `503`.")]
     type: Annotated[str | None, Field(description="The upstream's type or reason, such as `RATE_LIMIT_EXCEEDED`.")]
     message: Annotated[
-        str | None, Field(description="For people; at most 500 characters; null where content is not captured.")
+        str | None, Field(description="For people; at most 500 characters; null if content is not captured.")
     ]
 
 
@@ -143,7 +144,7 @@ class ChatTimings(TypedDict):
     first_token_ms: Annotated[
         int | None, Field(ge=0, description="To the first content, reasoning or tool call of a stream.")
     ]
-    duration_ms: Annotated[int | None, Field(ge=0, description="To the end; null after a restart of the relay.")]
+    duration_ms: Annotated[int | None, Field(ge=0, description="To the end; null if relay was restarted.")]
 
 
 class ChatData(TypedDict):
@@ -151,21 +152,21 @@ class ChatData(TypedDict):
 
     chat_id: ChatId
     completion_id: Annotated[str | None, Field(description="The upstream's id of the answer.")]
-    model: Annotated[str | None, Field(description="As the upstream names it, else as it was asked for.")]
+    model: Annotated[str | None, Field(description="As the upstream names it, else as it was requested.")]
     outcome: Annotated[Outcome, Field(description="How it ended.")]
     reason: Annotated[Reason | None, Field(description="Why; null for an ordinary completion.")]
     http_status: Annotated[int | None, Field(description="The upstream's status; null if it gave no answer.")]
-    error: Annotated[UpstreamError | None, Field(description="What the upstream said went wrong; else null.")]
-    choices: Annotated[list[Choice], Field(description="The answers, put together, in the order of their index.")]
-    usage: Annotated[dict[str, Any] | None, Field(description="As the upstream gave it, keys and all.")]
-    usage_source: Annotated[Literal["reported", "absent"], Field(description="Whether the upstream gave `usage`.")]
-    chunks: Annotated[int, Field(ge=0, description="Chunk objects that the upstream sent; 0 if it did not stream.")]
-    bytes: Annotated[int | None, Field(ge=0, description="Of the answer's body; null after a restart of the relay.")]
-    gaps: Annotated[int, Field(ge=0, description="Chunks that are in no chunk event, or could not be read.")]
-    truncated: Annotated[bool, Field(description="Whether texts in `choices` are cut, for size.")]
+    error: Annotated[UpstreamError | None, Field(description="The upstream's error, if it reported one.")]
+    choices: Annotated[list[Choice], Field(description="The assembled answers, sorted by index.")]
+    usage: Annotated[dict[str, Any] | None, Field(description="As the upstream reported it, with all its keys.")]
+    usage_source: Annotated[Literal["reported", "absent"], Field(description="Whether the upstream reported `usage`.")]
+    chunks: Annotated[int, Field(ge=0, description="Number of chunk objects from the upstream; 0 if not streamed.")]
+    bytes: Annotated[int | None, Field(ge=0, description="Size of the answer's body; null if relay was restarted.")]
+    gaps: Annotated[int, Field(ge=0, description="Number of chunks that are in no chunk event, or could not be read.")]
+    truncated: Annotated[bool, Field(description="Whether texts in `choices` were cut to keep the event small.")]
     timings: ChatTimings
     client: Annotated[str | None, Field(description="The name under `proxy.clients`; null for an unnamed client.")]
-    request: Annotated[RequestData | None, Field(description="What was asked; null where `capture.request` is `none`.")]
+    request: Annotated[RequestData | None, Field(description="The request; null if `capture.request` is `none`.")]
 
 
 @dataclass(frozen=True, slots=True)

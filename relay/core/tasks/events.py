@@ -41,39 +41,39 @@ Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 class Nsfw(TypedDict):
-    """The upstream's verdict on one output, as far as it gave one."""
+    """The upstream's verdict on one output."""
 
     valid: Annotated[bool | None, Field(description="The upstream's `valid` flag.")]
-    confidence: Annotated[float | None, Field(description="The upstream's confidence in it, in the upstream's scale.")]
+    confidence: Annotated[float | None, Field(description="The upstream's confidence in it, on its own scale.")]
 
 
 class Output(TypedDict):
     """One generated file."""
 
-    kind: Annotated[Kind, Field(description="Taken from the array that held it, not from the name of the task's type.")]
+    kind: Annotated[Kind, Field(description="From the array that contained it, not from the task's type.")]
     url: Annotated[str | None, Field(description="Where to fetch it, as given; often presigned for about an hour.")]
-    format: Annotated[str | None, Field(description="The upstream's type of the file, such as `jpeg`, `mp4`, `wav`.")]
+    format: Annotated[str | None, Field(description="The file type as reported, such as `jpeg`, `mp4`, `wav`.")]
     ttl_seconds: Annotated[
         float | None,
-        Field(gt=0, description="Life of the URL in seconds, counted by the upstream; its 0 means unknown, so null."),
+        Field(gt=0, description="How long the URL is valid, in seconds, as reported; null if unknown (reported as 0)."),
     ]
     expires_at: Annotated[
         Timestamp | None,
-        Field(description="When the URL dies: from its signature, else receipt plus `ttl_seconds`, else unknown."),
+        Field(description="When the URL expires: by its signature, else `ttl_seconds` after receipt, else unknown."),
     ]
-    nsfw: Annotated[Nsfw | None, Field(description="The upstream's NSFW verdict; null where it gave none.")]
+    nsfw: Annotated[Nsfw | None, Field(description="The upstream's NSFW verdict; null if it gave none.")]
     metadata: Annotated[
         dict[str, Any] | None,
-        Field(description="The upstream's metadata of this file; for audio `text`, `start_time`, `end_time` (s)."),
+        Field(description="The upstream's metadata for this file; for audio `text`, `start_time`, `end_time` (s)."),
     ]
 
 
 class Timings(TypedDict):
-    """When the upstream says that things happened."""
+    """Times according to the upstream."""
 
-    submitted_at: Annotated[Timestamp | None, Field(description="The task was submitted.")]
-    started_at: Annotated[Timestamp | None, Field(description="Work on it began.")]
-    finished_at: Annotated[Timestamp | None, Field(description="Work on it ended.")]
+    submitted_at: Annotated[Timestamp | None, Field(description="When the task was submitted.")]
+    started_at: Annotated[Timestamp | None, Field(description="When work on it began.")]
+    finished_at: Annotated[Timestamp | None, Field(description="When work on it ended.")]
 
 
 class TaskData(TypedDict):
@@ -82,13 +82,13 @@ class TaskData(TypedDict):
     task_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="The upstream's id; opaque.")]
     task_type: Annotated[
         str | None,
-        Field(description="The upstream's name of the type, an open set; of a submitted task its endpoint's name."),
+        Field(description="The upstream's name of the type, an open set; the endpoint's name for a submitted task."),
     ]
-    status: Annotated[TaskStatus, Field(description="The relay's word for the state of the task.")]
-    upstream_status: Annotated[str | None, Field(description="The upstream's word, such as `TASK_STATUS_SUCCEED`.")]
+    status: Annotated[TaskStatus, Field(description="The state of the task, as relay names it.")]
+    upstream_status: Annotated[str | None, Field(description="The state as reported: `TASK_STATUS_SUCCEED`, ...")]
     reason: Annotated[
         str | None,
-        Field(description="Why it failed, in the upstream's words, or why it was abandoned: one of the relay's codes."),
+        Field(description="Why it failed, in the upstream's words; or why it was abandoned, as one of relay's codes."),
     ]
     progress_percent: Annotated[
         float | None, Field(ge=0, le=100, description="As reported; 0 is normal for an image that succeeded.")
@@ -97,18 +97,18 @@ class TaskData(TypedDict):
     outputs: Annotated[list[Output], Field(description="Images, then videos, then audios, each in upstream order.")]
     seed: Annotated[
         str | None,
-        Field(pattern=r"^-?[0-9]+$", description="Digits as text: seeds outgrow the integers of many readers."),
+        Field(pattern=r"^-?[0-9]+$", description="Digits as text: seeds exceed the integers of many JSON parsers."),
     ]
     test: Annotated[
         bool | None,
-        Field(description="Whether it is a mock event (webhook test mode); null when the upstream did not say."),
+        Field(description="Whether it is a mock event (webhook test mode); null if the upstream did not say."),
     ]
     timings: Annotated[Timings, Field(description="The upstream's own times.")]
     observed_via: Annotated[Via, Field(description="How relay observed it.")]
     received_at: Annotated[Timestamp, Field(description="When relay observed it.")]
     raw: Annotated[
         dict[str, Any] | None,
-        Field(description="The upstream's task result with unknown fields, secrets and prompts redacted; can be off."),
+        Field(description="The upstream's whole result, secrets and prompts redacted; null if `tasks.raw` is off."),
     ]
 
 

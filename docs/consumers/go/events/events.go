@@ -2,54 +2,54 @@ package events
 
 // `data` of the events that end a chat. Unknown is null, never absent.
 type ChatData struct {
-	// Of the answer's body; null after a restart of the relay.
+	// Size of the answer's body; null if relay was restarted.
 	Bytes *int64 `json:"bytes"`
-	// The relay's id of the chat.
+	// relay's id of the chat.
 	ChatID string `json:"chat_id"`
-	// The answers, put together, in the order of their index.
+	// The assembled answers, sorted by index.
 	Choices []Choice `json:"choices"`
-	// Chunk objects that the upstream sent; 0 if it did not stream.
+	// Number of chunk objects from the upstream; 0 if not streamed.
 	Chunks int64 `json:"chunks"`
 	// The name under `proxy.clients`; null for an unnamed client.
 	Client *string `json:"client"`
 	// The upstream's id of the answer.
 	CompletionID *string `json:"completion_id"`
-	// What the upstream said went wrong; else null.
+	// The upstream's error, if it reported one.
 	Error *UpstreamError `json:"error"`
-	// Chunks that are in no chunk event, or could not be read.
+	// Number of chunks that are in no chunk event, or could not be read.
 	Gaps int64 `json:"gaps"`
 	// The upstream's status; null if it gave no answer.
 	HTTPStatus *int64 `json:"http_status"`
-	// As the upstream names it, else as it was asked for.
+	// As the upstream names it, else as it was requested.
 	Model *string `json:"model"`
 	// How it ended.
 	Outcome Outcome `json:"outcome"`
 	// Why; null for an ordinary completion.
 	Reason *Reason `json:"reason"`
-	// What was asked; null where `capture.request` is `none`.
+	// The request; null if `capture.request` is `none`.
 	Request *RequestData `json:"request"`
 	Timings ChatTimings  `json:"timings"`
-	// Whether texts in `choices` are cut, for size.
+	// Whether texts in `choices` were cut to keep the event small.
 	Truncated bool `json:"truncated"`
-	// As the upstream gave it, keys and all.
+	// As the upstream reported it, with all its keys.
 	Usage map[string]interface{} `json:"usage"`
-	// Whether the upstream gave `usage`.
+	// Whether the upstream reported `usage`.
 	UsageSource UsageSource `json:"usage_source"`
 }
 
 // One answer of the model, put together from its deltas.
 type Choice struct {
-	// The pieces joined; null if there was none, or not captured.
+	// The joined pieces; null if there were none, or if not captured.
 	Content *string `json:"content"`
-	// The upstream's word: `stop`, `length`, `tool_calls`, ...
+	// As reported: `stop`, `length`, `tool_calls`, ...
 	FinishReason *string `json:"finish_reason"`
-	// Its place among the choices, as the upstream counts them.
+	// Its position among the choices, as the upstream numbers them.
 	Index int64 `json:"index"`
 	// The reasoning, from `reasoning_content`, `reasoning` or `reasoning_details`.
 	ReasoningContent *string `json:"reasoning_content"`
 	// As given; usually `assistant`.
 	Role *string `json:"role"`
-	// In the order of their index.
+	// Sorted by index.
 	ToolCalls []ToolCall `json:"tool_calls"`
 }
 
@@ -58,7 +58,7 @@ type ToolCall struct {
 	Function Function `json:"function"`
 	// The upstream's id of the call.
 	ID *string `json:"id"`
-	// Its place among the choice's calls, as the upstream counts them.
+	// Its position among the choice's calls, as the upstream numbers them.
 	Index int64 `json:"index"`
 	// `function`.
 	Type *string `json:"type"`
@@ -66,7 +66,7 @@ type ToolCall struct {
 
 // The function that the model calls.
 type Function struct {
-	// The pieces joined: JSON text, if the model wrote JSON.
+	// The joined pieces: JSON as text, if it is valid.
 	Arguments *string `json:"arguments"`
 	// Its name.
 	Name *string `json:"name"`
@@ -76,7 +76,7 @@ type Function struct {
 type UpstreamError struct {
 	// The upstream's code as text, such as `503`.
 	Code *string `json:"code"`
-	// For people; at most 500 characters; null where content is not captured.
+	// For people; at most 500 characters; null if content is not captured.
 	Message *string `json:"message"`
 	// The upstream's type or reason, such as `RATE_LIMIT_EXCEEDED`.
 	Type *string `json:"type"`
@@ -86,21 +86,21 @@ type UpstreamError struct {
 type RequestData struct {
 	// Size of the request's body.
 	Bytes int64 `json:"bytes"`
-	// As sent; null unless `capture.request` is `full`, or above 256 KiB.
+	// As sent; null if larger than 256 KiB, or unless `capture.request` is `full`.
 	Messages []interface{} `json:"messages"`
-	// Messages in the request.
+	// Number of messages in the request.
 	MessagesCount *int64 `json:"messages_count"`
-	// Numbers, switches and known words such as `temperature`; no texts.
+	// Numbers, booleans and known words, such as `temperature`; no free text.
 	Parameters map[string]interface{} `json:"parameters"`
-	// As sent; null as `messages` is.
+	// As sent; null in the same cases as `messages`.
 	Tools []interface{} `json:"tools"`
-	// Tools offered to the model; 0 without any.
+	// Number of tools offered to the model.
 	ToolsCount *int64 `json:"tools_count"`
 }
 
 // When things happened, in whole milliseconds after `started_at`.
 type ChatTimings struct {
-	// To the end; null after a restart of the relay.
+	// To the end; null if relay was restarted.
 	DurationMS *int64 `json:"duration_ms"`
 	// To the first byte of the answer's body.
 	FirstByteMS *int64 `json:"first_byte_ms"`
@@ -120,49 +120,49 @@ type TaskData struct {
 	Outputs []Output `json:"outputs"`
 	// As reported; 0 is normal for an image that succeeded.
 	ProgressPercent *float64 `json:"progress_percent"`
-	// The upstream's task result with unknown fields, secrets and prompts redacted; can be off.
+	// The upstream's whole result, secrets and prompts redacted; null if `tasks.raw` is off.
 	Raw map[string]interface{} `json:"raw"`
-	// Why it failed, in the upstream's words, or why it was abandoned: one of the relay's codes.
+	// Why it failed, in the upstream's words; or why it was abandoned, as one of relay's codes.
 	Reason *string `json:"reason"`
 	// When relay observed it.
 	ReceivedAt string `json:"received_at"`
-	// Digits as text: seeds outgrow the integers of many readers.
+	// Digits as text: seeds exceed the integers of many JSON parsers.
 	Seed *string `json:"seed"`
-	// The relay's word for the state of the task.
+	// The state of the task, as relay names it.
 	Status Status `json:"status"`
 	// The upstream's id; opaque.
 	TaskID string `json:"task_id"`
-	// The upstream's name of the type, an open set; of a submitted task its endpoint's name.
+	// The upstream's name of the type, an open set; the endpoint's name for a submitted task.
 	TaskType *string `json:"task_type"`
-	// Whether it is a mock event (webhook test mode); null when the upstream did not say.
+	// Whether it is a mock event (webhook test mode); null if the upstream did not say.
 	Test *bool `json:"test"`
 	// The upstream's own times.
 	Timings Timings `json:"timings"`
-	// The upstream's word, such as `TASK_STATUS_SUCCEED`.
+	// The state as reported: `TASK_STATUS_SUCCEED`, ...
 	UpstreamStatus *string `json:"upstream_status"`
 }
 
 // One generated file.
 type Output struct {
-	// When the URL dies: from its signature, else receipt plus `ttl_seconds`, else unknown.
+	// When the URL expires: by its signature, else `ttl_seconds` after receipt, else unknown.
 	ExpiresAt *string `json:"expires_at"`
-	// The upstream's type of the file, such as `jpeg`, `mp4`, `wav`.
+	// The file type as reported, such as `jpeg`, `mp4`, `wav`.
 	Format *string `json:"format"`
-	// Taken from the array that held it, not from the name of the task's type.
+	// From the array that contained it, not from the task's type.
 	Kind Kind `json:"kind"`
-	// The upstream's metadata of this file; for audio `text`, `start_time`, `end_time` (s).
+	// The upstream's metadata for this file; for audio `text`, `start_time`, `end_time` (s).
 	Metadata map[string]interface{} `json:"metadata"`
-	// The upstream's NSFW verdict; null where it gave none.
+	// The upstream's NSFW verdict; null if it gave none.
 	Nsfw *Nsfw `json:"nsfw"`
-	// Life of the URL in seconds, counted by the upstream; its 0 means unknown, so null.
+	// How long the URL is valid, in seconds, as reported; null if unknown (reported as 0).
 	TTLSeconds *float64 `json:"ttl_seconds"`
 	// Where to fetch it, as given; often presigned for about an hour.
 	URL *string `json:"url"`
 }
 
-// The upstream's verdict on one output, as far as it gave one.
+// The upstream's verdict on one output.
 type Nsfw struct {
-	// The upstream's confidence in it, in the upstream's scale.
+	// The upstream's confidence in it, on its own scale.
 	Confidence *float64 `json:"confidence"`
 	// The upstream's `valid` flag.
 	Valid *bool `json:"valid"`
@@ -170,13 +170,13 @@ type Nsfw struct {
 
 // The upstream's own times.
 //
-// When the upstream says that things happened.
+// Times according to the upstream.
 type Timings struct {
-	// Work on it ended.
+	// When work on it ended.
 	FinishedAt *string `json:"finished_at"`
-	// Work on it began.
+	// When work on it began.
 	StartedAt *string `json:"started_at"`
-	// The task was submitted.
+	// When the task was submitted.
 	SubmittedAt *string `json:"submitted_at"`
 }
 
@@ -206,7 +206,7 @@ const (
 	UpstreamUnreachable Reason = "upstream_unreachable"
 )
 
-// Whether the upstream gave `usage`.
+// Whether the upstream reported `usage`.
 type UsageSource string
 
 const (
@@ -223,7 +223,7 @@ const (
 	Webhook ObservedVia = "webhook"
 )
 
-// Taken from the array that held it, not from the name of the task's type.
+// From the array that contained it, not from the task's type.
 type Kind string
 
 const (
@@ -232,7 +232,7 @@ const (
 	Video Kind = "video"
 )
 
-// The relay's word for the state of the task.
+// The state of the task, as relay names it.
 type Status string
 
 const (

@@ -3,19 +3,19 @@
  */
 export interface ChatData {
     /**
-     * Of the answer's body; null after a restart of the relay.
+     * Size of the answer's body; null if relay was restarted.
      */
     bytes: number | null;
     /**
-     * The relay's id of the chat.
+     * relay's id of the chat.
      */
     chat_id: string;
     /**
-     * The answers, put together, in the order of their index.
+     * The assembled answers, sorted by index.
      */
     choices: Choice[];
     /**
-     * Chunk objects that the upstream sent; 0 if it did not stream.
+     * Number of chunk objects from the upstream; 0 if not streamed.
      */
     chunks: number;
     /**
@@ -27,11 +27,11 @@ export interface ChatData {
      */
     completion_id: null | string;
     /**
-     * What the upstream said went wrong; else null.
+     * The upstream's error, if it reported one.
      */
     error: null | UpstreamError;
     /**
-     * Chunks that are in no chunk event, or could not be read.
+     * Number of chunks that are in no chunk event, or could not be read.
      */
     gaps: number;
     /**
@@ -39,7 +39,7 @@ export interface ChatData {
      */
     http_status: number | null;
     /**
-     * As the upstream names it, else as it was asked for.
+     * As the upstream names it, else as it was requested.
      */
     model: null | string;
     /**
@@ -51,20 +51,20 @@ export interface ChatData {
      */
     reason: Reason | null;
     /**
-     * What was asked; null where `capture.request` is `none`.
+     * The request; null if `capture.request` is `none`.
      */
     request: null | RequestData;
     timings: ChatTimings;
     /**
-     * Whether texts in `choices` are cut, for size.
+     * Whether texts in `choices` were cut to keep the event small.
      */
     truncated: boolean;
     /**
-     * As the upstream gave it, keys and all.
+     * As the upstream reported it, with all its keys.
      */
     usage: { [key: string]: unknown } | null;
     /**
-     * Whether the upstream gave `usage`.
+     * Whether the upstream reported `usage`.
      */
     usage_source: UsageSource;
     [property: string]: unknown;
@@ -75,15 +75,15 @@ export interface ChatData {
  */
 export interface Choice {
     /**
-     * The pieces joined; null if there was none, or not captured.
+     * The joined pieces; null if there were none, or if not captured.
      */
     content: null | string;
     /**
-     * The upstream's word: `stop`, `length`, `tool_calls`, ...
+     * As reported: `stop`, `length`, `tool_calls`, ...
      */
     finish_reason: null | string;
     /**
-     * Its place among the choices, as the upstream counts them.
+     * Its position among the choices, as the upstream numbers them.
      */
     index: number;
     /**
@@ -95,7 +95,7 @@ export interface Choice {
      */
     role: null | string;
     /**
-     * In the order of their index.
+     * Sorted by index.
      */
     tool_calls: ToolCall[];
     [property: string]: unknown;
@@ -111,7 +111,7 @@ export interface ToolCall {
      */
     id: null | string;
     /**
-     * Its place among the choice's calls, as the upstream counts them.
+     * Its position among the choice's calls, as the upstream numbers them.
      */
     index: number;
     /**
@@ -126,7 +126,7 @@ export interface ToolCall {
  */
 export interface Function {
     /**
-     * The pieces joined: JSON text, if the model wrote JSON.
+     * The joined pieces: JSON as text, if it is valid.
      */
     arguments: null | string;
     /**
@@ -145,7 +145,7 @@ export interface UpstreamError {
      */
     code: null | string;
     /**
-     * For people; at most 500 characters; null where content is not captured.
+     * For people; at most 500 characters; null if content is not captured.
      */
     message: null | string;
     /**
@@ -171,23 +171,23 @@ export interface RequestData {
      */
     bytes: number;
     /**
-     * As sent; null unless `capture.request` is `full`, or above 256 KiB.
+     * As sent; null if larger than 256 KiB, or unless `capture.request` is `full`.
      */
     messages: unknown[] | null;
     /**
-     * Messages in the request.
+     * Number of messages in the request.
      */
     messages_count: number | null;
     /**
-     * Numbers, switches and known words such as `temperature`; no texts.
+     * Numbers, booleans and known words, such as `temperature`; no free text.
      */
     parameters: { [key: string]: unknown };
     /**
-     * As sent; null as `messages` is.
+     * As sent; null in the same cases as `messages`.
      */
     tools: unknown[] | null;
     /**
-     * Tools offered to the model; 0 without any.
+     * Number of tools offered to the model.
      */
     tools_count: number | null;
     [property: string]: unknown;
@@ -198,7 +198,7 @@ export interface RequestData {
  */
 export interface ChatTimings {
     /**
-     * To the end; null after a restart of the relay.
+     * To the end; null if relay was restarted.
      */
     duration_ms: number | null;
     /**
@@ -217,7 +217,7 @@ export interface ChatTimings {
 }
 
 /**
- * Whether the upstream gave `usage`.
+ * Whether the upstream reported `usage`.
  */
 export type UsageSource = "reported" | "absent";
 
@@ -242,11 +242,11 @@ export interface TaskData {
      */
     progress_percent: number | null;
     /**
-     * The upstream's task result with unknown fields, secrets and prompts redacted; can be off.
+     * The upstream's whole result, secrets and prompts redacted; null if `tasks.raw` is off.
      */
     raw: { [key: string]: unknown } | null;
     /**
-     * Why it failed, in the upstream's words, or why it was abandoned: one of the relay's codes.
+     * Why it failed, in the upstream's words; or why it was abandoned, as one of relay's codes.
      */
     reason: null | string;
     /**
@@ -254,11 +254,11 @@ export interface TaskData {
      */
     received_at: string;
     /**
-     * Digits as text: seeds outgrow the integers of many readers.
+     * Digits as text: seeds exceed the integers of many JSON parsers.
      */
     seed: null | string;
     /**
-     * The relay's word for the state of the task.
+     * The state of the task, as relay names it.
      */
     status: Status;
     /**
@@ -266,11 +266,11 @@ export interface TaskData {
      */
     task_id: string;
     /**
-     * The upstream's name of the type, an open set; of a submitted task its endpoint's name.
+     * The upstream's name of the type, an open set; the endpoint's name for a submitted task.
      */
     task_type: null | string;
     /**
-     * Whether it is a mock event (webhook test mode); null when the upstream did not say.
+     * Whether it is a mock event (webhook test mode); null if the upstream did not say.
      */
     test: boolean | null;
     /**
@@ -278,7 +278,7 @@ export interface TaskData {
      */
     timings: Timings;
     /**
-     * The upstream's word, such as `TASK_STATUS_SUCCEED`.
+     * The state as reported: `TASK_STATUS_SUCCEED`, ...
      */
     upstream_status: null | string;
     [property: string]: unknown;
@@ -294,27 +294,27 @@ export type ObservedVia = "webhook" | "poll" | "submit";
  */
 export interface Output {
     /**
-     * When the URL dies: from its signature, else receipt plus `ttl_seconds`, else unknown.
+     * When the URL expires: by its signature, else `ttl_seconds` after receipt, else unknown.
      */
     expires_at: null | string;
     /**
-     * The upstream's type of the file, such as `jpeg`, `mp4`, `wav`.
+     * The file type as reported, such as `jpeg`, `mp4`, `wav`.
      */
     format: null | string;
     /**
-     * Taken from the array that held it, not from the name of the task's type.
+     * From the array that contained it, not from the task's type.
      */
     kind: Kind;
     /**
-     * The upstream's metadata of this file; for audio `text`, `start_time`, `end_time` (s).
+     * The upstream's metadata for this file; for audio `text`, `start_time`, `end_time` (s).
      */
     metadata: { [key: string]: unknown } | null;
     /**
-     * The upstream's NSFW verdict; null where it gave none.
+     * The upstream's NSFW verdict; null if it gave none.
      */
     nsfw: null | Nsfw;
     /**
-     * Life of the URL in seconds, counted by the upstream; its 0 means unknown, so null.
+     * How long the URL is valid, in seconds, as reported; null if unknown (reported as 0).
      */
     ttl_seconds: number | null;
     /**
@@ -325,16 +325,16 @@ export interface Output {
 }
 
 /**
- * Taken from the array that held it, not from the name of the task's type.
+ * From the array that contained it, not from the task's type.
  */
 export type Kind = "image" | "video" | "audio";
 
 /**
- * The upstream's verdict on one output, as far as it gave one.
+ * The upstream's verdict on one output.
  */
 export interface Nsfw {
     /**
-     * The upstream's confidence in it, in the upstream's scale.
+     * The upstream's confidence in it, on its own scale.
      */
     confidence: number | null;
     /**
@@ -345,26 +345,26 @@ export interface Nsfw {
 }
 
 /**
- * The relay's word for the state of the task.
+ * The state of the task, as relay names it.
  */
 export type Status = "submitted" | "running" | "succeeded" | "failed" | "abandoned";
 
 /**
  * The upstream's own times.
  *
- * When the upstream says that things happened.
+ * Times according to the upstream.
  */
 export interface Timings {
     /**
-     * Work on it ended.
+     * When work on it ended.
      */
     finished_at: null | string;
     /**
-     * Work on it began.
+     * When work on it began.
      */
     started_at: null | string;
     /**
-     * The task was submitted.
+     * When the task was submitted.
      */
     submitted_at: null | string;
     [property: string]: unknown;

@@ -25,7 +25,7 @@ class ChatTimings(TypedDict):
     """
     duration_ms: int | None
     """
-    To the end; null after a restart of the relay.
+    To the end; null if relay was restarted.
     """
 
 
@@ -40,7 +40,7 @@ class Function(TypedDict):
     """
     arguments: str | None
     """
-    The pieces joined: JSON text, if the model wrote JSON.
+    The joined pieces: JSON as text, if it is valid.
     """
 
 
@@ -51,15 +51,15 @@ class RequestData(TypedDict):
 
     parameters: dict[str, Any]
     """
-    Numbers, switches and known words such as `temperature`; no texts.
+    Numbers, booleans and known words, such as `temperature`; no free text.
     """
     messages_count: int | None
     """
-    Messages in the request.
+    Number of messages in the request.
     """
     tools_count: int | None
     """
-    Tools offered to the model; 0 without any.
+    Number of tools offered to the model.
     """
     bytes: int
     """
@@ -67,11 +67,11 @@ class RequestData(TypedDict):
     """
     messages: list[Any] | None
     """
-    As sent; null unless `capture.request` is `full`, or above 256 KiB.
+    As sent; null if larger than 256 KiB, or unless `capture.request` is `full`.
     """
     tools: list[Any] | None
     """
-    As sent; null as `messages` is.
+    As sent; null in the same cases as `messages`.
     """
 
 
@@ -82,7 +82,7 @@ class ToolCall(TypedDict):
 
     index: int
     """
-    Its place among the choice's calls, as the upstream counts them.
+    Its position among the choice's calls, as the upstream numbers them.
     """
     id: str | None
     """
@@ -110,7 +110,7 @@ class UpstreamError(TypedDict):
     """
     message: str | None
     """
-    For people; at most 500 characters; null where content is not captured.
+    For people; at most 500 characters; null if content is not captured.
     """
 
 
@@ -121,7 +121,7 @@ class Choice(TypedDict):
 
     index: int
     """
-    Its place among the choices, as the upstream counts them.
+    Its position among the choices, as the upstream numbers them.
     """
     role: str | None
     """
@@ -129,7 +129,7 @@ class Choice(TypedDict):
     """
     content: str | None
     """
-    The pieces joined; null if there was none, or not captured.
+    The joined pieces; null if there were none, or if not captured.
     """
     reasoning_content: str | None
     """
@@ -137,11 +137,11 @@ class Choice(TypedDict):
     """
     tool_calls: list[ToolCall]
     """
-    In the order of their index.
+    Sorted by index.
     """
     finish_reason: str | None
     """
-    The upstream's word: `stop`, `length`, `tool_calls`, ...
+    As reported: `stop`, `length`, `tool_calls`, ...
     """
 
 
@@ -152,7 +152,7 @@ class ChatData(TypedDict):
 
     chat_id: str
     """
-    The relay's id of the chat.
+    relay's id of the chat.
     """
     completion_id: str | None
     """
@@ -160,7 +160,7 @@ class ChatData(TypedDict):
     """
     model: str | None
     """
-    As the upstream names it, else as it was asked for.
+    As the upstream names it, else as it was requested.
     """
     outcome: Literal['completed', 'failed', 'cancelled']
     """
@@ -176,35 +176,35 @@ class ChatData(TypedDict):
     """
     error: UpstreamError | None
     """
-    What the upstream said went wrong; else null.
+    The upstream's error, if it reported one.
     """
     choices: list[Choice]
     """
-    The answers, put together, in the order of their index.
+    The assembled answers, sorted by index.
     """
     usage: dict[str, Any] | None
     """
-    As the upstream gave it, keys and all.
+    As the upstream reported it, with all its keys.
     """
     usage_source: Literal['reported', 'absent']
     """
-    Whether the upstream gave `usage`.
+    Whether the upstream reported `usage`.
     """
     chunks: int
     """
-    Chunk objects that the upstream sent; 0 if it did not stream.
+    Number of chunk objects from the upstream; 0 if not streamed.
     """
     bytes: int | None
     """
-    Of the answer's body; null after a restart of the relay.
+    Size of the answer's body; null if relay was restarted.
     """
     gaps: int
     """
-    Chunks that are in no chunk event, or could not be read.
+    Number of chunks that are in no chunk event, or could not be read.
     """
     truncated: bool
     """
-    Whether texts in `choices` are cut, for size.
+    Whether texts in `choices` were cut to keep the event small.
     """
     timings: ChatTimings
     client: str | None
@@ -213,5 +213,5 @@ class ChatData(TypedDict):
     """
     request: RequestData | None
     """
-    What was asked; null where `capture.request` is `none`.
+    The request; null if `capture.request` is `none`.
     """

@@ -13,13 +13,13 @@ class ChatChunk(TypedDict):
 
     chat_id: str
     """
-    The relay's id of the chat.
+    relay's id of the chat.
     """
     first_sequence: int
     """
-    Place in the chat of the first chunk here, from 0; a jump is a gap.
+    Position of the first chunk here within the chat, from 0; a jump is a gap.
     """
     chunks: list[dict[str, Any]]
     """
-    The upstream's chunk objects as sent, in order.
+    The upstream's chunk objects, as sent, in order.
     """

@@ -13,15 +13,15 @@ class RequestData(TypedDict):
 
     parameters: dict[str, Any]
     """
-    Numbers, switches and known words such as `temperature`; no texts.
+    Numbers, booleans and known words, such as `temperature`; no free text.
     """
     messages_count: int | None
     """
-    Messages in the request.
+    Number of messages in the request.
     """
     tools_count: int | None
     """
-    Tools offered to the model; 0 without any.
+    Number of tools offered to the model.
     """
     bytes: int
     """
@@ -29,11 +29,11 @@ class RequestData(TypedDict):
     """
     messages: list[Any] | None
     """
-    As sent; null unless `capture.request` is `full`, or above 256 KiB.
+    As sent; null if larger than 256 KiB, or unless `capture.request` is `full`.
     """
     tools: list[Any] | None
     """
-    As sent; null as `messages` is.
+    As sent; null in the same cases as `messages`.
     """
 
 
@@ -44,15 +44,15 @@ class ChatStarted(TypedDict):
 
     chat_id: str
     """
-    The relay's id of the chat.
+    relay's id of the chat.
     """
     model: str | None
     """
-    The model that was asked for.
+    The model that was requested.
     """
     stream: bool
     """
-    Whether the client asked for a stream.
+    Whether the client requested a stream.
     """
     started_at: str
     """
@@ -64,5 +64,5 @@ class ChatStarted(TypedDict):
     """
     request: RequestData | None
     """
-    What was asked; null where `capture.request` is `none`.
+    The request; null if `capture.request` is `none`.
     """

@@ -8,12 +8,12 @@ from typing import TypedDict
 
 class DeadEvent(TypedDict):
     """
-    The event that a sink refused, by its attributes.
+    The attributes of the event that a sink refused.
     """
 
     id: str
     """
-    Its `id`; the sinks that took it have it under this one.
+    Its `id`; the sinks that accepted it have it under this id.
     """
     type: str
     """
@@ -56,7 +56,7 @@ class DeadLetterData(TypedDict):
     """
     raw: str
     """
-    The delivery's body or the event's data: text, redacted, at most 64 KiB.
+    The delivery's body or the event's data as text: redacted, at most 64 KiB.
     """
     raw_truncated: bool
     """
@@ -64,7 +64,7 @@ class DeadLetterData(TypedDict):
     """
     raw_bytes: int
     """
-    Size in bytes of what the journal keeps, uncut.
+    Size in bytes of what the journal keeps, which is not cut.
     """
     event: DeadEvent | None
     """

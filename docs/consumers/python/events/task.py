@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict
 
 class Nsfw(TypedDict):
     """
-    The upstream's verdict on one output, as far as it gave one.
+    The upstream's verdict on one output.
     """
 
     valid: bool | None
@@ -17,7 +17,7 @@ class Nsfw(TypedDict):
     """
     confidence: float | None
     """
-    The upstream's confidence in it, in the upstream's scale.
+    The upstream's confidence in it, on its own scale.
     """
 
 
@@ -28,7 +28,7 @@ class Output(TypedDict):
 
     kind: Literal['image', 'video', 'audio']
     """
-    Taken from the array that held it, not from the name of the task's type.
+    From the array that contained it, not from the task's type.
     """
     url: str | None
     """
@@ -36,42 +36,42 @@ class Output(TypedDict):
     """
     format: str | None
     """
-    The upstream's type of the file, such as `jpeg`, `mp4`, `wav`.
+    The file type as reported, such as `jpeg`, `mp4`, `wav`.
     """
     ttl_seconds: float | None
     """
-    Life of the URL in seconds, counted by the upstream; its 0 means unknown, so null.
+    How long the URL is valid, in seconds, as reported; null if unknown (reported as 0).
     """
     expires_at: str | None
     """
-    When the URL dies: from its signature, else receipt plus `ttl_seconds`, else unknown.
+    When the URL expires: by its signature, else `ttl_seconds` after receipt, else unknown.
     """
     nsfw: Nsfw | None
     """
-    The upstream's NSFW verdict; null where it gave none.
+    The upstream's NSFW verdict; null if it gave none.
     """
     metadata: dict[str, Any] | None
     """
-    The upstream's metadata of this file; for audio `text`, `start_time`, `end_time` (s).
+    The upstream's metadata for this file; for audio `text`, `start_time`, `end_time` (s).
     """
 
 
 class Timings(TypedDict):
     """
-    When the upstream says that things happened.
+    Times according to the upstream.
     """
 
     submitted_at: str | None
     """
-    The task was submitted.
+    When the task was submitted.
     """
     started_at: str | None
     """
-    Work on it began.
+    When work on it began.
     """
     finished_at: str | None
     """
-    Work on it ended.
+    When work on it ended.
     """
 
 
@@ -86,19 +86,19 @@ class TaskData(TypedDict):
     """
     task_type: str | None
     """
-    The upstream's name of the type, an open set; of a submitted task its endpoint's name.
+    The upstream's name of the type, an open set; the endpoint's name for a submitted task.
     """
     status: Literal['submitted', 'running', 'succeeded', 'failed', 'abandoned']
     """
-    The relay's word for the state of the task.
+    The state of the task, as relay names it.
     """
     upstream_status: str | None
     """
-    The upstream's word, such as `TASK_STATUS_SUCCEED`.
+    The state as reported: `TASK_STATUS_SUCCEED`, ...
     """
     reason: str | None
     """
-    Why it failed, in the upstream's words, or why it was abandoned: one of the relay's codes.
+    Why it failed, in the upstream's words; or why it was abandoned, as one of relay's codes.
     """
     progress_percent: float | None
     """
@@ -114,11 +114,11 @@ class TaskData(TypedDict):
     """
     seed: str | None
     """
-    Digits as text: seeds outgrow the integers of many readers.
+    Digits as text: seeds exceed the integers of many JSON parsers.
     """
     test: bool | None
     """
-    Whether it is a mock event (webhook test mode); null when the upstream did not say.
+    Whether it is a mock event (webhook test mode); null if the upstream did not say.
     """
     timings: Timings
     """
@@ -134,5 +134,5 @@ class TaskData(TypedDict):
     """
     raw: dict[str, Any] | None
     """
-    The upstream's task result with unknown fields, secrets and prompts redacted; can be off.
+    The upstream's whole result, secrets and prompts redacted; null if `tasks.raw` is off.
     """

@@ -27,7 +27,7 @@ public class ChatData {
     private UsageSource usageSource;
 
     /**
-     * Of the answer's body; null after a restart of the relay.
+     * Size of the answer's body; null if relay was restarted.
      */
     @JsonProperty("bytes")
     public Long getBytes() { return bytes; }
@@ -35,7 +35,7 @@ public class ChatData {
     public void setBytes(Long value) { this.bytes = value; }
 
     /**
-     * The relay's id of the chat.
+     * relay's id of the chat.
      */
     @JsonProperty("chat_id")
     public String getChatId() { return chatId; }
@@ -43,7 +43,7 @@ public class ChatData {
     public void setChatId(String value) { this.chatId = value; }
 
     /**
-     * The answers, put together, in the order of their index.
+     * The assembled answers, sorted by index.
      */
     @JsonProperty("choices")
     public List<Choice> getChoices() { return choices; }
@@ -51,7 +51,7 @@ public class ChatData {
     public void setChoices(List<Choice> value) { this.choices = value; }
 
     /**
-     * Chunk objects that the upstream sent; 0 if it did not stream.
+     * Number of chunk objects from the upstream; 0 if not streamed.
      */
     @JsonProperty("chunks")
     public long getChunks() { return chunks; }
@@ -75,7 +75,7 @@ public class ChatData {
     public void setCompletionId(String value) { this.completionId = value; }
 
     /**
-     * What the upstream said went wrong; else null.
+     * The upstream's error, if it reported one.
      */
     @JsonProperty("error")
     public UpstreamError getError() { return error; }
@@ -83,7 +83,7 @@ public class ChatData {
     public void setError(UpstreamError value) { this.error = value; }
 
     /**
-     * Chunks that are in no chunk event, or could not be read.
+     * Number of chunks that are in no chunk event, or could not be read.
      */
     @JsonProperty("gaps")
     public long getGaps() { return gaps; }
@@ -99,7 +99,7 @@ public class ChatData {
     public void setHttpStatus(Long value) { this.httpStatus = value; }
 
     /**
-     * As the upstream names it, else as it was asked for.
+     * As the upstream names it, else as it was requested.
      */
     @JsonProperty("model")
     public String getModel() { return model; }
@@ -123,7 +123,7 @@ public class ChatData {
     public void setReason(Reason value) { this.reason = value; }
 
     /**
-     * What was asked; null where `capture.request` is `none`.
+     * The request; null if `capture.request` is `none`.
      */
     @JsonProperty("request")
     public RequestData getRequest() { return request; }
@@ -136,7 +136,7 @@ public class ChatData {
     public void setTimings(ChatTimings value) { this.timings = value; }
 
     /**
-     * Whether texts in `choices` are cut, for size.
+     * Whether texts in `choices` were cut to keep the event small.
      */
     @JsonProperty("truncated")
     public boolean getTruncated() { return truncated; }
@@ -144,7 +144,7 @@ public class ChatData {
     public void setTruncated(boolean value) { this.truncated = value; }
 
     /**
-     * As the upstream gave it, keys and all.
+     * As the upstream reported it, with all its keys.
      */
     @JsonProperty("usage")
     public Map<String, Object> getUsage() { return usage; }
@@ -152,7 +152,7 @@ public class ChatData {
     public void setUsage(Map<String, Object> value) { this.usage = value; }
 
     /**
-     * Whether the upstream gave `usage`.
+     * Whether the upstream reported `usage`.
      */
     @JsonProperty("usage_source")
     public UsageSource getUsageSource() { return usageSource; }

@@ -12,7 +12,7 @@ public class ChatTimings {
     private String startedAt;
 
     /**
-     * To the end; null after a restart of the relay.
+     * To the end; null if relay was restarted.
      */
     @JsonProperty("duration_ms")
     public Long getDurationMs() { return durationMs; }

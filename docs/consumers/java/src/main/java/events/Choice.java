@@ -15,7 +15,7 @@ public class Choice {
     private List<ToolCall> toolCalls;
 
     /**
-     * The pieces joined; null if there was none, or not captured.
+     * The joined pieces; null if there were none, or if not captured.
      */
     @JsonProperty("content")
     public String getContent() { return content; }
@@ -23,7 +23,7 @@ public class Choice {
     public void setContent(String value) { this.content = value; }
 
     /**
-     * The upstream's word: `stop`, `length`, `tool_calls`, ...
+     * As reported: `stop`, `length`, `tool_calls`, ...
      */
     @JsonProperty("finish_reason")
     public String getFinishReason() { return finishReason; }
@@ -31,7 +31,7 @@ public class Choice {
     public void setFinishReason(String value) { this.finishReason = value; }
 
     /**
-     * Its place among the choices, as the upstream counts them.
+     * Its position among the choices, as the upstream numbers them.
      */
     @JsonProperty("index")
     public long getIndex() { return index; }
@@ -55,7 +55,7 @@ public class Choice {
     public void setRole(String value) { this.role = value; }
 
     /**
-     * In the order of their index.
+     * Sorted by index.
      */
     @JsonProperty("tool_calls")
     public List<ToolCall> getToolCalls() { return toolCalls; }

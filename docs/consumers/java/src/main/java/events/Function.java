@@ -10,7 +10,7 @@ public class Function {
     private String name;
 
     /**
-     * The pieces joined: JSON text, if the model wrote JSON.
+     * The joined pieces: JSON as text, if it is valid.
      */
     @JsonProperty("arguments")
     public String getArguments() { return arguments; }

@@ -4,7 +4,7 @@ import java.io.IOException;
 import com.fasterxml.jackson.annotation.*;
 
 /**
- * Taken from the array that held it, not from the name of the task's type.
+ * From the array that contained it, not from the task's type.
  */
 public enum Kind {
     AUDIO, IMAGE, VIDEO;

@@ -3,14 +3,14 @@ package events;
 import com.fasterxml.jackson.annotation.*;
 
 /**
- * The upstream's verdict on one output, as far as it gave one.
+ * The upstream's verdict on one output.
  */
 public class Nsfw {
     private Double confidence;
     private Boolean valid;
 
     /**
-     * The upstream's confidence in it, in the upstream's scale.
+     * The upstream's confidence in it, on its own scale.
      */
     @JsonProperty("confidence")
     public Double getConfidence() { return confidence; }

@@ -16,7 +16,7 @@ public class Output {
     private String url;
 
     /**
-     * When the URL dies: from its signature, else receipt plus `ttl_seconds`, else unknown.
+     * When the URL expires: by its signature, else `ttl_seconds` after receipt, else unknown.
      */
     @JsonProperty("expires_at")
     public String getExpiresAt() { return expiresAt; }
@@ -24,7 +24,7 @@ public class Output {
     public void setExpiresAt(String value) { this.expiresAt = value; }
 
     /**
-     * The upstream's type of the file, such as `jpeg`, `mp4`, `wav`.
+     * The file type as reported, such as `jpeg`, `mp4`, `wav`.
      */
     @JsonProperty("format")
     public String getFormat() { return format; }
@@ -32,7 +32,7 @@ public class Output {
     public void setFormat(String value) { this.format = value; }
 
     /**
-     * Taken from the array that held it, not from the name of the task's type.
+     * From the array that contained it, not from the task's type.
      */
     @JsonProperty("kind")
     public Kind getKind() { return kind; }
@@ -40,7 +40,7 @@ public class Output {
     public void setKind(Kind value) { this.kind = value; }
 
     /**
-     * The upstream's metadata of this file; for audio `text`, `start_time`, `end_time` (s).
+     * The upstream's metadata for this file; for audio `text`, `start_time`, `end_time` (s).
      */
     @JsonProperty("metadata")
     public Map<String, Object> getMetadata() { return metadata; }
@@ -48,7 +48,7 @@ public class Output {
     public void setMetadata(Map<String, Object> value) { this.metadata = value; }
 
     /**
-     * The upstream's NSFW verdict; null where it gave none.
+     * The upstream's NSFW verdict; null if it gave none.
      */
     @JsonProperty("nsfw")
     public Nsfw getNsfw() { return nsfw; }
@@ -56,7 +56,7 @@ public class Output {
     public void setNsfw(Nsfw value) { this.nsfw = value; }
 
     /**
-     * Life of the URL in seconds, counted by the upstream; its 0 means unknown, so null.
+     * How long the URL is valid, in seconds, as reported; null if unknown (reported as 0).
      */
     @JsonProperty("ttl_seconds")
     public Double getTtlSeconds() { return ttlSeconds; }

@@ -24,7 +24,7 @@ public class RequestData {
     public void setBytes(long value) { this.bytes = value; }
 
     /**
-     * As sent; null unless `capture.request` is `full`, or above 256 KiB.
+     * As sent; null if larger than 256 KiB, or unless `capture.request` is `full`.
      */
     @JsonProperty("messages")
     public List<Object> getMessages() { return messages; }
@@ -32,7 +32,7 @@ public class RequestData {
     public void setMessages(List<Object> value) { this.messages = value; }
 
     /**
-     * Messages in the request.
+     * Number of messages in the request.
      */
     @JsonProperty("messages_count")
     public Long getMessagesCount() { return messagesCount; }
@@ -40,7 +40,7 @@ public class RequestData {
     public void setMessagesCount(Long value) { this.messagesCount = value; }
 
     /**
-     * Numbers, switches and known words such as `temperature`; no texts.
+     * Numbers, booleans and known words, such as `temperature`; no free text.
      */
     @JsonProperty("parameters")
     public Map<String, Object> getParameters() { return parameters; }
@@ -48,7 +48,7 @@ public class RequestData {
     public void setParameters(Map<String, Object> value) { this.parameters = value; }
 
     /**
-     * As sent; null as `messages` is.
+     * As sent; null in the same cases as `messages`.
      */
     @JsonProperty("tools")
     public List<Object> getTools() { return tools; }
@@ -56,7 +56,7 @@ public class RequestData {
     public void setTools(List<Object> value) { this.tools = value; }
 
     /**
-     * Tools offered to the model; 0 without any.
+     * Number of tools offered to the model.
      */
     @JsonProperty("tools_count")
     public Long getToolsCount() { return toolsCount; }

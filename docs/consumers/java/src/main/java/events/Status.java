@@ -4,7 +4,7 @@ import java.io.IOException;
 import com.fasterxml.jackson.annotation.*;
 
 /**
- * The relay's word for the state of the task.
+ * The state of the task, as relay names it.
  */
 public enum Status {
     ABANDONED, FAILED, RUNNING, SUBMITTED, SUCCEEDED;

@@ -56,7 +56,7 @@ public class TaskData {
     public void setProgressPercent(Double value) { this.progressPercent = value; }
 
     /**
-     * The upstream's task result with unknown fields, secrets and prompts redacted; can be off.
+     * The upstream's whole result, secrets and prompts redacted; null if `tasks.raw` is off.
      */
     @JsonProperty("raw")
     public Map<String, Object> getRaw() { return raw; }
@@ -64,7 +64,7 @@ public class TaskData {
     public void setRaw(Map<String, Object> value) { this.raw = value; }
 
     /**
-     * Why it failed, in the upstream's words, or why it was abandoned: one of the relay's codes.
+     * Why it failed, in the upstream's words; or why it was abandoned, as one of relay's codes.
      */
     @JsonProperty("reason")
     public String getReason() { return reason; }
@@ -80,7 +80,7 @@ public class TaskData {
     public void setReceivedAt(String value) { this.receivedAt = value; }
 
     /**
-     * Digits as text: seeds outgrow the integers of many readers.
+     * Digits as text: seeds exceed the integers of many JSON parsers.
      */
     @JsonProperty("seed")
     public String getSeed() { return seed; }
@@ -88,7 +88,7 @@ public class TaskData {
     public void setSeed(String value) { this.seed = value; }
 
     /**
-     * The relay's word for the state of the task.
+     * The state of the task, as relay names it.
      */
     @JsonProperty("status")
     public Status getStatus() { return status; }
@@ -104,7 +104,7 @@ public class TaskData {
     public void setTaskId(String value) { this.taskId = value; }
 
     /**
-     * The upstream's name of the type, an open set; of a submitted task its endpoint's name.
+     * The upstream's name of the type, an open set; the endpoint's name for a submitted task.
      */
     @JsonProperty("task_type")
     public String getTaskType() { return taskType; }
@@ -112,7 +112,7 @@ public class TaskData {
     public void setTaskType(String value) { this.taskType = value; }
 
     /**
-     * Whether it is a mock event (webhook test mode); null when the upstream did not say.
+     * Whether it is a mock event (webhook test mode); null if the upstream did not say.
      */
     @JsonProperty("test")
     public Boolean getTest() { return test; }
@@ -128,7 +128,7 @@ public class TaskData {
     public void setTimings(Timings value) { this.timings = value; }
 
     /**
-     * The upstream's word, such as `TASK_STATUS_SUCCEED`.
+     * The state as reported: `TASK_STATUS_SUCCEED`, ...
      */
     @JsonProperty("upstream_status")
     public String getUpstreamStatus() { return upstreamStatus; }

@@ -5,7 +5,7 @@ import com.fasterxml.jackson.annotation.*;
 /**
  * The upstream's own times.
  *
- * When the upstream says that things happened.
+ * Times according to the upstream.
  */
 public class Timings {
     private String finishedAt;
@@ -13,7 +13,7 @@ public class Timings {
     private String submittedAt;
 
     /**
-     * Work on it ended.
+     * When work on it ended.
      */
     @JsonProperty("finished_at")
     public String getFinishedAt() { return finishedAt; }
@@ -21,7 +21,7 @@ public class Timings {
     public void setFinishedAt(String value) { this.finishedAt = value; }
 
     /**
-     * Work on it began.
+     * When work on it began.
      */
     @JsonProperty("started_at")
     public String getStartedAt() { return startedAt; }
@@ -29,7 +29,7 @@ public class Timings {
     public void setStartedAt(String value) { this.startedAt = value; }
 
     /**
-     * The task was submitted.
+     * When the task was submitted.
      */
     @JsonProperty("submitted_at")
     public String getSubmittedAt() { return submittedAt; }

@@ -25,7 +25,7 @@ public class ToolCall {
     public void setId(String value) { this.id = value; }
 
     /**
-     * Its place among the choice's calls, as the upstream counts them.
+     * Its position among the choice's calls, as the upstream numbers them.
      */
     @JsonProperty("index")
     public long getIndex() { return index; }

@@ -19,7 +19,7 @@ public class UpstreamError {
     public void setCode(String value) { this.code = value; }
 
     /**
-     * For people; at most 500 characters; null where content is not captured.
+     * For people; at most 500 characters; null if content is not captured.
      */
     @JsonProperty("message")
     public String getMessage() { return message; }

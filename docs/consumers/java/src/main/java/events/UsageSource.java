@@ -4,7 +4,7 @@ import java.io.IOException;
 import com.fasterxml.jackson.annotation.*;
 
 /**
- * Whether the upstream gave `usage`.
+ * Whether the upstream reported `usage`.
  */
 public enum UsageSource {
     ABSENT, REPORTED;
