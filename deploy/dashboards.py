@@ -1,4 +1,4 @@
-"""Writes the Grafana dashboard. ``python -m deploy.dashboards`` writes it, a test holds the committed file to it.
+"""Writes the Grafana dashboard: ``python -m deploy.dashboards``. A test compares the committed file with it.
 
 Four rows, each a question of the reader: is anything lost or late, how fast, what flows, is it healthy.
 """
@@ -50,7 +50,7 @@ ROWS: dict[str, list[Panel]] = {
     "Is anything lost or late?": [
         Panel(
             "Unaccounted for",
-            "Accepted less published, pending, dead and absorbed. Anything but 0 is a bug.",
+            "Accepted minus published, pending, dead and absorbed. Anything but 0 is a bug.",
             [
                 (
                     "sum by (sink) (relay_sink_events_accepted{$mine} - ignoring(state) sum without (state)"
@@ -63,7 +63,7 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel(
             "Oldest unpublished event",
-            "Links of outputs live for about an hour.",
+            "Links to outputs are valid for about an hour.",
             [("max by (sink) (relay_publish_lag_seconds{$mine})", "{{sink}}")],
             unit="s",
             kind="stat",
@@ -71,31 +71,31 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel(
             "Dead letters held",
-            "What waits for somebody: relay dead-letters list.",
+            "Waiting for somebody to replay or delete them: relay dead-letters list.",
             [("sum(relay_dead_letters_held{$mine})", "held")],
             kind="stat",
             bad_above=0.5,
         ),
         Panel(
-            "Outputs expiring, unpublished",
-            "Events whose outputs expire soon and that a sink has not got yet.",
+            "Expiring outputs, unpublished",
+            "Events that a sink has not received yet, and whose outputs expire soon or have expired.",
             [("sum by (sink) (relay_publish_lag_expiring_events{$mine})", "{{sink}}")],
             kind="stat",
             bad_above=0.5,
         ),
         Panel(
             "Waiting to be published",
-            "Events in the journal that the sink has not got yet.",
+            "Events in the journal that the sink has not received yet.",
             [("sum by (sink) (relay_publish_lag_events{$mine})", "{{sink}}")],
         ),
         Panel(
             "Where the events are",
-            "Since the journals began.",
+            "All events since the journals were created, by state.",
             [("sum by (sink, state) (relay_sink_events{$mine})", "{{sink}} {{state}}")],
         ),
         Panel(
-            "Failed publishing",
-            "Batches and events, by code.",
+            "Publish failures",
+            "Failed batches, by code.",
             _rate("relay_publish_failures_total", "sink, code"),
             unit="ops",
         ),
@@ -103,14 +103,14 @@ ROWS: dict[str, list[Panel]] = {
     ],
     "How fast?": [
         Panel(
-            "Webhook acknowledged",
-            "From the request's head to its answer, fsync included. The upstream waits 5 s.",
+            "Webhook acknowledgement",
+            "From the request headers to the answer, including the fsync. The upstream waits 5 s.",
             _quantiles("relay_webhook_ack_seconds"),
             unit="s",
         ),
         Panel(
             "Accepted to published",
-            "Until the sink acknowledged the event.",
+            "From acceptance to the sink's acknowledgement.",
             _quantiles("relay_end_to_end_seconds", "sink"),
             unit="s",
         ),
@@ -120,14 +120,19 @@ ROWS: dict[str, list[Panel]] = {
             _quantiles("relay_chat_first_token_seconds", "model"),
             unit="s",
         ),
-        Panel("Chat overhead", "What the relay adds.", _quantiles("relay_chat_overhead_seconds"), unit="s"),
-        Panel("Chat duration", "From request to end.", _quantiles("relay_chat_duration_seconds"), unit="s"),
-        Panel("Group commit", "fsync included.", _quantiles("relay_journal_commit_seconds"), unit="s"),
+        Panel(
+            "Chat overhead",
+            "The time that relay adds before the first byte.",
+            _quantiles("relay_chat_overhead_seconds"),
+            unit="s",
+        ),
+        Panel("Chat duration", "From the request to its end.", _quantiles("relay_chat_duration_seconds"), unit="s"),
+        Panel("Group commit", "Including the fsync.", _quantiles("relay_journal_commit_seconds"), unit="s"),
     ],
     "What flows?": [
         Panel(
             "Deliveries",
-            "By how they were answered.",
+            "By result.",
             _rate("relay_deliveries_total", "result"),
             unit="ops",
             stacked=True,
@@ -142,7 +147,7 @@ ROWS: dict[str, list[Panel]] = {
             unit="ops",
             stacked=True,
         ),
-        Panel("Chats under way", "Now.", [("sum(relay_chats_active{$mine})", "under way")]),
+        Panel("Open chats", "Now.", [("sum(relay_chats_active{$mine})", "open")]),
         Panel(
             "Tokens",
             "As the upstream reported them.",
@@ -150,23 +155,25 @@ ROWS: dict[str, list[Panel]] = {
             unit="ops",
             stacked=True,
         ),
-        Panel(
-            "Submissions", "By how they ended.", _rate("relay_submissions_total", "result"), unit="ops", stacked=True
-        ),
+        Panel("Submissions", "By result.", _rate("relay_submissions_total", "result"), unit="ops", stacked=True),
         Panel(
             "Tasks",
             "Registered tasks that have not ended, and polls that are overdue.",
             [("sum(relay_tasks_pending{$mine})", "pending"), ("sum(relay_tasks_overdue{$mine})", "overdue")],
         ),
-        Panel("Polls", "By what they brought.", _rate("relay_polls_total", "result"), unit="ops", stacked=True),
+        Panel("Polls", "By result.", _rate("relay_polls_total", "result"), unit="ops", stacked=True),
     ],
     "Is it healthy?": [
-        Panel("Accepting", "1 while deliveries are accepted.", [("relay_up{$mine}", "{{instance}}")]),
+        Panel("Accepting", "1 while relay accepts deliveries.", [("relay_up{$mine}", "{{instance}}")]),
         Panel("Sinks", "1 while the sink accepts events.", [("relay_sink_up{$mine}", "{{instance}} {{sink}}")]),
-        Panel("Upstream", "1 while it answers.", [("relay_upstream_up{$mine}", "{{instance}}")]),
+        Panel(
+            "Upstream",
+            "1 while it answers; 0 if it is unreachable, or refuses or fails polls.",
+            [("relay_upstream_up{$mine}", "{{instance}}")],
+        ),
         Panel(
             "Journal",
-            "Pages in use, and what the disk still takes.",
+            "Bytes in use, and free space on the disk.",
             [
                 ("relay_journal_bytes{$mine}", "{{instance}} used"),
                 ("relay_journal_disk_free_bytes{$mine}", "{{instance}} free"),
@@ -176,22 +183,22 @@ ROWS: dict[str, list[Panel]] = {
         Panel("Events in the journal", "Published or not.", [("relay_journal_events{$mine}", "{{instance}}")]),
         Panel(
             "Deliveries in a commit",
-            "Groups grow with the load, so the rate stays.",
+            "Groups grow with the load, so the rate of fsyncs does not.",
             _quantiles("relay_journal_commit_events"),
         ),
         Panel(
             "Event loop delay",
-            "The longest between two scrapes.",
+            "The longest delay between two scrapes.",
             [("relay_event_loop_delay_seconds{$mine}", "{{instance}}")],
             unit="s",
         ),
-        Panel("Memory", "Resident.", [("process_resident_memory_bytes{$mine}", "{{instance}}")], unit="bytes"),
+        Panel("Memory", "Resident memory.", [("process_resident_memory_bytes{$mine}", "{{instance}}")], unit="bytes"),
         Panel(
             "CPU",
-            "Cores; one relay uses one.",
+            "In cores; one relay uses one at most.",
             [("rate(process_cpu_seconds_total{$mine}[$__rate_interval])", "{{instance}}")],
         ),
-        Panel("Open descriptors", "Connections and files.", [("process_open_fds{$mine}", "{{instance}}")]),
+        Panel("Open descriptors", "Open connections and files.", [("process_open_fds{$mine}", "{{instance}}")]),
     ],
 }
 
@@ -214,7 +221,7 @@ def dashboard() -> dict[str, Any]:
     return {
         "title": "relay",
         "uid": "relay",
-        "description": "Is anything lost or late, how fast, what flows, is it healthy.",
+        "description": "Is anything lost or late? How fast is relay? What flows? Is it healthy?",
         "tags": ["relay"],
         "editable": True,
         "graphTooltip": 1,

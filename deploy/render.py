@@ -1,6 +1,6 @@
-"""Writes what is derived from the chart: its README's table of values, and the Kustomize base.
+"""Writes what is generated from the chart: the table of values in its README, and the Kustomize base.
 
-``python -m deploy.render`` writes; the tests in ``deploy/tests`` fail where a committed file has drifted.
+``python -m deploy.render`` writes both; the tests in ``deploy/tests`` fail if a committed file is out of date.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ config:
 ingress: {enabled: true, hosts: [relay.example.com]}
 ```
 
-What the chart makes of it, and how to run it: [docs/kubernetes.md](../../../docs/kubernetes.md). More values
-to start from are in [`ci/`](ci). This table is written by `python -m deploy.render` from the comments in `values.yaml`.
+[docs/kubernetes.md](../../../docs/kubernetes.md) says what the chart creates, and how to run it. More examples of
+values are in [`ci/`](ci). `python -m deploy.render` writes this table from the comments in `values.yaml`.
 
 | value | default | what |
 | --- | --- | --- |
