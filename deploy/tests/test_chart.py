@@ -17,11 +17,14 @@ from deploy import render
 from deploy.tests.manifests import VALUE_SETS, Manifest, documents, name_of, of_kind, pod_specs, rendered
 from relay.app import sink_configs
 from relay.settings import Settings, load
+from tests.docs.pages import Block, pages
 from tests.services.relay import TOKEN, RelayProcess
 
 KUBE_VERSIONS = ("1.28", "1.32", "1.36")
 SCHEMA_LESS = {"HTTPRoute", "ServiceMonitor", "PodMonitor", "PrometheusRule"}
 """Custom resources: no schema of Kubernetes' own speaks of them."""
+
+SHOWN_VALUES = [block for page in pages() for block in page.blocks if "values" in block.said]
 
 each_value_set = pytest.mark.parametrize("values", VALUE_SETS, ids=name_of)
 
@@ -81,6 +84,14 @@ def test_a_value_that_cannot_be_meant_is_refused_by_name(setting: str, message: 
     with pytest.raises(subprocess.CalledProcessError) as refused:
         render.template("--set", setting)
     assert message in refused.value.stderr
+
+
+@pytest.mark.parametrize("block", SHOWN_VALUES, ids=str)
+def test_values_that_a_page_shows_are_installed(block: Block, tmp_path: Path) -> None:
+    """A reader would copy values that the chart refuses together, though each of them is valid."""
+    file = tmp_path / "values.yaml"
+    file.write_text(block.text)
+    assert of_kind(rendered(file), "StatefulSet")
 
 
 @each_value_set

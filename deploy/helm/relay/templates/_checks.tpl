@@ -1,0 +1,43 @@
+{{/* What no schema sees: values that are valid one by one, and together break a promise or each other. */}}
+{{- define "relay.check" -}}
+{{- $most := int (include "relay.mostReplicas" .) -}}
+{{- if and (gt $most 1) (not .Values.allowRepeats) -}}
+{{- with include "relay.unshared" . -}}
+{{- fail (printf "%s allows %d replicas, but %s. A webhook that two replicas accept would then be two events. Set what is missing, or run one replica, or accept repeated events with allowRepeats: true. See docs/how-to/several-replicas.md" (include "relay.mostReplicasKey" $) $most .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* How many replicas there may be at most, and the value that says so. */}}
+{{- define "relay.mostReplicas" -}}
+{{- ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled -}}
+{{- end -}}
+
+{{- define "relay.mostReplicasKey" -}}
+{{- ternary "autoscaling.maxReplicas" "replicaCount" .Values.autoscaling.enabled -}}
+{{- end -}}
+
+{{/* The first sink on which several replicas would repeat each other, and what it lacks; empty if there is none. */}}
+{{- define "relay.unshared" -}}
+{{- $dedup := default dict .Values.config.dedup -}}
+{{- $index := or $dedup.shared_index $dedup.shared_index_file -}}
+{{- range .Values.extraEnv -}}
+{{- if has .name (list "RELAY_DEDUP__SHARED_INDEX" "RELAY_DEDUP__SHARED_INDEX_FILE") -}}
+{{- $index = .name -}}
+{{- end -}}
+{{- end -}}
+{{- $lacking := list -}}
+{{- range $position, $sink := .Values.config.sinks -}}
+{{- if eq (toString $sink.type) "redis" -}}
+{{- if not $sink.shared_window -}}
+{{- $lacking = append $lacking (printf "config.sinks[%d], a Redis, has no shared_window" $position) -}}
+{{- end -}}
+{{- else if not $index -}}
+{{- $lacking = append $lacking (printf "config.sinks[%d] is %s and config.dedup.shared_index is not set" $position $sink.type) -}}
+{{- end -}}
+{{- end -}}
+{{- if not .Values.config.sinks -}}
+{{- $lacking = append $lacking "config.sinks is empty, so that the events of each replica are in its own journal only" -}}
+{{- end -}}
+{{- first (append $lacking "") -}}
+{{- end -}}
