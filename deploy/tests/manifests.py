@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,19 @@ def rendered(values: Path | None = None, *arguments: str, kube_version: str = "1
     """What the chart makes of these values."""
     chosen = () if values is None else ("--values", str(values))
     return documents(template(*chosen, *arguments, kube_version=kube_version))
+
+
+def rendered_with(folder: Path, *arguments: str, **values: Any) -> list[Manifest]:
+    """What the chart makes of these values, which are written to a file in ``folder``."""
+    file = folder / "values.yaml"
+    file.write_text(json.dumps(values))  # JSON is YAML
+    return rendered(file, *arguments)
+
+
+def stateful_with(folder: Path, *arguments: str, **values: Any) -> Manifest:
+    """The StatefulSet that the chart makes of these values."""
+    (stateful,) = of_kind(rendered_with(folder, *arguments, **values), "StatefulSet")
+    return stateful
 
 
 def documents(text: str) -> list[Manifest]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.render import CHART
-from deploy.tests.manifests import Manifest, of_kind, rendered
+from deploy.tests.manifests import rendered_with, stateful_with
 
 KAFKA = {"type": "kafka", "bootstrap_servers": "kafka:9092"}
 REDIS = {"type": "redis", "url": "redis://redis:6379/0"}
@@ -19,18 +18,6 @@ INDEX = {"shared_index": "redis://redis:6379/1"}
 INDEX_FILE = {"shared_index_file": "/etc/relay/secrets/index"}
 INDEX_IN_ENV = [{"name": "RELAY_DEDUP__SHARED_INDEX", "value": "redis://redis:6379/1"}]
 AUTOSCALED = {"autoscaling": {"enabled": True, "minReplicas": 1, "maxReplicas": 2}}
-
-
-def rendered_with(folder: Path, *arguments: str, **values: Any) -> list[Manifest]:
-    """The chart with these values."""
-    file = folder / "values.yaml"
-    file.write_text(json.dumps(values))
-    return rendered(file, *arguments)
-
-
-def stateful_with(folder: Path, **values: Any) -> Manifest:
-    (stateful,) = of_kind(rendered_with(folder, **values), "StatefulSet")
-    return stateful
 
 
 def refusal_of(folder: Path, **values: Any) -> str:

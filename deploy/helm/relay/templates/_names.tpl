@@ -46,6 +46,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- mergeOverwrite (deepCopy .Values.config) $ours | toYaml -}}
 {{- end -}}
 
+{{/*
+A rolling update always has a partition. Kubernetes fills it in only where no type is given either, and without it the
+StatefulSet's controller makes a pod that was not available yet again at the old revision, so that the update never ends.
+*/}}
+{{- define "relay.updateStrategy" -}}
+{{- $chosen := default dict .Values.updateStrategy -}}
+{{- $type := default "RollingUpdate" $chosen.type -}}
+type: {{ $type }}
+{{- if eq $type "RollingUpdate" }}
+rollingUpdate:
+  partition: {{ default 0 (default dict $chosen.rollingUpdate).partition }}
+  {{- with (default dict $chosen.rollingUpdate).maxUnavailable }}
+  maxUnavailable: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* As the restricted Pod Security Standard asks: https://kubernetes.io/docs/concepts/security/pod-security-standards/ */}}
 {{- define "relay.podSecurity" -}}
 runAsNonRoot: true
