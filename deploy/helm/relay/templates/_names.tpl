@@ -63,6 +63,17 @@ rollingUpdate:
 {{- end }}
 {{- end -}}
 
+{{/* The given affinity, and a preference for zones without a replica, which does nothing where nodes have no zone. */}}
+{{- define "relay.affinity" -}}
+{{- $affinity := deepCopy (default dict .Values.affinity) -}}
+{{- $anti := default dict $affinity.podAntiAffinity -}}
+{{- $selector := dict "matchLabels" (include "relay.selector" . | fromYaml) -}}
+{{- $zone := dict "weight" 100 "podAffinityTerm" (dict "topologyKey" "topology.kubernetes.io/zone" "labelSelector" $selector) -}}
+{{- $preferred := append (default list $anti.preferredDuringSchedulingIgnoredDuringExecution) $zone -}}
+{{- $anti = set $anti "preferredDuringSchedulingIgnoredDuringExecution" $preferred -}}
+{{- set $affinity "podAntiAffinity" $anti | toYaml -}}
+{{- end -}}
+
 {{/* As the restricted Pod Security Standard asks: https://kubernetes.io/docs/concepts/security/pod-security-standards/ */}}
 {{- define "relay.podSecurity" -}}
 runAsNonRoot: true
