@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from deploy.render import CHART, template
+from deploy.render import CHART, KUBE_VERSION, helm, template
 
 VALUE_SETS = (None, *sorted((CHART / "ci").glob("*-values.yaml")))
 """The chart's own defaults, and each file of values in ``ci``."""
@@ -39,6 +41,22 @@ def stateful_with(folder: Path, *arguments: str, **values: Any) -> Manifest:
     """The StatefulSet that the chart makes of these values."""
     (stateful,) = of_kind(rendered_with(folder, *arguments, **values), "StatefulSet")
     return stateful
+
+
+def notes(folder: Path, *arguments: str, **values: Any) -> str:
+    """What Helm prints after it has installed the chart with these values.
+
+    ``helm template`` leaves it out, and ``helm install`` wants a whole cluster: here it is a manifest of a copy.
+    """
+    chart = folder / "chart"
+    shutil.copytree(CHART, chart, dirs_exist_ok=True)
+    text = textwrap.indent((chart / "templates" / "NOTES.txt").read_text("utf-8"), "  ")
+    (chart / "templates" / "notes.yaml").write_text(f"kind: Notes\ntext: |\n{text}")
+    file = folder / "values.yaml"
+    file.write_text(json.dumps(values))
+    command = ("template", "relay", str(chart), "--kube-version", KUBE_VERSION, "--values", str(file), *arguments)
+    (found,) = of_kind(documents(helm(*command, "--show-only", "templates/notes.yaml")), "Notes")
+    return str(found["text"])
 
 
 def documents(text: str) -> list[Manifest]:

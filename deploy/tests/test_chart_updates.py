@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from deploy.tests.manifests import stateful_with
+from deploy.tests.kube_api import cluster_with
+from deploy.tests.manifests import Manifest, notes, stateful_with
 
 ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
 
@@ -35,3 +36,43 @@ def test_a_rolling_update_always_has_a_partition(
 ) -> None:
     """Without it, Kubernetes makes a pod that is not available yet again at the old revision, for ever: seen twice."""
     assert stateful_with(tmp_path, **chosen)["spec"]["updateStrategy"] == strategy
+
+
+def running(replicas: int) -> Manifest:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": "relay", "namespace": "default"},
+        "spec": {"replicas": replicas},
+    }
+
+
+def replicas_on(cluster: tuple[str, ...], folder: Path, **values: Any) -> int | None:
+    found: int | None = stateful_with(folder, *cluster, allowRepeats=True, **values)["spec"].get("replicas")
+    return found
+
+
+AUTOSCALED = {"autoscaling": {"enabled": True}}
+
+
+def test_autoscaling_keeps_the_replicas_that_run(tmp_path: Path) -> None:
+    """An upgrade that turns it on would drop three replicas to one at once: a field that goes gets its default, 1."""
+    with cluster_with(running(3)) as cluster:
+        assert replicas_on(cluster, tmp_path, **AUTOSCALED) == 3
+        assert replicas_on(cluster, tmp_path, replicaCount=5) == 5, "without autoscaling the value counts"
+
+
+def test_autoscaling_leaves_the_number_out_where_nothing_runs(tmp_path: Path) -> None:
+    """What renders without a cluster (Argo CD) would put every number that the autoscaler chose back, again and again."""
+    with cluster_with() as cluster:
+        assert replicas_on(cluster, tmp_path, **AUTOSCALED) is None
+    assert replicas_on((), tmp_path, **AUTOSCALED) is None
+
+
+def test_a_smaller_number_is_said_to_leave_volumes(tmp_path: Path) -> None:
+    """Turning autoscaling off falls back to replicaCount: events would wait on volumes that nobody thinks of."""
+    with cluster_with(running(4)) as cluster:
+        assert "SCALED DOWN: 4 replicas run, and 1 remain." in notes(tmp_path, *cluster)
+        assert "SCALED DOWN" not in notes(tmp_path, *cluster, allowRepeats=True, replicaCount=4)
+        assert "SCALED DOWN" not in notes(tmp_path, *cluster, allowRepeats=True, **AUTOSCALED)
+    assert "SCALED DOWN" not in notes(tmp_path)

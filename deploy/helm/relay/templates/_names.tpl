@@ -46,6 +46,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- mergeOverwrite (deepCopy .Values.config) $ours | toYaml -}}
 {{- end -}}
 
+{{/* How many replicas run; empty where nothing does, and where Helm does not ask the cluster (helm template). */}}
+{{- define "relay.liveReplicas" -}}
+{{- $live := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "relay.fullname" .) -}}
+{{- if $live -}}
+{{- int $live.spec.replicas -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Under an autoscaler the number that runs: a field that an upgrade leaves out gets its default, which is 1. Where the number
+is not known, it is left out; any other would undo what the autoscaler decided each time the manifest is applied.
+*/}}
+{{- define "relay.replicas" -}}
+{{- ternary (include "relay.liveReplicas" .) (toString .Values.replicaCount) .Values.autoscaling.enabled -}}
+{{- end -}}
+
 {{/*
 A rolling update always has a partition. Kubernetes fills it in only where no type is given either, and without it the
 StatefulSet's controller makes a pod that was not available yet again at the old revision, so that the update never ends.
