@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What `make check-deploy` needs beside Python: Helm and actionlint (from the Go module proxy, into .cache/bin), kubectl,
-# promtool, buildah and podman (from Debian). Installs what is missing where it may, and names it where it may not.
+# promtool, buildah, podman and Redis (from Debian). Installs what is missing where it may, and names it where it may not.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 HELM_VERSION=v3.22.0
@@ -20,6 +20,7 @@ require podman podman
 require runc runc
 require uidmap newuidmap
 require debootstrap debootstrap
+require redis-server redis-server
 [[ -x $bin/helm ]] || command -v helm >/dev/null || require golang-go go
 [[ -x $bin/actionlint ]] || require golang-go go
 

@@ -63,7 +63,7 @@ def test_autoscaling_keeps_the_replicas_that_run(tmp_path: Path) -> None:
 
 
 def test_autoscaling_leaves_the_number_out_where_nothing_runs(tmp_path: Path) -> None:
-    """What renders without a cluster (Argo CD) would put every number that the autoscaler chose back, again and again."""
+    """Argo CD, which renders without a cluster, would undo what the autoscaler decided, again and again."""
     with cluster_with() as cluster:
         assert replicas_on(cluster, tmp_path, **AUTOSCALED) is None
     assert replicas_on((), tmp_path, **AUTOSCALED) is None
