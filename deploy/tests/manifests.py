@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from deploy.render import CHART, KUBE_VERSION, helm, template
@@ -41,6 +43,13 @@ def stateful_with(folder: Path, *arguments: str, **values: Any) -> Manifest:
     """The StatefulSet that the chart makes of these values."""
     (stateful,) = of_kind(rendered_with(folder, *arguments, **values), "StatefulSet")
     return stateful
+
+
+def refusal_of(folder: Path, *arguments: str, **values: Any) -> str:
+    """What the chart says to values that it refuses."""
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        rendered_with(folder, *arguments, **values)
+    return str(refused.value.stderr)
 
 
 def notes(folder: Path, *arguments: str, **values: Any) -> str:

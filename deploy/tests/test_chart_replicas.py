@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy.render import CHART
-from deploy.tests.manifests import rendered_with, stateful_with
+from deploy.tests.manifests import refusal_of, stateful_with
 
 KAFKA = {"type": "kafka", "bootstrap_servers": "kafka:9092"}
 REDIS = {"type": "redis", "url": "redis://redis:6379/0"}
@@ -18,13 +17,6 @@ INDEX = {"shared_index": "redis://redis:6379/1"}
 INDEX_FILE = {"shared_index_file": "/etc/relay/secrets/index"}
 INDEX_IN_ENV = [{"name": "RELAY_DEDUP__SHARED_INDEX", "value": "redis://redis:6379/1"}]
 AUTOSCALED = {"autoscaling": {"enabled": True, "minReplicas": 1, "maxReplicas": 2}}
-
-
-def refusal_of(folder: Path, **values: Any) -> str:
-    """What the chart says to values that it refuses."""
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        rendered_with(folder, **values)
-    return refused.value.stderr
 
 
 def test_one_replica_is_the_default(tmp_path: Path) -> None:

@@ -58,21 +58,21 @@ AUTOSCALED = {"autoscaling": {"enabled": True}}
 def test_autoscaling_keeps_the_replicas_that_run(tmp_path: Path) -> None:
     """An upgrade that turns it on would drop three replicas to one at once: a field that goes gets its default, 1."""
     with cluster_with(running(3)) as cluster:
-        assert replicas_on(cluster, tmp_path, **AUTOSCALED) == 3
-        assert replicas_on(cluster, tmp_path, replicaCount=5) == 5, "without autoscaling the value counts"
+        assert replicas_on(cluster.rendering, tmp_path, **AUTOSCALED) == 3
+        assert replicas_on(cluster.rendering, tmp_path, replicaCount=5) == 5, "without autoscaling the value counts"
 
 
 def test_autoscaling_leaves_the_number_out_where_nothing_runs(tmp_path: Path) -> None:
     """Argo CD, which renders without a cluster, would undo what the autoscaler decided, again and again."""
     with cluster_with() as cluster:
-        assert replicas_on(cluster, tmp_path, **AUTOSCALED) is None
+        assert replicas_on(cluster.rendering, tmp_path, **AUTOSCALED) is None
     assert replicas_on((), tmp_path, **AUTOSCALED) is None
 
 
 def test_a_smaller_number_is_said_to_leave_volumes(tmp_path: Path) -> None:
     """Turning autoscaling off falls back to replicaCount: events would wait on volumes that nobody thinks of."""
     with cluster_with(running(4)) as cluster:
-        assert "SCALED DOWN: 4 replicas run, and 1 remain." in notes(tmp_path, *cluster)
-        assert "SCALED DOWN" not in notes(tmp_path, *cluster, allowRepeats=True, replicaCount=4)
-        assert "SCALED DOWN" not in notes(tmp_path, *cluster, allowRepeats=True, **AUTOSCALED)
+        assert "SCALED DOWN: 4 replicas run, and 1 remain." in notes(tmp_path, *cluster.rendering)
+        assert "SCALED DOWN" not in notes(tmp_path, *cluster.rendering, allowRepeats=True, replicaCount=4)
+        assert "SCALED DOWN" not in notes(tmp_path, *cluster.rendering, allowRepeats=True, **AUTOSCALED)
     assert "SCALED DOWN" not in notes(tmp_path)

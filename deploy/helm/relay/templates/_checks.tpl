@@ -6,6 +6,25 @@
 {{- fail (printf "%s allows %d replicas, but %s. A webhook that two replicas accept would then be two events. Set what is missing, or run one replica, or accept repeated events with allowRepeats: true. See docs/how-to/several-replicas.md" (include "relay.mostReplicasKey" $) $most .) -}}
 {{- end -}}
 {{- end -}}
+{{- include "relay.checkSize" . -}}
+{{- end -}}
+
+{{/*
+Kubernetes refuses another size of the volumes in words that name no value. Compared only where both have the same unit:
+the API writes 1024Mi as 1Gi.
+*/}}
+{{- define "relay.checkSize" -}}
+{{- $live := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "relay.fullname" .) -}}
+{{- $templates := default list (dig "spec" "volumeClaimTemplates" list $live) -}}
+{{- if and .Values.persistence.enabled $templates -}}
+{{- $old := (first $templates).spec.resources.requests.storage -}}
+{{- $new := .Values.persistence.size -}}
+{{- $sameUnit := eq (regexReplaceAll "[0-9.]" $old "") (regexReplaceAll "[0-9.]" $new "") -}}
+{{- $sameNumber := eq (float64 (regexFind "^[0-9.]+" $old)) (float64 (regexFind "^[0-9.]+" $new)) -}}
+{{- if and $sameUnit (not $sameNumber) -}}
+{{- fail (printf "persistence.size is %s, but the volumes were made with %s, which Kubernetes does not change in a StatefulSet that exists. To grow them, run deploy/helm/grow-volumes.sh first. See docs/how-to/larger-volumes.md" $new $old) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* How many replicas there may be at most, and the value that says so. */}}
