@@ -123,14 +123,13 @@ def failure(error: BaseException, node: Node, rights: str = RIGHTS) -> SinkUnava
 class Wire:
     """One open connection. Commands go one after the other, each bounded by ``timeout`` (seconds).
 
-    The bound is our own: redis-py bounds what it sends with ``asyncio.wait_for``, which before Python 3.12 loses a
-    cancellation that comes as it ends (https://github.com/python/cpython/issues/86296).
+    The bound is our own, also while one logs in: redis-py bounds what it sends with ``asyncio.wait_for``, which before
+    Python 3.12 loses a cancellation that comes as it ends (https://github.com/python/cpython/issues/86296).
     """
 
     def __init__(self, connection: AbstractConnection, node: Node, timeout: float, rights: str = RIGHTS) -> None:
         self._connection = connection
         self._timeout = timeout
-        connection.socket_timeout = None
         # redis-py forgets its writer on an error, and closing it would wait to flush to a peer that is gone.
         self._transport: asyncio.WriteTransport = connection._writer.transport  # type: ignore[union-attr]
         self.node = node
@@ -194,7 +193,7 @@ async def dial(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> 
 def _connection(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> AbstractConnection:
     arguments: dict[str, Any] = {
         "socket_connect_timeout": endpoints.connect_timeout,
-        "socket_timeout": endpoints.timeout,
+        "socket_timeout": None,
         "protocol": 2,
         "retry": Retry(NoBackoff(), 0),
         **options,

@@ -150,6 +150,6 @@ async def test_a_caller_that_gives_up_while_a_connection_is_made_has_none() -> N
         dialling = asyncio.create_task(dial(node, Endpoints((node,), 5.0, 5.0), {"password": "secret"}))
         await begun.wait()
         dialling.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await dialling
+        await asyncio.wait([dialling])  # awaited itself, it would be cancelled by the time-out of this test, too
+        assert dialling.cancelled()
         await gone.wait()
