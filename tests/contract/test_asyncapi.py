@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from relay.cli.commands import app
 from tests.e2e.sdks.install import node_modules
 from tests.integration.bridge import Bridge
-from tests.services.kafka import executable
+from tests.services.programs import executable
 
 HERE = Path(__file__).parent / "asyncapi"
 PUBLISHED = 12  # types of events

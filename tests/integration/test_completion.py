@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_cli import BOUND, environment, serving
-from tests.services.kafka import executable
+from tests.services.programs import executable
 from tests.services.redis import Redis
 from tests.services.relay import RelayProcess
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import itertools
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -30,54 +30,16 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from tests.services.certificates import self_signed
+from tests.services.kafka_install import VERSION, jars, java, kept
 from tests.services.ports import free_port
+from tests.services.programs import executable
 
-VERSION = os.environ.get("RELAY_TEST_KAFKA_VERSION", "4.1.0")
 START_TIMEOUT = 60.0
 CLI_TIMEOUT = 30.0
 SETTLE_TIMEOUT = 15.0
-_ROOT = Path(__file__).resolve().parents[2]
-_PACKAGES = {
-    "java": "default-jre-headless",
-    "javac": "default-jdk-headless",
-    "mvn": "maven",
-    "kcat": "kcat",
-    "node": "nodejs",
-    "npm": "npm",
-    "fish": "fish",
-    "zsh": "zsh",
-}
+_OPTIONS = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 _prefixes = itertools.count(1)
-
-
-def executable(name: str) -> str:
-    """The path of a program that the tests need; installed where that is possible, and never skipped."""
-    found = shutil.which(name)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", _PACKAGES[name]]
-        subprocess.run(install, timeout=600, capture_output=True, check=False)
-        found = shutil.which(name)
-    if found is None:
-        pytest.fail(f"{name} is missing: install it (Debian: apt-get install {_PACKAGES[name]}).")
-    return found
-
-
-def jars(version: str = VERSION) -> Path:
-    """The folder with Kafka's jars, fetched by Maven the first time; safe to call from several processes at once."""
-    folder = _ROOT / ".cache" / "kafka" / version
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        pom, complete = Path(__file__).parent / "maven" / "pom.xml", folder / "complete"
-        if not complete.exists() or complete.read_bytes() != pom.read_bytes():
-            goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder / 'jars'}"]
-            command = [executable("mvn"), "-q", "-B", "-f", str(pom), f"-Dkafka.version={version}", *goal]
-            done = subprocess.run(command, timeout=600, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.fail(f"Maven could not fetch Kafka {version}: {done.stdout[-2000:]}")
-            complete.write_bytes(pom.read_bytes())
-    return folder / "jars"
 
 
 @dataclass(frozen=True)
@@ -215,27 +177,42 @@ class KafkaBroker:
         while not self._answers():
             if time.monotonic() > deadline:
                 raise TimeoutError("the broker does not answer")
-            time.sleep(0.05)
+            time.sleep(0.02)
 
     def launch(self) -> None:
         """Start the process without waiting for it."""
-        properties = self.directory / "server.properties"
-        if not properties.exists():
-            self.directory.mkdir(parents=True, exist_ok=True)
-            properties.write_text("".join(f"{key}={value}\n" for key, value in self._properties().items()))
-            self.run("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(properties))
-        options = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+        if not self._configuration.exists():
+            self.configure()
+            if self.settings.get("node.id", "1") == "1":
+                shutil.copytree(_formatted(self.version), self.directory / "data")
+            else:
+                self.format()
+        self.run_with(f"-XX:SharedArchiveFile={_classes(self.version)}")
+
+    def configure(self) -> None:
+        """Write the configuration that ``format`` and ``run_with`` read."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._configuration.write_text("".join(f"{key}={value}\n" for key, value in self._properties().items()))
+
+    def format(self) -> None:
+        """Prepare the empty storage, as every broker's has to be before its first start."""
+        self.run("kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(self._configuration))
+
+    def run_with(self, *options: str) -> None:
+        """Start the process on formatted storage, with further options of the JVM."""
+        program = [java()[0], *_OPTIONS, *options, "-cp", f"{jars(self.version)}/*", "kafka.Kafka"]
         with (self.directory / "output.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [executable("java"), *options, "-cp", f"{jars(self.version)}/*", "kafka.Kafka", str(properties)],
-                stdout=log,
-                stderr=log,
-                cwd=self.directory,
+                [*program, str(self._configuration)], stdout=log, stderr=log, cwd=self.directory
             )
+
+    @property
+    def _configuration(self) -> Path:
+        return self.directory / "server.properties"
 
     def run(self, *arguments: str) -> str:
         """Run one of Kafka's own programs, by its class. Raises ``RuntimeError`` with what it says if it fails."""
-        command = [executable("java"), "-XX:TieredStopAtLevel=1", "-cp", f"{jars(self.version)}/*", *arguments]
+        command = [java()[0], "-XX:TieredStopAtLevel=1", "-cp", f"{jars(self.version)}/*", *arguments]
         done = subprocess.run(command, timeout=START_TIMEOUT, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{arguments[0]}: {done.stdout}{done.stderr}")
@@ -244,6 +221,9 @@ class KafkaBroker:
     def _answers(self) -> bool:
         if self.process is None or self.process.poll() is not None:
             raise RuntimeError(f"the broker has ended: {(self.directory / 'output.log').read_text()[-2000:]}")
+        with socket.socket() as probe:  # a kcat that nobody answers waits for longer than a start takes
+            if probe.connect_ex(("127.0.0.1", self.port)):
+                return False
         command = [executable("kcat"), "-L", "-J", "-m", "2", "-b", self.bootstrap]
         done = subprocess.run(command, timeout=CLI_TIMEOUT, capture_output=True, check=False)
         return done.returncode == 0 and bool(json.loads(done.stdout)["brokers"])
@@ -294,6 +274,44 @@ class KafkaBroker:
             "broker.heartbeat.interval.ms": "300",
             **self.settings,
         }
+
+
+def _formatted(version: str) -> Path:
+    """The storage of a first node as it is before its first start: a start of the JVM is saved by copying it."""
+
+    def make(formatted: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="relay-kafka-") as directory:
+            broker = KafkaBroker(Path(directory), version=version)
+            broker.configure()
+            broker.format()
+            shutil.copytree(broker.directory / "data", formatted)
+
+    return kept(version, "formatted", make)
+
+
+def _classes(version: str) -> Path:
+    """The classes that a broker needs, parsed and verified, with which it starts in half the time.
+
+    The JVM writes them when it ends (class data sharing, https://openjdk.org/jeps/350), and starts without them where
+    they do not fit. Those of a first start are enough.
+    """
+
+    def make(archive: Path) -> None:
+        with tempfile.TemporaryDirectory(prefix="relay-kafka-") as directory:
+            broker = KafkaBroker(Path(directory), version=version)
+            broker.configure()
+            broker.format()
+            broker.run_with(f"-XX:ArchiveClassesAtExit={archive}")
+            try:
+                broker.wait_until_answering()
+                assert broker.process is not None
+                broker.process.terminate()
+                broker.process.wait(START_TIMEOUT)
+            finally:
+                broker.kill()
+        archive.touch()  # a JVM that keeps no classes
+
+    return kept(version, f"{java()[1]}.jsa", make)
 
 
 def secured(folder: Path, password: str) -> tuple[dict[str, str], Path]:

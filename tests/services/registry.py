@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.kafka import executable
 from tests.services.ports import free_port
+from tests.services.programs import executable
 
 START_TIMEOUT = 90.0
 _CACHE = Path(__file__).resolve().parents[2] / ".cache" / "registry"

@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.sdks.install import cached, run_installer
-from tests.services.kafka import executable
+from tests.services.programs import executable
 
 ROOT = Path(__file__).resolve().parents[3]
 CONSUMERS = ROOT / "docs" / "consumers"

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.services.kafka import executable
+from tests.services.programs import executable
 
 HERE = Path(__file__).resolve().parent
 _CACHE = HERE.parents[2] / ".cache" / "sdks"
