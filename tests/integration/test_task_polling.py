@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from relay.simulator.options import Options
+from relay.simulator.outages import Trouble
 from relay.simulator.server import Simulator
 from tests.integration.test_task_registry import PROMPT, Caller
 from tests.services.in_process import running
@@ -26,25 +27,14 @@ POLLING = {
     "concurrency": AT_ONCE,
     "give_up_after": "2m",
 }
+TROUBLES: list[tuple[Trouble, float]] = [("down", 3.0), ("storm", 2.0), ("html", 1.0), ("errors", 1.0), ("reset", 1.0)]
+"""What befalls the upstream, one after the other, and for how many seconds."""
 
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as opened:
         yield opened
-
-
-class Trouble:
-    """What befalls the upstream, one after the other."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self._session, self._url = session, url
-
-    async def comes(self, trouble: str, seconds: float) -> None:
-        """Begins now; returns at once. ``down`` only works while the upstream still listens."""
-        outage = {"trouble": trouble, "seconds": seconds}
-        async with self._session.post(self._url + "/_simulator/outages", json=outage) as response:
-            assert response.status < 300, await response.text()
 
 
 async def submitted(session: aiohttp.ClientSession, url: str, faults: str, count: int) -> list[str]:
@@ -65,7 +55,6 @@ async def test_whatever_the_upstream_goes_through_each_task_ends_once(
         Simulator(options) as upstream,
         running(tmp_path, reconcile=POLLING, upstream={"base_url": upstream.url}) as relay,
     ):
-        trouble = Trouble(session, upstream.url)
         tasks = [
             *await submitted(session, relay.url, "lost", 30),
             *await submitted(session, relay.url, "lost, poll-missing=3", 20),
@@ -73,8 +62,8 @@ async def test_whatever_the_upstream_goes_through_each_task_ends_once(
             *await submitted(session, relay.url, "lost, poll-limited=1", 3),
             *await submitted(session, relay.url, "lost, fail", 10),
         ]
-        for kind, seconds in (("down", 3.0), ("storm", 2.0), ("html", 1.0), ("errors", 1.0), ("reset", 1.0)):
-            await trouble.comes(kind, seconds)
+        for trouble, seconds in TROUBLES:
+            upstream.begin_outage(trouble, seconds)
             await asyncio.sleep(seconds + 0.3)
         caller = Caller(session, relay.url)
         await caller.until_ended(len(tasks), within=90)
@@ -96,7 +85,7 @@ async def test_an_upstream_that_is_down_at_first_is_waited_for(tmp_path: Path, s
         base = {"base_url": upstream.url}
         async with running(tmp_path, reconcile=POLLING, upstream=base) as relay:
             tasks = await submitted(session, relay.url, "lost", 10)
-        await Trouble(session, upstream.url).comes("down", 4.0)
+        upstream.begin_outage("down", 4.0)
         async with running(tmp_path, reconcile=POLLING, upstream=base) as relay:
             caller = Caller(session, relay.url)
             await caller.until_ended(10, within=40)
