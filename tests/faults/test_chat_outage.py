@@ -16,6 +16,7 @@ from relay.simulator.options import Options
 from relay.simulator.server import Simulator
 from tests.faults.harness.matrix import SEED, Effort, Row
 from tests.faults.harness.streams import TERMINAL
+from tests.faults.harness.targets import KAFKA_LATER
 from tests.services.chat import chat_client
 from tests.services.kafka import BrokerFactory, kcat_read
 from tests.services.redis import RedisProcess, redis_cli_read
@@ -61,7 +62,7 @@ async def redis_alone(redis_process: RedisProcess) -> Broker:
 
 
 @pytest.mark.row("R14", "broker gone under chats")
-@pytest.mark.parametrize("kind", ["kafka", "redis"])
+@pytest.mark.parametrize("kind", [KAFKA_LATER, "redis"])
 async def test_a_broker_that_is_gone_is_noticed_by_nobody_who_chats(
     kind: str, kafka_broker: BrokerFactory, redis_process: RedisProcess, tmp_path: Path, row: Row, effort: Effort
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.conftest import Linked, Own
 from tests.faults.harness.load import Sender, delivery, new_task
 from tests.faults.harness.matrix import Effort, Row
-from tests.faults.harness.targets import EVERYWHERE
+from tests.faults.harness.targets import KAFKA_LATER, OLDER_KAFKA
 from tests.faults.harness.trial import Trial
 
 KB = 1000
@@ -33,7 +33,7 @@ async def accepted(trial: Trial, sizes: Iterable[int]) -> None:
 
 
 @pytest.mark.row("R30", "slow link after an outage")
-@pytest.mark.parametrize("kind", EVERYWHERE)
+@pytest.mark.parametrize("kind", [KAFKA_LATER, "redis", OLDER_KAFKA])
 async def test_a_backlog_gets_through_a_slow_link(
     kind: str, linked: Linked, tmp_path: Path, row: Row, effort: Effort
 ) -> None:
@@ -53,7 +53,7 @@ async def test_a_backlog_gets_through_a_slow_link(
 @pytest.mark.row("R31", "large events while the sink is away")
 @pytest.mark.parametrize(
     "kind",
-    [pytest.param("kafka", marks=pytest.mark.matrix), "redis", pytest.param("kafka-3.9", marks=pytest.mark.long)],
+    [KAFKA_LATER, "redis", OLDER_KAFKA],
 )
 async def test_large_events_wait_for_the_sink_and_get_through(
     kind: str, own: Own, tmp_path: Path, row: Row, effort: Effort

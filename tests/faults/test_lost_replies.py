@@ -19,7 +19,7 @@ RATE = 50
     [
         ("kafka", "EndTxn"),
         pytest.param("kafka", "Produce", marks=pytest.mark.matrix),
-        ("redis", "publish"),
+        pytest.param("redis", "publish", marks=pytest.mark.matrix),
         *(pytest.param("kafka-3.9", each, marks=pytest.mark.long) for each in ("EndTxn", "Produce")),
     ],
 )

@@ -17,6 +17,7 @@ from tests.faults.harness.load import Sender, delivery
 from tests.faults.harness.matrix import Effort, Row
 from tests.faults.harness.oracle import Evidence, judge
 from tests.faults.harness.record import Record
+from tests.faults.harness.targets import REDIS_LATER
 from tests.services.redis import Redis
 
 COPIES = 5
@@ -42,7 +43,7 @@ async def deal(sender: Sender, bodies: list[bytes]) -> None:
 
 
 @pytest.mark.row("R19", "several replicas")
-@pytest.mark.parametrize("kind", ["kafka", "redis"])
+@pytest.mark.parametrize("kind", ["kafka", REDIS_LATER])
 async def test_each_task_is_one_event_whichever_replicas_accept_it_and_die(
     kind: str, shared: Shared, redis_server: Redis, tmp_path: Path, row: Row, effort: Effort
 ) -> None:

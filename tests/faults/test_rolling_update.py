@@ -13,6 +13,7 @@ from tests.faults.harness.fleet import Fleet
 from tests.faults.harness.load import Load
 from tests.faults.harness.matrix import Effort, Row
 from tests.faults.harness.oracle import Evidence, judge
+from tests.faults.harness.targets import KAFKA_LATER
 from tests.services.nginx import Nginx
 from tests.services.redis import Redis
 from tests.services.relay import TOKEN
@@ -24,7 +25,7 @@ def sections_for(kind: str, redis_server: Redis) -> dict[str, Any]:
 
 
 @pytest.mark.row("R20", "rolling update")
-@pytest.mark.parametrize("kind", ["kafka", "redis"])
+@pytest.mark.parametrize("kind", [KAFKA_LATER, "redis"])
 async def test_a_roll_out_is_seen_by_no_sender_and_costs_no_event(
     kind: str, shared: Shared, redis_server: Redis, tmp_path: Path, row: Row, effort: Effort
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.conftest import Shared
 from tests.faults.harness.matrix import Effort, Row
+from tests.faults.harness.targets import KAFKA_LATER
 from tests.faults.harness.trial import Trial
 
 RATE = 200
@@ -33,7 +34,7 @@ async def streams_open(url: str) -> AsyncIterator[None]:
 
 @pytest.mark.alone
 @pytest.mark.row("R16", "SIGTERM under load")
-@pytest.mark.parametrize("kind", ["kafka", "redis"])
+@pytest.mark.parametrize("kind", [KAFKA_LATER, "redis"])
 async def test_an_orderly_end_breaks_no_request_and_is_in_time(
     kind: str, shared: Shared, tmp_path: Path, row: Row, effort: Effort
 ) -> None:
