@@ -66,7 +66,10 @@ def sum_of(exposition: str, name: str, **labels: str) -> float:
 
 
 class Bridge:
-    """``start``, ``deliver``, ``stop``; ``start`` again on the same journal, with other ``sinks`` or ``sections``."""
+    """``start``, ``deliver``, ``stop``; ``start`` again on the same journal, with other ``sinks`` or ``sections``.
+
+    A section's settings are added to those of every bridge; a single setting (``identity``) replaces its own.
+    """
 
     def __init__(self, directory: Path, *sinks: Sink, **sections: Any) -> None:
         self.directory = directory
@@ -98,7 +101,7 @@ class Bridge:
             "sinks": [dict(sink) for sink in self.sinks],
         }
         for name, section in self.sections.items():
-            config[name] = {**config.get(name, {}), **section}
+            config[name] = {**config.get(name, {}), **section} if isinstance(section, Mapping) else section
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / "relay.yaml"
         path.write_text(json.dumps(config))  # JSON is YAML
