@@ -18,7 +18,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test faults fuzz soak mutants check docs format bench lock screenshots check-deploy check-format check-lint check-types check-imports check-unit check-static
+.PHONY: help demo serve test faults fuzz soak mutants check docs format bench lock screenshots check-deploy check-pythons check-format check-lint check-types check-imports check-unit check-static
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -73,6 +73,9 @@ check-imports: $(INSTALLED)
 
 check-unit: $(INSTALLED)
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/unit $(ARGS)
+
+check-pythons: $(INSTALLED) ## unit, sink and journal tests on every Python from 3.11 to 3.14 that is at hand (ARGS="3.12 3.13")
+	$(BIN)/python -m tests.pythons $(ARGS)
 
 screenshots: $(INSTALLED) ## the pictures in docs/images, taken anew of a running console (ARGS=FOLDER: every view, to look at)
 	$(BIN)/python -m tests.e2e.console_screenshots $(ARGS)
