@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import random
 import subprocess
 import sys
@@ -29,11 +30,22 @@ PLACES: Final = (
 
 TESTS: Final = (
     "tests/unit", "tests/contract/test_sinks.py", "tests/integration/test_kafka_sink.py",
+    "tests/integration/test_kafka_brokers.py", "tests/integration/test_kafka_parts.py",
     "tests/integration/test_kafka_refusals.py", "tests/integration/test_redis_sink.py",
     "tests/integration/test_redis_rights.py", "tests/integration/test_redis_replicas.py",
     "tests/integration/test_redis_topologies.py", "tests/integration/test_shared_index.py",
 )  # fmt: skip
-"""What is run once to learn which test runs which line."""
+"""What is run once to learn which test runs which line (``--tests``: something else)."""
+
+SCRIPTS: Final = {
+    "places.lua": (),
+    "shared_index.lua": ("tests/integration/test_shared_index.py",),
+    "sink.lua": (
+        "tests/integration/test_redis_sink.py", "tests/integration/test_redis_replicas.py",
+        "tests/integration/test_redis_rights.py",
+    ),
+}  # fmt: skip
+"""Which tests run most of a script: no coverage says so. The conformance suite follows them."""
 
 MOST_TESTS: Final = 400
 """Tests against one mistake: the nearest ones. A line that more run is in everybody's way and is noticed at once."""
@@ -71,7 +83,7 @@ def main() -> int:
     print(f"{len(chosen)} of {len(mutants)} mistakes, seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="relay-mutants-") as scratch:
         copies = [Copy(ROOT, Path(scratch, str(number))) for number in range(options.workers)]
-        reach = _reach(copies[0], Path(options.reach) if options.reach else Path(scratch, "reach"))
+        reach = _reach(copies[0], options.tests, Path(options.reach) if options.reach else Path(scratch, "reach"))
         trials = _run(chosen, reach, copies)
     return _report(trials, options.least)
 
@@ -87,6 +99,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--least", type=float, default=0.9, help="exit 1 below this share of noticed or explained (default: 0.9)"
     )
+    parser.add_argument(
+        "--tests",
+        nargs="+",
+        default=TESTS,
+        metavar="TEST",
+        help="run these only, say of one part (default: what reaches PLACES)",
+    )
     parser.add_argument("--reach", metavar="FILE", help="keeps which tests reach which lines, for the next run")
     return parser.parse_args()
 
@@ -100,12 +119,12 @@ def files(paths: Sequence[str]) -> list[str]:
     return [name for name in listed.stdout.split() if name.endswith((".py", ".sql", ".lua"))]
 
 
-def _reach(copy: Copy, data_file: Path) -> Reach:
+def _reach(copy: Copy, tests: Sequence[str], data_file: Path) -> Reach:
     if not data_file.exists():
         started = time.monotonic()
         with tempfile.TemporaryFile("w+") as said:
             extra = {DATA: str(data_file.resolve())}
-            code = copy.pytest("-p", "tests.mutants.reach", *TESTS, limit=3600, extra=extra, output=said.fileno())
+            code = copy.pytest("-p", "tests.mutants.reach", *tests, limit=3600, extra=extra, output=said.fileno())
             said.seek(0)
             print("".join(line for line in said if line.startswith(("FAILED", "ERROR"))), end="")
         print(f"which tests run which line: {time.monotonic() - started:.0f} s, pytest's exit code {code}", flush=True)
@@ -123,6 +142,8 @@ def _run(chosen: Sequence[tuple[str, Mutant]], reach: Reach, copies: Sequence[Co
 
     def trial(path: str, mutant: Mutant) -> Trial:
         nonlocal done
+        if path.endswith(".py"):
+            ast.parse(mutant.source)  # one that does not parse would count as noticed
         tests = _tests_of(path, mutant, reach)
         copy = free.get()
         try:
@@ -141,13 +162,7 @@ def _run(chosen: Sequence[tuple[str, Mutant]], reach: Reach, copies: Sequence[Co
 
 def _tests_of(path: str, mutant: Mutant, reach: Reach) -> list[str]:
     if path.endswith(".lua"):
-        return [
-            "tests/contract/test_sinks.py",
-            "tests/integration/test_redis_sink.py",
-            "tests/integration/test_redis_rights.py",
-            "tests/integration/test_shared_index.py",
-            "tests/integration/test_redis_replicas.py",
-        ]
+        return [*SCRIPTS[Path(path).name], "tests/contract/test_sinks.py"]
     if path.endswith(".sql"):
         return ["tests/unit/journal"]
     return reach.tests_of(path, mutant.line)[:MOST_TESTS]

@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -22,7 +24,7 @@ TIME_LIMIT: Final = 240.0
 
 
 class Copy:
-    """A copy of what git tracks, with bytecode of its own."""
+    """A copy of what git tracks, to be broken."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self.folder = folder
@@ -47,25 +49,25 @@ class Copy:
     ) -> int | None:
         """Runs pytest in the copy; answers its exit code, ``None`` where it took more than ``limit`` seconds.
 
-        ``output``: a file descriptor for what it says.
+        ``output``: a file descriptor for what it says. What it started and left behind is ended and removed.
         """
-        environment = {**os.environ, **(extra or {}), "PYTHONPYCACHEPREFIX": str(self.folder / ".pyc")}
-        for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPATH", FOLDER):  # the witnesses of a pytest around this one
-            environment.pop(name, None)
-        command = [sys.executable, "-m", "pytest", "-q", *arguments]
-        with subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        ) as run:
-            try:
-                return run.wait(limit)
-            except subprocess.TimeoutExpired:
-                os.killpg(run.pid, signal.SIGKILL)
-                return None
+        with tempfile.TemporaryDirectory(prefix="mutant-", ignore_cleanup_errors=True) as scratch:
+            # The path is for the Pythons that tests start elsewhere: what is installed is without the mistake.
+            own = {"TMPDIR": scratch, "PYTHONPATH": str(self.folder)}
+            environment = {**os.environ, **(extra or {}), **own}
+            for name in ("PYTHONDONTWRITEBYTECODE", FOLDER):  # the witnesses of a pytest around this one
+                environment.pop(name, None)
+            command = [sys.executable, "-m", "pytest", "-q", *arguments]
+            with subprocess.Popen(
+                command, cwd=self.folder, env=environment, stdout=output, stderr=output, start_new_session=True
+            ) as run:
+                try:
+                    return run.wait(limit)
+                except subprocess.TimeoutExpired:
+                    return None
+                finally:
+                    with suppress(ProcessLookupError):
+                        os.killpg(run.pid, signal.SIGKILL)
 
     def try_out(self, path: str, source: str, tests: Sequence[str], *, each: int = 60) -> Verdict:
         """Plants a mistake, runs the tests up to the first that fails, and takes the mistake back.
@@ -76,7 +78,8 @@ class Copy:
         sound = target.read_bytes()
         try:
             self._write(target, source.encode())
-            code = self.pytest("-x", f"--timeout={each}", *tests, limit=TIME_LIMIT)
+            # By thread: a test that hangs ends the process, and no fixture of it can hang in turn.
+            code = self.pytest("-x", f"--timeout={each}", "--timeout-method=thread", *tests, limit=TIME_LIMIT)
         finally:
             self._write(target, sound)
         if code == pytest.ExitCode.USAGE_ERROR and self.pytest("--collect-only", *tests, limit=TIME_LIMIT):
