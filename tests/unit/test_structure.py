@@ -31,7 +31,6 @@ TESTED_ELSEWHERE = {
     "relay/sinks/redis/places.py": "tests/contract/test_sinks.py takes checkpoints over on a real Redis",
     "relay/cli/doctor/command.py": "tests/integration/test_doctor.py runs the doctor beside what is broken",
     "relay/cli/doctor/network.py": "tests/integration/test_doctor.py has it reach real servers, and others",
-    "relay/sinks/redis/shared_index.py": "speaks to Redis; tests/integration/test_shared_index.py runs it against one",
     "relay/journal/sql.py": "hands out the statements; every test of tests/unit/journal goes through it",
     "relay/core/sink.py": "values and the port; every sink of tests/contract goes through them",
     "relay/core/event.py": "values; tests/unit/core/test_cloudevents.py and test_dedup.py go through them",

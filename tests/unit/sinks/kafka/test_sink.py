@@ -20,6 +20,7 @@ from relay.core.event import Entry, Event
 from relay.core.sink import Checkpoint, Identity, SinkUnavailable
 from relay.sinks.kafka.checkpoint import Found, Ledger, spans, topic_name
 from relay.sinks.kafka.client import Session, connection_options, start
+from relay.sinks.kafka.config import _COMPRESSION
 from relay.sinks.kafka.errors import unavailable
 from relay.sinks.kafka.records import Packer, murmur2, partition_of, render_binary
 from relay.sinks.kafka.sink import Config, connect
@@ -188,6 +189,7 @@ def config(**keys: Any) -> Config:
     ("keys", "told"),
     [
         ({"publish_timeout": "20s"}, "publish_timeout"),
+        ({"publish_timeout": "15s"}, "publish_timeout"),  # as long as the broker waits
         ({"security_protocol": "SASL_SSL"}, "sasl_plain_username"),
         ({"ssl_keyfile": "/key.pem"}, "ssl_certfile"),
         ({"prefix": "relay/"}, "prefix"),
@@ -198,6 +200,20 @@ def test_settings_that_cannot_work_are_refused(keys: dict[str, Any], told: str) 
     """If this fails, a mistake in the configuration shows only in production."""
     with pytest.raises(ValidationError, match=told):
         config(**keys)
+
+
+def test_a_codec_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this fails, a missing package shows only when the first event is published, and then each time."""
+    monkeypatch.setitem(_COMPRESSION, "zstd", lambda: False)
+    with pytest.raises(ValidationError, match="cramjam"):
+        config(compression_type="zstd")
+    assert config(compression_type="gzip").compression_type == "gzip"
+
+
+@pytest.mark.parametrize(("client_id", "named"), [(None, "relay-0"), ("bridge", "bridge")])
+def test_the_broker_knows_the_client_by_name(client_id: str | None, named: str) -> None:
+    """If this fails, nobody can find the relay in the broker's log, or give it a quota."""
+    assert connection_options(config(client_id=client_id), "relay-0")["client_id"] == named
 
 
 def test_settings_are_read_with_their_units_and_keep_secrets() -> None:
@@ -260,3 +276,23 @@ async def test_a_start_that_failed_for_no_reason_that_is_left_has_failed(monkeyp
     with pytest.raises(kafka.KafkaConnectionError, match="nobody was reached"):
         await start(Client(), connection_options(config(), "relay-0"))
     assert aborted == [True]
+
+
+async def test_the_last_server_that_was_tried_says_why_none_was_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this fails, an operator hears of another server at each attempt, and never which one to look at."""
+    servers = [f"127.0.0.1:{port}" for port in range(1, 9)]
+    tried: list[str] = []
+
+    async def refused(host: str, port: int, **options: object) -> object:
+        assert "retry_backoff_ms" not in options
+        tried.append(f"{host}:{port}")
+        raise ConnectionRefusedError(tried[-1])
+
+    class Client:
+        async def start(self) -> None:
+            raise kafka.KafkaConnectionError("nobody was reached")
+
+    monkeypatch.setattr("relay.sinks.kafka.client.create_conn", refused)
+    with pytest.raises(ConnectionRefusedError, match=servers[-1]):
+        await start(Client(), connection_options(config(bootstrap_servers=",".join(servers)), "relay-0"))
+    assert tried == servers

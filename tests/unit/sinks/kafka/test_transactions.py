@@ -52,7 +52,7 @@ class StubProducer:
         sent: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         verdict = self._world.verdict(topic)
         if verdict is None:
-            sent.set_result(SimpleNamespace(offset=0))
+            sent.set_result(SimpleNamespace(offset=self._world.offset))
         else:
             sent.set_exception(verdict)
         return sent
@@ -86,6 +86,7 @@ class World:
         self.sessions: list[StubSession] = []
         self.sent: list[tuple[str, int]] = []
         self.gives_up_after = -1
+        self.offset = 0
         self.verdict: Callable[[str], Verdict] = lambda topic: None
         self.commit: Callable[[], Any] = self._at_once
         monkeypatch.setattr(module, "Session", self._new_session)
@@ -323,6 +324,15 @@ async def test_trap_f_the_checkpoint_is_read_after_the_new_producer_has_taken_ov
     """TRAP F. Broken: a commit that is still being completed would be missed, and its events repeated."""
     await world.sink.open()
     assert world.order == ["producer started", "begin", "commit", "checkpoint read"]
+
+
+async def test_trap_f_a_marker_whose_place_is_unknown_opens_nothing(world: World) -> None:
+    """TRAP F. Broken: the checkpoint would be read up to nowhere, and the journal be published again as a whole."""
+    world.offset = -1
+    with pytest.raises(SinkUnavailable, match="where the marker was written"):
+        await world.sink.open()
+    assert "checkpoint read" not in world.order
+    assert world.sessions[0].discarded
 
 
 async def test_what_failed_beside_a_transaction_that_was_given_up_is_no_alarm(world: World) -> None:

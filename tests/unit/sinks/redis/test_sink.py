@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from relay.core.sink import Identity, Limits
+from relay.core.event import Entry, Event
+from relay.core.sink import Batch, Checkpoint, Identity, Limits, Refused, SinkUnavailable, Withheld
 from relay.sinks.redis.sink import Config, connect
 from relay.sinks.redis.wire import Node
 
@@ -101,6 +102,7 @@ def test_tls_keys_reach_the_client() -> None:
         ({"startup_nodes": ["h:1"]}, "cluster"),
         ({"cluster": True, "url": "redis://h/1"}, "database 0"),
         ({"wait_timeout": "6s"}, "socket_timeout"),
+        ({"wait_timeout": "5s"}, "socket_timeout"),
         ({"sentinels": ["no-port"], "service_name": "relay"}, "sentinels"),
     ],
 )
@@ -117,3 +119,17 @@ def test_sentinels_and_startup_nodes_are_addresses() -> None:
         Node("h", 1),
     )
     assert config(cluster=True, startup_nodes=["h:7001"]).endpoints().nodes[1:] == (Node("h", 7001),)
+
+
+def sized(offset: int, size: int) -> Entry:
+    return Entry(offset, 0, Event("tasks", "t", f"id-{offset}", "s", "subject", "2026-01-01T00:00:00Z", bytes(size)))
+
+
+async def test_an_event_of_exactly_the_largest_size_is_taken() -> None:
+    """Else an event that Redis would take became a dead letter."""
+    sink = connect(config(max_event_bytes=8), Identity("relay-0", "a"))
+    largest, larger = sized(1, 8), sized(2, 9)
+    refused, withheld = reversed(await sink.publish(Batch([largest, larger], Checkpoint("journal", 2))))
+    assert (withheld, type(refused)) == (Withheld(), Refused)
+    with pytest.raises(SinkUnavailable, match="not open"):
+        await sink.publish(Batch([largest], Checkpoint("journal", 1)))

@@ -69,6 +69,24 @@ async def test_a_sentinel_that_hangs_holds_nobody_up_and_leaves_nothing_behind(m
     assert [sentinel.closed for sentinel in asked] == [True] * 4
 
 
+async def test_a_sentinel_that_is_lost_between_two_questions_has_said_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its primary would count as older than it is, and the relay stay with a server that has been replaced."""
+
+    class Lost(Sentinel):
+        async def call(self, *command: str) -> list[bytes]:
+            if command[1] == "MASTER":
+                raise SinkUnavailable("unreachable", "The connection is gone.")
+            return [b"new", b"1"]
+
+    async def dialled(node: Node, *_: object) -> Sentinel:
+        return Lost(node)
+
+    monkeypatch.setattr("relay.sinks.redis.topology.dial", dialled)
+    with pytest.raises(SinkUnavailable, match=r"The connection is gone\.") as refused:
+        await Sentinels(Endpoints((), 1.0, 1.0, sentinels=NODES[:1], service_name="relay")).primary()
+    assert refused.value.code == "no_primary"
+
+
 Said = dict[str, Named | None]
 """What each Sentinel says, by its host; ``None``: it cannot be reached."""
 
