@@ -17,7 +17,16 @@ from relay.app import sink_configs
 from relay.settings import Settings, load
 from tests.docs.pages import Block, pages
 
-KUBE_VERSIONS = ("1.28", "1.32", "1.36")
+OLDEST, NEWEST = 28, 37
+"""Kubernetes 1.28 to 1.37: the first and the last with every set of values, those between with the two largest."""
+
+KUBE_VERSIONS = [
+    pytest.param(values, f"1.{minor}", id=f"{name_of(values)}-1.{minor}")
+    for minor in range(OLDEST, NEWEST + 1)
+    for values in VALUE_SETS
+    if minor in (OLDEST, NEWEST) or name_of(values) in ("defaults", "extras")
+]
+
 SCHEMA_LESS = {"HTTPRoute", "ServiceMonitor", "PodMonitor", "PrometheusRule"}
 """Custom resources: no schema of Kubernetes' own speaks of them."""
 
@@ -33,15 +42,12 @@ def test_helm_lint_finds_nothing(values: Path | None) -> None:
     assert "0 chart(s) failed" in render.helm("lint", "--strict", str(render.CHART), *chosen)
 
 
-@each_value_set
-@pytest.mark.parametrize("version", KUBE_VERSIONS)
-def test_every_manifest_is_valid_for_the_version_of_kubernetes(
-    values: Path | None, version: str, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("values", "version"), KUBE_VERSIONS)
+def test_every_manifest_is_valid_for_the_version_of_kubernetes(values: Path | None, version: str) -> None:
     """A field that this version does not know, or knows otherwise, would be refused or silently dropped."""
     manifests = rendered(values, kube_version=f"{version}.0")
     checked = [manifest for manifest in manifests if manifest["kind"] not in SCHEMA_LESS]
-    assert len(checked) >= 7
+    assert len(checked) >= 6
     for manifest in checked:
         kubernetes_validate.validate(manifest, version, strict=True)  # raises, also for a kind that it does not know
 

@@ -7,6 +7,18 @@
 {{- end -}}
 {{- end -}}
 {{- include "relay.checkSize" . -}}
+{{- include "relay.checkLabels" . -}}
+{{- end -}}
+
+{{/* Labels by which Services find the pods, and Helm its objects. */}}
+{{- define "relay.checkLabels" -}}
+{{- range $value := list "commonLabels" "podLabels" -}}
+{{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/managed-by" -}}
+{{- if hasKey (default dict (get $.Values $value)) $label -}}
+{{- fail (printf "%s sets %s, which is the chart's own: choose another label" $value $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/*

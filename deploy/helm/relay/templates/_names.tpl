@@ -19,9 +19,18 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "relay.labels" -}}
 {{ include "relay.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{ include "relay.commonLabels" . }}
+{{- end -}}
+
+{{/* The labels that select nothing. */}}
+{{- define "relay.commonLabels" -}}
+{{- $ours := dict "app.kubernetes.io/version" .Chart.AppVersion "app.kubernetes.io/managed-by" .Release.Service "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version) -}}
+{{- merge (deepCopy (default dict .Values.commonLabels)) $ours | toYaml -}}
+{{- end -}}
+
+{{/* (list . MORE): the labels of all objects with more of one of them, which count where both name the same. */}}
+{{- define "relay.labelsWith" -}}
+{{- merge (deepCopy (default dict (last .))) (include "relay.labels" (first .) | fromYaml) | toYaml -}}
 {{- end -}}
 
 {{/* Of the pod of `helm test`, which is no replica. */}}
@@ -32,9 +41,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "relay.testLabels" -}}
 {{ include "relay.testSelector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{ include "relay.commonLabels" . }}
+{{- end -}}
+
+{{- define "relay.serviceAccountName" -}}
+{{- default (ternary (include "relay.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
 {{- end -}}
 
 {{- define "relay.image" -}}
