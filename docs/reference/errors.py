@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -107,15 +108,32 @@ def _raised(sources: Mapping[str, str]) -> Iterator[Raised]:
     named = {name: text for module in modules.values() for name, text in _texts(module.body).items()}
     named = {name: text for name, text in named.items() if _is_code(text) or text.endswith(".")}
     for path, module in modules.items():
-        scopes = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-        for scope in (*scopes, module):
-            inner = {} if scope is module else _texts(ast.walk(scope))
-            yield from _in_scope(path, scope, named | inner)
+        for scope, nodes in _scopes(module):
+            inner = {} if scope is module else _texts(nodes)
+            yield from _in_scope(path, nodes, named | inner)
 
 
-def _in_scope(path: str, scope: ast.AST, names: Mapping[str, str]) -> Iterator[Raised]:
+def _scopes(module: ast.Module) -> Iterator[tuple[ast.AST, list[ast.AST]]]:
+    """Each function with what may matter in it, functions within it included; in the end the module, with all of it."""
+    within: dict[ast.AST, list[ast.AST]] = {module: []}
+    left: deque[tuple[ast.AST, tuple[ast.AST, ...]]] = deque([(module, (module,))])
+    while left:
+        node, scopes = left.popleft()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            scopes = (*scopes, node)
+            within[node] = []
+        elif isinstance(node, ast.Call | ast.Tuple | ast.Assign):
+            for scope in scopes:
+                within[scope].append(node)
+        left.extend((child, scopes) for child in ast.iter_child_nodes(node))
+    everything = within.pop(module)
+    yield from within.items()
+    yield module, everything
+
+
+def _in_scope(path: str, nodes: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[Raised]:
     """What is raised in a function, or anywhere in a module; ``names`` are the texts that a name stands for there."""
-    for node in ast.walk(scope):
+    for node in nodes:
         if isinstance(node, ast.Call):
             yield from _call(path, node, names)
         elif isinstance(node, ast.Tuple) and path.startswith("relay/sinks/"):

@@ -78,8 +78,8 @@ class Page:
 
 
 @cache
-def pages() -> tuple[Page, ...]:
-    """Every page for people: at the root, under ``docs``, and those beside the benchmarks and the chart."""
+def paths() -> tuple[str, ...]:
+    """Where the pages for people are: at the root, under ``docs``, and beside the benchmarks and the chart."""
     files = [
         *ROOT.glob("*.md"),
         *ROOT.glob("docs/**/*.md"),
@@ -87,7 +87,13 @@ def pages() -> tuple[Page, ...]:
         ROOT / "deploy/helm/relay/README.md",
     ]
     own = (path for path in sorted(files) if not {"node_modules", ".venv"} & set(path.parts))
-    return tuple(read(path.relative_to(ROOT).as_posix(), path.read_text("utf-8")) for path in own)
+    return tuple(path.relative_to(ROOT).as_posix() for path in own)
+
+
+@cache
+def pages() -> tuple[Page, ...]:
+    """Every page for people."""
+    return tuple(read(path, (ROOT / path).read_text("utf-8")) for path in paths())
 
 
 def read(path: str, text: str) -> Page:

@@ -296,12 +296,19 @@ def test_every_test_says_what_is_broken_if_it_fails() -> None:
         f"{path}:{node.lineno} {node.name}"
         for path in python_files("tests")
         if path.stem.startswith("test_")
-        for node in ast.walk(parsed(path))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.name.startswith("test_")
-        and not ast.get_docstring(node)
+        for node in _functions(parsed(path))
+        if node.name.startswith("test_") and not ast.get_docstring(node)
     ]
     assert not mute, "give each a sentence:\n" + "\n".join(mute)
+
+
+def _functions(scope: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Where pytest looks for tests: in a module and in its classes."""
+    for node in scope.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+        elif isinstance(node, ast.ClassDef):
+            yield from _functions(node)
 
 
 def test_every_folder_of_tests_is_a_package() -> None:

@@ -79,4 +79,4 @@ async def until(condition: Callable[[], Awaitable[bool]], within: float) -> None
     """Returns when the condition holds; fails after so many virtual seconds."""
     async with asyncio.timeout(within):
         while not await condition():
-            await asyncio.sleep(max(0.05, within / 2000))
+            await asyncio.sleep(max(0.05, within / 500))
