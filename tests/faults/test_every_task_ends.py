@@ -24,10 +24,13 @@ from tests.faults.harness.task_load import Application, plans
 from tests.faults.harness.task_oracle import judge_tasks, orders, too_fast
 from tests.services.relay import RelayProcess
 
-LATE_BY = "10s"
 FIRST_AFTER = "2s"
 KILLS = 5
-JUMPS_EVERY = 3.0
+
+
+def late_by(effort: Effort) -> str:
+    """How late some webhooks come: after the poll by which their task has ended."""
+    return f"{effort(short=6, full=10, long=10)}s"
 
 
 def settings(simulator: Simulator, max_rate: float) -> dict[str, Any]:
@@ -146,7 +149,7 @@ async def test_every_task_ends_once_whatever_happens(shared: Shared, tmp_path: P
         upstream(row.seed) as simulator,
         relaying(tmp_path / "relay", targets, **settings(simulator, max_rate)) as relay,
     ):
-        application = Application(lambda: relay.url, plans(count, row.seed, LATE_BY), rate)
+        application = Application(lambda: relay.url, plans(count, row.seed, late_by(effort)), rate)
         async with asyncio.TaskGroup() as group:
             group.create_task(application.run())
             group.create_task(kill_again_and_again(relay, row, count / rate))
@@ -157,7 +160,7 @@ async def test_every_task_ends_once_whatever_happens(shared: Shared, tmp_path: P
 @pytest.mark.row("T2", "every task ends, the upstream in trouble")
 @pytest.mark.parametrize("retry_after", [None, 2], ids=["no-header", "retry-after"])
 async def test_every_task_ends_although_the_upstream_is_down_and_overloaded(
-    retry_after: int | None, shared: Shared, tmp_path: Path, row: Row
+    retry_after: int | None, shared: Shared, tmp_path: Path, row: Row, effort: Effort
 ) -> None:
     """Broken: P7. An outage ends tasks that still run, or the relay storms an upstream that has just come back."""
     outage, storm = 60, 20
@@ -170,7 +173,7 @@ async def test_every_task_ends_although_the_upstream_is_down_and_overloaded(
         upstream(row.seed, retry_after) as simulator,
         relaying(tmp_path / "relay", targets, **settings(simulator, max_rate)) as relay,
     ):
-        application = Application(lambda: relay.url, plans(count, row.seed, LATE_BY), rate)
+        application = Application(lambda: relay.url, plans(count, row.seed, late_by(effort)), rate)
         async with asyncio.TaskGroup() as group:
             group.create_task(application.run())
             for trouble, seconds in troubles:
@@ -189,8 +192,8 @@ async def test_every_task_ends_in_its_time_whatever_the_clock_shows(
 ) -> None:
     """Broken: P7. A clock that is set makes tasks overdue that have just begun, or puts their polls hours away."""
     jumps = (7200, 0, -7200, 0, 86_400, 0) * effort(short=1, full=3)
-    rate, max_rate = 25.0, 30.0
-    count = round(rate * (len(jumps) + 1) * JUMPS_EVERY)
+    rate, max_rate, jumps_every = 25.0, 30.0, effort(short=2, full=3, long=3)
+    count = round(rate * (len(jumps) + 1) * jumps_every)
     targets = [shared("redis")]
     row.load = f"{count} tasks, {rate:g}/s"
     clock = tmp_path / "clock"
@@ -199,11 +202,11 @@ async def test_every_task_ends_in_its_time_whatever_the_clock_shows(
         upstream(row.seed) as simulator,
         relaying(tmp_path / "relay", targets, program=wrong_clock(clock), **settings(simulator, max_rate)) as relay,
     ):
-        application = Application(lambda: relay.url, plans(count, row.seed, LATE_BY), rate)
+        application = Application(lambda: relay.url, plans(count, row.seed, late_by(effort)), rate)
         async with asyncio.TaskGroup() as group:
             group.create_task(application.run())
             for offset in jumps:
-                await asyncio.sleep(JUMPS_EVERY)
+                await asyncio.sleep(jumps_every)
                 before = int(clock.read_text())
                 replaced = clock.with_suffix(".new")
                 replaced.write_text(str(offset))
