@@ -88,11 +88,11 @@ async def crowd(stage: Stage, name: str, number: int, member: Callable[[], Await
     for each in members:
         each.cancel()
     await asyncio.gather(*members, return_exceptions=True)
-    times = f"{told(sorted(seen.acknowledged))} | {told(sorted(seen.probed))}"
+    times = f"{median_and_p99(sorted(seen.acknowledged))} | {median_and_p99(sorted(seen.probed))}"
     return f"| {name} | {number:,} | {grown / number * 1024:.1f} | {cores:.2f} | {times} |"
 
 
-def told(took: list[float]) -> str:
+def median_and_p99(took: list[float]) -> str:
     """The median and p99, in milliseconds."""
     return f"{took[len(took) // 2] * 1e3:.1f} | {took[-1 - len(took) // 100] * 1e3:.1f}"
 

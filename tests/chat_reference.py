@@ -10,7 +10,7 @@ import json
 from typing import Any, NamedTuple
 
 
-class Told(NamedTuple):
+class Content(NamedTuple):
     """``chunks``: the chunk objects in order. ``data``: the fields of the terminal event that the body decides."""
 
     chunks: list[dict[str, Any]]
@@ -42,7 +42,7 @@ def events_of(stream: bytes) -> list[tuple[str, str]]:
     return events
 
 
-def told_by_stream(stream: bytes, status: int = 200, ending: str = "end") -> Told:
+def content_of_stream(stream: bytes, status: int = 200, ending: str = "end") -> Content:
     """What a stream says."""
     chunks: list[dict[str, Any]] = []
     error: dict[str, Any] | None = None
@@ -65,10 +65,10 @@ def told_by_stream(stream: bytes, status: int = 200, ending: str = "end") -> Tol
     data.update(error=error, gaps=gaps, chunks=len(chunks))
     seen_finish = any(choice["finish_reason"] for choice in data["choices"])
     data["outcome"], data["reason"] = ending_of(status, error, done, seen_finish, bool(data["choices"]), ending)
-    return Told([json.loads(whole(json.dumps(chunk, ensure_ascii=False)) or "") for chunk in chunks], data)
+    return Content([json.loads(whole(json.dumps(chunk, ensure_ascii=False)) or "") for chunk in chunks], data)
 
 
-def told_by_body(body: bytes, status: int = 200, ending: str = "end") -> Told:
+def content_of_body(body: bytes, status: int = 200, ending: str = "end") -> Content:
     """What an answer that is no stream says."""
     text = body.decode("utf-8", "replace")
     document = parsed(text)
@@ -81,7 +81,7 @@ def told_by_body(body: bytes, status: int = 200, ending: str = "end") -> Told:
     data["outcome"], data["reason"] = ending_of(status, error, whole, False, bool(data["choices"]), ending)
     if data["reason"] == "truncated":
         data["reason"] = "not_json"
-    return Told([], data)
+    return Content([], data)
 
 
 def ending_of(

@@ -69,7 +69,7 @@ class OtelSpans(Spans):
             # An empty context: a trace goes from part to part as text here, never by what happens to be current.
             context=trace.set_span_in_context(trace.NonRecordingSpan(above or trace.INVALID_SPAN_CONTEXT)),
             kind=_KINDS[kind],
-            attributes=_told(attributes),
+            attributes=_without_none(attributes),
             links=[trace.Link(context) for link in links if (context := _context_of(link)) is not None],
             start_time=at,
         )
@@ -102,7 +102,7 @@ class _OtelSpan(Span):
         super().__init__(_text_of(context) if context.is_valid else None)  # where OTEL_SDK_DISABLED
 
     def note(self, attributes: Attributes) -> None:
-        self._span.set_attributes(_told(attributes))
+        self._span.set_attributes(_without_none(attributes))
 
     def end(self, *, error: str | None = None) -> None:
         if error is not None:
@@ -151,5 +151,5 @@ def _text_of(context: trace.SpanContext) -> str:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
-def _told(attributes: Attributes) -> dict[str, str | int | float | bool | Sequence[str]]:
+def _without_none(attributes: Attributes) -> dict[str, str | int | float | bool | Sequence[str]]:
     return {name: value for name, value in attributes.items() if value is not None}

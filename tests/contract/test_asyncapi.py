@@ -45,17 +45,17 @@ def diagnosed(document: str, folder: Path) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("options", [[], ["--yaml"]], ids=["json", "yaml"])
 def test_the_official_parser_finds_no_fault(options: list[str], tmp_path: Path) -> None:
     """Generators and viewers of AsyncAPI would refuse the contract."""
-    told = diagnosed(shown(*options), tmp_path)
-    assert [diagnostic for diagnostic in told["diagnostics"] if diagnostic["severity"] == 0] == []
-    assert (told["read"], told["channels"], told["messages"]) == (True, 2 + 2 * 4, RECEIVED + 2 * PUBLISHED)
+    report = diagnosed(shown(*options), tmp_path)
+    assert [diagnostic for diagnostic in report["diagnostics"] if diagnostic["severity"] == 0] == []
+    assert (report["read"], report["channels"], report["messages"]) == (True, 2 + 2 * 4, RECEIVED + 2 * PUBLISHED)
 
 
 @pytest.mark.timeout(400)
@@ -71,8 +71,8 @@ def test_the_official_parser_finds_a_fault_that_is_there(whole: str, broken: str
     """The test above would pass whatever the document says."""
     document = shown()
     assert whole in document
-    told = diagnosed(document.replace(whole, broken), tmp_path)
-    assert any(diagnostic["severity"] == 0 for diagnostic in told["diagnostics"])
+    report = diagnosed(document.replace(whole, broken), tmp_path)
+    assert any(diagnostic["severity"] == 0 for diagnostic in report["diagnostics"])
 
 
 async def test_a_running_relay_serves_what_the_command_shows(tmp_path: Path) -> None:

@@ -245,9 +245,9 @@ class TestWebhookTaskResultOverHTTP:
         """The upstream would get no 2xx for a message that its description shows, and keep repeating it."""
         answer = await relay.deliver(wrap(result))
         assert (answer.status, answer.body["status"]) == (200, "accepted")
-        (told,) = await relay.events(topic="tasks")
-        assert told["event"]["id"] == answer.body["event_id"]
-        assert told["event"]["data"]["raw"] == result
+        (entry,) = await relay.events(topic="tasks")
+        assert entry["event"]["id"] == answer.body["event_id"]
+        assert entry["event"]["data"]["raw"] == result
 
     async def test_all_five_repetitions_get_the_2xx_that_ends_them(self, relay: Bridge, wrap: Any) -> None:
         """The upstream repeats until it sees a 2xx: a repetition that is refused would be repeated again."""
@@ -301,10 +301,14 @@ async def chatted(
     async with asyncio.timeout(10):
         while not any(event["event"]["type"] in ENDED for event in await proxy.events(topic="chat")):
             await asyncio.sleep(0.02)
-    told = {topic: [entry["event"] for entry in await proxy.events(topic=topic)] for topic in ("chat", "chat-chunks")}
-    assert {event["subject"] for events in told.values() for event in events} == {answer.headers["X-Relay-Chat-Id"]}
+    published = {
+        topic: [entry["event"] for entry in await proxy.events(topic=topic)] for topic in ("chat", "chat-chunks")
+    }
+    assert {event["subject"] for events in published.values() for event in events} == {
+        answer.headers["X-Relay-Chat-Id"]
+    }
     assert answer.body.encode() == sent
-    return sent, told
+    return sent, published
 
 
 ENDED = ("relay.chat.completed", "relay.chat.failed", "relay.chat.cancelled")
@@ -323,9 +327,9 @@ class TestChatCompletionChunkOverHTTP:
     ) -> None:
         """A client would get other bytes than the upstream sent, or consumers miss a chunk of the stream."""
         chunks = [CHUNK | shape for shape in STREAM_CHUNKS.values()]
-        _, told = await chatted(proxy, upstream, base, *map(orjson.dumps, chunks), b"[DONE]")
-        assert [chunk for event in told["chat-chunks"] for chunk in event["data"]["chunks"]] == chunks
-        assert {event["type"] for event in told["chat-chunks"]} == {"relay.chat.chunk"}
+        _, published = await chatted(proxy, upstream, base, *map(orjson.dumps, chunks), b"[DONE]")
+        assert [chunk for event in published["chat-chunks"] for chunk in event["data"]["chunks"]] == chunks
+        assert {event["type"] for event in published["chat-chunks"]} == {"relay.chat.chunk"}
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -337,14 +341,14 @@ class TestChatCompletionStreamDoneOverHTTP:
     ) -> None:
         """A stream in order would have no end for its client, or look truncated to consumers."""
         said = orjson.dumps(CHUNK | STREAM_CHUNKS["contentDelta"])
-        sent, told = await chatted(proxy, upstream, base, said, b"[DONE]")
+        sent, published = await chatted(proxy, upstream, base, said, b"[DONE]")
         assert sent.endswith(b"data: [DONE]\n\n")
-        assert [event["type"] for event in told["chat"]] == ["relay.chat.started", "relay.chat.completed"]
+        assert [event["type"] for event in published["chat"]] == ["relay.chat.started", "relay.chat.completed"]
 
     async def test_without_done_the_stream_has_failed(self, proxy: Bridge, upstream: Simulator, base: str) -> None:
         """A truncated stream, which looks whole to its client, would look whole to consumers too."""
         said = orjson.dumps(CHUNK | STREAM_CHUNKS["contentDelta"])
-        sent, told = await chatted(proxy, upstream, base, said)
+        sent, published = await chatted(proxy, upstream, base, said)
         assert b"[DONE]" not in sent
-        assert told["chat"][-1]["type"] == "relay.chat.failed"
-        assert told["chat"][-1]["data"]["reason"] == "truncated"
+        assert published["chat"][-1]["type"] == "relay.chat.failed"
+        assert published["chat"][-1]["data"]["reason"] == "truncated"

@@ -102,7 +102,7 @@ class Sandbox:
         while "retry" in block.said and not self._fits(block, printed) and loop.time() < deadline - 1:
             await asyncio.sleep(0.1)
             status, printed = await self._output(block, text, deadline)
-        assert status == 0, f"{block} failed with {status}:\n{printed}\n{self._told()}"
+        assert status == 0, f"{block} failed with {status}:\n{printed}\n{self._log_text()}"
         self._compare(block, printed)
 
     async def _output(self, block: Block, text: str, deadline: float) -> tuple[int | str | None, str]:
@@ -123,14 +123,14 @@ class Sandbox:
             async with asyncio.timeout(WITHIN):
                 while not self._fits(block, printed):
                     line = await process.stdout.readline()
-                    assert line, f"{block} ended after\n{printed}\n{self._told()}"
+                    assert line, f"{block} ended after\n{printed}\n{self._log_text()}"
                     printed += line.decode()
         except TimeoutError:
             self._compare(block, printed)
         finally:
             await _end(process)
 
-    def _told(self) -> str:
+    def _log_text(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
 
     def _fits(self, block: Block, printed: str) -> bool:
@@ -138,7 +138,7 @@ class Sandbox:
 
     def _compare(self, block: Block, printed: str) -> None:
         assert self._fits(block, printed), (
-            f"{block} printed\n{printed}\nand the page shows\n{block.output}\n{self._told()}"
+            f"{block} printed\n{printed}\nand the page shows\n{block.output}\n{self._log_text()}"
         )
 
     def _there(self, printed: str) -> str:

@@ -175,9 +175,9 @@ async def test_the_policy_stops_what_would_get_in(scene: Scene) -> None:
           foreign.src = evil + "/x.js";
           main.append(foreign);
           document.getElementById("go").click();
-          const told = await fetch(evil, {mode: "no-cors"}).then(() => "sent", () => "stopped");
+          const outcome = await fetch(evil, {mode: "no-cors"}).then(() => "sent", () => "stopped");
           await new Promise(done => setTimeout(done, 200));
-          return [window.pwned ?? null, told];
+          return [window.pwned ?? null, outcome];
         }"""
         assert await here.page.evaluate(attempt, scene.evil) == [None, "stopped"]
         stopped = {text.split(" ")[1] for text in here.said if text.startswith("violation")}

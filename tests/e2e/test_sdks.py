@@ -164,8 +164,8 @@ async def test_the_ai_package_of_vercel(stage: Stage, tmp_path: Path) -> None:
     """Applications whose SDK shares no code with OpenAI's would notice the relay."""
 
     def as_known(scenario: Scenario, direct: Lived) -> bool:
-        told = bool(direct.error) or not (scenario.error or scenario.breaks)
-        return direct.attempts == (scenario.ai_attempts or scenario.attempts) and told
+        reported = bool(direct.error) or not (scenario.error or scenario.breaks)
+        return direct.attempts == (scenario.ai_attempts or scenario.attempts) and reported
 
     scenarios = [scenario for scenario in SCENARIOS if scenario.call in AI_CALLS]
     lived = await stage.play(partial(run_node, "ai_client.mjs", tmp_path), "6.0.326", scenarios)
@@ -203,7 +203,7 @@ async def test_the_relays_own_refusals_are_errors_that_the_sdks_read(sdk: str, t
             results += (await asyncio.to_thread(run, [{**case, "id": "no upstream"}]))["results"]
         finally:
             await relay.stop()
-    told = {result["id"]: result["error"] for result in results}
-    seen = {name: tuple(error[key] for key in ("class", "status", "type", "code")) for name, error in told.items()}
+    errors = {result["id"]: result["error"] for result in results}
+    seen = {name: tuple(error[key] for key in ("class", "status", "type", "code")) for name, error in errors.items()}
     assert seen == REFUSALS
-    assert all(error["body"]["message"] for error in told.values())
+    assert all(error["body"]["message"] for error in errors.values())

@@ -57,15 +57,15 @@ async def test_a_client_gets_the_upstreams_bytes_and_consumers_what_they_say(
 
         try:
             played = await asyncio.gather(*(one(*cut) for cut in cuts(effort, Random(SEED))))
-            told = await _told(relay, len(played))
+            endings = await _endings(relay, len(played))
         finally:
             relay.kill()
     changed = [f"{sample.name}: {wrong}" for _, sample, wrong in played if wrong]
     row.load = f"{len(played)} answers"
-    row.counted(acknowledged=len(played), lost=len(played) - len(told))
+    row.counted(acknowledged=len(played), lost=len(played) - len(endings))
     assert not changed, changed[:5]
     for chat_id, sample, _ in played:
-        data = told[chat_id]
+        data = endings[chat_id]
         wanted = sample.data | {"model": sample.data["model"] or BODY["model"]}
         assert {key: data[key] for key in wanted} == wanted, sample.name
         assert data["bytes"] == len(sample.body)
@@ -92,7 +92,7 @@ async def _difference(client: Any, sample: ChatSample) -> str | None:
     return f"{client.status}, {ended}, {bytes(client.body)!r}"
 
 
-async def _told(relay: RelayProcess, number: int) -> dict[str, Any]:
+async def _endings(relay: RelayProcess, number: int) -> dict[str, Any]:
     """The data of the terminal events, by stream; each stream has one."""
     async with asyncio.timeout(30):
         while True:
@@ -100,6 +100,6 @@ async def _told(relay: RelayProcess, number: int) -> dict[str, Any]:
             if len(events) >= number:
                 break
             await asyncio.sleep(0.1)
-    told = {event["subject"]: event["data"] for event in events}
-    assert len(told) == len(events) == number
-    return told
+    endings = {event["subject"]: event["data"] for event in events}
+    assert len(endings) == len(events) == number
+    return endings

@@ -47,16 +47,16 @@ async def test_of_many_streams_at_once_no_chunk_is_missed(tmp_path: Path, row: R
                     await asyncio.sleep(0.1)
         finally:
             relay.kill()
-    told = {event["subject"]: event["data"] for event in events if event["type"] in TERMINAL}
+    endings = {event["subject"]: event["data"] for event in events if event["type"] in TERMINAL}
     firsts = [quantiles((one.first for one in reads), n=100) for reads in (direct, through)]
     row.load = f"{streams} streams, {1 / PACE:.0f} chunks/s each"
-    row.counted(acknowledged=streams, lost=streams - len(told))
+    row.counted(acknowledged=streams, lost=streams - len(endings))
     row.notes.append(
         f"first piece p50 {firsts[0][49] * 1e3:.1f} ms directly, {firsts[1][49] * 1e3:.1f} ms through the relay; "
         f"p99 {firsts[0][98] * 1e3:.1f} and {firsts[1][98] * 1e3:.1f} ms (load and upstream in one process)"
     )
     for one in through:
-        data = told[one.headers["x-relay-chat-id"]]
+        data = endings[one.headers["x-relay-chat-id"]]
         assert one.body.endswith(b"data: [DONE]\n\n")
         assert (data["outcome"], data["gaps"], data["bytes"]) == ("completed", 0, len(one.body))
         assert data["chunks"] == one.body.count(b"data: ") - 1

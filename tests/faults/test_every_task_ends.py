@@ -118,8 +118,8 @@ async def judged(
     assert len(submitted.unknown) >= len(others), "the upstream has tasks that nobody can know of"
     assert too_fast(ledger.polls, rate, slack=2 * (KILLS + 1)) == []
     polls = sum(number for _, number in ledger.polls)
-    print(f"told: {dict(submitted.told)}; {len(submitted.unknown)} unknown, {ledger.paid} paid, {polls} polls")
-    row.notes.append(f"{ledger.paid} paid for, {polls} polls, told {dict(submitted.told)}")
+    print(f"answers: {dict(submitted.outcomes)}; {len(submitted.unknown)} unknown, {ledger.paid} paid, {polls} polls")
+    row.notes.append(f"{ledger.paid} paid for, {polls} polls, answers {dict(submitted.outcomes)}")
 
 
 async def concluded(
@@ -182,8 +182,8 @@ async def test_every_task_ends_although_the_upstream_is_down_and_overloaded(
                 row.injected(f"{trouble} for {seconds} s")
                 await asyncio.sleep(seconds)
         await concluded(relay, simulator, application, targets, row, max_rate)
-        told = application.submitted.told
-        assert all(told[each] for each in ("upstream_unreachable", "429", "a page", "500")), "a trouble met nobody"
+        outcomes = application.submitted.outcomes
+        assert all(outcomes[each] for each in ("upstream_unreachable", "429", "a page", "500")), "a trouble met nobody"
 
 
 @pytest.mark.row("T3", "clocks that jump")

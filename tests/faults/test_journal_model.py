@@ -56,7 +56,7 @@ NAMES = st.sampled_from([f"task-{n}" for n in range(12)])
 DRAFTS = st.one_of(
     st.builds(
         draft, NAMES, says=st.sampled_from("abc"), data=st.sampled_from([b'{"n":1}', b'"%s"' % (b"x" * 3000)])
-    ).map(lambda told: told._replace(via="webhook")),
+    ).map(lambda made: made._replace(via="webhook")),
     st.builds(draft, NAMES, says=st.sampled_from("ab"), conflict=st.just(False)),
     st.builds(lambda name, sink: draft(name)._replace(sink=sink), NAMES, st.sampled_from(SINKS)),
     st.builds(_letter, NAMES),

@@ -176,5 +176,5 @@ def test_a_seed_repeats_its_run_to_the_last_step() -> None:
 
 
 if __name__ == "__main__":
-    told = simulate(int(sys.argv[1]))
-    print(*told.trace, told, sep="\n")
+    run = simulate(int(sys.argv[1]))
+    print(*run.trace, run, sep="\n")

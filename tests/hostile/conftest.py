@@ -30,15 +30,15 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield stage
         asyncio.run(_warm(stage))
         grown = stage.memory - began
-        print(f"\n{_told(stage.costs)}\nmemory {grown:+.0f} MiB since {began:.0f}")
+        print(f"\n{_table(stage.costs)}\nmemory {grown:+.0f} MiB since {began:.0f}")
         assert grown <= KEPT, f"after all cases the relay holds {grown:.0f} MiB more"
 
 
-def _told(costs: list[Cost]) -> str:
+def _table(costs: list[Cost]) -> str:
     """A row per test, and one of all: what it took at most, and how long the deliveries beside it did."""
     rows = {name: [cost for cost in costs if cost.name == name] for name in dict.fromkeys(cost.name for cost in costs)}
     rows["all"] = costs
-    told = [
+    lines = [
         "test | MiB | CPU s | standstill ms | deliveries | p50 ms | p99 ms | max ms | probes p50 ms | p99 ms | max ms"
     ]
     for name, each in rows.items():
@@ -46,8 +46,8 @@ def _told(costs: list[Cost]) -> str:
         acknowledged = [seconds for cost in each for seconds in cost.seen.acknowledged]
         probed = [seconds for cost in each for seconds in cost.seen.probed]
         costs = f"{most[0]:.0f} | {most[1]:.1f} | {most[2]:.0f}"
-        told.append(f"{name} | {costs} | {len(acknowledged)} | {_times(acknowledged)} | {_times(probed)}")
-    return "\n".join(told)
+        lines.append(f"{name} | {costs} | {len(acknowledged)} | {_times(acknowledged)} | {_times(probed)}")
+    return "\n".join(lines)
 
 
 def _times(seconds: list[float]) -> str:

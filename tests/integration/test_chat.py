@@ -62,9 +62,9 @@ async def under_way(stack: AsyncExitStack, url: str, count: int) -> list[Wire]:
     return clients
 
 
-async def until_recorded(relay: RelayProcess, chunks_told: int) -> None:
+async def until_recorded(relay: RelayProcess, number: int) -> None:
     async with asyncio.timeout(10):
-        while sum(event["type"] == "relay.chat.chunk" for event in await events(relay)) < chunks_told:
+        while sum(event["type"] == "relay.chat.chunk" for event in await events(relay)) < number:
             await asyncio.sleep(0.02)
 
 
@@ -110,12 +110,12 @@ async def test_streams_get_their_time_and_then_their_end(relays: Relays) -> None
         await relay.start()
         clients = await under_way(stack, relay.url, STREAMS)
         loop = asyncio.get_running_loop()
-        told = loop.time()
+        began = loop.time()
         ending = asyncio.create_task(relay.stop(10))
         rests = await asyncio.gather(*(client.rest() for client in clients))
-        assert loop.time() - told > 1.0
+        assert loop.time() - began > 1.0
         assert await ending == 0
-        assert loop.time() - told < 4.5
+        assert loop.time() - began < 4.5
         for rest in rests:
             assert b'data: {"error":{"message":"The relay is shutting down.' in rest
             assert not rest.endswith(b"0\r\n\r\n")
@@ -128,11 +128,11 @@ async def test_streams_get_their_time_and_then_their_end(relays: Relays) -> None
 
 async def test_a_stream_that_ends_in_time_ends_as_always(relays: Relays) -> None:
     """An update would fail conversations that only needed another second."""
-    told = asyncio.Event()
+    may_end = asyncio.Event()
 
     async def script(call: Call) -> None:
         await call.send(HEAD, chunks(frame("Hel"), frame("lo"), end=False))
-        await told.wait()
+        await may_end.wait()
         await call.send(chunks(frame("!", "stop"), b"data: [DONE]\n\n"))
 
     async with scripted(script) as upstream, AsyncExitStack() as stack:
@@ -143,7 +143,7 @@ async def test_a_stream_that_ends_in_time_ends_as_always(relays: Relays) -> None
         async with asyncio.timeout(10):
             while b"draining" not in relay.log.read_bytes():
                 await asyncio.sleep(0.01)
-        told.set()
+        may_end.set()
         assert (await client.rest()).endswith(b"[DONE]\n\n\r\n0\r\n\r\n")
         assert await ending == 0
         await relay.start()

@@ -75,8 +75,8 @@ async def read_line(process: subprocess.Popen[str]) -> str:
 
 async def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """The exit code and what it said on standard error."""
-    _, told = await asyncio.to_thread(process.communicate, None, BOUND)
-    return process.returncode, told
+    _, output = await asyncio.to_thread(process.communicate, None, BOUND)
+    return process.returncode, output
 
 
 async def post(relay: RelayProcess, *documents: dict[str, Any]) -> None:
@@ -142,10 +142,10 @@ async def test_tail_follows_through_a_restart_and_misses_nothing(relay: RelayPro
         await post(relay, {"task": {"task_id": "t-3", "status": "TASK_STATUS_SUCCEED"}})
         assert json.loads(await read_line(tail))["subject"] == "t-3"
         tail.send_signal(signal.SIGINT)
-        code, told = await ended(tail)
+        code, output = await ended(tail)
     assert code == 0, "people end it by Ctrl-C"
-    assert "next try in" in told
-    assert "Traceback" not in told
+    assert "next try in" in output
+    assert "Traceback" not in output
 
 
 async def test_tail_follows_from_the_newest_event_on(relay: RelayProcess) -> None:
@@ -168,8 +168,8 @@ async def test_tail_ends_quietly_when_nobody_reads_any_more(relay: RelayProcess)
         tail.stdout.close()
         tail.stdout = None
         await post(relay, {"task": {"task_id": "t-9", "status": "TASK_STATUS_SUCCEED"}})
-        code, told = await ended(tail)
-    assert (code, told) == (0, "")
+        code, output = await ended(tail)
+    assert (code, output) == (0, "")
 
 
 async def test_the_token_comes_from_where_it_is_given(relay: RelayProcess, tmp_path: Path) -> None:
@@ -444,8 +444,8 @@ async def test_the_simulator_runs_until_it_is_stopped(tmp_path: Path) -> None:
         found = await asyncio.to_thread(run, "check", "--connect", cwd=tmp_path, RELAY_UPSTREAM__BASE_URL=url)
         assert (found.returncode, f"upstream: {url} answers" in found.stdout) == (0, True)
         simulator.terminate()
-        code, told = await ended(simulator)
-    assert (code, told) == (0, "")
+        code, output = await ended(simulator)
+    assert (code, output) == (0, "")
     lost = await asyncio.to_thread(run, "check", "--connect", cwd=tmp_path, RELAY_UPSTREAM__BASE_URL=url)
     assert lost.returncode == 1
     assert "cannot be reached" in lost.stdout

@@ -65,12 +65,12 @@ async def published(bridge: MakeBridge, pair: Pair) -> tuple[Bridge, list[Json]]
     return relay, [each["event"] for each in await relay.events()]
 
 
-def read_as(event: BaseCloudEvent, told: Json, *extensions: tuple[str, Any]) -> None:
+def read_as(event: BaseCloudEvent, expected: Json, *extensions: tuple[str, Any]) -> None:
     """Fails unless the SDK's event has our attributes, these extensions, and our data, and nothing else."""
-    ours = {name: value for name, value in told.items() if name != "data"}
+    ours = {name: value for name, value in expected.items() if name != "data"}
     ours["time"] = datetime.fromisoformat(ours["time"])
     assert event.get_attributes() == ours | dict(extensions)
-    assert event.get_data() == told["data"]
+    assert event.get_data() == expected["data"]
 
 
 def by_id(found: list[Json]) -> dict[str, Json]:
@@ -106,20 +106,20 @@ async def on_kafka(pair: Pair, prefix: str) -> list[Fetched]:
 
 async def test_every_topic_has_an_event(published: tuple[Bridge, list[Json]]) -> None:
     """What follows would not be said of all of them."""
-    _, told = published
-    types = {event["type"] for event in told}
+    _, events = published
+    types = {event["type"] for event in events}
     assert types == {
         *("relay.task.succeeded", "relay.task.conflicted", "relay.task.failed", "relay.delivery.dead"),
         *("relay.chat.started", "relay.chat.chunk", "relay.chat.completed"),
     }
-    assert [event["type"] for event in told if event.get("traceparent")] == ["relay.task.succeeded"]
+    assert [event["type"] for event in events if event.get("traceparent")] == ["relay.task.succeeded"]
 
 
 @pytest.mark.parametrize("mode", ["binary", "structured"])
 async def test_it_reads_kafka(published: tuple[Bridge, list[Json]], pair: Pair, mode: str) -> None:
     """A consumer with the SDK would see other events than we published, or none."""
-    _, told = published
-    expected = by_id(told)
+    _, events = published
+    expected = by_id(events)
     for record in await on_kafka(pair, pair.topic if mode == "binary" else f"s-{pair.topic}"):
         assert any(name.startswith("ce_") for name, _ in record.headers) == (mode == "binary")
         event = as_shown("aiokafka", record=record)
@@ -129,15 +129,15 @@ async def test_it_reads_kafka(published: tuple[Bridge, list[Json]], pair: Pair, 
 
 async def test_it_reads_http(published: tuple[Bridge, list[Json]]) -> None:
     """A consumer without a broker could not hand our events to its SDK, from a page or from a live stream."""
-    relay, told = published
-    expected = by_id(told)
+    relay, events = published
+    expected = by_id(events)
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{relay.url}/v1/events?limit=1000") as response:
             page = json.loads(await response.read())
         live = session.get(f"{relay.url}/v1/events?after=0", headers={"Accept": "text/event-stream"})
         async with asyncio.timeout(10), live as response:
-            lines = [line async for line in _until(response, len(told))]
-    assert len(page["events"]) == len(lines) == len(told)
+            lines = [line async for line in _until(response, len(events))]
+    assert len(page["events"]) == len(lines) == len(events)
     from_page = [as_shown("GET /v1/events", each=each) for each in page["events"]]
     for event in (*from_page, *(http.from_structured_event(http.HTTPMessage({}, line)) for line in lines)):
         read_as(event, expected[event.get_id()])
@@ -155,8 +155,8 @@ async def _until(response: aiohttp.ClientResponse, count: int) -> Any:
 
 async def test_it_takes_the_fields_of_redis(published: tuple[Bridge, list[Json]], pair: Pair) -> None:
     """The mapping in the consumers' page, one field per attribute, would make no CloudEvent."""
-    _, told = published
-    expected = by_id(told)
+    _, events = published
+    expected = by_id(events)
     for message in [each for topic in TOPICS for each in await pair.on_redis(topic)]:
         event = as_shown("Redis", attributes=message.attributes, data=message.data)
         read_as(event, expected.pop(event.get_id()))

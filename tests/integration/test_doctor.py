@@ -206,6 +206,6 @@ async def test_a_bad_configuration_is_reported_as_by_relay_check(tmp_path: Path)
     config.write_text("server: {prot: 1}\n")
     found = await examined(config, 78)
     assert "did you mean 'port'" in found["configuration"]["message"]
-    told = await asyncio.to_thread(run, "doctor", "--config", config)
-    assert told.returncode == 78
-    assert told.stdout.startswith("failed   configuration: ")
+    result = await asyncio.to_thread(run, "doctor", "--config", config)
+    assert result.returncode == 78
+    assert result.stdout.startswith("failed   configuration: ")

@@ -69,21 +69,21 @@ async def test_contradictions_are_published_once_each_and_in_order(relay: Bridge
     tasks = [new_task() for _ in range(20)]
     for task_id in tasks:  # interleaved with the other tasks, as traffic is
         await relay.accept(succeeded(task_id))
-    stories: dict[str, list[str]] = {task_id: [f"{task_id}:succeeded"] for task_id in tasks}
+    expected: dict[str, list[str]] = {task_id: [f"{task_id}:succeeded"] for task_id in tasks}
     for body_of in (lambda t: succeeded(t, outputs=["other.png"]), failed):
-        told = await asyncio.gather(*(answers(relay, *[body_of(task_id)] * 3) for task_id in tasks))
-        for task_id, given in zip(tasks, told, strict=True):
+        answered = await asyncio.gather(*(answers(relay, *[body_of(task_id)] * 3) for task_id in tasks))
+        for task_id, given in zip(tasks, answered, strict=True):
             (conflict_id,) = {event_id for status, event_id in given if status == "accepted"}
             assert Counter(status for status, _ in given) == {"accepted": 1, "duplicate": 2}
             assert conflict_id.startswith(f"{task_id}:conflicted:")
-            stories[task_id].append(conflict_id)
+            expected[task_id].append(conflict_id)
     await relay.until_published()
 
     for sink, messages in (await pair.tasks()).items():
-        told_of: dict[str, list[str]] = {}
+        published: dict[str, list[str]] = {}
         for message in messages:
-            told_of.setdefault(message.subject, []).append(message.id)
-        assert told_of == stories, sink
+            published.setdefault(message.subject, []).append(message.id)
+        assert published == expected, sink
         types = Counter(message.attributes["type"] for message in messages)
         assert types == {"relay.task.succeeded": 20, "relay.task.conflicted": 40}
         assert await relay.states(sink) == States(published=60, pending=0, dead=0)

@@ -33,7 +33,7 @@ async def relay(pair: Pair, bridge: MakeBridge) -> Bridge:
     return made
 
 
-async def told(relay: Bridge) -> list[str]:
+async def event_ids(relay: Bridge) -> list[str]:
     return [event["event"]["id"] for event in await relay.events()]
 
 
@@ -56,7 +56,7 @@ async def test_events_flow_after_the_volume_was_lost(relay: Bridge, pair: Pair) 
     ids += await relay.accept(*bodies(5))
     await relay.until_published()
     await check_both(pair, ids)
-    assert await told(relay) == ids[20:]
+    assert await event_ids(relay) == ids[20:]
     await relay.restart()  # the new lineage is what the sinks remember now
     ids += await relay.accept(*bodies(5))
     await relay.until_published()

@@ -62,9 +62,9 @@ async def hang_up(relay: RelayProcess) -> dict[str, Any]:
     assert relay.process is not None
     relay.process.send_signal(signal.SIGHUP)
     async with asyncio.timeout(10):
-        while not (told := [line for line in lines(relay)[before:] if "reloaded" in line["event"]]):
+        while not (reloads := [line for line in lines(relay)[before:] if "reloaded" in line["event"]]):
             await asyncio.sleep(0.02)
-    return told[0]
+    return reloads[0]
 
 
 async def test_a_secret_file_that_hangs_keeps_no_other_secret_and_no_exit(tmp_path: Path, relay: RelayProcess) -> None:
@@ -80,8 +80,8 @@ async def test_a_secret_file_that_hangs_keeps_no_other_secret_and_no_exit(tmp_pa
     hangs.unlink()
     os.mkfifo(hangs)  # nobody writes to it
     tokens.write_text(OTHER)
-    told = await hang_up(relay)
-    assert told["changed"] == ["webhooks.novita.tokens"]
+    logged = await hang_up(relay)
+    assert logged["changed"] == ["webhooks.novita.tokens"]
     assert [await deliver(relay, token, "b") for token in (TOKEN, OTHER)] == [401, 200]
     assert [line["files"] for line in lines(relay) if "cannot be read" in line["event"]] == [[str(hangs)]]
     assert await relay.metric("relay_config_last_reload_successful") == 0
@@ -107,8 +107,8 @@ async def test_tokens_are_exchanged_without_a_restart(relay: RelayProcess) -> No
     await relay.start()
     assert await deliver(relay, TOKEN, "a") == 200
     rewrite(relay, webhooks={"novita": {"tokens": [OTHER]}, "max_body": "2MiB"}, server={"api_tokens": [OTHER]})
-    told = await hang_up(relay)
-    assert told["changed"] == ["server.api_tokens", "webhooks.novita.tokens"]
+    logged = await hang_up(relay)
+    assert logged["changed"] == ["server.api_tokens", "webhooks.novita.tokens"]
     assert [await deliver(relay, token, "b") for token in (TOKEN, OTHER)] == [401, 200]
     assert [await events(relay, token) for token in (TOKEN, OTHER)] == [401, 200]
     assert [line["keys"] for line in lines(relay) if "restart" in line["event"]] == [["webhooks.max_body"]]
@@ -192,9 +192,9 @@ async def test_a_wrong_configuration_changes_nothing(relay: RelayProcess) -> Non
     """A typing error would lock every sender out, or end the relay."""
     await relay.start()
     rewrite(relay, webhooks={"novita": {"tokens": [OTHER], "tokns": []}})
-    told = await hang_up(relay)
-    assert told["level"] == "error"
-    assert "tokns" in told["problems"]
+    logged = await hang_up(relay)
+    assert logged["level"] == "error"
+    assert "tokns" in logged["problems"]
     assert [await deliver(relay, token, "b") for token in (TOKEN, OTHER)] == [200, 401]
 
 

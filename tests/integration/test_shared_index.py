@@ -271,10 +271,10 @@ async def test_a_refused_password_is_reported_and_not_shown(replica: MakeIndex, 
         window=1.0,
     )
     server.cli("CONFIG", "SET", "requirepass", "other")
-    with pytest.raises(IndexUnavailable) as told:
+    with pytest.raises(IndexUnavailable) as raised:
         await index.claim([ended("t", 1)])
-    assert told.value.code == "auth_failed"
-    assert "hush" not in str(told.value)
+    assert raised.value.code == "auth_failed"
+    assert "hush" not in str(raised.value)
 
 
 def test_an_address_of_another_kind_is_refused() -> None:

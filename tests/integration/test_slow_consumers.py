@@ -190,9 +190,9 @@ async def test_consumers_who_take_nothing_are_cut_and_leave_nothing(tmp_path: Pa
         assert await settled(relay) - before < 16 * MIB
         assert await relay.metric("relay_consumers_total", outcome="cut", kind="page") == 20
         assert await relay.metric("relay_consumers_total", outcome="cut", kind="live") == 20
-        told = [line for line in map(json.loads, relay.log.read_text().splitlines()) if line["event"] == "consumer cut"]
-        assert told
-        assert {line["reason"] for line in told} == {"send_timeout"}
+        cuts = [line for line in map(json.loads, relay.log.read_text().splitlines()) if line["event"] == "consumer cut"]
+        assert cuts
+        assert {line["reason"] for line in cuts} == {"send_timeout"}
 
 
 async def until_none(relay: RelayProcess) -> None:

@@ -55,12 +55,12 @@ async def deliver(relay: RelayProcess, *bodies: bytes) -> list[str]:
     return [answer["status"] for answer in answers]
 
 
-def states(told: Any) -> list[tuple[int, str, str]]:
-    return [(each["offset"], each["sink"], each["state"]) for each in told["publications"]]
+def states(shown: Any) -> list[tuple[int, str, str]]:
+    return [(each["offset"], each["sink"], each["state"]) for each in shown["publications"]]
 
 
-def times(told: Any) -> list[str | None]:
-    return [each["published_at"] for each in told["publications"]]
+def times(shown: Any) -> list[str | None]:
+    return [each["published_at"] for each in shown["publications"]]
 
 
 async def test_the_timeline_of_a_task_says_where_it_is(pair: Pair, bridge: MakeBridge) -> None:
@@ -75,22 +75,22 @@ async def test_the_timeline_of_a_task_says_where_it_is(pair: Pair, bridge: MakeB
     await relay.accept(contradiction)
     assert (await relay.deliver(contradiction)).body["status"] == "duplicate"
     await relay.until_published()
-    told = await timeline(relay, task_id)
-    ids = [entry["event"]["id"] for entry in told["events"]]
+    shown = await timeline(relay, task_id)
+    ids = [entry["event"]["id"] for entry in shown["events"]]
     assert [m.id for m in await pair.on_redis()] == ids
     assert [m.id for m in await pair.on_kafka()] == ids
-    assert states(told) == [(n, sink, "published") for n in (1, 2) for sink in ("kafka", "redis")]
-    received = [entry["event"]["data"]["received_at"] for entry in told["events"] for _ in "12"]
+    assert states(shown) == [(n, sink, "published") for n in (1, 2) for sink in ("kafka", "redis")]
+    received = [entry["event"]["data"]["received_at"] for entry in shown["events"] for _ in "12"]
     now = (await ask(relay, "/v1/status"))["now"]
-    assert all(at is not None and got <= at <= now for at, got in zip(times(told), received, strict=True))
-    assert [(each["offset"], each["count"], each["observed_via"]) for each in told["duplicates"]] == [
+    assert all(at is not None and got <= at <= now for at, got in zip(times(shown), received, strict=True))
+    assert [(each["offset"], each["count"], each["observed_via"]) for each in shown["duplicates"]] == [
         (1, 3, {"webhook": 3}),
         (2, 1, {"webhook": 1}),
     ]
-    assert all(each["first_at"] <= each["last_at"] <= now for each in told["duplicates"])
+    assert all(each["first_at"] <= each["last_at"] <= now for each in shown["duplicates"])
     await relay.restart()
     await relay.until_published()
-    assert await timeline(relay, task_id) == told
+    assert await timeline(relay, task_id) == shown
 
 
 async def test_after_a_kill_no_time_is_invented(pair: Pair, relays: Relays) -> None:
@@ -146,15 +146,15 @@ async def test_a_refused_event_is_shown_as_dead_where_it_is(pair: Pair, bridge: 
     task_id = new_task()
     await relay.accept(succeeded(task_id, filler=30 * KIB))
     await relay.until_published()
-    told = await timeline(relay, task_id)
-    assert [entry["event"]["type"] for entry in told["events"]] == ["relay.task.succeeded", "relay.delivery.dead"]
-    assert states(told) == [
+    shown = await timeline(relay, task_id)
+    assert [entry["event"]["type"] for entry in shown["events"]] == ["relay.task.succeeded", "relay.delivery.dead"]
+    assert states(shown) == [
         (1, "kafka", "dead"),
         (1, "redis", "published"),
         (2, "kafka", "published"),
         (2, "redis", "published"),
     ]
-    [letter] = told["dead_letters"]
+    [letter] = shown["dead_letters"]
     assert (letter["origin"], letter["reason"], letter["event_offset"]) == ("kafka", "record_too_large", 1)
     status = await ask(relay, "/v1/status")
     kafka = status["sinks"][0]
@@ -169,10 +169,10 @@ async def test_a_refused_event_is_shown_as_dead_where_it_is(pair: Pair, bridge: 
     replayed = await relay.request("POST", f"/v1/dead-letters/{letter['id']}/replay")
     assert replayed.status == 200
     await relay.until_published()
-    told = await timeline(relay, task_id)
-    assert [(entry["offset"], entry["sink"]) for entry in told["events"]] == [(1, None), (2, None), (3, "kafka")]
-    assert states(told)[-1] == (3, "kafka", "published")
-    assert told["dead_letters"] == []
+    shown = await timeline(relay, task_id)
+    assert [(entry["offset"], entry["sink"]) for entry in shown["events"]] == [(1, None), (2, None), (3, "kafka")]
+    assert states(shown)[-1] == (3, "kafka", "published")
+    assert shown["dead_letters"] == []
 
 
 async def test_what_another_replica_has_published_is_shown_as_absorbed(pair: Pair, relays: Relays) -> None:
@@ -200,11 +200,11 @@ async def test_a_chat_is_shown_while_it_grows(relays: Relays) -> None:
         assert len(chats) == 3
         assert (await ask(relay, "/v1/status"))["chats"] == {"open": 3}
         assert chats[0]["model"] is not None
-        told = await timeline(relay, chats[1]["chat_id"])
-        assert told["kind"] == "chat"
-        kinds = [entry["event"]["type"] for entry in told["events"]]
+        shown = await timeline(relay, chats[1]["chat_id"])
+        assert shown["kind"] == "chat"
+        kinds = [entry["event"]["type"] for entry in shown["events"]]
         assert (kinds[0], set(kinds[1:])) == ("relay.chat.started", {"relay.chat.chunk"})
-        assert told["events"][0]["offset"] == chats[1]["offset"]
+        assert shown["events"][0]["offset"] == chats[1]["offset"]
         relay.kill()
         await relay.start()
         assert (await ask(relay, "/v1/chats"))["chats"] == []

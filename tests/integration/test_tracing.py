@@ -154,9 +154,9 @@ async def test_a_chats_span_follows_the_conventions_and_its_upstream_and_events_
         assert PROMPT.encode() in events[-1].data, "the test would not see it if it leaked"
         await clean(relay, collecting, *answer.split()[:20])
     assert (span.kind, span.trace, span.parent, span.failed) == ("client", TRACE, CALLER, False)
-    told = span.attributes
+    attributes = span.attributes
     assert (
-        told.items()
+        attributes.items()
         >= {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": "novita",
@@ -168,9 +168,9 @@ async def test_a_chats_span_follows_the_conventions_and_its_upstream_and_events_
             "relay.client": "web",
         }.items()
     )
-    assert told["gen_ai.usage.input_tokens"] > 0
-    assert told["gen_ai.usage.output_tokens"] > 0
-    assert 0 < told["relay.chat.time_to_first_token"] < (span.end - span.start) / 1e9 + 0.01
+    assert attributes["gen_ai.usage.input_tokens"] > 0
+    assert attributes["gen_ai.usage.output_tokens"] > 0
+    assert 0 < attributes["relay.chat.time_to_first_token"] < (span.end - span.start) / 1e9 + 0.01
     assert named(exchange.headers["traceparent"]) == span.place
     assert [event.attributes["type"] for event in events] == ["relay.chat.started", "relay.chat.completed"]
     assert {named(event.attributes["traceparent"]) for event in events} == {span.place}
@@ -236,8 +236,8 @@ async def clean(relay: Bridge, collecting: Collector, *said: str) -> None:
     await relay.stop()
     exported = b"".join(collecting.bodies)
     assert [each for each in SECRETS if each.encode() in exported] == []
-    told = {word for span in collecting.spans for value in span.attributes.values() for word in str(value).split()}
-    assert not told & set(said)
+    words = {word for span in collecting.spans for value in span.attributes.values() for word in str(value).split()}
+    assert not words & set(said)
     assert {name for span in collecting.spans for name in span.attributes} <= KNOWN
 
 

@@ -19,7 +19,7 @@ WITHIN = 15.0
 
 
 @dataclass(frozen=True)
-class Told:
+class Span:
     """One span. ``trace``, ``id`` and ``parent`` in hex; ``links`` as (trace, span)."""
 
     name: str
@@ -46,9 +46,9 @@ class Collector:
 
     url: str = ""
     bodies: list[bytes] = field(default_factory=list)
-    spans: list[Told] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list)
 
-    def named(self, name: str) -> list[Told]:
+    def named(self, name: str) -> list[Span]:
         return [span for span in self.spans if span.name == name]
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -57,7 +57,7 @@ class Collector:
             while not condition():
                 await asyncio.sleep(0.02)
 
-    async def one(self, name: str, such: Callable[[Told], bool] = lambda _: True) -> Told:
+    async def one(self, name: str, such: Callable[[Span], bool] = lambda _: True) -> Span:
         """The one span of that name, once it is there."""
         await self.until(lambda: any(such(span) for span in self.named(name)))
         [span] = [span for span in self.named(name) if such(span)]
@@ -89,17 +89,17 @@ async def collector() -> AsyncIterator[Collector]:
         await runner.cleanup()
 
 
-def _spans(request: ExportTraceServiceRequest) -> list[Told]:
+def _spans(request: ExportTraceServiceRequest) -> list[Span]:
     return [
-        _told(span, _attributes(group.resource.attributes))
+        _span(span, _attributes(group.resource.attributes))
         for group in request.resource_spans
         for scope in group.scope_spans
         for span in scope.spans
     ]
 
 
-def _told(span: trace_pb2.Span, resource: dict[str, Any]) -> Told:
-    return Told(
+def _span(span: trace_pb2.Span, resource: dict[str, Any]) -> Span:
+    return Span(
         span.name,
         trace_pb2.Span.SpanKind.Name(span.kind).removeprefix("SPAN_KIND_").lower(),
         span.trace_id.hex(),

@@ -86,16 +86,16 @@ def test_a_file_that_is_not_there_is_found() -> None:
 
 def test_the_tour_leads_through_every_room() -> None:
     """A room would stand there that neither the map nor the tour ever names."""
-    told = "".join((ROOT / name).read_text("utf-8") for name in ("ARCHITECTURE.md", "docs/internals.md"))
+    pages = "".join((ROOT / name).read_text("utf-8") for name in ("ARCHITECTURE.md", "docs/internals.md"))
     rooms = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "relay").rglob("*.py")} - {"relay"}
     single = {path.relative_to(ROOT).as_posix() for path in (ROOT / "relay").glob("[a-z]*.py")}
-    assert [name for name in sorted(rooms | single) if name not in told and not _told_inside(name, told)] == []
+    assert [name for name in sorted(rooms | single) if name not in pages and not _named_inside(name, pages)] == []
 
 
-def _told_inside(name: str, told: str) -> bool:
+def _named_inside(name: str, pages: str) -> bool:
     """Whether a room is named within the line of the one that it is in: "``doctor/`` ..." under ``relay/cli/``."""
     parent, _, own = name.rpartition("/")
-    return any(f"`{parent}/`" in line and f"`{own}/" in line for line in told.splitlines())
+    return any(f"`{parent}/`" in line and f"`{own}/" in line for line in pages.splitlines())
 
 
 STATUS = re.compile(r"^Status: (accepted|superseded by \[ADR \d+\]\(\d{4}-[a-z-]+\.md\))\.", re.MULTILINE)

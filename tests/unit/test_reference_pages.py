@@ -68,34 +68,34 @@ def test_every_setting_has_its_row_and_its_meaning() -> None:
     """A setting would exist that the reference does not explain."""
     expected = keys_of(Settings, "") - {"sinks"} | keys_of(ClientSettings, "proxy.clients.<name>.")
     expected |= {key for config in sink_configs().values() for key in keys_of(config, "")} - {"type"}
-    told = {row[0].strip("`"): row for row in rows("settings.md") if row[0] != "key"}
-    assert told.keys() == expected
-    assert [key for key, row in told.items() if not (row[1] and row[2] and row[4] and row[5])] == []
+    listed = {row[0].strip("`"): row for row in rows("settings.md") if row[0] != "key"}
+    assert listed.keys() == expected
+    assert [key for key, row in listed.items() if not (row[1] and row[2] and row[4] and row[5])] == []
 
 
 def test_every_code_has_its_row() -> None:
     """A client would meet an answer that the reference does not explain."""
-    told = {row[0].strip("`"): row for row in rows("errors.md") if len(row) == 5}
-    assert told.keys() - {"code"} == KINDS.keys()
-    assert [code for code, row in told.items() if not all(row)] == []
+    listed = {row[0].strip("`"): row for row in rows("errors.md") if len(row) == 5}
+    assert listed.keys() - {"code"} == KINDS.keys()
+    assert [code for code, row in listed.items() if not all(row)] == []
 
 
 def test_every_failure_of_a_sink_says_something() -> None:
     """An operator would look a code up and find an empty row."""
-    told = [row for row in rows("errors.md") if len(row) == 4]
-    silent = [row[0] for row in told if not (row[2] or row[3])]
-    assert len(told) > 60
+    listed = [row for row in rows("errors.md") if len(row) == 4]
+    silent = [row[0] for row in listed if not (row[2] or row[3])]
+    assert len(listed) > 60
     assert set(silent) <= {"`broker_error`", "`producer_lost`", "`system`"}  # the broker's or the system's own words
 
 
 def test_every_metric_has_its_row() -> None:
     """A figure of the contract would be missing from the reference, or stand there without a word."""
-    told = {row[0].strip("`"): row for row in rows("metrics.md") if row[0] != "metric"}
+    listed = {row[0].strip("`"): row for row in rows("metrics.md") if row[0] != "metric"}
     for name in ("relay_deliveries_total", "relay_webhook_ack_seconds", "relay_sink_events", "relay_chats_total"):
-        assert name in told
-    assert [name for name, row in told.items() if not (row[1] and row[3])] == []
-    assert told["relay_publish_failures_total"][2] == "`sink`; `code`"
-    assert told["relay_webhook_ack_seconds"][2] == "`source`"
+        assert name in listed
+    assert [name for name, row in listed.items() if not (row[1] and row[3])] == []
+    assert listed["relay_publish_failures_total"][2] == "`sink`; `code`"
+    assert listed["relay_webhook_ack_seconds"][2] == "`source`"
 
 
 def test_a_metric_whose_values_are_unknown_is_named() -> None:
@@ -107,8 +107,8 @@ def test_a_metric_whose_values_are_unknown_is_named() -> None:
 def test_every_type_and_every_field_has_its_row() -> None:
     """A consumer would meet an event or a field that is explained nowhere."""
     text = written()["events.md"]
-    told = {row[0].strip("`"): row for row in rows("events.md")}
-    assert events().keys() <= told.keys()
+    listed = {row[0].strip("`"): row for row in rows("events.md")}
+    assert events().keys() <= listed.keys()
     for name, schema in schemas().items():
         part = text.partition(f"## The data of {name}\n")[2].partition("\n## ")[0]
         assert all(f"| `{field}" in part for field in schema["properties"])

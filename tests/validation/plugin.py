@@ -105,8 +105,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     """Fails a test whose relays recorded an event that the contract does not allow."""
     yield
     if news := item.config.stash[COURT].news():
-        told = "\n".join(f"  {each['type']} {each['id']}: {each['fault']} (by {each['test']})" for each in news[:10])
-        pytest.fail(f"{len(news)} events are not as the contract has them:\n{told}", pytrace=False)
+        lines = "\n".join(f"  {each['type']} {each['id']}: {each['fault']} (by {each['test']})" for each in news[:10])
+        pytest.fail(f"{len(news)} events are not as the contract has them:\n{lines}", pytrace=False)
 
 
 SEEN = "events validated"

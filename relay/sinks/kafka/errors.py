@@ -89,8 +89,8 @@ def unavailable(error: BaseException, doing: str) -> SinkUnavailable:
         return unauthorized(f"{doing}: rights are missing on the {_denied(error)}")
     for types, code, hint in _CODES:
         if isinstance(error, types):
-            return SinkUnavailable(code, f"{doing[0].upper()}{doing[1:]} failed: {_told(error)}.", hint=hint)
-    return SinkUnavailable("client_error", f"{doing[0].upper()}{doing[1:]} failed: {_told(error)}.")
+            return SinkUnavailable(code, f"{doing[0].upper()}{doing[1:]} failed: {_text_of(error)}.", hint=hint)
+    return SinkUnavailable("client_error", f"{doing[0].upper()}{doing[1:]} failed: {_text_of(error)}.")
 
 
 def _unwrapped(error: BaseException) -> BaseException:
@@ -106,7 +106,7 @@ def _denied(error: BaseException) -> str:
     return " ".join([kind, *([names] if isinstance(names, str) else sorted(map(str, names)))])
 
 
-def _told(error: BaseException) -> str:
+def _text_of(error: BaseException) -> str:
     text = str(error)
     return (
         f"{type(error).__name__}: {text}" if text and type(error).__name__ not in text else text or type(error).__name__

@@ -51,8 +51,8 @@ class Example:
     @property
     def command(self) -> str:
         """What its page says to run."""
-        told = blocks(self.language, "Run")
-        return told[0] if len(told) == 1 else next(each for each in told if self.reads in each)
+        found = blocks(self.language, "Run")
+        return found[0] if len(found) == 1 else next(each for each in found if self.reads in each)
 
 
 def blocks(language: str, heading: str) -> list[str]:

@@ -37,7 +37,7 @@ def play(shared: openai.OpenAI, case: Json) -> Json:
                 answer.close()
                 break
     except openai.APIError as error:
-        result["error"] = _told(error)
+        result["error"] = _described(error)
     except Exception as error:
         result["error"] = {"class": type(error).__name__}
     return result
@@ -57,15 +57,15 @@ async def play_async(shared: openai.AsyncOpenAI, case: Json) -> Json:
                 await answer.close()
                 break
     except openai.APIError as error:
-        result["error"] = _told(error)
+        result["error"] = _described(error)
     except Exception as error:
         result["error"] = {"class": type(error).__name__}
     return result
 
 
 def _options(case: Json) -> Json:
-    told = {"base_url": case["url"], "default_headers": case["headers"], "api_key": case.get("key", KEY)}
-    return told | ({"max_retries": case["retries"]} if "retries" in case else {})
+    options = {"base_url": case["url"], "default_headers": case["headers"], "api_key": case.get("key", KEY)}
+    return options | ({"max_retries": case["retries"]} if "retries" in case else {})
 
 
 def _call(client: Any, case: Json) -> Any:
@@ -87,7 +87,7 @@ def _plain(value: Any) -> Any:
     return value.model_dump(mode="json", exclude_unset=True)
 
 
-def _told(error: openai.APIError) -> Json:
+def _described(error: openai.APIError) -> Json:
     """What an application can read of an error."""
     return {
         "class": type(error).__name__,

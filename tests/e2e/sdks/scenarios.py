@@ -49,7 +49,7 @@ class Scenario:
     leave_after: int | None = None
 
 
-def told(words: str = "", **more: Any) -> Answer:
+def simulated(words: str = "", **more: Any) -> Answer:
     """The stream, or the document, that the simulator answers to a request with ``X-Simulate: <words>``."""
     request = read(BODY | {"stream": True, "stream_options": {"include_usage": True}} | more)
     behaviour, rng = parse(words, ChatFaults()), Random(7)
@@ -71,7 +71,7 @@ def _kept(answer: Answer) -> Answer:
 
 def refused(status: int, *headers: tuple[str, str], words: str = "") -> Answer:
     """An error, by default in Novita's flat shape, with further headers."""
-    answer = told(f"error={status},{words}")
+    answer = simulated(f"error={status},{words}")
     return replace(answer, headers=(*answer.headers, *headers))
 
 
@@ -107,15 +107,17 @@ def _streams() -> list[Scenario]:
         "content filter": "finish-reason=content_filter",
         "slow start": "slow=100ms,first-token=100ms",
     }
-    made = [Scenario(f"stream, {name}", [told(words)]) for name, words in shapes.items()]
+    made = [Scenario(f"stream, {name}", [simulated(words)]) for name, words in shapes.items()]
     return [
         *made,
-        Scenario("stream, three choices", [told(n=3)], params=BODY | {"n": 3}),
-        Scenario("stream, a tool that is offered", [told(tools=[WEATHER])], params=BODY | {"tools": [WEATHER]}),
-        Scenario("stream, cut off at max_tokens", [told("chunks=9", max_tokens=3)], params=BODY | {"max_tokens": 3}),
-        Scenario("stream, a client that leaves", [told("chunks=50,hang,at=30")], leave_after=3),
+        Scenario("stream, three choices", [simulated(n=3)], params=BODY | {"n": 3}),
+        Scenario("stream, a tool that is offered", [simulated(tools=[WEATHER])], params=BODY | {"tools": [WEATHER]}),
+        Scenario(
+            "stream, cut off at max_tokens", [simulated("chunks=9", max_tokens=3)], params=BODY | {"max_tokens": 3}
+        ),
+        Scenario("stream, a client that leaves", [simulated("chunks=50,hang,at=30")], leave_after=3),
         Scenario("stream, an empty body", [_raw()]),
-        Scenario("stream, json instead of events", [replace(told(stream=False), length=None)]),
+        Scenario("stream, json instead of events", [replace(simulated(stream=False), length=None)]),
     ]
 
 
@@ -131,31 +133,31 @@ def _broken_streams() -> list[Scenario]:
     shapes = [*raised, "flat", "deepinfra"]
     return [
         *(
-            Scenario(f"stream, {shape} error", [told(f"error-frame={shape},at=4")], error=raised.get(shape))
+            Scenario(f"stream, {shape} error", [simulated(f"error-frame={shape},at=4")], error=raised.get(shape))
             for shape in shapes
         ),
-        Scenario("stream, truncated", [told("truncated,at=4")]),
+        Scenario("stream, truncated", [simulated("truncated,at=4")]),
         Scenario("stream, truncated in a frame", [_raw(_cut_short())]),
         Scenario("stream, not json", [_raw(b"data: {\n\n")], error="JSONDecodeError"),
-        Scenario("stream, reset", [told("reset,at=4")], breaks=True),
-        Scenario("stream, cut", [told("cut,at=4")], breaks=True),
+        Scenario("stream, reset", [simulated("reset,at=4")], breaks=True),
+        Scenario("stream, cut", [simulated("cut,at=4")], breaks=True),
     ]
 
 
 def _cut_short() -> bytes:
-    return b"".join(piece.data for piece in told().pieces)[:1500]
+    return b"".join(piece.data for piece in simulated().pieces)[:1500]
 
 
 def _documents() -> list[Scenario]:
     """Answers that are not streamed."""
     one = {"stream": False}
     return [
-        Scenario("document", [told(**one)], "create"),
-        Scenario("document, three choices", [told(**one, n=3)], "create", BODY | {"n": 3}),
-        Scenario("document, a tool", [told(**one, tools=[WEATHER])], "create", BODY | {"tools": [WEATHER]}),
-        Scenario("document, reasoning", [told("reasoning=both", **one)], "create"),
-        Scenario("document, after blank lines", [told("blank-lines", **one)], "create"),
-        Scenario("document, slow and in pieces", [told("slow=200ms,bytes=100", **one)], "create"),
+        Scenario("document", [simulated(**one)], "create"),
+        Scenario("document, three choices", [simulated(**one, n=3)], "create", BODY | {"n": 3}),
+        Scenario("document, a tool", [simulated(**one, tools=[WEATHER])], "create", BODY | {"tools": [WEATHER]}),
+        Scenario("document, reasoning", [simulated("reasoning=both", **one)], "create"),
+        Scenario("document, after blank lines", [simulated("blank-lines", **one)], "create"),
+        Scenario("document, slow and in pieces", [simulated("slow=200ms,bytes=100", **one)], "create"),
         Scenario("models", [document(catalog.models())], "models"),
         Scenario(
             "embeddings",
@@ -211,7 +213,7 @@ def _errors() -> list[Scenario]:
             error="InternalServerError",
             attempts=3,
         ),
-        Scenario("an error under 200", [told("error=200", stream=False)]),
+        Scenario("an error under 200", [simulated("error=200", stream=False)]),
     ]
 
 
@@ -219,16 +221,16 @@ def _retries() -> list[Scenario]:
     """What is asked again, how often, and when."""
     stop, go = ("x-should-retry", "false"), ("x-should-retry", "true")
     return [
-        Scenario("503, then a stream", [refused(503, AT_ONCE), told()], attempts=2),
+        Scenario("503, then a stream", [refused(503, AT_ONCE), simulated()], attempts=2),
         Scenario(
-            "429 twice, then a document", [*[refused(429, AT_ONCE)] * 2, told(stream=False)], "create", attempts=3
+            "429 twice, then a document", [*[refused(429, AT_ONCE)] * 2, simulated(stream=False)], "create", attempts=3
         ),
-        Scenario("503 with retry-after", [refused(503, ("Retry-After", "1")), told()], attempts=2),
+        Scenario("503 with retry-after", [refused(503, ("Retry-After", "1")), simulated()], attempts=2),
         Scenario(
             "503 that says stop", [refused(503, AT_ONCE, stop)], error="InternalServerError", attempts=1, ai_attempts=3
         ),
-        Scenario("400 that says go on", [refused(400, AT_ONCE, go), told()], attempts=2, ai_attempts=1),
-        Scenario("no answer, then a stream", [Answer(None, end=End.CUT), told()], attempts=2, ai_attempts=2),
+        Scenario("400 that says go on", [refused(400, AT_ONCE, go), simulated()], attempts=2, ai_attempts=1),
+        Scenario("no answer, then a stream", [Answer(None, end=End.CUT), simulated()], attempts=2, ai_attempts=2),
     ]
 
 

@@ -142,9 +142,9 @@ def request_answered(api_key: int) -> Wrap:
     def wrap(send: Function, trigger: Trigger) -> Function:
         def wrapped(connection: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
             answer = send(connection, request, *args, **kwargs)
-            return told(answer) if api_key == request.API_KEY else answer
+            return then_trigger(answer) if api_key == request.API_KEY else answer
 
-        async def told(answer: Any) -> Any:
+        async def then_trigger(answer: Any) -> Any:
             result = await answer
             trigger()
             return result

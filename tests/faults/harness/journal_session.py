@@ -31,8 +31,8 @@ def acknowledge(store: Store, count: int, dice: random.Random, names: list[str])
         drafts.append(dead_draft(names[-1]) if dice.random() < 0.1 else draft(names[-1], data=data))
     progress = {"kafka": Progress(dice.randrange(len(names)), 1, 0)} if dice.random() < 0.3 else None
     receipts = store.append(drafts, NOW, progress).receipts
-    told = orjson.dumps([[receipt.offset, each.event.id] for receipt, each in zip(receipts, drafts, strict=True)])
-    os.write(1, told + b"\n")
+    line = orjson.dumps([[receipt.offset, each.event.id] for receipt, each in zip(receipts, drafts, strict=True)])
+    os.write(1, line + b"\n")
 
 
 class Careless(Store):

@@ -120,8 +120,8 @@ class Row:
     def caught(self, verdict: Verdict) -> None:
         """A planted bug was found: what the line shows as lost or repeated is what should be."""
         self.planted = True
-        told = ", ".join(f"{len(found)} {kind}" for kind, found in verdict.faults.items())
-        self.notes.append(f"{self.title}: {told}")
+        faults = ", ".join(f"{len(found)} {kind}" for kind, found in verdict.faults.items())
+        self.notes.append(f"{self.title}: {faults}")
 
     def as_json(self) -> str:
         """The line as one process hands it to another."""
@@ -137,8 +137,8 @@ class Row:
         """The line, in the order of the columns."""
         faults = ", ".join(f"{count} {fault}" for fault, count in self.faults.items()) or "none"
         figures = (self.acknowledged, self.lost, self.repeated, self.reordered)
-        told = ["-" if figure is None else str(figure) for figure in figures]
-        return [self.number, self.title, self.variant, self.load, faults, *told, f"{self.seconds:.0f} s", self.result]
+        shown = ["-" if figure is None else str(figure) for figure in figures]
+        return [self.number, self.title, self.variant, self.load, faults, *shown, f"{self.seconds:.0f} s", self.result]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

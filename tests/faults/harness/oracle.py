@@ -128,8 +128,8 @@ class Verdict:
         return not self.faults
 
     def __str__(self) -> str:
-        told = [f"{len(found)} {kind} {list(found[:5])}" for kind, found in self.faults.items()]
-        return f"{self.seen} events seen: {', '.join(told) or 'all promises kept'}"
+        parts = [f"{len(found)} {kind} {list(found[:5])}" for kind, found in self.faults.items()]
+        return f"{self.seen} events seen: {', '.join(parts) or 'all promises kept'}"
 
 
 def digest(body: bytes) -> str:

@@ -95,7 +95,7 @@ class Submitted:
     answered: dict[str, Plan] = field(default_factory=dict)
     unknown: list[Plan] = field(default_factory=list)
     """Sent, and no answer: the upstream may have the task. Not submitted again."""
-    told: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
 
 
 class Application:
@@ -129,13 +129,13 @@ class Application:
                 answer = await response.json(content_type=None)
                 status = response.status
         except aiohttp.ClientConnectorError:  # the relay is not there: nothing was sent
-            self.submitted.told["no relay"] += 1
+            self.submitted.outcomes["no relay"] += 1
             return True
         except ValueError:  # a gateway's page in place of the upstream
-            self.submitted.told["a page"] += 1
+            self.submitted.outcomes["a page"] += 1
             return True
         except (aiohttp.ClientError, OSError) as error:  # the relay was killed meanwhile
-            self.submitted.told[type(error).__name__] += 1
+            self.submitted.outcomes[type(error).__name__] += 1
             self.submitted.unknown.append(plan)
             return False
         return self._heard(plan, status, answer)
@@ -146,10 +146,10 @@ class Application:
             task_id = str(task["task_id"] if isinstance(task, dict) else answer["task_id"])
             assert task_id not in self.submitted.answered, "the upstream gave one id twice"
             self.submitted.answered[task_id] = plan
-            self.submitted.told["200"] += 1
+            self.submitted.outcomes["200"] += 1
             return False
         code = str(answer["code"])  # the relay's code, or the upstream's status
-        self.submitted.told[code] += 1
+        self.submitted.outcomes[code] += 1
         if code in SAFE or status in (429, 500):  # of the upstream's: it has made no task
             return True
         assert code == "submission_outcome_unknown", answer

@@ -153,7 +153,7 @@ class Trial:
         """Ends load and relay, reads the sinks, and demands that every promise was kept."""
         verdicts = await self.judged(within)
         for verdict in verdicts:
-            assert verdict.holds, self._told(verdict)
+            assert verdict.holds, self._explained(verdict)
         return verdicts
 
     async def judged(self, within: float = 60.0) -> list[Verdict]:
@@ -227,7 +227,7 @@ class Trial:
         with contextlib.suppress(OSError, ProcessLookupError, ValueError):  # it is just being killed
             self.usage.append(usage_of(self.relay.pid))
 
-    def _told(self, verdict: Verdict) -> str:
+    def _explained(self, verdict: Verdict) -> str:
         """The verdict with what had been done before each bad event was acknowledged."""
         times = self.load.record.read().times
         lines = [str(verdict)]

@@ -58,12 +58,12 @@ class Done(Future[Any]):
     """A future that was never anything but done. Without the locks of one that another thread fills."""
 
     def __init__(self, result: Any, error: BaseException | None) -> None:
-        self._told, self._error = result, error
+        self._outcome, self._error = result, error
 
     def result(self, timeout: float | None = None) -> Any:
         if self._error is not None:
             raise self._error
-        return self._told
+        return self._outcome
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         return self._error

@@ -27,10 +27,12 @@ def test_every_fault_of_a_chat_can_be_asked_for_by_its_word() -> None:
     assert chosen == ChatFaults(**dict.fromkeys(CHAT_FAULTS, 0.5))
 
 
-@pytest.mark.parametrize(("given", "told"), [("lost=1", "known: error"), ("cut=often", "cut=0.1"), ("cut=3", "0 to 1")])
-def test_a_fault_of_a_chat_that_means_nothing_is_refused(given: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "message"), [("lost=1", "known: error"), ("cut=often", "cut=0.1"), ("cut=3", "0 to 1")]
+)
+def test_a_fault_of_a_chat_that_means_nothing_is_refused(given: str, message: str) -> None:
     """A typing error would silently simulate a healthy upstream, or end in a traceback."""
-    with pytest.raises(typer.BadParameter, match=told):
+    with pytest.raises(typer.BadParameter, match=message):
         _faults(ChatFaults, CHAT_FAULTS, [given], "--chat-fault")
 
 

@@ -20,7 +20,7 @@ def config(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"--topic": None}, "--same-topic"),
         ({"--topic": "tasks"}, "--same-topic"),
@@ -31,10 +31,12 @@ def config(tmp_path: Path) -> str:
         ({"--only-topic": "task"}, "chat-chunks"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_what_can(changed: dict[str, str | None], told: str, config: str) -> None:
+def test_what_cannot_be_meant_is_refused_with_what_can(
+    changed: dict[str, str | None], message: str, config: str
+) -> None:
     """A slip would end in a replay to the wrong place, or in a message that does not help."""
     given = dict(zip(GOOD[::2], GOOD[1::2], strict=True)) | changed
     arguments = [word for name, value in given.items() if value is not None for word in (name, value)]
     result = CliRunner().invoke(app, ["replay", "--config", config, *arguments], env={"COLUMNS": "300"})
     assert result.exit_code == 2, result.output
-    assert told in result.output
+    assert message in result.output

@@ -69,13 +69,13 @@ def test_there_is_one_example_event_of_every_type() -> None:
 @pytest.mark.parametrize("sink", ["kafka", "redis"])
 def test_every_topic_is_a_channel_with_the_types_that_go_there(sink: str) -> None:
     """A consumer would subscribe to the wrong topic."""
-    told = {
+    described = {
         (topic, type_)
         for topic in TOPICS
         for type_, reference in DOCUMENT["channels"][f"{sink}-{topic}"]["messages"].items()
         if reference == {"$ref": f"#/components/messages/{sink}.{type_}"}
     }
-    assert told == {(event.topic, type_) for type_, event in events().items()}
+    assert described == {(event.topic, type_) for type_, event in events().items()}
 
 
 @pytest.mark.parametrize("type_", sorted(TYPES))

@@ -32,10 +32,10 @@ def test_each_message_of_the_upstream_has_its_row() -> None:
 def test_each_row_names_the_tests_of_its_message() -> None:
     """The page would lead to tests that are gone, or of something else."""
     classes = [node for node in ast.parse(TESTS.read_text("utf-8")).body if isinstance(node, ast.ClassDef)]
-    told = {name: (channel, message) for channel, message, _, tests in ROW.findall(PAGE) for name in names(tests)}
-    assert told.keys() == {node.name for node in classes}
+    listed = {name: (channel, message) for channel, message, _, tests in ROW.findall(PAGE) for name in names(tests)}
+    assert listed.keys() == {node.name for node in classes}
     for node in classes:
-        channel, message = told[node.name]
+        channel, message = listed[node.name]
         assert f"``{channel}``" in (ast.get_docstring(node) or "")
         assert message.removesuffix("Webhook") in node.name or message == "TaskResultWebhook"
 

@@ -35,13 +35,13 @@ def codes_of(content: dict[str, Any]) -> list[str]:
 
 def test_every_code_is_where_its_status_is_and_no_other() -> None:
     """A client would meet a refusal that is described nowhere, or wait for one that never comes."""
-    told: dict[str, set[str]] = {}
+    statuses: dict[str, set[str]] = {}
     for operation in operations():
         for status, response in operation["responses"].items():
             for code in codes_of(response.get("content", {})):
-                told.setdefault(code, set()).add(status)
+                statuses.setdefault(code, set()).add(status)
     routers = {"method_not_allowed": {"405"}}
-    assert told | routers == {code: {str(kind.status)} for code, kind in KINDS.items()}
+    assert statuses | routers == {code: {str(kind.status)} for code, kind in KINDS.items()}
     assert DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"] == list(KINDS)
 
 

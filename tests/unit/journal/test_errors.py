@@ -40,15 +40,15 @@ def failing(code: int | None) -> sqlite3.Error:
 )
 def test_only_a_full_disk_is_worth_another_try(code: int | None, kind: type[RelayError]) -> None:
     """Broken: after a failed fsync the relay would try again and believe a success that is none."""
-    with pytest.raises(kind) as told, translated(PATH):
+    with pytest.raises(kind) as raised, translated(PATH):
         raise failing(code)
-    assert told.value.retriable == (kind is JournalUnavailable)
-    assert told.value.hint
-    assert "relay.db" in str(told.value)
+    assert raised.value.retriable == (kind is JournalUnavailable)
+    assert raised.value.hint
+    assert "relay.db" in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("code", "told_as"),
+    ("code", "reported_as"),
     [
         (sqlite3.SQLITE_READONLY, "journal_broken"),
         (sqlite3.SQLITE_CANTOPEN, "journal_broken"),
@@ -56,11 +56,11 @@ def test_only_a_full_disk_is_worth_another_try(code: int | None, kind: type[Rela
         (None, "journal_error"),
     ],
 )
-def test_a_bug_is_not_taken_for_a_broken_disk(code: int | None, told_as: str) -> None:
+def test_a_bug_is_not_taken_for_a_broken_disk(code: int | None, reported_as: str) -> None:
     """Broken: an operator would look at the disk for a fault of ours, or report a broken disk as a fault of ours."""
-    with pytest.raises(JournalBroken) as told, translated(PATH):
+    with pytest.raises(JournalBroken) as raised, translated(PATH):
         raise failing(code)
-    assert told.value.code == told_as
+    assert raised.value.code == reported_as
 
 
 def test_what_the_operating_system_refuses_is_reported_with_a_hint() -> None:
@@ -77,7 +77,7 @@ def test_an_error_that_quotes_damaged_bytes_is_reported_like_any_other(tmp_path:
         db.execute("PRAGMA writable_schema = ON")
         db.execute("UPDATE sqlite_master SET name = CAST(X'a6' AS TEXT), sql = 'damaged' WHERE name = 'events'")
     for opened in (Store, open_existing):
-        with pytest.raises(JournalBroken, match=r"relay\.db") as told:
+        with pytest.raises(JournalBroken, match=r"relay\.db") as raised:
             opened(path)
-        assert told.value.code == "journal_broken"
-        assert told.value.hint
+        assert raised.value.code == "journal_broken"
+        assert raised.value.hint

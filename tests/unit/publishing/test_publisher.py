@@ -286,10 +286,10 @@ async def test_a_sink_that_lost_acknowledged_events_gets_them_again(bench: Bench
     bench.sink.checkpoint = Checkpoint(bench.journal.progress.journal_id, 2)
     again = Bench(bench.journal, bench.sink)
     await again.append(draft("6"))
-    with capture_logs() as told:
+    with capture_logs() as logs:
         await again.until_drained()
     assert bench.sink.events == names(7)
-    [warning] = [line for line in told if "lost acknowledged events" in line["event"]]
+    [warning] = [line for line in logs if "lost acknowledged events" in line["event"]]
     assert (warning["expected"], warning["found"]) == (6, 2)
 
 

@@ -310,8 +310,8 @@ def test_it_ends_at_once_when_it_is_stopped(tmp_path: Path) -> None:
             await w.watch("t1")
             await asyncio.sleep(3)
             assert w.upstream.at_once == 1
-            told = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - told < 0.1
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began < 0.1
         assert w.upstream.at_once == 0
 
     virtually(main())

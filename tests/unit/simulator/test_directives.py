@@ -50,7 +50,7 @@ def test_values_are_read(read: Callable[[], object], value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("read", "told"),
+    ("read", "message"),
     [
         (lambda: flag("maybe"), "alone"),
         (lambda: count("0"), "1 to 100"),
@@ -62,7 +62,7 @@ def test_values_are_read(read: Callable[[], object], value: object) -> None:
         (lambda: status("x", (404,), 404), "404"),
     ],
 )
-def test_a_value_that_means_nothing_is_refused_with_what_would(read: Callable[[], object], told: str) -> None:
+def test_a_value_that_means_nothing_is_refused_with_what_would(read: Callable[[], object], message: str) -> None:
     """A value that cannot be read would be taken for another one, or fail without an answer."""
-    with pytest.raises(UnknownFault, match=told):
+    with pytest.raises(UnknownFault, match=message):
         read()

@@ -44,8 +44,8 @@ async def test_trouble_is_for_everybody_and_passes(
 ) -> None:
     """A storm would strike some requests only, or never end."""
     async with Simulator(QUICK) as simulator:
-        told = {"trouble": trouble, "seconds": 0.3}
-        async with session.post(f"{simulator.url}/_simulator/outages", json=told) as response:
+        outage = {"trouble": trouble, "seconds": 0.3}
+        async with session.post(f"{simulator.url}/_simulator/outages", json=outage) as response:
             assert response.status == 200
         for path in ("/v3/async/txt2img", "/openai/v1/chat/completions", "/v3/seedream-4.0"):
             async with session.post(simulator.url + path, json={}) as response:

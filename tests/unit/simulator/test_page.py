@@ -20,8 +20,8 @@ TASKS, CHATS = PAGE.partition("### Tasks")[2].split("### Chats")
 @pytest.mark.parametrize(("part", "words"), [(TASKS, DIRECTIVES), (CHATS, behaviour.DIRECTIVES)])
 def test_every_word_is_explained(part: str, words: tuple[str, ...]) -> None:
     """A fault could be asked for by those only who read the code."""
-    told = set(re.findall(r"`([a-z-]+)(?:=[^`]*)?`", part))
-    assert not {word.replace("_", "-") for word in words} - told
+    documented = set(re.findall(r"`([a-z-]+)(?:=[^`]*)?`", part))
+    assert not {word.replace("_", "-") for word in words} - documented
 
 
 def test_every_rate_and_address_is_named() -> None:

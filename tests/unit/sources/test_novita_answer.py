@@ -26,7 +26,7 @@ def read(body: Any) -> tuple[Draft, ...] | Unreadable:
     return NovitaTask().read_answer(PATH, body if isinstance(body, bytes) else orjson.dumps(body), NOW)
 
 
-def told(body: Any) -> list[str]:
+def event_ids(body: Any) -> list[str]:
     """The ids of the events that the answer makes."""
     drafts = read(body)
     assert not isinstance(drafts, Unreadable), drafts
@@ -59,7 +59,7 @@ def told(body: Any) -> list[str]:
 )
 def test_each_shape_of_an_answer_makes_its_events(body: Any, events: list[str]) -> None:
     """A task that was paid for would not be known, or one that does not exist would be waited for."""
-    assert told(body) == events
+    assert event_ids(body) == events
 
 
 @pytest.mark.parametrize("task_id", [7, "", " ", "a b", "x" * 129, ["t1"], {"id": "t1"}, True, "ta\u017fk", "a/../b"])
@@ -107,8 +107,11 @@ def test_a_large_file_in_an_answer_is_neither_parsed_nor_published() -> None:
     (draft,) = NovitaTask().read_answer(PATH, bytearray(orjson.dumps({"task_id": "t1", "image_file": image})), NOW)
     assert isinstance(draft, Draft)
     assert len(draft.event.data) < 1000
-    assert told({"task": {"task_id": "t1"}, "images": [image]}) == ["t1:submitted"]
-    assert told({"task": {"task_id": "t1"}, "images": ["u" * (MAX_PARSED // 2)]}) == ["t1:submitted", "t1:succeeded"]
+    assert event_ids({"task": {"task_id": "t1"}, "images": [image]}) == ["t1:submitted"]
+    assert event_ids({"task": {"task_id": "t1"}, "images": ["u" * (MAX_PARSED // 2)]}) == [
+        "t1:submitted",
+        "t1:succeeded",
+    ]
 
 
 def test_secrets_and_prompts_do_not_reach_the_event() -> None:
@@ -134,7 +137,7 @@ def test_until_its_type_is_known_a_task_is_of_its_endpoint(path: str, task_type:
     (draft,) = NovitaTask().read_answer(path, b'{"task_id":"t1"}', NOW)
     assert isinstance(draft, Draft)
     assert orjson.loads(draft.event.data)["task_type"] == task_type
-    told_type = b'{"task":{"task_id":"t1","task_type":"TXT_TO_IMG"}}'
-    (draft,) = NovitaTask().read_answer(path, told_type, NOW)
+    typed = b'{"task":{"task_id":"t1","task_type":"TXT_TO_IMG"}}'
+    (draft,) = NovitaTask().read_answer(path, typed, NOW)
     assert isinstance(draft, Draft)
     assert orjson.loads(draft.event.data)["task_type"] == "TXT_TO_IMG"

@@ -35,7 +35,7 @@ def ended(**changes: Any) -> ChatData:
     return data | changes  # type: ignore[return-value]
 
 
-def told(**changes: Any) -> dict[str, Any]:
+def attributes(**changes: Any) -> dict[str, Any]:
     """The attributes of a chat's span, without those that are left out."""
     return {name: value for name, value in answer_attributes(ended(**changes)).items() if value is not None}
 
@@ -54,7 +54,7 @@ def test_a_request_has_its_model() -> None:
 
 def test_an_answer_has_its_tokens_its_times_and_its_outcome() -> None:
     """The views that tracing tools have for models would stay empty."""
-    assert told() == {
+    assert attributes() == {
         "gen_ai.response.id": "c1",
         "gen_ai.response.model": "a/m-0825",
         "gen_ai.response.finish_reasons": ["stop"],
@@ -72,20 +72,20 @@ def test_an_answer_has_its_tokens_its_times_and_its_outcome() -> None:
 
 def test_nothing_that_was_said_is_exported() -> None:
     """Prompts and answers would be kept where everybody who looks at traces reads them."""
-    assert "the " not in str(told()) + str(request_attributes(Opening("s1", 0, 0.0)))
+    assert "the " not in str(attributes()) + str(request_attributes(Opening("s1", 0, 0.0)))
 
 
 @pytest.mark.parametrize("usage", [None, {"prompt_tokens": "5", "completion_tokens_details": 7}, {"prompt_tokens": -1}])
 def test_what_the_upstream_makes_of_its_usage_breaks_nothing(usage: dict[str, Any] | None) -> None:
     """A stream's span would never end, or report nonsense."""
-    assert not [name for name in told(usage=usage) if name.startswith("gen_ai.usage")]
+    assert not [name for name in attributes(usage=usage) if name.startswith("gen_ai.usage")]
 
 
 def test_a_model_that_did_not_answer_is_not_reported_as_one_that_did() -> None:
     """The model that was asked for would look like the one that answered."""
     nothing = {"started_at": "", "first_byte_ms": None, "first_token_ms": None, "duration_ms": 5}
     failed = {"outcome": "failed", "reason": "upstream_reset", "http_status": None, "chunks": 0}
-    assert told(completion_id=None, choices=[], usage=None, timings=nothing, **failed) == {
+    assert attributes(completion_id=None, choices=[], usage=None, timings=nothing, **failed) == {
         "relay.chat.outcome": "failed",
         "relay.chat.reason": "upstream_reset",
         "relay.chat.chunks": 0,

@@ -38,13 +38,13 @@ async def test_a_span_has_its_place_its_times_and_its_attributes() -> None:
         span = spans.begin("n", "producer", {"a": 1, "b": None}, parent=THEIRS, links=links, at=began)
         span.note({"c": ["x"], "d": None})
         span.end()
-        told = await collecting.one("n")
+        exported = await collecting.one("n")
         await spans.close(5.0)
-    assert (told.kind, told.trace, told.parent, told.failed) == ("producer", "a" * 32, "b" * 16, False)
-    assert told.links == (("a" * 32, "b" * 16), ("a" * 32, "c" * 16))
-    assert told.attributes == {"a": 1, "c": ["x"]}
-    assert told.start == began < told.end
-    assert span.traceparent == f"00-{told.trace}-{told.id}-01" == traceparent_of([span.traceparent])
+    assert (exported.kind, exported.trace, exported.parent, exported.failed) == ("producer", "a" * 32, "b" * 16, False)
+    assert exported.links == (("a" * 32, "b" * 16), ("a" * 32, "c" * 16))
+    assert exported.attributes == {"a": 1, "c": ["x"]}
+    assert exported.start == began < exported.end
+    assert span.traceparent == f"00-{exported.trace}-{exported.id}-01" == traceparent_of([span.traceparent])
 
 
 async def test_an_error_marks_the_span_that_it_left_and_is_not_quoted() -> None:
@@ -53,9 +53,9 @@ async def test_an_error_marks_the_span_that_it_left_and_is_not_quoted() -> None:
         spans = OtelSpans("r0", endpoint=collecting.url)
         with pytest.raises(RelayError), spans.begin("n", "client", {}):
             raise RelayError("sink_down", "s3cret")
-        told = await collecting.one("n")
+        exported = await collecting.one("n")
         await spans.close(5.0)
-    assert (told.failed, told.parent, told.attributes) == (True, "", {"error.type": "sink_down"})
+    assert (exported.failed, exported.parent, exported.attributes) == (True, "", {"error.type": "sink_down"})
     assert b"s3cret" not in b"".join(collecting.bodies)
 
 
@@ -135,8 +135,8 @@ async def test_a_group_of_the_journal_has_its_span() -> None:
         telemetry = Telemetry()
         telemetry.spans = OtelSpans("r0", endpoint=collecting.url)
         JournalSignals(telemetry).group_committed([Entry(1, 0, event(THEIRS))], 2, 0.25)
-        told = await collecting.one("journal commit")
+        exported = await collecting.one("journal commit")
         await telemetry.spans.close(5.0)
-    assert (told.trace, told.parent) == ("a" * 32, "b" * 16)
-    assert told.attributes == {"relay.journal.drafts": 2, "relay.journal.events": 1}
-    assert 0.2e9 < told.end - told.start < 1e9
+    assert (exported.trace, exported.parent) == ("a" * 32, "b" * 16)
+    assert exported.attributes == {"relay.journal.drafts": 2, "relay.journal.events": 1}
+    assert 0.2e9 < exported.end - exported.start < 1e9

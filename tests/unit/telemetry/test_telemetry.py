@@ -107,6 +107,6 @@ def test_the_rest_of_the_signals_are_lines(log: Log) -> None:
     sink.sink_rewound(9, 3)
     sink.sink_ahead(9, 3)
     sink.lineage_started("id")
-    told = {line["event"] for line in log.lines}
-    assert told >= {"journal opened", "background failure", "source failed", "relay stopped"}
-    assert len([event for event in told if "sink" in event]) >= 4
+    logged = {line["event"] for line in log.lines}
+    assert logged >= {"journal opened", "background failure", "source failed", "relay stopped"}
+    assert len([event for event in logged if "sink" in event]) >= 4

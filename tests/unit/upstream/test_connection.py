@@ -262,7 +262,7 @@ class Transport:
     def write(self, data: bytes) -> None: ...
 
 
-class Told:
+class NotingReceiver:
     """A receiver that notes what it gets, and can give up at the head."""
 
     def __init__(self, connection: Connection, *, gives_up: bool = False) -> None:
@@ -284,11 +284,11 @@ class Told:
         self.heard.append(error.code)
 
 
-def asked(*, gives_up: bool = False) -> tuple[Connection, Told]:
+def asked(*, gives_up: bool = False) -> tuple[Connection, NotingReceiver]:
     """A connection on which a request has been sent."""
     connection = Connection(asyncio.get_running_loop(), lambda _: None)
     connection.connection_made(Transport())  # type: ignore[arg-type]
-    receiver = Told(connection, gives_up=gives_up)
+    receiver = NotingReceiver(connection, gives_up=gives_up)
     connection.send("GET", b"GET / HTTP/1.1\r\n\r\n", b"", receiver, 5.0, 5.0)
     return connection, receiver
 

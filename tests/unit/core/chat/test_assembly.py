@@ -50,8 +50,8 @@ def test_tool_calls_without_an_index_are_told_apart() -> None:
         {"tool_calls": [{"id": "b", "function": {"name": "two", "arguments": "3"}}]},
         {"tool_calls": [{"id": "a", "function": {"arguments": "4"}}]},
     )
-    told = [(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in choice["tool_calls"]]
-    assert told == [("a", "one", "124"), ("b", "two", "3")]
+    calls = [(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in choice["tool_calls"]]
+    assert calls == [("a", "one", "124"), ("b", "two", "3")]
 
 
 def test_texts_beyond_the_bound_are_left_out_and_marked() -> None:
@@ -77,8 +77,8 @@ def test_only_a_text_is_taken_for_one() -> None:
     for content, said in (("a", "a"), ([{"type": "text", "text": "a"}], None), ("", None)):
         chunk = {"choices": [{"index": 0, "delta": {"content": content}}]}
         assembly.add(chunk)
-        told = assembly.only_text(chunk)
-        assert (told and told[1]) == said
+        found = assembly.only_text(chunk)
+        assert (found and found[1]) == said
 
 
 def test_without_content_only_the_texts_are_missing() -> None:

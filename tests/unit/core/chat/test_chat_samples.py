@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from relay.core.chat.events import ChatChunk, ChatData, Opening
 from relay.core.chat.tap import Capture, ChunkEvents, Tap
 from relay.core.event import Draft
-from tests.chat_reference import Told, told_by_body, told_by_stream
+from tests.chat_reference import Content, content_of_body, content_of_stream
 from tests.chat_samples import EXPECTED, FOLDER, SAMPLES, ChatSample
 
 OPENING = Opening("s1", 1_700_000_000_000, 0.0)
@@ -25,12 +25,14 @@ CHUNKS = Draft202012Validator(TypeAdapter(ChatChunk).json_schema())
 EACH = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
 
-def by_reference(sample: ChatSample) -> Told:
-    read = told_by_stream if sample.is_stream else told_by_body
+def by_reference(sample: ChatSample) -> Content:
+    read = content_of_stream if sample.is_stream else content_of_body
     return read(sample.body, sample.status, sample.ending)
 
 
-def by_relay(sample: ChatSample, pieces: list[bytes], *, due: bool = False, chunks: ChunkEvents = "coalesced") -> Told:
+def by_relay(
+    sample: ChatSample, pieces: list[bytes], *, due: bool = False, chunks: ChunkEvents = "coalesced"
+) -> Content:
     """Through the recorder, in pieces; ``due``: asked for chunk events after each piece."""
     tap = Tap(OPENING, Capture(chunks=chunks, chunk_interval=0.0))
     tap.answered(sample.status, sample.content_type)
@@ -42,7 +44,7 @@ def by_relay(sample: ChatSample, pieces: list[bytes], *, due: bool = False, chun
     closed = tap.end(sample.ending, 1.0)
     data = orjson.loads(closed.terminal.event.data)
     assert data["bytes"] == len(sample.body)
-    return Told(list(chunk_objects(drafts + closed.chunks)), {key: data[key] for key in sample.data})
+    return Content(list(chunk_objects(drafts + closed.chunks)), {key: data[key] for key in sample.data})
 
 
 def chunk_objects(drafts: list[Draft]) -> Iterator[dict[str, Any]]:

@@ -72,8 +72,8 @@ def test_after_a_restart_every_open_stream_has_failed(seen: Seen) -> None:
 def test_the_page_names_every_reason_with_its_outcome() -> None:
     """Consumers would meet a reason that no document explains."""
     rows = [line.split("|")[1:3] for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
-    told = {(outcome.strip(), reason.strip().strip("`")) for outcome, reason in rows[2:]}
+    documented = {(outcome.strip(), reason.strip().strip("`")) for outcome, reason in rows[2:]}
     seen = [OPEN, FINISHED, DONE, ERROR, Seen(), Seen(500), Seen(200, done=True), Seen(200, unreadable=True)]
     ends = {verdict(each, ending) for each in seen for ending in ENDINGS}
-    assert told == {(end.outcome, end.reason or "null") for end in ends}
-    assert {reason for _, reason in told} == {*get_args(Reason), "null"}
+    assert documented == {(end.outcome, end.reason or "null") for end in ends}
+    assert {reason for _, reason in documented} == {*get_args(Reason), "null"}

@@ -30,7 +30,7 @@ REQUEST: dict[str, Any] = {
 }
 
 
-def told(document: dict[str, Any], capture: RequestCapture) -> RequestData:
+def recorded(document: dict[str, Any], capture: RequestCapture) -> RequestData:
     """What the events say about a request with this body."""
     data = read_request(orjson.dumps(document), capture).data
     assert data is not None
@@ -39,7 +39,7 @@ def told(document: dict[str, Any], capture: RequestCapture) -> RequestData:
 
 def test_metadata_has_parameters_and_counts_and_no_texts() -> None:
     """What people wrote would leave the relay although only metadata may."""
-    assert told(REQUEST, "metadata") == {
+    assert recorded(REQUEST, "metadata") == {
         "parameters": {
             "stream": True,
             "temperature": 0.5,
@@ -55,12 +55,12 @@ def test_metadata_has_parameters_and_counts_and_no_texts() -> None:
         "messages": None,
         "tools": None,
     }
-    assert "secret words" not in str(told(REQUEST, "metadata"))
+    assert "secret words" not in str(recorded(REQUEST, "metadata"))
 
 
 def test_full_has_the_messages_too() -> None:
     """Who asked for the whole request would not get it."""
-    data = told(REQUEST, "full")
+    data = recorded(REQUEST, "full")
     assert (data["messages"], data["tools"]) == (REQUEST["messages"], REQUEST["tools"])
 
 
@@ -72,7 +72,7 @@ def test_none_has_nothing() -> None:
 
 def test_messages_too_large_for_an_event_are_left_out() -> None:
     """One request with an image in it would make events that no broker takes."""
-    data = told({"messages": ["x" * MAX_MESSAGES]}, "full")
+    data = recorded({"messages": ["x" * MAX_MESSAGES]}, "full")
     assert (data["messages"], data["messages_count"], data["bytes"]) == (None, 1, MAX_MESSAGES + 17)
 
 
@@ -80,15 +80,15 @@ def test_messages_that_just_fit_into_an_event_are_published() -> None:
     """The documented limit would not be the limit."""
     around = len(b'[[""],null]')  # messages and tools, as they count
     for size, fits in ((MAX_MESSAGES - around, True), (MAX_MESSAGES - around + 1, False)):
-        data = told({"messages": ["x" * size]}, "full")
+        data = recorded({"messages": ["x" * size]}, "full")
         assert (data["messages"] is not None) is fits
 
 
 def test_odd_requests_are_published_as_far_as_they_go() -> None:
     """A request that the upstream will refuse would fail in the relay instead."""
-    data = told({"messages": "x", "tools": {}, "stream_options": [], "response_format": []}, "full")
+    data = recorded({"messages": "x", "tools": {}, "stream_options": [], "response_format": []}, "full")
     assert (data["messages_count"], data["tools_count"], data["messages"], data["parameters"]) == (None, 0, None, {})
-    assert len(told({f"k{number}": 1 for number in range(500)}, "metadata")["parameters"]) == 64
+    assert len(recorded({f"k{number}": 1 for number in range(500)}, "metadata")["parameters"]) == 64
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"\xff", b'{"model":1}', b'{"model":[]}', b'{"a":"m"}'])

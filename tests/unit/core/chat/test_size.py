@@ -25,9 +25,9 @@ def test_a_text_too_long_for_a_broker_is_cut_and_the_ending_kept(text: str) -> N
     data["choices"][0]["content"] = text * 3_000_000
     serialized = fitted(data)
     assert MAX_DATA * 0.7 < len(serialized) <= MAX_DATA
-    told = orjson.loads(serialized)
-    assert (told["outcome"], told["truncated"]) == ("completed", True)
-    assert told["choices"][0]["content"] == text * len(told["choices"][0]["content"])
+    result = orjson.loads(serialized)
+    assert (result["outcome"], result["truncated"]) == ("completed", True)
+    assert result["choices"][0]["content"] == text * len(result["choices"][0]["content"])
 
 
 def test_what_fits_is_left_alone() -> None:
@@ -48,5 +48,5 @@ def test_what_cannot_be_cut_goes() -> None:
     """An absurd usage object would cost the ending."""
     data = ending("x")
     data["usage"] = {"x": "y" * MAX_DATA}
-    told = orjson.loads(fitted(data))
-    assert (told["usage"], told["truncated"], told["outcome"]) == (None, True, "completed")
+    result = orjson.loads(fitted(data))
+    assert (result["usage"], result["truncated"], result["outcome"]) == (None, True, "completed")

@@ -12,7 +12,7 @@ from relay.core.chat.sse import SSEEvent, SSEParser, is_border
 from tests.chat_reference import events_of
 
 
-def told(events: list[SSEEvent]) -> list[tuple[str, str]]:
+def pairs(events: list[SSEEvent]) -> list[tuple[str, str]]:
     return [(event.data.decode("utf-8", "replace"), event.name) for event in events]
 
 
@@ -74,7 +74,7 @@ def test_a_stream_cut_anywhere_makes_the_events_of_the_specification(read: objec
     assert callable(read)
     expected = events_of(stream)
     whole = read([stream])
-    assert told(whole) == expected
+    assert pairs(whole) == expected
     assert read([bytes((byte,)) for byte in stream]) == whole
     for cut in range(len(stream)):
         assert read([stream[:cut], stream[cut:]]) == whole, cut
@@ -100,7 +100,7 @@ def cut_streams(draw: st.DrawFn) -> list[bytes]:
 def test_any_bytes_in_any_pieces_make_the_events_of_the_specification(read: object, pieces: list[bytes]) -> None:
     """A stream of a server that nobody thought of would be read otherwise than its clients read it."""
     assert callable(read)
-    assert told(read(pieces)) == events_of(b"".join(pieces))
+    assert pairs(read(pieces)) == events_of(b"".join(pieces))
 
 
 @pytest.mark.parametrize("tail", [b"", b"\n", b"x\n\n", b"x\r\n\r\n", b"\r\n\r", b"x\r\r", b"\n\r\n"])

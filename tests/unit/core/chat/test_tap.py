@@ -55,8 +55,8 @@ def ended(*pieces: bytes, ending: Ending = "end", **capture: Any) -> Closed:
 
 def sequences(drafts: list[Draft]) -> list[tuple[int, int]]:
     """First sequence and number of chunks of each chunk event."""
-    told = [orjson.loads(draft.event.data) for draft in drafts]
-    return [(data["first_sequence"], len(data["chunks"])) for data in told]
+    published = [orjson.loads(draft.event.data) for draft in drafts]
+    return [(data["first_sequence"], len(data["chunks"])) for data in published]
 
 
 def test_a_whole_stream() -> None:

@@ -21,8 +21,8 @@ def learnt(frame: bytes) -> Template | None:
     assembly = Assembly()
     chunk = orjson.loads(frame)
     assembly.add(chunk)
-    told = assembly.only_text(chunk)
-    return None if told is None else learn(frame, told[0], assembly.only_text)
+    found = assembly.only_text(chunk)
+    return None if found is None else learn(frame, found[0], assembly.only_text)
 
 
 def chunk(delta: dict[str, Any], **keys: Any) -> bytes:
@@ -49,9 +49,9 @@ def test_the_one_text_of_a_chunk_is_found(frame: bytes) -> None:
     with_another = orjson.loads(template.prefix + b"other" + template.suffix)
     assembly = Assembly()
     assembly.add(with_another)
-    told = assembly.only_text(with_another)
-    assert told is not None
-    assert told[1] == "other"
+    found = assembly.only_text(with_another)
+    assert found is not None
+    assert found[1] == "other"
 
 
 @pytest.mark.parametrize(

@@ -214,14 +214,14 @@ async def test_where_events_are_and_how_often_they_were_repeated(tmp_path: Path)
         await s.submit("t1")
         s.journal.progress.advance("kafka", 2, published=1, dead=1, exceptions=[(2, "dead")])
         shown = await s.timeline("t1")
-        times_told = [each.pop("published_at") for each in shown["publications"]]
+        published_at = [each.pop("published_at") for each in shown["publications"]]
         assert shown["publications"] == [
             {"sink": "kafka", "offset": 1, "state": "published"},
             {"sink": "redis", "offset": 1, "state": "pending"},
             {"sink": "kafka", "offset": 2, "state": "dead"},
             {"sink": "redis", "offset": 2, "state": "pending"},
         ]
-        assert [at is not None for at in times_told] == [True, False, False, False]
+        assert [at is not None for at in published_at] == [True, False, False, False]
         submitted, ended = shown["duplicates"]
         assert (submitted["offset"], submitted["count"], submitted["observed_via"]) == (1, 1, {"submit": 1})
         assert (ended["offset"], ended["count"], ended["observed_via"]) == (2, 3, {"poll": 1, "webhook": 2})

@@ -66,10 +66,10 @@ async def test_events_say_of_the_request_what_the_setting_allows(tmp_path: Path,
     """Prompts would be published against the operator's will."""
     async with chatting(tmp_path, PLAIN, capture={"request": capture}) as served:
         await ask(served.url, asking())
-        told = [orjson.loads(event.data)["request"] for event in await served.events()]
-    assert told[0] == told[1]
-    assert (told[0] is None) == (capture == "none")
-    assert (told[0] or {}).get("messages") == ([{"role": "user", "content": "hi"}] if capture == "full" else None)
+        requests = [orjson.loads(event.data)["request"] for event in await served.events()]
+    assert requests[0] == requests[1]
+    assert (requests[0] is None) == (capture == "none")
+    assert (requests[0] or {}).get("messages") == ([{"role": "user", "content": "hi"}] if capture == "full" else None)
 
 
 async def test_a_clients_name_and_trace_are_in_its_events(tmp_path: Path) -> None:

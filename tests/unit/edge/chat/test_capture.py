@@ -68,8 +68,8 @@ async def test_chunks_are_published_while_the_stream_goes_on(journal: Journal) -
                 await journal.events.wait(journal.events.last_offset)
     recorded.record.end("client_gone")
     assert (await recorded.types())[-1] == "cancelled"
-    told = [orjson.loads(event.data) for event in recorded.events if event.type == "relay.chat.chunk"]
-    assert [(each["first_sequence"], len(each["chunks"])) for each in told] == [(0, 1), (1, 1)]
+    chunks = [orjson.loads(event.data) for event in recorded.events if event.type == "relay.chat.chunk"]
+    assert [(each["first_sequence"], len(each["chunks"])) for each in chunks] == [(0, 1), (1, 1)]
 
 
 async def test_under_pressure_chunks_are_left_out_and_counted(

@@ -42,7 +42,7 @@ def times(history: History, sink: str = "kafka") -> dict[int, int | None]:
     return {offset: found.at for offset, found in history.passages(sink, EVERYWHERE).items()}
 
 
-def told(history: History, *offsets: int) -> list[tuple[int, str, int]]:
+def counted(history: History, *offsets: int) -> list[tuple[int, str, int]]:
     return [(each.offset, each.via, each.times) for each in history.repetitions(offsets or EVERYWHERE)]
 
 
@@ -126,7 +126,7 @@ def test_an_orderly_end_loses_nothing(store: Store, history: History, path: Path
     store.close()
     again = Store(path)
     assert times(again.projection(History)) == {1: 200, 2: 200, 3: 200, 4: 200}
-    assert told(again.projection(History)) == [(1, "poll", 1)]
+    assert counted(again.projection(History)) == [(1, "poll", 1)]
     again.close()
 
 
@@ -139,10 +139,10 @@ def test_what_was_not_committed_is_written_by_the_next(path: Path) -> None:
     with pytest.raises(JournalUnavailable):
         store.append([huge._replace(event=huge.event._replace(data=b'"%s"' % (b"x" * 10**6)))], 9_000)
     assert times(store.projection(History))[4] == 200
-    assert told(store.projection(History)) == [(1, "poll", 1)]
+    assert counted(store.projection(History)) == [(1, "poll", 1)]
     commit(store, 20_000)
     assert not store.projection(History).is_due(30_000)
-    assert (times(store.projection(History))[4], told(store.projection(History))) == (200, [(1, "poll", 1)])
+    assert (times(store.projection(History))[4], counted(store.projection(History))) == (200, [(1, "poll", 1)])
     store.close()
 
 
@@ -254,7 +254,7 @@ def test_repetitions_are_counted_by_fact_and_by_way(store: Store, history: Histo
 def test_what_is_not_an_observation_is_not_counted(store: Store, history: History) -> None:
     """What the relay itself writes again, after a crash, would look like a delivery."""
     store.append([draft("a"), draft("a")], 100)
-    assert told(history) == []
+    assert counted(history) == []
 
 
 def test_repetitions_alone_write_nothing(store: Store, history: History, path: Path) -> None:
@@ -266,7 +266,7 @@ def test_repetitions_alone_write_nothing(store: Store, history: History, path: P
     for n in range(20):
         store.append([again], 5_000 * n)
     assert (log_of(path).stat().st_size, log_of(path).read_bytes()) == (size, data)
-    assert told(history) == [(1, "webhook", 20)]
+    assert counted(history) == [(1, "webhook", 20)]
     store.append([again], 200_000, {"kafka": Progress(1, 1, 0)})
     assert log_of(path).read_bytes() != data
 
@@ -277,11 +277,11 @@ def test_a_storm_is_counted_in_bounded_memory(store: Store, history: History, mo
     monkeypatch.setattr(module, "STEP", 2)
     repeated(history, [(n, "webhook") for n in range(1, 11)], 5)
     repeated(history, [(1, "webhook"), (1, "poll"), (10, "webhook")], 6)
-    assert told(history) == [(1, "poll", 1), (1, "webhook", 2), *((n, "webhook", 1) for n in range(2, 7))]
+    assert counted(history) == [(1, "poll", 1), (1, "webhook", 2), *((n, "webhook", 1) for n in range(2, 7))]
     for step in range(3):
         commit(store, 5_000 + 100 * step)  # sooner than once a second, while much waits
     assert len(history._repeated) == 2
-    assert told(history) == [(1, "poll", 1), (1, "webhook", 2), *((n, "webhook", 1) for n in range(2, 7))]
+    assert counted(history) == [(1, "poll", 1), (1, "webhook", 2), *((n, "webhook", 1) for n in range(2, 7))]
 
 
 def test_history_goes_with_the_events(store: Store, history: History) -> None:

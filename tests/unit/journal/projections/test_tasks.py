@@ -44,7 +44,7 @@ def submitted(task_id: str, task_type: str | None = None) -> Draft:
     return submitted_draft(data)
 
 
-def told(task_id: str, status: str = "TASK_STATUS_SUCCEED", image: str = "a", **task: Any) -> Draft:
+def reported(task_id: str, status: str = "TASK_STATUS_SUCCEED", image: str = "a", **task: Any) -> Draft:
     body = {"task": {"task_id": task_id, "status": status, **task}, "images": [{"image_url": f"https://x/{image}"}]}
     draft = SOURCE.normalize(Delivery(orjson.dumps(body), AT))
     assert isinstance(draft, Draft)
@@ -78,9 +78,9 @@ def test_a_submitted_task_waits_for_its_end(store: Store, tasks: Tasks) -> None:
 @pytest.mark.parametrize(
     ("draft", "state", "reason"),
     [
-        (told("t1", task_type="UPSCALE"), "succeeded", None),
+        (reported("t1", task_type="UPSCALE"), "succeeded", None),
         (
-            told("t1", "TASK_STATUS_FAILED", task_type="UPSCALE", reason="worker error" * 99),
+            reported("t1", "TASK_STATUS_FAILED", task_type="UPSCALE", reason="worker error" * 99),
             "failed",
             ("worker error" * 99)[:200],
         ),
@@ -99,30 +99,32 @@ def test_a_task_ends_with_its_event(store: Store, tasks: Tasks, draft: Draft, st
 
 def test_everything_about_a_task_is_found_again(store: Store, tasks: Tasks) -> None:
     """What was said about a task could only be found by reading the whole journal."""
-    store.append([submitted("t1"), told("t1", "TASK_STATUS_PROCESSING", progress_percent=5), submitted("other")], AT)
-    store.append([told("t1"), told("other"), told("t1", image="b")], AT)
+    store.append(
+        [submitted("t1"), reported("t1", "TASK_STATUS_PROCESSING", progress_percent=5), submitted("other")], AT
+    )
+    store.append([reported("t1"), reported("other"), reported("t1", image="b")], AT)
     assert found(tasks, "t1").offsets == (1, 2, 4, 6)
     assert found(tasks, "t1").state == "succeeded"
 
 
 def test_an_ending_in_the_same_group_counts_in_any_order(store: Store, tasks: Tasks) -> None:
     """A synchronous answer, submitted and ended at once, would be polled."""
-    store.append([submitted("t1"), told("t1")], AT)
-    store.append([told("t2"), submitted("t2")], AT)
+    store.append([submitted("t1"), reported("t1")], AT)
+    store.append([reported("t2"), submitted("t2")], AT)
     assert [found(tasks, task).state for task in ("t1", "t2")] == ["succeeded", "succeeded"]
     assert tasks.next_due() is None
 
 
 def test_tasks_that_nobody_submitted_leave_no_trace(store: Store, tasks: Tasks) -> None:
     """Each webhook of a relay that only receives would cost a row."""
-    store.append([told("t1"), told("t1", image="b")], AT)
+    store.append([reported("t1"), reported("t1", image="b")], AT)
     assert tasks.find("t1") is None
     assert tasks.counts() == dict.fromkeys(tasks_module.STATES, 0)
 
 
 def test_a_replay_for_one_sink_changes_nothing(store: Store, tasks: Tasks) -> None:
     """A dead letter that is replayed would bring a task back that ended long ago."""
-    store.append([submitted("t1")._replace(sink="kafka"), told("t2")._replace(sink="kafka")], AT)
+    store.append([submitted("t1")._replace(sink="kafka"), reported("t2")._replace(sink="kafka")], AT)
     assert tasks.find("t1") is None
 
 
@@ -137,12 +139,12 @@ def statements(store: Store, tasks: Tasks, drafts: list[Draft]) -> set[str]:
 
 def test_webhooks_cost_nothing_while_no_task_waits_and_one_statement_otherwise(store: Store, tasks: Tasks) -> None:
     """Every delivery would pay for a registry that it does not concern."""
-    webhooks = [told(f"w{n}") for n in range(200)]
+    webhooks = [reported(f"w{n}") for n in range(200)]
     assert statements(store, tasks, webhooks[:100]) == set()
     store.append([submitted("t1")], AT)
-    assert len(statements(store, tasks, [*webhooks[100:], told("t1")])) == 1
+    assert len(statements(store, tasks, [*webhooks[100:], reported("t1")])) == 1
     assert tasks.next_due() is None
-    assert statements(store, tasks, [told("w201")]) == set()
+    assert statements(store, tasks, [reported("w201")]) == set()
 
 
 def test_the_search_for_due_tasks_and_for_a_group_goes_by_index(tasks: Tasks) -> None:
@@ -188,7 +190,7 @@ def test_what_a_clock_that_was_ahead_put_far_off_is_due(store: Store, tasks: Tas
 def test_a_poll_brings_no_task_back(store: Store, tasks: Tasks) -> None:
     """A webhook that comes during a poll would be undone by it."""
     store.append([submitted("t1")], AT)
-    store.append([told("t1")], AT)
+    store.append([reported("t1")], AT)
     store.execute(tasks.polled, [("t1", PollAgain(AT, "running", state="running"))])
     assert (found(tasks, "t1").state, found(tasks, "t1").due_at) == ("succeeded", None)
 
@@ -198,13 +200,13 @@ def test_a_task_of_elsewhere_is_watched_once_and_polled_at_once(store: Store, ta
     assert store.execute(tasks.watch, "t1", AT)
     assert not store.execute(tasks.watch, "t1", AT + 99)
     assert (found(tasks, "t1").submitted_at, found(tasks, "t1").due_at) == (AT, AT)
-    store.append([submitted("t1"), told("t1")], AT)
+    store.append([submitted("t1"), reported("t1")], AT)
     assert (found(tasks, "t1").state, found(tasks, "t1").offsets) == ("succeeded", (1, 2))
 
 
 def test_an_ending_from_before_is_entered_later(store: Store, tasks: Tasks) -> None:
     """A task whose webhook was faster than the upstream's answer would be polled until its deadline."""
-    store.append([told("t1")], AT)
+    store.append([reported("t1")], AT)
     store.append([submitted("t1")], AT + 5)
     store.execute(tasks.end, "t1", "succeeded", AT, 1)
     row = found(tasks, "t1")
@@ -225,8 +227,8 @@ def test_the_first_poll_follows_the_configured_timing(store: Store, tasks: Tasks
 def test_ended_tasks_go_after_a_while_and_pending_ones_never(store: Store, tasks: Tasks) -> None:
     """The registry would grow for ever, or forget what still has to end."""
     store.append([submitted(f"t{n}") for n in range(5)], AT)
-    store.append([told("t0"), told("t1")], AT + 10)
-    store.append([told("t2")], AT + 20)
+    store.append([reported("t0"), reported("t1")], AT + 10)
+    store.append([reported("t2")], AT + 20)
     assert store.execute(tasks.expire, AT + 20, 1) == 1
     assert store.execute(tasks.expire, AT + 20, 10) == 1
     assert store.execute(tasks.expire, AT + 20, 10) == 0
@@ -238,7 +240,7 @@ def test_pages_lead_on_and_hold_what_is_wanted(store: Store, tasks: Tasks) -> No
     """`relay tasks` would show one task twice, or end before the last."""
     store.append([submitted(f"t{n}", "UPSCALE" if n % 2 else None) for n in range(10)], AT)
     store.append([submitted("late")], AT + 50)
-    store.append([told("t1"), told("t4")], AT + 60)
+    store.append([reported("t1"), reported("t4")], AT + 60)
     seen: list[str] = []
     after: int | None = 0
     while after is not None:
@@ -259,7 +261,7 @@ def test_a_rare_kind_is_looked_for_in_steps(store: Store, tasks: Tasks) -> None:
     """One question about a large registry would hold up every commit."""
     for start in range(0, 2500, 500):
         store.append([submitted(f"t{start + n}") for n in range(500)], AT)
-    store.append([told("t2499")], AT)
+    store.append([reported("t2499")], AT)
     rows, after = tasks.page(0, 10, Wanted(states={"succeeded"}), scans=1)
     assert (rows, after) == ([], 1000)
     rows, after = tasks.page(1000, 10, Wanted(states={"succeeded"}), scans=2)
@@ -295,7 +297,7 @@ def test_the_registry_survives_the_process(store: Store, path: Path) -> None:
     again = Store(path)
     tasks = again.projection(Tasks)
     assert tasks.counts()["submitted"] == 1
-    again.append([told("t1")], AT)
+    again.append([reported("t1")], AT)
     assert found(tasks, "t1").state == "succeeded"
     again.close()
 
@@ -305,19 +307,19 @@ def test_a_group_that_is_rolled_back_leaves_the_registry_as_it_was(path: Path) -
     store = Store(path, max_pages=60)
     tasks = store.projection(Tasks)
     store.append([submitted("t1")], AT)
-    huge = told("t2")
+    huge = reported("t2")
     with pytest.raises(Exception, match="full"):
         store.append(
             [
                 submitted("t3"),
-                told("t1"),
+                reported("t1"),
                 huge._replace(event=huge.event._replace(data=huge.event.data + b" " * 10**6)),
             ],
             AT,
         )
     assert (found(tasks, "t1").state, tasks.find("t3")) == ("submitted", None)
     assert tasks.counts()["submitted"] == 1
-    store.append([told("t1")], AT)
+    store.append([reported("t1")], AT)
     assert found(tasks, "t1").state == "succeeded"
     store.close()
 

@@ -45,7 +45,7 @@ def test_the_header_is_read_as_documented(header: str, behaviour: Behaviour) -> 
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "message"),
     [
         ("lost", "truncated"),
         ("error=418", "429"),
@@ -54,9 +54,9 @@ def test_the_header_is_read_as_documented(header: str, behaviour: Behaviour) -> 
         ("cut=2", "alone"),
     ],
 )
-def test_what_means_nothing_is_refused(header: str, told: str) -> None:
+def test_what_means_nothing_is_refused(header: str, message: str) -> None:
     """A typing error would silently give a healthy stream."""
-    with pytest.raises(UnknownFault, match=told):
+    with pytest.raises(UnknownFault, match=message):
         parse(header, ChatFaults())
 
 

@@ -16,16 +16,16 @@ def answer(behaviour: Behaviour, frames: Iterable[bytes] = FRAMES) -> Answer:
     return streamed(frames, BROKEN, behaviour, Random(5), len(FRAMES))
 
 
-def data(told: Answer) -> bytes:
-    return b"".join(piece.data for piece in told.pieces)
+def data(made: Answer) -> bytes:
+    return b"".join(piece.data for piece in made.pieces)
 
 
 def test_a_healthy_stream_is_its_frames_each_in_a_write() -> None:
     """The simulator would cut or join what an upstream sends frame by frame."""
-    told = answer(Behaviour())
-    assert [piece.data for piece in told.pieces] == FRAMES
-    assert (told.status, told.end, told.length) == (200, End.COMPLETE, None)
-    assert told.headers == (("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"))
+    made = answer(Behaviour())
+    assert [piece.data for piece in made.pieces] == FRAMES
+    assert (made.status, made.end, made.length) == (200, End.COMPLETE, None)
+    assert made.headers == (("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"))
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def test_a_healthy_stream_is_its_frames_each_in_a_write() -> None:
 )
 def test_however_it_is_cut_the_bytes_are_the_same(behaviour: Behaviour) -> None:
     """Another chunking would be another stream."""
-    told = answer(behaviour)
-    pieces = [piece.data for piece in told.pieces]
+    made = answer(behaviour)
+    pieces = [piece.data for piece in made.pieces]
     assert b"".join(pieces) == b"".join(FRAMES)
     assert pieces != FRAMES
     if behaviour.bytes:
@@ -45,15 +45,15 @@ def test_however_it_is_cut_the_bytes_are_the_same(behaviour: Behaviour) -> None:
 
 def test_pauses_come_where_they_are_asked_for() -> None:
     """A slow start, a pace or a stall would fall on other frames, and a time to the first token would be wrong."""
-    told = answer(Behaviour(slow=9.0, first_token=1.0, pace=0.1, stall=2.0, at=4))
-    assert told.delay == 9.0
-    assert [piece.pause for piece in told.pieces] == [1.0, 0.1, 0.1, 2.1, *[0.1] * 6]
+    made = answer(Behaviour(slow=9.0, first_token=1.0, pace=0.1, stall=2.0, at=4))
+    assert made.delay == 9.0
+    assert [piece.pause for piece in made.pieces] == [1.0, 0.1, 0.1, 2.1, *[0.1] * 6]
 
 
 def test_a_pause_comes_once_before_a_frame_that_is_cut() -> None:
     """A byte-by-byte stream would be paced by the byte."""
-    told = answer(Behaviour(pace=0.1, bytes=4))
-    assert sum(piece.pause for piece in told.pieces) == pytest.approx(0.9)
+    made = answer(Behaviour(pace=0.1, bytes=4))
+    assert sum(piece.pause for piece in made.pieces) == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize(
@@ -69,15 +69,15 @@ def test_a_pause_comes_once_before_a_frame_that_is_cut() -> None:
 )
 def test_a_fault_strikes_where_it_is_asked_to(behaviour: Behaviour, sent: bytes, end: End) -> None:
     """A stream that should break would go on, or break elsewhere."""
-    told = answer(behaviour)
-    assert (data(told), told.end) == (sent, end)
+    made = answer(behaviour)
+    assert (data(made), made.end) == (sent, end)
 
 
 def test_a_fault_without_a_place_strikes_within_the_stream() -> None:
     """Some streams that should break would reach their end."""
     for seed in range(50):
-        told = streamed(FRAMES, BROKEN, Behaviour(truncated=True), Random(seed), len(FRAMES))
-        assert len(data(told)) < len(b"".join(FRAMES))
+        made = streamed(FRAMES, BROKEN, Behaviour(truncated=True), Random(seed), len(FRAMES))
+        assert len(data(made)) < len(b"".join(FRAMES))
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,6 @@ def test_frames_are_made_as_they_are_sent() -> None:
 
 def test_a_body_in_one_piece_can_be_cut_too() -> None:
     """A client of an answer that is not streamed would never see it break."""
-    told = whole(b"0123456789", Behaviour(cut=True), Random(1))
-    assert (data(told), told.length, told.end) == (b"01234", 10, End.CUT)
+    made = whole(b"0123456789", Behaviour(cut=True), Random(1))
+    assert (data(made), made.length, made.end) == (b"01234", 10, End.CUT)
     assert data(whole(b"{}", Behaviour(blank_lines=True), Random(1))) == b"\n\n\n{}"

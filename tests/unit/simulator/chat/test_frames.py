@@ -156,9 +156,9 @@ def test_a_stream_can_end_without_done() -> None:
 def test_each_server_has_its_shape_of_error(shape: str, has: bytes) -> None:
     """An error in mid-stream would be taken for a chunk, unseen."""
     reply = invent(read(request()), Behaviour(), Random(1), 1)
-    told = b"".join(error_frames(shape, reply))
-    assert has in told
-    assert told.endswith(b"\n\n")
+    sent = b"".join(error_frames(shape, reply))
+    assert has in sent
+    assert sent.endswith(b"\n\n")
 
 
 def test_a_document_says_what_the_stream_says() -> None:

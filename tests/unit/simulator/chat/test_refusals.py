@@ -42,9 +42,9 @@ def test_an_unrouted_path_is_plain_text() -> None:
 @pytest.mark.parametrize("status", [401, 403, 503])
 def test_an_error_that_is_asked_for_has_the_usual_reason(status: int) -> None:
     """The errors of the simulator would not be those of the vendor's table."""
-    told = body(requested_error(Behaviour(error=status), Random(1)))
-    assert told["code"] == status
-    assert told["reason"] in ("FAILED_TO_AUTH", "NOT_ENOUGH_BALANCE", "SERVICE_NOT_AVAILABLE")
+    error = body(requested_error(Behaviour(error=status), Random(1)))
+    assert error["code"] == status
+    assert error["reason"] in ("FAILED_TO_AUTH", "NOT_ENOUGH_BALANCE", "SERVICE_NOT_AVAILABLE")
 
 
 def test_an_error_can_say_how_to_retry_and_in_other_shapes() -> None:

@@ -46,10 +46,10 @@ def test_an_answer_ends_at_max_tokens() -> None:
     assert (len(choice.content), choice.finish_reason) == (4, "length")
 
 
-@pytest.mark.parametrize(("word", "told"), [("absent", None), ("empty", ""), ("content_filter", "content_filter")])
-def test_the_reason_for_the_end_can_be_dictated(word: str, told: str | None) -> None:
+@pytest.mark.parametrize(("word", "expected"), [("absent", None), ("empty", ""), ("content_filter", "content_filter")])
+def test_the_reason_for_the_end_can_be_dictated(word: str, expected: str | None) -> None:
     """Servers that give none, or an empty one, could not be simulated."""
-    assert said(Behaviour(finish_reason=word)).choices[0].finish_reason == told
+    assert said(Behaviour(finish_reason=word)).choices[0].finish_reason == expected
 
 
 def test_each_choice_says_its_own() -> None:

@@ -89,16 +89,16 @@ async def test_a_request_that_is_wrong_is_refused_in_the_flat_shape(
 ) -> None:
     """The errors of the simulator would not be those that clients meet."""
     got, kind, raw = await post(session, simulator.url + CHAT, body)
-    told = orjson.loads(raw)
-    assert (got, kind, told["code"], told["reason"]) == (status, "application/json", status, reason)
+    document = orjson.loads(raw)
+    assert (got, kind, document["code"], document["reason"]) == (status, "application/json", status, reason)
 
 
 async def test_no_key_and_a_wrong_key_are_told_apart(session: aiohttp.ClientSession) -> None:
     """A client that treats 401 and 403 differently would be tested against one of them only."""
     async with Simulator(Options(api_keys=("k",))) as simulator:
         url = simulator.url + CHAT
-        told = [await post(session, url, BODY, headers) for headers in (None, {"Authorization": "Bearer x"})]
-        assert [(status, orjson.loads(raw)["reason"]) for status, _, raw in told] == [
+        answers = [await post(session, url, BODY, headers) for headers in (None, {"Authorization": "Bearer x"})]
+        assert [(status, orjson.loads(raw)["reason"]) for status, _, raw in answers] == [
             (403, "INVALID_API_KEY"),
             (401, "FAILED_TO_AUTH"),
         ]
@@ -118,13 +118,13 @@ async def test_the_limit_is_reported_without_headers(session: aiohttp.ClientSess
 
 async def test_equal_requests_to_equal_simulators_are_answered_alike(session: aiohttp.ClientSession) -> None:
     """A failed run could not be repeated, and a stream through a proxy not be compared with a direct one."""
-    told = []
+    runs = []
     for _ in range(2):
         async with Simulator(Options(seed=4, chat_faults=ChatFaults(error=0.3, truncated=0.5))) as simulator:
-            told.append([await post(session, simulator.url + CHAT, STREAM) for _ in range(8)])
+            runs.append([await post(session, simulator.url + CHAT, STREAM) for _ in range(8)])
     first, second = (
         [(status, [line for line in raw.split(b'"created":') if not line[:10].isdigit()]) for status, _, raw in run]
-        for run in told
+        for run in runs
     )
     assert first == second
     assert len({status for status, _ in first}) == 2
@@ -149,8 +149,8 @@ async def test_a_script_can_be_registered_over_http(session: aiohttp.ClientSessi
     async with session.post(f"{simulator.url}/_simulator/scripts", json={"answers": answers}) as response:
         script = await response.json()
     headers = {"X-Simulate": f"script={script['id']}"}
-    told = [await post(session, simulator.url + path, {}, headers) for path in (CHAT, "/openai/v1/nothing")]
-    assert [(status, raw) for status, _, raw in told] == [(503, b""), (200, b"data: 1\r\r")]
+    answers = [await post(session, simulator.url + path, {}, headers) for path in (CHAT, "/openai/v1/nothing")]
+    assert [(status, raw) for status, _, raw in answers] == [(503, b""), (200, b"data: 1\r\r")]
     async with session.post(f"{simulator.url}/_simulator/scripts", json={"answers": 3}) as response:
         assert response.status == 400
     assert (await post(session, simulator.url + CHAT, BODY, {"X-Simulate": "script=none"}))[0] == 400

@@ -48,8 +48,8 @@ def test_a_script_is_read_byte_for_byte() -> None:
     """What a test hands over would not be what is sent."""
     data = bytes(range(256))
     pieces = [{"text": "data: é\n\n"}, {"base64": base64.b64encode(data).decode(), "pause": 0.5}]
-    [told, plain] = read({"answers": [{"status": 429, "headers": [["A", "b"]], "pieces": pieces, "end": "reset"}, {}]})
-    assert told == Answer(429, (("A", "b"),), (Piece("data: é\n\n".encode()), Piece(data, 0.5)), End.RESET)
+    [full, plain] = read({"answers": [{"status": 429, "headers": [["A", "b"]], "pieces": pieces, "end": "reset"}, {}]})
+    assert full == Answer(429, (("A", "b"),), (Piece("data: é\n\n".encode()), Piece(data, 0.5)), End.RESET)
     assert plain == Answer(200, STREAM_HEADERS)
 
 

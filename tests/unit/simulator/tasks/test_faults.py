@@ -46,7 +46,7 @@ def test_the_header_is_read_as_documented(header: str, fate: Fate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "message"),
     [
         ("vanish", "never-ends"),
         ("late=soon", "250ms"),
@@ -56,9 +56,9 @@ def test_the_header_is_read_as_documented(header: str, fate: Fate) -> None:
         ("contradict=everything", "outputs"),
     ],
 )
-def test_a_word_that_means_nothing_is_refused_with_what_would(header: str, told: str) -> None:
+def test_a_word_that_means_nothing_is_refused_with_what_would(header: str, message: str) -> None:
     """A typing error in the header would silently simulate nothing."""
-    with pytest.raises(UnknownFault, match=told):
+    with pytest.raises(UnknownFault, match=message):
         parse(header, Faults())
 
 

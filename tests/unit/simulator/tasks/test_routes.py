@@ -121,11 +121,11 @@ async def test_a_429_says_when_to_come_again_only_on_request(
     """A client that needs the header, which the vendor does not document, or one that ignores it, would look right."""
     options = replace(QUICK, polls_per_minute=1, retry_after=retry_after)
     async with Simulator(options) as simulator:
-        told = []
+        answers = []
         for _ in range(2):
             async with session.get(simulator.url + RESULT, params={"task_id": "x"}) as response:
-                told.append((response.status, response.headers.get("Retry-After")))
-    assert told == [(404, None), (429, retry_after and str(retry_after))]
+                answers.append((response.status, response.headers.get("Retry-After")))
+    assert answers == [(404, None), (429, retry_after and str(retry_after))]
 
 
 async def test_a_page_of_html_is_no_task(session: aiohttp.ClientSession) -> None:

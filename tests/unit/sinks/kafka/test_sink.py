@@ -165,7 +165,7 @@ def test_what_ended_the_sender_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (kafka.TopicAuthorizationFailedError("relay.tasks"), "rights are missing on the topic relay.tasks."),
         (kafka.TopicAuthorizationFailedError({"b", "a"}), "rights are missing on the topic a b."),
@@ -176,9 +176,9 @@ def test_what_ended_the_sender_is_reported() -> None:
         (kafka.ClusterAuthorizationFailedError(), "rights are missing on the cluster."),
     ],
 )
-def test_a_denial_names_what_the_rights_are_missing_on(error: BaseException, told: str) -> None:
+def test_a_denial_names_what_the_rights_are_missing_on(error: BaseException, message: str) -> None:
     """If this fails, the operator has to guess which of the rules is missing."""
-    assert unavailable(error, "publishing to Kafka").message.endswith(told)
+    assert unavailable(error, "publishing to Kafka").message.endswith(message)
 
 
 def config(**keys: Any) -> Config:
@@ -186,7 +186,7 @@ def config(**keys: Any) -> Config:
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "message"),
     [
         ({"publish_timeout": "20s"}, "publish_timeout"),
         ({"publish_timeout": "15s"}, "publish_timeout"),  # as long as the broker waits
@@ -196,9 +196,9 @@ def config(**keys: Any) -> Config:
         ({"bootstrap": "localhost"}, "bootstrap"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(keys: dict[str, Any], told: str) -> None:
+def test_settings_that_cannot_work_are_refused(keys: dict[str, Any], message: str) -> None:
     """If this fails, a mistake in the configuration shows only in production."""
-    with pytest.raises(ValidationError, match=told):
+    with pytest.raises(ValidationError, match=message):
         config(**keys)
 
 

@@ -22,8 +22,8 @@ def test_a_flood_of_refusals_is_logged_sparingly(log: Log) -> None:
     for _ in range(1000):
         delivery.delivery_rejected("unauthorized", 401, "192.0.2.1")
     delivery.delivery_rejected("not_json", 400, "192.0.2.1")
-    told = [line["event"] for line in log.lines]
-    assert told.count("delivery rejected") < 20
+    logged = [line["event"] for line in log.lines]
+    assert logged.count("delivery rejected") < 20
     assert log.lines[-1]["code"] == "not_json", "another reason is logged at once"
     assert values(telemetry, "relay_deliveries_total")[("rejected", "novita")] == 1001
 
@@ -33,11 +33,11 @@ class Noted(Span):
 
     def __init__(self) -> None:
         super().__init__(None)
-        self.told: dict[str, object] = {}
+        self.attributes: dict[str, object] = {}
         self.ended: list[str | None] = []
 
     def note(self, attributes: Attributes) -> None:
-        self.told |= attributes
+        self.attributes |= attributes
 
     def end(self, *, error: str | None = None) -> None:
         self.ended.append(error)
@@ -66,4 +66,4 @@ async def test_the_span_of_a_delivery_ends_however_it_is_answered(
     DeliverySignals(Telemetry(), "novita").delivery_written(
         span, Event(TASKS, "t", "e1", "s", "u", "now", b"{}"), receipt
     )
-    assert (span.ended, span.told.get("relay.delivery.result")) == ([error], result)
+    assert (span.ended, span.attributes.get("relay.delivery.result")) == ([error], result)
