@@ -13,7 +13,7 @@ IN_MEMORY = $(shell df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 1000000 {
 # Fault rows that run side by side: they wait most of the time.
 SIDE_BY_SIDE ?= 3
 
-# An environment that forbids it would have each process compile, and rewrite the assertions of, every file anew.
+# An environment that forbids it would have each process compile, and rewrite the assertions of, every file again.
 unexport PYTHONDONTWRITEBYTECODE
 
 BIN := $(VENV)/bin
@@ -80,7 +80,7 @@ check-unit: $(INSTALLED)
 check-pythons: $(INSTALLED) ## unit, sink and journal tests on every Python from 3.11 to 3.14 that is at hand (ARGS="3.12 3.13")
 	$(BIN)/python -m tests.pythons $(ARGS)
 
-screenshots: $(INSTALLED) ## the pictures in docs/images, taken anew of a running console (ARGS=FOLDER: every view, to look at)
+screenshots: $(INSTALLED) ## the pictures in docs/images, taken again from a running console (ARGS=FOLDER: every view, to look at)
 	$(BIN)/python -m tests.e2e.console_screenshots $(ARGS)
 
 check-deploy: $(INSTALLED) ## image, chart, rules, dashboards and workflows: needs root for the image (ARGS="-k chart")
@@ -88,7 +88,7 @@ check-deploy: $(INSTALLED) ## image, chart, rules, dashboards and workflows: nee
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deploy.txt
 	PATH="$(CURDIR)/.cache/bin:$$PATH" $(BIN)/python -m pytest deploy/tests $(ARGS)
 
-docs: $(INSTALLED) ## write docs/reference/ anew, from the settings, the metrics, the schemas and the errors
+docs: $(INSTALLED) ## write docs/reference/ again, from the settings, the metrics, the schemas and the errors
 	$(BIN)/python -m docs.reference
 
 format: $(INSTALLED) ## format the code and sort its imports
@@ -105,7 +105,7 @@ bench-%: bench/%.py $(INSTALLED) ## one benchmark: make bench-webhooks runs benc
 LOCK = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --custom-compile-command 'make lock' $(ARGS)
 
-lock: ## write requirements/*.txt anew from pyproject.toml (ARGS="--upgrade"); needs uv
+lock: ## write requirements/*.txt again from pyproject.toml (ARGS="--upgrade"); needs uv
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv. Install it: $(BIN)/pip install uv" >&2; exit 1; }
 	$(LOCK) pyproject.toml --output-file requirements/run.txt
 	$(LOCK) pyproject.toml --extra otel --group dev --constraints requirements/run.txt --output-file requirements/dev.txt

@@ -1,7 +1,7 @@
 """Threads that the process does not wait for when it exits.
 
 A file system may hang: a dead mount, a frozen volume, a FIFO that nobody writes to. A thread in there cannot be
-interrupted, and those of ``concurrent.futures`` are waited for at the end of the process, for ever. These are not.
+interrupted, and those of ``concurrent.futures`` are waited for at the end of the process, forever. These are not.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 kube get statefulset "$name" -o json "$@" >"$scratch/old.json"
 
-# Claims go with their StatefulSet where this says so, and it is made anew below.
+# Claims go with their StatefulSet where this says so, and it is made again below.
 kept=$(kube get statefulset "$name" -o jsonpath='{.spec.persistentVolumeClaimRetentionPolicy.whenDeleted}' "$@")
 [[ $kept != Delete ]] || stop "The volumes are deleted with the StatefulSet: set persistence.retentionPolicy.whenDeleted to Retain first."
 
@@ -32,7 +32,7 @@ for claim in "${claims[@]}"; do
   kube patch "$claim" --type merge --patch "{\"spec\":{\"resources\":{\"requests\":{\"storage\":\"$size\"}}}}" "$@"
 done
 
-# Kubernetes changes no volumeClaimTemplates: the StatefulSet is made anew, and takes its running pods over.
+# Kubernetes changes no volumeClaimTemplates: the StatefulSet is made again, and takes its running pods over.
 template="[{\"op\":\"replace\",\"path\":\"/spec/volumeClaimTemplates/0/spec/resources/requests/storage\",\"value\":\"$size\"}]"
 kubectl patch --local --filename "$scratch/old.json" --type json --patch "$template" -o json >"$scratch/new.json"
 # Not validated: it is what the API itself answered.

@@ -33,5 +33,5 @@ async def of_a_fresh_relay(directory: Path) -> frozenset[str]:
 
 
 def names_in(text: str) -> set[str]:
-    """The relay's metrics that a text or a query speaks of."""
+    """The relay's metrics that a text or a query mentions."""
     return set(re.findall(r"\brelay_[a-z_]+\b", text))

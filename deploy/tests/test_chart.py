@@ -28,7 +28,7 @@ KUBE_VERSIONS = [
 ]
 
 SCHEMA_LESS = {"HTTPRoute", "ServiceMonitor", "PodMonitor", "PrometheusRule"}
-"""Custom resources: no schema of Kubernetes' own speaks of them."""
+"""Custom resources: no schema of Kubernetes' own describes them."""
 
 SHOWN_VALUES = [block for page in pages() for block in page.blocks if "values" in block.said]
 

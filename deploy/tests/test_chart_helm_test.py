@@ -40,7 +40,7 @@ def test_nothing_takes_the_pod_for_a_replica(values: Path | None) -> None:
 
 @each_value_set
 def test_its_log_can_be_read_afterwards(values: Path | None) -> None:
-    """`helm test --logs` would end with an error: it reads a log of each hook, be it no pod, or be it gone."""
+    """`helm test --logs` would fail: it reads the log of each hook, even of one that is not a pod or is gone."""
     hooks = [m for m in rendered(values) if "helm.sh/hook" in m["metadata"].get("annotations", {})]
     assert [hook["kind"] for hook in hooks] == ["Pod"]
     assert hooks[0]["metadata"]["annotations"]["helm.sh/hook-delete-policy"] == "before-hook-creation"
@@ -140,7 +140,7 @@ async def test_a_token_that_is_missing_is_named(script: Script, relay: RelayProc
 
 
 async def test_a_replica_that_does_not_answer_fails_it(script: Script, tmp_path: Path) -> None:
-    """`helm test` would wait for ever, or pass over a replica that is away."""
+    """`helm test` would wait forever, or pass over a replica that is away."""
     failed = await script.run(RelayProcess(tmp_path / "nowhere"), TIMEOUT_SECONDS="1")
     assert failed.returncode != 0
     assert "the webhook is not accepted" in failed.stderr

@@ -34,7 +34,7 @@ ROLLING = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
 def test_a_rolling_update_always_has_a_partition(
     chosen: dict[str, Any], strategy: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Without it, Kubernetes makes a pod that is not available yet again at the old revision, for ever: seen twice."""
+    """Without it, Kubernetes makes a pod that is not available yet again at the old revision, forever: seen twice."""
     assert stateful_with(tmp_path, **chosen)["spec"]["updateStrategy"] == strategy
 
 

@@ -143,7 +143,7 @@ async def still_blank(session: aiohttp.ClientSession, base: str, load: asyncio.T
 
 @pytest.mark.timeout(240)
 async def test_every_panel_shows_something_of_a_relay_under_load(tmp_path: Path) -> None:
-    """A panel would be blank for ever: a metric that was renamed, a label that is not there, a query that is wrong."""
+    """A panel would be blank forever: a metric that was renamed, a label that is not there, a query that is wrong."""
     simulator, prometheus = free_port(), free_port()
     redis = RedisServer(tmp_path / "redis")
     await redis.start()

@@ -46,7 +46,7 @@ def test_the_unit_waits_longer_than_a_drain() -> None:
 
 
 def test_the_compose_file_mounts_what_is_there_and_pins_its_images() -> None:
-    """A stack would start with empty folders in place of files, or be another one next month."""
+    """A stack would start with empty folders instead of files, or be another one next month."""
     services = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
     for name, service in services.items():
         sources = [volume.partition(":")[0] for volume in service.get("volumes", [])]

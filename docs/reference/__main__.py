@@ -1,4 +1,4 @@
-"""Writes the reference pages anew, the commands in ``docs/cli.md``, and the files in ``ARCHITECTURE.md``."""
+"""Writes the reference pages again, the commands in ``docs/cli.md``, and the files in ``ARCHITECTURE.md``."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def _linked(event: Event) -> str:
 
 
 def _attributes(event: Event) -> Iterable[str]:
-    """The id, the source and the subject, with names in place of what differs from event to event."""
+    """The id, the source and the subject, with names instead of what differs from event to event."""
     known = {TASK_ID: "<task>", CHAT_ID: "<chat>"}
     named = {known.get(event.subject or "", "<dead letter>"): event.subject or ""}
     for value in (event.id, event.source, event.subject or ""):

@@ -282,7 +282,7 @@ def _say(report: Report, request: Request, target: Target) -> None:
     where = target.config.name_of(request.topic) if request.topic else "their own topics"
     offsets = f"offsets {report.run.first} to {report.run.last}"
     if report.finished_before:
-        write_line(("done     ", "green"), (f"before: {offsets} to {where}; --again publishes them once more", ""))
+        write_line(("done     ", "green"), (f"before: {offsets} to {where}; --again publishes them again", ""))
         return
     before = "" if report.resumed_after is None else f", going on after offset {report.resumed_after}"
     write_line(("done     ", "green"), (f"{report.published} events of {offsets} to {where}{before}", ""))

@@ -99,7 +99,7 @@ class Following:
     backoff: Backoff = field(default_factory=lambda: Backoff(first=0.5, most=15.0))
 
     def frames(self, after: int) -> Iterator[Frame | None]:
-        """Events beyond an offset and heartbeats, for ever. Raises ``RelayError`` when the relay refuses."""
+        """Events beyond an offset and heartbeats, forever. Raises ``RelayError`` when the relay refuses."""
         failures = 0
         while True:
             reason = "the relay ended the stream"

@@ -59,10 +59,10 @@ class _Comparison:
         for key in ("type", "enum"):
             before, after = _listed(old.get(key)), _listed(new.get(key))
             yield from (f"{path}: {key} has {one!r} no more" for one in before if one not in after)
-            yield from (f"{path}: {key} has {one!r} anew" for one in after if one not in before)
+            yield from (f"{path}: {key} has {one!r} again" for one in after if one not in before)
         could, can = self._branches(old, self._released), self._branches(new, self._current)
         yield from (f"{path}: can be {kind} no more" for kind in could if kind not in can)
-        yield from (f"{path}: can be {kind} anew" for kind in can if kind not in could)
+        yield from (f"{path}: can be {kind} again" for kind in can if kind not in could)
         for kind in could:
             if kind in can:
                 yield from self.at(path, could[kind], can[kind])

@@ -60,7 +60,7 @@ class Checkpoint:
     handed_over: bool = False
 
     def of(self, journal_id: str) -> Checkpoint | None:
-        """How far the sink has got in this journal, be it the present one or one of the earlier."""
+        """How far the sink has got in this journal, the present one or an earlier one."""
         return next((each for each in (self, *self.earlier) if each.journal_id == journal_id), None)
 
     def lineage(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class NotJSON:
 class Unreadable:
     """JSON that this source cannot turn into an event: it becomes a dead letter. ``reason`` is a bounded code.
 
-    ``subject`` is the task it speaks of, where that much could be read.
+    ``subject`` is the task that it is about, where that much could be read.
     """
 
     reason: str
@@ -63,7 +63,7 @@ class Submittable(Source, Protocol):
     def read_answer(self, path: str, body: Body, received_at: int) -> tuple[Draft, ...] | Unreadable:
         """What the upstream's 2xx answer to a submission says about a task, to be recorded in this order.
 
-        Empty: it speaks of no task. ``Unreadable``: it is no JSON object, or names a task by something that is no id.
+        Empty: it is about no task. ``Unreadable``: it is no JSON object, or names a task by something that is no id.
         ``path`` is that of the submission, without its query; ``received_at`` is epoch milliseconds.
         """
         ...

@@ -67,7 +67,7 @@ class TaskAddresses:
         return before == task_id
 
     async def admits(self, nonce: bytes, task_id: str) -> bool:
-        """Whether a delivery by this address may speak of this task; the first one decides where nothing is known.
+        """Whether a delivery by this address may report on this task; the first one decides where nothing is known.
 
         A task that was given an address here takes none that is not known here. Raises ``JournalUnavailable`` or
         ``JournalBroken``.

@@ -248,7 +248,7 @@ def _is_known(inbox: Inbox, nonce: bytes, draft: Draft) -> bool:
 
 
 def _task_in(draft: Draft) -> str | None:
-    """The task that a delivery speaks of; ``None`` for a dead letter that names none."""
+    """The task that a delivery is about; ``None`` for a dead letter that names none."""
     return None if draft.dead is not None and draft.event.subject == draft.dead.id else draft.event.subject
 
 

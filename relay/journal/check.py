@@ -125,7 +125,7 @@ class JournalCheck:
             raise damaged(self.path, ["its metadata cannot be read"]) from error
 
     def refuse_forgotten_facts(self) -> None:
-        """Raises ``JournalBroken`` where an event would be taken once more; a large file is not checked."""
+        """Raises ``JournalBroken`` where an event would be taken again; a large file is not checked."""
         if not self._is_large() and (offset := unrecognized(self.db)) is not None:
             raise damaged(self.path, [f"the dedup index does not have event {offset} as it was written"])
 

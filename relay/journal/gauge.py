@@ -1,6 +1,6 @@
 """The length of the write-ahead log, read from the log itself and not from what was to be written.
 
-The file does not shrink when the log begins anew; its first frames are written over. Each frame carries the salts of
+The file does not shrink when the log starts over; its first frames are written over. Each frame carries the salts of
 the log that it belongs to, those of the header, so one look at one frame shows whether the log reaches that far.
 """
 
@@ -26,11 +26,11 @@ class Gauge:
         self._noted = (b"", 0)
 
     def reaches(self, size: int) -> bool:
-        """Whether the log has ``size`` bytes since it began anew."""
+        """Whether the log has ``size`` bytes since it started over."""
         return self._has(size // self._frame, self._salts())
 
     def grown(self, size: int) -> bool:
-        """Whether it has ``size`` bytes more than were noted last; where it has begun anew since, than none."""
+        """Whether it has ``size`` bytes more than were noted last; where it has started over since, than none."""
         salts = self._salts()
         known, frames = self._noted
         return self._has(size // self._frame + (frames if salts == known else 0), salts)

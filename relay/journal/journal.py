@@ -126,7 +126,7 @@ class Journal:
         return self._writer.stalled_for()
 
     def _shorten_log(self) -> None:
-        """The log begins anew only when nobody reads from it, and some journals are never left alone."""
+        """The log starts over only when nobody reads from it, and some journals are never left alone."""
         if self._shortening is None or self._shortening.done():
             self._shortening = asyncio.get_running_loop().create_task(self._shorten())
 

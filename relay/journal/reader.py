@@ -2,7 +2,7 @@
 
 A commit waits for no reader, and none for a commit: SQLite gives each question the file as it was when it was asked.
 What was acknowledged before is in it. Each question is one short statement or a few, and leaves no cursor open: as long
-as one is open, the log cannot begin anew.
+as one is open, the log cannot start over.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A reserve on the disk for the journal's own maintenance, so that it recovers from a full disk by itself.
 
 Pruning writes before it frees, and so do merging and moving the log into the file: on a disk without a free block
-none of them works, and what has expired stays for ever. Hence a file of a fixed size lies beside the journal. When the
+none of them works, and what has expired stays forever. Hence a file of a fixed size lies beside the journal. When the
 disk is full it goes, and nothing but maintenance writes until there is room for it again, and for some more.
 """
 

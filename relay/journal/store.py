@@ -121,7 +121,7 @@ class Store(Pruning):
             "journal_size_limit = 67108864",
             "cache_size = -12288",
             "temp_store = MEMORY",
-            "secure_delete = OFF",  # Debian's builds would write each freed page once more, to blank it
+            "secure_delete = OFF",  # Debian's builds would write each freed page again, to blank it
             *([f"max_page_count = {max_pages}"] if max_pages else []),
         ):
             self._db.execute("PRAGMA " + pragma)
@@ -242,7 +242,7 @@ class Store(Pruning):
         return self._log.reaches(LOG_OVERDUE)
 
     def checkpoint_wal(self) -> None:
-        """Moves the log into the file, as far as no reader needs it; the next commit begins it anew if that is all.
+        """Moves the log into the file, as far as no reader needs it; the next commit restarts it if that is all.
 
         Done between groups rather than inside a commit, where somebody would be waiting for it. Only where the log is
         so long that it must not grow does it wait for the readers: half a second at most.

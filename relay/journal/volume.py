@@ -28,7 +28,7 @@ def log_of(path: Path) -> Path:
 
 
 def shared_of(path: Path) -> Path:
-    """Where SQLite's connections keep what they know of the log together. Made anew by the first one, at each start."""
+    """Where SQLite's connections keep what they know of the log together. Made by the first one at each start."""
     return path.with_name(path.name + "-shm")
 
 

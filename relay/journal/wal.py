@@ -44,7 +44,7 @@ class Damage:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """``ours``: of this log, not left over from before it began anew. ``linked``: its checksum continues, too, the
+    """``ours``: of this log, not left over from before it started over. ``linked``: its checksum continues, too, the
     frame before it: what is written there as its checksum, or what should be."""
 
     ends_transaction: bool

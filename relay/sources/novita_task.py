@@ -7,7 +7,7 @@ in ``raw``. This is the hot path: plain dicts and readers written by hand, no mo
 
 Of the answers to submissions, asynchronous endpoints give ``{"task_id": ...}``; of the synchronous ones some give
 ``task`` and the outputs (https://novita.ai/docs/api-reference/model-apis-flux-1-schnell), the others outputs alone: a
-file in base64, plain URLs. Those speak of no task. What is large in them is jumped over, not parsed.
+file in base64, plain URLs. Those are about no task. What is large in them is jumped over, not parsed.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class _Answer(NamedTuple):
 
 
 def _answer_in(body: Body) -> _Answer | Unreadable | None:
-    """What a 2xx answer says; ``None``: it speaks of no task."""
+    """What a 2xx answer says; ``None``: it is about no task."""
     try:
         members = {member.key: member for member in Walk(body).members().found}
     except Unwalkable as problem:

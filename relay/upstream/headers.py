@@ -33,7 +33,7 @@ _KEPT_OF_CONNECTION = frozenset((b"content-length", b"content-type", b"content-e
 def request_headers(received: RawHeaders) -> list[tuple[bytes, bytes]]:
     """What of a request's headers goes to the upstream.
 
-    ``Host``, ``Content-Length`` and ``Expect`` end here as well: the client of the upstream sets the first two anew,
+    ``Host``, ``Content-Length`` and ``Expect`` end here as well: the client of the upstream sets the first two again,
     and the third was answered here.
     """
     return _without(received, _REQUEST_ONLY | named_by_connection(received))

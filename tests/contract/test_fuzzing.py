@@ -1,6 +1,6 @@
 """A running relay against its own OpenAPI document, by schemathesis: generated requests, valid and not.
 
-Some thousand, the same each time. ``RELAY_FUZZ_EXAMPLES=1000`` sends up to that many to each operation, drawn anew:
+Some thousand, the same each time. ``RELAY_FUZZ_EXAMPLES=1000`` sends up to that many to each operation, drawn again:
 ``RELAY_TEST_SEED`` repeats a run.
 """
 

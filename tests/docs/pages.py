@@ -4,7 +4,7 @@ An HTML comment directly above a block says what a test does with it; GitHub doe
 
 - ``<!-- file: relay.yaml -->``: it is written to that file of the page's folder, for the blocks after it. (A block of
   YAML is a configuration, and validated as such, wherever it is written to.)
-- ``<!-- background: 8080 -->``: it is started, in place of what had that port, and goes on; the next block waits until
+- ``<!-- background: 8080 -->``: it is started, instead of what had that port, and goes on; the next block waits until
   the port answers.
 - ``<!-- until -->``: it goes on by itself (``relay tail``); it is ended when the output shown below has come.
 - ``<!-- retry -->``: it is repeated until it prints what is shown: what it shows takes a moment to get there.

@@ -82,7 +82,7 @@ class Sandbox:
         path.write_text(text)
 
     async def _begin(self, block: Block, text: str) -> None:
-        """Starts something that goes on, in place of what had its port, and waits until that port answers."""
+        """Starts something that goes on, instead of what had its port, and waits until that port answers."""
         port = block.said["background"]
         if port in self._running:
             await _end(self._running[port])

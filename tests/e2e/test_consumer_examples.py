@@ -93,7 +93,7 @@ def successors(kafka: Kafka, redis_server: Redis) -> Mapping[str, Mapping[str, s
 
 
 @pytest.mark.parametrize("example", [each for each in EXAMPLES if each.reads != "http"], ids=str)
-def test_an_event_of_another_schema_is_not_acted_upon(
+def test_an_event_of_another_schema_is_not_acted_on(
     example: Example, successors: Mapping[str, Mapping[str, str]], tmp_path: Path
 ) -> None:
     """A consumer would misread, or skip for good, what a later release publishes in another form."""

@@ -115,7 +115,7 @@ async def test_the_synchronous_shapes_answer_as_they_do_without_the_relay(client
 
 
 async def test_a_client_that_polls_sees_what_it_would_see_without_the_relay(client: Client) -> None:
-    """An application that polls would read another result, or wait for ever."""
+    """An application that polls would read another result, or wait forever."""
     shapes = ASYNCHRONOUS[:4]
     task_ids = [(await client.post(shape, "lost"))["task_id"] for shape in shapes]
     async with asyncio.timeout(WITHIN):

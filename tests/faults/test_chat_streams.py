@@ -249,7 +249,7 @@ async def until_stuck(stage: Scene) -> None:
 async def test_streams_open_at_a_kill_have_their_one_end_after_the_restart(
     tmp_path: Path, row: Row, effort: Effort
 ) -> None:
-    """Broken: P6: consumers would wait for ever for the end of streams that died with the relay."""
+    """Broken: P6: consumers would wait forever for the end of streams that died with the relay."""
     rounds = effort(short=1, full=5)
     async with scene(tmp_path) as stage:
         expected: Ends = {}

@@ -92,7 +92,7 @@ def written(path: Path, seed: int, prefix: str) -> Scene:
         author.group()
     author.merge()
     store.checkpoint_wal()
-    author.group()  # begins the log anew
+    author.group()  # restarts the log
     older = read_files(path)
     for _ in range(8):
         author.group()

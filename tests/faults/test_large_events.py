@@ -37,7 +37,7 @@ async def accepted(trial: Trial, sizes: Iterable[int]) -> None:
 async def test_a_backlog_gets_through_a_slow_link(
     kind: str, linked: Linked, tmp_path: Path, row: Row, effort: Effort
 ) -> None:
-    """Broken: a batch that takes longer than the sink waits would be tried at the same size for ever, and so would an
+    """Broken: a batch that takes longer than the sink waits would be tried at the same size forever, and so would an
     event that takes longer by itself."""
     rate, seconds = (400 * KB, "1s") if effort.size == "short" else (100 * KB, "5s")
     timeout = {"socket_timeout": seconds, "wait_timeout": "500ms"} if kind == "redis" else {"publish_timeout": seconds}

@@ -56,7 +56,7 @@ async def killed(trial: Trial) -> None:
 async def test_a_relay_that_gets_another_name_goes_on(
     kind: str, end: End, shared: Shared, tmp_path: Path, row: Row
 ) -> None:
-    """Broken: P2: a container that is made anew, with another host name, publishes everything in its volume again."""
+    """Broken: P2: a container that is made again, with another host name, publishes everything in its volume again."""
     async with Trial(tmp_path, shared(kind), row=row, rate=RATE) as trial:
         for name in ("host-2", "host-3", "host-2", "test-relay"):
             await trial.published(MOVED)
@@ -71,7 +71,7 @@ async def test_a_relay_that_gets_another_name_goes_on(
 @pytest.mark.row("R21", "sinks renamed")
 @pytest.mark.parametrize("kind", [KAFKA_LATER, "redis"])
 async def test_a_sink_that_gets_another_name_goes_on(kind: str, shared: Shared, tmp_path: Path, row: Row) -> None:
-    """Broken: P2: a new label for a sink, be it only to add a second one, publishes everything again."""
+    """Broken: P2: a new label for a sink, even if only a second one is added, publishes everything again."""
     target = shared(kind)
     async with Trial(tmp_path, target, row=row, rate=RATE) as trial:
         for name in ("main", kind, "other", "main"):

@@ -25,7 +25,7 @@ async def cli(server: RedisServer, *command: str) -> bytes:
 
 
 async def failed(trial: Trial, code: str | None = None) -> None:
-    """Waits until the relay has met this failure, or any, once more."""
+    """Waits until the relay has met this failure, or any, again."""
     labels = {"code": code} if code else {}
     before = await trial.relay.metric("relay_publish_failures_total", **labels)
     async with asyncio.timeout(20):

@@ -152,7 +152,7 @@ async def hang_broker(trial: Trial, dice: random.Random) -> None:
 
 
 async def chat_until(trial: Trial, over: asyncio.Event, dice: random.Random) -> None:
-    """Chats, some of which their client leaves; whatever a kill breaks is begun anew."""
+    """Chats, some of which their client leaves; whatever a kill breaks is started over."""
     while not over.is_set():
         try:
             async with chat_client(trial.relay.url) as client:

@@ -97,7 +97,7 @@ def test_every_trap_is_listed() -> None:
 
 def test_trap_e_no_group_offset_is_written() -> None:
     """TRAP E. Broken: a checkpoint as a group's offset is dropped after a week without events, and the relay starts
-    anew: everything that it holds is published again."""
+    again: everything that it holds is published again."""
     sources = [path.read_text("utf-8") for path in sorted((ROOT / "relay" / "sinks" / "kafka").glob("*.py"))]
     assert sources
     assert not [source for source in sources if "send_offsets_to_transaction" in source or "group_id" in source]

@@ -111,7 +111,7 @@ def _by_h11(method: str, data: bytes) -> tuple[int, list[tuple[bytes, bytes]], b
 
 
 def _unframed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Without the fields that frame the body: h11 writes them anew, and the content shows what was made of them."""
+    """Without the fields that frame the body: h11 writes them again, and the content shows what was made of them."""
     return [(name, value) for name, value in headers if name not in (b"transfer-encoding", b"content-length")]
 
 

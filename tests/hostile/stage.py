@@ -115,7 +115,7 @@ class Stage:
         assert seen.standstill * 1e3 <= loop, f"{seen.standstill * 1e3:.0f} ms for itself, and {loop:.0f} are allowed"
 
     def _forget_peak(self) -> None:
-        Path(f"/proc/{self.relay.pid}/clear_refs").write_text("5")  # VmHWM begins anew (proc(5))
+        Path(f"/proc/{self.relay.pid}/clear_refs").write_text("5")  # VmHWM starts over (proc(5))
 
 
 async def closes(connection: Wire, within: float) -> bytes:

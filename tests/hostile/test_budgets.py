@@ -39,7 +39,7 @@ async def test_small_bodies_without_a_length_keep_nobody_out(stage: Stage) -> No
     ("path", "seconds"), [("/openai/v1/files", 2.0), (CHAT, 2.0), ("/v3/async/txt2img", 2.0), (WEBHOOK, 1.0)]
 )
 async def test_uploads_that_stop_are_cut(stage: Stage, path: str, seconds: float) -> None:
-    """One byte of a hundred stayed for ever, here and at the upstream."""
+    """One byte of a hundred stayed forever, here and at the upstream."""
     async with stage.case(mib=20, cpu=3, loop=250), AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(wire(stage.url)) for _ in range(100)]
         for connection in connections:

@@ -86,7 +86,7 @@ def relays(tmp_path: Path) -> Iterator[Relays]:
 
 
 async def test_streams_that_a_kill_cut_off_end_at_the_next_start(relays: Relays) -> None:
-    """A consumer would wait for the end of each conversation for ever, or hear of it twice."""
+    """A consumer would wait for the end of each conversation forever, or hear of it twice."""
     async with scripted(hang) as upstream, AsyncExitStack() as stack:
         relay = relays(upstream={"base_url": upstream.url}, proxy={"chunk_interval": "0s"})
         await relay.start()

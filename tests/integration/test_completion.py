@@ -40,7 +40,7 @@ zpty -r shell said "*$1*"
 
 
 def typed_into(*command: str, cwd: Path) -> str:
-    """What a shell's own program prints. Raises ``subprocess.TimeoutExpired`` if it waits for ever."""
+    """What a shell's own program prints. Raises ``subprocess.TimeoutExpired`` if it waits forever."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [executable(command[0]), *command[1:]],

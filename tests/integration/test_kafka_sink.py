@@ -220,7 +220,7 @@ async def test_trap_a_and_b_a_record_that_the_broker_refuses(sinks: Sinks) -> No
 
 
 async def test_batches_adapt_to_what_a_topic_takes(sinks: Sinks) -> None:
-    """If this fails, a topic with a small max.message.bytes takes its events one at a time for ever."""
+    """If this fails, a topic with a small max.message.bytes takes its events one at a time forever."""
     await sinks.create("tasks", max_message_bytes="40000")
     sink = sinks.make()
     await sink.open()

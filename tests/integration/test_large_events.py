@@ -70,7 +70,7 @@ async def test_a_page_of_large_events_stays_within_its_bytes(query: str, tmp_pat
 
 
 async def test_the_log_stays_short_while_large_events_come_and_others_page(tmp_path: Path) -> None:
-    """Readers who are never idle would keep the log from beginning anew: it would fill the disk, and each start after
+    """Readers who are never idle would keep the log from starting over: it would fill the disk, and each start after
     a crash recover all of it."""
     relay = RelayProcess(tmp_path)
     log = tmp_path / "relay.db-wal"

@@ -204,7 +204,7 @@ async def test_a_redis_that_lost_everything_gets_it_again(
 async def test_a_redis_that_lost_everything_in_a_quiet_hour_gets_it_again(
     pair: Pair, bridge: MakeBridge, redis_process: RedisProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a failover took from the sink would be missing there until the next event comes, be it in a week."""
+    """What a failover took from the sink would be missing there until the next event comes, even after a week."""
     monkeypatch.setattr(publisher, "_CHECK_EVERY", 0.1)
     server = redis_process()
     await server.start()

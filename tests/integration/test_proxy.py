@@ -38,7 +38,7 @@ async def test_the_relays_own_routes_do_not(tmp_path: Path) -> None:
 
 
 async def test_a_stream_under_way_ends_with_the_relay(tmp_path: Path) -> None:
-    """A client would wait for the rest of a stream for ever, or take what it has for the whole."""
+    """A client would wait for the rest of a stream forever, or take what it has for the whole."""
 
     async def script(call: Call) -> None:
         await call.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", chunks(b"one", end=False))

@@ -114,7 +114,7 @@ async def test_key_of_another_type_is_named(make_sink: Connect, server: RedisSer
 
 
 async def test_older_dump_rewinds(make_sink: Connect, redis_process: RedisProcess) -> None:
-    """Else events that a restored Redis no longer has would be missing for ever (test matrix R6)."""
+    """Else events that a restored Redis no longer has would be missing forever (test matrix R6)."""
     server = redis_process("--appendonly", "no")
     await server.start()
     sink = make_sink(server.url)
@@ -225,7 +225,7 @@ async def test_reset_connection_is_unavailable(make_sink: Connect, redis_server:
 
 
 async def test_blackhole_is_bounded(make_sink: Connect, redis_server: Redis) -> None:
-    """Else a network that swallows packets would hang the publisher, or its shutdown, for ever."""
+    """Else a network that swallows packets would hang the publisher, or its shutdown, forever."""
     async with TcpProxy(redis_server.port) as proxy, asyncio.timeout(10):
         sink = make_sink(f"redis://127.0.0.1:{proxy.port}/0", prefix=redis_server.prefix(), socket_timeout="300ms")
         await sink.open()

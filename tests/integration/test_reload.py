@@ -68,7 +68,7 @@ async def hang_up(relay: RelayProcess) -> dict[str, Any]:
 
 
 async def test_a_secret_file_that_hangs_keeps_no_other_secret_and_no_exit(tmp_path: Path, relay: RelayProcess) -> None:
-    """Broken: one dead mount keeps a revoked token valid for ever, and the relay from ending."""
+    """Broken: one dead mount keeps a revoked token valid forever, and the relay from ending."""
     hangs, tokens = tmp_path / "hangs", tmp_path / "tokens"
     hangs.write_text("key-of-the-upstream")
     tokens.write_text(TOKEN)

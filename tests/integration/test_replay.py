@@ -1,4 +1,4 @@
-"""``relay replay`` as users run it: a range of the journal once more, on real sinks, whatever breaks."""
+"""``relay replay`` as users run it: a range of the journal again, on real sinks, whatever breaks."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ async def test_times_select_by_the_events_own(bridge: MakeBridge, pair: Pair) ->
 
 
 async def test_an_unfinished_replay_is_not_forgotten_for_another(bridge: MakeBridge, pair: Pair) -> None:
-    """The first replay, typed again later, would begin anew and publish its events twice."""
+    """The first replay, typed again later, would start over and publish its events twice."""
     relay = await relay_with(bridge, pair.redis_sink(), 400)
     in_small_batches(relay, pair.redis_sink())
     first = at(relay, "--sink", "redis", "--from", "1", "--to", "400", "--topic", AGAIN)

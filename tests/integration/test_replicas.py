@@ -295,7 +295,7 @@ async def test_a_dead_replicas_claims_are_taken_over(replicas: list[Replica]) ->
 
 
 async def test_a_replica_that_cannot_publish_holds_nobody_up(replicas: list[Replica]) -> None:
-    """A replica that is cut off from a part of the broker would renew its claims for ever, and stop all the others."""
+    """A replica that is cut off from a part of the broker would renew its claims forever, and stop all the others."""
     a, b, _ = replicas
     await a.kill()
     a.loses = 1.0  # whatever it sends is lost, and the lease is 30 s

@@ -78,7 +78,7 @@ async def test_a_fact_is_one_replicas_to_publish(replica: MakeIndex) -> None:
 
 
 async def test_nothing_is_claimed_behind_what_another_replica_holds(replica: MakeIndex) -> None:
-    """Two replicas could wait for each other, each holding what the other one needs first, for ever."""
+    """Two replicas could wait for each other, each holding what the other one needs first, forever."""
     a, b = replica("a"), replica("b")
     await a.claim([ended("t2", 1)])
     facts = [ended("t1", 1), ended("t2", 2), ended("t3", 3)]
@@ -152,7 +152,7 @@ async def test_what_the_sink_has_lost_is_published_again_by_its_publisher(replic
 
 
 async def test_a_dead_replicas_claim_ends_with_its_lease(replica: MakeIndex) -> None:
-    """A replica that never comes back would hold up the others for ever."""
+    """A replica that never comes back would hold up the others forever."""
     a, b = replica("a", lease=0.3), replica("b")
     await a.claim([ended("t", 1)])
     assert verdicts(await b.claim([ended("t", 1)])) == []

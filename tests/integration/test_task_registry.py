@@ -76,7 +76,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_tasks_whose_webhooks_never_come_end_by_polling(tmp_path: Path, session: aiohttp.ClientSession) -> None:
-    """A user whose webhook is lost would wait for the picture for ever."""
+    """A user whose webhook is lost would wait for the picture forever."""
     async with (
         Simulator(Options(queue_seconds=0.1, run_seconds=0.3)) as upstream,
         running(tmp_path, reconcile=SWIFT, upstream={"base_url": upstream.url}) as relay,

@@ -20,7 +20,7 @@ def test_without_systemd_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("abstract", [False, True])
 def test_the_state_reaches_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool) -> None:
-    """A unit of Type=notify would be taken for failed and be restarted for ever."""
+    """A unit of Type=notify would be taken for failed and be restarted forever."""
     if abstract and sys.platform != "linux":
         return
     address = f"@relay-test-{os.getpid()}" if abstract else str(tmp_path / "s")

@@ -59,7 +59,7 @@ def test_a_job_that_was_cancelled_is_not_done() -> None:
 
 
 def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
-    """Broken: a dead mount would keep the relay from ending, for ever."""
+    """Broken: a dead mount would keep the relay from ending, forever."""
     ended = subprocess.run([sys.executable, "-c", HANGS], timeout=20, check=False)
     assert ended.returncode == 3
 

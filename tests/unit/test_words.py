@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from relay.contract.asyncapi import asyncapi
+from relay.contract.openapi import openapi
 
 ROOT = Path(__file__).parents[2]
 BANNED = {
@@ -24,6 +29,16 @@ BANNED = {
     r"comes to nothing": "fails",
     r"beyond reason": "the limit",
     r"as RFC \d+ has it": "according to RFC ...",
+    r"in place of": "instead of",
+    r"anew": "again, or starts over",
+    r"once more": "again",
+    r"for ever\b": "forever",
+    r"by the letter": "strictly",
+    r"be (it|they) ": "even if, or: whether ... or ...",
+    r"speaks? of": "is about, mentions or reports on",
+    r"till?\b": "until",
+    r"(there|here|where)(of|in|upon|to)\b": "of it, in it, ...",
+    r"inasmuch|lest\b|albeit|whence|upon": "a plain word",
 }
 """What may not come back, as regular expressions, and what to write instead."""
 
@@ -37,11 +52,16 @@ PAGES = sorted(
         *ROOT.glob("deploy/helm/relay/**/*.md"),
         *ROOT.glob("deploy/helm/relay/**/*.rules.yaml"),
         *ROOT.glob("deploy/helm/relay/**/NOTES.txt"),
+        *ROOT.glob("deploy/helm/relay/dashboards/*.json"),
+        ROOT / "deploy/helm/relay/values.yaml",
+        ROOT / "deploy/compose.yaml",
+        *ROOT.glob(".github/**/*.md"),
+        *ROOT.glob(".github/ISSUE_TEMPLATE/*.yml"),
         *ROOT.glob("relay/edge/console/static/*.html"),
     )
     if not {"node_modules", ".venv"} & set(path.parts)
 )
-"""Pages for people. ``docs/reference`` and ``docs/cli.md`` contain help, errors, hints, settings and metrics."""
+"""Texts for people. ``docs/reference`` and ``docs/cli.md`` contain help, errors, hints, settings and metrics."""
 
 
 FOLDERS = ("relay", "bench", "deploy", "docs", "tests")
@@ -80,6 +100,12 @@ def test_pages_are_in_plain_english(path: Path) -> None:
     assert not stumbles(path.read_text("utf-8"))
 
 
+@pytest.mark.parametrize("document", [asyncapi, openapi])
+def test_the_contract_is_in_plain_english(document: Callable[[str], Any]) -> None:
+    """Its summaries and descriptions are what a developer sees first of a route or a message."""
+    assert not stumbles(json.dumps(document("1.0")))
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_code_is_commented_and_tests_are_named_in_plain_english(folder: str) -> None:
     """People read the code as well; a private word has to be learned before the sentence can be."""
@@ -99,6 +125,8 @@ def test_code_is_commented_and_tests_are_named_in_plain_english(folder: str) -> 
         ("Of a relay that runs, GET /metrics tells.", {"Of a relay that runs, ", "tells"}),
         ("Mend it\nfirst; it was told.", {"Mend", "told"}),
         ("They are told apart by `told`; recommended amendments.", set()),
+        ("Replaced in place, for every maybe there.", set()),
+        ("Begun anew in place of it, once more, for ever.", {"anew", "in place of", "once more", "for ever"}),
     ],
 )
 def test_stumbles_are_found_and_nothing_else(text: str, found: set[str]) -> None:

@@ -64,7 +64,7 @@ class Assembly:
         self._add(document, "message")
 
     def only_text(self, chunk: Any) -> tuple[list[str], str] | None:
-        """If all that a chunk would add, were it added once more, is one text: where that is kept, and the text."""
+        """If all that a chunk would add, were it added again, is one text: where that is kept, and the text."""
         if type(chunk) is not dict or chunk.get("usage"):
             return None
         if not _ORDINARY.issuperset(chunk) and error_of(chunk) is not None:

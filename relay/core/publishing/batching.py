@@ -1,6 +1,6 @@
 """How much a sink gets at once. Pure: the publisher measures, and obeys.
 
-A batch that a slow link cannot carry within the sink's time would be tried at the same size for ever. So each batch in
+A batch that a slow link cannot carry within the sink's time would be tried at the same size forever. So each batch in
 doubt halves what the next one may hold, and quick ones let it grow back to the sink's limits. A single event cannot be
 halved: it is given twice the time, up to what it takes over the slowest link that the relay supports.
 """

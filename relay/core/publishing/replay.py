@@ -100,7 +100,7 @@ class Place:
 
 
 def place(held: Checkpoint | None, wanted: Run, *, again: bool = False, abandon: bool = False) -> Place:
-    """Where to begin. ``again``: a finished one begins anew; ``abandon``: an unfinished other one is given up."""
+    """Where to begin. ``again``: a finished one starts over; ``abandon``: an unfinished other one is given up."""
     begins = Place("begins", wanted, wanted.first - 1)
     found = Run.named(held.journal_id) if held is not None else None
     if held is None or found is None:

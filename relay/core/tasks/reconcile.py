@@ -82,7 +82,7 @@ class Timing:
 
     ``first_after`` counts from the submission; ``every`` is the time to the second poll, from which it grows;
     ``give_up_after`` counts from the submission, too. ``unknown_timeout``: how long an upstream may not know a task,
-    refuse to speak of it or, at the end, not answer, before the task is abandoned.
+    refuse to report on it or, at the end, not answer, before the task is abandoned.
     """
 
     first_after: float = 60.0
@@ -222,7 +222,7 @@ def _seen(task: Watched, draft: Draft, timing: Timing, moment: Moment) -> Decisi
 def _waiting(
     task: Watched, timing: Timing, moment: Moment, again: PollAgain, eta: float | None = None
 ) -> PollAgain | Abandon:
-    """The upstream speaks of the task and not of its end, which it may up to the deadline."""
+    """The upstream reports on the task but not on its end, which it may do up to the deadline."""
     if moment.now >= timing.deadline(task.submitted_at):
         return Abandon("deadline", again.result)
     at = timing.next_poll(task, moment.now, eta, moment.chance)
@@ -232,7 +232,7 @@ def _waiting(
 def _held_off(
     task: Watched, answer: PollAnswer | Unanswered, result: Result, timing: Timing, moment: Moment
 ) -> PollAgain:
-    """The upstream speaks of the relay and not of the task: that never ends one, whatever the hour.
+    """The answer is about relay and not about the task: that never ends one, whatever the hour.
 
     One that is refused goes behind the others, since it may be the only one; one that came too often is next.
     """
@@ -302,5 +302,5 @@ def _error_in(body: bytes) -> str | None:
 
 
 def makes_video(kind: str | None) -> bool:
-    """Whether a task's type, or the path that it was submitted to, speaks of video. A wrong guess costs a poll."""
+    """Whether a task's type, or the path that it was submitted to, mentions video. A wrong guess costs a poll."""
     return kind is not None and _VIDEO.search(kind) is not None

@@ -68,7 +68,7 @@ class Events:
             return await consumer.answer()
 
     def _after(self, text: str | None, name: str) -> int:
-        """Where to go on. An offset that this journal never gave would wait for ever and miss all until then."""
+        """Where to go on. An offset that this journal never gave would wait forever and miss all until then."""
         last = self._events.last_offset
         if text == "latest":
             return last

@@ -81,7 +81,7 @@ class Share:
         return self._turn
 
     def fit(self, size: int) -> bool:
-        """Whether it can hold so many bytes in place of what it holds; if it cannot, it gives all of it back."""
+        """Whether it can hold so many bytes instead of what it holds; if it cannot, it gives all of it back."""
         size, room = min(size, self._room.size), self._room
         self._turn = None
         fits = size <= self.size or room._fits(self, size)

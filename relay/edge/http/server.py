@@ -146,7 +146,7 @@ class Connection(RequestHandler):
         """The parser understands no more."""
         last.exc.__traceback__ = None  # its frames hold this connection, and the error
         if self._current_request is not None:
-            # Inside a body aiohttp reports it to nobody: its reader would wait for ever.
+            # Inside a body aiohttp reports it to nobody: its reader would wait forever.
             self._current_request._cancel(
                 web.RequestPayloadError("the framing of the body is not valid according to RFC 9112")
             )

@@ -69,7 +69,7 @@ class Clients:
         return found
 
     def authorized(self, headers: RawHeaders) -> RawHeaders:
-        """The headers as they go to the upstream: the relay's key in place of the client's, if there is one.
+        """The headers as they go to the upstream: the relay's key instead of the client's, if there is one.
 
         An answer to such a request must not be compressed, or a key that it quotes could not be covered.
         """

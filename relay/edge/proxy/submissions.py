@@ -38,7 +38,7 @@ from relay.upstream.coding import decoded, is_coded
 from relay.upstream.headers import replaced
 
 MAX_ANSWER = 64 << 20
-"""Bytes of an answer that are held until it is known which task it speaks of. Files come in base64, of some MB."""
+"""Bytes of an answer that are held until it is known which task it is about. Files come in base64, of some MB."""
 
 MAX_RESULT = 1 << 20
 """Bytes of a task's result that are parsed: it has links to files, not the files."""

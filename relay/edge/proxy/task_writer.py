@@ -16,7 +16,7 @@ from relay.journal.journal import Journal
 from relay.telemetry.signals.submissions import SubmissionSignals
 
 RECORD_TIMEOUT = 5.0
-"""Seconds that a client waits for its task to be on disk: a commit takes milliseconds, a disk that hangs for ever."""
+"""Seconds that a client waits for its task to be on disk: a commit takes milliseconds, a disk that hangs forever."""
 
 _AGAIN = 0.5
 

@@ -2,7 +2,7 @@
 
 The upstream names a task when it answers its submission, and the address is already on its way then. So an address is
 bound when the answer is here, in the same commit as ``relay.task.submitted``; or by the first delivery that uses it,
-where that is faster, or where another replica has given the address. It stays bound: later deliveries by it speak of
+where that is faster, or where another replica has given the address. It stays bound: later deliveries by it report on
 that task or are refused.
 """
 

@@ -68,7 +68,7 @@ class ApiError(Exception):
 
 
 class Broken(Exception):
-    """A request whose connection breaks in place of an answer."""
+    """A request whose connection breaks instead of an answer."""
 
 
 def document(body: Any, status: int = 200) -> web.Response:

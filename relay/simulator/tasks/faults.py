@@ -63,7 +63,7 @@ class Fate(Directed):
     fail: bool = False
     """The task ends in ``TASK_STATUS_FAILED``."""
     never_ends: bool = False
-    """The task stays in ``TASK_STATUS_PROCESSING`` for ever."""
+    """The task stays in ``TASK_STATUS_PROCESSING`` forever."""
     error: int = 0
     """The submission is answered with this HTTP status, and no task is created."""
     slow: float = 0.0

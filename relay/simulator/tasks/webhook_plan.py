@@ -11,7 +11,7 @@ from relay.simulator.tasks.results import UNKNOWN_EVENT_TYPE, envelope, result
 from relay.simulator.tasks.task import FAILED, PROCESSING, SUCCEED, Life, Phase, Task
 
 RESIGNED_AFTER_MS = 60_000
-"""How much later a URL is signed anew: enough to differ, whatever the clock's resolution."""
+"""How much later a URL is signed again: enough to differ, whatever the clock's resolution."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ async def start(client: Any, options: dict[str, Any]) -> None:
 
 
 async def _meet_the_reason(options: dict[str, Any]) -> None:
-    """Tries each bootstrap server once more, and raises what the last one said, if it still says something."""
+    """Tries each bootstrap server again, and raises what the last one said, if it still says something."""
     options = {key: value for key, value in options.items() if key != "retry_backoff_ms"}
     servers = options.pop("bootstrap_servers")
     failure: Exception | None = None

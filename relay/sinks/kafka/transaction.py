@@ -87,7 +87,7 @@ def _follows_from(refused: Set[tuple[str, int]], batch: RecordBatch, error: Base
     """Whether this failure is a refusal as too large, or what a refusal does to the same partition's next batches.
 
     A refused batch has used up sequence numbers that the broker never saw (reliability trap B). Taken for a failure
-    of its own, this would make the relay try again for ever, and the refusal would never be seen.
+    of its own, this would make the relay try again forever, and the refusal would never be seen.
     """
     return is_too_large(error) or (isinstance(error, OUT_OF_SEQUENCE) and (batch.topic, batch.partition) in refused)
 

@@ -78,5 +78,5 @@ class TaskSignals:
         self._overdue.set(overdue)
 
     def outputs_looked_at(self, sink: str, expiring: int) -> None:
-        """A scrape is being answered: so many of a sink's pending events speak of outputs that are about to expire."""
+        """A scrape is being answered: so many of a sink's pending events have outputs that are about to expire."""
         self._expiring.labels(sink).set(expiring)

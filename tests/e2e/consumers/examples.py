@@ -1,6 +1,6 @@
 """The examples under docs/consumers, installed and run by the commands that their pages give.
 
-``python -m tests.e2e.consumers.examples`` writes their types anew, after a change of the schemas.
+``python -m tests.e2e.consumers.examples`` writes their types again, after a change of the schemas.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def checkout(language: str, place: Path) -> None:
 
 
 def generate(language: str, root: Path) -> Path:
-    """The folder with the language's types, written anew from today's schemas in a ``root`` of a checkout's own."""
+    """The folder with the language's types, written again from today's schemas in a ``root`` of a checkout's own."""
     (root / "relay").symlink_to(ROOT / "relay")
     here = root / "docs" / "consumers" / language
     checkout(language, here)
@@ -208,7 +208,7 @@ def fresh(example: Example, place: Path, variables: Mapping[str, str]) -> Instal
 
 
 def main() -> None:
-    """Writes the committed types of all languages anew."""
+    """Writes the committed types of all languages again."""
     for language, types in GENERATED.items():
         with tempfile.TemporaryDirectory() as root:
             written = generate(language, Path(root))

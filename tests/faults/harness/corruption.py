@@ -31,7 +31,7 @@ class Mutation:
 
 
 def frames_in(log: bytes) -> int:
-    """Frames of the log as it is now; what is left from before it began anew has other salts."""
+    """Frames of the log as it is now; what is left from before it started over has other salts."""
     salts = log[16:24]
     count = 0
     while log[HEADER + count * FRAME + 8 : HEADER + count * FRAME + 16] == salts:

@@ -131,7 +131,7 @@ class Application:
         except aiohttp.ClientConnectorError:  # the relay is not there: nothing was sent
             self.submitted.outcomes["no relay"] += 1
             return True
-        except ValueError:  # a gateway's page in place of the upstream
+        except ValueError:  # a gateway's page instead of the upstream
             self.submitted.outcomes["a page"] += 1
             return True
         except (aiohttp.ClientError, OSError) as error:  # the relay was killed meanwhile

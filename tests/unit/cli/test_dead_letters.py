@@ -23,7 +23,7 @@ CLIENT = Holding("http://127.0.0.1:1")
 
 
 def test_all_of_them_go_only_with_consent() -> None:
-    """A script without a terminal would delete everything by mistake, or wait for an answer for ever."""
+    """A script without a terminal would delete everything by mistake, or wait for an answer forever."""
     with pytest.raises(typer.BadParameter, match="--yes"):
         _chosen(CLIENT, "Delete", None, True, False)
     assert _chosen(CLIENT, "Delete", None, True, True) == ["dead-1", "dead-2"]

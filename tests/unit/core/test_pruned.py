@@ -1,4 +1,4 @@
-"""The notice in place of events that are gone."""
+"""The notice instead of events that are gone."""
 
 from __future__ import annotations
 

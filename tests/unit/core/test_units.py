@@ -118,7 +118,7 @@ def test_no_text_raises_anything_but_value_error(text: str) -> None:
     ("seconds", "text"), [(0.25, "250ms"), (90, "90s"), (60, "1m"), (86400, "1d"), (3600, "1h"), (0.0001, "0.0001s")]
 )
 def test_durations_are_written_short(seconds: float, text: str) -> None:
-    """The reference would speak of ``604800s`` where the file says ``7d``."""
+    """The reference would say ``604800s`` where the file says ``7d``."""
     assert format_duration(seconds) == text
 
 

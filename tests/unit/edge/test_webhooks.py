@@ -51,7 +51,7 @@ async def test_a_delivery_is_in_the_journal_when_it_is_answered(journal: Journal
 
 
 async def test_a_repetition_gets_the_same_answer_and_no_event(journal: Journal) -> None:
-    """A retry would be published twice, or refused and tried for ever (P4)."""
+    """A retry would be published twice, or refused and tried forever (P4)."""
     async with receiving(journal, gate(TOKEN)) as receiver:
         await ask(receiver.url, post(PATH, task("a")))
         reply = await ask(receiver.url, post(PATH, task("a")))
@@ -278,7 +278,7 @@ async def test_other_deliveries_are_refused(journal: Journal, headers: Callable[
 
 @pytest.mark.parametrize("form", ["whole", "chunked", "in pieces", "100-continue", "upgrade"])
 async def test_a_body_may_come_in_any_form_that_http_has(journal: Journal, form: str) -> None:
-    """Senders with another client would be refused, or wait for ever."""
+    """Senders with another client would be refused, or wait forever."""
     body = task("a")
     async with receiving(journal, gate(TOKEN)) as receiver, wire(receiver.url) as connection:
         if form == "whole":
@@ -335,7 +335,7 @@ async def test_encoded_bodies_are_refused(journal: Journal) -> None:
 
 
 async def test_half_a_body_is_cut_in_time(journal: Journal) -> None:
-    """Senders that hang would hold memory for ever."""
+    """Senders that hang would hold memory forever."""
     limits = BodyLimits(1 << 20, 64 << 20, timeout=0.2)
     async with receiving(journal, gate(TOKEN), body_limits=limits) as receiver, wire(receiver.url) as connection:
         await connection.send(post(PATH, task("a"))[:-5])

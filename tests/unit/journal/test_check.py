@@ -194,7 +194,7 @@ def test_a_journal_of_a_release_that_noted_no_expiry_is_opened(closed: Path) -> 
 def test_notes_that_cannot_be_read_are_refused_like_all_that_is_damaged(
     closed: Path, key: str, value: str | bytes
 ) -> None:
-    """Broken: a traceback in place of what to do."""
+    """Broken: a traceback instead of what to do."""
     change(closed, "INSERT OR REPLACE INTO meta VALUES (?, CAST(? AS TEXT))", key, value)
     with pytest.raises(JournalBroken, match=r"cannot be read|bytes where text should be"):
         open_under(Names("relay", {}), closed, must_exist=True)

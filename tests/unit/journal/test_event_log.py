@@ -23,7 +23,7 @@ async def test_reading_is_the_same_from_memory_and_from_disk(tmp_path: Path, mon
 
 
 async def test_pages_are_bounded_in_bytes(tmp_path: Path) -> None:
-    """Broken: a batch could exceed what a sink takes, and be refused for ever."""
+    """Broken: a batch could exceed what a sink takes, and be refused forever."""
     journal = await opened(tmp_path / "j.db")
     await asyncio.gather(*(journal.append(draft(str(n), data=b'"' + b"x" * 98 + b'"')) for n in range(10)))
     assert len(await journal.events.read(0, 10, 350)) == 3

@@ -47,7 +47,7 @@ def test_what_is_written_is_measured_by_its_bytes(path: Path, store: Store, gaug
     assert not gauge.reaches((used + 1) * FRAME)
 
 
-def test_a_log_that_begins_anew_is_short_although_its_file_is_not(path: Path, store: Store, gauge: Gauge) -> None:
+def test_a_log_that_starts_over_is_short_although_its_file_is_not(path: Path, store: Store, gauge: Gauge) -> None:
     """Broken: after the first long log every commit would be followed by a checkpoint."""
     append(store, 20)
     before = frames_in_use(path)

@@ -87,7 +87,7 @@ async def test_dead_letters_are_counted_as_they_come_and_go(tmp_path: Path) -> N
 
 
 async def test_a_log_that_is_overdue_is_cut_while_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Broken: where somebody always reads, the log never begins anew, and grows until the disk is full."""
+    """Broken: where somebody always reads, the log never starts over, and grows until the disk is full."""
     journal = await opened(tmp_path / "j.db")
     store, readers = journal._store, journal._readers
     overdue, idle, checkpoint = [], [], store.checkpoint_wal
@@ -122,7 +122,7 @@ async def test_a_question_is_asked_beside_the_journals_thread_and_a_change_made_
 
 
 async def test_a_question_sees_what_was_changed_before_it(tmp_path: Path) -> None:
-    """Broken: a dead letter that was deleted would be shown once more, and replayed."""
+    """Broken: a dead letter that was deleted would be shown again, and replayed."""
     async with served(tmp_path) as journal:
         letters = journal.projection(DeadLetters)
         await journal.append(dead_draft("dead-1"))

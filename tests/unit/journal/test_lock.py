@@ -29,7 +29,7 @@ def test_a_lock_that_a_killed_process_left_keeps_nobody_out(path: Path) -> None:
     Store(path).close()
 
 
-def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_whose_file_was_removed_meanwhile_is_taken_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Broken: of two that start while a third ends, each could hold a lock that the other does not see."""
     really_opened = os.open
     opened = []

@@ -48,7 +48,7 @@ def test_a_change_of_the_identity_is_a_new_id_that_shares_the_past(store: Store)
 
 
 def test_a_renamed_sink_keeps_its_counts(store: Store) -> None:
-    """Broken: the loss balance of a sink would begin anew because its label changed."""
+    """Broken: the loss balance of a sink would start over because its label changed."""
     take_names(store, ONE)
     returned = take_names(store, Names("one", {"main": "kafka", "redis": "redis"}))
     assert store.checkpoints()["main"].published == 2

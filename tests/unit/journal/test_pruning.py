@@ -71,7 +71,7 @@ def bury(store: Store, *stamps: int) -> None:
 
 
 def test_dead_letters_expire(store: Store) -> None:
-    """Broken: dead letters are kept for ever, and eat the room of everything else."""
+    """Broken: dead letters are kept forever, and eat the room of everything else."""
     bury(store, 10, 20, 30)
     assert store.prune_dead_letters(older_than=25, over_size=NEVER, floor=store.last_offset) == (2, "age")
     assert store.prune_dead_letters(older_than=25, over_size=NEVER, floor=store.last_offset) == (0, "age")

@@ -30,7 +30,7 @@ def of_size(name: str, size: int) -> Draft:
     ],
 )
 async def test_groups_are_bounded_and_in_order(sizes: list[int], events: int, most: int, groups: list[int]) -> None:
-    """Broken: one group could hold up everybody for seconds, or an event larger than a group would wait for ever."""
+    """Broken: one group could hold up everybody for seconds, or an event larger than a group would wait forever."""
     drafts = [of_size(str(n), size) for n, size in enumerate(sizes)]
     queue, taken = await queue_of(*drafts), []
     while group := queue.take(events, most):

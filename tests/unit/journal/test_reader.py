@@ -137,7 +137,7 @@ def test_the_writer_closes_last(path: Path) -> None:
 
 
 async def test_the_log_stays_short_although_there_is_always_a_reader(journal: Journal, path: Path) -> None:
-    """Broken: the log begins anew only when nobody reads from it; with a few busy consumers it would grow for ever."""
+    """Broken: the log starts over only when nobody reads from it; with a few busy consumers it would grow forever."""
     begun, news = 0, threading.Condition()
 
     def overlaps(reader: Reader) -> None:

@@ -148,7 +148,7 @@ async def test_an_event_that_a_sink_was_never_given_shows_in_the_balance(tmp_pat
 
 
 async def test_a_sink_that_joins_late_counts_from_there(tmp_path: Path) -> None:
-    """P5 broken: what was pruned before a sink was there would be missing on it for ever."""
+    """P5 broken: what was pruned before a sink was there would be missing on it forever."""
     journal = await opened(tmp_path / "j.db", "kafka")
     await fill(journal, 6)
     journal.progress.advance("kafka", 4, published=4, dead=0)

@@ -62,7 +62,7 @@ def test_it_opens_with_all_that_it_held(left: Path, release: str) -> None:
 @each_release
 @each_state
 def test_what_it_has_seen_is_recognized(left: Path, release: str) -> None:
-    """After an update every delivery that is repeated would be published once more."""
+    """After an update every delivery that is repeated would be published again."""
     with closing(Store(left)) as store:
         for delivery in held_by(release)["deliveries"]:
             [receipt] = store.append(drafts_of(delivery["body"]), AT + 100_000).receipts

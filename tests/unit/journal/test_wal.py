@@ -106,7 +106,7 @@ def test_what_a_power_cut_leaves_is_no_damage(log: Path) -> None:
         assert damage(log) is None
 
 
-def test_what_is_left_from_before_the_log_began_anew_is_no_damage(path: Path) -> None:
+def test_what_is_left_from_before_the_log_started_over_is_no_damage(path: Path) -> None:
     """Broken: no relay would start after its log had been moved into the file once."""
     store = Store(path)
     for n in range(20):

@@ -49,7 +49,7 @@ async def test_what_arrives_together_is_one_group(tmp_path: Path) -> None:
 
 
 async def test_a_draft_larger_than_any_group_is_taken(tmp_path: Path) -> None:
-    """Broken: one large event would wait for ever, and everything that comes after it."""
+    """Broken: one large event would wait forever, and everything that comes after it."""
     writer, log, store = writer_for(tmp_path / "j.db")
     large = draft("large", data=b'"%b"' % (b"x" * (9 << 20)))
     assert len(large.event.data) > store.group_bytes

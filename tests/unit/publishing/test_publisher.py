@@ -126,7 +126,7 @@ async def test_everything_is_published_once_in_order(bench: Bench) -> None:
 
 
 async def test_what_arrives_while_publishing_is_published_too(bench: Bench) -> None:
-    """Broken: a publisher that has caught up once would sleep for ever."""
+    """Broken: a publisher that has caught up once would sleep forever."""
     task = asyncio.ensure_future(bench.publisher.run())
     for start in range(0, 30, 3):
         await bench.append(*map(draft, names(3, start)))
@@ -157,7 +157,7 @@ async def test_the_next_page_is_read_while_one_is_published(bench: Bench, monkey
 
 
 async def test_a_batch_in_doubt_is_halved_and_grows_back(bench: Bench) -> None:
-    """Broken: what the link cannot carry in time would be tried at the same size for ever, or in drops afterwards."""
+    """Broken: what the link cannot carry in time would be tried at the same size forever, or in drops afterwards."""
     tried: list[tuple[int, float]] = []
 
     def answer(batch: Batch) -> None:
@@ -229,7 +229,7 @@ async def test_a_refused_event_becomes_a_dead_letter_and_the_rest_goes_on(bench:
     assert letter.event["id"] == "2:succeeded"
     saved = bench.journal.progress.saved("memory")
     assert (saved.published, saved.dead, bench.journal.progress.pending("memory")) == (6, 1, 0)
-    assert not bench.publisher._dead, "or they stay in memory for ever"
+    assert not bench.publisher._dead, "or they stay in memory forever"
     found = await bench.journal.projection(History).query(History.passages, "memory", range(1, 8))
     assert {offset: each.settled_as for offset, each in found.items() if each.settled_as} == {3: "dead"}
 
@@ -318,7 +318,7 @@ async def test_the_balance_survives_a_crash_and_a_deleted_letter(bench: Bench) -
 async def test_a_sink_that_loses_events_while_there_is_no_news_gets_them_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Broken: what a Redis lost at a failover would stay lost until the next event comes, be it in a week."""
+    """Broken: what a Redis lost at a failover would stay lost until the next event comes, even after a week."""
     monkeypatch.setattr(module, "_CHECK_EVERY", 0.01)
 
     async def check() -> None:

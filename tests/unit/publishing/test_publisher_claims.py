@@ -69,7 +69,7 @@ class Elsewhere(Index):
 
 async def test_what_another_replica_has_published_is_asked_for_again_after_an_outage(bench: Bench) -> None:
     """Broken: an event that the place has lost meanwhile would be published by nobody; and what was absorbed would stay
-    in memory for ever."""
+    in memory forever."""
     index, lost = Elsewhere(2, 3), iter([True])
 
     def lose_the_connection(batch: Batch) -> None:

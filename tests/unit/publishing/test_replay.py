@@ -131,7 +131,7 @@ async def test_a_batch_in_doubt_is_halved() -> None:
 
 
 async def test_again_holds_for_the_beginning_only() -> None:
-    """After a lost reply at the very end, --again would publish everything once more."""
+    """After a lost reply at the very end, --again would publish everything again."""
     run = Run(REQUEST.key, 1, 6, "again")
     sink = MemorySink(run.at(6))
     sink.after = once(unavailable, 6)
@@ -140,7 +140,7 @@ async def test_again_holds_for_the_beginning_only() -> None:
 
 
 async def test_what_is_refused_is_left_out_and_counted() -> None:
-    """One event that is too large would end the replay, or be retried for ever."""
+    """One event that is too large would end the replay, or be retried forever."""
 
     def refuse(batch: Batch) -> Sequence[Outcome] | None:
         if 3 not in [each.offset for each in batch.entries]:
@@ -157,7 +157,7 @@ async def test_what_is_refused_is_left_out_and_counted() -> None:
 
 
 async def test_a_sink_that_cannot_say_which_gets_smaller_batches() -> None:
-    """A batch of which some event is refused would be sent again as it is, for ever."""
+    """A batch of which some event is refused would be sent again as it is, forever."""
     sink = MemorySink()
     sink.before = lambda batch: [Withheld(suspect=True)] * 2 if len(batch.entries) == 2 else None
     assert (await replay(sink).run()).published == 6

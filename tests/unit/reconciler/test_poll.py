@@ -97,7 +97,7 @@ async def _garbage(call: Call) -> None:
     ],
 )
 async def test_whatever_goes_wrong_is_an_answer_too(script: Script, within: float, expected: str) -> None:
-    """A lost connection would look like a bug in the relay, or hold a poll's place for ever."""
+    """A lost connection would look like a bug in the relay, or hold a poll's place forever."""
     async with asking(script, within=within) as (_, poll), asyncio.timeout(10):
         answer = await poll("t1")
     assert isinstance(answer, Unanswered)

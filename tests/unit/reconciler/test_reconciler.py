@@ -23,7 +23,7 @@ from tests.unit.virtual_time import virtually
 
 
 def test_a_task_whose_webhook_is_lost_ends_all_the_same(tmp_path: Path) -> None:
-    """Somebody's job would hang for ever."""
+    """Somebody's job would hang forever."""
 
     async def story(w: World) -> None:
         await w.submit("t1")
@@ -118,7 +118,7 @@ def test_a_task_under_way_is_polled_ever_more_rarely_until_it_ends(tmp_path: Pat
 
 
 def test_a_task_that_never_ends_is_abandoned_and_a_late_webhook_contradicts(tmp_path: Path) -> None:
-    """It would be polled for ever; and an end that comes after all would be lost."""
+    """It would be polled forever; and an end that comes after all would be lost."""
 
     async def story(w: World) -> None:
         w.upstream.answer = running
@@ -398,7 +398,7 @@ def test_an_ending_that_the_journal_has_forgotten_takes_the_task_along(tmp_path:
 
 
 def test_ended_tasks_are_forgotten_after_the_retention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The registry would grow for ever."""
+    """The registry would grow forever."""
     monkeypatch.setattr(reconciler_module, "_PRUNE_CHUNK", 3)
 
     async def story(w: World) -> None:

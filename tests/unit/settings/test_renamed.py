@@ -12,7 +12,7 @@ from relay.settings.shape import Shape, shape_of
 
 
 def here(key: str) -> str:
-    """A renamed key with names in place of its asterisks: of a client, of the first sink."""
+    """A renamed key with names instead of its asterisks: of a client, of the first sink."""
     return key.replace("clients.*", "clients.web").replace("sinks.*", "sinks.0")
 
 

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 
 
 class Receiver:
-    """Answers with ``statuses`` in turn, the last of them for ever; 0 keeps the sender waiting."""
+    """Answers with ``statuses`` in turn, the last of them forever; 0 keeps the sender waiting."""
 
     def __init__(self, statuses: Sequence[int]) -> None:
         self.requests: list[web.Request] = []

@@ -15,7 +15,7 @@ RESULT = "/v3/async/task-result?task_id=x"
 
 
 def test_the_newest_outage_counts_while_it_lasts() -> None:
-    """Trouble would go on for ever, or begin too early."""
+    """Trouble would go on forever, or begin too early."""
     outages = Outages((Outage("storm", 10.0, 20.0),))
     outages.add(Outage("down", 15.0, 1.0))
     assert [outages.at(moment) for moment in (9.9, 10.0, 15.5, 16.0, 29.9, 30.0)] == [

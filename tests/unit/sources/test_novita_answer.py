@@ -73,7 +73,7 @@ def test_a_task_id_of_another_shape_is_none(task_id: Any, where: str) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>502</html>", b"[]", b'"t1"', b"null", b'{"task_id":"t1"', b"\x00\xff"])
 def test_what_is_no_object_is_reported(body: bytes) -> None:
-    """A gateway's page in place of an answer would go unnoticed."""
+    """A gateway's page instead of an answer would go unnoticed."""
     unreadable = read(body)
     assert isinstance(unreadable, Unreadable)
     assert unreadable.reason == "not_json"

@@ -141,7 +141,7 @@ async def test_it_knows_whether_the_upstream_is_there() -> None:
         upstream = Upstream(UpstreamSettings(base_url=server.url), noted)
         (await upstream.connect()).cancel()
         assert noted.reached == [True], "as soon as it is there, however long it thinks about an answer"
-        for reached in (3, 4):  # once more for the new connection
+        for reached in (3, 4):  # again for the new connection
             async with upstream.exchange("GET", "/") as answer:
                 await answer.read(10)
             assert noted.reached == [True] * reached
@@ -155,7 +155,7 @@ async def test_it_knows_whether_the_upstream_is_there() -> None:
 
 
 async def test_silence_after_a_request_ends_in_time() -> None:
-    """A client would wait for an upstream that has hung, for ever."""
+    """A client would wait for an upstream that has hung, forever."""
 
     async def script(call: Call) -> None:
         await call.until_gone()
@@ -170,7 +170,7 @@ async def test_silence_after_a_request_ends_in_time() -> None:
 
 
 async def test_silence_in_an_answer_ends_in_time() -> None:
-    """A stream whose upstream has hung would stay open for ever."""
+    """A stream whose upstream has hung would stay open forever."""
 
     async def script(call: Call) -> None:
         await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\none")

@@ -45,7 +45,7 @@ async def test_a_connection_is_used_again(answer: bytes) -> None:
     ],
 )
 async def test_a_connection_that_ends_or_is_out_of_step_is_not_used_again(answer: bytes) -> None:
-    """A client would get the rest of another's answer, or an error in place of its own."""
+    """A client would get the rest of another's answer, or an error instead of its own."""
     async with between(answering(answer)) as (server, upstream):
         for _ in range(2):
             async with upstream.exchange("POST", "/", [], b"x") as got:

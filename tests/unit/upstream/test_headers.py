@@ -36,7 +36,7 @@ def test_what_is_of_one_connection_ends_here_and_nothing_else(passing: object) -
     assert passing(mixed) == GOING_ON * 2
 
 
-def test_a_request_loses_what_the_client_of_the_upstream_sets_anew() -> None:
+def test_a_request_loses_what_the_client_of_the_upstream_sets_again() -> None:
     """The upstream would get two lengths (smuggling), the relay's own host name, or an expectation nobody answers."""
     received = [(b"Host", b"relay"), (b"Content-Length", b"3"), (b"Expect", b"100-continue"), (b"A", b"1")]
     assert request_headers(received) == [(b"A", b"1")]

@@ -35,7 +35,7 @@ class Feed extends EventTarget {
     this.#begin();
   }
 
-  /** Begins anew, with an empty list, if it has begun at all. */
+  /** Begins again, with an empty list, if it has begun at all. */
   restart() {
     if (this.#following) this.#begin();
   }

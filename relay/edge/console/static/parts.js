@@ -42,7 +42,7 @@ export function button(text, { kind = null, ...attributes }) {
   return element("button", { type: "button", class: kind, ...attributes }, text);
 }
 
-/** In place of a list that is empty. */
+/** Instead of a list that is empty. */
 export function nothing(title, text) {
   return element("div", { class: "nothing" }, element("p", { class: "lead" }, title), element("p", {}, text));
 }

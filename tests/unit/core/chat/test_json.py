@@ -1,4 +1,4 @@
-"""JSON that the SDKs read though it is none by the letter, and JSON that every consumer reads."""
+"""JSON that the SDKs read though it is not strictly valid, and JSON that every consumer reads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_what_the_sdks_read_is_read(data: bytes, value: object) -> None:
 
 
 def test_plain_json_is_read_as_such() -> None:
-    """Every chunk would be serialized anew instead of being passed on."""
+    """Every chunk would be serialized again instead of being passed on."""
     assert read_json(b' {"a": [1, 2.5, "\xe2\x82\xac"]}\n') == ({"a": [1, 2.5, "€"]}, True)
 
 

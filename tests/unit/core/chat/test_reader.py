@@ -83,7 +83,7 @@ def test_chunks_are_held_as_they_were_sent() -> None:
     assert (reader.released(), reader.held_bytes) == ([], 0)
 
 
-def test_a_chunk_that_is_not_by_the_letter_is_held_as_json_that_is() -> None:
+def test_a_chunk_that_is_not_strict_json_is_held_as_json_that_is() -> None:
     """A consumer's parser would refuse the whole chunk event."""
     _, reader = read(b'data: {"a":"\xff","b":NaN}\n\n')
     assert reader.released() == [(0, ['{"a":"\ufffd","b":null}'.encode()])]

@@ -12,7 +12,7 @@ QUICK, SLOW = 1.0, 1.1
 
 
 def test_a_batch_in_doubt_halves_the_next_one() -> None:
-    """Broken: what a slow link cannot carry in time would be tried at the same size for ever."""
+    """Broken: what a slow link cannot carry in time would be tried at the same size forever."""
     batching = Batching.of(MOST).in_doubt(100, 800)
     assert (batching.events, batching.bytes, batching.seconds) == (50, 400, 4.0)
     batching = batching.in_doubt(3, 390)
@@ -25,7 +25,7 @@ def test_a_batch_that_was_smaller_than_the_limits_is_halved_itself() -> None:
 
 
 def test_a_single_event_in_doubt_gets_more_time_up_to_what_the_slowest_link_takes() -> None:
-    """Broken: an event that is too large for the sink's time would block all behind it for ever, or be waited for
+    """Broken: an event that is too large for the sink's time would block all behind it forever, or be waited for
     without end when the server hangs."""
     batching, size, given = Batching.of(MOST), 15 * SLOWEST_LINK, []
     for _ in range(4):
@@ -58,7 +58,7 @@ def test_a_limit_that_a_batch_did_not_come_near_stays() -> None:
 
 
 def test_a_refused_event_is_looked_for_in_half_the_events() -> None:
-    """Broken: the sink would refuse the same batch for ever."""
+    """Broken: the sink would refuse the same batch forever."""
     assert Batching.of(MOST).split_to(7) == Batching(MOST, 7, 1000, 4.0)
 
 

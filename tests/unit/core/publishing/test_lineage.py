@@ -187,7 +187,7 @@ def test_a_former_name_may_have_gone_on_with_another_journal() -> None:
 
 
 def test_the_list_of_former_ids_is_bounded() -> None:
-    """Broken: a container with a new host name at each start would grow its journal's lineage for ever."""
+    """Broken: a container with a new host name at each start would grow its journal's lineage forever."""
     forks = [Fork(f"j{n}", n, n, n + (n == 5)) for n in range(3 * MAX_FORKS)]
     kept = bounded(forks)
     assert len(kept) == MAX_FORKS + 1

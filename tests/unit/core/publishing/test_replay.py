@@ -20,7 +20,7 @@ def entry(*, topic: str = "tasks", time: str = "2026-01-01T00:00:01.000Z", sink:
 
 @pytest.mark.parametrize("run", [RUN, OTHER])
 def test_a_run_is_found_again_by_its_name(run: Run) -> None:
-    """An interrupted replay would begin anew and publish twice what is there."""
+    """An interrupted replay would start over and publish twice what is there."""
     assert Run.named(run.name) == run
 
 

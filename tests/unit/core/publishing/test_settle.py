@@ -12,7 +12,7 @@ SUSPECT = Withheld(suspect=True, code="record_too_large", detail="?")
 
 
 def test_all_published_advances() -> None:
-    """Broken: the checkpoint would never move, and everything would be published for ever."""
+    """Broken: the checkpoint would never move, and everything would be published forever."""
     assert settle(ENTRIES, [Published()] * 4) == Advance()
 
 
@@ -33,7 +33,7 @@ def test_among_several_suspects_the_batch_narrows() -> None:
 
 
 def test_a_lone_suspect_is_the_culprit() -> None:
-    """Broken: narrowing would go on for ever once the refused event stands alone."""
+    """Broken: narrowing would go on forever once the refused event stands alone."""
     assert settle(ENTRIES[:1], [SUSPECT]) == ToDeadLetters(((ENTRIES[0], Refused("record_too_large", "?")),))
 
 

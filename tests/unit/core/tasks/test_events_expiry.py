@@ -34,7 +34,7 @@ def test_what_has_no_known_end_has_none() -> None:
 
 
 def test_only_tasks_have_outputs() -> None:
-    """A chat that speaks of expiry would be taken for a task."""
+    """A chat that mentions expiry would be taken for a task."""
     data = orjson.dumps({"outputs": [{"expires_at": rfc3339(AT)}]})
     assert first_expiry(draft().event._replace(topic="chat", data=data)) is None
     assert first_expiry(draft().event._replace(data=data)) == AT

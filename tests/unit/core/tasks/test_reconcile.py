@@ -60,7 +60,7 @@ def again(*args: Any, **kwargs: Any) -> PollAgain:
     return decision
 
 
-# -- the upstream speaks of the task -------------------------------------------------------------------------------
+# -- answers about the task ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("status", "end"), [("TASK_STATUS_SUCCEED", "succeeded"), ("TASK_STATUS_FAILED", "failed")])
@@ -96,7 +96,7 @@ def test_a_status_nobody_knows_is_no_ending() -> None:
 
 @pytest.mark.parametrize("status", ["TASK_STATUS_PROCESSING", "TASK_STATUS_QUEUED", "TASK_STATUS_UNKNOWN"])
 def test_a_task_that_never_ends_is_abandoned_by_its_last_poll(status: str) -> None:
-    """It would be polled for ever."""
+    """It would be polled forever."""
     assert isinstance(decided(PollAnswer(200, result(status)), now=LATE - 1), PollAgain)
     decision = decided(PollAnswer(200, result(status)), now=LATE)
     assert isinstance(decision, Abandon)
@@ -123,7 +123,7 @@ def test_an_unknown_task_is_given_time_to_become_known() -> None:
     assert decision.reason == "unknown_task"
 
 
-def test_a_task_that_becomes_known_starts_anew() -> None:
+def test_a_task_that_becomes_known_starts_over() -> None:
     """Two short gaps a day apart would add up to an abandoned task."""
     known = again(PollAnswer(200, result()), watched(trouble="unknown_task", trouble_since=AT - 10**7))
     assert (known.trouble, known.trouble_since) == (None, None)
@@ -181,7 +181,7 @@ def test_a_refusal_that_lasts_ends_the_task() -> None:
     assert decision.reason == "refused"
 
 
-# -- the upstream speaks of the relay ------------------------------------------------------------------------------
+# -- answers about relay -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("answer", [error(401), error(403, "NOT_ENOUGH_BALANCE"), error(429, "RATE_LIMIT_EXCEEDED")])
@@ -286,7 +286,7 @@ def test_the_next_poll_lies_ahead(polls: int, now: int, eta: float | None, chanc
 
 
 def test_tasks_of_one_moment_are_spread() -> None:
-    """A thousand tasks submitted together would be due in the same millisecond for ever."""
+    """A thousand tasks submitted together would be due in the same millisecond forever."""
     firsts = {TIMING.first_poll(AT, None, chance / 10) for chance in range(10)}
     assert len(firsts) == 10
     assert min(firsts) == AT + 60_000

@@ -59,13 +59,13 @@ async def test_a_filter_leaves_nothing_out_however_much_it_matches(
 
 
 async def test_what_was_pruned_at_its_place_is_said_once(tmp_path: Path) -> None:
-    """A consumer would skip events and not know it, or hear of it for ever."""
+    """A consumer would skip events and not know it, or hear of it forever."""
     async with opened(tmp_path, policy=Policy(retention=-10.0)) as journal:
         for n in range(10):
             await journal.append(draft(str(n)))
         await journal.maintenance._merge()
         await journal.maintenance._prune()
-    async with opened(tmp_path) as journal:  # anew: the newest events are in memory for as long as it is open
+    async with opened(tmp_path) as journal:  # again: the newest events are in memory for as long as it is open
         await journal.append(draft("new"))
         reader = EventReader(journal.events, 4, EventFilter())
         assert await reader.next() == ([], Span(5, 10))

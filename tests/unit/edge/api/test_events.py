@@ -131,7 +131,7 @@ async def test_pages_follow_each_other_without_gap_or_overlap(tmp_path: Path) ->
     ],
 )
 async def test_filters_leave_the_rest_out_and_still_lead_on(tmp_path: Path, query: str, offsets: list[int]) -> None:
-    """A consumer would get what it did not ask for, or scan the same part for ever."""
+    """A consumer would get what it did not ask for, or scan the same part forever."""
     async with scene(tmp_path) as s:
         await s.journal.append(draft("a"))
         await s.journal.append(dead_draft())
@@ -212,7 +212,7 @@ async def test_bad_parameters_are_refused(tmp_path: Path, query: str) -> None:
 
 @pytest.mark.parametrize("id", ["x", "-1", "9999999999999999999", "5", "1.5"])
 async def test_a_bad_last_event_id_is_refused(tmp_path: Path, id: str) -> None:
-    """It would be a 500, or a stream that stays silent for ever."""
+    """It would be a 500, or a stream that stays silent forever."""
     async with scene(tmp_path) as s:
         reply = await s.call("", LIVE, f"Last-Event-ID: {id}")
         assert (reply.status, reply.code) == (400, "bad_request")
@@ -295,7 +295,7 @@ async def test_only_those_who_are_not_admitted_any_more_are_ended(tmp_path: Path
 
 
 async def test_a_client_that_stops_reading_is_cut(tmp_path: Path) -> None:
-    """It would hold its part of the journal in memory for ever."""
+    """It would hold its part of the journal in memory forever."""
     async with scene(tmp_path, ConsumerLimits(send_timeout=0.3)) as s:
         big = b'"' + b"x" * 500_000 + b'"'
         for n in range(40):

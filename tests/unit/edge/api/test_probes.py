@@ -47,7 +47,7 @@ async def test_what_keeps_it_from_being_ready_is_said_and_does_not_kill_it() -> 
 
 @pytest.mark.parametrize(("seconds", "status"), [(29.9, 200), (30.1, 503)])
 async def test_a_writer_that_hangs_is_not_alive(seconds: float, status: int) -> None:
-    """A relay whose disk hangs would answer 503 for ever instead of being restarted elsewhere."""
+    """A relay whose disk hangs would answer 503 forever instead of being restarted elsewhere."""
     async with probes(stalled=seconds) as url:
         reply = await ask(url, get("/livez"))
         assert reply.status == status

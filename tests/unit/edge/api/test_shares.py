@@ -76,7 +76,7 @@ async def test_what_turns_out_too_large_is_given_back() -> None:
 
 
 async def test_who_leaves_is_waited_for_no_more() -> None:
-    """A consumer that went away while it waited would keep those behind it waiting for ever."""
+    """A consumer that went away while it waited would keep those behind it waiting forever."""
     room = Room(100)
     first, gone, last = (Share(room, "a") for _ in range(3))
     first.ask(30)
@@ -93,7 +93,7 @@ MOVES = st.lists(st.tuples(st.integers(0, 7), st.sampled_from(["ask", "fit", "gi
 
 @given(MOVES)
 async def test_whatever_happens_it_is_never_more_and_all_get_a_turn(moves: list[tuple[int, str, int]]) -> None:
-    """The bound would not hold, or a consumer wait for ever, after a certain order of events."""
+    """The bound would not hold, or a consumer wait forever, after a certain order of events."""
     room = Room(100)
     shares = [Share(room, number % 3) for number in range(8)]
     waiting = {}

@@ -33,7 +33,7 @@ async def left_open(journal: Journal, *chat_ids: str) -> None:
 async def test_each_open_stream_gets_one_ending_with_what_was_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A consumer would wait for the end of a conversation for ever, or get it twice."""
+    """A consumer would wait for the end of a conversation forever, or get it twice."""
     monkeypatch.setattr(recovery, "_AT_ONCE", 2)
     telemetry = Telemetry()
     async with opened(tmp_path) as journal:

@@ -98,7 +98,7 @@ async def hang(call: Call) -> None:
 
 
 async def test_an_upstream_that_hangs_is_reported_in_a_frame_and_without_an_end(tmp_path: Path) -> None:
-    """The client would wait for ever, or take what it has for the whole."""
+    """The client would wait forever, or take what it has for the whole."""
     async with (
         chatting(tmp_path, hang, timeouts=UpstreamSettings(idle_timeout=0.1)) as served,
         wire(served.url) as connection,
@@ -205,7 +205,7 @@ async def test_what_is_drained_is_not_tried_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cap", [{"drain_timeout": "50ms"}, {"max_drain_size": 1000}])
 async def test_draining_has_an_end(tmp_path: Path, cap: dict[str, object]) -> None:
-    """A stream without end would be read for nobody, for ever."""
+    """A stream without end would be read for nobody, forever."""
 
     async def script(call: Call) -> None:
         await call.send(HEAD, chunks(FRAMES[1], end=False))
@@ -306,7 +306,7 @@ async def flood(call: Call) -> None:
 
 
 async def test_a_slow_reader_slows_its_upstream_and_is_cut_in_time(tmp_path: Path) -> None:
-    """Everything that a client does not read would pile up in memory, for ever."""
+    """Everything that a client does not read would pile up in memory, forever."""
     async with chatting(tmp_path, flood, idle_timeout="300ms") as served:
         async with wire(served.url) as connection:
             await connection.send(asking())

@@ -45,7 +45,7 @@ async def test_every_file_is_served_under_its_policy(url: str, file: Path, conte
 
 
 async def test_a_file_that_the_browser_has_is_not_sent_again(url: str) -> None:
-    """Each visit would load everything anew, or after an upgrade show files of two versions."""
+    """Each visit would load everything again, or after an upgrade show files of two versions."""
     first = await ask(url, get("/console/main.js"))
     tag = first.headers["etag"]
     again = await ask(url, get("/console/main.js", f'If-None-Match: "other", {tag}'))

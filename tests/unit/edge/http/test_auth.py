@@ -316,7 +316,7 @@ def test_the_clock_may_be_off_by_the_tolerance(offset: float) -> None:
 
 @pytest.mark.parametrize("offset", [-301, 300.5, 301, 86_400])
 def test_an_old_or_future_delivery_is_stale(offset: float) -> None:
-    """A recorded delivery could be replayed for ever."""
+    """A recorded delivery could be replayed forever."""
     assert PUBLISHED.code(now=SIGNED_AT + offset) == "stale_timestamp"
 
 

@@ -47,7 +47,7 @@ def test_a_client_that_holds_something_leaves_as_much_as_it_has() -> None:
 
 
 async def test_who_waits_gets_a_turn_when_room_is_there() -> None:
-    """An answer that is paid for would wait for ever, or the budget be passed by all at once."""
+    """An answer that is paid for would wait forever, or the budget be passed by all at once."""
     budget = Budget(100)
     first, second, third = (budget.place("") for _ in range(3))
     await first.grown(90)

@@ -115,7 +115,7 @@ async def test_the_url_of_an_ipv6_listener_has_brackets() -> None:
 
 
 async def test_half_a_head_is_cut_in_time() -> None:
-    """Anybody could hold connections open for ever by never ending a request."""
+    """Anybody could hold connections open forever by never ending a request."""
     async with listening(limits=SHORT) as listener, wire(listener.url) as connection:
         await connection.send(b"POST / HTTP/1.1\r\nHost: x\r\n")
         reply = await connection.answer()
@@ -124,7 +124,7 @@ async def test_half_a_head_is_cut_in_time() -> None:
 
 
 async def test_a_trickle_of_head_bytes_wins_no_time() -> None:
-    """Slow loris: each byte would start the time anew."""
+    """Slow loris: each byte would start the time again."""
     async with listening(limits=SHORT) as listener, wire(listener.url) as connection:
         started = asyncio.get_running_loop().time()
         reply: asyncio.Task[bytes] = asyncio.create_task(connection.rest())

@@ -126,7 +126,7 @@ async def test_a_large_upload_streams() -> None:
 
 
 async def test_a_client_that_waits_to_be_invited_is() -> None:
-    """curl would wait a second before each large upload, other clients for ever."""
+    """curl would wait a second before each large upload, other clients forever."""
     async with proxying(answering(ok())) as proxied, wire(proxied.url) as connection:
         await connection.send(post("/openai/v1/files", b"", "Expect: 100-continue").replace(b": 0", b": 4"))
         assert await connection.line() == b"HTTP/1.1 100 Continue\r\n"
@@ -161,7 +161,7 @@ async def test_an_upstream_that_is_away_is_reported_in_the_routes_own_shape(path
 
 
 async def test_an_upstream_that_hangs_is_a_504() -> None:
-    """The client would wait for ever."""
+    """The client would wait forever."""
 
     async def script(call: Call) -> None:
         await call.until_gone()
@@ -225,7 +225,7 @@ def test_the_path_that_a_target_may_be_taken_for() -> None:
 
 
 async def test_an_upload_that_stops_is_cut() -> None:
-    """One byte of a hundred would hold a connection here and one at the upstream for ever."""
+    """One byte of a hundred would hold a connection here and one at the upstream forever."""
     async with proxying(answering(ok()), idle_timeout=0.5) as proxied, wire(proxied.url) as connection:
         await connection.send(post("/openai/v1/files", b"x" * 100)[:-99])
         reply = await connection.answer()

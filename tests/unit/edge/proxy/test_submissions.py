@@ -285,7 +285,7 @@ async def test_a_stop_waits_for_what_was_sent(journal: Journal) -> None:
         assert await relay.types() == ["t1 submitted"]
 
 
-async def test_a_stop_does_not_wait_for_ever(journal: Journal) -> None:
+async def test_a_stop_does_not_wait_forever(journal: Journal) -> None:
     """An upstream that hangs would keep the relay from ending."""
     async with (
         submitting(
@@ -301,7 +301,7 @@ async def test_a_stop_does_not_wait_for_ever(journal: Journal) -> None:
 
 
 async def test_a_client_that_does_not_read_holds_nothing_for_long(journal: Journal) -> None:
-    """A few clients that hang would fill the memory with their images, for ever."""
+    """A few clients that hang would fill the memory with their images, forever."""
     image = b'{"image_file":"' + b"QUJD" * (5 << 20) + b'"}'
     async with submitting(journal, answering(ok(image)), idle_timeout=1.0) as relay, wire(relay.url) as client:
         await client.send(post("/v3/cleanup", b'{"a":"' + b"x" * (4 << 20) + b'"}'))

@@ -125,7 +125,7 @@ async def test_a_stop_gives_up_loudly(journal: Journal) -> None:
 
 
 async def test_a_broken_journal_is_not_tried_again(journal: Journal) -> None:
-    """The relay would wait for a journal that has to be opened anew."""
+    """The relay would wait for a journal that has to be opened again."""
     said = Said()
     writer = TaskWriter(journal, said)
     journal.broken.set_result(JournalBroken("journal_broken", "gone", hint="restart"))

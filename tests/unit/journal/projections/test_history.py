@@ -285,7 +285,7 @@ def test_a_storm_is_counted_in_bounded_memory(store: Store, history: History, mo
 
 
 def test_history_goes_with_the_events(store: Store, history: History) -> None:
-    """It would grow for ever."""
+    """It would grow forever."""
     store.append([draft(name)._replace(via="webhook") for name in "abcd"] * 2, 100, {"kafka": Progress(4, 4, 0)})
     history.passed(Passage("kafka", 2, 100, [(1, "dead"), (2, "absorbed")]))
     history.passed(Passage("kafka", 4, 200, [(3, "dead")]))

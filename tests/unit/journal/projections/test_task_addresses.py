@@ -82,7 +82,7 @@ async def test_a_task_that_a_delivery_claimed_takes_the_address_that_it_was_give
 
 
 async def test_old_addresses_are_forgotten_in_steps(journal: Journal) -> None:
-    """The table would grow for ever, or those that are still good be forgotten."""
+    """The table would grow forever, or those that are still good be forgotten."""
     addresses = journal.projection(Addresses).table
     for n in range(5):
         addresses.bind(nonce(bytes([n]) * 16, 1000 + n), Binding(f"t{n}", given=True))

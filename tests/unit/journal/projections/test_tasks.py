@@ -88,7 +88,7 @@ def test_a_submitted_task_waits_for_its_end(store: Store, tasks: Tasks) -> None:
     ],
 )
 def test_a_task_ends_with_its_event(store: Store, tasks: Tasks, draft: Draft, state: str, reason: str | None) -> None:
-    """It would be polled after its end, and shown as under way for ever."""
+    """It would be polled after its end, and shown as under way forever."""
     store.append([submitted("t1", "upscale"), submitted("t2")], AT)
     store.append([draft], AT + 5)
     row = found(tasks, "t1")
@@ -166,7 +166,7 @@ def test_the_search_for_due_tasks_and_for_a_group_goes_by_index(tasks: Tasks) ->
 
 
 def test_what_a_poll_brought_is_noted(store: Store, tasks: Tasks) -> None:
-    """A restart would poll everything at once, and count the deadline of what is unknown anew."""
+    """A restart would poll everything at once, and count the deadline of what is unknown again."""
     store.append([submitted("t1"), submitted("t2")], AT)
     seen = PollAgain(AT + 9, "running", state="running", task_type="UPSCALE")
     missing = PollAgain(AT + 8, "unknown_task", trouble="unknown_task", trouble_since=AT, counts=False)
@@ -196,7 +196,7 @@ def test_a_poll_brings_no_task_back(store: Store, tasks: Tasks) -> None:
 
 
 def test_a_task_of_elsewhere_is_watched_once_and_polled_at_once(store: Store, tasks: Tasks) -> None:
-    """Asking twice would start its time anew, or poll it twice as often."""
+    """Asking twice would start its time again, or poll it twice as often."""
     assert store.execute(tasks.watch, "t1", AT)
     assert not store.execute(tasks.watch, "t1", AT + 99)
     assert (found(tasks, "t1").submitted_at, found(tasks, "t1").due_at) == (AT, AT)
@@ -225,7 +225,7 @@ def test_the_first_poll_follows_the_configured_timing(store: Store, tasks: Tasks
 
 
 def test_ended_tasks_go_after_a_while_and_pending_ones_never(store: Store, tasks: Tasks) -> None:
-    """The registry would grow for ever, or forget what still has to end."""
+    """The registry would grow forever, or forget what still has to end."""
     store.append([submitted(f"t{n}") for n in range(5)], AT)
     store.append([reported("t0"), reported("t1")], AT + 10)
     store.append([reported("t2")], AT + 20)

@@ -190,7 +190,7 @@ async def test_an_early_webhook_comes_before_the_answer(session: aiohttp.ClientS
 
 
 async def test_an_early_webhook_that_is_lost_holds_nothing_up(session: aiohttp.ClientSession) -> None:
-    """A submission would wait for ever."""
+    """A submission would wait forever."""
     async with receiving() as receiver, Simulator(QUICK) as simulator, asyncio.timeout(10):
         await submit(session, simulator, hooked(receiver.url), "before,lost")
     assert receiver.bodies == []

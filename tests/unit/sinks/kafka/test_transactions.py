@@ -142,7 +142,7 @@ async def test_trap_a_a_checkpoint_that_failed_publishes_nothing(world: World) -
 
 
 async def test_trap_b_a_refused_record_ends_its_producer_and_is_answered_for(world: World) -> None:
-    """TRAP B. Broken: the client has numbered a record that the broker never saw; the next batch fails for ever."""
+    """TRAP B. Broken: the client has numbered a record that the broker never saw; the next batch fails forever."""
     await world.sink.open()
     world.verdict = refusing("relay.tasks", kafka.MessageSizeTooLargeError())
     outcomes = await world.sink.publish(batch())
@@ -184,7 +184,7 @@ def in_order(*verdicts: Verdict) -> Callable[[str], Verdict]:
 
 
 async def test_trap_b_what_follows_a_refused_batch_in_its_partition_is_a_follow_on(world: World) -> None:
-    """TRAP B. Broken: the broker's word on the next batch would hide the refusal, and the relay try again for ever."""
+    """TRAP B. Broken: the broker's word on the next batch would hide the refusal, and the relay try again forever."""
     await world.sink.open()
     world.verdict = in_order(kafka.MessageSizeTooLargeError(), kafka.OutOfOrderSequenceNumber())
     outcomes = await world.sink.publish(batch(2, size=600_000))  # a record batch each
@@ -257,7 +257,7 @@ async def test_trap_a_a_transaction_that_the_client_gave_up_is_not_committed(
 
 @pytest.mark.parametrize("begun", [False, True])
 async def test_a_record_that_no_request_can_hold_is_refused_wherever_it_is(world: World, begun: bool) -> None:
-    """Broken: an event with huge attributes, of which others had been sent already, would be tried again for ever."""
+    """Broken: an event with huge attributes, of which others had been sent already, would be tried again forever."""
     await opened(world)
     usual = batch(500, size=6_000)
     place, large = (450, {"subject": "x" * (1 << 20)}) if begun else (10, {"data": bytes(1 << 20)})

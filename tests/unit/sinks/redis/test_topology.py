@@ -28,7 +28,7 @@ def test_of_several_sentinels_the_newest_is_believed() -> None:
 
 
 def test_two_names_of_one_primary_are_no_failover() -> None:
-    """Sentinels of which one announces a host name and one an address would make the relay reconnect for ever."""
+    """Sentinels of which one announces a host name and one an address would make the relay reconnect forever."""
     assert newest([Named(NEW, 3), Named(OLD, 3)], OLD) == Named(OLD, 3)
 
 
@@ -113,7 +113,7 @@ class Fleet:
         pytest.param(Named(OLD, 3), {"a": None, "b": None}, None, id="none can be reached"),
         pytest.param(Named(OLD, 4), {"a": None, "b": Named(NEW, 3)}, None, id="the only one left knows less"),
         pytest.param(Named(OLD, 4), {"a": None, "b": Named(NEW, 4)}, NEW, id="the only one left knows as much"),
-        pytest.param(Named(OLD, 4), {"a": Named(NEW, 3), "b": Named(NEW, 3)}, NEW, id="all of them were set up anew"),
+        pytest.param(Named(OLD, 4), {"a": Named(NEW, 3), "b": Named(NEW, 3)}, NEW, id="all of them were set up again"),
     ],
 )
 async def test_when_the_sentinels_name_another_primary(

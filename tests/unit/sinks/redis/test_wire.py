@@ -91,7 +91,7 @@ async def test_what_was_given_up_is_not_sent_after_all() -> None:
 
 
 async def test_trap_g_a_connection_that_was_given_up_is_not_opened_again_by_itself() -> None:
-    """TRAP G. Else redis-py would connect anew under a command, past the claim and to whatever server is there now."""
+    """TRAP G. Else redis-py would connect again under a command, past the claim and to whatever server is there now."""
     connections: list[asyncio.StreamWriter] = []
     gone = asyncio.Event()
 
