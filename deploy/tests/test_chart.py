@@ -7,11 +7,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 
 from deploy import render
+from deploy.tests import crds
 from deploy.tests.manifests import VALUE_SETS, Manifest, documents, name_of, of_kind, pod_specs, rendered
 from relay.app import sink_configs
 from relay.settings import Settings, load
@@ -26,9 +28,6 @@ KUBE_VERSIONS = [
     for values in VALUE_SETS
     if minor in (OLDEST, NEWEST) or name_of(values) in ("defaults", "extras")
 ]
-
-SCHEMA_LESS = {"HTTPRoute", "ServiceMonitor", "PodMonitor", "PrometheusRule"}
-"""Custom resources: no schema of Kubernetes' own describes them."""
 
 SHOWN_VALUES = [block for page in pages() for block in page.blocks if "values" in block.said]
 
@@ -46,9 +45,11 @@ def test_helm_lint_finds_nothing(values: Path | None) -> None:
 def test_every_manifest_is_valid_for_the_version_of_kubernetes(values: Path | None, version: str) -> None:
     """A field that this version does not know, or knows otherwise, would be refused or silently dropped."""
     manifests = rendered(values, kube_version=f"{version}.0")
-    checked = [manifest for manifest in manifests if manifest["kind"] not in SCHEMA_LESS]
-    assert len(checked) >= 6
-    for manifest in checked:
+    assert len(manifests) >= 6
+    for manifest in manifests:
+        if manifest["kind"] in crds.SOURCES:
+            crds.validate(manifest)
+            continue
         kubernetes_validate.validate(manifest, version, strict=True)  # raises, also for a kind that it does not know
 
 
@@ -60,6 +61,11 @@ def test_a_wrong_field_would_be_seen() -> None:
         kubernetes_validate.validate(stateful, "1.32", strict=True)
     with pytest.raises(kubernetes_validate.SchemaNotFoundError):
         kubernetes_validate.validate({"apiVersion": "v1", "kind": "Relay"}, "1.32", strict=True)
+    (route,) = of_kind(rendered(render.CHART / "ci" / "gateway-values.yaml"), "HTTPRoute")
+    crds.validate(route)
+    route["spec"]["hostname"] = "relay.example.com"
+    with pytest.raises(jsonschema.ValidationError):
+        crds.validate(route)
 
 
 @pytest.mark.parametrize(
