@@ -1,4 +1,6 @@
-"""Mistakes that reviews found unnoticed, each with the test that has to notice it (``test_known.py`` plants them).
+"""Mistakes that reviews found unnoticed, each with the test that has to notice it.
+
+``make mutants`` and the fault matrix plant them.
 
 Code and test are found by their text, wherever their files are: no list of paths to keep up.
 """
@@ -9,6 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from tests.mutants.trial import Copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,15 @@ class Known:
         """The test as pytest names it. Raises ``LookupError``."""
         file, _, name = self.test.rpartition("::")
         return f"{_only(root, 'tests', f'def {name}(', file)}::{name}"
+
+
+def unnoticed(root: Path, copy: Copy) -> list[str]:
+    """Plants each of them; what those are that their tests do not notice, in a few seconds, or not any more."""
+    return [
+        known.what
+        for known in KNOWN
+        if copy.try_out(*known.planted(root), [known.node(root)], each=5) not in ("killed", "timed out")
+    ]
 
 
 def _only(root: Path, folder: str, text: str, file: str = "") -> str:
