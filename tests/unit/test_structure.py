@@ -28,7 +28,6 @@ TESTED_ELSEWHERE = {
     "relay/app/process.py": "signals and exit codes; tests/integration/test_drain.py and test_cli.py run processes",
     "relay/app/reload.py": "tests/integration/test_reload.py changes the configuration of running relays",
     "relay/app/relay.py": "wires the parts; tests/integration and tests/e2e run them wired",
-    "relay/sinks/redis/places.py": "tests/contract/test_sinks.py takes checkpoints over on a real Redis",
     "relay/cli/doctor/command.py": "tests/integration/test_doctor.py runs the doctor beside what is broken",
     "relay/cli/doctor/network.py": "tests/integration/test_doctor.py has it reach real servers, and others",
     "relay/journal/sql.py": "hands out the statements; every test of tests/unit/journal goes through it",

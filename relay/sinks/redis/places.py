@@ -72,8 +72,8 @@ async def _fields(wire: Wire, key: str) -> Fields:
 def _checkpoint_of(found: Fields, wire: Wire) -> Checkpoint | None:
     if not found["journal_id"] or not found["offset"]:
         return None
-    counts = int(found["dead"] or 0), int(found["absorbed"] or 0)
     try:
+        counts = int(found["dead"] or 0), int(found["absorbed"] or 0)
         kept = orjson.loads(found["lineage"] or "{}")
         handed_over = found["handed_over"] == found["offset"]  # it is over with the next batch
         plain = Checkpoint(found["journal_id"], int(found["offset"]), *counts)
