@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from relay.sinks.kafka.advice import Durability, advice_on
+from relay.sinks.kafka import advice as module
+from relay.sinks.kafka.advice import Durability, advice_on, durability
 
 PARTITIONS = 6
 
@@ -47,3 +53,48 @@ def test_a_topic_with_more_partitions_than_configured_is_reported() -> None:
     (advice,) = advice_on(found, 6)
     assert (advice.code, "12 partitions" in advice.message) == ("partitions_added", True)
     assert "Set partitions to 12" in advice.hint
+
+
+def test_one_topic_is_named_as_one() -> None:
+    """Broken: an operator would look for others that are meant as well."""
+    (advice,) = advice_on([topic("a", 1)], PARTITIONS)
+    assert advice.message.startswith("The topic a is on one broker only")
+
+
+class Admin:
+    """A cluster with these topics: code, name, whether it is internal, and partitions (replicas fourth, those in sync
+    fifth); and with what the relay may see of their settings."""
+
+    topics = (
+        (0, "a", False, [(0, 0, 1, [1, 2, 3], [1]), (0, 1, 1, [1, 2], [1])]),
+        (0, "hidden", False, [(0, 0, 1, [1, 2, 3], [1])]),
+        (0, "without settings", False, [(0, 0, 1, [1, 2, 3], [1])]),
+        (0, "without partitions", False, []),
+        (3, "gone", False, [(0, 0, 1, [1], [1])]),
+    )
+
+    async def describe_configs(self, resources: Any) -> Any:
+        names = [resource.name for resource in resources]
+        assert names == ["a", "hidden", "without settings"]
+        settings = [("min.insync.replicas", "2", False), ("unclean.leader.election.enable", "true", False)]
+        found = [(0, "", 2, "a", settings), (29, "", 2, "hidden", settings), (0, "", 2, "without settings", [])]
+        return [SimpleNamespace(resources=found)]
+
+
+async def test_what_topics_promise_is_read_from_the_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: the warning would depend on which replicas happen to be in sync, or on settings that nobody may see."""
+
+    @asynccontextmanager
+    async def administering(options: object) -> AsyncIterator[Admin]:
+        yield Admin()
+
+    async def described(admin: Admin, names: object) -> Any:
+        return admin.topics
+
+    monkeypatch.setattr(module, "administering", administering)
+    monkeypatch.setattr(module, "described", described)
+    assert await durability({}, ["a"]) == [
+        Durability("a", 2, 2, 2, True),
+        Durability("hidden", 3, 1),
+        Durability("without settings", 3, 1),
+    ]

@@ -12,7 +12,7 @@ from aiokafka import errors as kafka
 from aiokafka.partitioner import murmur2 as reference
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
@@ -31,6 +31,8 @@ LEDGER = Ledger("relay.checkpoint.relay-0", Identity("relay-0", "mine"), "kafka"
 def test_the_checkpoint_topic_keeps_its_name() -> None:
     """P2 broken: a later release would look for its checkpoint elsewhere, and publish everything again."""
     assert topic_name("relay.", Identity("a/\u00fc b", "x")) == "relay.checkpoint.a---b"
+    longest = Identity("x" * (249 - len("relay.checkpoint.")), "x")
+    assert topic_name("relay.", longest) == f"relay.checkpoint.{longest.name}"
     long = topic_name("relay.", Identity("i/" * 150, "x"))
     assert (len(long), long[-20:]) == (249, "i-i-68627a1494db7b91")
 
@@ -94,11 +96,14 @@ def test_a_record_above_the_limit_is_singled_out(place: int) -> None:
 
 
 @given(st.integers(0, 10_000_000))
+@example(1)
+@example(65)
 def test_reading_back_covers_everything_in_few_steps(end: int) -> None:
     """If this fails, start-up skips a stretch of the checkpoint topic or reads more of it than it needs."""
     steps = list(spans(end))
     assert [stop for _, stop in steps] == [end, *(start for start, _ in steps)][: len(steps)]
     assert len(steps) <= 7
+    assert bool(steps) is (end > 0)
     if steps:
         assert steps[-1][0] == 0
         assert steps[0][1] - steps[0][0] <= 64
@@ -191,6 +196,7 @@ def config(**keys: Any) -> Config:
         ({"publish_timeout": "20s"}, "publish_timeout"),
         ({"publish_timeout": "15s"}, "publish_timeout"),  # as long as the broker waits
         ({"security_protocol": "SASL_SSL"}, "sasl_plain_username"),
+        ({"security_protocol": "SASL_SSL", "sasl_plain_username": "relay"}, "sasl_plain_password"),
         ({"ssl_keyfile": "/key.pem"}, "ssl_certfile"),
         ({"prefix": "relay/"}, "prefix"),
         ({"bootstrap": "localhost"}, "bootstrap"),
@@ -258,6 +264,7 @@ def test_missing_tls_files_are_reported(key: str) -> None:
     with pytest.raises(SinkUnavailable) as caught:
         connection_options(config(security_protocol="SSL", **{key: "/nowhere.pem"}), "relay-0")
     assert caught.value.code == "tls_files"
+    assert "No such file" in caught.value.message
 
 
 async def test_a_start_that_failed_for_no_reason_that_is_left_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:

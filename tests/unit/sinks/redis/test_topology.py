@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from redis.exceptions import MovedError, ResponseError
 
 from relay.core.sink import SinkUnavailable
-from relay.sinks.redis.topology import Named, Sentinels, _cluster_nodes, newest
+from relay.sinks.redis.topology import MAX_REDIRECTIONS, Locator, Named, Sentinels, _cluster_nodes, newest
 from relay.sinks.redis.wire import Endpoints, Node
 
 
@@ -38,25 +41,34 @@ NODES = (Node("quick", 1), Node("slow", 2))
 class Sentinel:
     """What stands for the connection to one: ``quick`` names the primary at once, ``slow`` never does."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, since: bytes | None = b"3") -> None:
         self.node = node
         self.closed = False
+        self._since = since
 
     async def call(self, *command: str) -> list[bytes]:
         if self.node.host == "slow":
             await asyncio.Event().wait()
-        return [b"new", b"1"] if command[1] == "GET-MASTER-ADDR-BY-NAME" else [b"config-epoch", b"3"]
+        if command[1] == "GET-MASTER-ADDR-BY-NAME":
+            return [b"new", b"1"]
+        if self._since == b"forbidden":
+            raise SinkUnavailable("forbidden", "That may not be asked.")
+        return [b"name", b"relay"] if self._since is None else [b"name", b"relay", b"config-epoch", self._since]
 
     async def close(self) -> None:
         self.closed = True
 
 
-async def test_a_sentinel_that_hangs_holds_nobody_up_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the relay could not open its sink while one Sentinel of three is frozen, or would pile up connections."""
+@pytest.mark.parametrize("since", [b"3", b"0", None, b"forbidden"])
+async def test_a_sentinel_that_hangs_holds_nobody_up_and_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, since: bytes | None
+) -> None:
+    """Else the relay could not open its sink while one Sentinel of three is frozen, or would pile up connections; also
+    where it is unknown since when the primary is one."""
     asked: list[Sentinel] = []
 
     async def dialled(node: Node, *_: object) -> Sentinel:
-        asked.append(Sentinel(node))
+        asked.append(Sentinel(node, since))
         return asked[-1]
 
     monkeypatch.setattr("relay.sinks.redis.topology.dial", dialled)
@@ -151,3 +163,92 @@ async def test_a_failover_that_was_heard_of_is_not_forgotten(monkeypatch: pytest
     assert await fleet.asked.successor(OLD) == NEW
     fleet.said = {"a": None, "b": Named(OLD, 3)}
     assert await fleet.asked.successor(NEW) is None
+
+
+class Link:
+    """Stands for the connection to a node of a cluster, which answers as ``answers`` says."""
+
+    def __init__(self, node: Node, answers: Callable[[Node, str], Any]) -> None:
+        self.node = node
+        self.aborted = False
+        self._answers = answers
+
+    async def ask(self, command: str, *_: str) -> Any:
+        answer = self._answers(self.node, command)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class Nodes:
+    """The nodes of a cluster, of which the first two are configured."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, answers: Callable[[Node, str], Any], **more: Any) -> None:
+        self.links: list[Link] = []
+        self._answers = answers
+        monkeypatch.setattr("relay.sinks.redis.topology.dial", self._dial)
+        self.locator = Locator(Endpoints((Node("a", 1), Node("b", 1)), 1.0, 1.0, **more), "{relay}:key")
+
+    async def _dial(self, node: Node, *_: object) -> Link:
+        if isinstance(refusal := self._answers(node, "dial"), BaseException):
+            raise refusal
+        self.links.append(Link(node, self._answers))
+        return self.links[-1]
+
+
+async def test_the_first_failure_is_reported_where_no_node_can_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else an operator would hear of the last of many nodes, or of nothing at all."""
+    nodes = Nodes(monkeypatch, lambda node, _: SinkUnavailable("unreachable", f"No connection to {node}."))
+    with pytest.raises(SinkUnavailable, match="to a:1"):
+        await nodes.locator.connect()
+
+
+async def test_redirections_are_followed_and_nodes_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the sink would leave a connection behind with each step, or be lost when the configured nodes are."""
+    away = False
+
+    def answers(node: Node, command: str) -> Any:
+        if away and node.host in "ab":
+            return SinkUnavailable("unreachable", "away")
+        if command == "TYPE":
+            return MovedError("1 c:7") if node.host == "a" else b"none"
+        return [[0, 1, [b"c", 7, b"id"], [b"d", 8, b"id"]]]
+
+    nodes = Nodes(monkeypatch, answers, cluster=True)
+    assert (await nodes.locator.connect()).node == Node("c", 7)
+    assert [(link.node.host, link.aborted) for link in nodes.links] == [("a", True), ("c", False)]
+    away = True
+    assert (await nodes.locator.connect()).node == Node("c", 7)
+
+
+async def test_a_cluster_that_sends_round_in_circles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the sink would follow it forever, and the relay not end."""
+    nodes = Nodes(monkeypatch, lambda node, command: MovedError("1 a:1") if command == "TYPE" else None, cluster=True)
+    with pytest.raises(SinkUnavailable) as refused:
+        await nodes.locator.connect()
+    assert refused.value.code == "moved"
+    assert len(nodes.links) == 2 * MAX_REDIRECTIONS
+    assert all(link.aborted for link in nodes.links)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (ResponseError("CLUSTERDOWN Hash slot not served"), SinkUnavailable),
+        (OSError("gone"), SinkUnavailable),
+        (asyncio.CancelledError(), asyncio.CancelledError),
+    ],
+)
+@pytest.mark.parametrize("command", ["TYPE", "CLUSTER"])
+async def test_a_node_that_fails_while_it_is_asked_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, command: str, error: BaseException, raised: type[BaseException]
+) -> None:
+    """Else each attempt would leave a connection behind, or a stop of the relay be lost."""
+    nodes = Nodes(monkeypatch, lambda _, asked: error if asked == command else None, cluster=True)
+    with pytest.raises(raised):
+        await nodes.locator.connect()
+    assert nodes.links
+    assert all(link.aborted for link in nodes.links)

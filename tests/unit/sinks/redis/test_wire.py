@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import pytest
@@ -11,7 +12,7 @@ from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LinkTimeout
 
 from relay.core.sink import SinkUnavailable
-from relay.sinks.redis.wire import Endpoints, Node, _connection, dial, failure
+from relay.sinks.redis.wire import Endpoints, Node, Wire, _connection, dial, failure
 
 NODE = Node("127.0.0.1", 6379)
 
@@ -62,32 +63,60 @@ def test_trap_g_the_client_never_sends_again_by_itself(node: Node, tls: dict[str
     assert not made.retry_on_error
 
 
-async def test_what_was_given_up_is_not_sent_after_all() -> None:
+@pytest.mark.parametrize(
+    ("node", "shown"),
+    [(Node("h", 1), "h:1"), (Node("::1", 1), "[::1]:1"), (Node("/run/redis.sock", 0), "/run/redis.sock")],
+)
+def test_an_address_is_shown_as_it_is_written(node: Node, shown: str) -> None:
+    """Else an operator would look for a server at an address that there is not."""
+    assert str(node) == shown
+
+
+def test_the_hint_names_the_rights_of_who_asked() -> None:
+    """Else the user of the index or of the Sentinels would be given the rights of another one."""
+    assert failure(ResponseError("NOPERM no"), NODE, "these").hint == "these"
+    assert failure(ResponseError("READONLY no"), NODE, "these").hint != "these"
+
+
+@pytest.mark.parametrize(
+    ("end", "unsent", "seen"),
+    [
+        pytest.param(Wire.abort, 16 << 20, "reset", id="given up in the middle"),
+        pytest.param(Wire.abort, 0, "reset", id="given up"),
+        pytest.param(Wire.close, 0, "closed", id="closed"),
+        pytest.param(Wire.close, 16 << 20, "reset", id="closed beside a server that does not read"),
+    ],
+)
+async def test_what_was_given_up_is_not_sent_after_all(
+    monkeypatch: pytest.MonkeyPatch, end: Callable[[Wire], Awaitable[None] | None], unsent: int, seen: str
+) -> None:
     """TRAP G. Else a batch that was given up would be delivered after the one that was sent in its place."""
+    monkeypatch.setattr("relay.sinks.redis.wire.CLOSE_TIMEOUT", 0.05 if unsent else 5.0)
     ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     given_up = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while b"xx" not in (commands := await reader.read(65536)):
-            writer.write(b"+OK\r\n" * commands.count(b"*"))
-        await given_up.wait()
+        how = "closed"
         try:
-            while await reader.read(65536):
-                pass
-            ended.set_result("it was closed in an orderly way")
+            while commands := await reader.read(65536):
+                if b"xx" in commands:
+                    await given_up.wait()
+                writer.write(b"+OK\r\n" * commands.count(b"*"))
         except ConnectionResetError:
-            ended.set_result("reset")
+            how = "reset"
+        ended.set_result(how)
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(5):
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, asyncio.timeout(10):
         node = Node(*server.sockets[0].getsockname())
         made = await dial(node, Endpoints((node,), 1.0, 1.0), {})
-        made._transport.write(b"x" * (16 << 20))
-        assert made._transport.get_write_buffer_size()
-        made.abort()
+        made._transport.write(b"x" * unsent)
+        assert bool(made._transport.get_write_buffer_size()) is bool(unsent)
+        if (ending := end(made)) is not None:
+            await ending
         assert not made._transport.get_write_buffer_size()
         given_up.set()
-        assert await ended == "reset"
+        assert await ended == seen
 
 
 async def test_trap_g_a_connection_that_was_given_up_is_not_opened_again_by_itself() -> None:
