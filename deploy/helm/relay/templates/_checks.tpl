@@ -6,8 +6,24 @@
 {{- fail (printf "%s allows %d replicas, but %s. A webhook that two replicas accept would then be two events. Set what is missing, or run one replica, or accept repeated events with allowRepeats: true. See docs/how-to/several-replicas.md" (include "relay.mostReplicasKey" $) $most .) -}}
 {{- end -}}
 {{- end -}}
+{{- include "relay.checkScaling" . -}}
 {{- include "relay.checkSize" . -}}
 {{- include "relay.checkLabels" . -}}
+{{- end -}}
+
+{{- define "relay.checkScaling" -}}
+{{- if and .Values.autoscaling.enabled .Values.keda.enabled -}}
+{{- fail "autoscaling.enabled and keda.enabled are both true: two autoscalers would undo what the other decides. Choose one" -}}
+{{- end -}}
+{{- if and .Values.keda.enabled (not .Values.keda.prometheus.serverAddress) -}}
+{{- fail "keda.enabled needs keda.prometheus.serverAddress: the Prometheus that scrapes these replicas" -}}
+{{- end -}}
+{{- range $by := list "autoscaling" "keda" -}}
+{{- $scaler := get $.Values $by -}}
+{{- if and $scaler.enabled (gt (int $scaler.minReplicas) (int $scaler.maxReplicas)) -}}
+{{- fail (printf "%s.minReplicas is %d, but %s.maxReplicas is %d" $by (int $scaler.minReplicas) $by (int $scaler.maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Labels by which Services find the pods, and Helm its objects. */}}
@@ -41,11 +57,15 @@ the API writes 1024Mi as 1Gi.
 
 {{/* How many replicas there may be at most, and the value that says so. */}}
 {{- define "relay.mostReplicas" -}}
-{{- ternary .Values.autoscaling.maxReplicas .Values.replicaCount .Values.autoscaling.enabled -}}
+{{- with include "relay.scaledBy" . -}}
+{{- (get $.Values .).maxReplicas -}}
+{{- else -}}
+{{- .Values.replicaCount -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "relay.mostReplicasKey" -}}
-{{- ternary "autoscaling.maxReplicas" "replicaCount" .Values.autoscaling.enabled -}}
+{{- with include "relay.scaledBy" . -}}{{- . -}}.maxReplicas{{- else -}}replicaCount{{- end -}}
 {{- end -}}
 
 {{/* The first sink on which several replicas would repeat each other, and what it lacks; empty if there is none. */}}

@@ -70,6 +70,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- mergeOverwrite (deepCopy .Values.config) $ours | toYaml -}}
 {{- end -}}
 
+{{/* The key of the values of what decides how many replicas run; empty if that is replicaCount. */}}
+{{- define "relay.scaledBy" -}}
+{{- if .Values.keda.enabled -}}keda{{- else if .Values.autoscaling.enabled -}}autoscaling{{- end -}}
+{{- end -}}
+
 {{/* How many replicas run; empty where nothing does, and where Helm does not ask the cluster (helm template). */}}
 {{- define "relay.liveReplicas" -}}
 {{- $live := lookup "apps/v1" "StatefulSet" .Release.Namespace (include "relay.fullname" .) -}}
@@ -83,7 +88,11 @@ Under an autoscaler the number that runs: a field that an upgrade leaves out get
 is not known, it is left out; any other would undo what the autoscaler decided each time the manifest is applied.
 */}}
 {{- define "relay.replicas" -}}
-{{- ternary (include "relay.liveReplicas" .) (toString .Values.replicaCount) .Values.autoscaling.enabled -}}
+{{- if include "relay.scaledBy" . -}}
+{{- include "relay.liveReplicas" . -}}
+{{- else -}}
+{{- .Values.replicaCount -}}
+{{- end -}}
 {{- end -}}
 
 {{/*
