@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_p
 from relay.simulator.options import Options, Retries
 from relay.simulator.server import Simulator
 from tests.e2e.sdks.install import node_modules
+from tests.services.programs import executable
 from tests.services.redis import Redis
 from tests.services.relay import RelayProcess
 
@@ -34,7 +34,7 @@ _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 )
-_AXE = Path(__file__).resolve().parent / "axe"
+AXE = Path(__file__).resolve().parent / "axe"
 
 
 @dataclass
@@ -155,9 +155,7 @@ class Visit:
 async def chromium(*more: str) -> AsyncIterator[Browser]:
     """Debian's Chromium, with further flags."""
     async with async_playwright() as playwright:
-        program = shutil.which("chromium")
-        assert program, "there is no chromium on the path; on Debian: apt-get install chromium"
-        browser = await playwright.chromium.launch(executable_path=program, args=[*_FLAGS, *more])
+        browser = await playwright.chromium.launch(executable_path=executable("chromium"), args=[*_FLAGS, *more])
         yield browser
         await browser.close()
 
@@ -187,4 +185,4 @@ async def visit(browser: Browser, url: str, **context: Any) -> AsyncIterator[Vis
 
 @cache
 def _axe_source() -> str:
-    return (node_modules(_AXE, "axe") / "axe-core" / "axe.min.js").read_text("utf-8")
+    return (node_modules(AXE, "axe") / "axe-core" / "axe.min.js").read_text("utf-8")

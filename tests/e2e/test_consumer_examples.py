@@ -25,9 +25,9 @@ from tests.e2e.consumers.examples import (
     generate,
 )
 from tests.e2e.consumers.published import NEXT_SCHEMA, Published, published, published_by_a_successor
-from tests.e2e.sdks.install import run_installer
 from tests.services.kafka import Kafka
 from tests.services.redis import Redis
+from tests.setup.cache import run_installer
 
 EXAMPLES = [
     Example("python", "kafka"),

@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from tests.services.programs import executable
+from tests.setup.cache import CACHE, locked, run_installer
 
 VERSION = os.environ.get("RELAY_TEST_KAFKA_VERSION", "4.1.0")
-_CACHE = (Path(__file__).parents[2] / ".cache" / "kafka").resolve()
+_CACHE = (CACHE / "kafka").resolve()
 """Resolved, since an archive of classes holds only for jars at the very paths that it was made of."""
 _POM = Path(__file__).parent / "maven" / "pom.xml"
 
 
 @cache
 def jars(version: str = VERSION) -> Path:
-    """The folder with Kafka's jars, fetched by Maven the first time."""
+    """The folder with Kafka's jars, fetched by Maven the first time. Raises ``NotFetchedError``."""
     with _alone(version, "lock") as folder:
         complete = folder / "complete"
         if not complete.exists() or complete.read_bytes() != _POM.read_bytes():
             for archive in folder.glob("*.jsa"):  # of the jars as they were
                 archive.unlink()
             goal = ["dependency:copy-dependencies", f"-DoutputDirectory={folder / 'jars'}"]
-            command = [executable("mvn"), "-q", "-B", "-f", str(_POM), f"-Dkafka.version={version}", *goal]
-            done = subprocess.run(command, timeout=600, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.fail(f"Maven could not fetch Kafka {version}: {done.stdout[-2000:]}")
+            run_installer(["mvn", "-q", "-B", "-f", str(_POM), f"-Dkafka.version={version}", *goal], folder)
             complete.write_bytes(_POM.read_bytes())
     return folder / "jars"
 
@@ -61,6 +55,5 @@ def _alone(version: str, lock: str) -> Iterator[Path]:
     """A version's folder, while no other process has this lock of it."""
     folder = _CACHE / version
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / lock).open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(folder / lock):
         yield folder

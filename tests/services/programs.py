@@ -1,32 +1,15 @@
-"""The programs beside Python that the tests need."""
+"""Programs of the machine that tests start."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 
 import pytest
 
-_PACKAGES = {
-    "java": "default-jre-headless",
-    "javac": "default-jdk-headless",
-    "mvn": "maven",
-    "kcat": "kcat",
-    "node": "nodejs",
-    "npm": "npm",
-    "fish": "fish",
-    "zsh": "zsh",
-}
-
 
 def executable(name: str) -> str:
-    """The path of a program that the tests need; installed where that is possible, and never skipped."""
+    """The path of a program. A test that lacks one fails; it is never skipped."""
     found = shutil.which(name)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", _PACKAGES[name]]
-        subprocess.run(install, timeout=600, capture_output=True, check=False)
-        found = shutil.which(name)
     if found is None:
-        pytest.fail(f"{name} is missing: install it (Debian: apt-get install {_PACKAGES[name]}).")
+        pytest.fail(f"{name} is not on the path: `make setup` installs it, or says how. Start tests with make.")
     return found

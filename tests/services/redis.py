@@ -11,7 +11,6 @@ import contextlib
 import functools
 import itertools
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -24,24 +23,12 @@ import pytest
 import redis
 
 from tests.services.ports import free_port_with_bus
+from tests.services.programs import executable
 
 START_TIMEOUT = 20.0
 CLI_TIMEOUT = 20.0
 
 _prefixes = itertools.count(1)
-
-
-def executable(name: str) -> str:
-    """The path of one of Redis' programs; installed where that is possible, and never skipped."""
-    found = shutil.which(name)
-    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(
-            ["apt-get", "install", "-y", "-q", "redis-server"], timeout=300, capture_output=True, check=False
-        )
-        found = shutil.which(name)
-    if found is None:
-        pytest.fail(f"{name} is missing: install Redis 7 or newer (Debian: apt-get install redis-server).")
-    return found
 
 
 def redis_cli(url_or_port: str | int, *args: str, extra: Sequence[str] = ()) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import subprocess
 import time
 import urllib.error
@@ -15,23 +14,23 @@ import pytest
 
 from tests.services.ports import free_port
 from tests.services.programs import executable
+from tests.setup.cache import CACHE, locked, run_installer
 
 START_TIMEOUT = 90.0
-_CACHE = Path(__file__).resolve().parents[2] / ".cache" / "registry"
+_CACHE = CACHE / "registry"
 _POM = Path(__file__).parent / "maven" / "registry" / "pom.xml"
 
 
 def unpacked() -> Path:
-    """The folder with the registry, fetched by Maven the first time; safe to call from several processes at once."""
+    """The folder with the registry, fetched by Maven the first time; safe to call from several processes at once.
+
+    Raises ``NotFetchedError``.
+    """
     _CACHE.mkdir(parents=True, exist_ok=True)
-    with (_CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(_CACHE / "lock"):
         if not (_CACHE / "complete").exists():
             goal = ["dependency:unpack", f"-DoutputDirectory={_CACHE / 'app'}", f"-Dmarkers={_CACHE / 'markers'}"]
-            command = [executable("mvn"), "-q", "-B", "-f", str(_POM), *goal]
-            done = subprocess.run(command, timeout=600, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.fail(f"Maven could not fetch the schema registry: {done.stdout[-2000:]}")
+            run_installer(["mvn", "-q", "-B", "-f", str(_POM), *goal], _CACHE)
             (_CACHE / "complete").touch()
     return _CACHE / "app"
 

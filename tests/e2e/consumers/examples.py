@@ -21,10 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.sdks.install import cached, run_installer
-from tests.services.programs import executable
+from tests.setup.cache import cached, run_installer
 
 ROOT = Path(__file__).resolve().parents[3]
 CONSUMERS = ROOT / "docs" / "consumers"
@@ -68,19 +65,11 @@ def installed(language: str) -> Path:
     content = b"".join(str(path.relative_to(source)).encode() + path.read_bytes() for path in _committed(source))
 
     def install(folder: Path) -> None:
-        _require(language)
         _copy(source, folder)
         for block in (*blocks(language, "Install"), *blocks(language, "Types")[:-1]):
             run_installer(["bash", "-ec", block], folder, environment())
 
-    return cached(f"consumer-{language}-{sys.version_info.major}.{sys.version_info.minor}", content, install)
-
-
-def _require(language: str) -> None:
-    for program in {"node": ("npm",), "java": ("javac", "mvn")}.get(language, ()):
-        executable(program)
-    if language == "go" and shutil.which("go") is None:
-        pytest.fail("go is missing: install Go 1.26 or newer by hand, since Debian's is older.")
+    return cached(f"sdks/consumer-{language}-{sys.version_info.major}.{sys.version_info.minor}", content, install)
 
 
 def checkout(language: str, place: Path) -> None:

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.services.programs import executable
+from tests.setup.cache import cached, pip_install, run_installer
 
 HERE = Path(__file__).resolve().parent
-_CACHE = HERE.parents[2] / ".cache" / "sdks"
-INSTALL_TIMEOUT = 300.0
 RUN_TIMEOUT = 90.0
 
 Json = dict[str, Any]
@@ -30,12 +24,8 @@ def python_packages(name: str) -> Path:
     """The folder with an SDK, and what it needs, as ``<name>.txt`` locks them."""
     lock = HERE / f"{name}.txt"
 
-    def install(folder: Path) -> None:
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-        run_installer([*pip, "--only-binary=:all:", "--target", str(folder), "-r", str(lock)], folder)
-
     tag = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return cached(f"{name}-py{tag}", lock.read_bytes(), install)
+    return cached(f"sdks/{name}-py{tag}", lock.read_bytes(), partial(pip_install, lock))
 
 
 def node_modules(locked_in: Path = HERE, name: str = "npm") -> Path:
@@ -45,9 +35,9 @@ def node_modules(locked_in: Path = HERE, name: str = "npm") -> Path:
     def install(folder: Path) -> None:
         for file in names:
             shutil.copy(locked_in / file, folder)
-        run_installer([executable("npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+        run_installer(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
 
-    return cached(name, b"".join((locked_in / file).read_bytes() for file in names), install) / "node_modules"
+    return cached(f"sdks/{name}", b"".join((locked_in / file).read_bytes() for file in names), install) / "node_modules"
 
 
 def run_python(major: int, mode: str, cases: list[Json]) -> Json:
@@ -89,36 +79,3 @@ def _played(command: list[str], environment: dict[str, str], cases: list[Json]) 
     assert done.returncode == 0, done.stderr[-4000:]
     played: Json = json.loads(done.stdout)
     return played
-
-
-def cached(name: str, lock: bytes, install: Callable[[Path], None]) -> Path:
-    """The folder for this lock, filled the first time; safe to call from several processes at once."""
-    folder = _CACHE / f"{name}-{hashlib.sha256(lock).hexdigest()[:12]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.with_suffix(".lock")):
-        if not (folder / "complete").exists():
-            install(folder)
-            (folder / "complete").touch()
-    return folder
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def run_installer(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Runs what fills a folder; what it said, if it fails, is why the test does."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=INSTALL_TIMEOUT,
-        check=False,
-    )
-    if done.returncode:
-        pytest.fail(f"{' '.join(command[:4])} failed: {(done.stdout + done.stderr)[-2000:]}")

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+
+from tests.services.programs import executable
 
 
 @contextlib.asynccontextmanager
 async def attached(pid: int, trace: Path, *options: str) -> AsyncIterator[None]:
     """``strace`` with these options is attached to every thread of a process, and writes to ``trace``."""
-    found = shutil.which("strace")
-    assert found is not None, "strace is missing: install it (Debian: apt-get install strace)"
-    command = [found, "-f", "-o", str(trace), *options, "-p", str(pid)]
+    command = [executable("strace"), "-f", "-o", str(trace), *options, "-p", str(pid)]
     strace = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     assert strace.stderr is not None
     try:
