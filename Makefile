@@ -1,5 +1,5 @@
 # The front door. `make` lists the targets. Nothing but Python 3.11 or newer and make is needed: each target first
-# brings .venv up to the locked requirements, which does nothing when it is up to date.
+# looks for all that it needs (tests/setup), and brings .venv up to the locked requirements.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -16,16 +16,31 @@ SIDE_BY_SIDE ?= 3
 # An environment that forbids it would have each process compile, and rewrite the assertions of, every file again.
 unexport PYTHONDONTWRITEBYTECODE
 
+# Programs that were fetched come first. nginx and debootstrap are in sbin, which is on the path of root alone.
+export PATH := $(CURDIR)/.cache/bin:$(PATH):/usr/sbin:/sbin
+
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test faults fuzz soak mutants check docs format bench lock screenshots check-deploy check-pythons check-format check-lint check-types check-imports check-unit check-static
+.PHONY: help setup setup-test setup-faults setup-deploy demo serve test faults fuzz soak mutants check docs format bench lock screenshots check-deploy check-machine check-pythons check-format check-lint check-types check-imports check-unit check-static
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
 	  printf '  make %-16s %s\n' "$$target" "$$what"; done
+
+setup: ## all that the targets below need: installed (as root on Debian), fetched into .cache, or the command that does it
+	$(call set-up,test deploy)
+
+setup-test setup-faults setup-deploy: setup-%:
+	$(call set-up,$*)
+
+# First what takes a second and may fail; with one line in the shell `make --jobs` cannot change the order.
+define set-up
+@$(SUPPORTED) && $(PYTHON) -m tests.setup $(1) && $(MAKE) --silent $(INSTALLED) \
+  && $(BIN)/python -m tests.setup.fetch $(1)
+endef
 
 demo: $(INSTALLED) ## a simulated upstream and a relay on loopback, events as they come (ARGS="--once")
 	$(BIN)/relay demo $(ARGS)
@@ -33,13 +48,12 @@ demo: $(INSTALLED) ## a simulated upstream and a relay on loopback, events as th
 serve: $(INSTALLED) ## the relay itself (ARGS="--config relay.yaml")
 	$(BIN)/relay serve $(ARGS)
 
-# Before all tests brokers and programs are looked for; those that ARGS name run one after the other, and name theirs.
-test: $(INSTALLED) ## every test, real brokers included (ARGS="tests/unit -k journal")
-	$(if $(ARGS),,tests/tools.sh)
+# Tests that ARGS name run one after the other, and fetch what they need.
+test: $(if $(ARGS),$(INSTALLED),setup-test) ## every check and test, real brokers included (ARGS="tests/unit -k journal")
+	$(if $(ARGS),,@$(MAKE) --no-print-directory --jobs=2 --keep-going check-static)
 	$(BIN)/python -m pytest $(or $(ARGS),-q -n $(WORKERS) --dist worksteal)
 
-faults: $(INSTALLED) ## the fault matrix: kills, fills and cuts everything, and reports (ARGS=--long: three times as much, and Kafka 3.9)
-	tests/tools.sh
+faults: setup-faults ## the fault matrix: kills, fills and cuts everything, and reports (ARGS=--long: three times as much, and Kafka 3.9)
 	@status=0; for rows in "-n $(SIDE_BY_SIDE) --dist worksteal" --alone; do \
 	  $(BIN)/python -m pytest -q --matrix $$rows $(ARGS) || [ $$? = 5 ] || status=1; \
 	done; exit $$status  # 5: ARGS name none of these rows
@@ -83,10 +97,12 @@ check-pythons: $(INSTALLED) ## unit, sink and journal tests on every Python from
 screenshots: $(INSTALLED) ## the pictures in docs/images, taken again from a running console (ARGS=FOLDER: every view, to look at)
 	$(BIN)/python -m tests.e2e.console_screenshots $(ARGS)
 
-check-deploy: $(INSTALLED) ## image, chart, rules, dashboards and workflows: needs root for the image (ARGS="-k chart")
-	deploy/tools.sh
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deploy.txt
-	PATH="$(CURDIR)/.cache/bin:$$PATH" $(BIN)/python -m pytest deploy/tests $(ARGS)
+check-deploy: setup-deploy ## image, chart, rules, dashboards and workflows: needs root for the image (ARGS="-k chart")
+	$(BIN)/python -m pytest deploy/tests $(ARGS)
+
+# Plain Python: it must not lean on what it is to prove.
+check-machine: ## the README's two commands on an empty Debian: as root, with debootstrap (ARGS="--suite=trixie --all")
+	@$(SUPPORTED) && $(PYTHON) -m deploy.tests.empty_machine $(ARGS)
 
 docs: $(INSTALLED) ## write docs/reference/ again, from the settings, the metrics, the schemas and the errors
 	$(BIN)/python -m docs.reference
@@ -113,14 +129,18 @@ lock: ## write requirements/*.txt again from pyproject.toml (ARGS="--upgrade"); 
 	$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 	$(LOCK) --group deploy --constraints requirements/dev.txt --output-file requirements/deploy.txt
 	$(LOCK) --group fuzz --constraints requirements/dev.txt --output-file requirements/fuzz.txt
+	$(LOCK) --group go --output-file requirements/go.txt
+	$(LOCK) --group node --output-file requirements/node.txt
+
+SUPPORTED = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+  echo "relay needs Python 3.11 or newer. Name one: make PYTHON=python3.12" >&2; exit 1; }
 
 # An environment that is already there is brought up to date, not rebuilt.
 $(INSTALLED): requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "relay needs Python 3.11 or newer. Name one: make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo "This Python cannot make virtual environments. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(SUPPORTED) && $(PYTHON) -m tests.setup python
+	@echo "Installing requirements/dev.txt into $(VENV)"
 	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt || { \
+	  echo "The Python packages come from PyPI (a mirror: PIP_INDEX_URL). Is there a network? Then start again." >&2; exit 1; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

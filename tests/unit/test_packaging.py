@@ -28,6 +28,8 @@ LOCKS = {
     "otel.txt": [*RUN, *TRACING],
     "build.txt": BUILD,
     "deploy.txt": DEPLOY,
+    "go.txt": GROUPS["go"],
+    "node.txt": GROUPS["node"],
 }
 
 
