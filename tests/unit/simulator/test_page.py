@@ -19,16 +19,16 @@ TASKS, CHATS = PAGE.partition("### Tasks")[2].split("### Chats")
 
 @pytest.mark.parametrize(("part", "words"), [(TASKS, DIRECTIVES), (CHATS, behaviour.DIRECTIVES)])
 def test_every_word_is_explained(part: str, words: tuple[str, ...]) -> None:
-    """A fault could be asked for by those only who read the code."""
+    """Only those who read the code could ask for a fault."""
     documented = set(re.findall(r"`([a-z-]+)(?:=[^`]*)?`", part))
     assert not {word.replace("_", "-") for word in words} - documented
 
 
 def test_every_rate_and_address_is_named() -> None:
     """A rate would be tried that is refused, or a route looked for where it is not."""
-    rates = PAGE.partition("Rates are there for")[2].partition(".")[0]
+    rates = PAGE.partition("You can give rates for")[2].partition(".")[0]
     assert set(re.findall(r"`([a-z-]+)`", rates)) == {word.replace("_", "-") for word in behaviour.CHAT_FAULTS}
     for place in (*BASES, LEDGER_PATH, OUTAGES_PATH, SCRIPTS_PATH, EXCHANGES_PATH):
         assert place in PAGE
     for trouble in TROUBLES:
-        assert f"`{trouble}`" in PAGE.partition("## Trouble for everybody")[2]
+        assert f"`{trouble}`" in PAGE.partition("## Outages")[2]
