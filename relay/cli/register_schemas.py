@@ -99,7 +99,7 @@ def register_schemas(
 
 
 class Registry:
-    """One registry. Raises ``typer.BadParameter`` for an address that is none; all else comes out as ``RelayError``."""
+    """One registry. Raises ``typer.BadParameter`` for an invalid address; all else comes out as ``RelayError``."""
 
     def __init__(self, url: str, username: str | None = None, password: str | None = None) -> None:
         try:

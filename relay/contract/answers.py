@@ -30,7 +30,7 @@ def _list(items: Schema) -> Schema:
 
 
 def problem_schema(codes: Sequence[str]) -> Schema:
-    """An RFC 9457 problem with one of these codes. Raises ``KeyError`` for a code that is none."""
+    """An RFC 9457 problem with one of these codes. Raises ``KeyError`` for an unknown code."""
     statuses = sorted({KINDS[code].status for code in codes})
     return _object(
         {

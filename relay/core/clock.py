@@ -40,7 +40,7 @@ def rfc3339(ms: int) -> str:
 def parse_rfc3339(text: str) -> int:
     """Epoch milliseconds of an RFC 3339 timestamp (any offset; finer than a millisecond is cut off).
 
-    ``ValueError`` when the text is none, or when the instant lies before 1970 or after 9999.
+    ``ValueError`` if the text is not one, or when the instant lies before 1970 or after 9999.
     Source: https://www.rfc-editor.org/rfc/rfc3339#section-5.6
     """
     match = _RFC3339.fullmatch(text)

@@ -45,7 +45,7 @@ def retry_after(value: str | None, date: str | None, now: int) -> float | None:
 
 
 def _instant(text: str) -> float | None:
-    """An HTTP date in epoch seconds; ``None``: it is none."""
+    """An HTTP date in epoch seconds; ``None``: it is not one."""
     try:
         at = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

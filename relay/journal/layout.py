@@ -35,7 +35,7 @@ def migrate(db: sqlite3.Connection) -> None:
 
 
 def version_of(db: sqlite3.Connection) -> int:
-    """The version of a file's layout; 0: what it says is none."""
+    """The version of a file's layout; 0: it states no valid one."""
     found = db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
     return int(found[0]) if found and found[0].isdecimal() else 0
 

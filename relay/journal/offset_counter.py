@@ -37,7 +37,7 @@ class OffsetCounter:
             del self._addressed[0]
 
     def events(self, after: int, upto: int) -> int:
-        """Events with offsets in ``(after, upto]``, held or pruned; offsets that a new identity skipped are none."""
+        """Events with offsets in ``(after, upto]``, held or pruned, without those that a new identity skipped."""
         skipped = sum(max(0, min(upto, end) - max(after, start)) for start, end in self._gaps) if self._gaps else 0
         return upto - after - skipped
 

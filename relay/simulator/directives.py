@@ -45,7 +45,7 @@ Reader = Callable[[str | None, Rates], object]
 
 
 def values_of(named: Mapping[str, str | None], readers: Mapping[str, Reader[Rates]], rates: Rates) -> dict[str, object]:
-    """The directives of a header, read. Raises ``UnknownFault`` for an unknown word, or a value that is none."""
+    """The directives of a header, read. Raises ``UnknownFault`` for an unknown word, or an invalid value."""
     read: dict[str, object] = {}
     for word, value in named.items():
         reader = readers.get(word)

@@ -19,7 +19,7 @@ TROUBLES: tuple[Trouble, ...] = get_args(Trouble)
 class Outage:
     """A time of trouble: ``start`` in seconds since the simulator's own start, ``seconds`` long.
 
-    Raises ``ValueError`` for a trouble that is none, or a time that is not positive.
+    Raises ``ValueError`` for an unknown trouble, or a time that is not positive.
     """
 
     trouble: Trouble

@@ -241,7 +241,7 @@ async def test_what_strangers_wrote_stays_text(relay: Stage, console: Visit) -> 
 @pytest.mark.parametrize(
     "address", ["javascript:alert(1)", " javascript:alert(1)", "java\nscript:alert(1)", "data:text/html,x", "//x"]
 )
-async def test_no_element_gets_an_address_that_is_none_of_the_web(console: Visit, address: str) -> None:
+async def test_no_element_gets_an_address_that_is_not_of_the_web(console: Visit, address: str) -> None:
     """One place that forgets to look at an address would be enough for a script to run at a click."""
     await console.open()
     made = await console.page.evaluate(

@@ -155,7 +155,7 @@ async def test_no_stored_script_runs_in_any_view(scene: Scene) -> None:
         for view in views:
             await visited(here, view)
             assert await here.page.evaluate(PWNED) == [None, 0, 0], view
-        unknown = "error: Failed to load resource"  # a subject that is none
+        unknown = "error: Failed to load resource"  # not a subject
         assert [text for text in here.errors() if not text.startswith(unknown)] == []
         foreign = [url for url in here.asked_for if not url.startswith((scene.relay.url, "https:", "http://127.0.0.1"))]
         assert foreign == []

@@ -113,7 +113,7 @@ ROUTES = [("/openai/v1/chat/completions", b'{"model":"m"}'), ("/v3/async/txt2img
 
 @pytest.mark.parametrize(("path", "body"), ROUTES)
 @pytest.mark.parametrize("status", ["000 Odd", "099 Odd", "01 Odd"])
-async def test_a_status_that_is_none_is_no_interim_answer(tmp_path: Path, path: str, body: bytes, status: str) -> None:
+async def test_an_invalid_status_is_not_an_interim_answer(tmp_path: Path, path: str, body: bytes, status: str) -> None:
     """What follows it would be taken for the answer."""
     sent = f"HTTP/1.1 {status}\r\n\r\n".encode() + ok(TAKEN)
     async with between(tmp_path, sent) as (relay, _):

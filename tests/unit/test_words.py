@@ -29,6 +29,7 @@ BANNED = {
     r"comes to nothing": "fails",
     r"beyond reason": "the limit",
     r"as RFC \d+ has it": "according to RFC ...",
+    r"(?<!there )(is|are|was|were) (?-i:none)\b": "is not one, is invalid, or does not count",
     r"in place of": "instead of",
     r"anew": "again, or starts over",
     r"once more": "again",
@@ -125,7 +126,8 @@ def test_code_is_commented_and_tests_are_named_in_plain_english(folder: str) -> 
         ("Of a relay that runs, GET /metrics tells.", {"Of a relay that runs, ", "tells"}),
         ("Mend it\nfirst; it was told.", {"Mend", "told"}),
         ("They are told apart by `told`; recommended amendments.", set()),
-        ("Replaced in place, for every maybe there.", set()),
+        ("Replaced in place, for every maybe there: there is none, or it is None.", set()),
+        ("An address that is none.", {"is none"}),
         ("Begun anew in place of it, once more, for ever.", {"anew", "in place of", "once more", "for ever"}),
     ],
 )

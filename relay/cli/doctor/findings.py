@@ -126,7 +126,7 @@ def judge_steadiness(wall: float, monotonic: float) -> Finding | None:
 
 
 def problem_code(body: bytes) -> str | None:
-    """The code of a relay's problem document; ``None``: it is none."""
+    """The code of a relay's problem document; ``None``: it is not one."""
     try:
         document = json.loads(body)
     except ValueError:

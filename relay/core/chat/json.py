@@ -16,7 +16,7 @@ _DEEPEST: Final = 200
 
 
 def read_json(data: bytes) -> tuple[Any, bool]:
-    """A JSON document, and whether it is strictly valid; ``ValueError`` if it is none at all.
+    """A JSON document, and whether it is strictly valid; ``ValueError`` if it is not JSON at all.
 
     Not strictly valid: bytes that are not UTF-8, halves of a character (some servers cut texts between the two escapes
     of one), ``NaN``. The SDKs read those, so they are chunks; but the bytes are not fit for an event.

@@ -30,8 +30,8 @@ class Seen(NamedTuple):
 
     ``status``: the upstream's, ``None`` without an answer. ``error``: it reported an error, in the body or in a frame.
     ``done``: ``[DONE]`` came, or the whole body of an answer that is not a stream. ``finished``: a choice has a
-    ``finish_reason``, or the body is too large to look. ``empty``: no choice came. ``unreadable``: the body was to be
-    one JSON document and is none.
+    ``finish_reason``, or the body is too large to look. ``empty``: no choice came. ``unreadable``: the body should be
+    one JSON document, but is not.
     """
 
     status: int | None = None

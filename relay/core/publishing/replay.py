@@ -73,7 +73,7 @@ class Run:
 
     @classmethod
     def named(cls, name: str) -> Run | None:
-        """The run of this name; ``None`` where it is none's."""
+        """The run of this name; ``None`` if no run has it."""
         match = _RUN.fullmatch(name)
         if match is None:
             return None

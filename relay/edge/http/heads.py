@@ -67,7 +67,7 @@ class HeadLimit:
             self._begun, self._last = self._begun + len(data), data[-3:]
 
     def _feed_body(self, body: StreamReader, data: bytes) -> tuple[Sequence[Any], bool, bytes]:
-        """A body has limits elsewhere; here only what comes and is none of its content counts."""
+        """A body has limits elsewhere; here only what is not its content counts."""
         received = body.total_bytes
         fed: tuple[Sequence[Any], bool, bytes] = self.parser.feed_data(data)
         if fed[0]:

@@ -99,7 +99,7 @@ class Connection(RequestHandler):
         return self._waits and not self._messages and not self._head_begun and not busy
 
     def unused_for(self) -> float:
-        """Seconds for which no request has been under way; one whose head is not whole is none. 0: one is."""
+        """Seconds for which no request has been under way; one whose head is not whole does not count. 0: one is."""
         busy = not self._waits or self._messages or (self._fast_path is not None and self._fast_path.busy)
         if busy or self._force_close:
             return 0.0

@@ -300,7 +300,7 @@ async def _text_of(answer: Answer, held: Held) -> Body | None:
 
 
 async def _hold(answer: Answer, pieces: AsyncIterator[bytes], limit: int, place: Place) -> Held:
-    """All of what may be a JSON object, or the beginning of what is none (a page, a stream, a file) or too large.
+    """All of what may be a JSON object, or the beginning of what is not, or is too large (a page, a file).
 
     Where the budget is used up it reads no further, and so slows the upstream down: what is paid for is not refused.
     """

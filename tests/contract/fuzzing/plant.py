@@ -45,7 +45,7 @@ def server_error() -> None:
 
 
 def accepts_anything() -> None:
-    """A number that is none is taken for the default."""
+    """What is not a number is taken for the default."""
 
     def wrap(_: Function) -> Function:
         return lambda _: DEFAULT_LIMIT

@@ -1,4 +1,4 @@
-"""What is said of a registry that is none, is away, or does not let one in."""
+"""What is reported about a server that is not a registry, a registry that is away, or one that refuses access."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def refusal(registry: Registry) -> RelayError:
         ("http://me:secret-word@host", "--password-file"),
     ],
 )
-def test_an_address_that_is_none_is_refused_at_once(url: str, said: str) -> None:
+def test_an_invalid_address_is_refused_at_once(url: str, said: str) -> None:
     """Somebody would look for the fault in the network, or leave a password in the list of processes."""
     with pytest.raises(typer.BadParameter, match=said) as caught:
         Registry(url)

@@ -17,7 +17,7 @@ def test_the_events_show_the_deliveries() -> None:
 
 
 def test_each_way_for_a_chat_to_end_has_an_example() -> None:
-    """A consumer would learn from an example how a failure looks, and it were none."""
+    """A consumer would learn from an example how a failure looks, and it would not be one."""
     ended = {type_: orjson.loads(event.data) for type_, event in events().items() if type_.startswith("relay.chat.")}
     assert ended["relay.chat.completed"]["choices"][0]["finish_reason"] == "stop"
     assert ended["relay.chat.failed"]["reason"] == "truncated"

@@ -53,7 +53,7 @@ def test_what_is_not_valid_is_ignored(value: str) -> None:
 
 
 @pytest.mark.parametrize("fields", [[], [VALID, VALID], [VALID, ""]])
-def test_no_trace_or_several_are_none(fields: list[str]) -> None:
+def test_no_trace_and_several_traces_are_ignored(fields: list[str]) -> None:
     """The relay would choose between two traces at random (section 3.2: the header appears once)."""
     assert traceparent_of(fields) is None
 

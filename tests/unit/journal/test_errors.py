@@ -39,7 +39,7 @@ def failing(code: int | None) -> sqlite3.Error:
     ],
 )
 def test_only_a_full_disk_is_worth_another_try(code: int | None, kind: type[RelayError]) -> None:
-    """Broken: after a failed fsync the relay would try again and believe a success that is none."""
+    """Broken: after a failed fsync the relay would try again and believe a false success."""
     with pytest.raises(kind) as raised, translated(PATH):
         raise failing(code)
     assert raised.value.retriable == (kind is JournalUnavailable)

@@ -64,7 +64,7 @@ def test_each_shape_of_an_answer_makes_its_events(body: Any, events: list[str]) 
 
 @pytest.mark.parametrize("task_id", [7, "", " ", "a b", "x" * 129, ["t1"], {"id": "t1"}, True, "ta\u017fk", "a/../b"])
 @pytest.mark.parametrize("where", ["top", "task"])
-def test_a_task_id_of_another_shape_is_none(task_id: Any, where: str) -> None:
+def test_a_task_id_of_another_shape_is_invalid(task_id: Any, where: str) -> None:
     """What is no id would become a subject, a key and part of a path."""
     unreadable = read({"task_id": task_id} if where == "top" else {"task": {"task_id": task_id}})
     assert isinstance(unreadable, Unreadable)

@@ -91,7 +91,7 @@ async def test_a_trace_is_recorded_as_its_beginning_is(flags: str | None, ratio:
 
 
 async def test_the_sdk_switched_off_hands_on_what_senders_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``OTEL_SDK_DISABLED`` would cut every trace at the relay, or give events a trace that is none."""
+    """``OTEL_SDK_DISABLED`` would cut every trace at the relay, or give events an invalid trace."""
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     spans = OtelSpans("r0", endpoint="http://127.0.0.1:9")
     assert spans.begin("n", "client", {}, parent=THEIRS).traceparent == THEIRS

@@ -80,7 +80,7 @@ def test_a_head_is_read_as_it_came() -> None:
         b"HTTP/1.1 200 OK\r\n: 1\r\n\r\n",
     ],
 )
-def test_a_head_that_could_be_read_in_two_ways_is_none(data: bytes) -> None:
+def test_a_head_that_could_be_read_in_two_ways_is_refused(data: bytes) -> None:
     """The answer of one client could be smuggled into that of the next on the same connection."""
     with pytest.raises(Malformed):
         parse_head(data)
@@ -193,7 +193,7 @@ def test_several_chunks_in_one_read_are_one_piece() -> None:
         b"0\r\n" + b"x" * 8193,
     ],
 )
-def test_chunks_that_are_none_are_refused(data: bytes) -> None:
+def test_invalid_chunks_are_refused(data: bytes) -> None:
     """Relay and upstream would disagree where a chunk ends."""
     with pytest.raises(Malformed):
         Chunked().take(data)

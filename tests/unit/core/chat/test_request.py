@@ -107,7 +107,7 @@ def test_a_body_that_names_no_model(body: bytes) -> None:
         b'{"MODEL":"cheap"}',
     ],
 )
-def test_a_model_that_is_not_certain_is_none(body: bytes) -> None:
+def test_an_ambiguous_model_is_not_used(body: bytes) -> None:
     """A client would be let in by one model, and served by the other."""
     assert model_of(body) is None
     assert read_request(body, "none").model is None

@@ -62,7 +62,7 @@ def signed(files: list[tuple[Kind, str]], queries: list[str]) -> list[Output]:
 
 @given(st.data(), objects, st.randoms(use_true_random=False))
 def test_a_signature_or_an_order_is_no_contradiction(data: st.DataObject, files: Any, rng: random.Random) -> None:
-    """Each poll, which may renew the signatures of the URLs, would publish a conflict that is none."""
+    """Each poll, which may renew the signatures of the URLs, would publish a false conflict."""
     query_lists = st.lists(queries, min_size=len(files), max_size=len(files))
     first = ended("succeeded", *signed(files, data.draw(query_lists)))
     again = signed(files, data.draw(query_lists))

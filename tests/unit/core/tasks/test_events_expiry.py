@@ -40,6 +40,6 @@ def test_only_tasks_have_outputs() -> None:
     assert first_expiry(draft().event._replace(data=data)) == AT
 
 
-def test_a_text_that_looks_like_an_expiry_is_none() -> None:
+def test_a_text_that_looks_like_an_expiry_is_ignored() -> None:
     """The upstream's own fields would be read as the relay's."""
     assert first_expiry(event(extra={"expires_at": "tomorrow"})) is None

@@ -327,7 +327,7 @@ def test_a_first_poll_is_not_later_than_the_last() -> None:
 
 
 def test_an_abandoned_task_contradicts_nothing_that_is_known() -> None:
-    """A webhook that comes in the moment of giving up would be followed by a conflict that is none."""
+    """A webhook that comes in the moment of giving up would be followed by a false conflict."""
     draft = abandoned_draft("t1", "UPSCALE", "deadline", now=AT)
     assert (draft.event.type, draft.conflict_type, draft.key) == ("relay.task.abandoned", None, terminal_key("t1"))
     data = orjson.loads(draft.event.data)

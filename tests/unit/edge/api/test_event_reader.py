@@ -77,7 +77,7 @@ async def test_what_was_pruned_at_its_place_is_said_once(tmp_path: Path) -> None
 
 
 async def test_offsets_that_never_were_events_are_not_missing(tmp_path: Path) -> None:
-    """A journal that went on beyond a gap would report a loss to its consumers that was none."""
+    """A journal that went on beyond a gap would report a false loss to its consumers."""
     async with opened(tmp_path) as journal:
         await journal.append(draft("a"))
         await journal.progress.fork("none", 100)

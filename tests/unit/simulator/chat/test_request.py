@@ -78,7 +78,7 @@ def test_a_message_in_parts_is_read() -> None:
         ({"stream_options": 3}, "stream_options"),
     ],
 )
-def test_a_request_that_is_none_is_refused_with_its_fault(wrong: dict[str, Any], message: str) -> None:
+def test_an_invalid_request_is_refused_with_its_fault(wrong: dict[str, Any], message: str) -> None:
     """A client's mistake would be answered like any request."""
     with pytest.raises(InvalidSubmission, match=message):
         read(body(**wrong))
