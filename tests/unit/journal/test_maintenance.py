@@ -97,7 +97,7 @@ async def test_a_disk_is_full_until_a_commit_has_shown_that_it_is_not(
 
     monkeypatch.setattr(journal._store, "regain_room", third_time)
     journal.condition.failed(JournalUnavailable("disk_full", "The disk is full.", hint=""))
-    await looked_after(journal, monkeypatch, lambda: journal.accepting() is None)
+    await looked_after(journal, monkeypatch, lambda: journal.accepting() is None, every=3600.0)
     assert tries == [True] * 3
     await journal.close()
 
@@ -152,9 +152,11 @@ def _passages(history: History) -> list[object]:
     return history._db.execute("SELECT * FROM passages").fetchall()
 
 
-async def looked_after(journal: Journal, monkeypatch: pytest.MonkeyPatch, done: Callable[[], bool]) -> None:
+async def looked_after(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, done: Callable[[], bool], *, every: float = 0.01
+) -> None:
     """Returns when the care has brought this about."""
-    monkeypatch.setattr(module, "_EVERY", 0.01)
+    monkeypatch.setattr(module, "_EVERY", every)
     monkeypatch.setattr(module, "_MERGE_EVERY", 0.01)
     care = asyncio.ensure_future(journal.maintenance.run())
     try:

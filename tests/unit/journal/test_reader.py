@@ -164,3 +164,12 @@ async def test_the_log_stays_short_although_there_is_always_a_reader(journal: Jo
         each.cancel()
     await asyncio.gather(*reading, return_exceptions=True)
     assert longest <= 64 << 20
+
+
+async def test_readers_that_are_closed_can_be_closed_again(path: Path) -> None:
+    """Broken: a stop that comes twice, as after a failed start, would wait forever for a reader that is gone."""
+    journal = await open_journal(path, ["kafka"], Policy(), JournalSignals(Telemetry()))
+    async with asyncio.timeout(BOUND):
+        await journal._readers.close()
+        await journal._readers.close()
+        await journal.close()

@@ -36,6 +36,9 @@ def test_the_room_is_really_taken_and_given_back(tmp_path: Path) -> None:
     reserve.release()
     assert reserve.released
     assert list(tmp_path.iterdir()) == []
+    assert reserve.hold()
+    assert reserve_of(tmp_path / "relay.db").stat().st_size == reserve.size
+    assert not reserve.released
 
 
 def test_its_size_is_a_share_of_a_small_volume_and_bounded(tmp_path: Path) -> None:

@@ -97,6 +97,19 @@ async def test_the_age_of_the_oldest_pending_event_is_known(tmp_path: Path) -> N
     await journal.close()
 
 
+async def test_what_was_tried_counts_for_the_identity_that_it_was_tried_under(tmp_path: Path) -> None:
+    """TRAP J. Broken: an attempt would vouch for a checkpoint that another identity has left on the sink."""
+    journal = await opened(tmp_path / "j.db", "kafka", "redis")
+    await fill(journal, 3)
+    assert journal.progress.attempted("kafka") == 0
+    await journal.progress.attempt("kafka", 3)
+    await journal.progress.attempt("kafka", 2)  # tried again in smaller batches
+    assert (journal.progress.attempted("kafka"), journal.progress.attempted("redis")) == (3, 0)
+    await journal.progress.fork("redis", 5_000)
+    assert journal.progress.attempted("kafka") == 0
+    await journal.close()
+
+
 def balance(journal: Journal, sink: str) -> tuple[int, int]:
     """What was accepted, and the sum of where it is."""
     progress, saved = journal.progress, journal.progress.saved(sink)
