@@ -42,15 +42,20 @@ class Listeners:
         await self.main.start()
         await self.admin.start()  # last: who reads "ready" must be able to connect
 
-    async def close(self, timeout: float, last_call: float) -> None:
-        """Ends the main listener, and what was begun behind it, within about ``last_call + timeout`` seconds.
+    async def drain(self, timeout: float, last_call: float) -> None:
+        """Lets what is under way end, within ``timeout`` seconds, while the main listener goes on; see ``Listener``."""
+        self._edge.drain()
+        # Chats get what time there is, and a last bit of it for their clients to read how they ended.
+        ending = asyncio.get_running_loop().call_later(timeout - min(2.0, timeout * 0.2), self._edge.end_chats)
+        await self.main.drain(timeout, last_call)
+        ending.cancel()
+
+    async def close(self, timeout: float) -> None:
+        """Ends the main listener, and what was begun behind it, within about ``timeout`` seconds.
 
         The probes go on until ``admin`` stops.
         """
-        self._edge.drain()
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + last_call + timeout
-        # Chats get what time there is, and a last bit of it for their clients to read how they ended.
-        loop.call_later(last_call + timeout - min(2.0, timeout * 0.2), self._edge.end_chats)
-        await self.main.stop(timeout, last_call)
+        deadline = loop.time() + timeout
+        await self.main.stop(timeout)
         await self._edge.finish(lambda: deadline - loop.time())

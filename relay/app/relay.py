@@ -238,10 +238,11 @@ class Relay:
         return next((as_fatal(error) for error in errors if error), RelayError("internal", "A background task ended."))
 
     async def stop(self) -> None:
-        """Drains in order: not ready, no new connections, requests end, publishers end, the journal closes.
+        """Drains in order: not ready, chats and requests end, publishers end, no new connections, the journal closes.
 
-        Bounded by ``server.drain_timeout``; nothing depends on reaching the end, the next start recovers. Asked twice,
-        it stops once, and both wait for it.
+        Deliveries are taken nearly to the end: what takes time comes before the listener closes. Bounded by
+        ``server.drain_timeout``; nothing depends on reaching the end, the next start recovers. Asked twice, it stops
+        once, and both wait for it.
         """
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop(), name="stop")
@@ -256,11 +257,13 @@ class Relay:
         if self._ending_chats is not None:
             self._ending_chats.cancel()
         if self._listeners is not None:
-            await self._listeners.close(_for_the_listeners(deadline), min(_LAST_CALL, _share(deadline, 0.1)))
-        await self.upstream.close()
+            await self._listeners.drain(_for_the_listeners(deadline), min(_LAST_CALL, _share(deadline, 0.1)))
         for publisher in self._publishers:
             publisher.stop()
         await _finish(self._tasks, _share(deadline, 0.7))
+        if self._listeners is not None:
+            await self._listeners.close(_share(deadline, 0.5))
+        await self.upstream.close()
         self._closing = True
         try:
             await _bounded(self.journal.close(), max(_share(deadline, 1.0), 1.0))

@@ -115,8 +115,7 @@ class Edge:
         self._proxy.concealed = concealed
 
     def drain(self) -> None:
-        """Each answer asks its peer to close from now on; live consumers end, no chat begins."""
-        self.main.draining = True
+        """Live consumers end, no chat begins."""
         self._events.consumers.stop()
         self._chat.drain()
 

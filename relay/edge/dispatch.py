@@ -19,15 +19,10 @@ class Dispatcher:
         self._deliveries = deliveries
         self._proxied: Handler = proxied or self._routed
         self.request_factory = self._routed.request_factory
-        self.draining = False
-        """While set, each answer asks the peer to close its connection; requests are still served."""
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Deliveries go past the router: resolving a route costs as much as parsing their JSON."""
-        response = await self._part(path_of(request))(request)
-        if self.draining:
-            response.force_close()
-        return response
+        return await self._part(path_of(request))(request)
 
     def _part(self, path: str) -> Handler:
         if path.startswith(PREFIX):
@@ -35,5 +30,5 @@ class Dispatcher:
         return self._proxied if is_proxied(path) else self._routed
 
     def take(self, message: Message, body: bytes, remote: str, respond: Respond) -> bool:
-        """The short way for deliveries; not while draining, when answers carry a header more."""
-        return not self.draining and self._deliveries.take(message, body, remote, respond)
+        """The short way for deliveries."""
+        return self._deliveries.take(message, body, remote, respond)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -14,6 +16,7 @@ import pytest
 from tests.services.in_process import PATH, TOKEN, running, task
 from tests.services.raw_http import Wire, ask, get, post, wire
 from tests.services.relay import RelayProcess
+from tests.services.scripted_upstream import Call, chunks, scripted
 
 
 @dataclass
@@ -143,6 +146,92 @@ async def test_sigterm_under_load_ends_the_process_in_order(tmp_path: Path) -> N
     assert "relay stopped" in log
     assert "Traceback" not in log
     assert TOKEN not in log
+
+
+CHAT = post(
+    "/openai/v1/chat/completions", b'{"model":"m","stream":true,"messages":[]}', "Content-Type: application/json"
+)
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def ticking(call: Call) -> None:
+    """A chat that says something every 50 ms, 40 times."""
+    await call.send(STREAM)
+    for n in range(40):
+        await call.send(chunks(b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"%d"}}]}\n\n' % n, end=False))
+        await asyncio.sleep(0.05)
+    await call.send(chunks(b"data: [DONE]\n\n"))
+
+
+async def test_deliveries_are_taken_while_a_chat_drains_and_idle_connections_go_last(tmp_path: Path) -> None:
+    """One long chat would make a restart refuse every delivery until it has ended."""
+    async with scripted(ticking) as upstream:
+        relay = RelayProcess(tmp_path / "r", upstream={"base_url": upstream.url})
+        await relay.start()
+        try:
+            async with wire(relay.url) as chat, wire(relay.url) as kept, wire(relay.url) as unused:
+                await kept.send(post(PATH, task("kept")))
+                assert "connection" not in (await kept.answer()).headers
+                await chat.send(CHAT)
+                await chat.reader.readuntil(b'"content":"0"')
+                relay.process.terminate()  # type: ignore[union-attr]
+                await chat.reader.readuntil(b'"content":"25"')  # 1.25 s later
+                for connection in (kept, unused):
+                    await connection.send(post(PATH, task(f"late-{id(connection)}")))
+                    reply = await connection.answer()
+                    assert (reply.status, reply.headers["connection"]) == (200, "close")
+                reply = await ask(relay.url, post(PATH, task("new")))
+                assert (reply.status, reply.headers["connection"]) == (200, "close")
+                assert b"[DONE]" in await chat.reader.readuntil(b"0\r\n\r\n")
+                assert await relay.ended(within=5.0) == 0
+                assert await chat.rest() == b""
+        finally:
+            relay.kill()
+
+
+async def test_deliveries_are_taken_while_a_sink_that_hangs_is_given_up(tmp_path: Path) -> None:
+    """With its broker away, a restart would refuse deliveries for most of what is left of its time."""
+    given_up = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+        given_up.set()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    relay = RelayProcess(tmp_path / "r", sinks=[{"type": "redis", "url": url}], server={"drain_timeout": "4s"})
+    await relay.start()
+    try:
+        ending = asyncio.create_task(relay.stop(within=10.0))
+        await relay.until_logged('"draining"')
+        with contextlib.suppress(ConnectionRefusedError):
+            for n in itertools.count():
+                assert (await ask(relay.url, post(PATH, task(f"late-{n}")))).status == 200
+        async with asyncio.timeout(0.5):
+            await given_up.wait()
+        assert await ending == 0
+    finally:
+        relay.kill()
+        server.close()
+
+
+async def test_a_request_that_crosses_with_the_close_is_not_reset(tmp_path: Path) -> None:
+    """A sender could not tell a request that nobody has read from one that broke, and its answer might be lost."""
+    relay = RelayProcess(tmp_path / "r")
+    await relay.start()
+    try:
+        with socket.create_connection(("127.0.0.1", relay.port), timeout=10) as kept:
+            kept.sendall(post(PATH, task("kept")))
+            assert kept.recv(4096).startswith(b"HTTP/1.1 200")
+            ending = asyncio.create_task(relay.stop(within=10.0))
+            assert await asyncio.to_thread(kept.recv, 4096) == b""
+            kept.sendall(post(PATH, task("crossing")))  # as if it had been on its way when relay closed
+            assert kept.recv(4096) == b""
+            kept.sendall(post(PATH, task("crossing too")))
+        assert await ending == 0
+    finally:
+        relay.kill()
 
 
 async def test_a_second_signal_ends_the_process_at_once(tmp_path: Path) -> None:

@@ -51,14 +51,20 @@ class Shortcut(Protocol):
         """Whether the request is taken: ``respond`` is then called once, later. If not, nothing has happened."""
 
 
+class Drainable(Protocol):
+    """A server that, while it drains, says more in its answers than the fast path does."""
+
+    draining: bool
+
+
 class FastPath:
     """Stands before the parser of one connection and keeps for itself what it can answer."""
 
-    def __init__(self, connection: RequestHandler, heads: HeadLimit, shortcut: Shortcut) -> None:
+    def __init__(self, connection: RequestHandler, heads: HeadLimit, shortcut: Shortcut, server: Drainable) -> None:
         self._connection = connection
         self._heads = heads
         self._parser = heads.parser
-        self._shortcut = shortcut
+        self._shortcut, self._server = shortcut, server
         self._held: list[Parsed] = []
         self._remote = ""
         self._idle: asyncio.Future[None] | None = None
@@ -107,7 +113,7 @@ class FastPath:
         return waiter is not None and not waiter.done() and not connection._messages
 
     def _take(self, message: RawRequestMessage | _ErrInfo, payload: StreamReader) -> bool:
-        if isinstance(message, _ErrInfo) or not _is_whole(message, payload):
+        if self._server.draining or isinstance(message, _ErrInfo) or not _is_whole(message, payload):
             return False
         connection = self._connection
         if not self._remote:

@@ -19,6 +19,7 @@ from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 
+from relay.edge.http.server import Connection
 from relay.upstream import RawHeaders
 
 _BODILESS = frozenset((204, 304))
@@ -36,6 +37,9 @@ class Sent(web.StreamResponse):
     def __init__(self, status: int, *, keep_alive: bool) -> None:
         super().__init__(status=status)
         self._keep_alive = keep_alive
+
+    def force_close(self) -> None:
+        """Nothing: the peer knows from the head whether the connection lives on, and may use it by now."""
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Nothing is left to be sent."""
@@ -82,14 +86,15 @@ class RawResponse:
         transport = self._request.transport
         return self.unsent + _in_kernel(transport) if transport is not None else 0
 
-    def begin(self, status: int, reason: bytes, headers: RawHeaders, *, close: bool = False) -> None:
-        """Writes the head; the framing of the body is this connection's own (RFC 9112, 6). ``close``: after this."""
+    def begin(self, status: int, reason: bytes, headers: RawHeaders) -> None:
+        """Writes the head; the framing of the body is this connection's own (RFC 9112, 6)."""
         self._status = status
         self._bodiless = self._bodiless or status in _BODILESS
         request = self._request
         self._framed = self._bodiless or any(name.lower() == b"content-length" for name, _ in headers)
         self._chunked = not self._framed and request.version >= HttpVersion11
-        self._keep_alive = request.keep_alive and not close and (self._framed or self._chunked)
+        lasts = not (isinstance(request.protocol, Connection) and request.protocol.draining)
+        self._keep_alive = request.keep_alive and lasts and (self._framed or self._chunked)
         lines = [b"HTTP/1.1 %d %b" % (status, reason)]
         lines += [name + b": " + value for name, value in headers]
         if self._chunked:

@@ -22,6 +22,7 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from relay.core.errors import RelayError
 from relay.edge.http import problems
+from relay.edge.http.accept_queue import emptied, take_no_more
 from relay.edge.http.aiohttp_internals import require_internals
 from relay.edge.http.fast_path import FastPath, Shortcut
 from relay.edge.http.heads import MAX_HEAD, HeadLimit, HeadTooLarge
@@ -68,7 +69,10 @@ class Flow(Protocol):
 class Connection(RequestHandler):
     """aiohttp's connection, cut when a request's head does not arrive in time, and answering in problem documents."""
 
-    __slots__ = ("_dropped", "_fast_path", "_head_begun", "_head_timer", "_header_timeout", "_signals", "flow")
+    __slots__ = (
+        *("_dropped", "_fast_path", "_head_begun", "_head_timer", "_header_timeout", "_listener", "_signals"),
+        "flow",
+    )
 
     def __init__(
         self,
@@ -82,9 +86,10 @@ class Connection(RequestHandler):
         super().__init__(server, **options)
         self._max_msg_queue_size, self._msg_queue_resume_size = _PIPELINED, 0
         heads = HeadLimit(self._parser)
-        self._fast_path = FastPath(self, heads, shortcut) if shortcut else None
+        self._fast_path = FastPath(self, heads, shortcut, server) if shortcut else None
         self._parser = self._fast_path or heads  # type: ignore[assignment] # they stand before the parser, and are one
         self._header_timeout = header_timeout
+        self._listener = server
         self._signals = signals
         self._dropped = 0  # bytes, since nothing more is taken
         self._head_begun = False
@@ -109,6 +114,16 @@ class Connection(RequestHandler):
     def new(self) -> bool:
         """Whether no request has come yet."""
         return self._request_count == 0
+
+    @property
+    def stays_silent(self) -> bool:
+        """Whether it is idle, and not because its first request is still on the way."""
+        return self.idle and not self._force_close and not (self.new and self.unused_for() < _FIRST_WORD)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the listener is about to end, so that each answer asks the peer to close."""
+        return self._listener.draining
 
     @property
     def _waits(self) -> bool:
@@ -184,14 +199,33 @@ class Connection(RequestHandler):
             await self._fast_path.wait_idle(timeout or 0.0)
         await super().shutdown(timeout)
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Asks the peer to close, while draining, in each answer that has not begun."""
+        if self.draining and not resp.prepared:
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
+
     def turn_away(self, refusal: problems.Answer) -> None:
         """Answers without a request, reads nothing more, and closes once the peer has had the time to read it."""
+        if self.transport is not None:
+            self.transport.write(_unasked(refusal))
+        self.part()
+
+    def part(self) -> None:
+        """Ends what goes to the peer, drops what comes from it, and closes when the peer does, or after a while.
+
+        A close at once would reset what is on its way here, and with the reset take back an answer that the peer has
+        not read (RFC 9112, 9.6).
+        """
         self._part()
         if self.transport is None:
             return
-        self.transport.write(_unasked(refusal))
         if self.transport.can_write_eof():
             self.transport.write_eof()
+        else:
+            self.transport.close()  # TLS: says so by a close_notify, and waits for the peer's
 
     def _part(self) -> None:
         """Takes nothing more; closes later, since a peer that is still sending would have the answer reset."""
@@ -248,6 +282,8 @@ class Server(web.Server):
         super().__init__(handler, **server)
         self._options = options
         self._max_connections = max_connections
+        self.draining = False
+        """While set, each answer asks its peer to close; requests are still served."""
 
     def __call__(self) -> RequestHandler:
         """One connection. A wrong option is an error here, not a warning that drops all options."""
@@ -276,24 +312,16 @@ class Server(web.Server):
                 return True
         return False
 
-    async def drain(self, timeout: float) -> None:
-        """Closes idle connections, waits for the requests under way (``timeout`` seconds), then cuts what is left.
+    def busy(self) -> set[Connection]:
+        """The connections on which something is under way."""
+        return {each for each in self._connections if isinstance(each, Connection) and not each.idle}
 
-        aiohttp's own way stops reading from all connections first, and so would lose the bodies being received.
-        """
-        now = self._loop.time()
-        deadline, grace_until = now + timeout, now + min(_FIRST_WORD, timeout)
-        while self._close_idle(grace_until) and self._loop.time() < deadline:  # noqa: ASYNC110 - or each connection would signal
-            await asyncio.sleep(_TICK)
-        await self.shutdown(_TICK)
-
-    def _close_idle(self, grace_until: float) -> int:
-        """Closes what is idle, what is new not before ``grace_until``; the number of connections still open."""
-        late = self._loop.time() >= grace_until
+    def part_from_silent(self) -> bool:
+        """Parts from the connections on which nothing is under way; whether a peer has not closed yet after that."""
         for connection in self.connections:
-            if isinstance(connection, Connection) and connection.idle and (late or not connection.new):
-                connection.force_close()
-        return len(self._connections)
+            if isinstance(connection, Connection) and connection.stays_silent:
+                connection.part()
+        return any(connection._force_close for connection in self._connections)
 
 
 class Listener:
@@ -336,7 +364,13 @@ class Listener:
         loop = asyncio.get_running_loop()
         try:
             self._listening = await loop.create_server(
-                self.server, self._host, self._port, ssl=self._tls, backlog=_BACKLOG, reuse_address=True
+                self.server,
+                self._host,
+                self._port,
+                ssl=self._tls,
+                ssl_shutdown_timeout=_PARTING if self._tls else None,
+                backlog=_BACKLOG,
+                reuse_address=True,
             )
         except OSError as error:
             raise RelayError(
@@ -359,6 +393,8 @@ class Listener:
         if self._listening is None:
             return
         loop, listening = asyncio.get_running_loop(), self._listening.sockets
+        for each in listening:
+            take_no_more(each)
         queues = [socket.fromfd(each.fileno(), each.family, each.type) for each in listening]
         for each in listening:
             loop.remove_reader(each.fileno())  # asyncio fails at connections that it accepts just before the close
@@ -366,23 +402,48 @@ class Listener:
             await asyncio.sleep(0)
         self._listening.close()
         # The kernel resets what waits in a queue when its last descriptor is closed; that is ours, and empty by then.
-        waiting = [connection for queue in queues for connection in _emptied(queue)]
+        waiting = [connection for queue in queues for connection in emptied(queue, _BACKLOG)]
         serving = [loop.connect_accepted_socket(self.server, connection, ssl=self._tls) for connection in waiting]
         await asyncio.gather(*serving, return_exceptions=True)
 
-    async def stop(self, timeout: float, last_call: float = 0.0) -> None:
-        """Ends within ``last_call + timeout`` seconds: takes no more connections, lets requests under way end.
+    async def drain(self, timeout: float, last_call: float) -> None:
+        """Waits until what is under way has ended: ``timeout`` seconds at most.
 
-        During the ``last_call`` it still listens, so that senders which do not know yet are answered (and asked to
-        close) instead of refused; it is cut short when nobody is connected.
+        It goes on listening, and serves what comes, for the ``last_call`` at least: senders which do not know yet are
+        answered, and asked to close, instead of refused. That is cut short when nobody is connected. Connections on
+        which nothing is asked stay: a request may be on its way on them.
         """
-        deadline = asyncio.get_running_loop().time() + last_call
-        while asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(_TICK)
-            if not self.server.connections:
-                break
+        self.server.draining = True
+        begun = self.server.busy()
+
+        def under_way() -> bool:
+            begun.intersection_update(self.server.busy())
+            return bool(begun)
+
+        await _while(lambda: bool(self.server.connections), min(last_call, timeout))
+        await _while(under_way, timeout - last_call)
+
+    async def stop(self, timeout: float) -> None:
+        """Ends within ``timeout`` seconds: parts from silent connections, and then takes no more.
+
+        What is under way may end. aiohttp's own way stops reading from all connections first, and so would lose the
+        bodies being received.
+        """
+        self.server.draining = True
+        deadline = asyncio.get_running_loop().time() + timeout
+        await _while(self.server.part_from_silent, min(_PARTING, timeout / 2))
         await self.stop_listening()
-        await self.server.drain(timeout)
+        left = deadline - asyncio.get_running_loop().time()
+        await _while(lambda: self.server.part_from_silent() or bool(self.server.connections), left)
+        await self.server.shutdown(_TICK)
+
+
+async def _while(lasts: Callable[[], bool], timeout: float) -> None:
+    """Returns when it lasts no longer, or after ``timeout`` seconds."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    while lasts() and loop.time() < deadline:  # noqa: ASYNC110 - or each connection would signal
+        await asyncio.sleep(_TICK)
 
 
 def _forget_cancellation(task: asyncio.Task[None]) -> None:
@@ -390,18 +451,6 @@ def _forget_cancellation(task: asyncio.Task[None]) -> None:
     if task.cancelled():
         with suppress(asyncio.CancelledError):
             task.exception()
-
-
-def _emptied(queue: socket.socket) -> list[socket.socket]:
-    """The connections that a listening socket holds; it is closed."""
-    found: list[socket.socket] = []
-    with queue, suppress(OSError):  # BlockingIOError: that was all
-        queue.setblocking(False)
-        while len(found) < _BACKLOG:
-            connection, _ = queue.accept()
-            connection.setblocking(False)
-            found.append(connection)
-    return found
 
 
 def path_of(request: web.BaseRequest) -> str:

@@ -20,7 +20,7 @@ async def test_deliveries_and_routes_each_get_to_their_place(tmp_path: Path) -> 
 async def test_while_draining_each_answer_asks_to_close(tmp_path: Path) -> None:
     """Senders would keep the connections that are about to be cut, and lose what they send next."""
     async with opened(tmp_path) as journal, receiving(journal, gate(TOKEN)) as receiver:
-        receiver.front.draining = True
+        receiver.listener.server.draining = True
         for request in (post(PATH, task("a")), post("/webhooks/novita/wrong"), get("/nowhere")):
             async with wire(receiver.url) as connection:
                 await connection.send(request)

@@ -27,17 +27,40 @@ async def test_a_bug_in_the_middle_of_an_answer_makes_no_second_one() -> None:
     assert received == b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\none"
 
 
-async def test_asked_to_close_it_says_so_and_closes() -> None:
+async def test_while_draining_it_says_that_it_closes_and_does() -> None:
     """A client would keep the connection of a relay that is going away."""
 
     async def serve(request: web.BaseRequest) -> web.StreamResponse:
         outgoing = RawResponse(request)
-        outgoing.begin(299, b"Odd", [(b"Content-Length", b"0")], close=True)
+        outgoing.begin(299, b"Odd", [(b"Content-Length", b"0")])
+        return await outgoing.finish()
+
+    async with listening(serve) as listener, wire(listener.url) as connection:
+        listener.server.draining = True
+        await connection.send(post("/"))
+        assert await connection.rest() == b"HTTP/1.1 299 Odd\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+async def test_an_answer_that_promised_to_keep_its_connection_does_so_while_draining() -> None:
+    """The client's next request, which may be on its way, would be lost."""
+    begun = asyncio.Event()
+    draining = asyncio.Event()
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        outgoing = RawResponse(request)
+        outgoing.begin(200, b"OK", [(b"Content-Length", b"0")])
+        begun.set()
+        await draining.wait()
         return await outgoing.finish()
 
     async with listening(serve) as listener, wire(listener.url) as connection:
         await connection.send(post("/"))
-        assert await connection.rest() == b"HTTP/1.1 299 Odd\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        await begun.wait()
+        listener.server.draining = True
+        draining.set()
+        assert "connection" not in (await connection.answer()).headers
+        await connection.send(post("/"))
+        assert (await connection.answer()).headers["connection"] == "close"
 
 
 async def test_a_client_that_takes_nothing_is_cut() -> None:

@@ -375,7 +375,7 @@ async def test_idle_connections_do_not_hold_up_the_end() -> None:
     async with listening() as listener, wire(listener.url) as connection:
         await connection.send(post("/", b"x"))
         await connection.answer()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):  # this peer closes only after relay
             await listener.stop(30.0)
         assert await connection.rest() == b""
 
@@ -409,20 +409,51 @@ async def test_what_never_ends_is_cut_at_the_deadline() -> None:
         assert await connection.rest() == b""
 
 
-async def test_during_the_last_call_new_connections_are_served() -> None:
+async def test_while_draining_it_listens_until_what_was_under_way_has_ended() -> None:
+    """One long request would have all others refused until it has ended."""
+    handler, entered, may = gated()
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        return await (handler if request.path == "/long" else echo)(request)
+
+    async with listening(serve) as listener, wire(listener.url) as long, wire(listener.url) as held:
+        await held.send(post("/", b"held"))
+        await held.answer()
+        await long.send(post("/long", b"long"))
+        await entered.wait()
+        draining = asyncio.create_task(listener.drain(10.0, last_call=0.0))
+        await asyncio.sleep(0.1)  # the last call is over
+        late = await ask(listener.url, post("/", b"late"))
+        assert (late.body, late.headers["connection"]) == (b"late", "close")
+        await held.send(post("/", b"held still"))
+        assert (await held.answer()).body == b"held still"
+        assert not draining.done()
+        may.set()
+        assert (await long.answer()).headers["connection"] == "close"
+        await asyncio.wait_for(draining, 2)
+
+
+async def test_during_the_last_call_those_who_are_connected_are_served() -> None:
     """A balancer that has not heard yet would have its requests refused."""
     async with listening() as listener, wire(listener.url) as held:
         await held.send(post("/", b"held"))
         await held.answer()
-        url = listener.url
-        stopping = asyncio.create_task(listener.stop(1.0, last_call=0.5))
+        draining = asyncio.create_task(listener.drain(10.0, last_call=0.5))
         await asyncio.sleep(0.1)
-        assert (await ask(listener.url, post("/", b"late"))).body == b"late"
+        assert not draining.done()
         await held.send(post("/", b"held still"))
-        assert (await held.answer()).body == b"held still"
-        await asyncio.wait_for(stopping, 3)
-        with pytest.raises(ConnectionRefusedError):
-            await ask(url, post("/"))
+        assert (await held.answer()).headers["connection"] == "close"
+        await asyncio.wait_for(draining, 2)  # nobody is connected
+
+
+async def test_a_drain_does_not_wait_for_what_never_ends() -> None:
+    """One stuck request would keep the process from ending."""
+    handler, entered, _ = gated()
+    async with listening(handler) as listener, wire(listener.url) as connection:
+        await connection.send(post("/", b"x"))
+        await entered.wait()
+        async with asyncio.timeout(2):
+            await listener.drain(0.2, last_call=0.1)
 
 
 async def test_connections_that_wait_in_the_kernel_are_not_reset() -> None:

@@ -1,0 +1,39 @@
+"""A listening socket's last moments."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import sys
+
+import pytest
+
+from relay.edge.http.accept_queue import emptied, take_no_more
+
+
+def test_who_is_connected_is_found_and_the_rest_is_not_reset() -> None:
+    """Senders that connect while a relay ends would have a reset in the middle of their request."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = listening.getsockname()
+    with socket.create_connection(address, timeout=5) as early, socket.socket() as late:
+        take_no_more(listening)
+        late.setblocking(False)
+        assert late.connect_ex(address) == errno.EINPROGRESS
+        [found] = emptied(listening, 10)
+        with found:
+            early.send(b"in time")
+            assert found.recv(100) == b"in time"
+        if sys.platform == "linux":
+            assert late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0  # it asks again, later
+
+
+def test_no_more_than_the_limit_is_taken() -> None:
+    """A flood of connections would keep a relay from ending."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        clients = [socket.create_connection(listening.getsockname(), timeout=5) for _ in range(3)]
+        found = emptied(listening, 2)
+        assert len(found) == 2
+        for each in (*clients, *found):
+            each.close()
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            listening.accept()
