@@ -1,11 +1,9 @@
-"""The image, really built and run: buildah and podman over a local stand-in for the base image (local-base.sh)."""
+"""The image, really built and run by podman."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,11 +13,9 @@ from typing import Any
 
 import pytest
 
-from deploy.render import ROOT
+from deploy.tests.images import BASE, build, make_base, run
 from tests.services.ports import free_port
 
-PROJECT = ROOT.parent
-BASE = "localhost/relay-base:test"
 IMAGE = "localhost/relay:test"
 OFFICIAL_BASE_MB = 125
 """What python:3.13-slim-bookworm weighs unpacked; the stand-in weighs more, so only our own layers are measured."""
@@ -31,29 +27,11 @@ BEARER = {"Authorization": f"Bearer {API_TOKEN}"}
 pytestmark = pytest.mark.timeout(600)
 
 
-def run(*command: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """One command. Its output is in the failure."""
-    result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
-    assert result.returncode == 0 or not check, f"{' '.join(command)}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
-    return result
-
-
 @pytest.fixture(scope="session")
 def image() -> str:
     """The image, built from the Dockerfile as it is."""
-    if run("buildah", "inspect", "--type", "image", BASE, check=False).returncode != 0:
-        run(str(ROOT / "container" / "local-base.sh"), BASE, sys.executable, timeout=500)
+    make_base()
     return build(IMAGE)
-
-
-def build(tag: str, *arguments: str) -> str:
-    """An image built over the local base."""
-    mounts = [path for path in ("/etc/pip.conf", "/etc/ssl/certs") if Path(path).exists()]
-    volumes = [part for path in mounts for part in ("-v", f"{path}:{path}:ro")]
-    options = ("--isolation", "chroot", "--pull=never", "--format", "docker", "--build-arg", f"BASE={BASE}")
-    given = [part for argument in arguments for part in ("--build-arg", argument)]
-    run("buildah", "bud", *options, *given, *volumes, "--tag", tag, str(PROJECT), timeout=500)
-    return tag
 
 
 class Container:

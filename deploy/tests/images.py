@@ -1,0 +1,35 @@
+"""The image, built by buildah over a local stand-in for the base image (local-base.sh)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from deploy.render import ROOT
+
+PROJECT = ROOT.parent
+BASE = "localhost/relay-base:test"
+
+
+def run(*command: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    """One command. Its output is in the failure."""
+    result = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    assert result.returncode == 0 or not check, f"{' '.join(command)}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
+    return result
+
+
+def make_base() -> None:
+    """The stand-in, where this machine does not have it yet."""
+    if run("buildah", "inspect", "--type", "image", BASE, check=False).returncode != 0:
+        run(str(ROOT / "container" / "local-base.sh"), BASE, sys.executable, timeout=500)
+
+
+def build(tag: str, *arguments: str) -> str:
+    """An image built over the local base."""
+    mounts = [path for path in ("/etc/pip.conf", "/etc/ssl/certs") if Path(path).exists()]
+    volumes = [part for path in mounts for part in ("-v", f"{path}:{path}:ro")]
+    options = ("--isolation", "chroot", "--pull=never", "--format", "docker", "--build-arg", f"BASE={BASE}")
+    given = [part for argument in arguments for part in ("--build-arg", argument)]
+    run("buildah", "bud", *options, *given, *volumes, "--tag", tag, str(PROJECT), timeout=500)
+    return tag
