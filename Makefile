@@ -24,7 +24,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-faults setup-deploy demo serve test faults fuzz soak mutants check docs format bench lock screenshots check-deploy check-machine check-pythons check-format check-lint check-types check-imports check-unit check-static
+.PHONY: help setup setup-test setup-faults setup-deploy demo serve test faults fuzz soak mutants check docs format bench lock screenshots check-deploy check-cluster check-machine check-pythons check-format check-lint check-types check-imports check-unit check-static
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -103,6 +103,10 @@ check-deploy: setup-deploy ## image, chart, rules, dashboards and workflows: nee
 # Plain Python: it must not lean on what it is to prove.
 check-machine: ## the README's two commands on an empty Debian: as root, with debootstrap (ARGS="--suite=trixie --all")
 	@$(SUPPORTED) && $(PYTHON) -m deploy.tests.empty_machine $(ARGS)
+
+check-cluster: $(INSTALLED) ## the chart on a real Kubernetes of two nodes, under load: root, 25 minutes (ARGS="--sink redis --scenario zombie")
+	deploy/cluster/tools.sh
+	$(BIN)/python -m deploy.cluster $(ARGS)
 
 docs: $(INSTALLED) ## write docs/reference/ again, from the settings, the metrics, the schemas and the errors
 	$(BIN)/python -m docs.reference

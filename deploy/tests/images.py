@@ -25,11 +25,11 @@ def make_base() -> None:
         run(str(ROOT / "container" / "local-base.sh"), BASE, sys.executable, timeout=500)
 
 
-def build(tag: str, *arguments: str) -> str:
-    """An image built over the local base."""
+def build(tag: str, *arguments: str, context: Path = PROJECT) -> str:
+    """An image built over the local base, from a checkout."""
     mounts = [path for path in ("/etc/pip.conf", "/etc/ssl/certs") if Path(path).exists()]
     volumes = [part for path in mounts for part in ("-v", f"{path}:{path}:ro")]
     options = ("--isolation", "chroot", "--pull=never", "--format", "docker", "--build-arg", f"BASE={BASE}")
     given = [part for argument in arguments for part in ("--build-arg", argument)]
-    run("buildah", "bud", *options, *given, *volumes, "--tag", tag, str(PROJECT), timeout=500)
+    run("buildah", "bud", *options, *given, *volumes, "--tag", tag, str(context), timeout=500)
     return tag

@@ -1,0 +1,1 @@
+"""The chart on a real Kubernetes of two nodes, under load: ``make check-cluster``."""
