@@ -194,7 +194,7 @@ FORWARDED_ONLY = {"chunks": "off", "capture": {"content": False}}
 @pytest.mark.parametrize(
     ("proxy", "each_at_most"),
     [
-        pytest.param(FORWARDED_ONLY, MIB, id="forwarded only"),
+        pytest.param(FORWARDED_ONLY, MIB, id="forwarded only", marks=pytest.mark.matrix),
         # The text of the event (1 MB) and its chunks (1 MiB) come on top, each with its copy while it is written.
         pytest.param({}, 4 * MIB, id="captured"),
     ],
