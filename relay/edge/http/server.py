@@ -31,6 +31,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 RequestFactory = Callable[..., web.BaseRequest]
 
 _PARTING = 1.0  # seconds in which a peer that is turned away can read why, before a reset would take it away
+_LINGERING = 2.0  # the same for one whose body was not read to its end
 _PARTING_CONNECTIONS = 1000  # beyond the limit; further ones are dropped, or this were no limit
 _LOOKED_AT = 256  # connections, the oldest, among which one is sought that can make room for a new one
 _GRACE = 0.05  # seconds for which a connection may say nothing in whatever case: its request is on the way
@@ -347,7 +348,7 @@ class Listener:
             "keepalive_timeout": limits.keepalive_timeout,
             "access_log": None,  # it would print the path, and with it the token
             "auto_decompress": False,
-            "lingering_time": 2.0,
+            "lingering_time": _LINGERING,
         }
         self.server = Server(
             handler,

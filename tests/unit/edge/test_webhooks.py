@@ -334,6 +334,7 @@ async def test_encoded_bodies_are_refused(journal: Journal) -> None:
         assert (await ask(receiver.url, post(PATH, task("a"), "Content-Encoding: identity"))).status == 200
 
 
+@pytest.mark.usefixtures("swift_parting")
 async def test_half_a_body_is_cut_in_time(journal: Journal) -> None:
     """Senders that hang would hold memory forever."""
     limits = BodyLimits(1 << 20, 64 << 20, timeout=0.2)

@@ -56,6 +56,7 @@ async def in_pieces(connection: Wire, data: bytes, size: int) -> None:
 # -- the limit -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("swift_parting")
 async def test_a_sender_that_goes_on_after_the_refusal_is_not_read() -> None:
     """Broken: 200 of them have each turn of the loop copy 50 MB that nobody looks at, while a webhook waits."""
     async with listening() as url, wire(url) as connection:
@@ -70,6 +71,7 @@ async def test_a_sender_that_goes_on_after_the_refusal_is_not_read() -> None:
     assert sent < MUCH, "all of it was taken"
 
 
+@pytest.mark.usefixtures("swift_parting")
 @pytest.mark.parametrize("piece", [1 << 20, 8000], ids=["at once", "in pieces"])
 async def test_a_head_over_the_limit_is_refused(piece: int) -> None:
     """126 fields of 8 kB, each allowed, are a megabyte that anybody may have the relay keep."""
@@ -270,6 +272,7 @@ async def silent(url: str) -> None:
         silent,
     ],
 )
+@pytest.mark.usefixtures("swift_parting")
 async def test_a_closed_connection_leaves_nothing(
     visit: Callable[[str], Awaitable[None]], no_collector: None, tmp_path: Path
 ) -> None:

@@ -224,6 +224,7 @@ def test_the_path_that_a_target_may_be_taken_for() -> None:
     assert plain("/../../a") == "/a"
 
 
+@pytest.mark.usefixtures("swift_parting")
 async def test_an_upload_that_stops_is_cut() -> None:
     """One byte of a hundred would hold a connection here and one at the upstream forever."""
     async with proxying(answering(ok()), idle_timeout=0.5) as proxied, wire(proxied.url) as connection:
