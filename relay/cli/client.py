@@ -120,9 +120,9 @@ class Client:
 
     # -- tasks -------------------------------------------------------------------------------------------------
 
-    def tasks(self, after: int, wanted: Mapping[str, str]) -> Json:
-        """A page of tasks beyond the row ``after``, where to go on, and how many tasks there are in each state."""
-        return self._ask("GET", "/v1/tasks", {**wanted, "after": str(after), "limit": str(PAGE)})
+    def tasks(self, before: str, wanted: Mapping[str, str]) -> Json:
+        """A page of tasks, newest first, where to go on, and how many of those followed there are in each state."""
+        return self._ask("GET", "/v1/tasks", {**wanted, "before": before, "limit": str(PAGE)})
 
     def task(self, task_id: str) -> Json:
         """One task with the events about it."""

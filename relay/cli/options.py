@@ -64,4 +64,12 @@ Subject = Annotated[
     str | None,
     typer.Option("--subject", metavar="ID", help="Only events about this task or chat."),
 ]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Only from then on: 2026-01-31T09:00:00Z, or how long ago, like 2h."),
+]
+Until = Annotated[
+    str | None,
+    typer.Option("--until", metavar="TIME", help="Only up to then: 2026-01-31T09:00:00Z, or how long ago, like 2h."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]

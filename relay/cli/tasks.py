@@ -1,4 +1,4 @@
-"""``relay tasks``: lists tasks with their states, over the relay's consumer API."""
+"""``relay tasks``: lists all known tasks with their states, over the relay's consumer API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from relay.cli.outcome import complain
 from relay.cli.output import write_json, write_line, write_table
 from relay.cli.tail import event_line
 
-_COLUMNS: Final = ("TASK", "TYPE", "STATE", "AGE", "POLLS", "NEXT POLL", "NOTE")
+_COLUMNS: Final = ("TASK", "TYPE", "STATE", "VIA", "AGE", "POLLS", "NEXT POLL", "NOTE")
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -41,23 +41,21 @@ def tasks(
         str | None,
         typer.Option("--type", metavar="TYPE", help="Only tasks of this type, like TXT_TO_VIDEO."),
     ] = None,
-    older_than: Annotated[
-        str | None,
-        typer.Option(metavar="AGE", help="Only tasks submitted at least this long ago: 90s, 2h."),
-    ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The maximum number of tasks, oldest first.")] = 1000,
+    since: options.Since = None,
+    until: options.Until = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The maximum number of tasks, newest first.")] = 1000,
     config: options.Config = None,
     url: options.Url = None,
     token: options.Token = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
-    """List tasks submitted through relay or watched by it."""
+    """List all tasks that relay knows, newest first."""
     client = connect(config, url, token, token_file)
     if task_id is not None:
         _show(client.task(task_id), json)
         return
-    named = {"state": state, "type": kind, "older_than": older_than}
+    named = {"state": state, "type": kind, "since": since, "until": until}
     listing = Listing(client, {name: value for name, value in named.items() if value is not None})
     found = list(islice(listing.tasks(), limit))
     if json:
@@ -69,33 +67,33 @@ def tasks(
 
 
 class Listing:
-    """The tasks that a relay lists, page by page. ``counts`` are those of the last page: all tasks by state."""
+    """The tasks that a relay lists, page by page. ``counts`` are those of the last page: by state."""
 
     def __init__(self, client: Client, wanted: dict[str, str]) -> None:
         self._client, self._wanted = client, wanted
         self.counts: dict[str, int] = {}
 
     def tasks(self) -> Iterator[dict[str, Any]]:
-        """All that is wanted, in the order of registration."""
-        after: int | None = 0
-        while after is not None:
-            page = self._client.tasks(after, self._wanted)
+        """All that is wanted, newest first."""
+        before: str | None = ""
+        while before is not None:
+            page = self._client.tasks(before, self._wanted)
             self.counts = page["counts"]
             yield from page["tasks"]
-            after = page["next"]
+            before = page["next"]
 
 
 def summary(shown: int, counts: dict[str, int]) -> str:
     """How many are shown, and how many there are."""
-    there = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none registered"
-    return f"{shown} shown; {there}."
+    there = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none"
+    return f"{shown} shown; submitted or watched: {there}."
 
 
 def _row(task: dict[str, Any]) -> tuple[Any, ...]:
     note = task["reason"] or task["trouble"]
-    named = [task[name] for name in ("task_id", "task_type", "state")]
+    named = [task[name] for name in ("task_id", "task_type", "state", "known_via")]
     due = None if task["next_poll_at"] is None else until(task["next_poll_at"])
-    return (*named, age(task["submitted_at"]), task["polls"], due, note)
+    return (*named, age(task["submitted_at"] or task["ended_at"]), task["polls"], due, note)
 
 
 def age(instant: str) -> str:

@@ -8,6 +8,7 @@ from typing import Final, get_args
 from relay.contract.schemas import Schema, reference, schemas
 from relay.core.event import CONTENT_TYPE, SPECVERSION, TOPICS
 from relay.core.tasks.events import TASK_ID
+from relay.edge.api.chats import OUTCOMES
 from relay.edge.api.subjects import KINDS as SUBJECT_KINDS
 from relay.edge.http.problems import KINDS
 from relay.journal.projections.tasks import STATES
@@ -18,6 +19,7 @@ _TEXT_OR_NULL: Final[Schema] = {"type": ["string", "null"]}
 _TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 _TIME_OR_NULL: Final[Schema] = {"type": ["string", "null"], "format": "date-time"}
 _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_COUNT_OR_NULL: Final[Schema] = {"type": ["integer", "null"], "minimum": 0}
 
 
 def _object(properties: dict[str, Schema], *, optional: Sequence[str] = ()) -> Schema:
@@ -74,6 +76,10 @@ _TASK: Final[dict[str, Schema]] = {
     "reason": _TEXT_OR_NULL,
     "submitted_at": _TIME_OR_NULL,
     "ended_at": _TIME_OR_NULL,
+    "known_via": {
+        "enum": ["submit", "watch", "webhook", "poll"],
+        "description": "How relay came to know it: `submit` and `watch` are followed until they end.",
+    },
     "polls": _COUNT,
     "next_poll_at": _TIME_OR_NULL,
     "trouble": {**_TEXT_OR_NULL, "description": "Why the last polls failed: `unknown_task`, `refused` or `no_answer`."},
@@ -109,8 +115,17 @@ _CHAT: Final[dict[str, Schema]] = {
     "chat_id": _TEXT,
     "model": _TEXT_OR_NULL,
     "client": _TEXT_OR_NULL,
-    "opened_at": _TIME,
-    "offset": {**_COUNT, "description": "The offset of its `relay.chat.started`."},
+    "state": {"enum": ["open", *OUTCOMES]},
+    "reason": {**_TEXT_OR_NULL, "description": "Why it failed or was cancelled."},
+    "started_at": _TIME,
+    "ended_at": _TIME_OR_NULL,
+    "first_token_ms": _COUNT_OR_NULL,
+    "duration_ms": _COUNT_OR_NULL,
+    "usage": {
+        "description": "Tokens, as the upstream counted them; null if it did not say.",
+        "anyOf": [_object({f"{kind}_tokens": {} for kind in ("prompt", "completion", "total")}), {"type": "null"}],
+    },
+    "offset": {**_COUNT, "description": "The offset of the event that ended it; of the first one while it is open."},
 }
 _TIMELINE: Final[dict[str, Schema]] = {
     "subject": _TEXT,
@@ -174,7 +189,7 @@ ANSWERS: Final[dict[str, Schema]] = {
     "EventPage": _object(
         {
             "events": _list(reference("OffsetEvent")),
-            "next": _COUNT,
+            "next": {**_COUNT_OR_NULL, "description": "Null at the end: newest first, or with `until`."},
             "pruned": {
                 **_object({"first": _COUNT, "last": _COUNT}),
                 "type": ["object", "null"],
@@ -187,12 +202,16 @@ ANSWERS: Final[dict[str, Schema]] = {
     "TaskPage": _object(
         {
             "tasks": _list(reference("Task")),
-            "next": {"type": ["integer", "null"]},
-            "counts": {"type": "object", "additionalProperties": _COUNT},
+            "next": _TEXT_OR_NULL,
+            "counts": {
+                "type": "object",
+                "additionalProperties": _COUNT,
+                "description": "Of the tasks that were submitted or watched, by state.",
+            },
         }
     ),
     "Status": _object(_STATUS),
-    "ChatPage": _object({"chats": _list(_object(_CHAT)), "next": {"type": ["integer", "null"]}}),
+    "ChatPage": _object({"chats": _list(_object(_CHAT)), "next": _TEXT_OR_NULL}),
     "TimelineEvent": _object(
         {
             "offset": _COUNT,

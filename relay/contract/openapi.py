@@ -15,9 +15,9 @@ from relay.contract.examples import SUCCEEDED, TASK_ID, enveloped
 from relay.contract.received import RECEIVED
 from relay.contract.schemas import Schema, components, reference, schemas
 from relay.core.event import TOPICS
-from relay.core.units import DURATION_PATTERN
+from relay.edge.api.chats import CHAT_STATES
 from relay.edge.api.guard import DEFAULT_LIMIT, MAX_LIMIT
-from relay.edge.api.tasks import SELECTIONS
+from relay.edge.api.task_list import SELECTIONS
 from relay.edge.http.problems import KINDS, PROBLEM_JSON
 
 Document = dict[str, Any]
@@ -149,8 +149,17 @@ def _api() -> Document:
         "The maximum number in a page.",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     )
+    before = _parameter("before", "query", "`next` of the previous page.")
+    instant = {"type": "string", "examples": ["2026-01-31T09:00:00Z", "15m"]}
+    span = [
+        _parameter(
+            "since", "query", "Only what relay accepted at this time or later; a duration is so long ago.", instant
+        ),
+        _parameter("until", "query", "Only what relay accepted at this time or earlier.", instant),
+    ]
     path_id = [_parameter("id", "path", "The id.")]
     offset = {"type": "string", "pattern": "^([0-9]{1,19}|latest)$", "default": "0"}
+    offset_before = {"type": "string", "pattern": "^([0-9]{1,19}|latest)$"}
     states = {"enum": list(SELECTIONS), "default": "all"}
     watch = _guarded(
         "watch-task",
@@ -169,6 +178,10 @@ def _api() -> Document:
         codes=("too_many_consumers",),
         parameters=[
             _parameter("after", "query", "Start after this offset, or at `latest`.", offset),
+            _parameter(
+                "before", "query", "Newest first, from below this offset, or from `latest`. Not live.", offset_before
+            ),
+            *span,
             limit,
             _parameter("topic", "query", "Only events of this topic.", {"enum": list(TOPICS)}),
             _parameter("type", "query", "Only events of this type."),
@@ -197,20 +210,32 @@ def _api() -> Document:
         name: {"operationId": f"{name}-dead-letter", "parameters": first} for name in ("show", "replay", "delete")
     }
     status = "Returns the state of relay: its journal, sinks, chats, tasks and upstream."
-    chats = "Lists open chats, the oldest first."
+    chats = _guarded(
+        "list-chats",
+        "Lists chats, newest first: those that are open, then those that have ended.",
+        {200: ("ChatPage", "A page.")},
+        parameters=[
+            before,
+            limit,
+            _parameter(
+                "state", "query", "A state, or a group of states.", {"enum": list(CHAT_STATES), "default": "all"}
+            ),
+            _parameter("model", "query", "Only chats with this model."),
+            _parameter("client", "query", "Only chats of this client."),
+            *span,
+        ],
+    )
     timeline = {200: ("Timeline", "Its events, when each reached each sink, and absorbed duplicates.")}
     tasks = _guarded(
         "list-tasks",
-        "Lists tasks in the order of registration.",
+        "Lists all known tasks, newest first.",
         {200: ("TaskPage", "A page.")},
         parameters=[
-            after,
+            before,
             limit,
             _parameter("state", "query", "A state, or a group of states.", states),
             _parameter("type", "query", "Only tasks of this type."),
-            _parameter(
-                "older_than", "query", "Minimum age, up to 36500d.", {"type": "string", "pattern": DURATION_PATTERN}
-            ),
+            *span,
         ],
     )
     task = {200: ("TaskWithEvents", "The task.")}
@@ -223,7 +248,7 @@ def _api() -> Document:
     gone = {204: (None, "It is deleted.")}
     return {
         "/v1/status": {"get": _guarded("status", status, {200: ("Status", "As of now.")})},
-        "/v1/chats": {"get": _guarded("list-chats", chats, {200: ("ChatPage", "A page.")}, parameters=[after, limit])},
+        "/v1/chats": {"get": chats},
         "/v1/subjects/{subject}": {
             "parameters": [_parameter("subject", "path", "The id of a task, a chat, or an unreadable delivery.")],
             "get": _guarded(

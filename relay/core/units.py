@@ -27,8 +27,6 @@ MILLISECOND: Final = Decimal("0.001")
 SIZE_UNITS: Final = {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 
 _DURATION: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,40})?) ?(ms|s|m|h|d)", re.ASCII)
-DURATION_PATTERN: Final = f"^(0|{_DURATION.pattern})$"
-"""What ``parse_duration`` reads, ``MAX_DURATION`` apart: for schemas of what clients write."""
 
 _SIZE: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,40})?) ?(B|[KMGT]iB)?", re.ASCII)
 _MEANT_BINARY: Final = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,40})?) ?([KMGT])i?B?", re.ASCII | re.IGNORECASE)

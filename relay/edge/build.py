@@ -39,7 +39,6 @@ from relay.edge.proxy.task_writer import TaskWriter
 from relay.edge.task_addresses import TaskAddresses
 from relay.edge.webhooks import DeliveryAuth, Inbox, Webhooks
 from relay.journal.journal import Journal
-from relay.journal.projections.chats import Chats
 from relay.journal.projections.task_addresses import Addresses
 from relay.settings import Settings
 from relay.settings.values import is_loopback_host
@@ -133,7 +132,7 @@ class Edge:
         api = (
             TaskRoutes(journal, hooks.task_entered),
             SubjectRoutes(journal),
-            ChatRoutes(journal.projection(Chats)),
+            ChatRoutes(journal),
             _status(parts, hooks),
             self._events,
             DeadLetterRoutes(journal, parts.sources, frozenset(config.label for config in settings.sinks)),

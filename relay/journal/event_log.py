@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from relay.core.event import Entry
 from relay.journal.offset_counter import OffsetCounter
 from relay.journal.plan import Known
+from relay.journal.queries import Newest, Wanted
 from relay.journal.reader import Reader, Readers
 from relay.journal.store import Store
 
@@ -44,6 +45,14 @@ class EventLog:
     async def pick(self, offsets: Sequence[int], max_bytes: int = 4 << 20) -> list[Entry]:
         """Those of the entries that are held, in order, up to so many bytes of data; at least one if there is one."""
         return await self._readers.call(Reader.pick, offsets, max_bytes) if offsets else []
+
+    async def newest(self, before: int, wanted: Wanted, limit: int, max_bytes: int = 4 << 20) -> Newest:
+        """Wanted entries below an offset, newest first: see ``Queries.newest``."""
+        return await self._readers.call(Reader.newest, min(before, self.last_offset + 1), wanted, limit, max_bytes)
+
+    async def first_accepted_from(self, at: int) -> int:
+        """The offset of the first event accepted at an instant or later: see ``Queries.first_accepted_from``."""
+        return await self._readers.call(Reader.first_accepted_from, at)
 
     async def offsets_about(self, subject: str, after: int, limit: int) -> list[int]:
         """Where contradictions, progress, dead letters and replays with this subject are, beyond an offset."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -24,6 +25,26 @@ _LARGE = 16 << 10
 
 _MOST_LARGE = 256
 """Events of such a page: each row is a hand-over of the interpreter lock."""
+
+SCAN: Final = 50_000
+"""Events that one look backwards goes through: some 20 ms of a reader, whatever is wanted of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Events that a look backwards is for; ``None`` is all. ``first``: the lowest offset of interest."""
+
+    topic: str | None = None
+    types: Sequence[str] | None = None
+    subject: str | None = None
+    first: int = 0
+
+
+class Newest(NamedTuple):
+    """Wanted entries, newest first; ``next``: below which offset to go on, ``None``: there are no more."""
+
+    entries: list[Entry]
+    next: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +81,41 @@ class Queries:
     def pick(self, offsets: Sequence[int], max_bytes: int) -> list[Entry]:
         """Those of the entries that are held, in order: as many as have ``max_bytes`` of data (but at least one)."""
         return self._entries(_AMONG, {"offsets": orjson.dumps(offsets).decode()}, len(offsets), max_bytes)
+
+    def newest(self, before: int, wanted: Wanted, limit: int, max_bytes: int) -> Newest:
+        """Wanted entries below an offset, newest first: at most ``limit`` and ``max_bytes`` of data (but at least one).
+
+        It looks through ``SCAN`` events; so there may be none, and more further down.
+        """
+        types = None if wanted.types is None else orjson.dumps(wanted.types).decode()
+        given = {"topic": wanted.topic, "types": types, "subject": wanted.subject, "from": wanted.first}
+        with self._guard.translated():
+            row = self._db.execute(_QUERY["newest_before"], {**given, "before": before, "scan": SCAN}).fetchone()
+        lowest, looked_at, found = row
+        offsets: list[int] = []
+        for offset, size in sorted((tuple(map(int, pair.split(":"))) for pair in (found or "").split()), reverse=True):
+            max_bytes -= size
+            if offsets and (len(offsets) == min(limit, _MOST_LARGE) or max_bytes < 0):
+                return Newest(self._picked(offsets), offsets[-1])
+            offsets.append(offset)
+        return Newest(self._picked(offsets), lowest if looked_at == SCAN else None)
+
+    def _picked(self, offsets: Sequence[int]) -> list[Entry]:
+        """All of these, newest first: how much that may be has been seen to."""
+        return self.pick(offsets, sys.maxsize)[::-1] if offsets else []
+
+    def first_accepted_from(self, at: int) -> int:
+        """The offset of the first event accepted at an instant or later (epoch milliseconds); beyond the last: none.
+
+        By halving, since offsets and times go up together; where a clock was set back, it is one of those.
+        """
+        low, high = self.oldest_offset() or 0, self.newest_offset() + 1
+        with self._guard.translated():
+            while low < high:
+                middle = (low + high) // 2
+                offset, accepted_at = self._db.execute(_QUERY["accepted_from"], (middle,)).fetchone() or (high, at)
+                low, high = (low, middle) if accepted_at >= at else (offset + 1, high)
+        return low
 
     def _entries(self, page: _Page, which: Mapping[str, Any], limit: int, max_bytes: int) -> list[Entry]:
         with self._guard.translated():

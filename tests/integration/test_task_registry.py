@@ -213,11 +213,11 @@ async def test_the_command_lists_and_shows_tasks(tmp_path: Path, session: aiohtt
         listed = await shown()
         assert listed.returncode == 0, listed.stderr
         head, *rows = listed.stdout.splitlines()
-        assert head.split("\t")[:4] == ["TASK", "TYPE", "STATE", "AGE"]
-        assert [row.split("\t")[0] for row in rows] == [first, second]
-        assert "2 shown; 2 submitted." in listed.stderr
+        assert head.split("\t")[:4] == ["TASK", "TYPE", "STATE", "VIA"]
+        assert [row.split("\t")[0] for row in rows] == [second, first]
+        assert "2 shown; submitted or watched: 2 submitted." in listed.stderr
         document = json.loads((await shown("--json", "--state", "all", "--limit", "1")).stdout)
-        assert [task["task_id"] for task in document["tasks"]] == [first]
+        assert [task["task_id"] for task in document["tasks"]] == [second]
         assert document["counts"]["submitted"] == 2
         one = await shown(first)
         assert "relay.task.submitted" in one.stdout

@@ -35,24 +35,36 @@ class Piece(NamedTuple):
 class EventReader:
     """Reads on from a place. ``place``: the offset up to which no wanted event is left out.
 
-    Who begins at 0 wants what is held, and has missed nothing of what is not.
+    Who begins at 0 wants what is held, and has missed nothing of what is not. ``upto``: nothing beyond is of interest.
     """
 
-    def __init__(self, events: EventLog, after: int, wanted: EventFilter) -> None:
-        self.place = after
+    def __init__(self, events: EventLog, after: int, wanted: EventFilter, upto: int | None = None) -> None:
+        self.place, self._upto = after, upto
         self._events, self._wanted = events, wanted
         self._reach = PIECE_EVENTS
 
     @property
     def caught_up(self) -> bool:
         """Whether nothing newer is held."""
-        return self.place >= self._events.last_offset
+        return self.place >= self._last
+
+    @property
+    def at_end(self) -> bool:
+        """Whether nothing can come that is of interest."""
+        return self._upto is not None and self.place >= self._upto
+
+    @property
+    def _last(self) -> int:
+        last = self._events.last_offset
+        return last if self._upto is None else min(last, self._upto)
 
     async def next(self, limit: int = PIECE_EVENTS) -> Piece:
         """The next piece, of at most so many events; it may be empty although not all is read. Does not wait."""
-        last = self._events.last_offset
+        last = self._last
         events = self._reach if self._wanted.selective else min(limit, PIECE_EVENTS)
         entries = await self._events.read(self.place, events, PIECE_BYTES * self._reach // PIECE_EVENTS)
+        while entries and self._upto is not None and entries[-1].offset > self._upto:
+            del entries[-1]
         before = entries[0].offset - 1 if entries else max(self.place, last)
         if self.place and self._events.counter.events(self.place, before):
             pruned = Span(self.place + 1, before)

@@ -18,10 +18,12 @@ from relay.core.event_filter import EventFilter
 from relay.core.pruned import pruned_event
 from relay.edge.api.consumers import Consumer, ConsumerLimits, Consumers, Signals
 from relay.edge.api.event_reader import PIECE_EVENTS, EventReader
-from relay.edge.api.guard import MAX_OFFSET, page_limit, peer_of, whole_number
+from relay.edge.api.guard import MAX_OFFSET, json_response, page_limit, peer_of, whole_number
+from relay.edge.api.ranges import newest, place_before, range_in
 from relay.edge.api.subject_events import shown
 from relay.edge.http.problems import ProblemError
 from relay.journal.event_log import EventLog
+from relay.journal.queries import Wanted
 
 EVENT_STREAM: Final = "text/event-stream"
 
@@ -61,11 +63,23 @@ class Events:
         if EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
             return await self._stream(request, wanted)
         limit = page_limit(request)
-        reader = EventReader(self._events, self._after(request.query.get("after"), "after"), wanted)
+        asked = await range_in(request, self._events)
+        after = max(asked.first - 1, self._after(request.query.get("after"), "after"))
+        if (before := place_before(request)) is not None:
+            before = before if asked.last is None else min(before, asked.last + 1)
+            return await self._newest(before, wanted, after + 1, limit)
+        reader = EventReader(self._events, after, wanted, asked.last)
         with self.consumers.admitted(request, "page") as consumer:
             async with aclosing(_page(consumer, reader, limit)) as parts:
                 await _write_page(consumer, parts)
             return await consumer.answer()
+
+    async def _newest(self, before: int, wanted: EventFilter, first: int, limit: int) -> web.Response:
+        """A page that begins with the newest; ``next`` is the ``before`` of the next page, null at the end."""
+        types = None if wanted.type is None else [wanted.type]
+        sought = Wanted(wanted.topic, types, wanted.subject, first)
+        found = await newest(self._events, before, sought, limit)
+        return json_response({"events": [shown(entry) for entry in found.entries], "next": found.next, "pruned": None})
 
     def _after(self, text: str | None, name: str) -> int:
         """Where to go on. An offset that this journal never gave would wait forever and miss all until then."""
@@ -79,6 +93,9 @@ class Events:
         return after
 
     async def _stream(self, request: web.Request, wanted: EventFilter) -> web.StreamResponse:
+        if misplaced := [name for name in ("before", "since", "until") if name in request.query]:
+            detail = f"A live stream goes on from after or Last-Event-ID; it takes no {misplaced[0]}."
+            raise ProblemError("bad_request", detail)
         resumed = request.headers.get("Last-Event-ID")
         after = self._after(resumed, "Last-Event-ID") if resumed else self._after(request.query.get("after"), "after")
         with self.consumers.admitted(request, "live") as consumer:
@@ -141,7 +158,8 @@ async def _page(consumer: Consumer, reader: EventReader, limit: int) -> AsyncGen
             break
         if found:
             yield _taken_out(texts), False
-    texts.append(b'],"next":%d,"pruned":%b}' % (reader.place, orjson.dumps(pruned and pruned._asdict())))
+    following = None if reader.at_end else reader.place
+    texts.append(b'],"next":%b,"pruned":%b}' % (orjson.dumps(following), orjson.dumps(pruned and pruned._asdict())))
     yield _taken_out(texts), True
 
 

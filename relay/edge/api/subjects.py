@@ -12,7 +12,7 @@ from relay.core.clock import rfc3339
 from relay.core.event import TASKS
 from relay.edge.api.guard import json_response, page_after, page_limit
 from relay.edge.api.subject_events import Page, Trail, page_about, shown, trail_of
-from relay.edge.api.tasks import instant, shown_task
+from relay.edge.api.task_list import instant, shown_task
 from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
 from relay.journal.projections.dead_letters import DeadLetters, HeldDeadLetter

@@ -81,9 +81,9 @@ class Chats(Projection):
         """How many chats are open."""
         return int(self._db.execute(_SQL["count"]).fetchone()[0])
 
-    def page(self, after: int, limit: int) -> list[NamedChat]:
-        """At most ``limit`` open chats that began after an offset, in the order of their beginning."""
-        return [NamedChat(*row) for row in self._db.execute(_SQL["page"], (after, limit))]
+    def page(self, before: int, limit: int) -> list[NamedChat]:
+        """At most ``limit`` open chats that began below an offset, the last one first."""
+        return [NamedChat(*row) for row in self._db.execute(_SQL["page"], (before, limit))]
 
     def chunks(self) -> dict[str, list[int]]:
         """Where the chunk events of the open chats are, among the newest ``SCAN`` events."""

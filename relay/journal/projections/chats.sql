@@ -26,7 +26,7 @@ SELECT count(*) FROM open_chats
 SELECT s.chat_id, s."offset", s.opened_at,
     json_extract(CAST(e.data AS TEXT), '$.model'), json_extract(CAST(e.data AS TEXT), '$.client')
 FROM open_chats s LEFT JOIN events e USING ("offset")
-WHERE s."offset" > ? ORDER BY s."offset" LIMIT ?
+WHERE s."offset" < ? ORDER BY s."offset" DESC LIMIT ?
 
 -- name: chunks
 -- Where the newest chunk events of open chats are.

@@ -32,6 +32,7 @@ MAX_REASON: Final = 200
 """Characters of a reason that are kept beside the events."""
 
 _SQL = sql.statements("projections/tasks.sql")
+_SQL |= {name: _SQL[name].format(rows=_SQL["rows"]) for name in ("find", "before", "overdue_before")}
 _PREFIX: Final = "relay.task."
 _TYPE: Final = re.compile(rb'\{"task_id":"[^"]*","task_type":"([^"\\]{1,80})"')
 """The head of an event's data, whose keys are in the order of ``TaskData``: parsing all of it would cost ten times as
@@ -41,7 +42,10 @@ _MOST_OVERDUE: Final = 20_000
 
 
 class Row(NamedTuple):
-    """A registered task. Instants are epoch milliseconds; ``offsets`` are those of its events, oldest first."""
+    """A registered task. Instants are epoch milliseconds; ``offsets`` are those of its events, oldest first.
+
+    ``known_via``: ``submit``, or ``watch`` where somebody asked to have it watched.
+    """
 
     id: int
     task_id: str
@@ -54,19 +58,22 @@ class Row(NamedTuple):
     trouble: str | None
     trouble_since: int | None
     ended_at: int | None
+    known_via: str
     offsets: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which tasks a list is to hold. ``submitted_before`` and ``overdue_at``: epoch milliseconds; ``None`` is all.
+    """Which tasks a list is to hold; ``None`` is all. ``since``, ``until`` (both included) and ``overdue_at`` are epoch
+    milliseconds, the first two of when it was submitted.
 
     ``overdue_at``: only those whose poll was due by then and has not been made.
     """
 
     states: Collection[str] | None = None
     task_type: str | None = None
-    submitted_before: int | None = None
+    since: int | None = None
+    until: int | None = None
     overdue_at: int | None = None
 
     def takes(self, row: Row) -> bool:
@@ -74,8 +81,21 @@ class Wanted:
         return (
             (self.states is None or row.state in self.states)
             and self.task_type in (None, row.task_type)
-            and (self.submitted_before is None or row.submitted_at < self.submitted_before)
+            and (self.since is None or row.submitted_at >= self.since)
+            and (self.until is None or row.submitted_at <= self.until)
         )
+
+
+class Newest(NamedTuple):
+    """A page of registered tasks, newest first.
+
+    ``next``: below which row to go on, ``None``: there are no more; ``reached``: when the last one that was looked at
+    was submitted (epoch milliseconds).
+    """
+
+    rows: list[Row]
+    next: int | None
+    reached: int
 
 
 class Tasks(Projection):
@@ -163,30 +183,35 @@ class Tasks(Projection):
         row = self._db.execute(_SQL["find"], (task_id,)).fetchone()
         return None if row is None else _row(row)
 
-    def page(self, after: int, limit: int, wanted: Wanted, scans: int = 20) -> tuple[list[Row], int | None]:
-        """At most ``limit`` wanted tasks behind the row ``after``, in the order of registration, and where to go on.
+    def newest(self, before: int, limit: int, wanted: Wanted, scans: int = 20) -> Newest:
+        """At most ``limit`` wanted tasks below the row ``before``, the last registered first.
 
-        It looks through ``scans`` times a thousand rows at most, so that a rare kind does not hold up the commits.
+        It looks through ``scans`` times a thousand rows at most, so that a rare kind does not hold up other readers.
         """
         found: list[Row] = []
+        reached = 0
         for _ in range(scans):
-            rows = self._rows(after, wanted.overdue_at)
+            rows = self._below(before, wanted.overdue_at)
             for raw in rows:
                 row = _row(raw)
-                after = row.id
+                before, reached = row.id, row.submitted_at
                 if wanted.takes(row):
                     found.append(row)
                     if len(found) == limit:
-                        return found, after
-            if len(rows) < _SCAN:
-                return found, None
-        return found, after
+                        return Newest(found, before, reached)
+            if len(rows) < _SCAN or (wanted.since is not None and reached < wanted.since):
+                return Newest(found, None, reached)
+        return Newest(found, before, reached)
 
-    def _rows(self, after: int, overdue_at: int | None) -> list[Any]:
+    def _below(self, before: int, overdue_at: int | None) -> list[Any]:
         if overdue_at is None:
-            return self._db.execute(_SQL["page"], (after, _SCAN)).fetchall()
-        overdue = {"now": overdue_at, "most": _MOST_OVERDUE, "after": after, "limit": _SCAN}
-        return self._db.execute(_SQL["overdue_page"], overdue).fetchall()
+            return self._db.execute(_SQL["before"], (before, _SCAN)).fetchall()
+        overdue = {"now": overdue_at, "most": _MOST_OVERDUE, "before": before, "limit": _SCAN}
+        return self._db.execute(_SQL["overdue_before"], overdue).fetchall()
+
+    def registered(self, task_ids: Sequence[str]) -> set[str]:
+        """Those of the tasks that are registered."""
+        return {row[0] for row in self._db.execute(_SQL["registered"], (orjson.dumps(task_ids).decode(),))}
 
     def counts(self) -> dict[str, int]:
         """How many tasks are registered in each state."""

@@ -112,20 +112,27 @@ DELETE FROM tasks WHERE task_id = ? AND due_at IS NOT NULL
 -- name: expire
 DELETE FROM tasks WHERE id IN (SELECT id FROM tasks WHERE ended_at < ? ORDER BY ended_at LIMIT ?)
 
--- name: find
-SELECT id, task_id, task_type, state, reason, submitted_at, due_at, polls, trouble, trouble_since, ended_at, offsets
-FROM tasks WHERE task_id = ?
-
--- name: page
-SELECT id, task_id, task_type, state, reason, submitted_at, due_at, polls, trouble, trouble_since, ended_at, offsets
-FROM tasks WHERE id > ? ORDER BY id LIMIT ?
-
--- name: overdue_page
--- Among so many that have been due for longest: sorting a million would hold up the commits.
-SELECT id, task_id, task_type, state, reason, submitted_at, due_at, polls, trouble, trouble_since, ended_at, offsets
+-- name: rows
+-- Known by a submission through relay or asked to be watched: the first event of it says so, as long as it is held.
+SELECT id, task_id, task_type, state, reason, submitted_at, due_at, polls, trouble, trouble_since, ended_at,
+    iif(offsets = '' OR (SELECT type FROM events WHERE "offset" = CAST(trim(offsets) AS INTEGER))
+        <> 'relay.task.submitted', 'watch', 'submit'), offsets
 FROM tasks
-WHERE id IN (SELECT id FROM tasks WHERE due_at <= :now ORDER BY due_at LIMIT :most) AND id > :after
-ORDER BY id LIMIT :limit
+
+-- name: find
+{rows} WHERE task_id = ?
+
+-- name: before
+{rows} WHERE id < ? ORDER BY id DESC LIMIT ?
+
+-- name: overdue_before
+-- Among so many that have been due for longest: sorting a million would hold up the commits.
+{rows}
+WHERE id IN (SELECT id FROM tasks WHERE due_at <= :now ORDER BY due_at LIMIT :most) AND id < :before
+ORDER BY id DESC LIMIT :limit
+
+-- name: registered
+SELECT task_id FROM tasks WHERE task_id IN (SELECT value FROM json_each(?))
 
 -- name: counts
 SELECT state, tasks FROM task_states WHERE tasks > 0

@@ -11,7 +11,7 @@ import pytest
 from relay.cli import completion
 from relay.contract import schemas
 from relay.core.event import TOPICS
-from relay.edge.api import tasks
+from relay.edge.api import task_list
 
 
 def offered(source: Any, incomplete: str = "", **typed: Any) -> list[str]:
@@ -29,7 +29,7 @@ def test_words_are_those_that_the_options_take() -> None:
 
 def test_the_states_are_those_of_the_route() -> None:
     """A state that the relay knows could not be found on the command line."""
-    assert set(completion.TASK_STATES) == set(tasks.SELECTIONS)
+    assert set(completion.TASK_STATES) == set(task_list.SELECTIONS)
 
 
 def test_the_labels_are_those_of_the_named_configuration(tmp_path: Path) -> None:

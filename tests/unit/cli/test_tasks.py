@@ -17,12 +17,12 @@ from relay.core.clock import rfc3339
 class Paging(Client):
     """A client of a relay whose second page holds nothing, and leads on."""
 
-    asked: list[tuple[int, Mapping[str, str]]]
+    asked: list[tuple[str, Mapping[str, str]]]
 
-    def tasks(self, after: int, wanted: Mapping[str, str]) -> dict[str, Any]:
-        self.asked.append((after, wanted))
-        pages = {0: ([1, 2], 2), 2: ([], 1002), 1002: ([3], None)}
-        tasks, following = pages[after]
+    def tasks(self, before: str, wanted: Mapping[str, str]) -> dict[str, Any]:
+        self.asked.append((before, wanted))
+        pages: dict[str, tuple[list[int], str | None]] = {"": ([1, 2], "7-9"), "7-9": ([], "3-0"), "3-0": ([3], None)}
+        tasks, following = pages[before]
         return {"tasks": [{"n": n} for n in tasks], "next": following, "counts": {"running": 3}}
 
 
@@ -37,7 +37,7 @@ def test_a_list_goes_on_to_the_last_page() -> None:
     client = paging()
     listing = Listing(client, {"state": "failed"})
     assert [task["n"] for task in listing.tasks()] == [1, 2, 3]
-    assert client.asked == [(0, {"state": "failed"}), (2, {"state": "failed"}), (1002, {"state": "failed"})]
+    assert client.asked == [(place, {"state": "failed"}) for place in ("", "7-9", "3-0")]
     assert listing.counts == {"running": 3}
 
 
@@ -59,7 +59,7 @@ def test_an_age_is_one_number(seconds: int, text: str) -> None:
 def test_a_line_says_why_a_task_hangs_or_ended() -> None:
     """The reason would have to be looked up for each task."""
     task: dict[str, Any] = dict.fromkeys(("task_type", "reason", "trouble", "next_poll_at"))
-    task |= {"task_id": "t1", "state": "running", "submitted_at": rfc3339(0), "polls": 2}
+    task |= {"task_id": "t1", "state": "running", "submitted_at": rfc3339(0), "polls": 2, "known_via": "submit"}
     assert _row(task | {"trouble": "unknown_task"})[-1] == "unknown_task"
     assert _row(task | {"trouble": "unknown_task", "reason": "deadline"})[-1] == "deadline"
     assert _row(task)[-1] is None
@@ -67,8 +67,11 @@ def test_a_line_says_why_a_task_hangs_or_ended() -> None:
 
 def test_a_summary_counts_all_states_that_there_are() -> None:
     """Somebody who lists what is pending would not see how many were abandoned."""
-    assert summary(1, {"submitted": 1, "running": 0, "abandoned": 2}) == "1 shown; 1 submitted, 2 abandoned."
-    assert summary(0, {"submitted": 0}) == "0 shown; none registered."
+    assert (
+        summary(1, {"submitted": 1, "running": 0, "abandoned": 2})
+        == "1 shown; submitted or watched: 1 submitted, 2 abandoned."
+    )
+    assert summary(0, {"submitted": 0}) == "0 shown; submitted or watched: none."
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(90.5, "in 1m"), (28.5, "in 28s"), (0, "now"), (-5, "now")])

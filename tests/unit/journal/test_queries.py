@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from relay.journal import queries
 from relay.journal.errors import JournalBroken
-from relay.journal.queries import _QUERY
+from relay.journal.queries import _QUERY, Wanted
 from relay.journal.store import Store
 from tests.unit.drafts import dead_draft, draft
 
@@ -43,6 +44,46 @@ def test_picked_entries_are_those_that_are_asked_for_and_held(store: Store) -> N
     assert [entry.offset for entry in store.pick([5, 1, 3, 9], 1 << 20)] == [3, 5]
     assert [entry.offset for entry in store.pick([3, 4, 5], 250)] == [3, 4]
     assert [entry.offset for entry in store.pick([3, 4, 5], 1)] == [3]
+
+
+def test_the_newest_come_first_and_are_those_that_are_wanted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that begins with the newest would leave events out, or read the whole journal for one page."""
+    for name in "abcdef":
+        store.append([draft(name), draft("x" + name)._replace(sink="kafka"), dead_draft(name)], 1)
+
+    def newest(before: int, wanted: Wanted, limit: int = 100, max_bytes: int = 1 << 20) -> tuple[list[int], int | None]:
+        entries, following = store.newest(before, wanted, limit, max_bytes)
+        return [entry.offset for entry in entries], following
+
+    tasks = Wanted(topic="tasks")
+    assert newest(1 << 62, tasks) == ([16, 13, 10, 7, 4, 1], None)
+    assert newest(1 << 62, tasks, limit=2) == ([16, 13], 13)
+    assert newest(13, tasks, limit=9) == ([10, 7, 4, 1], None)
+    assert newest(13, Wanted("tasks", first=5)) == ([10, 7], None)
+    assert newest(19, Wanted(types=["relay.delivery.dead"], first=15)) == ([18, 15], None)
+    assert newest(19, Wanted(subject="c")) == ([9, 7], None)
+    assert newest(19, tasks, max_bytes=1) == ([16], 16)
+    assert newest(1, tasks) == ([], None)
+    monkeypatch.setattr(queries, "SCAN", 4)
+    assert newest(19, tasks) == ([16], 15)
+    assert newest(19, Wanted(subject="a")) == ([], 15)
+    assert newest(3, tasks) == ([1], None)
+
+
+def test_the_newest_of_large_events_are_not_cut_off(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a page of large events, the oldest would be left out and never be shown."""
+    monkeypatch.setattr(queries, "_MOST_LARGE", 3)
+    store.append([draft(str(n), data=b'"%s"' % (b"x" * 20_000)) for n in range(8)], 1)
+    entries, following = store.newest(9, Wanted(), 100, 1 << 20)
+    assert ([entry.offset for entry in entries], following) == ([8, 7, 6], 6)
+
+
+def test_a_place_is_found_by_its_time(store: Store) -> None:
+    """A list of the last hour would begin somewhere else."""
+    for at in (10, 20, 20, 40):
+        store.append([draft(f"{at}-{n}-{store.last_offset}") for n in range(3)], at)
+    places = [store.first_accepted_from(at) for at in (0, 10, 11, 20, 21, 40, 41)]
+    assert places == [1, 1, 4, 4, 10, 10, 13]
 
 
 def test_large_events_come_back_as_small_ones_do(store: Store) -> None:

@@ -18,7 +18,7 @@ const VIEWS = {
   events: { title: "Live events", list: events.show },
   subjects: { title: "Timeline", one: subject.show },
   tasks: { title: "Tasks", list: tasks.show },
-  chats: { title: "Open chats", list: chats.show },
+  chats: { title: "Chats", list: chats.show },
   "dead-letters": { title: "Dead letters", list: deadLetters.list, one: deadLetters.letter },
   health: { title: "Health", list: health.show },
 };

@@ -96,3 +96,11 @@ export function table(name, columns, rows) {
     element("tbody", {}, ...body),
   );
 }
+
+// Links to the same view by state; the chosen one is marked.
+export function states(view, all, chosen) {
+  const links = all.map((state) =>
+    element("li", {}, element("a", { href: `#/${view}?state=${state}`, "aria-current": state === chosen && "true" }, state)),
+  );
+  return element("nav", { class: "states", "aria-label": "States" }, element("ul", {}, ...links));
+}

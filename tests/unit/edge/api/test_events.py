@@ -118,6 +118,33 @@ async def test_pages_follow_each_other_without_gap_or_overlap(tmp_path: Path) ->
         assert (await s.page("?after=latest")) == {"events": [], "next": 10, "pruned": None}
 
 
+async def test_pages_lead_backwards_from_the_newest(tmp_path: Path) -> None:
+    """A client that shows the newest events could not load older ones."""
+    async with scene(tmp_path) as s:
+        await fill(s.journal, *map(str, range(10)))
+        seen, before = [], "latest"
+        while before is not None:
+            page = await s.page(f"?before={before}&limit=3")
+            seen += [shown["offset"] for shown in page["events"]]
+            before = page["next"]
+        assert seen == list(range(10, 0, -1))
+        assert [
+            shown["offset"] for shown in (await s.page("?before=4&after=1&type=relay.task.succeeded"))["events"]
+        ] == [3, 2]
+
+
+async def test_a_time_range_bounds_pages_in_both_directions(tmp_path: Path) -> None:
+    """A search for what happened yesterday would go on to the present, and never end."""
+    async with scene(tmp_path) as s:
+        await fill(s.journal, "a", "b")
+        both = "since=1h&until=2999-01-01T00:00:00Z"
+        assert [shown["offset"] for shown in (await s.page(f"?{both}"))["events"]] == [1, 2]
+        assert [shown["offset"] for shown in (await s.page(f"?{both}&before=latest"))["events"]] == [2, 1]
+        assert await s.page("?until=1h") == {"events": [], "next": None, "pruned": None}
+        assert await s.page("?until=1h&before=latest") == {"events": [], "next": None, "pruned": None}
+        assert (await s.page("?since=2999-01-01T00:00:00Z"))["events"] == []
+
+
 @pytest.mark.parametrize(
     ("query", "offsets"),
     [

@@ -93,8 +93,8 @@ def test_open_streams_are_paged_with_what_they_began_with(opened: Store) -> None
     opened._db.execute('DELETE FROM events WHERE "offset" = 2')
     table = opened.projection(Chats)
     assert table.count() == 3
-    assert table.page(0, 2) == [NamedChat("a", 1, 7, "m", "client-a"), NamedChat("b", 2, 7, None, None)]
-    assert table.page(2, 2) == [NamedChat("c", 3, 7, "m", "client-c")]
+    assert table.page(9, 2) == [NamedChat("c", 3, 7, "m", "client-c"), NamedChat("b", 2, 7, None, None)]
+    assert table.page(2, 2) == [NamedChat("a", 1, 7, "m", "client-a")]
 
 
 def test_a_beginning_that_was_pruned_is_not_missed(opened: Store) -> None:

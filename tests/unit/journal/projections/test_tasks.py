@@ -232,7 +232,7 @@ def test_ended_tasks_go_after_a_while_and_pending_ones_never(store: Store, tasks
     assert store.execute(tasks.expire, AT + 20, 1) == 1
     assert store.execute(tasks.expire, AT + 20, 10) == 1
     assert store.execute(tasks.expire, AT + 20, 10) == 0
-    assert [row.task_id for row in tasks.page(0, 10, Wanted())[0]] == ["t2", "t3", "t4"]
+    assert [row.task_id for row in tasks.newest(99, 10, Wanted()).rows] == ["t4", "t3", "t2"]
     assert tasks.counts()["succeeded"] == 1
 
 
@@ -242,30 +242,31 @@ def test_pages_lead_on_and_hold_what_is_wanted(store: Store, tasks: Tasks) -> No
     store.append([submitted("late")], AT + 50)
     store.append([reported("t1"), reported("t4")], AT + 60)
     seen: list[str] = []
-    after: int | None = 0
-    while after is not None:
-        rows, after = tasks.page(after, 4, Wanted())
+    before: int | None = 99
+    while before is not None:
+        rows, before, _ = tasks.newest(before, 4, Wanted())
         seen += [row.task_id for row in rows]
-    assert seen == [*(f"t{n}" for n in range(10)), "late"]
+    assert seen == ["late", *(f"t{n}" for n in reversed(range(10)))]
 
     def ids(wanted: Wanted) -> list[str]:
-        return [row.task_id for row in tasks.page(0, 100, wanted)[0]]
+        return [row.task_id for row in tasks.newest(99, 100, wanted).rows]
 
-    assert ids(Wanted(states={"succeeded"})) == ["t1", "t4"]
-    assert ids(Wanted(states={"submitted"}, task_type="UPSCALE")) == ["t3", "t5", "t7", "t9"]
-    assert "late" not in ids(Wanted(submitted_before=AT + 50))
-    assert len(ids(Wanted(submitted_before=AT + 50))) == 10
+    assert ids(Wanted(states={"succeeded"})) == ["t4", "t1"]
+    assert ids(Wanted(states={"submitted"}, task_type="UPSCALE")) == ["t9", "t7", "t5", "t3"]
+    assert len(ids(Wanted(until=AT + 49))) == 10
+    assert ids(Wanted(since=AT + 50)) == ["late"]
+    assert len(ids(Wanted(since=AT, until=AT + 50))) == 11
 
 
 def test_a_rare_kind_is_looked_for_in_steps(store: Store, tasks: Tasks) -> None:
     """One question about a large registry would hold up every commit."""
     for start in range(0, 2500, 500):
         store.append([submitted(f"t{start + n}") for n in range(500)], AT)
-    store.append([reported("t2499")], AT)
-    rows, after = tasks.page(0, 10, Wanted(states={"succeeded"}), scans=1)
-    assert (rows, after) == ([], 1000)
-    rows, after = tasks.page(1000, 10, Wanted(states={"succeeded"}), scans=2)
-    assert ([row.task_id for row in rows], after) == (["t2499"], None)
+    store.append([reported("t0")], AT + 1)
+    rows, before, _ = tasks.newest(10_000, 10, Wanted(states={"succeeded"}), scans=1)
+    assert (rows, before) == ([], 1501)
+    rows, before, reached = tasks.newest(1501, 10, Wanted(states={"succeeded"}), scans=2)
+    assert ([row.task_id for row in rows], before, reached) == (["t0"], None, AT)
 
 
 def test_overdue_tasks_are_listed_without_looking_at_the_others(
@@ -275,12 +276,12 @@ def test_overdue_tasks_are_listed_without_looking_at_the_others(
     store.append([submitted(f"t{n}") for n in range(10)], AT)
     store.execute(tasks.polled, [(f"t{n}", PollAgain(AT + 9 - n, "running")) for n in (3, 5, 8)])
     wanted = Wanted(states=tasks_module.PENDING, overdue_at=AT + 9)
-    assert [row.task_id for row in tasks.page(0, 10, wanted)[0]] == ["t3", "t5", "t8"]
-    first, after = tasks.page(0, 2, wanted)
-    assert after is not None
-    assert [row.task_id for row in (*first, *tasks.page(after, 2, wanted)[0])] == ["t3", "t5", "t8"]
+    assert [row.task_id for row in tasks.newest(99, 10, wanted).rows] == ["t8", "t5", "t3"]
+    first, before, _ = tasks.newest(99, 2, wanted)
+    assert before is not None
+    assert [row.task_id for row in (*first, *tasks.newest(before, 2, wanted).rows)] == ["t8", "t5", "t3"]
     monkeypatch.setattr(tasks_module, "_MOST_OVERDUE", 2)
-    assert [row.task_id for row in tasks.page(0, 10, wanted)[0]] == ["t5", "t8"]
+    assert [row.task_id for row in tasks.newest(99, 10, wanted).rows] == ["t8", "t5"]
 
 
 def test_overdue_tasks_are_counted(store: Store, tasks: Tasks) -> None:
