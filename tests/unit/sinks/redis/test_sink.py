@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from relay.core.event import Entry, Event
 from relay.core.sink import Batch, Checkpoint, Identity, Limits, Refused, SinkUnavailable, Withheld
-from relay.sinks.redis.sink import Config, connect
+from relay.sinks.redis.sink import Config, RedisSink, connect
 from relay.sinks.redis.wire import Node
 
 
@@ -133,3 +133,37 @@ async def test_an_event_of_exactly_the_largest_size_is_taken() -> None:
     assert (withheld, type(refused)) == (Withheld(), Refused)
     with pytest.raises(SinkUnavailable, match="not open"):
         await sink.publish(Batch([largest], Checkpoint("journal", 1)))
+
+
+class Informed:
+    """Stands for a connection to a Redis that says this of itself, or nothing."""
+
+    node = Node("h", 1)
+
+    def __init__(self, info: bytes | None) -> None:
+        self._info = info
+
+    async def call(self, *command: str) -> bytes:
+        assert command == ("INFO", "persistence")
+        if self._info is None:
+            raise SinkUnavailable("forbidden", "That may not be asked.")
+        return self._info
+
+
+@pytest.mark.parametrize(
+    ("info", "codes"),
+    [
+        (b"# Persistence\r\naof_enabled:0\r\n", ["not_persistent"]),
+        (b"# Persistence\r\naof_enabled:1\r\n", []),
+        (b"", []),
+        (None, []),
+    ],
+)
+async def test_a_redis_that_forgets_at_a_restart_is_reported(info: bytes | None, codes: list[str]) -> None:
+    """Else an operator would learn of it from the events that consumers get twice."""
+    sink = connect(config(), Identity("relay-0", "a"))
+    assert isinstance(sink, RedisSink)
+    with pytest.raises(SinkUnavailable, match="not open"):
+        await sink.advice()
+    sink._wire = Informed(info)  # type: ignore[assignment]
+    assert [advice.code for advice in await sink.advice()] == codes

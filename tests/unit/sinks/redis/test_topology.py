@@ -53,15 +53,16 @@ class Sentinel:
             return [b"new", b"1"]
         if self._since == b"forbidden":
             raise SinkUnavailable("forbidden", "That may not be asked.")
-        return [b"name", b"relay"] if self._since is None else [b"name", b"relay", b"config-epoch", self._since]
+        epoch = [] if self._since is None else [b"config-epoch", self._since]
+        return [b"name", b"relay", b"ip", b"new", *epoch, b"quorum", b"2"]
 
     async def close(self) -> None:
         self.closed = True
 
 
-@pytest.mark.parametrize("since", [b"3", b"0", None, b"forbidden"])
+@pytest.mark.parametrize(("since", "epoch"), [(b"3", 3), (b"0", 0), (None, 0), (b"forbidden", 0)])
 async def test_a_sentinel_that_hangs_holds_nobody_up_and_leaves_nothing_behind(
-    monkeypatch: pytest.MonkeyPatch, since: bytes | None
+    monkeypatch: pytest.MonkeyPatch, since: bytes | None, epoch: int
 ) -> None:
     """Else the relay could not open its sink while one Sentinel of three is frozen, or would pile up connections; also
     where it is unknown since when the primary is one."""
@@ -79,6 +80,7 @@ async def test_a_sentinel_that_hangs_holds_nobody_up_and_leaves_nothing_behind(
             assert await sentinels.primary() == NEW
     assert asyncio.all_tasks() == before
     assert [sentinel.closed for sentinel in asked] == [True] * 4
+    assert await sentinels._ask(NODES[0]) == Named(NEW, epoch)
 
 
 async def test_a_sentinel_that_is_lost_between_two_questions_has_said_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
