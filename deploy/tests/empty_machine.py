@@ -73,13 +73,15 @@ class Step:
 
 
 SELECTION: Final = (
-    "tests/integration/test_kafka_sink.py",
-    "tests/integration/test_redis_sink.py",
-    "tests/e2e/test_console.py",
-    "tests/integration/test_replicas.py",
-    "tests/docs/test_commands.py",
-    "tests/e2e/test_consumer_examples.py",
+    "tests/integration/test_kafka_sink.py::test_events_follow_the_contract",
+    "tests/integration/test_redis_sink.py::test_lost_replies_do_not_double",
+    "tests/e2e/test_console.py::test_live_events_appear_as_they_happen",
+    "tests/faults/test_rolling_update.py",
+    "tests/integration/test_completion.py",
+    "tests/docs/test_commands.py::test_the_commands_of_a_page_do_what_it_says[README.md]",
+    "tests/e2e/test_consumer_examples.py::test_each_event_has_its_effect_once",
 )
+"""Kafka, Redis, Chromium, nginx, the shells, a page's commands, and programs in Python, Node.js, Go and Java."""
 
 
 def steps(every_test: bool) -> Iterator[Step]:
