@@ -43,6 +43,10 @@ config:
 ingress: {enabled: true, hosts: [relay.example.com]}
 ```
 
+This runs one replica. Several need a common memory of what has been published, or the chart refuses them, also under an
+autoscaler: [several replicas](../../../docs/how-to/several-replicas.md). `helm test` sends a webhook to each
+replica and waits until its event is on every sink; consumers see it with `data.test: true`.
+
 [docs/kubernetes.md](../../../docs/kubernetes.md) says what the chart creates, and how to run it. More examples of
 values are in [`ci/`](ci). `python -m deploy.render` writes this table from the comments in `values.yaml`.
 

@@ -24,7 +24,7 @@ mapfile -t claims < <(kube get persistentvolumeclaims --selector "${labels%,}" -
 ((${#claims[@]})) || stop "$name has no volumes."
 for claim in "${claims[@]}"; do
   class=$(kube get "$claim" -o jsonpath='{.spec.storageClassName}' "$@")
-  [[ $(kube get storageclass "$class" -o jsonpath='{.allowVolumeExpansion}') == true ]] ||
+  [[ $(kube get storageclass "$class" -o jsonpath='{.allowVolumeExpansion}' "$@") == true ]] ||
     stop "The storage class $class of $claim does not allow volumes to grow (allowVolumeExpansion)."
 done
 

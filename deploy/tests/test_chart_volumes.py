@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -42,13 +43,15 @@ def asked_for(claim_: Manifest) -> str:
 
 
 def grow(api: KubeApi, folder: Path, command: str) -> subprocess.CompletedProcess[str]:
-    """The command of the page, with this cluster as the one of kubectl."""
+    """The command of the page, for a cluster that is not the current one of kubectl."""
+    clusters = [
+        {"name": "here", "cluster": {"server": api.url}},
+        {"name": "elsewhere", "cluster": {"server": "http://127.0.0.1:1"}},
+    ]
+    contexts = [{"name": each["name"], "context": {"cluster": each["name"], "namespace": "other"}} for each in clusters]
     config = folder / "kubeconfig"
-    config.write_text(
-        f'{{"clusters": [{{"name": "c", "cluster": {{"server": "{api.url}"}}}}], "current-context": "c",'
-        ' "contexts": [{"name": "c", "context": {"cluster": "c", "namespace": "elsewhere"}}]}'
-    )
-    shell = ["bash", "-c", f"export KUBECONFIG={config} HOME={folder}\n{command}"]
+    config.write_text(json.dumps({"clusters": clusters, "contexts": contexts, "current-context": "elsewhere"}))
+    shell = ["bash", "-c", f"export KUBECONFIG={config} HOME={folder}\n{command.strip()} --context here"]
     return subprocess.run(shell, cwd=ROOT.parent, capture_output=True, text=True, timeout=60, check=False)
 
 
