@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from relay.core.event import Entry, Event
-from relay.core.sink import Batch, Checkpoint, Identity, Limits, Refused, SinkUnavailable, Withheld
+from relay.core.sink import Batch, Checkpoint, Identity, Inheritance, Limits, Name, Refused, SinkUnavailable, Withheld
 from relay.sinks.redis.sink import Config, RedisSink, connect
 from relay.sinks.redis.wire import Node
 
@@ -167,3 +167,17 @@ async def test_a_redis_that_forgets_at_a_restart_is_reported(info: bytes | None,
         await sink.advice()
     sink._wire = Informed(info)  # type: ignore[assignment]
     assert [advice.code for advice in await sink.advice()] == codes
+
+
+@pytest.mark.parametrize(
+    ("held", "taken"),
+    [(Checkpoint("journal", 3), Checkpoint("journal", 3)), (Checkpoint("another", 3), None), (None, None)],
+)
+async def test_a_sink_that_got_another_name_has_its_place_already(
+    held: Checkpoint | None, taken: Checkpoint | None
+) -> None:
+    """Else who renames a Redis sink would have its journal published again, or the place of another one taken over."""
+    sink = connect(config(name="renamed"), Identity("relay-0", "a"))
+    assert isinstance(sink, RedisSink)
+    sink._wire, sink._held = Informed(b""), held  # type: ignore[assignment]
+    assert await sink.take_over(Name("relay-0", "redis"), Inheritance("journal", 5, "journal")) == taken
