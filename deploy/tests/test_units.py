@@ -15,13 +15,14 @@ from relay.settings import Settings, load
 
 def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     """A misspelt line is passed over by systemd with a warning that nobody reads."""
-    unit = tmp_path / "relay.service"
-    text = (ROOT / "systemd" / "relay.service").read_text("utf-8")
-    unit.write_text(text.replace("/opt/relay/bin/relay", "/bin/true"))  # the check wants the program to be there
+    units = [tmp_path / name for name in ("relay.service", "relay.socket")]
+    for unit in units:
+        text = (ROOT / "systemd" / unit.name).read_text("utf-8")
+        unit.write_text(text.replace("/opt/relay/bin/relay", "/bin/true"))  # the check wants the program to be there
     result = subprocess.run(
-        ["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60, check=False
+        ["systemd-analyze", "verify", *units], capture_output=True, text=True, timeout=60, check=False
     )
-    assert not [line for line in result.stderr.splitlines() if "relay.service" in line], result.stderr
+    assert not [line for line in result.stderr.splitlines() if "relay." in line], result.stderr
 
 
 def test_the_unit_is_rated_safe() -> None:

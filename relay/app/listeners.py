@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
+from relay.core.errors import RelayError
 from relay.edge.build import Edge
 from relay.edge.http.server import Limits, Listener
 from relay.settings import Settings
+from relay.systemd import inherited
 from relay.telemetry.signals.http import HttpSignals
 
+_ALIKE = ({"0.0.0.0", "::"}, {"127.0.0.1", "::1", "localhost"})  # noqa: S104 - compared, not bound
 _ADMIN_LIMITS = Limits(max_connections=800)
 
 
@@ -16,7 +20,7 @@ class Listeners:
     """Binds what the edge serves to its addresses."""
 
     def __init__(self, edge: Edge, settings: Settings, signals: HttpSignals) -> None:
-        self._edge = edge
+        self._edge, self._settings = edge, settings
         server, admin = settings.server, settings.admin
         limits = Limits(server.header_timeout, server.keepalive_timeout, server.max_connections)
         self.main = Listener(
@@ -38,9 +42,13 @@ class Listeners:
         )
 
     async def open(self) -> None:
-        """Listens. Raises ``RelayError`` where an address cannot be had."""
-        await self.main.start()
-        await self.admin.start()  # last: who reads "ready" must be able to connect
+        """Listens, on systemd's sockets where it passes any. Raises ``RelayError`` where an address cannot be had."""
+        given = inherited(frozenset(("main", "admin")))
+        for name, address in (("main", self._settings.server), ("admin", self._settings.admin)):
+            if name in given:
+                _require_address(name, given[name], address.host, address.port)
+        await self.main.start(given.get("main"))
+        await self.admin.start(given.get("admin"))  # last: who reads "ready" must be able to connect
 
     async def drain(self, timeout: float, last_call: float) -> None:
         """Lets what is under way end, within ``timeout`` seconds, while the main listener goes on; see ``Listener``."""
@@ -59,3 +67,18 @@ class Listeners:
         deadline = loop.time() + timeout
         await self.main.stop(timeout)
         await self._edge.finish(lambda: deadline - loop.time())
+
+
+def _require_address(name: str, given: socket.socket, host: str, port: int) -> None:
+    """What may come in without a token is decided by the configured address, so that has to be the real one.
+
+    Raises ``RelayError`` where it is another; port 0 is any.
+    """
+    bound = given.getsockname()
+    same = bound[0] == host or any({bound[0], host} <= alike for alike in _ALIKE)
+    if not same or port not in (0, bound[1]):
+        raise RelayError(
+            "socket_activation",
+            f"systemd listens on {bound[0]}:{bound[1]} for {name}; the configuration says {host}:{port}.",
+            hint="Give ListenStream= and the host and port of server or admin the same address.",
+        )

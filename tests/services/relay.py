@@ -49,6 +49,8 @@ class RelayProcess:
         self.config.write_text(json.dumps(config))  # JSON is YAML
         self.log = directory / "relay.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.pass_fds: tuple[int, ...] = ()
+        """Descriptors that the process gets, under the same numbers."""
 
     def configure(self, **sections: Any) -> None:
         """Changes the configuration, section by section; the next start reads it."""
@@ -85,6 +87,7 @@ class RelayProcess:
                 [sys.executable, "-m", *(program or ("relay",)), "serve", "--config", str(self.config)],
                 stdout=log,
                 stderr=log,
+                pass_fds=self.pass_fds,
                 env={k: v for k, v in os.environ.items() if not k.startswith(("RELAY_", "PYTHONDONTWRITE"))},
             )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.systemd import notify
+from relay.systemd import inherited, notify
 
 
 def test_without_systemd_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,3 +50,10 @@ def test_a_systemd_that_is_stuck_does_not_hold_the_relay(tmp_path: Path, monkeyp
         states = [notify("STATUS=" + "x" * 1000) for _ in range(5000)]
     assert states[0] is True
     assert states[-1] is False
+
+
+def test_sockets_for_another_process_are_not_taken() -> None:
+    """A relay that systemd starts by a script would take descriptors that are something else by now."""
+    environ = {"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "main", "HOME": "/"}
+    assert inherited(frozenset(("main",)), environ) == {}
+    assert environ == {"HOME": "/"}

@@ -358,20 +358,24 @@ class Listener:
             request_factory=request_factory,
         )
         self._listening: asyncio.Server | None = None
+        self._outlived = False  # by its socket
 
-    async def start(self) -> None:
-        """Binds. Raises ``RelayError`` when the address cannot be had, or aiohttp is not as relay needs it."""
+    async def start(self, inherited: socket.socket | None = None) -> None:
+        """Binds, or serves a listening socket that goes on without this process.
+
+        Raises ``RelayError`` when the address cannot be had, or aiohttp is not as relay needs it.
+        """
         require_internals(self.server)
         loop = asyncio.get_running_loop()
+        self._outlived = inherited is not None
+        where: dict[str, Any] = {"host": self._host, "port": self._port, "reuse_address": True}
         try:
             self._listening = await loop.create_server(
                 self.server,
-                self._host,
-                self._port,
+                **({"sock": inherited} if inherited else where),
                 ssl=self._tls,
                 ssl_shutdown_timeout=_PARTING if self._tls else None,
                 backlog=_BACKLOG,
-                reuse_address=True,
             )
         except OSError as error:
             raise RelayError(
@@ -390,13 +394,17 @@ class Listener:
         return f"{'https' if self._tls else 'http'}://{host}:{bound[1]}"
 
     async def stop_listening(self) -> None:
-        """Takes no new connections; the open ones go on, and so do those that the kernel has taken already."""
+        """Takes no new connections; the open ones go on, and so do those that the kernel has taken already.
+
+        Those of an inherited socket wait in it for the next process.
+        """
         if self._listening is None:
             return
         loop, listening = asyncio.get_running_loop(), self._listening.sockets
-        for each in listening:
+        ours = [] if self._outlived else listening
+        for each in ours:
             take_no_more(each)
-        queues = [socket.fromfd(each.fileno(), each.family, each.type) for each in listening]
+        queues = [socket.fromfd(each.fileno(), each.family, each.type) for each in ours]
         for each in listening:
             loop.remove_reader(each.fileno())  # asyncio fails at connections that it accepts just before the close
         for _ in range(_TURNS):
