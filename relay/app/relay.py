@@ -26,6 +26,7 @@ from relay.edge.build import Edge, Hooks, Parts
 from relay.edge.chat.recovery import end_open_chats
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.projections.dead_letters import DeadLetters
+from relay.journal.projections.tasks import PENDING, Tasks
 from relay.journal.store import SQLITE_VERSION
 from relay.publishing.claims import Claims
 from relay.publishing.publisher import Publisher, as_fatal
@@ -54,6 +55,7 @@ _ENDLESS = ("journal maintenance", "loop watch", CARE)
 _FOR_THE_REST = 8.0  # seconds, at most, of a drain that are kept for the publishers and the journal
 _LAST_CALL = 0.5  # seconds; balancers learn it from /readyz and get their time before the signal (preStop)
 
+_TICK = 0.02
 _LAST_SPANS = 2.0  # seconds; what a collector has not taken by then is lost
 
 
@@ -114,6 +116,31 @@ class Relay:
             identity=settings.identity_name,
         )
 
+    async def drain(self, timeout: float) -> tuple[dict[str, int], int]:
+        """Publishes what the journal of a relay that is gone holds, within ``timeout`` seconds; listens to nothing.
+
+        Answers the events that are left for each sink, and the tasks that have not ended. Raises ``RelayError``.
+        """
+        self.upstream = Upstream(self.settings.upstream, self._upstream_signals)
+        self.journal = await self._open_journal(must_exist=True)
+        try:
+            self._ending_chats = await end_open_chats(self.journal, ChatSignals(self.telemetry))
+            self._start_publishers()
+            failing = asyncio.create_task(self.failure())
+            await asyncio.wait((failing, asyncio.create_task(self._caught_up())), timeout=timeout, return_when=_FIRST)
+            if failing.done():
+                raise failing.result()
+            failing.cancel()
+            counts = await self.journal.projection(Tasks).query(Tasks.counts)
+        finally:
+            await self.stop()
+        left = {each.label: self.journal.progress.pending(each.label) for each in self._publishers}
+        return left, sum(counts[state] for state in PENDING)
+
+    async def _caught_up(self) -> None:
+        while not all(publisher.caught_up for publisher in self._publishers):  # noqa: ASYNC110 - a batch is a tick
+            await asyncio.sleep(_TICK)
+
     @property
     def url(self) -> str:
         """The main listener's base URL."""
@@ -126,7 +153,7 @@ class Relay:
         assert self._listeners is not None, "the relay has not been started"
         return self._listeners.admin.url
 
-    async def _open_journal(self) -> Journal:
+    async def _open_journal(self, *, must_exist: bool = False) -> Journal:
         settings = self.settings
         policy = Policy(
             retention=settings.journal.retention,
@@ -139,7 +166,12 @@ class Relay:
         path = Path(settings.journal.path)
         names = Names(settings.identity_name, {config.label: config.type for config in settings.sinks})
         journal = await open_journal(
-            path, labels, policy, self._journal_signals, names=names, must_exist=settings.journal.must_exist
+            path,
+            labels,
+            policy,
+            self._journal_signals,
+            names=names,
+            must_exist=must_exist or settings.journal.must_exist,
         )
         journal.concealed = self._concealed
         opened = journal.progress.journal_id, journal.events.last_offset

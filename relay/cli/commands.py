@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from relay.cli import about, check, dead_letters, demo, journal, register_schemas, replay, serve, tail, tasks
+from relay.cli import about, check, dead_letters, demo, drain, journal, register_schemas, replay, serve, tail, tasks
 from relay.cli.doctor.command import doctor
 from relay.cli.outcome import Commands
 
@@ -19,6 +19,7 @@ TABLE: Final = (
     (_RUN, check.check),
     (_RUN, doctor),
     (_RUN, replay.replay),
+    (_RUN, drain.drain),
     (_LOOK, tail.tail),
     (_LOOK, tasks.tasks),
     (_LOOK, dead_letters.app),

@@ -49,7 +49,7 @@ def demo(
     raise typer.Exit(run_loop(run_demo(once=once, console=console(), tasks=tasks, chats=chats, seed=seed, json=json)))
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
     """A duration as the configuration writes it."""
     from relay.core.units import parse_duration
 
@@ -65,9 +65,9 @@ def simulate(
     host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen on.")] = "127.0.0.1",
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of ids, faults and variations.")] = 0,
     queue: Annotated[
-        Any, typer.Option(parser=_seconds, metavar="DURATION", help="Mean time a task waits in the queue.")
+        Any, typer.Option(parser=seconds, metavar="DURATION", help="Mean time a task waits in the queue.")
     ] = "500ms",
-    run: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Mean time a task runs.")] = "2s",
+    run: Annotated[Any, typer.Option(parser=seconds, metavar="DURATION", help="Mean time a task runs.")] = "2s",
     fault: Annotated[
         list[str] | None,
         typer.Option(metavar="WORD=RATE", help="Probability of a fault, 0 to 1, like lost=0.1; repeatable."),
@@ -83,15 +83,15 @@ def simulate(
         str | None, typer.Option(metavar="URL", help="The webhook of tasks that name none.")
     ] = None,
     webhook_timeout: Annotated[
-        Any, typer.Option(parser=_seconds, metavar="DURATION", help="How long to wait for a webhook's receiver.")
+        Any, typer.Option(parser=seconds, metavar="DURATION", help="How long to wait for a webhook's receiver.")
     ] = "5s",
     webhook_repeats: Annotated[int, typer.Option(metavar="N", min=0, help="Retries of a webhook that got no 2xx.")] = 5,
     webhook_spacing: Annotated[
         str,
         typer.Option(metavar="DURATION,...", help="Delay before each retry; the last one applies to all further ones."),
     ] = "1s,2s,4s,8s,16s",
-    late_by: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Delay of a late webhook.")] = "2s",
-    slow_by: Annotated[Any, typer.Option(parser=_seconds, metavar="DURATION", help="Delay of a slow answer.")] = "1s",
+    late_by: Annotated[Any, typer.Option(parser=seconds, metavar="DURATION", help="Delay of a late webhook.")] = "2s",
+    slow_by: Annotated[Any, typer.Option(parser=seconds, metavar="DURATION", help="Delay of a slow answer.")] = "1s",
     outage: Annotated[
         list[str] | None,
         typer.Option(
@@ -128,7 +128,7 @@ def simulate(
         seed=seed,
         queue_seconds=queue,
         run_seconds=run,
-        retries=Retries(webhook_timeout, webhook_repeats, tuple(map(_seconds, webhook_spacing.split(",")))),
+        retries=Retries(webhook_timeout, webhook_repeats, tuple(map(seconds, webhook_spacing.split(",")))),
         faults=_faults(Faults, TASK_FAULTS, fault or [], "--fault", late_by=late_by, slow_by=slow_by),
         outages=tuple(map(_outage, outage or [])),
         checked_test_mode=checked_test_mode,
@@ -152,7 +152,7 @@ def _outage(text: str) -> Outage:
         known = ", ".join(TROUBLES)
         raise typer.BadParameter(f"write one of {known} with its time, like down@30s+1m", param_hint="'--outage'")
     try:
-        return Outage(trouble, _seconds(start), _seconds(length))
+        return Outage(trouble, seconds(start), seconds(length))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="'--outage'") from None
 

@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from relay.cli.commands import app
-from relay.cli.demo import _faults, _outage, _seconds
+from relay.cli.demo import _faults, _outage, seconds
 from relay.simulator.outages import TROUBLES, Outage
 from relay.simulator.rates import CHAT_FAULTS, TASK_FAULTS, ChatFaults, Faults
 from relay.simulator.tasks.faults import DIRECTIVES
@@ -38,7 +38,7 @@ def test_a_fault_of_a_chat_that_means_nothing_is_refused(given: str, message: st
 
 def test_durations_are_written_as_in_the_configuration() -> None:
     """The same text would mean another time on the command line."""
-    assert _seconds("250ms") == 0.25
+    assert seconds("250ms") == 0.25
 
 
 def test_every_trouble_can_be_given_its_time() -> None:
