@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+import aiohttp
+
 from deploy.cluster import isolation
 from deploy.cluster.brokers import BROKERS, Broker, start_kafka, start_redis
 from deploy.cluster.nodes import Cluster, groups_of
@@ -62,13 +64,13 @@ class Check:
         folder = self._home / "records" / str(len(self.rows))
         traffic = Traffic(lambda: release.url, folder, seed=2 * len(self.rows))
         started, note, failure = time.monotonic(), "", ""
-        async with traffic:
-            await traffic.acknowledged(BEFORE_AND_AFTER)
-            try:
+        try:
+            async with traffic:
+                await traffic.acknowledged(BEFORE_AND_AFTER)
                 note = await act(release)
-            except (AssertionError, RuntimeError, TimeoutError) as error:
-                failure = str(error)
-            await traffic.acknowledged(BEFORE_AND_AFTER)
+                await traffic.acknowledged(BEFORE_AND_AFTER)
+        except (AssertionError, RuntimeError, OSError, aiohttp.ClientError) as error:  # TimeoutError is an OSError
+            failure = f"{type(error).__name__}: {error}"
         took = time.monotonic() - started
         outcome = await traffic.outcome(release.broker.read, twice)
         return Row(release.broker.kind, name, took, outcome, note, failure)
@@ -95,11 +97,11 @@ async def brokers(home: Path, sinks: list[str]) -> AsyncIterator[None]:
 async def check(arguments: argparse.Namespace) -> int:
     """0 when each row holds."""
     cluster = Cluster(arguments.home, arguments.programs, arguments.images, arguments.group)
+    checking = Check(cluster, arguments.home)
     started = time.monotonic()
     try:
         await asyncio.to_thread(cluster.up)
         print(f"two nodes are ready after {time.monotonic() - started:.0f} s", flush=True)
-        checking = Check(cluster, arguments.home)
         async with brokers(arguments.home, arguments.sinks):
             for sink in arguments.sinks:
                 if arguments.scenarios:
@@ -108,7 +110,7 @@ async def check(arguments: argparse.Namespace) -> int:
                     await checking.upgrade(BROKERS[sink]("upgraded"), arguments.before)
     finally:
         cluster.down()
-    print(f"\n{table(checking.rows)}\n")
+        print(f"\n{table(checking.rows)}\n", flush=True)
     failed = [row for row in checking.rows if not row.holds]
     print(f"{len(checking.rows) - len(failed)} rows as promised, {len(failed)} not; {time.monotonic() - started:.0f} s")
     return 1 if failed else 0

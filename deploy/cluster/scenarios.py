@@ -102,11 +102,12 @@ async def zombie(release: Release) -> str:
 
     The volume is one that two nodes can have at once, so that only the relay itself keeps its second copy out.
     """
-    pod = next(pod for pod in await release.pods() if pod["spec"]["nodeName"] == "node2")
-    name, container = pod["metadata"]["name"], _container(pod)
-    kubelet = release.cluster.processes["kubelet2"]
-    control = release.cluster.containerd(2)
-    await release.kubectl("cordon", "node2")
+    pod = (await release.pods())[-1]
+    name, container, node = pod["metadata"]["name"], _container(pod), pod["spec"]["nodeName"]
+    number = next(each for each in NODES if node == f"node{each}")
+    kubelet = release.cluster.processes[f"kubelet{number}"]
+    control = release.cluster.containerd(number)
+    await release.kubectl("cordon", node)
     await run(*control, "tasks", "pause", container)
     kubelet.send_signal(signal.SIGSTOP)
     try:
@@ -116,9 +117,9 @@ async def zombie(release: Release) -> str:
     finally:
         await run(*control, "tasks", "resume", container)
         kubelet.send_signal(signal.SIGCONT)
-    await release.kubectl("uncordon", "node2")
+        await release.kubectl("uncordon", node)
     await release.settled()
-    return f"{name} on node1 was kept out until its predecessor on node2 had ended"
+    return f"the new {name} was kept out until its predecessor on {node} had ended"
 
 
 async def scale_to_one_and_back(release: Release) -> str:
@@ -224,4 +225,7 @@ def _restarts(pod: Any) -> tuple[str, int]:
 def _was_refused(pod: Any) -> bool:
     """Whether the relay in it has ended at least once."""
     statuses = pod["status"].get("containerStatuses", ())
-    return any(status["restartCount"] or "terminated" in status["state"] for status in statuses)
+    return any(
+        status["restartCount"] or "terminated" in {**status.get("lastState", {}), **status["state"]}
+        for status in statuses
+    )
