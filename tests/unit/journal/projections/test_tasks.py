@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -331,7 +332,8 @@ def test_an_older_journal_gets_its_registry(path: Path) -> None:
     with_tasks = Store(path)
     with_tasks.append([submitted("t1")], AT)
     with_tasks.close()
-    names = {name for (name,) in sqlite3.connect(path).execute("SELECT name FROM sqlite_master")}
+    with closing(sqlite3.connect(path)) as db:
+        names = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
     assert {"tasks", "task_states", "tasks_due", "tasks_ended", "task_entered", "task_moved", "task_left"} <= names
 
 
