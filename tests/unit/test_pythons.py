@@ -62,6 +62,15 @@ def test_what_was_not_seen_and_what_failed_is_reported(
     assert pythons.main(["3.14"]) == 1
 
 
+def test_versions_that_were_asked_for_are_not_taken_for_tests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """``make check-pythons ARGS=3.13`` would hand its ARGS on to the unit tests, of which none has that name."""
+    monkeypatch.setattr(pythons, "ROOT", tmp_path)
+    (tmp_path / "Makefile").write_text("check-unit test:\n\t@echo $@ $(ARGS) >> seen\n")
+    monkeypatch.setenv("MAKEFLAGS", "-- ARGS=3.13")
+    assert pythons.passes("3.13", Interpreter("3.13.0", Path("/a")))
+    assert (tmp_path / "seen").read_text().splitlines() == ["check-unit", f"test -q {' '.join(pythons.SELECTION)}"]
+
+
 def test_the_selection_is_there() -> None:
     """``make check-pythons`` would run fewer tests than it says, or none."""
     assert [name for name in pythons.SELECTION if not (pythons.ROOT / name).is_file()] == []
