@@ -24,7 +24,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-faults setup-deploy demo serve test faults fuzz soak mutants check docs format bench lock screenshots check-deploy check-cluster check-machine check-pythons check-format check-lint check-types check-imports check-unit check-static
+.PHONY: help setup setup-test setup-faults setup-deploy setup-release demo serve test faults fuzz soak mutants check build release-check image publish docs format bench lock screenshots check-deploy check-cluster check-machine check-pythons check-format check-lint check-types check-imports check-unit check-static
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -33,7 +33,7 @@ help: ## list the targets
 setup: ## all that the targets below need: installed (as root on Debian), fetched into .cache, or the command that does it
 	$(call set-up,test deploy)
 
-setup-test setup-faults setup-deploy: setup-%:
+setup-test setup-faults setup-deploy setup-release: setup-%:
 	$(call set-up,$*)
 
 # First what takes a second and may fail; with one line in the shell `make --jobs` cannot change the order.
@@ -97,7 +97,7 @@ check-pythons: $(INSTALLED) ## unit, sink and journal tests on every Python from
 screenshots: $(INSTALLED) ## the pictures in docs/images, taken again from a running console (ARGS=FOLDER: every view, to look at)
 	$(BIN)/python -m tests.e2e.console_screenshots $(ARGS)
 
-check-deploy: setup-deploy ## image, chart, rules, dashboards and workflows: needs root for the image (ARGS="-k chart")
+check-deploy: setup-deploy ## image, chart, rules, dashboards, workflows and release: needs root for the image (ARGS="-k chart")
 	$(BIN)/python -m pytest deploy/tests $(ARGS)
 
 # Plain Python: it must not lean on what it is to prove.
@@ -107,6 +107,18 @@ check-machine: ## the README's two commands on an empty Debian: as root, with de
 check-cluster: $(INSTALLED) ## the chart on a real Kubernetes of two nodes, under load: root, 25 minutes (ARGS="--sink redis --scenario zombie")
 	deploy/cluster/tools.sh
 	$(BIN)/python -m deploy.cluster $(ARGS)
+
+build: setup-release ## dist/: wheel, source archive and bill of materials of the last commit; each build has the same bytes
+	$(BIN)/python -m deploy.release.build
+
+release-check: setup-release ## whether the last commit can be released: versions agree, two builds are equal, the wheel works (TAG=v0.1.0)
+	TAG=$(TAG) $(BIN)/python -m deploy.release.check
+
+image: setup-release ## dist/: the image of the last commit, on a base pinned by its digest, and its bill of materials (BASE=)
+	SYFT=$(abspath $(BIN))/syft deploy/release/image.sh localhost/relay:release
+
+publish: $(INSTALLED) ## put the image of dist/ and its chart into a registry, and sign both: the release workflow does (REGISTRY=)
+	PYTHON=$(BIN)/python deploy/release/publish.sh
 
 docs: $(INSTALLED) ## write docs/reference/ again, from the settings, the metrics, the schemas and the errors
 	$(BIN)/python -m docs.reference
@@ -132,6 +144,7 @@ lock: ## write requirements/*.txt again from pyproject.toml (ARGS="--upgrade"); 
 	$(LOCK) pyproject.toml --extra otel --constraints requirements/dev.txt --output-file requirements/otel.txt
 	$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 	$(LOCK) --group deploy --constraints requirements/dev.txt --output-file requirements/deploy.txt
+	$(LOCK) --group release --constraints requirements/dev.txt --output-file requirements/release.txt
 	$(LOCK) --group fuzz --constraints requirements/dev.txt --output-file requirements/fuzz.txt
 	$(LOCK) --group go --output-file requirements/go.txt
 	$(LOCK) --group node --output-file requirements/node.txt

@@ -60,7 +60,7 @@ TOOLCHAINS = (Download("Go", PYPI, GO.fetch), Download("Node.js", PYPI, NODE.fet
 
 
 def downloads(purpose: str) -> Iterator[Download]:
-    """What is needed for ``test``, ``faults`` or ``deploy``."""
+    """What is needed for ``test``, ``faults``, ``deploy`` or ``release``."""
     yield from _OF[purpose]()
 
 
@@ -82,19 +82,24 @@ def _of_faults() -> Iterator[Download]:
 
 
 def _of_deployment() -> Iterator[Download]:
-    yield Download("the linters", PYPI, _linters)
+    yield Download("the linters", PYPI, partial(_locked, "deploy"))
+    yield from _of_release()
     yield Download("Grafana's types", NPM, partial(node_modules, ROOT / "deploy/tests/grafana", "grafana"))
     for module in (HELM, ACTIONLINT):
         yield Download(module, GO_PROXY, partial(_go_install, module))
+
+
+def _of_release() -> Iterator[Download]:
+    yield Download("what lists the materials of a release", PYPI, partial(_locked, "release"))
 
 
 def _kafka(version: str) -> Download:
     return Download(f"Kafka {version}", MAVEN, partial(kafka_install.jars, version))
 
 
-def _linters() -> None:
-    """For this Python. pip would take seconds to see that they are there."""
-    lock, installed = ROOT / "requirements" / "deploy.txt", Path(sys.prefix) / ".installed-deploy"
+def _locked(name: str) -> None:
+    """Installs what a file in ``requirements`` locks. pip would take seconds to see that it is there."""
+    lock, installed = ROOT / "requirements" / f"{name}.txt", Path(sys.prefix) / f".installed-{name}"
     if not installed.exists() or installed.read_bytes() != lock.read_bytes():
         pip_install(lock)
         installed.write_bytes(lock.read_bytes())
@@ -111,7 +116,7 @@ def _go_install(module: str) -> None:
     offer(program, folder / program)
 
 
-_OF = {"test": _of_tests, "faults": _of_faults, "deploy": _of_deployment}
+_OF = {"test": _of_tests, "faults": _of_faults, "deploy": _of_deployment, "release": _of_release}
 
 
 def main(purposes: Sequence[str]) -> int:

@@ -71,8 +71,16 @@ _DEPLOY = (
     Need("runc", "runc"),
     Need("newuidmap", "uidmap"),
     Need("debootstrap", "debootstrap"),
+    Need("strip", "binutils"),
 )
-NEEDS: Mapping[str, tuple[Need, ...]] = {"python": _PYTHON, "test": _TEST, "faults": _TEST, "deploy": _DEPLOY}
+_RELEASE = (*_PYTHON, Need("git", "git"), Need("buildah", "buildah"))
+NEEDS: Mapping[str, tuple[Need, ...]] = {
+    "python": _PYTHON,
+    "test": _TEST,
+    "faults": _TEST,
+    "deploy": _DEPLOY,
+    "release": _RELEASE,
+}
 """By what it is for; ``python`` is the environment alone. Go and Node.js are fetched (``tests/setup/fetch.py``)."""
 
 
@@ -101,6 +109,7 @@ RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "test": (_TRACE, _MOUNT),
     "faults": (_TRACE, _MOUNT, _ROOT),
     "deploy": (),
+    "release": (),
 }
 
 

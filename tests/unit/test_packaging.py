@@ -20,7 +20,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 RUN = PYPROJECT["project"]["dependencies"]
 TRACING = PYPROJECT["project"]["optional-dependencies"]["otel"]
 GROUPS = PYPROJECT["dependency-groups"]
-BUILD, DEPLOY = GROUPS["build"], GROUPS["deploy"]
+BUILD, DEPLOY, RELEASE = GROUPS["build"], GROUPS["deploy"], GROUPS["release"]
 DEV = [need for need in GROUPS["dev"] if need != {"include-group": "build"}] + BUILD
 LOCKS = {
     "run.txt": RUN,
@@ -28,6 +28,7 @@ LOCKS = {
     "otel.txt": [*RUN, *TRACING],
     "build.txt": BUILD,
     "deploy.txt": DEPLOY,
+    "release.txt": RELEASE,
     "go.txt": GROUPS["go"],
     "node.txt": GROUPS["node"],
 }
