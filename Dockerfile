@@ -1,7 +1,7 @@
 # The relay's image: nothing but the public base image and PyPI is needed to build it.
 #   docker build -t relay .        (podman and buildah do as well; with --build-arg TRACING=yes it can trace)
-# The base can be pinned by its digest: --build-arg BASE=python:3.13-slim-bookworm@sha256:...
-ARG BASE=python:3.13-slim-bookworm
+# A release pins the base by its digest (deploy/release/image.sh); so can you: --build-arg BASE=...@sha256:...
+ARG BASE=docker.io/library/python:3.13-slim-bookworm
 
 FROM ${BASE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
@@ -17,8 +17,10 @@ COPY pyproject.toml README.md LICENSE ./
 COPY relay relay
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheels . \
  && /opt/build/bin/pip --python /opt/relay/bin/python install --no-deps --no-index --no-compile /tmp/wheels/*.whl
+# Neither compilers nor highlighted sources here: of Pygments, which Rich brings, the lexers would be 8 MB.
 RUN find /opt/relay -type f \( -name '*.pyx' -o -name '*.pxd' -o -name '*.pyi' -o -name '*.c' -o -name '*.h' \) -delete \
- && /opt/relay/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/relay/lib \
+ && find /opt/relay -path '*/pygments/lexers/[a-z]*.py' ! -name python.py -delete \
+ && PYTHONHASHSEED=0 /opt/relay/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/relay/lib \
  && mkdir -p /rootfs/var/lib/relay /rootfs/etc/relay \
  && chown 10001:10001 /rootfs/var/lib/relay
 COPY deploy/container/relay.yaml /rootfs/etc/relay/relay.yaml
@@ -26,6 +28,7 @@ COPY deploy/container/relay.yaml /rootfs/etc/relay/relay.yaml
 FROM ${BASE}
 ARG VERSION=0.0.0
 ARG REVISION=unknown
+# Where the source is and what the base was, the release adds: https://specs.opencontainers.org/image-spec/annotations/
 LABEL org.opencontainers.image.title="relay" \
       org.opencontainers.image.description="Event bridge for Novita AI: webhooks and chats in, CloudEvents exactly once on Kafka and Redis Streams." \
       org.opencontainers.image.licenses="Apache-2.0" \

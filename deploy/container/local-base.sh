@@ -15,14 +15,16 @@ libraries=ca-certificates,libssl3,libsqlite3-0,libffi8,zlib1g,libbz2-1.0,liblzma
 timeout 600 debootstrap --variant=minbase --include="$libraries" bookworm "$root" >/dev/null
 rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/*
 
-# As in the official image: /usr/local/bin/python, without the tests and without compiled files.
+# As in the official image: /usr/local/bin/python with pip, without the tests, compiled files and symbols.
 cp -a "$prefix"/. "$root/usr/local/"
+find "$root/usr/local/bin" ! -name 'python*' ! -type d -delete
 ln -sf python3 "$root/usr/local/bin/python"
 find "$root/usr/local" \( -name __pycache__ -o -name '*.a' -o -path '*/lib/python3*/test' \) -prune -exec rm -rf {} +
+find "$root"/usr/local/{bin,lib} -type f \( -name '*.so*' -o -name 'python3.*[0-9]' \) -exec strip --strip-unneeded {} +
 rm -rf "$root"/usr/local/lib/python3*/site-packages/*
-"$root/usr/local/bin/python3" -I -m ensurepip --root "$root" --default-pip >/dev/null 2>&1 || true
 echo "/usr/local/lib" > "$root/etc/ld.so.conf.d/python.conf"
 chroot "$root" ldconfig
+chroot "$root" /usr/local/bin/python3 -I -m ensurepip --default-pip >/dev/null 2>&1
 
 container=$(buildah from scratch)
 buildah add --quiet "$container" "$root" / >/dev/null

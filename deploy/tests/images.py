@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.render import ROOT
 
 PROJECT = ROOT.parent
-BASE = "localhost/relay-base:test"
+BASE = "localhost/relay-base:stripped"
 
 
 def run(*command: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
@@ -25,11 +25,15 @@ def make_base() -> None:
         run(str(ROOT / "container" / "local-base.sh"), BASE, sys.executable, timeout=500)
 
 
+def mounted() -> list[str]:
+    """Options with which a build reaches a package index as this machine does."""
+    paths = [path for path in ("/etc/pip.conf", "/etc/ssl/certs") if Path(path).exists()]
+    return [part for path in paths for part in ("-v", f"{path}:{path}:ro")]
+
+
 def build(tag: str, *arguments: str, context: Path = PROJECT) -> str:
     """An image built over the local base, from a checkout."""
-    mounts = [path for path in ("/etc/pip.conf", "/etc/ssl/certs") if Path(path).exists()]
-    volumes = [part for path in mounts for part in ("-v", f"{path}:{path}:ro")]
     options = ("--isolation", "chroot", "--pull=never", "--format", "docker", "--build-arg", f"BASE={BASE}")
     given = [part for argument in arguments for part in ("--build-arg", argument)]
-    run("buildah", "bud", *options, *given, *volumes, "--tag", tag, str(context), timeout=500)
+    run("buildah", "bud", *options, *given, *mounted(), "--tag", tag, str(context), timeout=500)
     return tag
