@@ -71,8 +71,8 @@ def passes(version: str, interpreter: Interpreter) -> bool:
     """Whether all of them pass, in an environment that is made where it is missing, and brought up to date."""
     print(f"== Python {interpreter.release}", flush=True)
     make = ("make", "--no-print-directory", f"PYTHON={interpreter.path}", f"VENV=.venv-{version}")
-    # Without ARGS=, the inner make would take over those of the outer one. pytest ends a test after its time; the bounds
-    # here are for what hangs beside the tests.
+    # Without ARGS=, the inner make would take over those of the outer one.
+    # pytest ends a test after its time; the bounds here are for what hangs beside the tests.
     units = subprocess.run([*make, "check-unit", "ARGS="], cwd=ROOT, timeout=1800, check=False)
     others = subprocess.run([*make, "test", f"ARGS=-q {' '.join(SELECTION)}"], cwd=ROOT, timeout=1800, check=False)
     return units.returncode == others.returncode == 0

@@ -18,6 +18,13 @@ ROOT = DEPLOY.parent
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
+PUBLISHERS = {
+    "provenance": {"attestations": "write", "contents": "read", "id-token": "write"},
+    "pypi": {"id-token": "write"},
+    "registry": {"contents": "read", "id-token": "write", "packages": "write"},
+}
+"""The jobs of a release that may do more than read, and what."""
+
 SCHEMAS = {
     ".github/dependabot.yml": "dependabot",
     ".github/ISSUE_TEMPLATE/bug.yml": "github-issue-forms",
@@ -96,7 +103,37 @@ def test_a_workflow_may_only_read(path: Path) -> None:
     """A poisoned dependency could push, publish or comment with the token of a run."""
     workflow = yaml.safe_load(path.read_text("utf-8"))
     assert workflow["permissions"] == {}
-    assert all(job["permissions"] == {"contents": "read"} for job in workflow["jobs"].values())
+    granted = PUBLISHERS if path.stem == "release" else {}
+    for name, job in workflow["jobs"].items():
+        assert job["permissions"] == granted.get(name, {"contents": "read"}), name
+
+
+def before(jobs: dict[str, Any], name: str) -> set[str]:
+    """The jobs that have to pass before this one begins."""
+    needed = jobs[name].get("needs", [])
+    return {*needed, *(earlier for each in needed for earlier in before(jobs, each))}
+
+
+@pytest.mark.parametrize("name", PUBLISHERS)
+def test_nothing_is_published_before_everything_has_passed(name: str) -> None:
+    """A release could go out that a test has refused, since jobs run side by side unless they wait for each other."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text("utf-8"))["jobs"]
+    assert {"check", "test", "deploy", "faults", "files"} <= before(jobs, name)
+
+
+@pytest.mark.parametrize("name", ["pypi", "registry"])
+def test_a_person_releases_what_is_published(name: str) -> None:
+    """Anybody who can push a tag could publish: an environment is where somebody else has to agree."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text("utf-8"))["jobs"]
+    assert jobs[name]["environment"] == name
+    assert "provenance" in jobs[name]["needs"]
+
+
+def test_the_files_are_published_as_they_were_built_and_tested() -> None:
+    """What is published would be built a second time, in a job with rights, by code that no test has seen."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text("utf-8"))["jobs"]
+    commands = {name: [step["run"] for step in jobs[name]["steps"] if "run" in step] for name in PUBLISHERS}
+    assert commands == {"provenance": [], "pypi": [], "registry": ["make publish"]}
 
 
 @each_workflow
