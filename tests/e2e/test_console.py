@@ -258,7 +258,7 @@ async def test_no_element_gets_an_address_that_is_not_of_the_web(console: Visit,
 async def test_a_chat_is_read_while_it_grows(relay: Stage, console: Visit) -> None:
     """A long answer could only be read once it is over."""
     text = " ".join(f"word{number}" for number in range(24))
-    chat = await relay.chat(text, "pace=80ms")
+    chat = await relay.chat(text, "pace=250ms")
     await console.open("#/chats")
     await console.page.get_by_role("link", name=chat).click()
     transcript = console.page.locator(".transcript")

@@ -97,11 +97,16 @@ class RelayProcess:
         started = loop.time()
         self.launch(*program)
         assert self.process is not None
-        async with asyncio.timeout(START_TIMEOUT), aiohttp.ClientSession() as session:
-            while not await self._ready(session):
-                if self.process.poll() is not None:
-                    raise AssertionError(f"relay ended with {self.process.returncode}:\n{self.log.read_text()[-4000:]}")
-                await asyncio.sleep(0.02)
+        try:
+            async with asyncio.timeout(START_TIMEOUT), aiohttp.ClientSession() as session:
+                while not await self._ready(session):
+                    if self.process.poll() is not None:
+                        said = self.log.read_text()[-4000:]
+                        raise AssertionError(f"relay ended with {self.process.returncode}:\n{said}")
+                    await asyncio.sleep(0.02)
+        except BaseException:
+            self.kill()  # nobody else would: who starts it has nothing in hand yet
+            raise
         return loop.time() - started
 
     async def _ready(self, session: aiohttp.ClientSession) -> bool:
