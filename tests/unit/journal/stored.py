@@ -83,7 +83,7 @@ def portrait(store: Store) -> dict[str, Any]:
     """All that an open journal holds, asked through its code: independent of how the file is laid out."""
     entries = list(_entries(store))
     offsets = [entry.offset for entry in entries]
-    chats, tasks, history = (store.projection(kind) for kind in (Chats, Tasks, History))
+    chats, tasks, history = store.projection(Chats), store.projection(Tasks), store.projection(History)
     return {
         "journal_id": store.journal_id,
         "forks": [asdict(fork) for fork in store.forks],
@@ -94,7 +94,7 @@ def portrait(store: Store) -> dict[str, Any]:
         "places": {sink: [[at, *found] for at, found in history.passages(sink, offsets).items()] for sink in SINKS},
         "repetitions": [each._asdict() for each in history.repetitions(offsets)],
         "dead_letters": list(_letters(store)),
-        "tasks": [row._asdict() for row in tasks.page(0, 100, Wanted())[0]],
+        "tasks": list(_tasks(tasks)),
         "open_chats": [chat._asdict() for chat in chats.all()],
         "chunks_of_open_chats": chats.chunks(),
         "addresses": _addresses(store),
@@ -119,6 +119,13 @@ def _letters(store: Store) -> Iterator[dict[str, Any]]:
         assert whole is not None
         assert whole.raw is not None
         yield {**whole._asdict(), "raw": whole.raw.decode()}
+
+
+def _tasks(tasks: Tasks) -> Iterator[dict[str, Any]]:
+    for row in reversed(tasks.newest(1 << 62, 100, Wanted()).rows):
+        known = row._asdict()
+        del known["known_via"]  # not stored: what the events say
+        yield known
 
 
 def _addresses(store: Store) -> dict[str, Any]:
