@@ -109,7 +109,7 @@ class Queries:
 
         By halving, since offsets and times go up together; where a clock was set back, it is one of those.
         """
-        low, high = self.oldest_offset() or 0, self.newest_offset() + 1
+        low, high = self.oldest_offset() or 0, (self._maybe_int(_QUERY["newest"]) or 0) + 1
         with self._guard.translated():
             while low < high:
                 middle = (low + high) // 2

@@ -119,7 +119,6 @@ async def test_a_list_of_overdue_tasks_holds_those_whose_poll_is_late(tmp_path: 
         "?before=7",
         "?since=5",
         "?until=soon",
-        "?since=1h&until=2h",
     ],
 )
 async def test_a_list_that_cannot_be_is_refused(tmp_path: Path, query: str) -> None:
