@@ -51,7 +51,7 @@ serve: $(INSTALLED) ## the relay itself (ARGS="--config relay.yaml")
 # Tests that ARGS name run one after the other, and fetch what they need.
 test: $(if $(ARGS),$(INSTALLED),setup-test) ## every check and test, real brokers included (ARGS="tests/unit -k journal")
 	$(if $(ARGS),,@$(MAKE) --no-print-directory --jobs=2 --keep-going check-static)
-	$(BIN)/python -m pytest $(or $(ARGS),-q -n $(WORKERS) --dist worksteal)
+	$(BIN)/python -m pytest $(or $(ARGS),-q -n $(WORKERS) --dist loadfile)
 
 faults: setup-faults ## the fault matrix: kills, fills and cuts everything, and reports (ARGS=--long: three times as much, and Kafka 3.9)
 	@status=0; for rows in "-n $(SIDE_BY_SIDE) --dist worksteal" --alone; do \

@@ -27,7 +27,7 @@ API_TOKEN = "api-token-of-enough-length-0123456789"
 GOOD = {"task": {"task_id": "t-1", "task_type": "TXT_TO_IMG", "status": "TASK_STATUS_SUCCEED"}}
 FAILED = {"task": {"task_id": "t-2", "status": "TASK_STATUS_FAILED", "reason": "too \x1b[31mred"}}
 UNREADABLE = {"hello": "world"}
-BOUND = 30.0
+BOUND = 90.0
 
 
 def environment(**more: str) -> dict[str, str]:
