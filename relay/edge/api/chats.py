@@ -12,9 +12,8 @@ from aiohttp import web
 from relay.core.chat.events import Outcome
 from relay.core.clock import rfc3339
 from relay.core.event import CHAT, Entry
-from relay.edge.api.guard import MAX_OFFSET, json_response, page_limit
-from relay.edge.api.ranges import Range, newest, range_in
-from relay.edge.http.problems import ProblemError
+from relay.edge.api.guard import MAX_OFFSET, json_response, one_of, page_limit
+from relay.edge.api.ranges import Range, newest, place_in, range_in
 from relay.journal.journal import Journal
 from relay.journal.projections.chats import Chats, NamedChat
 from relay.journal.queries import Wanted
@@ -45,9 +44,7 @@ class ChatRoutes:
         A page may hold less than ``limit``, or nothing, and lead on: so many were looked at that are not wanted.
         """
         limit = page_limit(request)
-        state = request.query.get("state", "all")
-        if state not in CHAT_STATES:
-            raise ProblemError("bad_request", f"The parameter state must be one of {', '.join(CHAT_STATES)}.")
+        state = one_of(request, "state", CHAT_STATES, "all")
         span = await range_in(request, self._events)
         among_open, before = _place(request)
         found: list[_Chat] = []
@@ -63,20 +60,14 @@ class ChatRoutes:
 
     async def _ended(self, state: str, before: int, span: Range, limit: int) -> tuple[Sequence[_Chat], int | None]:
         types = [f"relay.chat.{outcome}" for outcome in OUTCOMES if state in ("all", "ended", outcome)]
-        before = before if span.last is None else min(before, span.last + 1)
-        page = await newest(self._events, before, Wanted(CHAT, types, first=span.first), limit)
+        page = await newest(self._events, span.below(before), Wanted(CHAT, types, first=span.first), limit)
         return [_ended_chat(entry) for entry in page.entries], page.next
 
 
 def _place(request: web.Request) -> tuple[bool, int]:
     """Whether a page begins among the open chats, and below which offset."""
-    text = request.query.get("before")
-    if not text:
-        return True, MAX_OFFSET
-    match = _PLACE.fullmatch(text)
-    if match is None:
-        raise ProblemError("bad_request", "The parameter before must be the next of another page of chats.")
-    return match[1] is not None, int(match[2])
+    match = place_in(request, _PLACE, "chats")
+    return (True, MAX_OFFSET) if match is None else (match[1] is not None, int(match[2]))
 
 
 def _wanted(request: web.Request, chats: Sequence[_Chat]) -> list[_Chat]:

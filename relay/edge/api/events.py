@@ -18,7 +18,7 @@ from relay.core.event_filter import EventFilter
 from relay.core.pruned import pruned_event
 from relay.edge.api.consumers import Consumer, ConsumerLimits, Consumers, Signals
 from relay.edge.api.event_reader import PIECE_EVENTS, EventReader
-from relay.edge.api.guard import MAX_OFFSET, json_response, page_limit, peer_of, whole_number
+from relay.edge.api.guard import MAX_OFFSET, json_response, one_of, page_limit, peer_of, whole_number
 from relay.edge.api.ranges import newest, place_before, range_in
 from relay.edge.api.subject_events import shown
 from relay.edge.http.problems import ProblemError
@@ -66,8 +66,7 @@ class Events:
         asked = await range_in(request, self._events)
         after = max(asked.first - 1, self._after(request.query.get("after"), "after"))
         if (before := place_before(request)) is not None:
-            before = before if asked.last is None else min(before, asked.last + 1)
-            return await self._newest(before, wanted, after + 1, limit)
+            return await self._newest(asked.below(before), wanted, after + 1, limit)
         reader = EventReader(self._events, after, wanted, asked.last)
         with self.consumers.admitted(request, "page") as consumer:
             async with aclosing(_page(consumer, reader, limit)) as parts:
@@ -186,10 +185,9 @@ async def _write_page(consumer: Consumer, parts: AsyncGenerator[tuple[bytes, boo
 
 
 def _filter(request: web.Request) -> EventFilter:
-    topic = request.query.get("topic")
-    if topic is not None and topic not in TOPICS:
-        raise ProblemError("bad_request", f"The parameter topic must be one of {', '.join(TOPICS)}.")
-    return EventFilter(topic, request.query.get("type") or None, request.query.get("subject") or None)
+    return EventFilter(
+        one_of(request, "topic", TOPICS, None), request.query.get("type") or None, request.query.get("subject") or None
+    )
 
 
 def _frame(offset: int, event: Event) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection
+from typing import Final, TypeVar
 
 import orjson
 from aiohttp import hdrs, web
@@ -23,6 +23,7 @@ MAX_LIMIT: Final = 1000
 
 MAX_OFFSET: Final = (1 << 63) - 1
 
+D = TypeVar("D")
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -98,6 +99,19 @@ def whole_number(text: str | None, name: str, *, least: int = 0, most: int, defa
     if text.isascii() and text.isdigit() and len(text) <= 19 and least <= int(text) <= most:
         return int(text)
     raise ProblemError("bad_request", f"{name} must be a whole number from {least} to {most}.")
+
+
+def one_of(request: web.Request, name: str, choices: Collection[str], default: D) -> str | D:
+    """What a client chose as ``name``; the default where it wrote nothing.
+
+    Raises ``ProblemError`` (``bad_request``) for what is not among the choices.
+    """
+    chosen = request.query.get(name)
+    if chosen is None:
+        return default
+    if chosen not in choices:
+        raise ProblemError("bad_request", f"The parameter {name} must be one of {', '.join(choices)}.")
+    return chosen
 
 
 def page_after(request: web.Request) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from aiohttp import web
@@ -25,6 +26,10 @@ class Range(NamedTuple):
 
     first: int
     last: int | None
+
+    def below(self, before: int) -> int:
+        """Below which offset a list begins that goes backwards from ``before``."""
+        return before if self.last is None else min(before, self.last + 1)
 
 
 async def range_in(request: web.Request, events: EventLog) -> Range:
@@ -64,6 +69,18 @@ def place_before(request: web.Request) -> int | None:
     if text in (None, "latest"):
         return None if text is None else MAX_OFFSET
     return whole_number(text, "before", most=MAX_OFFSET, default=0)
+
+
+def place_in(request: web.Request, place: re.Pattern[str], things: str) -> re.Match[str] | None:
+    """Where a list goes on: ``before`` as the page before it gave it out. ``None``: it begins.
+
+    Raises ``ProblemError`` (``bad_request``) for anything else.
+    """
+    text = request.query.get("before")
+    match = place.fullmatch(text) if text else None
+    if text and match is None:
+        raise ProblemError("bad_request", f"The parameter before must be the next of another page of {things}.")
+    return match
 
 
 async def newest(events: EventLog, before: int, wanted: Wanted, limit: int) -> Newest:

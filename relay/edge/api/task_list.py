@@ -16,9 +16,8 @@ from aiohttp import web
 from relay.clocks import steady_ms, wall_ms
 from relay.core.clock import MAX_MS, rfc3339
 from relay.core.event import TASKS, Entry
-from relay.edge.api.guard import MAX_OFFSET, page_limit
-from relay.edge.api.ranges import instant_in, newest, range_in
-from relay.edge.http.problems import ProblemError
+from relay.edge.api.guard import MAX_OFFSET, one_of, page_limit
+from relay.edge.api.ranges import instant_in, newest, place_in, range_in
 from relay.journal.event_log import EventLog
 from relay.journal.journal import Journal
 from relay.journal.projections import tasks as registry
@@ -69,9 +68,9 @@ class TaskList:
 
     async def page(self, request: web.Request) -> dict[str, Any]:
         """``tasks`` and ``next``. Raises ``ProblemError`` (``bad_request``)."""
-        place, limit = _place(request), page_limit(request)
-        registered = await self._registered(request, place, limit)
-        heard = await self._heard(request, place, limit)
+        place, limit, state = _place(request), page_limit(request), one_of(request, "state", SELECTIONS, "all")
+        registered = await self._registered(request, state, place, limit)
+        heard = await self._heard(request, state, place, limit)
         complete_to = max((part.reached for part in (registered, heard) if part.next is not None), default=0)
         known = [(at, 1, where, task) for at, where, task in registered.found]
         known += [(at, 0, where, task) for at, where, task in heard.found]
@@ -88,8 +87,7 @@ class TaskList:
             "next": None if ended else "-".join(str(each or 0) for each in following),
         }
 
-    async def _registered(self, request: web.Request, place: _Place, limit: int) -> _Part:
-        state = _state(request)
+    async def _registered(self, request: web.Request, state: str, place: _Place, limit: int) -> _Part:
         wanted = registry.Wanted(
             SELECTIONS[state],
             request.query.get("type") or None,
@@ -100,15 +98,14 @@ class TaskList:
         page = await self._tasks.query(Tasks.newest, place.row, limit, wanted)
         return _part([(row.submitted_at, row.id, shown_task(row)) for row in page.rows], page.next, page.reached)
 
-    async def _heard(self, request: web.Request, place: _Place, limit: int) -> _Part:
+    async def _heard(self, request: web.Request, state: str, place: _Place, limit: int) -> _Part:
         """Tasks whose end is in the journal, and which are in no registry."""
-        states = SELECTIONS[_state(request)]
+        states = SELECTIONS[state]
         types = [f"relay.task.{state}" for state in ENDED if states is None or state in states]
         if not types or not place.offset:
             return _NOTHING
         span = await range_in(request, self._events)
-        before = place.offset if span.last is None else min(place.offset, span.last + 1)
-        page = await newest(self._events, before, Wanted(TASKS, types, first=span.first), limit)
+        page = await newest(self._events, span.below(place.offset), Wanted(TASKS, types, first=span.first), limit)
         registered = await self._tasks.query(Tasks.registered, [entry.event.subject for entry in page.entries])
         kind = request.query.get("type") or None
         found = [
@@ -140,20 +137,8 @@ def _following(part: _Part, shown: Sequence[int]) -> int | None:
 
 
 def _place(request: web.Request) -> _Place:
-    text = request.query.get("before")
-    if not text:
-        return _Place(MAX_OFFSET, MAX_OFFSET)
-    match = _PLACE.fullmatch(text)
-    if match is None:
-        raise ProblemError("bad_request", "The parameter before must be the next of another page of tasks.")
-    return _Place(int(match[1]), int(match[2]))
-
-
-def _state(request: web.Request) -> str:
-    state = request.query.get("state", "all")
-    if state not in SELECTIONS:
-        raise ProblemError("bad_request", f"The parameter state must be one of {', '.join(SELECTIONS)}.")
-    return state
+    match = place_in(request, _PLACE, "tasks")
+    return _Place(MAX_OFFSET, MAX_OFFSET) if match is None else _Place(int(match[1]), int(match[2]))
 
 
 def _steady(at: int | None) -> int | None:
