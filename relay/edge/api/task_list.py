@@ -166,10 +166,14 @@ def shown_task(row: Row) -> dict[str, Any]:
 def heard_of(entry: Entry) -> dict[str, Any]:
     """A task that is not registered, by the event that ends it."""
     data = orjson.loads(entry.event.data)
+    known = {"task_type": data["task_type"], "reason": data["reason"], "known_via": data["observed_via"]}
+    return unregistered(entry.event.subject) | known | ended_by(entry)
+
+
+def ended_by(entry: Entry) -> dict[str, Any]:
+    """What an event that ends a task changes of it."""
     state = entry.event.type.rpartition(".")[2]
-    known = {name: data[name] for name in ("task_type", "reason")}
-    known |= {"state": state, "ended_at": rfc3339(entry.accepted_at), "known_via": data["observed_via"]}
-    return unregistered(entry.event.subject) | known
+    return {"state": state, "next_poll_at": None, "ended_at": rfc3339(entry.accepted_at)}
 
 
 def unregistered(task_id: str) -> dict[str, Any]:

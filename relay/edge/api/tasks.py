@@ -10,12 +10,11 @@ import orjson
 from aiohttp import web
 
 from relay.clocks import steady_ms
-from relay.core.clock import rfc3339
 from relay.core.event import TASKS
 from relay.core.tasks.events import TASK_ID
 from relay.edge.api.guard import json_response
 from relay.edge.api.subject_events import page_about, shown, trail_of
-from relay.edge.api.task_list import TaskList, shown_task, unregistered
+from relay.edge.api.task_list import TaskList, ended_by, heard_of, shown_task, unregistered
 from relay.edge.http.bodies import Bodies, BodyLimits
 from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
@@ -81,7 +80,7 @@ class TaskRoutes:
         for entry in entries:
             state = entry.event.type.rpartition(".")[2]
             if state in ENDED and found["state"] not in ENDED:  # heard of before it was registered, if it ever was
-                found |= {"state": state, "next_poll_at": None, "ended_at": rfc3339(entry.accepted_at)}
+                found = heard_of(entry) if row is None else found | ended_by(entry)
         return found | {"events": [shown(entry) for entry in entries]}
 
 

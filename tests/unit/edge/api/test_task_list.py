@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from relay.clocks import wall_ms
+from relay.core.event import Draft
+from relay.core.source import Delivery
 from relay.edge.api import ranges
-from relay.edge.api.task_list import heard_of
 from relay.journal import queries
+from relay.sources.novita_task import NovitaTask
 from tests.unit.edge.api.test_tasks import scene
 
 
@@ -129,10 +132,13 @@ async def test_a_list_that_cannot_be_is_refused(tmp_path: Path, query: str) -> N
 
 
 async def test_a_task_that_failed_elsewhere_says_why(tmp_path: Path) -> None:
-    """The list would say that it failed, and its reason had to be looked up for each."""
+    """The list would say that it failed, and not why; or something else than the page of the one task."""
     async with scene(tmp_path) as s:
-        await s.webhook("w1", status="TASK_STATUS_FAILED")
-        [entry] = await s.journal.events.read(0, 1)
-        shown = heard_of(entry)
-        assert (shown["task_id"], shown["state"], shown["known_via"]) == ("w1", "failed", "webhook")
-        assert set(shown) == set((await s.get("/w1")).json) - {"events"}
+        body = b'{"task":{"task_id":"w1","task_type":"UPSCALE","status":"TASK_STATUS_FAILED","reason":"no more"}}'
+        draft = NovitaTask().normalize(Delivery(body, wall_ms(), via="poll"))
+        assert isinstance(draft, Draft)
+        await s.journal.append(draft)
+        [shown] = (await s.get()).json["tasks"]
+        found = {name: shown[name] for name in ("task_id", "task_type", "state", "reason", "known_via")}
+        assert list(found.values()) == ["w1", "UPSCALE", "failed", "no more", "poll"]
+        assert shown == {name: value for name, value in (await s.get("/w1")).json.items() if name != "events"}
