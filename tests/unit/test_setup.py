@@ -55,10 +55,14 @@ def remove(path: Path, names: Iterable[str]) -> None:
 
 def set_up(path: Path, *, root: bool, purpose: str = "test") -> subprocess.CompletedProcess[str]:
     """Runs the set-up as root or as somebody else, with the rights of this process."""
-    user = "0" if root else "1000"
+    return run_as("0" if root else "1000", path, sys.executable, "-m", "tests.setup", purpose)
+
+
+def run_as(user: str, path: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command in the tree with a user's id; only the programs in ``path`` are found."""
     namespace = [of_the_system("unshare"), "--user", f"--map-user={user}", f"--map-group={user}"]
     return subprocess.run(
-        [*namespace, sys.executable, "-m", "tests.setup", purpose],
+        [*namespace, *command],
         cwd=ROOT,
         env={"PATH": str(path)},
         capture_output=True,
@@ -166,16 +170,7 @@ def test_each_target_looks_before_it_does_anything(target: str, path: Path, tmp_
     remove(path, ["git"])
     stub(path / "apt-get", "exit 1")
     (path / "python3").symlink_to(sys.executable)
-    namespace = [of_the_system("unshare"), "--user", "--map-user=1000", "--map-group=1000"]
-    done = subprocess.run(
-        [*namespace, of_the_system("make"), target, "PYTHON=python3", f"VENV={tmp_path / 'venv'}"],
-        cwd=ROOT,
-        env={"PATH": str(path)},
-        capture_output=True,
-        text=True,
-        timeout=BOUND,
-        check=False,
-    )
+    done = run_as("1000", path, of_the_system("make"), target, "PYTHON=python3", f"VENV={tmp_path / 'venv'}")
     assert done.returncode != 0
     assert done.stderr.startswith("Missing here: git")
     assert done.stdout == ""
