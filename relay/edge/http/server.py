@@ -38,6 +38,7 @@ _GRACE = 0.05  # seconds for which a connection may say nothing in whatever case
 _TICK = 0.02
 _FIRST_WORD = 0.5  # seconds for which a new connection may be silent while draining: its request is on the way
 _TURNS = 10  # of the loop, in which what asyncio has accepted becomes connections
+_HANDSHAKE = 0.005  # seconds in which a peer that the kernel has answered confirms it: a round trip within a cluster
 _BACKLOG = 1024
 _PIPELINED = 2  # requests that wait behind the one under way, before no more is read
 
@@ -402,13 +403,16 @@ class Listener:
             return
         loop, listening = asyncio.get_running_loop(), self._listening.sockets
         ours = [] if self._outlived else listening
-        for each in ours:
-            take_no_more(each)
         queues = [socket.fromfd(each.fileno(), each.family, each.type) for each in ours]
         for each in listening:
             loop.remove_reader(each.fileno())  # asyncio fails at connections that it accepts just before the close
         for _ in range(_TURNS):
             await asyncio.sleep(0)
+        # From here to the close new peers are not even refused, and ask again a second later: no turn more than needed.
+        for each in ours:
+            take_no_more(each)
+        if ours:
+            await asyncio.sleep(_HANDSHAKE)
         self._listening.close()
         # The kernel resets what waits in a queue when its last descriptor is closed; that is ours, and empty by then.
         waiting = [connection for queue in queues for connection in emptied(queue, _BACKLOG)]
