@@ -33,7 +33,14 @@ def serve(config: options.Config = None) -> None:
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end, on uvloop where there is one."""
+    """Runs a coroutine to its end, on uvloop where there is one.
+
+    What libraries log is no output of a command: aiokafka has a line for each failed connection, and uvloop a traceback
+    for a write to a TLS connection that the broker has just cut. The command's own result says what it comes to.
+    """
+    from relay.telemetry.log import silence_libraries
+
+    silence_libraries()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(main)
 

@@ -69,8 +69,15 @@ def configure_logging(level: str, format: LogFormat) -> None:
         cache_logger_on_first_use=False,
     )
     set_log_level(level)
+    silence_libraries()
+
+
+def silence_libraries() -> None:
+    """Vendor clients log tracebacks and request lines; what matters of it comes out as our own signals and errors.
+
+    Where nobody configures Python's logging, it writes their warnings to standard error.
+    """
     for name in _NOISY:
-        # Vendor clients log tracebacks and request lines; what matters of it comes out as our own signals.
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -415,6 +416,17 @@ async def test_check_disturbs_no_relay_that_is_running(redis_process: RedisProce
         assert "failed   dedup.shared_index:" in lost.stdout
     finally:
         relay.kill()
+
+
+def test_what_libraries_log_is_no_output_of_a_command(tmp_path: Path) -> None:
+    """Lines and tracebacks of aiokafka, asyncio and uvloop would stand beside what the command itself says."""
+    with socket.socket() as taken:  # and does not listen
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        (tmp_path / "relay.yaml").write_text(f"sinks: [{{type: kafka, bootstrap_servers: 'localhost:{port}'}}]")
+        result = run("check", "--connect", cwd=tmp_path, RELAY_UPSTREAM__BASE_URL=f"http://127.0.0.1:{port}")
+    assert "failed   sink kafka:" in result.stdout
+    assert result.stderr == ""
 
 
 def test_a_journal_that_is_taken_keeps_a_second_relay_from_starting(tmp_path: Path) -> None:
