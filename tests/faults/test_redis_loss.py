@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,16 @@ async def cli(server: RedisServer, *command: str) -> bytes:
     return await asyncio.to_thread(server.cli, *command)
 
 
-async def failed(trial: Trial, code: str | None = None) -> None:
-    """Waits until the relay has met this failure, or any, again."""
+@asynccontextmanager
+async def failing(trial: Trial, code: str | None = None) -> AsyncIterator[None]:
+    """Returns when the relay has met this failure, or any, since what is done within began.
+
+    To begin to count only afterwards would be to wait for a second failure where the relay was fast.
+    """
     labels = {"code": code} if code else {}
     before = await trial.relay.metric("relay_publish_failures_total", **labels)
-    async with asyncio.timeout(20):
+    yield
+    async with asyncio.timeout(60):
         while await trial.relay.metric("relay_publish_failures_total", **labels) == before:
             await asyncio.sleep(0.02)
 
@@ -121,8 +127,8 @@ async def flush_scripts(trial: Trial, server: RedisServer) -> None:
 async def run_out_of_memory(trial: Trial, server: RedisServer) -> None:
     """No memory for a while."""
     trial.injected("OOM")
-    await cli(server, "CONFIG", "SET", "maxmemory", "1mb")
-    await failed(trial, "out_of_memory")
+    async with failing(trial, "out_of_memory"):
+        await cli(server, "CONFIG", "SET", "maxmemory", "1mb")
     await trial.acknowledged(100)
     await cli(server, "CONFIG", "SET", "maxmemory", "0")
     await trial.published()

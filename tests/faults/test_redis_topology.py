@@ -14,7 +14,7 @@ from tests.faults.harness.oracle import Seen
 from tests.faults.harness.readers import read_redis
 from tests.faults.harness.targets import Target, on_redis
 from tests.faults.harness.trial import Trial
-from tests.faults.test_redis_loss import failed
+from tests.faults.test_redis_loss import failing
 from tests.services.redis import (
     CLUSTERED,
     STUBBORN,
@@ -54,12 +54,13 @@ async def move_slot(trial: Trial, nodes: Sequence[RedisServer], half: bool) -> N
     target = nodes[(nodes.index(owner) + 1) % len(nodes)]
     slot = owner.cli("CLUSTER", "KEYSLOT", KEY).decode()
     trial.injected("slot moved")
-    await asyncio.to_thread(begin_move, slot, owner, target)
-    await failed(trial)
+    async with failing(trial):
+        await asyncio.to_thread(begin_move, slot, owner, target)
     if half:
         keys = int(owner.cli("CLUSTER", "COUNTKEYSINSLOT", slot))
         await asyncio.to_thread(move_keys, slot, owner, target, keys // 2)
-        await failed(trial)
+        async with failing(trial):
+            pass  # it fails for as long as the keys are in two places
     await asyncio.to_thread(finish_move, slot, owner, target, nodes)
     await trial.published(BETWEEN)
 
@@ -123,9 +124,9 @@ async def test_a_primary_that_lives_on_keeps_nothing(redis_sentinel: SentinelSet
     target = on_redis(servers.replica.redis, PREFIX, sentinels=where, service_name="relay")
     async with Trial(tmp_path, target, row=row, rate=RATE) as trial:
         await trial.published(BETWEEN)
-        await servers.fail_over()
         trial.injected("failover beside a primary that lives on")
-        await failed(trial, "failed_over")
+        async with failing(trial, "failed_over"):
+            await servers.fail_over()
         assert servers.primary.cli("ROLE").startswith(b"master")
         await trial.published(BETWEEN)
         await trial.conclude()

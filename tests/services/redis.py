@@ -203,19 +203,24 @@ class SentinelSet:
     sentinel: SentinelServer
 
     async def fail_over(self) -> None:
-        """Promotes the replica while the primary is well; returns when the Sentinel says so."""
-        await until(self._begun)
-        named = f"127.0.0.1\n{self.replica.port}".encode()
-        await until(lambda: self.sentinel.cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "relay") == named)
+        """Promotes the replica while the primary is well; returns when the Sentinel says so.
 
-    def _begun(self) -> bool:
+        It gives up what takes longer than ``failover-timeout`` (``-failover-abort-slave-timeout``), and does not begin
+        again: the primary is well. And a Sentinel that stood still for 2 s does nothing for 30 (TILT).
+        """
+        await until(self._failed_over, within=90)
+
+    def _failed_over(self) -> bool:
+        named = self.sentinel.cli("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "relay")
+        if named == f"127.0.0.1\n{self.replica.port}".encode():
+            return True
         try:
             self.sentinel.cli("SENTINEL", "FAILOVER", "relay")
         except RuntimeError as error:
-            if "NOGOODSLAVE" not in str(error):
+            # It is under way, or the Sentinel has not heard from the replica yet, or not for a while.
+            if not any(code in str(error) for code in ("INPROG", "NOGOODSLAVE")):
                 raise
-            return False  # it has not heard from the replica yet
-        return True
+        return False
 
 
 RedisProcess = Callable[..., RedisServer]
