@@ -18,6 +18,12 @@ from tests.faults.harness.trial import Trial
 RATE = 200
 STREAMS = 5
 ENDS_WITHIN = 10.0
+NOT_SENT = {"ClientConnectorError", "ConnectionTimeoutError"}
+"""What the sender may meet beside a 200; anything else is a request that was taken and not answered.
+
+Refused: nobody listens. Not connected in time: a SYN is dropped just before the port closes, and is sent again after a
+second at most; five seconds take a machine, or a loop of this process, that stood still. Neither sent a request.
+"""
 
 
 @contextlib.asynccontextmanager
@@ -53,5 +59,4 @@ async def test_an_orderly_end_breaks_no_request_and_is_in_time(
         await trial.acknowledged()
         await trial.conclude()
     row.notes.append(f"ended after {max(took):.2f} s at most; answers {dict(trial.load.tally.answers)}")
-    # Refused: nobody listens, nothing was sent. Anything else is a request that was taken and not answered.
-    assert set(trial.load.tally.answers) <= {"200", "ClientConnectorError"}
+    assert set(trial.load.tally.answers) <= {"200", *NOT_SENT}
