@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from relay.journal import event_log as module
+from relay.journal.store import Store
 from tests.unit.drafts import draft
 from tests.unit.journal.journals import fill, opened
 
@@ -19,6 +20,20 @@ async def test_reading_is_the_same_from_memory_and_from_disk(tmp_path: Path, mon
     for after in range(101):
         page = await journal.events.read(after, 7)
         assert [entry.offset for entry in page] == list(range(after + 1, min(after + 8, 101)))
+    await journal.close()
+
+
+async def test_the_time_of_an_event_is_the_same_from_memory_and_from_disk(tmp_path: Path) -> None:
+    """Broken: relay_publish_lag_seconds shows the age of a younger event where a sink lags behind what is in memory."""
+    store = Store(tmp_path / "j.db")
+    for stamp in range(1001, 1011):
+        store.append([draft(str(stamp))], stamp)
+    store.close()
+    journal = await opened(tmp_path / "j.db")
+    await fill(journal, 3)  # in memory; those before it are not
+    expected = [entry.accepted_at for entry in await journal.events.read(0, 20)]
+    assert (expected[:10], len(expected)) == (list(range(1001, 1011)), 13)
+    assert [await journal.events.first_accepted_at(after) for after in range(14)] == [*expected, None]
     await journal.close()
 
 

@@ -227,12 +227,12 @@ def test_the_offsets_that_a_new_identity_skips_are_no_loss(path: Path) -> None:
     store.close()
     assert (looked_at(path).missing, codes(path)) == ((), [])
     store = Store(path)
-    store.append([draft("later"), draft("latest")], NOW)
+    store.append([draft("later"), draft("later still"), draft("latest")], NOW)
     store.close()
     assert (looked_at(path).missing, codes(path)) == ((), [])
-    alter(path, 'DELETE FROM events WHERE "offset" IN (6, 902)')
-    assert looked_at(path).missing == ((6, 6), (902, 902))
-    assert codes(path) == ["events_missing", "events_missing"]
+    alter(path, 'DELETE FROM events WHERE "offset" IN (6, 901, 903)')  # on both sides of what is skipped, and the last
+    assert looked_at(path).missing == ((6, 6), (901, 901), (903, 903))
+    assert codes(path) == ["events_missing"] * 3
 
 
 def test_entries_come_in_order_and_by_topic(path: Path) -> None:

@@ -39,20 +39,42 @@ def held(path: Path) -> int:
         store.close()
 
 
-def test_new_folders_are_synced_in_the_folders_that_hold_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Broken: a power cut could take away the folder of a journal whose own writes were all synced."""
-    synced = []
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What is synced from now on, but by SQLite."""
+    places = []
     sync = os.fsync
 
     def noted(descriptor: int) -> None:
-        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+        places.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noted)
+    return places
+
+
+def test_new_folders_are_synced_in_the_folders_that_hold_them(tmp_path: Path, synced: list[Path]) -> None:
+    """Broken: a power cut could take away the folder of a journal whose own writes were all synced."""
     make_folder(tmp_path / "a" / "b" / "c")
     assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
     make_folder(tmp_path / "a" / "b" / "c")
     assert len(synced) == 3
+
+
+def test_a_new_journal_is_synced_in_its_folder(tmp_path: Path, synced: list[Path]) -> None:
+    """Broken: a power cut could take away the file of a journal whose own writes were all synced."""
+    for _ in range(2):
+        Store(tmp_path / "j.db").close()
+        assert synced == [tmp_path]
+
+
+def test_a_volume_that_is_read_only_is_named_and_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Broken: an operator would look for a broken disk where a mount option is wrong."""
+    monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path)
+    with pytest.raises(JournalBroken) as refused:
+        Store(tmp_path / "j.db")
+    assert refused.value.code == "journal_read_only"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_another_process_makes_meanwhile_is_no_harm(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sqlite3
 import struct
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,19 @@ def test_a_damaged_header_is_found(log: Path, place: int) -> None:
     """Broken: SQLite would drop the whole log without a word."""
     flip(log, place)
     assert damage(log) is not None
+
+
+@pytest.mark.parametrize("page_size", [512, 8192, 65536])
+def test_a_damaged_header_is_found_whatever_the_size_of_a_page(tmp_path: Path, page_size: int) -> None:
+    """Broken: SQLite would drop the whole log without a word where it is built for pages that are not of 4 KiB."""
+    path, copy = tmp_path / "any.db", tmp_path / "copy-wal"
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in (f"PRAGMA page_size = {page_size}", "PRAGMA journal_mode = WAL", "CREATE TABLE any (x)"):
+            db.execute(statement)
+        db.execute("INSERT INTO any VALUES (1)")
+        copy.write_bytes(log_of(path).read_bytes())
+    flip(copy, HEADER - 1)
+    assert damage(copy) is not None
 
 
 def test_what_sqlite_has_recovered_is_not_checked_again(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:

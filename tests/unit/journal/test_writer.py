@@ -268,6 +268,26 @@ async def test_what_writes_without_an_event_is_moved_into_the_file_too(tmp_path:
     await writer.close()
 
 
+async def test_a_log_that_cannot_be_moved_into_the_file_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken: a disk that no longer takes what it was given goes unnoticed until somebody's delivery fails on it."""
+    writer, log, store = writer_for(tmp_path / "j.db")
+    broken = JournalBroken("journal_broken", "The disk does not take it.")
+
+    def fails() -> None:
+        raise broken
+
+    monkeypatch.setattr(store, "wal_is_long", lambda: True)
+    monkeypatch.setattr(store, "checkpoint_wal", fails)
+    await writer.append(draft("a"))
+    async with asyncio.timeout(5):
+        while not log.broke:
+            await asyncio.sleep(0)
+    assert log.broke[0] is broken
+    await writer.close()
+
+
 async def test_a_commit_behind_another_is_given_up_at_its_own_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
