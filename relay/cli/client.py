@@ -118,15 +118,35 @@ class Client:
         """Forgets one for good."""
         self._ask("DELETE", _letter(id))
 
-    # -- tasks -------------------------------------------------------------------------------------------------
+    # -- tasks and chats ---------------------------------------------------------------------------------------
 
-    def tasks(self, before: str, wanted: Mapping[str, str]) -> Json:
-        """A page of tasks, newest first, where to go on, and how many of those followed there are in each state."""
-        return self._ask("GET", "/v1/tasks", {**wanted, "before": before, "limit": str(PAGE)})
+    def tasks(self, wanted: Mapping[str, str]) -> Iterator[Json]:
+        """Pages of ``tasks``, newest first; each counts those followed, by state."""
+        return self._pages("/v1/tasks", wanted)
 
-    def task(self, task_id: str) -> Json:
-        """One task with the events about it."""
-        return self._ask("GET", "/v1/tasks/" + quote(task_id, safe=""))
+    def chats(self, wanted: Mapping[str, str]) -> Iterator[Json]:
+        """Pages of ``chats``, newest first."""
+        return self._pages("/v1/chats", wanted)
+
+    def _pages(self, path: str, wanted: Mapping[str, str]) -> Iterator[Json]:
+        before: str | None = ""
+        while before is not None:
+            page = self._ask("GET", path, {**wanted, "before": before, "limit": str(PAGE)})
+            yield page
+            before = page["next"]
+
+    def timeline(self, subject: str, most: int) -> Json:
+        """All about one task or chat, from ``most`` pages at most; ``truncated`` says whether there is more."""
+        path = "/v1/subjects/" + quote(subject, safe="")
+        timeline = self._ask("GET", path, {"limit": str(PAGE)})
+        for _ in range(most - 1):
+            if timeline["next"] is None:
+                break
+            page = self._ask("GET", path, {"limit": str(PAGE), "after": str(timeline["next"])})
+            for part in ("events", "publications", "duplicates"):
+                timeline[part] += page[part]
+            timeline |= {"next": page["next"], "truncated": page["truncated"]}
+        return timeline
 
     # -- HTTP --------------------------------------------------------------------------------------------------
 
@@ -186,6 +206,17 @@ class Client:
             hint="Is this relay's main listener (server.port)? A gateway in front of relay may also answer so.",
             retriable=status >= 500,
         )
+
+
+def gathered(pages: Iterable[Json], name: str, limit: int) -> tuple[list[Json], Json]:
+    """So many of what pages list under a name, and the last page that it took; no further page is asked for."""
+    found: list[Json] = []
+    page: Json = {}
+    for page in pages:
+        found += page[name][: limit - len(found)]
+        if len(found) == limit:
+            break
+    return found, page
 
 
 def frames(lines: Iterable[bytes]) -> Iterator[Frame | None]:

@@ -8,7 +8,22 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from relay.cli import about, check, dead_letters, demo, drain, journal, register_schemas, replay, serve, tail, tasks
+from relay.cli import (
+    about,
+    chats,
+    check,
+    dead_letters,
+    demo,
+    drain,
+    journal,
+    register_schemas,
+    replay,
+    serve,
+    show,
+    status,
+    tail,
+    tasks,
+)
 from relay.cli.doctor.command import doctor
 from relay.cli.outcome import Commands
 
@@ -20,8 +35,11 @@ TABLE: Final = (
     (_RUN, doctor),
     (_RUN, replay.replay),
     (_RUN, drain.drain),
+    (_LOOK, status.status),
     (_LOOK, tail.tail),
     (_LOOK, tasks.tasks),
+    (_LOOK, chats.chats),
+    (_LOOK, show.show),
     (_LOOK, dead_letters.app),
     (_LOOK, journal.app),
     (_REHEARSE, demo.demo),

@@ -18,6 +18,8 @@ MOST: Final = 100
 
 TASK_STATES: Final = ("pending", "overdue", "ended", "all", "submitted", "running", "succeeded", "failed", "abandoned")
 """What ``relay tasks --state`` takes."""
+CHAT_STATES: Final = ("all", "open", "ended", "completed", "failed", "cancelled")
+"""What ``relay chats --state`` takes."""
 
 Offer = tuple[str, str]
 """A value, and what it is in a few words."""
@@ -61,6 +63,12 @@ def task_states(_: dict[str, Any]) -> Iterable[Offer]:
 
 
 @_quiet
+def chat_states(_: dict[str, Any]) -> Iterable[Offer]:
+    """The states of chats, and the words for several of them."""
+    return ((state, "") for state in CHAT_STATES)
+
+
+@_quiet
 def schema_names(_: dict[str, Any]) -> Iterable[Offer]:
     """The names of the JSON Schemas."""
     from relay.contract import schemas
@@ -83,10 +91,11 @@ def dead_letters(typed: dict[str, Any]) -> Iterable[Offer]:
 
 
 @_quiet
-def task_ids(typed: dict[str, Any]) -> Iterable[Offer]:
-    """The tasks that a running relay is following."""
-    page = _relay(typed).tasks(0, {"state": "pending"})
-    return ((task["task_id"], task["state"]) for task in page["tasks"])
+def subjects(typed: dict[str, Any]) -> Iterable[Offer]:
+    """The newest tasks and chats of a running relay."""
+    relay = _relay(typed)
+    yield from ((task["task_id"], task["state"]) for task in next(relay.tasks({}))["tasks"])
+    yield from ((chat["chat_id"], chat["state"]) for chat in next(relay.chats({}))["chats"])
 
 
 def _relay(typed: dict[str, Any]) -> Any:

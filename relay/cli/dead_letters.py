@@ -12,12 +12,14 @@ from relay.cli import completion, options
 from relay.cli.client import Client, Unreachable
 from relay.cli.connection import connect
 from relay.cli.outcome import FAILED, complain
-from relay.cli.output import write_block, write_json, write_line, write_table
+from relay.cli.output import write_block, write_json, write_line
+from relay.cli.table import write_table
 from relay.core.errors import RelayError
 
 app = typer.Typer(name="dead-letters", help="List, inspect, replay and delete dead letters.", no_args_is_help=True)
 
 _COLUMNS: Final = ("ID", "ACCEPTED", "ORIGIN", "REASON", "SUBJECT", "BYTES", "DETAIL")
+_SPARE: Final = ("BYTES", "ORIGIN", "SUBJECT", "DETAIL", "ACCEPTED")
 
 Ids = Annotated[
     list[str] | None,
@@ -43,7 +45,7 @@ def list_(
     if json:
         write_json({"dead_letters": letters})
     elif letters:
-        write_table(_COLUMNS, [_row(letter) for letter in letters])
+        write_table(_COLUMNS, [_row(letter) for letter in letters], _SPARE, prose=True)
     else:
         complain("No dead letters.")
 

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from relay.cli import configured, options
+from relay.cli.format import duration, size
 from relay.cli.outcome import FAILED, complain
-from relay.cli.output import write_json, write_line, write_table
+from relay.cli.output import write_json, write_line
+from relay.cli.table import write_table
 from relay.core.clock import rfc3339
 from relay.core.errors import RelayError
-from relay.core.event import TOPICS, Entry, one_line
+from relay.core.event import Entry, one_line
 
 if TYPE_CHECKING:
     from relay.journal.inspect import Figures, Finding, Stopped
@@ -83,8 +85,7 @@ def export(
     """
     from relay.journal.inspect import entries
 
-    if topic is not None and topic not in TOPICS:
-        raise typer.BadParameter(f"must be one of {', '.join(TOPICS)}", param_hint="'--topic'")
+    options.check_filters(topic, None)
     with _opened(config, path) as (store, _), _target(output) as target:
         written = 0
         for entry in entries(store, after, topic):
@@ -155,7 +156,7 @@ def _facts(path: Path, found: Figures) -> Iterator[tuple[str, str]]:
         f"{found.first_offset} to {found.last_offset}" if found.events else f"none held, last {found.last_offset}",
     )
     yield "oldest event", _age(found.oldest_at) if found.oldest_at is not None else "none"
-    yield "size", f"{found.size / (1 << 20):.1f} MiB" if found.size >= 1 << 20 else f"{found.size / 1024:.0f} KiB"
+    yield "size", size(found.size)
     yield "dedup keys", str(found.dedup_keys)
     yield "dead letters", str(found.dead_letters)
 
@@ -172,10 +173,7 @@ def _write_verdict(place: Path, found: Figures | None, findings: list[Finding]) 
 
 
 def _age(at: int, now: Callable[[], float] = time.time) -> str:
-    seconds = max(0, int(now() - at / 1000))
-    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
-    age = f"{days}d {hours}h" if days else f"{hours}h {minutes}m" if hours else f"{minutes}m {seconds % 60}s"
-    return f"{age} ago ({rfc3339(at)})"
+    return f"{duration(now() - at / 1000)} ago ({rfc3339(at)})"
 
 
 def _write_sinks(found: Figures) -> None:

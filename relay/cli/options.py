@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -73,3 +74,28 @@ Until = Annotated[
     typer.Option("--until", metavar="TIME", help="Only up to then: 2026-01-31T09:00:00Z, or how long ago, like 2h."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
+
+def given(**values: str | None) -> dict[str, str]:
+    """The parameters of a request: those options that were given."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def check_word(word: str, known: Sequence[str], option: str) -> None:
+    """Raises ``typer.BadParameter`` for a word that an option does not take, with the nearest of those that it does."""
+    if word not in known:
+        from relay.settings.errors import nearest
+
+        raise typer.BadParameter(f"{word!r} is not one of them; {nearest(word, known)}", param_hint=f"'{option}'")
+
+
+def check_filters(topic: str | None, kind: str | None, topic_option: str = "--topic") -> None:
+    """Raises ``typer.BadParameter`` for a topic or a type of event that there is not: nothing would ever match it."""
+    if topic is not None:
+        from relay.core.event import TOPICS
+
+        check_word(topic, TOPICS, topic_option)
+    if kind is not None:
+        from relay.contract.asyncapi import SUMMARIES
+
+        check_word(kind, tuple(SUMMARIES), "--type")

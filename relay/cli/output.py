@@ -8,17 +8,31 @@ from __future__ import annotations
 
 import select
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from relay.cli.doctor.findings import Finding, Status
+
 Segment = tuple[str, str]
 """Text and its rich style."""
 
+STYLES: Final[dict[Status, str]] = {"ok": "green", "warning": "yellow", "failed": "red"}
+"""How what was found is coloured."""
+
+_EVENT_STYLES: Final = {
+    "succeeded": "green",
+    "completed": "green",
+    "failed": "red",
+    "dead": "bold red",
+    "abandoned": "yellow",
+    "cancelled": "yellow",
+    "conflicted": "bold yellow",
+}
 _KEPT_IN_BLOCKS = "\n\t"
 
 
@@ -59,6 +73,18 @@ def write_line(*segments: Segment) -> None:
         sys.stdout.flush()
 
 
+def style_of(event_type: str) -> str:
+    """How an event is coloured: by the last word of its type."""
+    return _EVENT_STYLES.get(event_type.rpartition(".")[2], "")
+
+
+def write_finding(found: Finding) -> None:
+    """What was found in one line, and below it what to do."""
+    write_line((f"{found.status:<9}", STYLES[found.status]), (f"{found.check}: ", "bold"), (found.message, ""))
+    if found.hint:
+        write_line((f"         {found.hint}", "dim"))
+
+
 def write_block(text: str) -> None:
     """Text of several lines, as it is but for its control characters."""
     sys.stdout.write(clean(text, _KEPT_IN_BLOCKS).rstrip("\n") + "\n")
@@ -95,21 +121,3 @@ def progress_bar(what: str) -> Iterator[Moved]:
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=None, note="")
         yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
-
-
-def write_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Rows under their headings. ``None`` shows as nothing."""
-    cells = [["" if value is None else clean(value) for value in row] for row in rows]
-    if not is_terminal():
-        sys.stdout.write("".join("\t".join(line) + "\n" for line in (columns, *cells)))
-        return
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for place, column in enumerate(columns):
-        table.add_column(column, overflow="ellipsis" if place else "fold")  # of a name nothing is cut: people need it
-    for row in cells:
-        table.add_row(*map(Text, row))
-    console().print(table)

@@ -21,7 +21,8 @@ import typer
 from relay.cli import options
 from relay.cli.client import connection_to, parts_of, why
 from relay.cli.connection import read_token
-from relay.cli.output import write_json, write_table
+from relay.cli.output import write_json
+from relay.cli.table import write_table
 from relay.core.errors import RelayError
 
 ANSWER_WITHIN: Final = 30.0

@@ -16,8 +16,9 @@ from relay.cli import completion, configured, options
 from relay.cli.client import Client, Unreachable
 from relay.cli.connection import connect
 from relay.cli.outcome import FAILED, complain
-from relay.cli.output import progress_bar, write_json, write_line, write_table
+from relay.cli.output import progress_bar, write_json, write_line
 from relay.cli.serve import run_loop
+from relay.cli.table import write_table
 from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
@@ -130,13 +131,11 @@ def _selected(
     same_topic: bool,
 ) -> tuple[EventFilter, Limits]:
     """Which events are asked for, by offsets and by the rest. Raises ``typer.BadParameter``."""
-    from relay.core.event import TOPICS
     from relay.core.event_filter import EventFilter
 
     if (topic is None) != same_topic:
         raise typer.BadParameter("choose the target: --topic NAME or --same-topic", param_hint="'--topic'")
-    if only_topic is not None and only_topic not in TOPICS:
-        raise typer.BadParameter(f"must be one of {', '.join(TOPICS)}", param_hint="'--only-topic'")
+    options.check_filters(only_topic, kind, "--only-topic")
     first, not_before = _bound(begin, "--from")
     last, not_after = (None, None) if end == _NEWEST else _bound(end, "--to")
     return EventFilter(only_topic, kind, subject, not_before, not_after), (first, last)

@@ -13,21 +13,16 @@ import typer
 from relay.cli import options
 from relay.cli.client import Client, Frame
 from relay.cli.connection import connect
+from relay.cli.format import duration
 from relay.cli.outcome import complain
-from relay.cli.output import Segment, reader_has_gone, write_json_line, write_line
+from relay.cli.output import Segment, reader_has_gone, style_of, write_json_line, write_line
 from relay.core.errors import RelayError
 from relay.core.retry import Backoff
 
-_STYLES: Final = {
-    "succeeded": "green",
-    "completed": "green",
-    "failed": "red",
-    "dead": "bold red",
-    "abandoned": "yellow",
-    "cancelled": "yellow",
-    "conflicted": "bold yellow",
-}
 _WIDEST_TYPE: Final = len("relay.task.conflicted")
+_LONGEST_TEXT: Final = 100
+
+Json = dict[str, Any]
 
 
 def tail(
@@ -55,10 +50,10 @@ def tail(
     Reconnects by itself and misses nothing. --json writes one CloudEvent per line. --no-follow starts with the oldest
     event by default.
     """
+    options.check_filters(topic, kind)
     start = _start(after, from_start=from_start, follow=follow)
     client = connect(config, url, token, token_file)
-    named = {"topic": topic, "type": kind, "subject": subject}
-    wanted = {name: value for name, value in named.items() if value is not None}
+    wanted = options.given(topic=topic, type=kind, subject=subject)
     try:
         newest = client.latest()  # asked in any case: a wrong address or token shows at once
         start = newest if start is None else start
@@ -150,14 +145,44 @@ def event_line(event: dict[str, Any]) -> list[Segment]:
     kind = str(event["type"])
     return [
         (f"{event['time']}  ", "dim"),
-        (f"{kind:<{_WIDEST_TYPE}}  ", _STYLES.get(kind.rpartition(".")[2], "")),
+        (f"{kind:<{_WIDEST_TYPE}}  ", style_of(kind)),
         (f"{event['subject']}  ", "bold"),
         (_details(event["data"]), ""),
     ]
 
 
-def _details(data: dict[str, Any]) -> str:
+def _details(data: Json) -> str:
     kinds = [str(output["kind"]) for output in data.get("outputs") or ()]
     outputs = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
-    named = [data.get("task_type") or data.get("model"), ", ".join(outputs), data.get("reason"), data.get("detail")]
+    tokens, lasted = (data.get("usage") or {}).get("total_tokens"), (data.get("timings") or {}).get("duration_ms")
+    named = [
+        data.get("task_type") or data.get("model"),
+        ", ".join(outputs),
+        data.get("reason"),
+        data.get("detail"),
+        None if tokens is None else f"{tokens} tokens",
+        None if lasted is None else duration(lasted / 1000),
+        _shortened(_text(data)),
+    ]
     return "  ".join(str(part) for part in named if part)
+
+
+def _text(data: Json) -> str:
+    """What a chat said in this event, if it was captured: content, else reasoning, else what it calls."""
+    chunks = _objects(data.get("chunks"))  # as the upstream sent them; the last event of a chat has their number
+    deltas = [choice.get("delta") for chunk in chunks for choice in _objects(chunk.get("choices"))]
+    said = [*_objects(data.get("choices")), *_objects(deltas)]
+    for name in ("content", "reasoning_content"):
+        if text := "".join(part for each in said if isinstance(part := each.get(name), str)):
+            return text
+    calls = _objects([call.get("function") for each in said for call in _objects(each.get("tool_calls"))])
+    return ", ".join(f"{call['name']}()" for call in calls if call.get("name"))
+
+
+def _objects(value: object) -> list[Json]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"

@@ -198,7 +198,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-async def test_the_command_lists_and_shows_tasks(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+async def test_the_command_lists_tasks(tmp_path: Path, session: aiohttp.ClientSession) -> None:
     """An operator would have to write HTTP by hand to see what hangs."""
     async with (
         Simulator(Options(queue_seconds=0.0, run_seconds=60.0)) as upstream,
@@ -219,13 +219,5 @@ async def test_the_command_lists_and_shows_tasks(tmp_path: Path, session: aiohtt
         document = json.loads((await shown("--json", "--state", "all", "--limit", "1")).stdout)
         assert [task["task_id"] for task in document["tasks"]] == [second]
         assert document["counts"]["submitted"] == 2
-        one = await shown(first)
-        assert "relay.task.submitted" in one.stdout
-        assert json.loads((await shown(first, "--json")).stdout)["task_id"] == first
-        unknown = await shown("nobody")
-        assert (unknown.returncode, unknown.stdout) == (1, "")
-        wrong = await shown("--state", "new")
-        assert wrong.returncode == 1
-        assert "state must be one of" in wrong.stderr
         none = await shown("--type", "UPSCALE")
         assert (none.returncode, none.stdout) == (0, "")

@@ -12,9 +12,9 @@ import typer
 
 from relay.cli import configured, options
 from relay.cli.doctor import local, network
-from relay.cli.doctor.findings import Finding, Status, judge_clock, judge_steadiness
+from relay.cli.doctor.findings import Finding, judge_clock, judge_steadiness
 from relay.cli.outcome import BAD_CONFIGURATION, FAILED
-from relay.cli.output import write_json, write_line
+from relay.cli.output import STYLES, write_finding, write_json, write_line
 from relay.cli.serve import run_loop
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 WITHIN: Final = 75.0
 """Seconds for one check; a sink has a minute of its own."""
-_STYLES: Final[dict[Status, str]] = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 Found = Sequence[Finding]
 
@@ -55,17 +54,11 @@ def _end(found: Found, json: bool, code: int) -> None:
         write_json({"ok": code == 0, "findings": [asdict(each) for each in found]})
     elif code == BAD_CONFIGURATION:
         for each in found:
-            _say(each)
+            write_finding(each)
     else:
-        counts = {status: sum(each.status == status for each in found) for status in _STYLES}
+        counts = {status: sum(each.status == status for each in found) for status in STYLES}
         write_line((", ".join(f"{count} {status}" for status, count in counts.items() if count), "bold"))
     raise typer.Exit(code)
-
-
-def _say(found: Finding) -> None:
-    write_line((f"{found.status:<9}", _STYLES[found.status]), (f"{found.check}: ", "bold"), (found.message, ""))
-    if found.hint:
-        write_line((f"         {found.hint}", "dim"))
 
 
 async def _examine(config: Path | None, settings: Settings, *, progress: bool) -> list[Finding]:
@@ -73,7 +66,7 @@ async def _examine(config: Path | None, settings: Settings, *, progress: bool) -
     async for some in _checks(config, settings):
         found += some
         for each in some if progress else ():
-            _say(each)
+            write_finding(each)
     return found
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ssl
+from typing import Any
 
 import pytest
 
-from relay.cli.client import Client, Frame, frames, why
+from relay.cli.client import Client, Frame, frames, gathered, why
 
 
 def test_heartbeats_are_not_taken_for_events() -> None:
@@ -41,3 +42,19 @@ def test_the_reason_of_a_failed_exchange_can_be_read(error: Exception, text: str
     if isinstance(error, ssl.SSLCertVerificationError):
         error.verify_message = "self-signed"
     assert text in why(error)
+
+
+def test_a_list_is_gathered_over_pages_of_which_some_hold_nothing() -> None:
+    """A rare kind of task would not be found in a large registry."""
+    pages: list[dict[str, Any]] = [{"tasks": [{"n": 1}, {"n": 2}]}, {"tasks": []}, {"tasks": [{"n": 3}], "last": True}]
+    found, last = gathered(iter(pages), "tasks", 100)
+    assert [task["n"] for task in found] == [1, 2, 3]
+    assert last["last"]
+    assert gathered([], "tasks", 1) == ([], {})
+
+
+def test_no_more_is_asked_for_than_is_shown() -> None:
+    """`relay tasks --limit 1` would read a million tasks."""
+    pages = iter([{"tasks": [{"n": 1}, {"n": 2}]}, {"tasks": [{"n": 3}]}])
+    assert gathered(pages, "tasks", 2)[0] == [{"n": 1}, {"n": 2}]
+    assert next(pages) == {"tasks": [{"n": 3}]}, "the second page was not taken"

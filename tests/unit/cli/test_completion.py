@@ -11,7 +11,7 @@ import pytest
 from relay.cli import completion
 from relay.contract import schemas
 from relay.core.event import TOPICS
-from relay.edge.api import task_list
+from relay.edge.api import chats, task_list
 
 
 def offered(source: Any, incomplete: str = "", **typed: Any) -> list[str]:
@@ -24,12 +24,14 @@ def test_words_are_those_that_the_options_take() -> None:
     assert offered(completion.topics, "ch") == ["chat", "chat-chunks"]
     assert "relay.chat.cancelled" in offered(completion.event_types)
     assert offered(completion.task_states) == list(completion.TASK_STATES)
+    assert offered(completion.chat_states) == list(completion.CHAT_STATES)
     assert offered(completion.schema_names) == list(schemas())
 
 
 def test_the_states_are_those_of_the_route() -> None:
     """A state that the relay knows could not be found on the command line."""
     assert set(completion.TASK_STATES) == set(task_list.SELECTIONS)
+    assert completion.CHAT_STATES == chats.CHAT_STATES
 
 
 def test_the_labels_are_those_of_the_named_configuration(tmp_path: Path) -> None:
@@ -39,7 +41,7 @@ def test_the_labels_are_those_of_the_named_configuration(tmp_path: Path) -> None
     assert offered(completion.sink_labels, config=config) == ["events", "kafka"]
 
 
-@pytest.mark.parametrize("source", [completion.sink_labels, completion.dead_letters, completion.task_ids])
+@pytest.mark.parametrize("source", [completion.sink_labels, completion.dead_letters, completion.subjects])
 def test_what_cannot_be_known_is_not_offered(source: Any, tmp_path: Path) -> None:
     """A wrong configuration, or a relay that is stopped, would write a message into a line that is being typed."""
     config = tmp_path / "relay.yaml"

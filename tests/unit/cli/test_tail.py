@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
+
 from relay.cli.tail import event_line
+from relay.contract import examples
 
 
-def text_of(event: dict[str, object]) -> str:
+def text_of(event: dict[str, Any]) -> str:
     return "".join(text for text, _ in event_line(event))
 
 
@@ -34,3 +39,38 @@ def test_an_unknown_type_is_shown_all_the_same() -> None:
     """A newer relay's events would break an older `relay tail`."""
     event = {"type": "relay.x", "subject": "s", "time": "t", "data": {}}
     assert "relay.x" in text_of(event)
+
+
+def line_of(kind: str) -> str:
+    """The line of an event as the contract's example has it."""
+    event = examples.events()[kind]
+    return text_of({**dict(event.attributes()), "data": orjson.loads(event.data)})
+
+
+def test_a_line_says_what_a_chat_said_and_cost() -> None:
+    """Somebody who watches chats would see that they end, and neither what was said nor what it cost."""
+    assert line_of("relay.chat.completed").endswith("deepseek/deepseek-v3-0324  17 tokens  200ms  Hello")
+    assert line_of("relay.chat.failed").endswith("truncated  200ms  Hello")
+    assert line_of("relay.chat.chunk").endswith("  Hello")
+
+
+def test_a_long_text_is_shortened_to_one_line() -> None:
+    """One answer would fill the screen."""
+    choices = [{"content": "a kite\nflies " * 50, "tool_calls": []}]
+    event = {"type": "relay.chat.completed", "subject": "s", "time": "t", "data": {"choices": choices, "chunks": 3}}
+    line = text_of(event)
+    assert "a kite flies a kite" in line
+    assert line.endswith("…")
+    assert len(line) < 150
+
+
+def test_chunks_of_any_shape_are_shown() -> None:
+    """An upstream that sends something odd would end `relay tail`."""
+    call = {"function": {"name": "weather"}}
+    for chunks, text in (
+        ([{"choices": [{"delta": {"reasoning_content": "hm"}}]}], "hm"),
+        ([{"choices": [{"delta": {"tool_calls": [call]}}]}], "weather()"),
+        ([7, {"choices": "x"}, {"choices": [{"delta": None}, 7]}, {"choices": [{"delta": {"content": [1]}}]}], ""),
+    ):
+        event = {"type": "relay.chat.chunk", "subject": "s", "time": "t", "data": {"chunks": chunks}}
+        assert text_of(event).split("  ")[-1].strip() == text or not text

@@ -1,0 +1,61 @@
+"""``relay chats``: lists open and ended chats, over the relay's consumer API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from relay.cli import completion, options
+from relay.cli.client import gathered
+from relay.cli.connection import connect
+from relay.cli.format import age, duration
+from relay.cli.outcome import complain
+from relay.cli.output import write_json
+from relay.cli.table import write_table
+
+_COLUMNS: Final = ("CHAT", "MODEL", "CLIENT", "STATE", "AGE", "DURATION", "TOKENS", "NOTE")
+_SPARE: Final = ("CLIENT", "TOKENS", "DURATION", "MODEL", "NOTE", "AGE")
+
+
+def chats(
+    state: Annotated[
+        str,
+        typer.Option(
+            metavar="STATE",
+            autocompletion=completion.chat_states,
+            help="all, open, ended; or completed, failed, cancelled.",
+        ),
+    ] = "all",
+    model: Annotated[str | None, typer.Option(metavar="MODEL", help="Only chats with this model.")] = None,
+    client: Annotated[str | None, typer.Option(metavar="NAME", help="Only chats of this client.")] = None,
+    since: options.Since = None,
+    until: options.Until = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The maximum number of chats, newest first.")] = 1000,
+    config: options.Config = None,
+    url: options.Url = None,
+    token: options.Token = None,
+    token_file: options.TokenFile = None,
+    json: options.Json = False,
+) -> None:
+    """List open and ended chats, newest first.
+
+    `relay show` has all about one of them.
+    """
+    options.check_word(state, completion.CHAT_STATES, "--state")
+    wanted = options.given(state=state, model=model, client=client, since=since, until=until)
+    found, _ = gathered(connect(config, url, token, token_file).chats(wanted), "chats", limit)
+    if json:
+        write_json({"chats": found})
+        return
+    if found:
+        write_table(_COLUMNS, [row(chat) for chat in found], _SPARE, prose=True)
+    complain(f"{len(found)} shown.")
+
+
+def row(chat: dict[str, Any]) -> tuple[Any, ...]:
+    """A chat as the columns of the table have it; of one that is open, the duration up to now is its age."""
+    named = [chat[name] for name in ("chat_id", "model", "client", "state")]
+    lasted = None if chat["duration_ms"] is None else duration(chat["duration_ms"] / 1000)
+    tokens = (chat["usage"] or {}).get("total_tokens")
+    return (*named, age(chat["started_at"]), lasted, tokens, chat["reason"])
