@@ -3,7 +3,7 @@
 ``make bench-growth``: an open loop of deliveries of 1 KB, and of 500 KB, against a relay whose journal holds nothing,
 and a million events of 1 KB (or 2,000 of 500 KB); first alone, then while a Redis sink drains all that is held and
 ten consumers page. ``kill -9`` ends each, and the start after it is timed. ``--events 5000000 --large`` for five
-million small ones, and no large ones.
+million small ones, and no large ones. ``--pairs 8``: what an event costs with none and with a million held, in turns.
 The server has one core; load, readers and Redis have the other.
 """
 
@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -90,15 +91,20 @@ def said(process: subprocess.Popen[str]) -> str:
     return text.strip()
 
 
+def loaded(server: Server, load: Load, seconds: float) -> tuple[str, float]:
+    """What the sender of a load saw, and the microseconds of CPU that the relay used for each of its events."""
+    cpu = server.cpu_seconds()
+    steady = said(beside("bench._steady", server.url, str(load.rate), str(seconds), str(load.filler)))
+    return steady, (server.cpu_seconds() - cpu) / (load.rate * seconds) * 1e6
+
+
 def measured(server: Server, folder: Path, load: Load, seconds: float, *, paging: bool) -> tuple[str, float]:
     """One row's figures, and the 99th percentile in milliseconds."""
     readers = None
     if paging:
         readers = beside("bench._pagers", f"http://127.0.0.1:{server.port}", str(PAGERS), str(seconds))
-    cpu = server.cpu_seconds()
     published = server.metric("relay_published_total")
-    steady = said(beside("bench._steady", server.url, str(load.rate), str(seconds), str(load.filler)))
-    cost = (server.cpu_seconds() - cpu) / (load.rate * seconds) * 1e6
+    steady, cost = loaded(server, load, seconds)
     drained = (server.metric("relay_published_total") - published) / seconds
     found = re.search(r"p50 ([\d.]+) ms, p99 ([\d.]+) ms, (\d+) of (\d+)", steady)
     assert found is not None, steady
@@ -132,13 +138,41 @@ def rows(load: Load, held: int, seconds: float) -> Iterator[str]:
             redis.stop()
 
 
+def paired(load: Load, held: int, seconds: float, pairs: int) -> Iterator[str]:
+    """What an event costs with nothing held and with ``held`` events, in turns: the machine changes, the ratio less."""
+    ratios = []
+    with tempfile.TemporaryDirectory(prefix="relay-growth-") as name:
+        folders = {events: Path(name) / str(events) for events in (0, held)}
+        for events, folder in folders.items():
+            folder.mkdir()
+            journal_of(folder / "relay.db", events, load.filler)
+        for turn in range(pairs):
+            costs = {}
+            for events in sorted(folders, reverse=turn % 2 == 1):
+                with serving(folders[events], []) as (server, _):
+                    loaded(server, load, seconds / 3)  # what each process pays once
+                    _, costs[events] = loaded(server, load, seconds)
+            empty, full = costs[0], costs[held]
+            ratios.append(full / empty)
+            yield f"| {load.name} | 0, {held:,} | {empty:,.0f} and {full:,.0f} us per event: {ratios[-1]:.3f} |"
+    middle, least, most = statistics.median(ratios), min(ratios), max(ratios)
+    yield f"| {load.name} | 0, {held:,} | **{middle:.3f}** in the middle, {least:.3f} to {most:.3f} |"
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, nargs="*", default=[0, 1_000_000], help="small events held")
     parser.add_argument("--large", type=int, nargs="*", default=[0, LARGE_HELD], help="large events held")
     parser.add_argument("--seconds", type=float, default=15.0, help="of each load")
+    parser.add_argument(
+        "--pairs", type=int, help="only the cost of an event, with none and with the most held, in turns"
+    )
     options = parser.parse_args()
+    if options.pairs:
+        for row in paired(SMALL, max(options.events), options.seconds, options.pairs):
+            print(row, flush=True)
+        return
     print("| events | held | what | p50 ms | p99 ms | CPU us per event | RSS MB | log MiB | beside |")
     print("|---|---|---|---|---|---|---|---|---|")
     for load, held in [*((SMALL, held) for held in options.events), *((LARGE, held) for held in options.large)]:
