@@ -50,14 +50,17 @@ class Reach:
     def tests_of(self, path: str, line: int) -> list[str]:
         """The tests that run a line of a file; empty where none does.
 
-        Those of the file's mirror come first, then the other unit tests: a mistake that they notice starts no broker.
+        Those of the file's mirror come first, then those of its folder, then the other unit tests: a mistake that they
+        notice starts no broker.
         """
         if path not in self._lines:
             self._lines[path] = self._data.contexts_by_lineno(str(self._root / path))
         lines = self._lines[path]
         # Coverage misses a line now and then where a coroutine goes on; what runs the line before it runs that one.
         recorded = next((lines[at] for at in range(line, 0, -1) if at in lines), [])
-        mirror = f"/test_{Path(path).stem.lstrip('_')}"
-        return sorted(
-            filter(None, recorded), key=lambda test: (mirror not in test, not test.startswith("tests/unit/"), test)
-        )
+        mirror, folder = f"/test_{Path(path).stem.lstrip('_')}", f"tests/unit/{Path(path).parent.relative_to('relay')}/"
+
+        def distance(test: str) -> tuple[bool, bool, bool, str]:
+            return mirror not in test, not test.startswith(folder), not test.startswith("tests/unit/"), test
+
+        return sorted(filter(None, recorded), key=distance)
