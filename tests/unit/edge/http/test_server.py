@@ -1,9 +1,8 @@
-"""The listener: its limits, its answers to what is no HTTP, and how it ends."""
+"""The listener: its limits, and how it ends. Its answers to what fails: test_server_failures.py."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,8 +11,7 @@ import pytest
 from aiohttp import web
 
 from relay.core.errors import RelayError
-from relay.edge.http.problems import PROBLEM_JSON, answer
-from relay.edge.http.server import Connection, Handler, Limits, Listener, Server, respond
+from relay.edge.http.server import Connection, Handler, Limits, Listener, Server
 from tests.services.raw_http import Wire, ask, get, post, wire
 
 SHORT = Limits(header_timeout=0.5)
@@ -224,102 +222,6 @@ async def test_far_over_the_limit_connections_are_dropped(monkeypatch: pytest.Mo
             assert await third.rest() == b""
         await first.send(post("/", b"in"))
         assert (await first.answer()).status == 200
-
-
-# -- failures ------------------------------------------------------------------------------------------------------
-
-
-async def test_a_bug_is_a_problem_for_the_client_and_a_signal_for_us(caplog: pytest.LogCaptureFixture) -> None:
-    """The client would get a page of text, and the log aiohttp's traceback with the request line."""
-
-    async def broken(_: web.BaseRequest) -> web.StreamResponse:
-        raise KeyError("secret-value")
-
-    signals = Noted()
-    async with listening(broken, signals=signals) as listener:
-        reply = await ask(listener.url, post("/t0ken", b"x"))
-    assert (reply.status, reply.code) == (500, "internal")
-    assert b"secret-value" not in reply.body
-    assert [(route, type(error)) for route, error in signals.failed] == [("POST", KeyError)]
-    assert not caplog.records
-
-
-async def test_a_time_out_that_nobody_caught_is_not_lost() -> None:
-    """aiohttp makes a 504 of it and forgets the reason."""
-
-    async def late(_: web.BaseRequest) -> web.StreamResponse:
-        raise TimeoutError
-
-    signals = Noted()
-    async with listening(late, signals=signals) as listener:
-        assert (await ask(listener.url, post("/"))).code == "internal"
-    assert len(signals.failed) == 1
-
-
-async def test_a_failure_after_the_answer_has_begun_ends_the_connection() -> None:
-    """A second answer would be written into the first."""
-
-    async def half(request: web.BaseRequest) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        await response.write(b"begun")
-        raise RuntimeError
-
-    async with listening(half) as listener, wire(listener.url) as connection:
-        await connection.send(get("/"))
-        received = await connection.rest()
-    assert b"begun" in received
-    assert b"problem" not in received
-    assert not received.endswith(b"0\r\n\r\n"), "a truncated answer must not look whole"
-
-
-@pytest.mark.parametrize(
-    "rubbish",
-    [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"hello\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 64],
-    ids=["TLS", "text", "no Host", "zeros"],
-)
-async def test_what_is_no_http_gets_a_problem_and_one_quiet_signal(
-    rubbish: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Each scanner would leave a traceback in the log, with what it sent."""
-    signals = Noted()
-    async with listening(signals=signals) as listener:
-        reply = await ask(listener.url, rubbish)
-    assert (reply.status, reply.code) == (400, "bad_request")
-    assert [peer for peer, _ in signals.malformed] == ["127.0.0.1"]
-    assert not signals.failed
-    assert not caplog.records
-
-
-async def test_a_client_that_leaves_makes_no_noise(caplog: pytest.LogCaptureFixture) -> None:
-    """Every interrupted delivery would look like a failure of the relay."""
-    caplog.set_level(logging.DEBUG)
-    entered, left = asyncio.Event(), asyncio.Event()
-
-    async def slow(_: web.BaseRequest) -> web.StreamResponse:
-        entered.set()
-        try:
-            await asyncio.sleep(60)
-        except asyncio.CancelledError:
-            left.set()
-            raise
-        return web.Response()
-
-    signals = Noted()
-    async with listening(slow, signals=signals) as listener:
-        async with wire(listener.url) as connection:
-            await connection.send(post("/", b"x"))
-            await entered.wait()
-        await asyncio.wait_for(left.wait(), 5)
-    assert not signals.failed
-    assert not [record for record in caplog.records if record.levelno > logging.DEBUG]
-
-
-def test_a_refusal_becomes_a_response_with_its_headers() -> None:
-    """A 405 would lack Allow, a 503 Retry-After."""
-    response = respond(answer("method_not_allowed", allow=["POST"]))
-    assert (response.status, response.headers["Allow"]) == (405, "POST")
-    assert response.content_type == PROBLEM_JSON
 
 
 # -- the end -------------------------------------------------------------------------------------------------------
