@@ -83,6 +83,21 @@ async def test_both_ways_of_a_delivery_look_at_the_address(journal: Journal, sho
         assert receiver.count("accepted") == 1
 
 
+async def test_a_delivery_by_the_address_of_its_task_takes_the_short_way(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each result of a task that was submitted through relay would cost twice what a delivery costs."""
+    addresses = TaskAddresses(journal.projection(Addresses), 60.0, BASE, [TOKEN])
+    mine = given(addresses)
+    addresses.assign(mine.nonce, "a")
+    async with receiving(journal, gate(TOKEN), addresses=addresses) as receiver:
+        short, taken = receiver.webhooks.take, []
+        monkeypatch.setattr(receiver.webhooks, "take", lambda *parts: taken.append(short(*parts)) or taken[-1])
+        assert (await ask(receiver.url, post(path(mine), task("b")))).code == "wrong_task"
+        assert (await ask(receiver.url, post(path(mine), task("a")))).json["status"] == "accepted"
+    assert taken == [False, True]
+
+
 async def test_an_address_does_not_lift_the_other_checks(journal: Journal) -> None:
     """A leaked address would be good from anywhere, although deliveries are limited to some networks."""
     addresses = TaskAddresses(journal.projection(Addresses), 60.0, BASE, [TOKEN])

@@ -88,6 +88,7 @@ async def test_a_report_that_makes_no_event_is_taken(journal: Journal) -> None:
         reply = await ask(receiver.url, post(PATH, task("a", "TASK_STATUS_PROCESSING")))
         assert (reply.status, reply.json) == (200, {"status": "ignored"})
         assert await delivered(journal) == []
+        assert receiver.count("ignored") == 1
 
 
 async def test_a_bug_in_a_source_costs_no_delivery(journal: Journal) -> None:

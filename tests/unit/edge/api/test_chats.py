@@ -60,6 +60,8 @@ async def test_chats_are_listed_with_who_asked_what(tmp_path: Path) -> None:
         assert rest["next"] is None
         rest = (await ask(url, get(f"/v1/chats?before={first['next']}"))).json
         assert [(chat["chat_id"], chat["state"]) for chat in rest["chats"]][2:] == [("s1", "failed")]
+        for query in ("state=failed", "before=1000"):  # what was asked for, and what is beyond the open ones
+            assert [chat["chat_id"] for chat in (await ask(url, get(f"/v1/chats?{query}"))).json["chats"]] == ["s1"]
 
 
 async def test_past_chats_are_listed_with_what_came_of_them(tmp_path: Path) -> None:

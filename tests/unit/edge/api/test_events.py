@@ -98,9 +98,10 @@ async def test_an_event_is_shown_with_its_place(tmp_path: Path) -> None:
     """Consumers could not go on after it, nor distinguish the topics."""
     async with scene(tmp_path) as s:
         await fill(s.journal, "a")
-        page = await s.page()
-        assert page["next"] == 1
-        [shown] = page["events"]
+        answer = await s.call()
+        assert answer.status == 200
+        assert answer.json["next"] == 1
+        [shown] = answer.json["events"]
         assert (shown["offset"], shown["topic"]) == (1, "tasks")
         assert (shown["event"]["id"], shown["event"]["data"]) == ("a:succeeded", {"n": 1})
 
@@ -253,6 +254,7 @@ async def test_a_stream_sends_the_past_and_goes_on_live(tmp_path: Path) -> None:
     async with scene(tmp_path) as s:
         await fill(s.journal, "a")
         async with s.live() as live:
+            assert live.head.startswith("HTTP/1.1 200 OK\r\n")
             assert "Content-Type: text/event-stream" in live.head
             assert "Cache-Control: no-cache, no-transform" in live.head
             assert "X-Accel-Buffering: no" in live.head
@@ -295,6 +297,18 @@ async def test_silence_is_filled(tmp_path: Path) -> None:
         assert [(await live.frame())[0] for _ in range(3)] == [":", ":", ":"]
         await fill(s.journal, "a")
         assert (await live.event())[0] == 1
+
+
+async def test_a_stream_on_which_nothing_happens_does_not_grow(tmp_path: Path) -> None:
+    """Each heartbeat would leave a task behind that waits for news: on a quiet relay they are thousands by the hour."""
+
+    def waiting() -> int:
+        return sum("EventLog.wait" in repr(task) for task in asyncio.all_tasks())
+
+    async with scene(tmp_path, ConsumerLimits(heartbeat=0.01)) as s, s.live() as live:
+        for _ in range(10):
+            await live.frame()
+        assert waiting() <= 2, "one that has just been cancelled, and the next one"
 
 
 async def test_a_stream_ends_at_an_event_border_when_the_relay_ends(tmp_path: Path) -> None:

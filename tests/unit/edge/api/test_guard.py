@@ -55,6 +55,23 @@ async def test_without_a_token_the_api_stays_shut(headers: list[str]) -> None:
         assert TOKENS[0].encode() not in reply.body
 
 
+async def test_whether_a_request_may_still_pass_is_asked_of_the_present_tokens() -> None:
+    """A stream that was begun with a token that is revoked now would go on, or a reload end all of them."""
+    auth = ApiAuth(TokenSet(TOKENS), on_loopback=True)
+    admitted = []
+
+    async def asks(request: web.Request) -> web.StreamResponse:
+        admitted.append(auth.admits(request))
+        auth.tokens = TokenSet([TOKENS[1]])
+        admitted.append(auth.admits(request))
+        return await fine(request)
+
+    async with routed([web.get("/v1/thing", asks)]) as url:
+        await ask(url, get("/v1/thing", f"Authorization: Bearer {TOKENS[0]}"))
+        await ask(url, get("/v1/thing", f"Authorization: Bearer {TOKENS[1]}"))
+    assert admitted == [True, False, True, True]
+
+
 async def test_a_token_in_the_address_opens_nothing() -> None:
     """Addresses end up in the logs of everything on the way."""
     async with guarded(TOKENS) as url:

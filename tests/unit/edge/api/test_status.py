@@ -16,7 +16,7 @@ from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.telemetry.telemetry import Telemetry
 from tests.services.raw_http import ask, get
 from tests.unit.drafts import dead_draft, draft
-from tests.unit.edge.serving import api, opened
+from tests.unit.edge.serving import opened, routed
 
 AT = 1_700_000_000_000
 
@@ -34,7 +34,7 @@ async def status(
             signal.sink_opened(0, 0)
     process = Process("1.2.3", "relay-0", AT)
     routes = StatusRoutes(process, journal, signals, upstream or UpstreamSignals(telemetry), lambda: reasons)
-    async with api({"GET /v1/status": routes.show}) as url:
+    async with routed(routes.routes()) as url:
         answer = await ask(url, get("/v1/status"))
     assert answer.status == 200
     return answer.json

@@ -359,6 +359,28 @@ async def test_a_reader_that_is_slow_but_reads_is_not_cut(tmp_path: Path) -> Non
         assert (await served.ending())["type"] == "relay.chat.completed"
 
 
+async def test_a_client_that_has_caught_up_is_slow_no_more(tmp_path: Path) -> None:
+    """A client that was slow for a moment would be cut later, while it waits for an upstream that thinks."""
+    thought = asyncio.Event()
+
+    async def script(call: Call) -> None:
+        await call.send(HEAD, chunks(FRAMES[1], end=False))
+        await thought.wait()
+        await call.send(chunks(*FRAMES[2:]))
+
+    async with chatting(tmp_path, script) as served, wire(served.url) as connection:
+        await connection.send(asking())
+        await connection.reader.readuntil(b"Hel")
+        [stream] = served.chat._streams.values()
+        stream.pause()
+        assert stream._timer is not None
+        stream.resume()
+        assert stream._timer is None
+        thought.set()
+        await connection.reader.readuntil(DONE)
+        assert (await served.ending())["type"] == "relay.chat.completed"
+
+
 async def test_a_client_that_leaves_while_it_is_slow_is_noticed(tmp_path: Path) -> None:
     """The upstream would stay paused, and be paid for, until a limit."""
     async with chatting(tmp_path, flood) as served:

@@ -58,6 +58,38 @@ async def test_a_failure_after_the_answer_has_begun_ends_the_connection() -> Non
     assert not received.endswith(b"0\r\n\r\n"), "a truncated answer must not look whole"
 
 
+async def test_what_fails_between_a_handler_and_its_answer_is_reported() -> None:
+    """aiohttp hands it to nobody but its log: connections would end without a reason that anybody sees."""
+
+    class Fails(web.Response):
+        async def prepare(self, request: web.BaseRequest) -> None:
+            raise KeyError(request.path)
+
+    async def handler(_: web.BaseRequest) -> web.StreamResponse:
+        return Fails()
+
+    signals = Noted()
+    async with listening(handler, signals=signals) as listener, wire(listener.url) as connection:
+        await connection.send(get("/"))
+        assert await connection.rest() == b""
+    assert [(route, type(error)) for route, error in signals.failed] == [("connection", KeyError)]
+
+
+async def test_a_body_that_is_broken_behind_its_answer_is_no_failure_of_ours() -> None:
+    """A sender with a bug of its own would fill the log with errors of the relay."""
+
+    async def at_once(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text="enough")
+
+    signals = Noted()
+    async with listening(at_once, signals=signals) as listener, wire(listener.url) as connection:
+        await connection.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert (await connection.answer()).body == b"enough"
+        await connection.send(b"no size\r\n")
+        await connection.rest()
+    assert signals.failed == []
+
+
 @pytest.mark.parametrize(
     "rubbish",
     [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"hello\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 64],

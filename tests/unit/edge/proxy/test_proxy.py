@@ -192,6 +192,16 @@ async def test_a_limit_on_models_holds_on_every_route_of_openai() -> None:
         assert [call.body for call in proxied.upstream.calls] == [b'{"model":"a/m"}', b""]
 
 
+async def test_who_is_limited_to_models_gets_to_no_route_that_is_not_known() -> None:
+    """A client could use any model by a route of the upstream's that names it elsewhere than relay looks."""
+    clients = {"web": {"key": KEY, "models": ["a/m"]}, "free": {"key": KEY * 2}}
+    async with proxying(answering(ok()), clients=clients, api_key="upstream-key") as proxied:
+        answer = await ask(proxied.url, get("/v3/models", f"Authorization: Bearer {KEY}"), "GET")
+        assert (answer.status, answer.code) == (403, "model_not_allowed")
+        assert proxied.upstream.calls == []
+        assert (await ask(proxied.url, get("/v3/models", f"Authorization: Bearer {KEY * 2}"), "GET")).status == 200
+
+
 def test_the_upstreams_paths() -> None:
     """A path would end in the relay's own router, or an error come in the wrong shape."""
     assert all(map(is_proxied, ("/openai/v1/x", "/openai/x", "/v3/openai/x", "/v3/async/x", "/v3beta/x")))
