@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,6 +13,7 @@ from uuid import uuid4
 from relay import __version__
 from relay.app.listeners import Listeners
 from relay.app.plugins import sink_plugins
+from relay.app.publishers import Publishers
 from relay.contract import asyncapi, openapi, rendered, schemas
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
@@ -76,7 +77,7 @@ class Relay:
         self._ending_chats: asyncio.Task[None] | None = None
         self._edge: Edge | None = None
         self._listeners: Listeners | None = None
-        self._publishers: list[Publisher] = []
+        self._publishers = Publishers()
         self._watch: TaskReconciliation | None = None
         self._sink_signals: dict[str, SinkSignals] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -134,11 +135,13 @@ class Relay:
             counts = await self.journal.projection(Tasks).query(Tasks.counts)
         finally:
             await self.stop()
-        left = {each.label: self.journal.progress.pending(each.label) for each in self._publishers}
-        return left, sum(counts[state] for state in PENDING)
+        return self._pending(), sum(counts[state] for state in PENDING)
+
+    def _pending(self) -> dict[str, int]:
+        return {publisher.label: self.journal.progress.pending(publisher.label) for publisher in self._publishers}
 
     async def _caught_up(self) -> None:
-        while not all(publisher.caught_up for publisher in self._publishers):  # noqa: ASYNC110 - a batch is a tick
+        while not self._publishers.have(self.journal.events.last_offset):  # noqa: ASYNC110 - a batch is a tick
             await asyncio.sleep(_TICK)
 
     @property
@@ -185,8 +188,7 @@ class Relay:
             signals = self._sink_signals[config.label] = SinkSignals(self.telemetry, config.label, config.type)
             sink = plugins[config.type].connect(config, identity)
             publisher = Publisher(config.label, sink, self.journal, signals, claims=self._claims(config.label, sink))
-            self._publishers.append(publisher)
-            self._tasks.append(asyncio.create_task(publisher.run(), name=f"publisher {config.label}"))
+            self._tasks.append(self._publishers.start(publisher, signals))
 
     def _claims(self, label: str, sink: Sink) -> Claims | None:
         """What keeps this sink free of repetitions that several replicas accept, where it cannot do so itself."""
@@ -270,11 +272,12 @@ class Relay:
         return next((as_fatal(error) for error in errors if error), RelayError("internal", "A background task ended."))
 
     async def stop(self) -> None:
-        """Drains in order: not ready, chats and requests end, publishers end, no new connections, the journal closes.
+        """Drains in order: not ready, chats and requests end, no new connections, publishers end, the journal closes.
 
-        Deliveries are taken nearly to the end: what takes time comes before the listener closes. Bounded by
-        ``server.drain_timeout``; nothing depends on reaching the end, the next start recovers. Asked twice, it stops
-        once, and both wait for it.
+        Deliveries are taken nearly to the end: what takes time comes before the listener closes, such as giving up a
+        sink that is down. What was accepted is published, if its sink is up: this relay may never run again. Bounded
+        by ``server.drain_timeout``; nothing depends on reaching the end, the next start recovers. Asked twice, it
+        stops once, and both wait for it.
         """
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop(), name="stop")
@@ -290,11 +293,15 @@ class Relay:
             self._ending_chats.cancel()
         if self._listeners is not None:
             await self._listeners.drain(_for_the_listeners(deadline), min(_LAST_CALL, _share(deadline, 0.1)))
-        for publisher in self._publishers:
-            publisher.stop()
-        await _finish(self._tasks, _share(deadline, 0.7))
+        events = self.journal.events
+        await self._publishers.catch_up(accepted := events.last_offset, _share(deadline, 0.5))
+        publishing = self._publishers.stop_late(accepted)
+        await _finish([task for task in self._tasks if task not in publishing], _share(deadline, 0.7))
         if self._listeners is not None:
             await self._listeners.close(_share(deadline, 0.5))
+        await self._publishers.catch_up(events.last_offset, _share(deadline, 0.5))
+        self._publishers.stop()
+        await _finish(publishing, _share(deadline, 0.7))
         await self.upstream.close()
         self._closing = True
         try:
@@ -303,7 +310,7 @@ class Relay:
             if self._listeners is not None:
                 await self._listeners.admin.stop(1.0)
             await self.telemetry.spans.close(_LAST_SPANS)
-        self.signals.stopped()
+        self.signals.stopped(self._pending())
 
 
 def _documents() -> ContractRoutes:
@@ -349,7 +356,7 @@ def _share(deadline: float, fraction: float) -> float:
     return max(0.0, deadline - time.monotonic()) * fraction
 
 
-async def _finish(tasks: list[asyncio.Task[None]], timeout: float) -> None:
+async def _finish(tasks: Collection[asyncio.Task[None]], timeout: float) -> None:
     """Lets the tasks end by themselves for a while, then cancels them; a second wait is bounded, too."""
     care = [task for task in tasks if task.get_name() in _ENDLESS]
     for task in care:

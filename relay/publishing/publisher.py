@@ -66,11 +66,9 @@ class Publisher:
         self._pages = _Pages(journal.events)
         self._stopping = asyncio.Event()
 
-    @property
-    def caught_up(self) -> bool:
-        """Whether the sink itself has shown that it has everything that the journal holds."""
-        newest = self._events.last_offset
-        return newest == 0 or (self._held is not None and self._position >= newest)
+    def has(self, offset: int) -> bool:
+        """Whether the sink itself has shown that it has all events up to this one."""
+        return offset == 0 or (self._held is not None and self._position >= offset)
 
     async def run(self) -> None:
         """Publishes until ``stop``; raises ``SinkFenced`` when another process has taken over this identity."""

@@ -15,6 +15,7 @@ import pytest
 
 from tests.services.in_process import PATH, TOKEN, running, task
 from tests.services.raw_http import Wire, ask, get, post, wire
+from tests.services.redis import Redis, redis_cli_read
 from tests.services.relay import RelayProcess
 from tests.services.scripted_upstream import Call, chunks, scripted
 
@@ -214,6 +215,33 @@ async def test_deliveries_are_taken_while_a_sink_that_hangs_is_given_up(tmp_path
     finally:
         relay.kill()
         server.close()
+
+
+async def test_what_was_accepted_is_published_before_the_process_ends(redis_server: Redis, tmp_path: Path) -> None:
+    """The last events of a replica that is scaled down would wait on a volume that nobody mounts again."""
+    prefix = redis_server.prefix()
+    async with scripted(ticking) as upstream:
+        relay = RelayProcess(
+            tmp_path / "r",
+            sinks=[{"type": "redis", "url": redis_server.url, "prefix": prefix}],
+            server={"drain_timeout": "2s"},  # ends before the chat does
+            upstream={"base_url": upstream.url},
+        )
+        await relay.start()
+        try:
+            load, clients = await loaded(relay.url, kept=True)
+            async with wire(relay.url) as chat:
+                await chat.send(CHAT)
+                await chat.reader.readuntil(b'"content":"0"')
+                assert await relay.stop(within=10.0) == 0
+            async with asyncio.timeout(10):
+                await clients
+        finally:
+            relay.kill()
+    published = [fields["id"].decode() for _, fields in redis_cli_read(redis_server.port, f"{prefix}tasks")]
+    assert sorted(published) == sorted(load.acknowledged)
+    chats = [fields["type"].decode() for _, fields in redis_cli_read(redis_server.port, f"{prefix}chat")]
+    assert chats == ["relay.chat.started", "relay.chat.failed"]
 
 
 async def test_a_request_that_crosses_with_the_close_is_not_reset(tmp_path: Path) -> None:

@@ -23,11 +23,12 @@ async def drained(relay: RelayProcess, timeout: str) -> subprocess.CompletedProc
 
 
 async def left_behind(relay: RelayProcess, events: int) -> None:
-    """The relay accepts events that it cannot publish, and is killed."""
+    """The relay accepts events that it cannot publish, and says so when it ends."""
     await relay.start()
     for n in range(events):
         assert (await ask(relay.url, post(PATH, task(f"left-{n}")))).status == 200
-    relay.kill()
+    assert await relay.stop(within=10.0) == 0
+    assert f'"unpublished":{{"r":{events}}}' in relay.log.read_text().replace('": ', '":')
 
 
 async def test_what_a_relay_left_behind_is_published(redis_server: Redis, tmp_path: Path) -> None:

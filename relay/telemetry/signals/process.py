@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from prometheus_client import ProcessCollector
 
@@ -64,9 +64,13 @@ class ProcessSignals:
         """No new work is taken."""
         self._log.info("draining", reason=reason)
 
-    def stopped(self) -> None:
-        """Everything is down, in order."""
-        self._log.info("relay stopped")
+    def stopped(self, unpublished: Mapping[str, int]) -> None:
+        """Everything is down, in order. ``unpublished``: events that wait in the journal, by sink."""
+        left = {sink: events for sink, events in unpublished.items() if events}
+        if left:
+            self._log.warning("relay stopped", unpublished=left)
+        else:
+            self._log.info("relay stopped")
 
     def failed(self, error: RelayError) -> None:
         """The process ends because of this."""

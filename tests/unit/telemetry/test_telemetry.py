@@ -102,7 +102,7 @@ def test_the_rest_of_the_signals_are_lines(log: Log) -> None:
     process = ProcessSignals(telemetry)
     process.task_failed("callback", RuntimeError("x"))
     DeliverySignals(telemetry, "novita").normalizing_failed(RuntimeError("x"))
-    process.stopped()
+    process.stopped({})
     sink = SinkSignals(telemetry, "redis")
     sink.sink_rewound(9, 3)
     sink.sink_ahead(9, 3)
