@@ -50,6 +50,10 @@ class Listeners:
         await self.main.start(given.get("main"))
         await self.admin.start(given.get("admin"))  # last: who reads "ready" must be able to connect
 
+    def ask_to_close(self, yes: bool) -> None:
+        """Whether each answer of the main listener asks its client to close the connection."""
+        self.main.server.draining = yes
+
     async def drain(self, timeout: float, last_call: float) -> None:
         """Lets what is under way end, within ``timeout`` seconds, while the main listener goes on; see ``Listener``."""
         self._edge.drain()

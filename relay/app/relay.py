@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from relay import __version__
+from relay.app.drain import Drain
 from relay.app.listeners import Listeners
 from relay.app.plugins import sink_plugins
 from relay.app.publishers import Publishers
@@ -70,7 +71,7 @@ class Relay:
         self._health = HealthSignals(self.telemetry)
         self._journal_signals = JournalSignals(self.telemetry)
         self._upstream_signals = UpstreamSignals(self.telemetry)
-        self._draining = self._closing = False
+        self._closing = False
         self._novita = NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
         self._sources: dict[str, Source] = {each.name: each for each in (self._novita,)}
         self._stopping: asyncio.Task[None] | None = None
@@ -78,6 +79,7 @@ class Relay:
         self._edge: Edge | None = None
         self._listeners: Listeners | None = None
         self._publishers = Publishers()
+        self._drain: Drain | None = None
         self._watch: TaskReconciliation | None = None
         self._sink_signals: dict[str, SinkSignals] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -104,6 +106,7 @@ class Relay:
             self._tasks += self._watch.start()
             self._edge = await self._build_edge(self._watch.entered)
             self._listeners = Listeners(self._edge, settings, HttpSignals(self.telemetry))
+            self._drain = Drain(self._edge, self._listeners, self.journal, self._publishers, self._watch, self.signals)
             await self._listeners.open()
         except BaseException:
             await self.stop()
@@ -117,7 +120,7 @@ class Relay:
             identity=settings.identity_name,
         )
 
-    async def drain(self, timeout: float) -> tuple[dict[str, int], int]:
+    async def publish_rest(self, timeout: float) -> tuple[dict[str, int], int]:
         """Publishes what the journal of a relay that is gone holds, within ``timeout`` seconds; listens to nothing.
 
         Answers the events that are left for each sink, and the tasks that have not ended. Raises ``RelayError``.
@@ -143,6 +146,12 @@ class Relay:
     async def _caught_up(self) -> None:
         while not self._publishers.have(self.journal.events.last_offset):  # noqa: ASYNC110 - a batch is a tick
             await asyncio.sleep(_TICK)
+
+    @property
+    def drain(self) -> Drain:
+        """Has it publish everything and then take nothing more, while it goes on running."""
+        assert self._drain is not None, "the relay has not been started"
+        return self._drain
 
     @property
     def url(self) -> str:
@@ -221,7 +230,7 @@ class Relay:
             sinks=self._sink_signals,
             reached=self._upstream_signals,
         )
-        return Edge(parts, Hooks(task_entered, self.unready, self._update_gauges))
+        return Edge(parts, Hooks(task_entered, self.unready, self._update_gauges, lambda: self.drain))
 
     def reconfigure(self, settings: Settings) -> None:
         """Goes on with other tokens, secrets and clients; ``relay.settings.take_over`` says what may differ."""
@@ -239,7 +248,7 @@ class Relay:
 
     def unready(self) -> list[str]:
         """Why nothing should be sent here now; empty when deliveries are accepted durably."""
-        reasons = ["draining"] if self._draining else []
+        reasons: list[str] = [self._drain.state] if self._drain is not None and self._drain.since is not None else []
         refusal = self.journal.accepting()
         if refusal is not None:
             reasons.append(f"{refusal.code}: {refusal.message}")
@@ -285,7 +294,8 @@ class Relay:
 
     async def _stop(self) -> None:
         deadline = time.monotonic() + self.settings.server.drain_timeout
-        self._draining = True
+        if self._drain is not None:
+            self._drain.end()
         self.signals.accepting(False)
         if self._watch is not None:
             self._watch.stop()

@@ -62,6 +62,14 @@ class Client:
         """The relay's state: ``GET /v1/status``."""
         return self._ask("GET", "/v1/status")
 
+    def drain(self, accept_for: float) -> Json:
+        """Has it drain, and take everything for so many seconds more; answers the drain's state."""
+        return self._ask("POST", "/v1/drain", {"accept_for": f"{accept_for:g}s"})
+
+    def cancel_drain(self) -> Json:
+        """Takes that back."""
+        return self._ask("DELETE", "/v1/drain")
+
     # -- events ------------------------------------------------------------------------------------------------
 
     def latest(self) -> int:

@@ -9,6 +9,7 @@ from relay.contract.schemas import Schema, reference, schemas
 from relay.core.event import CONTENT_TYPE, SPECVERSION, TOPICS
 from relay.core.tasks.events import TASK_ID
 from relay.edge.api.chats import OUTCOMES
+from relay.edge.api.drain import DrainState
 from relay.edge.api.subjects import KINDS as SUBJECT_KINDS
 from relay.edge.http.problems import KINDS
 from relay.journal.projections.tasks import STATES
@@ -97,12 +98,24 @@ _SINK: Final[dict[str, Schema]] = {
     **dict.fromkeys(("accepted", "published", "pending", "dead", "absorbed"), _COUNT),
     "lag_seconds": {"type": "number", "minimum": 0, "description": "Age of the oldest event that it has not received."},
 }
+_DRAIN: Final = _object(
+    {
+        "state": {
+            "enum": list(get_args(DrainState)),
+            "description": "`drained`: every sink has everything, and nothing more is taken.",
+        },
+        "since": _TIME_OR_NULL,
+        "accepting": {"type": "boolean", "description": "Whether deliveries and submissions are taken."},
+        "accepting_chats": {"type": "boolean", "description": "Whether chats may begin."},
+    }
+)
 _STATUS: Final[dict[str, Schema]] = {
     "version": _TEXT,
     "identity": _TEXT,
     "started_at": _TIME,
     "now": _TIME,
     "ready": _object({"ok": {"type": "boolean"}, "reasons": _list(_TEXT)}),
+    "drain": reference("Drain"),
     "journal": _object({"id": _TEXT, **dict.fromkeys(("events", "bytes", "last_offset", "dead_letters"), _COUNT)}),
     "sinks": _list(_object(_SINK)),
     "chats": _object({"open": _COUNT}),
@@ -211,6 +224,7 @@ ANSWERS: Final[dict[str, Schema]] = {
         }
     ),
     "Status": _object(_STATUS),
+    "Drain": _DRAIN,
     "ChatPage": _object({"chats": _list(_object(_CHAT)), "next": _TEXT_OR_NULL}),
     "TimelineEvent": _object(
         {

@@ -16,6 +16,7 @@ from relay.contract.received import RECEIVED
 from relay.contract.schemas import Schema, components, reference, schemas
 from relay.core.event import TOPICS
 from relay.edge.api.chats import CHAT_STATES
+from relay.edge.api.drain import ACCEPT_FOR
 from relay.edge.api.guard import DEFAULT_LIMIT, MAX_LIMIT
 from relay.edge.api.task_list import SELECTIONS
 from relay.edge.http.problems import KINDS, PROBLEM_JSON
@@ -31,13 +32,13 @@ _BODY: Final = ("body_timeout", "payload_too_large", "unsupported_transfer_codin
 _WEBHOOK: Final = (
     *("not_json", "unauthorized", "missing_signature", "bad_timestamp", "stale_timestamp", "bad_signature"),
     *("forbidden_address", "forbidden_origin", "wrong_task", "unsupported_encoding"),
-    *(*_JOURNAL, "backlog_full", *_BODY),
+    *(*_JOURNAL, "backlog_full", "draining", *_BODY),
 )
 _PROXIED: Final = (
     *("unauthorized", "model_not_allowed", "upstream_unreachable", "upstream_reset", "upstream_timeout", *_BODY),
 )
 _CHAT: Final = (*_PROXIED, "too_many_chats", "draining")
-_SUBMISSION: Final = (*_PROXIED, "submission_outcome_unknown", *_JOURNAL, "backlog_full")
+_SUBMISSION: Final = (*_PROXIED, "submission_outcome_unknown", *_JOURNAL, "backlog_full", "draining")
 
 _TOKEN: Final[Sequence[Document]] = [{"token": []}, {}]
 _CLIENT: Final[Sequence[Document]] = [{"client": []}, {}]
@@ -165,7 +166,7 @@ def _api() -> Document:
         "watch-task",
         "Watches a task that was submitted elsewhere.",
         {200: ("TaskWithEvents", "relay already knows it."), 201: ("TaskWithEvents", "relay watches it from now on.")},
-        codes=("not_json", *_BODY),
+        codes=("not_json", "draining", *_BODY),
     )
     watch["requestBody"] = {
         "required": True,
@@ -243,11 +244,27 @@ def _api() -> Document:
         "replay-dead-letter",
         "Replays a dead letter.",
         {200: ("Delivered", "It is being processed again.")},
-        codes=("not_found", "not_replayable", "backlog_full"),
+        codes=("not_found", "not_replayable", "backlog_full", "draining"),
+    )
+    accept_for = _parameter(
+        "accept_for",
+        "query",
+        "For how long everything is taken at least, while balancers notice.",
+        {"type": "string", "default": ACCEPT_FOR, "examples": ["0s", "30s"]},
+    )
+    drain = _guarded(
+        "drain",
+        "Publishes everything, and then takes nothing more. Answers at once: `/v1/status` shows how far it is.",
+        {200: ("Drain", "It drains, or has drained.")},
+        parameters=[accept_for],
+    )
+    undo = _guarded(
+        "cancel-drain", "Takes a drain back.", {200: ("Drain", "It takes everything.")}, codes=("draining",)
     )
     gone = {204: (None, "It is deleted.")}
     return {
         "/v1/status": {"get": _guarded("status", status, {200: ("Status", "As of now.")})},
+        "/v1/drain": {"post": drain, "delete": undo},
         "/v1/chats": {"get": chats},
         "/v1/subjects/{subject}": {
             "parameters": [_parameter("subject", "path", "The id of a task, a chat, or an unreadable delivery.")],

@@ -19,6 +19,7 @@ from relay.edge.api.chats import ChatRoutes
 from relay.edge.api.consumers import ConsumerLimits
 from relay.edge.api.dead_letters import DeadLetterRoutes
 from relay.edge.api.documents import ContractRoutes
+from relay.edge.api.drain import Drainable, DrainRoutes
 from relay.edge.api.events import Events
 from relay.edge.api.guard import ApiAuth
 from relay.edge.api.probes import Probes
@@ -32,6 +33,7 @@ from relay.edge.dispatch import Dispatcher
 from relay.edge.http.auth import AddressFilter, SignatureVerifier, TokenSet, networks
 from relay.edge.http.bodies import BodyLimits
 from relay.edge.http.routed import Routed
+from relay.edge.intake import Intake
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Pages, Proxy, ProxyRoutes
 from relay.edge.proxy.submissions import Submissions
@@ -79,12 +81,13 @@ class Hooks:
     """What the edge asks of the relay around it.
 
     ``task_entered`` is called when a task is to be polled at once, ``unready`` says why nothing should be sent here,
-    ``before_scrape`` brings every gauge up to date.
+    ``before_scrape`` brings every gauge up to date, ``drain`` is the drain of all of it.
     """
 
     task_entered: Callable[[], None]
     unready: Callable[[], list[str]]
     before_scrape: Callable[[], Awaitable[None]]
+    drain: Callable[[], Drainable]
 
 
 class Edge:
@@ -92,13 +95,14 @@ class Edge:
 
     def __init__(self, parts: Parts, hooks: Hooks) -> None:
         settings = parts.settings
+        self.intake = Intake()
         self._api_auth = _api_auth(settings)
         self._events = _events(parts, self._api_auth)
         self._proxy = _proxy(parts)
         self._addresses = _addresses(settings, parts.journal)
-        self._submissions = _submissions(parts, self._proxy, self._addresses)
-        self._chat = Chat(self._proxy, ChatEventQueue(parts.journal), settings.proxy, parts.chats)
-        self._webhooks = _webhooks(parts, self._addresses)
+        self._submissions = _submissions(parts, self._proxy, self._addresses, self.intake)
+        self._chat = Chat(self._proxy, ChatEventQueue(parts.journal), settings.proxy, parts.chats, self.intake)
+        self._webhooks = _webhooks(parts, self._addresses, self.intake)
         proxied = ProxyRoutes(self._proxy, submissions=self._submissions, chat=self._chat)
         self.main = Dispatcher(_application(self._routes(parts, hooks)), self._webhooks, proxied)
         self.probes = Routed(_application(_probes(parts, hooks).routes()))
@@ -113,10 +117,20 @@ class Edge:
         self._proxy.clients.reconfigure(settings.proxy, settings.upstream_key)
         self._proxy.concealed = concealed
 
+    @property
+    def chats_open(self) -> bool:
+        """Whether a chat is open, or not all of its events are in the journal."""
+        return self._chat.busy
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way that may become an event."""
+        return bool(self.intake.under_way) or self._chat.busy or self._submissions.busy
+
     def drain(self) -> None:
         """Live consumers end, no chat begins."""
         self._events.consumers.stop()
-        self._chat.drain()
+        self.intake.chats = False
 
     def end_chats(self) -> None:
         """Ends the chats that are still open, so that their clients read how they ended."""
@@ -129,13 +143,15 @@ class Edge:
 
     def _routes(self, parts: Parts, hooks: Hooks) -> Iterable[web.RouteDef]:
         settings, journal = parts.settings, parts.journal
+        drain = DrainRoutes(hooks.drain, self.intake)
         api = (
-            TaskRoutes(journal, hooks.task_entered),
+            TaskRoutes(journal, hooks.task_entered, self.intake),
             SubjectRoutes(journal),
             ChatRoutes(journal),
-            _status(parts, hooks),
+            _status(parts, hooks, drain),
+            drain,
             self._events,
-            DeadLetterRoutes(journal, parts.sources, frozenset(config.label for config in settings.sinks)),
+            DeadLetterRoutes(journal, parts.sources, frozenset(config.label for config in settings.sinks), self.intake),
         )
         for part in api:
             for route in part.routes():
@@ -173,19 +189,20 @@ def _proxy(parts: Parts) -> Proxy:
     return Proxy(parts.upstream, clients, limits, idle_timeout=idle, concealed=parts.concealed, pages=pages)
 
 
-def _submissions(parts: Parts, proxy: Proxy, addresses: TaskAddresses) -> Submissions:
+def _submissions(parts: Parts, proxy: Proxy, addresses: TaskAddresses, intake: Intake) -> Submissions:
     signals = SubmissionSignals(parts.telemetry)
-    return Submissions(proxy, parts.submitted, TaskWriter(parts.journal, signals), signals, addresses)
+    writer = TaskWriter(parts.journal, signals)
+    return Submissions(proxy, parts.submitted, writer, signals, addresses, intake)
 
 
-def _webhooks(parts: Parts, addresses: TaskAddresses) -> Webhooks:
+def _webhooks(parts: Parts, addresses: TaskAddresses, intake: Intake) -> Webhooks:
     limits, auth = parts.settings.webhooks, _delivery_auth(parts.settings)
     inboxes = {
         name: Inbox(source, auth, DeliverySignals(parts.telemetry, name), addresses)
         for name, source in parts.sources.items()
     }
     bodies = BodyLimits(limits.max_body, limits.max_inflight_bytes, limits.body_timeout)
-    return Webhooks(inboxes, parts.journal, bodies)
+    return Webhooks(inboxes, parts.journal, bodies, intake)
 
 
 def _probes(parts: Parts, hooks: Hooks) -> Probes:
@@ -198,9 +215,9 @@ def _probes(parts: Parts, hooks: Hooks) -> Probes:
     )
 
 
-def _status(parts: Parts, hooks: Hooks) -> StatusRoutes:
+def _status(parts: Parts, hooks: Hooks, drain: DrainRoutes) -> StatusRoutes:
     process = Process(__version__, parts.settings.identity_name, wall_ms())
-    return StatusRoutes(process, parts.journal, parts.sinks, parts.reached, hooks.unready)
+    return StatusRoutes(process, parts.journal, parts.sinks, parts.reached, hooks.unready, drain.shown)
 
 
 def _delivery_auth(settings: Settings) -> DeliveryAuth:

@@ -37,6 +37,7 @@ from relay.edge.http.problems import ProblemError
 from relay.edge.http.server import path_of, respond
 from relay.edge.http.trace import HEADER as TRACEPARENT
 from relay.edge.http.trace import trace_of
+from relay.edge.intake import Intake
 from relay.edge.task_addresses import TaskAddresses
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
@@ -84,8 +85,11 @@ class Head(NamedTuple):
 class Webhooks:
     """Serves everything under ``/webhooks/``."""
 
-    def __init__(self, inboxes: Mapping[str, Inbox], journal: Journal, limits: BodyLimits) -> None:
+    def __init__(
+        self, inboxes: Mapping[str, Inbox], journal: Journal, limits: BodyLimits, intake: Intake | None = None
+    ) -> None:
         self._inboxes = inboxes
+        self._intake = intake or Intake()
         self._journal = journal
         self.bodies = Bodies(limits)
         self._max_body = limits.max_body
@@ -114,6 +118,12 @@ class Webhooks:
         self, request: web.BaseRequest, head: Head, inbox: Inbox, token: str, started: float
     ) -> web.Response:
         nonce = _admit(head, inbox, token)
+        with self._intake.entered():
+            return await self._received(request, head, inbox, nonce, started)
+
+    async def _received(
+        self, request: web.BaseRequest, head: Head, inbox: Inbox, nonce: bytes | None, started: float
+    ) -> web.Response:
         body = await self._body(request)
         received_at = time.time_ns()
         draft = _read(head, inbox, body, received_at)
@@ -144,6 +154,7 @@ class Webhooks:
         received_at = time.time_ns()
         try:
             nonce = _admit(head, inbox, token)
+            self._intake.require()
             draft = _read(head, inbox, body, received_at)
             if draft is None or not (nonce is None or _is_known(inbox, nonce, draft)):
                 return False

@@ -135,6 +135,10 @@ class Journal:
             with suppress(RelayError):  # the writer has said so
                 await self._writer.call(self._store.checkpoint_wal)
 
+    async def written(self) -> None:
+        """Returns when everything that was appended is on disk, or has failed; also what nobody waits for any more."""
+        await self._writer.idle()
+
     async def close(self) -> None:
         """Commits what is queued and closes the file."""
         if self._shortening is not None:

@@ -112,9 +112,13 @@ class Writer:
         since = commit if job is None or (commit is not None and commit < job) else job
         return 0.0 if since is None else time.monotonic() - since
 
+    async def idle(self) -> None:
+        """Returns when nothing is queued or being written."""
+        await self._idle.wait()
+
     async def close(self) -> None:
         """Commits what is queued, closes the store and ends the thread."""
-        await self._idle.wait()
+        await self.idle()
         progress, self._progress = self._progress, {}
         try:
             if progress:

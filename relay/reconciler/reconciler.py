@@ -91,6 +91,8 @@ class Reconciler:
         self._polling: dict[str, asyncio.Task[None]] = {}
         self._seen: dict[str, PollAgain] = {}
         self._stopping = False
+        self.paused = False
+        """While set, no poll begins."""
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
@@ -105,6 +107,11 @@ class Reconciler:
                     await self._rest(self._check_every)
         finally:
             await self._end()
+
+    @property
+    def polling(self) -> bool:
+        """Whether a poll is under way."""
+        return bool(self._polling)
 
     def stop(self) -> None:
         """Ends ``run``. No further poll begins."""
@@ -122,11 +129,11 @@ class Reconciler:
         wait = self._rate_limit.ready_at() - loop_time
         # During an outage one poll at a time finds out whether it is over.
         room = len(self._polling) < (1 if self._rate_limit.failures else self._concurrency)
-        if wait > 0 or not room or self._journal.accepting() is not None:
+        if wait > 0 or not room or self.paused or self._journal.accepting() is not None:
             await self._rest(wait if room and wait > 0 else self._check_every)
             return
         task = await self._next(loop_time)
-        if task is None or self._stopping:
+        if task is None or self._stopping or self.paused:
             await self._rest(await self._until_due())
             return
         self._rate_limit.take(loop_time)

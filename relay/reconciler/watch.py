@@ -74,6 +74,21 @@ class TaskReconciliation:
         """Polls with another key of the upstream's."""
         self._results.authorize(settings.upstream_key)
 
+    @property
+    def polling(self) -> bool:
+        """Whether a poll is under way."""
+        return self._reconciler is not None and self._reconciler.polling
+
+    @property
+    def paused(self) -> bool:
+        """While set, no poll begins; those under way go on."""
+        return self._reconciler is not None and self._reconciler.paused
+
+    @paused.setter
+    def paused(self, yes: bool) -> None:
+        if self._reconciler is not None:
+            self._reconciler.paused = yes
+
     def stop(self) -> None:
         """No further poll begins, and those under way are cut short."""
         if self._reconciler is not None:

@@ -16,6 +16,7 @@ from tests.e2e.conftest import Visits
 from tests.e2e.console_stage import DESKTOP, PHONE, UNREADABLE, Stage, stage
 from tests.integration.deliveries import new_task, succeeded
 from tests.services.ports import free_port
+from tests.services.raw_http import ask, post
 from tests.services.redis import Redis
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -269,6 +270,20 @@ async def test_a_relay_that_takes_no_more_says_why(tmp_path: Path, visits: Visit
         await expect(page.locator(".sink")).to_contain_text("Down")
         await expect(page.locator(".sink")).to_contain_text("unreachable")
         assert await console.axe() == []
+
+
+async def test_a_relay_that_drains_says_whether_it_still_takes_deliveries(tmp_path: Path, visits: Visits) -> None:
+    """An operator would believe that deliveries are refused while they are taken, or the other way round."""
+    async with stage(
+        tmp_path / "relay", sinks=[{"type": "redis", "url": f"redis://127.0.0.1:{free_port()}"}]
+    ) as staged:
+        console = await visits(staged.relay.url)
+        await staged.deliver(json.loads(succeeded("t-1")))
+        assert (await ask(staged.relay.url, post("/v1/drain"))).status == 200
+        await console.open("#/health")
+        readiness = console.page.locator(".ready.bad")
+        await expect(readiness).to_contain_text("relay takes deliveries until every sink has everything.")
+        await expect(readiness.locator("li")).to_have_text("draining")
 
 
 async def test_tasks_whose_poll_is_overdue_are_listed(tmp_path: Path, visits: Visits) -> None:

@@ -22,6 +22,7 @@ MUTE_LINES = 150
 """Lines up to which a file may go without a comment."""
 
 TESTED_ELSEWHERE = {
+    "relay/app/drain.py": "tests/integration/test_drain_running.py drains relays that run",
     "relay/app/listeners.py": "binds the edge; tests/integration and tests/e2e run it bound",
     "relay/edge/build.py": "wires the edge; tests/integration and tests/e2e run it wired",
     "relay/app/plugins.py": "every test of tests/contract and tests/integration finds its sinks through it",

@@ -14,6 +14,7 @@ from relay.core.event import Draft, Event
 from relay.core.source import Delivery, NotJSON, Source, Unreadable
 from relay.edge.api.guard import json_response, page_limit
 from relay.edge.http.problems import ProblemError
+from relay.edge.intake import Intake
 from relay.journal.journal import Journal
 from relay.journal.projections.dead_letters import DeadLetters, HeldDeadLetter
 
@@ -23,7 +24,10 @@ OCTETS = "application/octet-stream"
 class DeadLetterRoutes:
     """Serves ``/v1/dead-letters``. ``sources`` reads deliveries again; ``sinks`` are the labels still configured."""
 
-    def __init__(self, journal: Journal, sources: Mapping[str, Source], sinks: frozenset[str]) -> None:
+    def __init__(
+        self, journal: Journal, sources: Mapping[str, Source], sinks: frozenset[str], intake: Intake | None = None
+    ) -> None:
+        self._intake = intake or Intake()
         self._journal, self._letters = journal, journal.projection(DeadLetters)
         self._sources = sources
         self._sinks = sinks
@@ -33,7 +37,7 @@ class DeadLetterRoutes:
         return (
             web.get("/v1/dead-letters", self.list),
             web.get("/v1/dead-letters/{id}", self.show),
-            web.post("/v1/dead-letters/{id}/replay", self.replay),
+            web.post("/v1/dead-letters/{id}/replay", self._intake.guarded(self.replay)),
             web.delete("/v1/dead-letters/{id}", self.delete),
         )
 

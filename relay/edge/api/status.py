@@ -31,7 +31,10 @@ class Process:
 
 
 class StatusRoutes:
-    """Serves ``/v1/status``. ``sinks`` are the configured ones; ``unready`` says why nothing should be sent here."""
+    """Serves ``/v1/status``.
+
+    ``sinks`` are the configured ones; ``unready`` says why nothing should be sent here; ``drain`` shows the drain.
+    """
 
     def __init__(
         self,
@@ -40,11 +43,12 @@ class StatusRoutes:
         sinks: Mapping[str, SinkSignals],
         upstream: UpstreamSignals,
         unready: Callable[[], Sequence[str]],
+        drain: Callable[[], dict[str, Any]],
     ) -> None:
         self._process, self._journal, self._sinks = process, journal, sinks
         self._letters, self._chats = journal.projection(DeadLetters), journal.projection(Chats)
         self._tasks = journal.projection(Tasks)
-        self._upstream, self._unready = upstream, unready
+        self._upstream, self._unready, self._drain = upstream, unready, drain
 
     def routes(self) -> tuple[web.RouteDef, ...]:
         """What is served, and where."""
@@ -61,6 +65,7 @@ class StatusRoutes:
                 "started_at": rfc3339(process.started_at),
                 "now": rfc3339(wall_ms()),
                 "ready": {"ok": not reasons, "reasons": reasons},
+                "drain": self._drain(),
                 "journal": {
                     "id": journal.progress.journal_id,
                     "events": journal.events.count(),

@@ -17,6 +17,7 @@ from relay.edge.api.subject_events import page_about, shown, trail_of
 from relay.edge.api.task_list import TaskList, ended_by, heard_of, shown_task, unregistered
 from relay.edge.http.bodies import Bodies, BodyLimits
 from relay.edge.http.problems import ProblemError
+from relay.edge.intake import Intake
 from relay.journal.journal import Journal
 from relay.journal.projections.tasks import ENDED, Tasks
 
@@ -26,7 +27,8 @@ _BODY: Final = BodyLimits(max_body=4096, max_inflight_bytes=1 << 20, timeout=10.
 class TaskRoutes:
     """Serves ``/v1/tasks``. ``entered`` is called when a task was registered that is to be polled at once."""
 
-    def __init__(self, journal: Journal, entered: Callable[[], None]) -> None:
+    def __init__(self, journal: Journal, entered: Callable[[], None], intake: Intake | None = None) -> None:
+        self._intake = intake or Intake()
         self._events = journal.events
         self._entered = entered
         self._tasks = journal.projection(Tasks)
@@ -37,7 +39,7 @@ class TaskRoutes:
         """What is served, and where."""
         return (
             web.get("/v1/tasks", self.list),
-            web.post("/v1/tasks", self.watch),
+            web.post("/v1/tasks", self._intake.guarded(self.watch)),
             web.get("/v1/tasks/{id}", self.show),
         )
 

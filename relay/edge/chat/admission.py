@@ -23,6 +23,7 @@ from relay.edge.chat.stream import ChatStream
 from relay.edge.http.bodies import scanned
 from relay.edge.http.problems import ProblemError
 from relay.edge.http.trace import onward, trace_of
+from relay.edge.intake import Intake
 from relay.edge.proxy.clients import Client
 from relay.edge.proxy.proxy import Proxy, refused
 from relay.settings.model import ProxySettings
@@ -33,13 +34,20 @@ from relay.upstream.headers import replaced
 class Chat:
     """Serves ``POST .../chat/completions``."""
 
-    def __init__(self, proxy: Proxy, queue: ChatEventQueue, settings: ProxySettings, signals: ChatSignals) -> None:
+    def __init__(
+        self,
+        proxy: Proxy,
+        queue: ChatEventQueue,
+        settings: ProxySettings,
+        signals: ChatSignals,
+        intake: Intake | None = None,
+    ) -> None:
+        self.intake = intake or Intake()
         self._proxy, self._queue, self._signals = proxy, queue, signals
         self._capture = Capture(settings.chunks, settings.chunk_interval, settings.capture.content)
         self._settings = settings
         self._streams: dict[ChatCapture, ChatStream] = {}
         self._held: Counter[str | None] = Counter()
-        self._draining = False
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One chat completion, streaming or not."""
@@ -47,20 +55,22 @@ class Chat:
         try:
             client = self._proxy.admit(request)
             self._require_room(client)
-            async with self._proxy.bodies.received(request, client.name) as received:
-                read = await scanned(read_request, received.body, self._settings.capture.request)
-                stream = self._open(request, client, read)
-                await stream.begin(received)
-            return await stream.finished()
+            with self.intake.entered(chat=True):
+                async with self._proxy.bodies.received(request, client.name) as received:
+                    read = await scanned(read_request, received.body, self._settings.capture.request)
+                    stream = self._open(request, client, read)
+                    await stream.begin(received)
+                return await stream.finished()
         except ProblemError as problem:
             self._signals.chat_refused(problem.code, client.name if client else None)
             return refused(request, problem)
         except RelayError as error:
             return refused(request, error)
 
-    def drain(self) -> None:
-        """Takes no new streams; those under way go on."""
-        self._draining = True
+    @property
+    def busy(self) -> bool:
+        """Whether a stream is open, or the journal has not got all events of one."""
+        return bool(self._streams) or not self._queue.idle
 
     def shut_down(self) -> None:
         """Ends the streams that are still under way."""
@@ -77,8 +87,6 @@ class Chat:
             self._signals.chats_unrecorded(left)
 
     def _require_room(self, client: Client) -> None:
-        if self._draining:
-            raise ProblemError("draining")
         if self._queue.full:
             raise ProblemError("overloaded", "The journal does not take the events of chats.")
         self._require_place(client)

@@ -49,6 +49,11 @@ class ChatEventQueue:
         """Whether so much waits that nothing new should begin."""
         return self.waiting > FULL
 
+    @property
+    def idle(self) -> bool:
+        """Whether the journal has everything."""
+        return not self._busy
+
     def chat(self) -> ChatEvents:
         """The way into the journal for the events of one stream."""
         return ChatEvents(self)

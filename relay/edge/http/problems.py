@@ -114,7 +114,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             "Try again after the time in Retry-After, or raise server.max_consumers.",
         ),
         "draining": Kind(
-            503, "The relay is shutting down", "Try again: another replica may answer, or this one after its restart."
+            503,
+            "The relay is draining or shutting down",
+            "Try again: another replica may answer, or this one after its restart.",
         ),
         "upstream_timeout": Kind(504, "The upstream did not answer in time", "Try again."),
     }

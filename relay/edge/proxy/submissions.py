@@ -28,6 +28,7 @@ from relay.edge.http.problems import ProblemError
 from relay.edge.http.raw_response import RawResponse
 from relay.edge.http.server import path_of, respond
 from relay.edge.http.trace import onward, trace_of
+from relay.edge.intake import Intake
 from relay.edge.proxy.proxy import Proxy, refused
 from relay.edge.proxy.task_writer import TaskWriter
 from relay.edge.task_addresses import Given, TaskAddresses
@@ -74,7 +75,9 @@ class Submissions:
         writer: TaskWriter,
         signals: SubmissionSignals,
         addresses: TaskAddresses,
+        intake: Intake | None = None,
     ) -> None:
+        self._intake = intake or Intake()
         self._proxy = proxy
         self._source = source
         self._writer = writer
@@ -90,6 +93,11 @@ class Submissions:
         self._under_way.add(serving)
         serving.add_done_callback(self._under_way.discard)
         return await asyncio.shield(serving)  # the client may go: what was sent is paid for all the same
+
+    @property
+    def busy(self) -> bool:
+        """Whether a task is not on disk yet."""
+        return self._writer.busy
 
     async def finish(self, timeout: float) -> None:
         """Waits for submissions whose clients have gone, and for tasks that are not on disk yet."""
@@ -108,9 +116,10 @@ class Submissions:
         try:
             client = self._proxy.admit(request)
             self._writer.require_journal()
-            async with self._proxy.bodies.received(request, client.name) as received:
-                client.require_model(await _model(request, received.body) if client.models else None)
-                return await self._exchange(request, outgoing, received)
+            with self._intake.entered():
+                async with self._proxy.bodies.received(request, client.name) as received:
+                    client.require_model(await _model(request, received.body) if client.models else None)
+                    return await self._exchange(request, outgoing, received)
         except ProblemError as problem:
             self._signals.submission_rejected(problem.code)
             return refused(request, problem)
@@ -250,6 +259,7 @@ class Submissions:
         with suppress(Exception):  # whatever is wrong with it, the client gets it, and somebody will ask again
             normalized = self._source.normalize(Delivery(body, wall_ms(), "poll"))
             if isinstance(normalized, Draft):
+                self._intake.require()
                 await self._writer.observe(continued(normalized, traceparent))
 
 

@@ -55,6 +55,11 @@ class TaskWriter:
         """
         await asyncio.wait((self._journal.append(draft),), timeout=self._timeout)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is not on disk yet."""
+        return bool(self._late)
+
     async def finish(self, timeout: float) -> None:
         """Waits for what is not on disk yet, then gives up."""
         if self._late:

@@ -22,6 +22,9 @@ class ProcessSignals:
     def __init__(self, telemetry: Telemetry) -> None:
         self._log, metrics = telemetry.log, telemetry.metrics
         self._up = metrics.gauge("relay_up", "1 while the relay accepts deliveries.")
+        self._draining = metrics.gauge(
+            "relay_draining", "1 while relay drains, has drained, or shuts down: nothing should be sent there."
+        )
         self._reloaded = metrics.gauge(
             "relay_config_last_reload_successful",
             "1 if the last reload of the configuration succeeded, 0 if it was refused.",
@@ -61,8 +64,18 @@ class ProcessSignals:
         self._log.error("configuration not reloaded, the previous one stays in force", problems=problems)
 
     def draining(self, reason: str) -> None:
-        """No new work is taken."""
+        """What was accepted is published; before long no new work is taken."""
+        self._draining.set(1)
         self._log.info("draining", reason=reason)
+
+    def drained(self) -> None:
+        """Nothing more is taken, and every sink has everything."""
+        self._log.info("drained")
+
+    def drain_cancelled(self) -> None:
+        """All is taken again."""
+        self._draining.set(0)
+        self._log.info("drain cancelled")
 
     def stopped(self, unpublished: Mapping[str, int]) -> None:
         """Everything is down, in order. ``unpublished``: events that wait in the journal, by sink."""

@@ -1,4 +1,4 @@
-"""What `relay drain` refuses. What it publishes is in tests/integration/test_drain_command.py."""
+"""What `relay drain` refuses. What it does is in tests/integration/test_drain_*.py."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def test_without_a_sink_there_is_nothing_to_do(tmp_path: Path) -> None:
     config = tmp_path / "relay.yaml"
     config.write_text(f"journal: {{path: {tmp_path / 'relay.db'}}}\n")
     with pytest.raises(RelayError) as refused:
-        drain(timeout=1.0, config=config)
+        drain(timeout=1.0, stopped=True, config=config)
     assert refused.value.code == "no_sink"
     assert not (tmp_path / "relay.db").exists()

@@ -15,7 +15,6 @@ ELSEWHERE = {
     "upstream_timeout",
     "submission_outcome_unknown",
     "not_replayable",
-    "draining",
     "internal",
 }
 """Codes of other routes, and of a bug."""

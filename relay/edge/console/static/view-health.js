@@ -42,14 +42,19 @@ function contentOf(status) {
   ];
 }
 
-function readiness({ ready }) {
+function readiness({ ready, drain }) {
   if (ready.ok) return element("p", { class: "ready good" }, tag("Ready", "good"), " relay accepts deliveries durably.");
   return element(
     "div",
     { class: "ready bad" },
-    element("p", {}, tag("Not ready", "bad"), " Senders get a 503 and try again."),
+    element("p", {}, tag("Not ready", "bad"), whatSendersGet(drain)),
     element("ul", {}, ...ready.reasons.map((reason) => element("li", {}, reason))),
   );
+}
+
+function whatSendersGet({ state, accepting }) {
+  if (state === "none" || !accepting) return " Senders get a 503 and try again.";
+  return " relay takes deliveries until every sink has everything.";
 }
 
 function sinks(list) {

@@ -18,6 +18,7 @@ from tests.services.raw_http import ask, get
 from tests.unit.drafts import dead_draft, draft
 from tests.unit.edge.serving import opened, routed
 
+NOT_DRAINING = {"state": "none", "since": None, "accepting": True, "accepting_chats": True}
 AT = 1_700_000_000_000
 
 
@@ -33,7 +34,9 @@ async def status(
         elif label == "up":
             signal.sink_opened(0, 0)
     process = Process("1.2.3", "relay-0", AT)
-    routes = StatusRoutes(process, journal, signals, upstream or UpstreamSignals(telemetry), lambda: reasons)
+    routes = StatusRoutes(
+        process, journal, signals, upstream or UpstreamSignals(telemetry), lambda: reasons, lambda: NOT_DRAINING
+    )
     async with routed(routes.routes()) as url:
         answer = await ask(url, get("/v1/status"))
     assert answer.status == 200
@@ -48,6 +51,7 @@ async def test_it_says_which_relay_this_is_and_whether_it_accepts(tmp_path: Path
         assert shown["started_at"] == "2023-11-14T22:13:20.000Z"
         assert shown["now"] > shown["started_at"]
         assert shown["ready"] == {"ok": False, "reasons": ["draining"]}
+        assert shown["drain"] == NOT_DRAINING
         assert (await status(journal))["ready"] == {"ok": True, "reasons": []}
 
 

@@ -157,7 +157,7 @@ async def test_while_draining_no_stream_begins_and_those_under_way_go_on(tmp_pat
     async with chatting(tmp_path, script) as served, wire(served.url) as connection:
         await connection.send(asking())
         await connection.reader.readuntil(b"data: ")
-        served.chat.drain()
+        served.chat.intake.chats = False
         refused = await ask(served.url, asking())
         assert (refused.status, refused.json["error"]["code"]) == (503, "draining")
         assert refused.headers["retry-after"]

@@ -20,7 +20,6 @@ UNWRAPPED = re.sub(r"\s+", " ", TEXT)
 ELSEWHERE = {
     "bad_signature",
     "bad_timestamp",
-    "draining",
     "forbidden_address",
     "head_too_large",
     "header_timeout",

@@ -1,4 +1,4 @@
-"""``relay drain`` on the journal of a relay that is gone."""
+"""``relay drain --stopped``: the journal of a relay that is gone."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ from tests.services.raw_http import ask, post
 from tests.services.redis import Redis, redis_cli
 from tests.services.relay import RelayProcess
 
+NOTHING_LEFT = {"drained": True, "left": {"r": 0}, "open_chats": 0, "open_tasks": 0}
+
 
 async def drained(relay: RelayProcess, timeout: str) -> subprocess.CompletedProcess[str]:
     """The command, run to its end."""
-    command = [sys.executable, "-m", "relay", "drain", "--config", str(relay.config), "--timeout", timeout, "--json"]
+    command = [sys.executable, "-m", "relay", "drain", "--stopped", "--config", str(relay.config)]
+    command += ["--timeout", timeout, "--json"]
     return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -42,7 +45,7 @@ async def test_what_a_relay_left_behind_is_published(redis_server: Redis, tmp_pa
     relay.configure(sinks=[{**sink, "url": redis_server.url}])
     for _ in range(2):
         there = await drained(relay, "60s")
-        assert (there.returncode, json.loads(there.stdout)) == (0, {"left": {"r": 0}, "open_tasks": 0}), there.stderr
+        assert (there.returncode, json.loads(there.stdout)) == (0, NOTHING_LEFT), there.stderr
         assert int(redis_cli(redis_server.port, "XLEN", f"{prefix}tasks")) == 20
 
 
