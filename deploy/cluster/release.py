@@ -7,6 +7,7 @@ import base64
 import json
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -135,6 +136,12 @@ class Release:
         wanted = f"{replicas} replicas are ready"
         await self.until(lambda pods: len(pods) == replicas and all(map(is_ready, pods)), wanted, within)
 
+    async def unpublished(self, number: int) -> int:
+        """How many events are on the volume of a replica that is gone, and not on the sink."""
+        command = (sys.executable, "-m", "relay", "journal", "stats", "--json", "--path")
+        stats = json.loads(await run(*command, str(self._volume(number) / "relay.db")))
+        return sum(sink["pending"] for sink in stats["sinks"])
+
     async def write_secret(self) -> None:
         """The tokens that are valid from now on, as soon as the kubelets have them."""
         encoded = {"webhook-tokens": "\n".join(self.tokens), "api-tokens": self._api_token}
@@ -145,12 +152,15 @@ class Release:
     async def _make_surroundings(self) -> None:
         documents = [_namespace(self.namespace), *_service(self.namespace, self.broker)]
         for number in range(VOLUMES):
-            path = self.cluster.home / "volumes" / f"{self.namespace}-{number}"
+            path = self._volume(number)
             path.mkdir(parents=True)
             os.chown(path, RELAY_USER, RELAY_USER)  # the kubelet applies fsGroup to no hostPath
             documents.append(_volume(path, self.namespace))
         everything = {"apiVersion": "v1", "kind": "List", "items": documents}
         await self.kubectl("apply", "-f", "-", stdin=json.dumps(everything))
+
+    def _volume(self, number: int) -> Path:
+        return self.cluster.home / "volumes" / f"{self.namespace}-{number}"
 
     def _wait(self, seconds: float) -> tuple[str, ...]:
         return "--wait", "--timeout", f"{seconds:.0f}s"

@@ -131,17 +131,14 @@ def test_the_grace_period_covers_pre_stop_drain_and_closing(values: Path | None)
     manifests = rendered(values)
     (stateful,) = of_kind(manifests, "StatefulSet")
     spec = stateful["spec"]["template"]["spec"]
-    pre_stop = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    command = spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    found = re.fullmatch(r"timeout (\d+) .* --timeout \1s & sleep (\d+); wait", command[-1])
+    assert found
+    pre_stop, sleep = map(int, found.groups())
+    assert pre_stop > sleep
     drain = re.fullmatch(r"(\d+)s", config_of(manifests)["server"]["drain_timeout"])
     assert drain
     assert spec["terminationGracePeriodSeconds"] == pre_stop + int(drain[1]) + 15
-
-
-def test_an_older_kubernetes_sleeps_by_a_command() -> None:
-    """preStop.sleep is refused before Kubernetes 1.30 (KEP-3960)."""
-    (stateful,) = of_kind(rendered(kube_version="1.28.0"), "StatefulSet")
-    pre_stop = stateful["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]
-    assert pre_stop == {"exec": {"command": ["sleep", "10"]}}
 
 
 def config_of(manifests: list[Manifest]) -> Manifest:

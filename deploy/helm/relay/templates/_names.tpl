@@ -70,6 +70,23 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- mergeOverwrite (deepCopy .Values.config) $ours | toYaml -}}
 {{- end -}}
 
+{{/* How long preStop takes at most. */}}
+{{- define "relay.preStopSeconds" -}}
+{{- add (int .Values.drain.preStopSeconds) (int .Values.drain.publishSeconds) -}}
+{{- end -}}
+
+{{/* Whether the chart sees a token with which a replica can be asked to drain. */}}
+{{- define "relay.hasApiToken" -}}
+{{- $server := default dict .Values.config.server -}}
+{{- $named := or $server.api_tokens $server.api_tokens_file .Values.extraEnvFrom -}}
+{{- range .Values.extraEnv -}}
+{{- if has .name (list "RELAY_SERVER__API_TOKENS" "RELAY_SERVER__API_TOKENS_FILE") -}}
+{{- $named = .name -}}
+{{- end -}}
+{{- end -}}
+{{- if $named -}}true{{- end -}}
+{{- end -}}
+
 {{/* The key of the values of what decides how many replicas run; empty if that is replicaCount. */}}
 {{- define "relay.scaledBy" -}}
 {{- if .Values.keda.enabled -}}keda{{- else if .Values.autoscaling.enabled -}}autoscaling{{- end -}}
