@@ -13,6 +13,7 @@ from relay.cli import configured, options
 from relay.cli.client import Client, Json
 from relay.cli.connection import connect
 from relay.cli.demo import seconds
+from relay.cli.format import counted
 from relay.cli.outcome import FAILED, complain
 from relay.cli.output import progress_bar, write_json, write_line
 from relay.cli.serve import run_loop
@@ -108,7 +109,7 @@ def _waited(client: Client, timeout: float) -> Rest:
             rest = _rest(client.status())
             pending = sum(rest.events.values())
             most = max(most, pending)
-            moved(most - pending, most, f"{rest.chats} chats open" if rest.chats else "")
+            moved(most - pending, most, counted(rest.chats, "open chat") if rest.chats else "")
             if rest.drained or time.monotonic() >= deadline:
                 return rest
             time.sleep(_LOOK_EVERY)
@@ -125,9 +126,9 @@ def _rest(status: Json) -> Rest:
 
 
 def _not_drained(rest: Rest, timeout: float) -> RelayError:
-    waiting = [f"{events} events for {sink}" for sink, events in rest.events.items() if events]
+    waiting = [f"{counted(events, 'event')} for {sink}" for sink, events in rest.events.items() if events]
     if rest.chats:
-        waiting.append(f"{rest.chats} open chats")
+        waiting.append(counted(rest.chats, "open chat"))
     waits = f"waits for {', '.join(waiting)}" if waiting else "has requests under way"
     return RelayError(
         "not_drained",
@@ -143,12 +144,14 @@ def _show(rest: Rest, json: bool) -> None:
         write_json(written)
     else:
         for sink, events in rest.events.items():
-            write_line((sink, "bold"), (f"  {events} events left" if events else "  everything is published", ""))
+            write_line(
+                (sink, "bold"), (f"  {counted(events, 'event')} left" if events else "  everything is published", "")
+            )
         if not rest.events:
             complain("No sink is configured: consumers read the events from its journal.")
         if rest.tasks:
             complain(
-                f"{rest.tasks} tasks have not ended, and nobody polls for them once relay is gone: start it again, or "
-                "watch each of them on another (POST /v1/tasks)."
+                f"Not ended, and polled by nobody once relay is gone: {counted(rest.tasks, 'task')}. Start it again, "
+                "or watch each of them on another relay (POST /v1/tasks)."
             )
     raise typer.Exit(0 if rest.drained else FAILED)

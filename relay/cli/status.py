@@ -22,6 +22,10 @@ LATE: Final = 60.0
 """Seconds that an event waits for a sink which is up, from which somebody should look; the alert waits longer."""
 MANY_OVERDUE: Final = 100
 """Tasks, as for the alert RelayTasksOverdue: a few are late whenever many fall due at once."""
+_DRAINS: Final = {
+    "draining": "drains: it accepts deliveries until its chats have ended and its sinks have everything",
+    "drained": "has drained: its sinks have everything, and it accepts nothing more",
+}
 _COLUMNS: Final = ("SINK", "STATE", "LAG", "WAITING", "PUBLISHED", "DEAD", "OFFSET", "LAST ERROR")
 _SPARE: Final = ("OFFSET", "PUBLISHED", "DEAD", "LAST ERROR", "WAITING")
 
@@ -58,6 +62,9 @@ def attention(status: Json) -> Iterator[Finding]:
 def _readiness(status: Json) -> Iterator[Finding]:
     for reason in status["ready"]["reasons"]:
         code, _, text = reason.partition(": ")
+        if code in _DRAINS:
+            yield Finding("relay", "failed", _DRAINS[code], "`relay drain --cancel` or a restart ends that.", code)
+            continue
         hint = "Senders get a 503 and try again. docs/runbook.md has each of these reasons."
         yield Finding("relay", "failed", f"accepts nothing: {text or code}", hint, code)
 

@@ -174,7 +174,7 @@ async def test_while_a_sink_is_down_it_goes_on_taking_and_says_what_it_waits_for
         assert (await ask(relay.url, post(PATH, task("before")))).status == 200
         waiting = await drain(relay, "--accept-for", "0", "--timeout", "1s")
         assert (waiting.returncode, waiting.stdout) == (1, "")
-        assert "After 1 s relay still waits for 1 events for r. r: " in waiting.stderr
+        assert "After 1 s relay still waits for 1 event for r. r: " in waiting.stderr
         assert "--cancel" in waiting.stderr
         assert await relay.ready() == (503, ["draining"])
         meanwhile = await ask(relay.url, post(PATH, task("meanwhile")))

@@ -50,6 +50,7 @@ def test_a_relay_that_is_well_needs_nothing() -> None:
 TROUBLE = {"code": "unreachable", "message": "No broker answers.", "hint": "Start one.", "since": rfc3339(0)}
 CASES: list[tuple[dict[str, Any], tuple[str, str, str | None]]] = [
     ({"ready": {"ok": False, "reasons": ["draining"]}}, ("failed", "relay", "draining")),
+    ({"ready": {"ok": False, "reasons": ["drained"]}}, ("failed", "relay", "drained")),
     ({"ready": {"ok": False, "reasons": ["disk_full: The disk is full."]}}, ("failed", "relay", "disk_full")),
     (with_sink(up=False, trouble=TROUBLE), ("failed", "sink kafka", "unreachable")),
     (with_sink(up=False), ("failed", "sink kafka", "sink_down")),
