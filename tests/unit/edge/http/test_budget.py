@@ -57,7 +57,7 @@ async def test_who_waits_gets_a_turn_when_room_is_there() -> None:
     await second.grown(50)
     assert (budget.held, waiting.done()) == (190, False)
     second.release()
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 20)
     assert budget.held == 110
 
 
@@ -71,5 +71,5 @@ async def test_who_gives_up_passes_the_turn_on() -> None:
     await asyncio.sleep(0)
     holder.release()  # the first is woken
     waiting[0].cancel()
-    await asyncio.wait_for(asyncio.gather(*waiting[1:]), 1)
+    await asyncio.wait_for(asyncio.gather(*waiting[1:]), 20)
     assert budget.held == 10

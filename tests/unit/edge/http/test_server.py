@@ -243,12 +243,12 @@ async def test_requests_under_way_are_answered_before_the_end() -> None:
     async with listening(handler) as listener, wire(listener.url) as connection:
         await connection.send(post("/", b"whole"))
         await entered.wait()
-        stopping = asyncio.create_task(listener.stop(5.0))
+        stopping = asyncio.create_task(listener.stop(100.0))
         await asyncio.sleep(0.1)
         assert not stopping.done()
         may.set()
         assert (await connection.answer()).body == b"whole"
-        await asyncio.wait_for(stopping, 2)
+        await asyncio.wait_for(stopping, 20)
 
 
 async def test_a_body_that_is_still_arriving_is_read_to_its_end() -> None:
@@ -263,11 +263,11 @@ async def test_a_body_that_is_still_arriving_is_read_to_its_end() -> None:
         whole = post("/", b"0123456789")
         await connection.send(whole[:-5])
         await entered.wait()
-        stopping = asyncio.create_task(listener.stop(5.0))
+        stopping = asyncio.create_task(listener.stop(100.0))
         await asyncio.sleep(0.1)
         await connection.send(whole[-5:])
         assert (await connection.answer()).body == b"0123456789"
-        await asyncio.wait_for(stopping, 2)
+        await asyncio.wait_for(stopping, 20)
 
 
 async def test_idle_connections_do_not_hold_up_the_end() -> None:
@@ -275,26 +275,26 @@ async def test_idle_connections_do_not_hold_up_the_end() -> None:
     async with listening() as listener, wire(listener.url) as connection:
         await connection.send(post("/", b"x"))
         await connection.answer()
-        async with asyncio.timeout(5):  # this peer closes only after relay
-            await listener.stop(30.0)
+        async with asyncio.timeout(20):  # this peer closes only after relay
+            await listener.stop(100.0)
         assert await connection.rest() == b""
 
 
 async def test_a_connection_made_just_before_the_end_may_say_what_it_came_for() -> None:
     """A sender that had connected would be cut while its request is on the way."""
     async with listening() as listener, wire(listener.url) as connection:
-        stopping = asyncio.create_task(listener.stop(5.0))
+        stopping = asyncio.create_task(listener.stop(100.0))
         await asyncio.sleep(0.1)
         await connection.send(post("/", b"just in time"))
         assert (await connection.answer()).body == b"just in time"
-        await asyncio.wait_for(stopping, 2)
+        await asyncio.wait_for(stopping, 20)
 
 
 async def test_a_new_connection_that_stays_silent_is_not_waited_for() -> None:
     """Connections that somebody opened in advance would hold up each restart."""
     async with listening() as listener, wire(listener.url) as connection:
-        async with asyncio.timeout(2):
-            await listener.stop(30.0)
+        async with asyncio.timeout(20):
+            await listener.stop(100.0)
         assert await connection.rest() == b""
 
 
@@ -304,7 +304,7 @@ async def test_what_never_ends_is_cut_at_the_deadline() -> None:
     async with listening(handler) as listener, wire(listener.url) as connection:
         await connection.send(post("/", b"x"))
         await entered.wait()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await listener.stop(0.2)
         assert await connection.rest() == b""
 
@@ -321,7 +321,7 @@ async def test_while_draining_it_listens_until_what_was_under_way_has_ended() ->
         await held.answer()
         await long.send(post("/long", b"long"))
         await entered.wait()
-        draining = asyncio.create_task(listener.drain(10.0, last_call=0.0))
+        draining = asyncio.create_task(listener.drain(100.0, last_call=0.0))
         await asyncio.sleep(0.1)  # the last call is over
         late = await ask(listener.url, post("/", b"late"))
         assert (late.body, late.headers["connection"]) == (b"late", "close")
@@ -330,7 +330,7 @@ async def test_while_draining_it_listens_until_what_was_under_way_has_ended() ->
         assert not draining.done()
         may.set()
         assert (await long.answer()).headers["connection"] == "close"
-        await asyncio.wait_for(draining, 2)
+        await asyncio.wait_for(draining, 20)
 
 
 async def test_during_the_last_call_those_who_are_connected_are_served() -> None:
@@ -338,12 +338,12 @@ async def test_during_the_last_call_those_who_are_connected_are_served() -> None
     async with listening() as listener, wire(listener.url) as held:
         await held.send(post("/", b"held"))
         await held.answer()
-        draining = asyncio.create_task(listener.drain(10.0, last_call=0.5))
+        draining = asyncio.create_task(listener.drain(100.0, last_call=90.0))
         await asyncio.sleep(0.1)
         assert not draining.done()
         await held.send(post("/", b"held still"))
         assert (await held.answer()).headers["connection"] == "close"
-        await asyncio.wait_for(draining, 2)  # nobody is connected
+        await asyncio.wait_for(draining, 20)  # nobody is connected
 
 
 async def test_a_drain_does_not_wait_for_what_never_ends() -> None:
@@ -352,7 +352,7 @@ async def test_a_drain_does_not_wait_for_what_never_ends() -> None:
     async with listening(handler) as listener, wire(listener.url) as connection:
         await connection.send(post("/", b"x"))
         await entered.wait()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await listener.drain(0.2, last_call=0.1)
 
 
