@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
@@ -24,12 +23,17 @@ from relay.core.sink import (
     SinkUnavailable,
     Withheld,
 )
+from relay.sinks.kafka import checkpoint
 from relay.sinks.kafka.checkpoint import Ledger, topic_name
+from relay.sinks.kafka.checkpoint import _read as read_span
 from relay.sinks.kafka.records import murmur2, partition_of
 from relay.sinks.kafka.sink import Config, KafkaSink
 from tests.services.kafka import Kafka, KafkaBroker, Record, kcat_read, running_broker
 
 JOURNAL = "journal-1"
+AT_MOST = 60.0
+"""Seconds within which a busy machine gets what one second bounds; without a bound it would take ``FOR_LONG``."""
+FOR_LONG = {"transaction_timeout": 600, "request_timeout": 600}
 
 
 def entry(offset: int, *, subject: str | None = None, size: int = 20, topic: str = "tasks") -> Entry:
@@ -235,14 +239,13 @@ async def test_batches_adapt_to_what_a_topic_takes(sinks: Sinks) -> None:
 async def test_trap_d_publish_is_bounded_while_the_broker_hangs(stoppable: tuple[Sinks, KafkaBroker]) -> None:
     """If this fails, a hanging broker hangs the publisher, or its late answer doubles the events."""
     sinks, broker = stoppable
-    sink = sinks.make(publish_timeout=1, close_timeout=1)
+    sink = sinks.make(publish_timeout=1, close_timeout=1, **FOR_LONG)
     await sink.open()
     await sink.publish(batch(entry(1)))
     broker.pause()
-    started = time.monotonic()
-    with pytest.raises(SinkUnavailable) as caught:
-        await sink.publish(batch(entry(2)))
-    assert time.monotonic() - started < 2.5
+    async with asyncio.timeout(AT_MOST):
+        with pytest.raises(SinkUnavailable) as caught:
+            await sink.publish(batch(entry(2)))
     assert caught.value.code == "timeout"
     broker.resume()
     assert await sink.open() == Checkpoint(JOURNAL, 1)
@@ -254,19 +257,18 @@ async def test_trap_c_close_is_bounded_while_the_broker_hangs(stoppable: tuple[S
     """If this fails, the relay cannot be stopped while Kafka is away, or leaves tasks behind."""
     sinks, broker = stoppable
     before = asyncio.all_tasks()
-    sink = sinks.make(close_timeout=1)
+    sink = sinks.make(close_timeout=1, **FOR_LONG)
     await sink.open()
     broker.pause()
     publishing = asyncio.create_task(sink.publish(batch(entry(1))))
     await asyncio.sleep(0)
-    started = time.monotonic()
     publishing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await publishing
-    with pytest.raises(SinkUnavailable, match="not open"):
-        await sink.publish(batch(entry(1)))
-    await sink.close()
-    assert time.monotonic() - started < 1.5
+    async with asyncio.timeout(AT_MOST):
+        await asyncio.wait([publishing])
+        with pytest.raises(SinkUnavailable, match="not open"):
+            await sink.publish(batch(entry(1)))
+        await sink.close()
+    assert publishing.cancelled()
     assert asyncio.all_tasks() == before
 
 
@@ -274,11 +276,10 @@ async def test_open_is_bounded_while_the_broker_hangs(stoppable: tuple[Sinks, Ka
     """If this fails, start-up hangs for as long as Kafka does."""
     sinks, broker = stoppable
     broker.pause()
-    started = time.monotonic()
-    with pytest.raises(SinkUnavailable) as caught:
-        await sinks.make(open_timeout=1).open()
+    async with asyncio.timeout(AT_MOST):
+        with pytest.raises(SinkUnavailable) as caught:
+            await sinks.make(open_timeout=1, **FOR_LONG).open()
     assert caught.value.code == "timeout"
-    assert time.monotonic() - started < 2.5
 
 
 async def test_open_says_that_nobody_is_there(sinks: Sinks) -> None:
@@ -318,16 +319,16 @@ async def test_trap_f_what_a_dead_relay_left_open_is_settled_before_the_checkpoi
     await sink.open()
     await sink.publish(batch(entry(1)))
     await sink.close()
-    dead = AIOKafkaProducer(bootstrap_servers=sinks.bootstrap, transactional_id=sink._transactional_id)
+    # It would hold up the reader for ten minutes, and opening may take half a one.
+    lasting = {"transactional_id": sink._transactional_id, "transaction_timeout_ms": 600_000}
+    dead = AIOKafkaProducer(bootstrap_servers=sinks.bootstrap, **lasting)
     await dead.start()
     await dead.begin_transaction()
     key, value = sink._ledger.checkpoint_record(Checkpoint(JOURNAL, 2))
     await dead.send_and_wait(sink._ledger.topic, value, key)
     await dead.send_and_wait(sinks.prefix + "tasks", b"{}", b"task-2", headers=[("ce_id", b"2:torn")])
-    started = time.monotonic()
     successor = sinks.make("second")
     assert await successor.open() == Checkpoint(JOURNAL, 1)
-    assert time.monotonic() - started < 5
     assert await successor.publish(batch(entry(2))) == [Published()]
     assert await sinks.ids() == ["1:succeeded", "2:succeeded"]
     dead._closed = True
@@ -452,24 +453,32 @@ async def test_what_kafka_lost_shows_by_its_checkpoint_only(sinks: Sinks) -> Non
     assert await sinks.make().open() is None, "everything that is retained comes again"
 
 
-async def test_the_checkpoint_is_found_behind_thousands_of_records(sinks: Sinks) -> None:
-    """If this fails, start-up misses the newest checkpoint when it is not among the last records."""
+async def test_the_checkpoint_is_found_behind_thousands_of_records(
+    sinks: Sinks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If this fails, start-up misses the newest checkpoint when it is not among the last records, or reads for long."""
     first = sinks.make()
     await first.open()
     ledger = first._ledger
     await first.close()
     other = Ledger(ledger.topic, ledger.identity, "other")
-    producer = AIOKafkaProducer(bootstrap_servers=sinks.bootstrap, linger_ms=20)
-    await producer.start()
-    for count, writer in ((5000, ledger), (5000, other)):
-        for offset in range(count):
-            key, value = writer.checkpoint_record(Checkpoint(JOURNAL, offset))
-            await producer.send(ledger.topic, value, key)
-        await producer.flush()
-        started = time.monotonic()
-        assert await sinks.make(f"after-{writer.label}").open() == Checkpoint(JOURNAL, 4999)
-        assert time.monotonic() - started < 5
-    await producer.stop()
+    read: list[tuple[int, int]] = []
+
+    async def noted(consumer: Any, partition: Any, start: int, stop: int) -> Any:
+        read.append((start, stop))
+        return await read_span(consumer, partition, start, stop)
+
+    monkeypatch.setattr(checkpoint, "_read", noted)
+    async with AIOKafkaProducer(bootstrap_servers=sinks.bootstrap, linger_ms=20) as producer:
+        for writer, spans in ((ledger, 1), (other, 3)):
+            for offset in range(5000):
+                key, value = writer.checkpoint_record(Checkpoint(JOURNAL, offset))
+                await producer.send(ledger.topic, value, key)
+            await producer.flush()
+            read.clear()
+            assert await sinks.make(f"after-{writer.label}").open() == Checkpoint(JOURNAL, 4999)
+            assert len(read) == spans
+            assert [stop for _, stop in read[1:]] == [start for start, _ in read[:-1]], "a record is read twice"
 
 
 async def test_checkpoints_of_identities_are_apart(sinks: Sinks) -> None:
