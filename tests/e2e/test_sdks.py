@@ -26,6 +26,8 @@ from tests.faults.harness.streams import Balance, balance, events_of
 from tests.services.chat import chat_client
 from tests.services.relay import RelayProcess
 
+pytestmark = pytest.mark.timeout(300)
+
 Json = dict[str, Any]
 Run = Callable[[list[Json]], Json]
 
@@ -85,7 +87,7 @@ class Stage:
         ]
         played = await asyncio.to_thread(run, cases)
         assert played["version"] == version
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self._simulator.exchanges.open():
                 await asyncio.sleep(0.01)
         lived = {tuple(result["id"]): self._lived(result, scripts[tuple(result["id"])]) for result in played["results"]}
