@@ -6,10 +6,12 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import itertools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,6 +91,21 @@ async def test_a_report_that_makes_no_event_is_taken(journal: Journal) -> None:
         assert (reply.status, reply.json) == (200, {"status": "ignored"})
         assert await delivered(journal) == []
         assert receiver.count("ignored") == 1
+
+
+@pytest.mark.parametrize("shortcut", [True, False])
+async def test_an_answer_takes_from_its_request_to_its_end(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, shortcut: bool
+) -> None:
+    """Dashboards would show the time since the machine was started, or alerts be silent while senders wait."""
+    seconds = itertools.count(1000.0)
+    clock = SimpleNamespace(perf_counter=lambda: next(seconds), time_ns=time.time_ns)
+    monkeypatch.setattr("relay.edge.webhooks.time", clock)
+    async with receiving(journal, gate(TOKEN), shortcut=shortcut) as receiver:
+        await ask(receiver.url, post(PATH, task("a")))
+        await ask(receiver.url, post(PATH, task("a", "TASK_STATUS_PROCESSING")))
+        found = receiver.telemetry.metrics.registry.get_sample_value
+        assert found("relay_webhook_ack_seconds_sum", {"source": "novita"}) == 2.0
 
 
 async def test_a_bug_in_a_source_costs_no_delivery(journal: Journal) -> None:
