@@ -15,7 +15,7 @@ import yaml
 from deploy import render
 from deploy.tests import crds
 from deploy.tests.manifests import VALUE_SETS, Manifest, documents, name_of, of_kind, pod_specs, rendered
-from relay.app import sink_configs
+from relay.app.plugins import sink_configs
 from relay.settings import Settings, load
 from tests.docs.pages import Block, pages
 

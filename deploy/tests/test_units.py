@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from deploy.render import ROOT
-from relay.app import sink_configs
+from relay.app.plugins import sink_configs
 from relay.settings import Settings, load
 
 

@@ -1,7 +1,4 @@
-"""The one place that builds, starts and stops the parts."""
+"""The one place that builds, starts and stops the parts.
 
-from relay.app.plugins import sink_configs, sink_plugins
-from relay.app.process import run
-from relay.app.relay import Relay
-
-__all__ = ["Relay", "run", "sink_configs", "sink_plugins"]
+Nothing is imported here: who asks for the plug-ins alone does not wait until all of relay is loaded.
+"""

@@ -15,7 +15,6 @@ from relay.app.drain import Drain
 from relay.app.listeners import Listeners
 from relay.app.plugins import sink_plugins
 from relay.app.publishers import Publishers
-from relay.contract import asyncapi, openapi, rendered, schemas
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
 from relay.core.publishing.claims import Shared
@@ -34,7 +33,6 @@ from relay.publishing.claims import Claims
 from relay.publishing.publisher import Publisher, as_fatal
 from relay.reconciler.watch import CARE, TaskReconciliation
 from relay.settings import Settings, secrets_of, warnings
-from relay.sinks.redis.shared_index import RedisIndex
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry.log import conceal_in_log
 from relay.telemetry.signals.chats import ChatSignals
@@ -204,6 +202,8 @@ class Relay:
         url = self.settings.dedup.shared_index
         if url is None or not isinstance(sink, Shared):
             return None
+        from relay.sinks.redis.shared_index import RedisIndex  # loads redis-py, which few relays need for this
+
         index = RedisIndex(
             url.get_secret_value(),
             scope=sink.scope,
@@ -324,11 +324,24 @@ class Relay:
 
 
 def _documents() -> ContractRoutes:
-    return ContractRoutes(
-        lambda: rendered(asyncapi(__version__)),
-        lambda: rendered(openapi(__version__)),
-        lambda: {name: rendered(document) for name, document in schemas().items()},
-    )
+    """Each document is loaded with what describes it when somebody asks for it, which few do."""
+
+    def asyncapi() -> bytes:
+        from relay.contract import asyncapi, rendered
+
+        return rendered(asyncapi(__version__))
+
+    def openapi() -> bytes:
+        from relay.contract import openapi, rendered
+
+        return rendered(openapi(__version__))
+
+    def schemas() -> dict[str, bytes]:
+        from relay.contract import rendered, schemas
+
+        return {name: rendered(document) for name, document in schemas().items()}
+
+    return ContractRoutes(asyncapi, openapi, schemas)
 
 
 async def _bounded(closing: Coroutine[Any, Any, None], timeout: float) -> None:

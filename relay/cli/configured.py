@@ -27,7 +27,7 @@ def load(config: Path | None, files: SecretFiles | None = None) -> Settings:
 
     ``files``: see ``relay.settings.load``.
     """
-    from relay.app import sink_configs
+    from relay.app.plugins import sink_configs
     from relay.settings import load as load_settings
 
     return load_settings(find(config), settings_in(os.environ), sink_configs(), files)

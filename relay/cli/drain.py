@@ -88,7 +88,7 @@ def drain(
 
 
 def _publish_rest(timeout: float, config: Path | None) -> Rest:
-    from relay.app import Relay
+    from relay.app.relay import Relay
     from relay.telemetry.log import configure_logging
 
     settings = configured.load(config)

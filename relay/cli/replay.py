@@ -238,7 +238,7 @@ def _agree(request: Request, target: Target, span: tuple[int, int]) -> None:
 def _run(
     request: Request, target: Target, span: tuple[int, int], history: History, *, again: bool, abandon: bool
 ) -> Report:
-    from relay.app import sink_plugins
+    from relay.app.plugins import sink_plugins
     from relay.core.sink import SinkUnavailable
     from relay.publishing.replay import Replay
 

@@ -25,7 +25,7 @@ def serve(config: options.Config = None) -> None:
     files = SecretFiles()
     settings = configured.load(config, files)
 
-    from relay.app import run
+    from relay.app.process import run
     from relay.telemetry.log import configure_logging
 
     configure_logging(settings.log.level, settings.log.format)

@@ -18,7 +18,7 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
-from relay.app import Relay
+from relay.app.relay import Relay
 from relay.demo import chats
 from relay.demo.chats import Chat, ChatStep, chat_line, chat_script, converse
 from relay.demo.scenario import NO_TROUBLE, Step, Trouble, script

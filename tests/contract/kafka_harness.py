@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relay.core.event import TOPICS, Event
 from relay.core.sink import Identity, Sink
-from relay.sinks.kafka.sink import Config, connect
+from relay.sinks.kafka import Config, connect
 from tests.services.kafka import Kafka, Record, kcat_read, shared_broker
 
 

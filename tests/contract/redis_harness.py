@@ -8,7 +8,7 @@ from pathlib import Path
 
 from relay.core.event import TASKS, TOPICS, Event
 from relay.core.sink import Identity, Sink
-from relay.sinks.redis.sink import Config, connect
+from relay.sinks.redis import Config, connect
 from tests.services.redis import RedisServer, redis_cli_read
 
 MAX_EVENT_BYTES = 64 * 1024

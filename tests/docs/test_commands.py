@@ -16,7 +16,7 @@ import yaml
 from typer.main import get_command
 
 from docs import recording
-from relay.app import sink_configs
+from relay.app.plugins import sink_configs
 from relay.settings import load
 from tests.docs.pages import COMMANDS, OUTPUTS, ROOT, Block, Page, pages
 from tests.docs.sandbox import FOLDER, Sandbox

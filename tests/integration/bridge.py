@@ -12,7 +12,8 @@ from typing import Any
 
 import aiohttp
 
-from relay.app import Relay, sink_configs
+from relay.app.plugins import sink_configs
+from relay.app.relay import Relay
 from relay.settings import load
 from tests.services.kafka import Kafka
 

@@ -11,7 +11,7 @@ import pytest
 
 from relay.core.event import TASKS, Entry, Event
 from relay.core.sink import Batch, Checkpoint, Identity, Sink, SinkUnavailable
-from relay.sinks.redis.sink import Config, connect
+from relay.sinks.redis import Config, connect
 from tests.services.redis import redis_cli_read
 
 BOUND = 20.0

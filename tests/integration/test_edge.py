@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from relay.app import Relay
+from relay.app.relay import Relay
 from relay.core.errors import RelayError
 from relay.core.source import Delivery, Normalized
 from relay.journal.journal import Policy

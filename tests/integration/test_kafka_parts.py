@@ -10,7 +10,8 @@ import pytest
 
 from relay.core.event import Entry, Event
 from relay.core.sink import Batch, Checkpoint, Identity, Published, SinkUnavailable
-from relay.sinks.kafka.sink import Config, KafkaSink
+from relay.sinks.kafka import Config
+from relay.sinks.kafka.sink import KafkaSink
 from tests.services.kafka import Kafka, kcat_read
 
 

@@ -23,11 +23,11 @@ from relay.core.sink import (
     SinkUnavailable,
     Withheld,
 )
-from relay.sinks.kafka import checkpoint
+from relay.sinks.kafka import Config, checkpoint
 from relay.sinks.kafka.checkpoint import Ledger, topic_name
 from relay.sinks.kafka.checkpoint import _read as read_span
 from relay.sinks.kafka.records import murmur2, partition_of
-from relay.sinks.kafka.sink import Config, KafkaSink
+from relay.sinks.kafka.sink import KafkaSink
 from tests.services.kafka import Kafka, KafkaBroker, Record, kcat_read, running_broker
 
 JOURNAL = "journal-1"

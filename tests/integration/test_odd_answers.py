@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from relay.app import Relay
+from relay.app.relay import Relay
 from tests.services.in_process import running
 from tests.services.raw_http import ask, get, post, wire
 from tests.services.relay import TOKEN

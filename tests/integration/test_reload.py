@@ -17,7 +17,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import RawTestServer
 
-from relay.app import Relay
+from relay.app.relay import Relay
 from relay.app.reload import Reloader
 from relay.settings import Settings, load
 from tests.services.relay import TOKEN, RelayProcess

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from relay.app import Relay
+from relay.app.relay import Relay
 from relay.settings import Settings
 from relay.telemetry.telemetry import Telemetry
 from tests.services.relay import TOKEN

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from aiokafka import codec
 from pydantic import Field, SecretStr, model_validator
 
 from relay.core.sink import SinkConfig
 from relay.core.units import Duration, Size
-
-_COMPRESSION = {"gzip": codec.has_gzip, "lz4": codec.has_lz4, "zstd": codec.has_zstd, "snappy": codec.has_snappy}
 
 
 class Config(SinkConfig):
@@ -80,7 +77,7 @@ class Config(SinkConfig):
 
     @model_validator(mode="after")
     def _compression_available(self) -> Self:
-        if self.compression_type is not None and not _COMPRESSION[self.compression_type]():
+        if self.compression_type is not None and not _can_compress(self.compression_type):
             raise ValueError(f"compression_type {self.compression_type} needs the package cramjam")
         return self
 
@@ -91,3 +88,9 @@ class Config(SinkConfig):
         if self.ssl_keyfile is not None and self.ssl_certfile is None:
             raise ValueError("ssl_keyfile needs ssl_certfile")
         return self
+
+
+def _can_compress(codec: str) -> bool:
+    from aiokafka import codec as codecs  # takes long to load, and most configurations do not ask
+
+    return bool(getattr(codecs, f"has_{codec}")())

@@ -27,7 +27,6 @@ from relay.core.sink import (
     Outcome,
     Published,
     Refused,
-    Sink,
     SinkFenced,
     SinkUnavailable,
     Withheld,
@@ -42,8 +41,6 @@ from relay.sinks.kafka.records import Packer, RecordBatch, render_binary, render
 from relay.sinks.kafka.topics import ensure_topics, exists
 from relay.sinks.kafka.transaction import at_once, is_too_large, transact
 
-__all__ = ["Config", "KafkaSink", "connect"]
-
 _SLICE = 200
 """Events packed before others on the event loop get their turn: about two milliseconds."""
 
@@ -53,11 +50,6 @@ else runs meanwhile: of 4 MiB that takes 15 ms, and longer per event, since no c
 early."""
 
 _SMALLEST_BATCH = 16 * 1024
-
-
-def connect(config: Config, identity: Identity, topics: Sequence[str] = TOPICS) -> Sink:
-    """The sink that ``config`` describes, for events of these topics; nothing is contacted before ``open``."""
-    return KafkaSink(config, identity, topics)
 
 
 def transactional_id(config: Config, name: Name) -> str:

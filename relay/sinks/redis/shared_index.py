@@ -23,7 +23,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from relay.core.publishing.claims import KIND_LETTERS, Claimed, Fact, IndexUnavailable, Verdict
 from relay.core.sink import SinkUnavailable
-from relay.sinks.redis.sink import Config
+from relay.sinks.redis.config import Config
 from relay.sinks.redis.topology import Locator
 from relay.sinks.redis.wire import Wire, failure
 

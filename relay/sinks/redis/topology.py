@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 from redis.exceptions import MovedError, RedisError
 
 from relay.core.sink import SinkUnavailable
-from relay.sinks.redis.wire import Endpoints, Node, Wire, dial, failure
+from relay.sinks.redis.config import Endpoints, Node
+from relay.sinks.redis.wire import Wire, dial, failure
 
 MAX_REDIRECTIONS = 5
 ASK_EVERY = 2.0

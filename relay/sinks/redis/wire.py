@@ -15,8 +15,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
@@ -27,47 +26,11 @@ from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LinkTimeout
 
 from relay.core.sink import SinkUnavailable
+from relay.sinks.redis.config import RIGHTS, Endpoints, Node
 
 _RESET = struct.pack("ii", 1, 0)
 CLOSE_TIMEOUT = 1.0
 """Seconds that an orderly close may take before the socket is dropped."""
-
-
-class Node(NamedTuple):
-    """An address: ``host`` and ``port``, or a unix socket's path and port 0."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        if not self.port:
-            return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-RIGHTS = (
-    "On all keys with its prefix the sink's user needs +evalsha +script|load +type +time +hmget +hset +xadd,"
-    " for retention +xtrim, for shared_window +get +set, for wait_replicas +wait, for a database other than 0 +select,"
-    " for cluster +cluster|slots."
-)
-"""What an ACL has to grant to the sink's user, and no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Where to look for the primary and with which of redis-py's connection arguments. Timeouts in seconds."""
-
-    nodes: tuple[Node, ...]
-    connect_timeout: float
-    timeout: float
-    tls: Mapping[str, Any] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    cluster: bool = False
-    sentinels: tuple[Node, ...] = ()
-    sentinel_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    service_name: str = ""
-    rights: str = RIGHTS
-    """What the user needs, for the message of a refusal."""
 
 
 _DENIALS = ("user executing the script can't", "ACL failure in script", "unknown command", "Unknown Redis command")

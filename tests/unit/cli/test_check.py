@@ -15,7 +15,7 @@ from relay.cli.check import reach_sink, reach_upstream
 from relay.cli.commands import app
 from relay.core.sink import Identity
 from relay.simulator.server import Simulator
-from relay.sinks.redis.sink import Config
+from relay.sinks.redis import Config
 
 
 def test_every_problem_is_listed_for_programs(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 SLOW = "relay.settings relay.app relay.simulator aiohttp aiokafka redis rich.console orjson structlog".split()
+VENDORS = {"aiokafka", "redis", "opentelemetry", "relay.contract"}
+"""Clients of what a relay may not have, and the documents that few ask for."""
 
 
 def test_the_version_loads_nothing_that_it_does_not_need() -> None:
@@ -21,3 +23,16 @@ def test_the_version_loads_nothing_that_it_does_not_need() -> None:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("relay ")
+
+
+def test_a_relay_loads_no_client_that_it_was_not_given() -> None:
+    """Each start of a relay, and each command that reads its configuration, would take a third longer."""
+    program = (
+        "import sys, relay.app.process\n"
+        "from relay.app.plugins import sink_configs\n"
+        "assert {'kafka', 'redis'} <= set(sink_configs())\n"
+        f"loaded = {VENDORS!r} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from relay.settings import Settings, secrets_of
-from relay.sinks.redis.sink import Config
+from relay.sinks.redis import Config
 
 
 def test_every_secret_is_found_wherever_it_stands() -> None:

@@ -14,16 +14,14 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import example, given
 from hypothesis import strategies as st
-from pydantic import SecretStr, ValidationError
 
 from relay.core.event import Entry, Event
 from relay.core.sink import Checkpoint, Identity, SinkUnavailable
+from relay.sinks.kafka import Config
 from relay.sinks.kafka.checkpoint import Found, Ledger, spans, topic_name
 from relay.sinks.kafka.client import Session, connection_options, start
-from relay.sinks.kafka.config import _COMPRESSION
 from relay.sinks.kafka.errors import unavailable
 from relay.sinks.kafka.records import Packer, murmur2, partition_of, render_binary
-from relay.sinks.kafka.sink import Config, connect
 
 LEDGER = Ledger("relay.checkpoint.relay-0", Identity("relay-0", "mine"), "kafka")
 
@@ -190,45 +188,10 @@ def config(**keys: Any) -> Config:
     return Config(type="kafka", **keys)
 
 
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"publish_timeout": "20s"}, "publish_timeout"),
-        ({"publish_timeout": "15s"}, "publish_timeout"),  # as long as the broker waits
-        ({"security_protocol": "SASL_SSL"}, "sasl_plain_username"),
-        ({"security_protocol": "SASL_SSL", "sasl_plain_username": "relay"}, "sasl_plain_password"),
-        ({"ssl_keyfile": "/key.pem"}, "ssl_certfile"),
-        ({"prefix": "relay/"}, "prefix"),
-        ({"bootstrap": "localhost"}, "bootstrap"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(keys: dict[str, Any], message: str) -> None:
-    """If this fails, a mistake in the configuration shows only in production."""
-    with pytest.raises(ValidationError, match=message):
-        config(**keys)
-
-
-def test_a_codec_that_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """If this fails, a missing package shows only when the first event is published, and then each time."""
-    monkeypatch.setitem(_COMPRESSION, "zstd", lambda: False)
-    with pytest.raises(ValidationError, match="cramjam"):
-        config(compression_type="zstd")
-    assert config(compression_type="gzip").compression_type == "gzip"
-
-
 @pytest.mark.parametrize(("client_id", "named"), [(None, "relay-0"), ("bridge", "bridge")])
 def test_the_broker_knows_the_client_by_name(client_id: str | None, named: str) -> None:
     """If this fails, nobody can find the relay in the broker's log, or give it a quota."""
     assert connection_options(config(client_id=client_id), "relay-0")["client_id"] == named
-
-
-def test_settings_are_read_with_their_units_and_keep_secrets() -> None:
-    """If this fails, durations or sizes are taken in the wrong unit, or a password shows in a dump."""
-    read = config(publish_timeout="250ms", max_request_size="2MiB", ssl_password="hidden-word", max_batch_events=7)
-    assert (read.publish_timeout, read.max_request_size) == (0.25, 2 * 1024 * 1024)
-    assert read.ssl_password == SecretStr("hidden-word")
-    assert "hidden-word" not in repr(read)
-    assert connect(read, Identity("relay-0", "i")).limits.events == 7
 
 
 async def test_letting_go_ends_a_sender_that_waits_without_limit() -> None:

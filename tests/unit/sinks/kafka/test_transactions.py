@@ -15,10 +15,11 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from relay.core.event import Entry, Event
 from relay.core.sink import Batch, Checkpoint, Identity, Published, Refused, SinkUnavailable, Withheld
+from relay.sinks.kafka import Config, connect
 from relay.sinks.kafka import sink as module
 from relay.sinks.kafka.checkpoint import Found
 from relay.sinks.kafka.client import Session, connection_options
-from relay.sinks.kafka.sink import Config, KafkaSink, connect
+from relay.sinks.kafka.sink import KafkaSink
 
 HELD = Checkpoint("journal", 4)
 Verdict = BaseException | None

@@ -8,7 +8,7 @@ import pytest
 
 from relay.core.sink import Checkpoint, Inheritance, SinkUnavailable
 from relay.sinks.redis import places
-from relay.sinks.redis.wire import Node
+from relay.sinks.redis.config import Node
 
 CLAIMED = places.Claimed("own", "instance", "1")
 

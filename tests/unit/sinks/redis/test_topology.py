@@ -10,8 +10,8 @@ import pytest
 from redis.exceptions import MovedError, ResponseError
 
 from relay.core.sink import SinkUnavailable
+from relay.sinks.redis.config import Endpoints, Node
 from relay.sinks.redis.topology import MAX_REDIRECTIONS, Locator, Named, Sentinels, _cluster_nodes, newest
-from relay.sinks.redis.wire import Endpoints, Node
 
 
 def test_unknown_endpoints_mean_the_host_that_was_asked() -> None:

@@ -12,7 +12,8 @@ from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LinkTimeout
 
 from relay.core.sink import SinkUnavailable
-from relay.sinks.redis.wire import Endpoints, Node, Wire, _connection, dial, failure
+from relay.sinks.redis.config import Endpoints, Node
+from relay.sinks.redis.wire import Wire, _connection, dial, failure
 
 NODE = Node("127.0.0.1", 6379)
 
