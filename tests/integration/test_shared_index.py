@@ -12,7 +12,7 @@ from relay.core.dedup import judge
 from relay.core.event import Draft, Entry
 from relay.core.publishing.claims import NO_STATEMENT, Claimed, Fact, IndexUnavailable, facts_of
 from relay.sinks.redis import shared_index
-from relay.sinks.redis.shared_index import RIGHTS, RedisIndex
+from relay.sinks.redis.shared_index import INDEX_RIGHTS, RedisIndex
 from tests.services.redis import RedisProcess, RedisServer
 from tests.services.tcp_proxy import TcpProxy
 from tests.unit.drafts import dead_draft, draft
@@ -284,7 +284,7 @@ def test_an_address_of_another_kind_is_refused() -> None:
         RedisIndex("http://x", scope="k", identity="a", origin=lambda: "j", lease=1.0, window=1.0)
 
 
-NEEDED = tuple(re.findall(r"\+([a-z|]+)", RIGHTS))
+NEEDED = tuple(re.findall(r"\+([a-z|]+)", INDEX_RIGHTS))
 
 
 def limited(server: RedisServer, *rules: str) -> RedisIndex:
@@ -312,7 +312,7 @@ async def test_a_missing_right_is_named_before_anything_is_written(server: Redis
     for attempt in (index.reach, lambda: index.claim([ended("t", 1)])):
         with pytest.raises(IndexUnavailable) as refused:
             await attempt()
-        assert (refused.value.code, refused.value.hint) == ("forbidden", RIGHTS)
+        assert (refused.value.code, refused.value.hint) == ("forbidden", INDEX_RIGHTS)
         assert command.upper() in refused.value.message.upper()
     assert server.cli("DBSIZE") == b"0"
 

@@ -33,7 +33,7 @@ TIMEOUT = 0.5
 MAX_FACTS = 1000
 """Per script call: about four milliseconds in which Redis serves nobody else."""
 
-RIGHTS = "On all keys that begin with {relay: the index's user needs +evalsha +script|load +time +get +set +del."
+INDEX_RIGHTS = "On all keys that begin with {relay: the index's user needs +evalsha +script|load +time +get +set +del."
 """What an ACL has to grant to the user of ``dedup.shared_index``; for a database other than 0 also ``+select``."""
 
 _SCRIPT = files("relay.sinks.redis").joinpath("shared_index.lua").read_text(encoding="utf-8")
@@ -58,7 +58,7 @@ class RedisIndex:
         keys = {"type": "redis", "url": url, "socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
         endpoints = Config.model_validate({**keys, "wait_timeout": TIMEOUT / 2}).endpoints()
         self._scope = f"{{relay:{scope}}}:"
-        self._locator = Locator(replace(endpoints, rights=RIGHTS), self._scope)
+        self._locator = Locator(replace(endpoints, rights=INDEX_RIGHTS), self._scope)
         self._identity, self._origin = identity, origin
         self._lease, self._window = int(lease * 1000), int(window * 1000)
         self._wire: Wire | None = None
@@ -121,7 +121,7 @@ class RedisIndex:
             answer = await self._call(self._wire, [f"{self._scope}none"], "reach", b"", self._lease)
             if denied := b", ".join(answer[1:]).decode():
                 message = f"Redis {self._wire.node} does not allow its user to run {denied} on {self._scope}*."
-                raise SinkUnavailable("forbidden", message, hint=RIGHTS)
+                raise SinkUnavailable("forbidden", message, hint=INDEX_RIGHTS)
         return self._wire
 
     async def _run(self, operation: str, life: int, facts: Sequence[Fact]) -> Any:
@@ -141,7 +141,7 @@ class RedisIndex:
             await wire.call("SCRIPT", "LOAD", _SCRIPT)
             return await wire.call(*command)
         except (RedisError, OSError) as error:
-            raise failure(error, wire.node, RIGHTS) from None
+            raise failure(error, wire.node, INDEX_RIGHTS) from None
 
 
 def _parts(facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:

@@ -28,7 +28,7 @@ def config(tmp_path: Path) -> str:
         ({"--sink": "event"}, "'events'"),
         ({"--from": "yesterday"}, "an offset like 17, or a time like"),
         ({"--to": "9.5"}, "an offset like 17, or a time like"),
-        ({"--only-topic": "task"}, "chat-chunks"),
+        ({"--only-topic": "task"}, "did you mean 'tasks'?"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_what_can(
