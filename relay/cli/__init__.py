@@ -5,6 +5,7 @@ Each command imports what it needs when it runs, so that ``relay version`` and `
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -14,8 +15,22 @@ def main() -> None:
     if "serve" in sys.argv[1:3]:
         # One that comes before the relay listens to it waits, instead of ending the process (relay.app.process).
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    _have_streams()
     from typer.main import get_command
 
     from relay.cli.commands import app
 
     get_command(app)(prog_name="relay")
+
+
+def _have_streams() -> None:
+    """Opens on nothing what the shell has closed (``>&-``).
+
+    Otherwise the journal or a connection would get the number, and whatever a library writes to standard error.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r"))  # noqa: SIM115 - for as long as the process lives

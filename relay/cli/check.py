@@ -12,11 +12,12 @@ from uuid import uuid4
 import typer
 
 from relay.cli import configured, options
-from relay.cli.client import connection_to, why
+from relay.cli.client import connection_to
 from relay.cli.outcome import BAD_CONFIGURATION, FAILED, tell
 from relay.cli.output import write_json, write_line
 from relay.cli.serve import run_loop
 from relay.core.errors import RelayError
+from relay.core.network import why
 
 if TYPE_CHECKING:
     from relay.core.sink import Advice, Identity, SinkConfig

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from relay.core.errors import RelayError
+from relay.core.network import speaks_no_tls, why
 
 Json = dict[str, Any]
 
@@ -31,13 +31,12 @@ _NETWORK_ERRORS: Final = (OSError, http.client.HTTPException)
 class Unreachable(RelayError):
     """No answer, or a stream that broke off: it may work later."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(
-            "unreachable",
-            message,
-            hint="Is it running? Start one with `relay serve`, or pass another address with `--url`.",
-            retriable=True,
-        )
+    def __init__(self, url: str, error: BaseException) -> None:
+        hint = "Is it running? Start one with `relay serve`, or pass another address with `--url`."
+        if speaks_no_tls(error):
+            hint = "Pass its address with http://, or that of the proxy in front of it that speaks TLS."
+        message = f"The relay at {url} cannot be reached: {why(error)}."
+        super().__init__("unreachable", message, hint=hint, retriable=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +192,7 @@ class Client:
         try:
             yield
         except _NETWORK_ERRORS as error:
-            raise Unreachable(f"The relay at {self.url} cannot be reached: {why(error)}.") from error
+            raise Unreachable(self.url, error) from error
 
     def _refusal(self, status: int, body: bytes) -> RelayError:
         """An RFC 9457 problem as an error; anything else did not come from a relay."""
@@ -266,17 +265,6 @@ def connection_to(parts: SplitResult, timeout: float) -> http.client.HTTPConnect
     """
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     return kind(parts.hostname or "", parts.port, timeout=timeout)
-
-
-def why(error: BaseException) -> str:
-    """The reason of a failed exchange in a few words."""
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({error.verify_message})"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return f"{type(error).__name__} {error}".strip()
 
 
 def _document(body: bytes) -> Json | None:

@@ -51,9 +51,12 @@ def reachable(host: str) -> str:
 def read_token(path: Path) -> str:
     """The token that a file holds, without the line break behind it."""
     try:
-        return path.read_text(encoding="utf-8").strip()
+        token = path.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:
         raise RelayError("bad_token", f"{path} is not text.", hint="It must hold one token.") from None
+    if not token:
+        raise RelayError("bad_token", f"{path} is empty.", hint="It must hold one token.")
+    return token
 
 
 def _checked(token: str | None) -> str | None:

@@ -128,7 +128,7 @@ def simulate(
         seed=seed,
         queue_seconds=queue,
         run_seconds=run,
-        retries=Retries(webhook_timeout, webhook_repeats, tuple(map(seconds, webhook_spacing.split(",")))),
+        retries=Retries(webhook_timeout, webhook_repeats, _spacing(webhook_spacing)),
         faults=_faults(Faults, TASK_FAULTS, fault or [], "--fault", late_by=late_by, slow_by=slow_by),
         outages=tuple(map(_outage, outage or [])),
         checked_test_mode=checked_test_mode,
@@ -141,6 +141,13 @@ def simulate(
         chats_per_minute=chats_per_minute,
     )
     run_loop(_simulate(chosen, json))
+
+
+def _spacing(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(seconds, text.split(",")))
+    except typer.BadParameter as error:
+        raise typer.BadParameter(error.message, param_hint="'--webhook-spacing'") from None
 
 
 def _outage(text: str) -> Outage:

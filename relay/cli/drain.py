@@ -96,6 +96,9 @@ def _publish_rest(timeout: float, config: Path | None) -> Rest:
         raise RelayError(
             "no_sink", "No sink is configured, so there is nowhere to publish to.", hint="Configure sinks."
         )
+    if not settings.journal.path.exists():
+        hint = "Run it with the stopped relay's own configuration, where its volume is mounted."
+        raise RelayError("no_journal", f"There is no journal {settings.journal.path}.", hint=hint)
     configure_logging(settings.log.level, settings.log.format)
     left, tasks = run_loop(Relay(settings).publish_rest(timeout))
     return Rest(not any(left.values()), left, tasks)

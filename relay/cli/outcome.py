@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -17,6 +18,12 @@ FAILED: Final = 1
 BAD_CONFIGURATION: Final = 78
 """``EX_CONFIG`` of sysexits.h: service managers can tell it from a crash."""
 
+_HINTS: Final = {
+    errno.ENOENT: "Check the path; a relative one begins in the current folder.",
+    errno.EACCES: "Check who may read it (ls -l), and as whom the command runs (id).",
+    errno.EISDIR: "Name a file in it.",
+    errno.ENOSPC: "Make room there, or write somewhere else.",
+}
 _INTENDED: Final = (typer.Exit, typer.Abort, typer.TyperException)
 
 
@@ -80,7 +87,8 @@ def complain(text: str) -> None:
 def from_system(error: OSError) -> RelayError:
     """What the operating system refused, in one sentence."""
     place = f"{error.filename}: " if error.filename else ""
-    return RelayError("system", f"{place}{error.strerror or error}.")
+    hint = _HINTS.get(error.errno or 0, "")
+    return RelayError("system", f"{place}{error.strerror or error}.", hint=hint)
 
 
 def _tell_bug(error: Exception, *, debug: bool) -> None:

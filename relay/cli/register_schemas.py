@@ -19,11 +19,12 @@ from urllib.parse import quote
 import typer
 
 from relay.cli import options
-from relay.cli.client import connection_to, parts_of, why
+from relay.cli.client import connection_to, parts_of
 from relay.cli.connection import read_token
 from relay.cli.output import write_json
 from relay.cli.table import write_table
 from relay.core.errors import RelayError
+from relay.core.network import why
 
 ANSWER_WITHIN: Final = 30.0
 """Seconds for each answer: comparing a schema with all versions before it takes a registry its time."""

@@ -191,10 +191,12 @@ def _span(limits: Limits, history: History) -> tuple[int, int]:
     newest = history.newest()
     first, last = limits[0] or 1, limits[1] or newest
     if last > newest:
-        raise RelayError("no_events", f"The newest event has offset {newest}.", hint="Use --to latest.")
-    oldest = history.oldest(first - 1)
-    if first > last or oldest is None or oldest > last:
-        raise RelayError("no_events", f"The journal holds no event from {first} to {last}.")
+        message = f"--to {last} is beyond the newest event, which has offset {newest}."
+        raise RelayError("no_events", message, hint="Use --to latest.")
+    oldest = history.oldest(first - 1) if first <= last else None
+    if oldest is None or oldest > last:
+        message = f"The journal holds no event from {first} to {last}; the newest has offset {newest}."
+        raise RelayError("no_events", message, hint="`relay tail --no-follow --json` shows what it holds.")
     # A time does not claim that something is held from there.
     if oldest > first and limits[0] is not None:
         complain(f"relay: the journal holds nothing from {first} to {oldest - 1} (any more).")

@@ -17,9 +17,16 @@ import orjson
 
 from relay.core.publishing.lineage import Fork
 from relay.journal.dedup_index import unrecognized
-from relay.journal.errors import JournalBroken
+from relay.journal.errors import JournalBroken, code_of
 from relay.journal.layout import newest, version_of
-from relay.journal.volume import damaged, log_is_there, log_lost, refuse_damaged_log, shared_of
+from relay.journal.volume import (
+    damaged,
+    log_is_there,
+    log_lost,
+    not_a_journal,
+    refuse_damaged_log,
+    shared_of,
+)
 
 APPLICATION_ID: Final = 0x52_4C_4A_31
 """``RLJ1``, https://www.sqlite.org/fileformat2.html#application_id"""
@@ -60,8 +67,10 @@ class JournalCheck:
             self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # this is what recovers the log
             if self._has_log:
                 refuse_damaged_log(path, self._recovered())
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, sqlite3.DatabaseError) and code_of(error) == sqlite3.SQLITE_NOTADB:
+                raise not_a_journal(path, "no SQLite database, or its first page is damaged") from error
             raise
 
     def _recovered(self) -> int:
@@ -78,11 +87,7 @@ class JournalCheck:
         """Raises ``JournalBroken`` where the file is the database of another application."""
         known = {APPLICATION_ID} if self._one(_ANY_TABLES) else {0, APPLICATION_ID}
         if self._one("PRAGMA application_id") not in known:
-            raise JournalBroken(
-                "not_a_journal",
-                f"{self.path} is the database of another application, not a relay journal.",
-                hint="Set another journal.path; the file was not changed.",
-            )
+            raise not_a_journal(self.path, "the database of another application")
 
     def refuse_what_is_lost(self) -> None:
         """Raises ``JournalBroken`` where the log that must be there is gone."""

@@ -5,7 +5,6 @@ It changes nothing: it takes the lock and reads, the log with the file, and leav
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,12 +17,12 @@ from relay.core.event import Entry
 from relay.core.publishing.lineage import Fork
 from relay.journal import sql
 from relay.journal.check import JournalCheck
-from relay.journal.errors import Guard, JournalBroken, code_of, translated
+from relay.journal.errors import Guard, JournalBroken, translated
 from relay.journal.layout import newest
 from relay.journal.lock import Lock
 from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.queries import Queries
-from relay.journal.volume import log_is_there, log_of, resolved
+from relay.journal.volume import log_is_there, log_of, not_a_journal, refuse_a_folder, resolved
 
 _SQL = sql.statements("inspect.sql")
 _LAST_OFFSET = sql.statements("query.sql")["last_offset"]
@@ -111,13 +110,15 @@ class Stopped(Queries):
 def open_existing(path: Path) -> Stopped:
     """Opens a journal that is there; never makes one.
 
-    Raises ``JournalInUse`` while a relay runs on it, ``JournalBroken`` when it cannot be read, ``RelayError``
-    (``no_journal``) when the file is not there or is something else.
+    Raises ``JournalInUse`` while a relay runs on it, ``JournalBroken`` when it cannot be read or is something else,
+    ``RelayError`` (``no_journal``) when the file is not there.
     """
     path = resolved(path)
     if not path.exists() and not log_of(path).exists():
-        raise _no_journal(f"There is no journal {path}.")
+        hint = "Name it with --path, or the configuration with --config."
+        raise RelayError("no_journal", f"There is no journal {path}.", hint=hint)
     with _advised(), translated(path):
+        refuse_a_folder(path)
         lock = Lock(path)
         try:
             return _opened(path, lock)
@@ -128,16 +129,11 @@ def open_existing(path: Path) -> Stopped:
 
 def _opened(path: Path, lock: Lock) -> Stopped:
     if not log_is_there(path) and path.stat().st_size == 0:
-        raise _not_a_journal(path)
-    try:
-        check = JournalCheck(path)
-    except sqlite3.DatabaseError as error:
-        if code_of(error) == sqlite3.SQLITE_NOTADB:
-            raise _not_a_journal(path) from error
-        raise
+        raise not_a_journal(path, "empty")
+    check = JournalCheck(path)
     try:
         if not check.is_journal():
-            raise _not_a_journal(path)
+            raise not_a_journal(path, "the database of another application")
         check.refuse_other_layouts(oldest=newest())
         check.refuse_what_is_lost()
         check.refuse_damaged_notes()
@@ -156,14 +152,6 @@ def _advised() -> Iterator[None]:
         if error.code != "journal_broken":
             raise
         raise JournalBroken(error.code, error.message, hint=_RESTORE) from error
-
-
-def _not_a_journal(path: Path) -> RelayError:
-    return _no_journal(f"{path} is not a relay's journal.")
-
-
-def _no_journal(message: str) -> RelayError:
-    return RelayError("no_journal", message, hint="Name it with --path, or the configuration with --config.")
 
 
 def figures(store: Stopped) -> Figures:

@@ -34,7 +34,7 @@ from relay.journal.projections import PROJECTIONS
 from relay.journal.pruning import Pruning
 from relay.journal.reserve import Reserve
 from relay.journal.rows import Appended, Progress
-from relay.journal.volume import log_of, make_folder, refuse_what_is_read_only, resolved, sync_folder
+from relay.journal.volume import log_of, make_folder, refuse_a_folder, refuse_what_is_read_only, resolved, sync_folder
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,6 +71,7 @@ class Store(Pruning):
         self._guard = Guard(path)
         with self._guard.translated():
             make_folder(path.parent)
+            refuse_a_folder(path)
             refuse_what_is_read_only(path)
             self._lock = Lock(path)
             self._reserve = Reserve(path)

@@ -55,6 +55,21 @@ def refuse_what_is_read_only(path: Path) -> None:
             )
 
 
+def not_a_journal(path: Path, what: str, hint: str = "") -> JournalBroken:
+    """Something else is there."""
+    return JournalBroken(
+        "not_a_journal",
+        f"{path} is not a relay journal: it is {what}.",
+        hint=hint or "Set another journal.path (--path for `relay journal`); the file was not changed.",
+    )
+
+
+def refuse_a_folder(path: Path) -> None:
+    """Raises ``JournalBroken`` where a folder stands instead of the file: SQLite would call it an I/O error."""
+    if path.is_dir():
+        raise not_a_journal(path, "a folder", f"Name a file in it as journal.path, like {path / 'relay.db'}.")
+
+
 def sync_folder(folder: Path) -> None:
     """Makes the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY)

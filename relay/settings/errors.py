@@ -61,5 +61,8 @@ def variable_of(key: str) -> str:
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint that names the known word that was probably meant, or else all of them."""
     words = list(known)
+    begun = [known for known in words if known.startswith(word.lower() + "_")]
+    if len(begun) > 1:
+        return f"did you mean {', '.join(begun[:-1])} or {begun[-1]}?"
     match = get_close_matches(word.lower(), words, n=1, cutoff=0.6)
     return f"did you mean {match[0]!r}?" if match else f"known here: {', '.join(words) or 'nothing'}"

@@ -144,6 +144,8 @@ def _report(written: Written, shape: Shape, prefix: KeyPath, error: ValidationEr
 
 def _message(detail: ErrorDetails) -> str:
     """What pydantic says, as a sentence about the key; the value itself is never part of it."""
+    if detail["type"] == "string_type" and isinstance(detail["input"], list | dict):
+        return f"must be text, not a {'list' if isinstance(detail['input'], list) else 'mapping of keys to values'}"
     text = _TEXTS.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
     for subject in ("Input should", "String should"):
         text = text.replace(subject, "must")

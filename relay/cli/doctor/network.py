@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-from relay.cli.client import connection_to, why
+from relay.cli.client import connection_to
 from relay.cli.connection import reachable
 from relay.cli.doctor.findings import (
     Finding,
@@ -23,6 +23,7 @@ from relay.cli.doctor.findings import (
     skew,
 )
 from relay.core.errors import RelayError
+from relay.core.network import why
 
 if TYPE_CHECKING:
     from relay.cli.check import Reached

@@ -6,10 +6,19 @@ aiohttp runs applications only with its own server, so this reaches for two of i
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from relay.edge.http import problems
 from relay.edge.http.server import RequestFactory, respond
+
+_OPENAI: Final = frozenset(
+    base + route
+    for base in ("/v1", "")
+    for route in ("/chat/completions", "/completions", "/embeddings", "/models", "/responses")
+)
+"""Where OpenAI's SDKs go with a ``base_url`` that ends too early."""
 
 
 class Routed:
@@ -29,14 +38,21 @@ class Routed:
             error.__traceback__ = None  # the router keeps the error, and its frames the request
             if error.status < 400:
                 raise
-            return respond(_problem_of(error))
+            return respond(_problem_of(error, request))
 
 
-def _problem_of(error: web.HTTPException) -> problems.Answer:
+def _problem_of(error: web.HTTPException, request: web.Request) -> problems.Answer:
     if isinstance(error, web.HTTPMethodNotAllowed):
         return problems.answer("method_not_allowed", allow=sorted(error.allowed_methods))
     if isinstance(error, web.HTTPNotFound):
-        return problems.answer("not_found")
+        return problems.answer("not_found", _where_openai_is(request))
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return problems.answer("payload_too_large")
     return problems.answer("bad_request", error.reason) if error.status < 500 else problems.answer("internal")
+
+
+def _where_openai_is(request: web.Request) -> str:
+    """What to change for a client whose requests are one path off; empty for any other."""
+    if request.path not in _OPENAI:
+        return ""
+    return f"OpenAI's routes are elsewhere here: set base_url to {request.scheme}://{request.host}/openai/v1."

@@ -7,6 +7,8 @@ drops all of them; hence the options are set here, in one place, and a test read
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -21,6 +23,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from relay.core.errors import RelayError
+from relay.core.network import why
 from relay.edge.http import problems
 from relay.edge.http.accept_queue import emptied, take_no_more
 from relay.edge.http.aiohttp_internals import require_internals
@@ -379,10 +382,13 @@ class Listener:
                 backlog=_BACKLOG,
             )
         except OSError as error:
+            # Here asyncio makes a text that has the whole address in it, too.
+            reason = os.strerror(error.errno) if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL) else why(error)
             raise RelayError(
                 "address_unavailable",
-                f"Cannot listen on {self._host}:{self._port}: {error.strerror or error}.",
-                hint="Choose another server.port or admin.port, or stop what uses this one.",
+                f"Cannot listen on {self._host}:{self._port}: {reason}.",
+                hint="Stop what uses this port (ss -ltnp), or choose another server.port or admin.port. The host "
+                "must be an address of this machine.",
             ) from error
 
     @property

@@ -22,10 +22,14 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from relay.core.sink import SinkUnavailable
 from relay.sinks.kafka.config import Config
+from relay.sinks.kafka.errors import no_connection
+from relay.sinks.kafka.stranger import stranger
 
 _LOST = frozenset({CloseReason.CONNECTION_BROKEN, CloseReason.CONNECTION_TIMEOUT, CloseReason.OUT_OF_SYNC})
 _RESET = struct.pack("ii", 1, 0)
 RETRY_BACKOFF_MS = 100
+_SLOW = 3.0
+"""Seconds after which it is worth a look whether Kafka listens there at all; and for that look."""
 
 
 def connection_options(config: Config, client_id: str) -> dict[str, Any]:
@@ -66,23 +70,46 @@ def _ssl_context(config: Config) -> ssl.SSLContext:
 
 async def start(client: Any, options: dict[str, Any]) -> None:
     """``client.start()``, but a failure says why: aiokafka only logs that, and raises that no broker was reached."""
+    starting = asyncio.ensure_future(client.start())
     try:
-        await client.start()
+        await asyncio.wait((starting,), timeout=_SLOW)
+        if not starting.done() and options["security_protocol"].endswith("PLAINTEXT"):
+            found = await stranger(_servers(options), _SLOW)
+            if found is not None:
+                raise found
+        await starting
     except KafkaConnectionError:
         await _meet_the_reason(options)
         raise
+    finally:
+        await _cancelled(starting)
+
+
+async def _cancelled(task: asyncio.Future[Any]) -> None:
+    """Ends a task that nobody waits for any more."""
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        task.exception()
+
+
+def _servers(options: dict[str, Any]) -> list[tuple[str, int]]:
+    return [(host, port) for host, port, _ in collect_hosts(options["bootstrap_servers"], randomize=False)]
 
 
 async def _meet_the_reason(options: dict[str, Any]) -> None:
     """Tries each bootstrap server again, and raises what the last one said, if it still says something."""
     options = {key: value for key, value in options.items() if key != "retry_backoff_ms"}
-    servers = options.pop("bootstrap_servers")
+    servers = _servers(options)
+    del options["bootstrap_servers"]
     failure: Exception | None = None
-    for host, port, _ in collect_hosts(servers, randomize=False):
+    for host, port in servers:
         try:
             connection = await create_conn(host, port, **options)
         except (OSError, KafkaError) as error:
             failure = _in_plain_words(error) if options.get("ssl_context") else error
+            if isinstance(failure, OSError) and not isinstance(failure, TimeoutError):
+                failure = no_connection(f"{host}:{port}", failure)
         else:
             connection._writer.transport.abort()
             return

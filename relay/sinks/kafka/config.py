@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from relay.core.sink import SinkConfig
 from relay.core.units import Duration, Size
@@ -68,6 +68,13 @@ class Config(SinkConfig):
     def name_of(self, topic: str) -> str:
         """The topic's name on the broker."""
         return self.prefix + topic
+
+    @field_validator("bootstrap_servers", mode="before")
+    @classmethod
+    def _addresses(cls, value: object) -> object:
+        if isinstance(value, list) or (isinstance(value, str) and "://" in value):
+            raise ValueError("must be one text without a scheme: host:port, separated by commas")
+        return value
 
     @model_validator(mode="after")
     def _deadlines_in_order(self) -> Self:

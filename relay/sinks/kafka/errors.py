@@ -6,6 +6,7 @@ import ssl
 
 from aiokafka import errors as kafka
 
+from relay.core.network import speaks_no_tls, why
 from relay.core.sink import SinkUnavailable
 
 TOO_LARGE = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError, kafka.RecordTooLargeError)
@@ -15,6 +16,11 @@ OUT_OF_SEQUENCE = (kafka.OutOfOrderSequenceNumber, kafka.UnknownProducerId)
 """The broker misses records that the producer numbered before these."""
 
 RECORD_TOO_LARGE = "record_too_large"
+
+_SLOW = (
+    "Are the brokers up? A port that takes connections and says nothing may be another service's, or one for TLS: see "
+    "security_protocol."
+)
 
 _DENIED: dict[type[kafka.KafkaError], str] = {
     kafka.TopicAuthorizationFailedError: "topic",
@@ -68,6 +74,17 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
 )
 
 
+def no_connection(server: str, error: OSError) -> SinkUnavailable:
+    """The address that could not be connected to, and why."""
+    if isinstance(error, ssl.SSLError):
+        hint = next(hint for types, code, hint in _CODES if code == "tls_failed")
+        if speaks_no_tls(error):
+            hint = "That port takes plain connections: name Kafka's TLS port, or set security_protocol accordingly."
+        return SinkUnavailable("tls_failed", f"No TLS connection to Kafka {server}: {why(error)}.", hint=hint)
+    hint = "Check bootstrap_servers and security_protocol, and whether the broker is up."
+    return SinkUnavailable("unreachable", f"No connection to Kafka {server}: {why(error)}.", hint=hint)
+
+
 def unauthorized(what: str) -> SinkUnavailable:
     """Not allowed, and what would allow it."""
     return SinkUnavailable(
@@ -83,7 +100,7 @@ def unavailable(error: BaseException, doing: str) -> SinkUnavailable:
     if isinstance(error, SinkUnavailable):
         return error
     if isinstance(error, TimeoutError):
-        return SinkUnavailable("timeout", f"Kafka did not answer in time ({doing}).", hint="Are the brokers up?")
+        return SinkUnavailable("timeout", f"Kafka did not answer in time ({doing}).", hint=_SLOW)
     error = _unwrapped(error)
     if isinstance(error, tuple(_DENIED)):
         return unauthorized(f"{doing}: rights are missing on the {_denied(error)}")

@@ -21,10 +21,11 @@ import hiredis
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, InvalidResponse, RedisError, ResponseError
 from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LinkTimeout
 
+from relay.core.network import speaks_no_tls, why
 from relay.core.sink import SinkUnavailable
 from relay.sinks.redis.config import RIGHTS, Endpoints, Node
 
@@ -57,13 +58,20 @@ _FAILURES: dict[str, tuple[str, str]] = {
 }
 
 
+_PLAIN = "Is it a TLS port? One without TLS needs a redis:// url."
+_STRANGER = "Which service listens there? Name Redis' port in url; a TLS port needs a rediss:// url."
+_SLOW = "Is it Redis, and not overloaded? A TLS port needs a rediss:// url, a slow link a higher socket_timeout."
+
+
 def failure(error: BaseException, node: Node, rights: str = RIGHTS) -> SinkUnavailable:
     """The vendor's exception as ours: bounded code, the node's address, no argument that was sent."""
     text = _PLACE.sub("", str(error).partition(", with args")[0])[:200].rstrip(".")
     if isinstance(error, AuthenticationError):
         return SinkUnavailable("auth_failed", f"Redis {node} refused the credentials.", hint=_FAILURES["NOAUTH"][1])
     if isinstance(error, TimeoutError | LinkTimeout):
-        return SinkUnavailable("timeout", f"Redis {node} did not answer in time.", hint="See socket_timeout.")
+        return SinkUnavailable("timeout", f"Redis {node} did not answer in time.", hint=_SLOW)
+    if isinstance(error, InvalidResponse):
+        return SinkUnavailable("not_redis", f"{node} answers, but not as Redis does.", hint=_STRANGER)
     word = getattr(error, "status_code", None) or text.partition(" ")[0]
     if any(denial in text for denial in _DENIALS):
         word = "NOPERM"
@@ -73,8 +81,12 @@ def failure(error: BaseException, node: Node, rights: str = RIGHTS) -> SinkUnava
         return SinkUnavailable(code, f"Redis {node} refused: {word} {text.removeprefix(word).strip()}.", hint=hint)
     if isinstance(error, ResponseError):
         return SinkUnavailable("rejected", f"Redis {node} refused: {text}.")
-    if isinstance(error.__context__, ssl.SSLError):
+    cause = error.__context__ or error.__cause__
+    if isinstance(cause, OSError) and (cause.strerror or isinstance(cause, ssl.SSLError)):
+        text = why(cause)
+    if isinstance(cause, ssl.SSLError):
         hint = "See ssl_ca_certs, ssl_certfile and ssl_check_hostname; TLS needs a rediss:// url."
+        hint = _PLAIN if speaks_no_tls(cause) else hint
         return SinkUnavailable("tls_failed", f"No TLS connection to Redis {node}: {text}.", hint=hint)
     return SinkUnavailable(
         "unreachable",
@@ -144,9 +156,7 @@ async def dial(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> 
         connection._close()  # type: ignore[no-untyped-call]
         if isinstance(error, TimeoutError | LinkTimeout) and endpoints.tls is not None:
             message = f"Redis {node} did not complete the TLS handshake in time."
-            raise SinkUnavailable(
-                "tls_failed", message, hint="Is it a TLS port? One without TLS needs redis://."
-            ) from None
+            raise SinkUnavailable("tls_failed", message, hint=_PLAIN) from None
         if isinstance(error, RedisError | OSError):
             raise failure(error, node, endpoints.rights) from None
         raise

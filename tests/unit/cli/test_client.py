@@ -1,13 +1,12 @@
-"""Reading a live stream, and telling why there is none. The whole client runs in tests/integration/test_cli.py."""
+"""Reading a live stream, and lists. The whole client runs in tests/integration/test_cli.py."""
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 
 import pytest
 
-from relay.cli.client import Client, Frame, frames, gathered, why
+from relay.cli.client import Client, Frame, frames, gathered
 
 
 def test_heartbeats_are_not_taken_for_events() -> None:
@@ -26,22 +25,6 @@ def test_what_is_no_address_is_refused(url: str) -> None:
     """A wrong --url would end in an error about something else."""
     with pytest.raises(ValueError, match="must look like"):
         Client(url)
-
-
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (TimeoutError(), "no answer in time"),
-        (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
-        (ssl.SSLCertVerificationError(), "certificate"),
-        (ConnectionResetError(), "ConnectionResetError"),
-    ],
-)
-def test_the_reason_of_a_failed_exchange_can_be_read(error: Exception, text: str) -> None:
-    """The user would not learn why the relay was not reached."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        error.verify_message = "self-signed"
-    assert text in why(error)
 
 
 def test_a_list_is_gathered_over_pages_of_which_some_hold_nothing() -> None:

@@ -45,7 +45,9 @@ def test_what_the_system_refuses_is_no_bug() -> None:
     """A full disk or a missing right would be reported to the developers."""
     result = CliRunner().invoke(app_that_raises(PermissionError(13, "Permission denied", "/x")), ["serve"])
     assert result.exit_code == 1
-    assert result.stderr == "relay: /x: Permission denied.\n"
+    what, hint = result.stderr.splitlines()
+    assert what == "relay: /x: Permission denied."
+    assert hint.strip().startswith("Check who may read it")
     assert str(from_system(OSError("odd"))) == "odd."
 
 

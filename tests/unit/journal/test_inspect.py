@@ -101,7 +101,7 @@ def test_what_is_no_journal_stays_as_it_is(tmp_path: Path, make: Callable[[Path]
     before = path.read_bytes() if path.exists() else None
     with pytest.raises(RelayError) as refused:
         inspect.open_existing(path)
-    assert refused.value.code == "no_journal"
+    assert refused.value.code in ("no_journal", "not_a_journal")
     assert (path.read_bytes() if path.exists() else None) == before
     assert path not in [link.resolve() for link in Path("/proc/self/fd").iterdir()], "it is closed"
     with pytest.raises(RelayError, match="no journal"):

@@ -218,8 +218,16 @@ def test_a_journal_that_its_disk_has_broken_is_left_as_it_is(path: Path) -> None
 def test_a_file_that_is_no_journal_is_refused(path: Path) -> None:
     """Broken: somebody else's file would be overwritten, or a damaged journal started silently empty."""
     path.write_bytes(b"this is not a database, " * 500)
-    with pytest.raises(JournalBroken):
+    with pytest.raises(JournalBroken, match="it is no SQLite database") as refused:
         Store(path)
+    assert refused.value.code == "not_a_journal"
+
+
+def test_a_folder_that_is_named_as_the_journal_is_refused(tmp_path: Path) -> None:
+    """Broken: an operator would look for a broken disk where the name of the file is missing."""
+    with pytest.raises(JournalBroken, match="it is a folder") as refused:
+        Store(tmp_path)
+    assert "relay.db" in refused.value.hint
 
 
 def test_a_wal_without_its_file_is_refused(path: Path) -> None:

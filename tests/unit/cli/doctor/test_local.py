@@ -49,7 +49,7 @@ def test_a_journal_is_looked_through_and_one_that_is_held_is_reported(tmp_path: 
     assert found.message.endswith("0 events, nothing wrong")
     (tmp_path / "relay.db").write_bytes(b"no database at all" * 100)
     (found,) = local.check_journal(configured, running=False)
-    assert (found.status, found.code) == ("failed", "no_journal")
+    assert (found.status, found.code) == ("failed", "not_a_journal")
 
 
 def test_a_journal_of_another_user_is_not_opened_as_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from aiohttp import web
 
@@ -59,3 +61,18 @@ async def test_routes_and_redirections_of_the_application_work() -> None:
         assert (await ask(url, get("/hello/you"))).body == b"you"
         reply = await ask(url, get("/moved"))
         assert (reply.status, reply.headers["location"]) == (302, "/elsewhere")
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions", "/v1/models"])
+async def test_an_openai_client_that_is_one_path_off_reads_what_to_change(path: str) -> None:
+    """The first chat of a newcomer would end in a bare 404."""
+    async with routed(ROUTES) as url:
+        reply = await ask(url, post(path, b"{}"))
+    assert reply.status == 404
+    assert re.search(r"set base_url to http://[^/]+/openai/v1\.$", reply.json["detail"])
+
+
+async def test_any_other_path_is_only_unknown() -> None:
+    """Somebody who mistypes a task's address would read about OpenAI."""
+    async with routed(ROUTES) as url:
+        assert "detail" not in (await ask(url, get("/v1/chat"))).json

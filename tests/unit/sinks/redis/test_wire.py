@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import pytest
-from redis.exceptions import AuthenticationError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, InvalidResponse, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LinkTimeout
 
@@ -33,6 +33,7 @@ NODE = Node("127.0.0.1", 6379)
         (TimeoutError(), "timeout"),
         (LinkError("Connection closed by server."), "unreachable"),
         (OSError(111, "refused"), "unreachable"),
+        (InvalidResponse('Protocol error, got "<" as reply type byte'), "not_redis"),
     ],
 )
 def test_errors_have_bounded_codes(error: RedisError | OSError, code: str) -> None:

@@ -1,0 +1,32 @@
+"""Why a connection failed, in a few words: clients wrap the reason in class names, numbers and places in C files."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_NO_TLS: Final = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+"""OpenSSL's reasons for an answer that is not TLS."""
+_HUNG_UP: Final = {"UNEXPECTED_EOF_WHILE_READING"}
+
+
+def why(error: BaseException) -> str:
+    """The reason of a failed exchange, without a capital and a full stop: it goes on a sentence."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    reason = getattr(error, "reason", None)
+    if verdict := getattr(error, "verify_message", None):
+        return f"its certificate is not trusted ({str(verdict).rstrip('.')})"
+    if speaks_no_tls(error):
+        return "it does not speak TLS"
+    if reason in _HUNG_UP:
+        return "it closed the connection during the TLS handshake"
+    if isinstance(reason, str) and reason:
+        return f"TLS failed ({reason})"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__} {error}".strip()
+
+
+def speaks_no_tls(error: BaseException) -> bool:
+    """Whether the other side answered a TLS handshake with something else."""
+    return getattr(error, "reason", None) in _NO_TLS
