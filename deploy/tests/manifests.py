@@ -52,6 +52,16 @@ def refusal_of(folder: Path, *arguments: str, **values: Any) -> str:
     return str(refused.value.stderr)
 
 
+def pre_stop(*settings: str) -> list[str]:
+    """The command that runs before a pod ends, with these settings of the chart."""
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    (stateful,) = of_kind(rendered(None, *chosen), "StatefulSet")
+    command: list[str] = stateful["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"][
+        "command"
+    ]
+    return command
+
+
 def notes(folder: Path, *arguments: str, **values: Any) -> str:
     """What Helm prints after it has installed the chart with these values.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.tests.manifests import notes, of_kind, rendered
+from deploy.tests.manifests import notes, pre_stop
 from tests.services.in_process import PATH, task
 from tests.services.raw_http import ask, post
 from tests.services.redis import Redis, redis_cli
@@ -22,10 +22,7 @@ API_TOKEN = "api-token-of-enough-length-0123456789"
 
 def hook(relay: RelayProcess, *settings: str) -> list[str]:
     """The command of preStop, for the configuration of this relay."""
-    chosen = [part for setting in settings for part in ("--set", setting)]
-    (stateful,) = of_kind(rendered(None, *chosen), "StatefulSet")
-    command = stateful["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
-    return [part.replace("/etc/relay/relay.yaml", str(relay.config)) for part in command]
+    return [part.replace("/etc/relay/relay.yaml", str(relay.config)) for part in pre_stop(*settings)]
 
 
 def run(command: list[str], programs: Path) -> subprocess.CompletedProcess[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from deploy.tests.images import BASE, build, make_base, run
+from deploy.tests.manifests import pre_stop
 from tests.services.ports import free_port
 
 IMAGE = "localhost/relay:test"
@@ -199,6 +200,20 @@ def test_the_journal_on_the_volume_survives_kill_9(image: str, tmp_path: Path, s
     second = start(image, tmp_path / "v", started)
     assert events(second) == [f"t-{number}:succeeded" for number in range(20)]
     assert deliver(second, "t-3")["status"] == "duplicate"
+
+
+def test_what_the_chart_runs_before_a_pod_ends_drains_the_relay_in_the_image(
+    image: str, tmp_path: Path, started: list[Container]
+) -> None:
+    """The hook would lack a program, or not get at the relay, and nobody would notice: it never fails."""
+    container = start(image, tmp_path / "v", started)
+    deliver(container, "t-1")
+    container.inside(*pre_stop("drain.preStopSeconds=1", "drain.publishSeconds=60"))
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        deliver(container, "t-2")
+    assert refused.value.code == 503
+    assert json.load(refused.value)["code"] == "draining"
+    assert container.signal("TERM") == 0
 
 
 def test_an_image_that_can_trace_is_built_on_demand(image: str) -> None:

@@ -132,7 +132,9 @@ def _not_drained(rest: Rest, timeout: float) -> RelayError:
     waiting = [f"{counted(events, 'event')} for {sink}" for sink, events in rest.events.items() if events]
     if rest.chats:
         waiting.append(counted(rest.chats, "open chat"))
-    waits = f"waits for {', '.join(waiting)}" if waiting else "has requests under way"
+    # A sink that has not been reached since the start may have lost what it had: only itself can say.
+    unknown = "waits for a sink to say what it has" if rest.troubles else "has requests under way"
+    waits = f"waits for {', '.join(waiting)}" if waiting else unknown
     return RelayError(
         "not_drained",
         " ".join((f"After {timeout:g} s relay still {waits}.", *rest.troubles)),

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.conftest import Pair
 from tests.integration.test_drain import CHAT, STREAM
 from tests.services.in_process import PATH, task
 from tests.services.raw_http import ask, get, post, wire
@@ -62,10 +63,8 @@ async def until_state(relay: RelayProcess, state: str) -> None:
             await asyncio.sleep(0.02)
 
 
-def published(redis: Redis, key: str, kind: str = "") -> list[str]:
-    """The ids of all events of a stream, or of one type."""
-    entries = [fields for _, fields in redis_cli_read(redis.port, key)]
-    return sorted(fields["id"].decode() for fields in entries if fields["type"].decode().startswith(kind))
+def published(redis: Redis, key: str) -> list[str]:
+    return sorted(fields["id"].decode() for _, fields in redis_cli_read(redis.port, key))
 
 
 async def at_once(call: Call) -> None:
@@ -107,14 +106,12 @@ class Senders:
 
 
 async def test_senders_who_do_not_stop_cannot_put_it_off_and_nothing_that_they_sent_is_left(
-    redis_server: Redis, tmp_path: Path
+    pair: Pair, tmp_path: Path
 ) -> None:
     """Events would stay in the journal of a replica that is gone for good, or it would never be done."""
-    prefix = redis_server.prefix()
-    sink = {"type": "redis", "name": "r", "url": redis_server.url, "prefix": prefix}
     async with (
         scripted(at_once) as upstream,
-        started(tmp_path, sinks=[sink], upstream={"base_url": upstream.url}) as relay,
+        started(tmp_path, sinks=[*pair.sinks()], upstream={"base_url": upstream.url}) as relay,
     ):
         senders = Senders(relay.url)
         sending = asyncio.gather(
@@ -123,11 +120,14 @@ async def test_senders_who_do_not_stop_cannot_put_it_off_and_nothing_that_they_s
         )
         done = await drain(relay, "--accept-for", "500ms", "--timeout", "60s", "--json")
         assert (done.returncode, done.stderr) == (0, "")
-        assert json.loads(done.stdout)["left"] == {"r": 0}
+        assert json.loads(done.stdout)["left"] == {"kafka": 0, "redis": 0}
         assert await relay.ready() == (503, ["drained"])
         assert await relay.metric("relay_draining") == 1
         again = await drain(relay)
-        assert (again.returncode, again.stdout.partition("\n")[0]) == (0, "r  everything is published")
+        assert (again.returncode, again.stdout) == (
+            0,
+            "kafka  everything is published\nredis  everything is published\n",
+        )
         senders.drained = True
         async with asyncio.timeout(20):
             await sending
@@ -135,9 +135,10 @@ async def test_senders_who_do_not_stop_cannot_put_it_off_and_nothing_that_they_s
         last_offset = (await ask(relay.url, get("/v1/status", BEARER))).json["journal"]["last_offset"]
         relay.kill()
     assert senders.acknowledged
-    assert published(redis_server, f"{prefix}tasks", "relay.task.succeeded") == sorted(senders.acknowledged)
-    keys = [f"{prefix}{topic}" for topic in ("tasks", "chat", "chat-chunks")]
-    assert sum(len(published(redis_server, key)) for key in keys) == last_offset
+    for read in (pair.on_kafka, pair.on_redis):
+        there = {topic: [message.id for message in await read(topic)] for topic in ("tasks", "chat", "chat-chunks")}
+        assert sorted(id for id in there["tasks"] if "succeeded" in id) == sorted(senders.acknowledged)
+        assert sum(map(len, there.values())) == last_offset
 
 
 async def test_once_drained_it_takes_nothing_that_becomes_an_event_until_that_is_taken_back(tmp_path: Path) -> None:
