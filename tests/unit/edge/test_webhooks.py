@@ -350,6 +350,9 @@ async def test_encoded_bodies_are_refused(journal: Journal) -> None:
             reply = await ask(receiver.url, post(PATH, task("a"), f"Content-Encoding: {encoding}"))
             assert (reply.status, reply.code) == (415, "unsupported_encoding")
         assert (await ask(receiver.url, post(PATH, task("a"), "Content-Encoding: identity"))).status == 200
+        zipped = chunked(PATH, task("b")).replace(b": chunked", b": gzip, chunked")
+        reply = await ask(receiver.url, zipped)
+        assert (reply.status, reply.code) == (501, "unsupported_transfer_coding")
 
 
 @pytest.mark.usefixtures("swift_parting")

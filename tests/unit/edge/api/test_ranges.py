@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from relay.clocks import wall_ms
+from relay.core.clock import rfc3339
 from relay.core.tasks.events import bare_task, submitted_draft
 from relay.edge.api.guard import MAX_OFFSET
 from relay.edge.api.ranges import Range, instant_in, newest, place_before, range_in
@@ -57,5 +58,9 @@ async def test_a_range_is_one_of_offsets(tmp_path: Path) -> None:
         assert await range_in(asking("since=2999-01-01T00:00:00Z"), journal.events) == Range(2, None)
         assert await range_in(asking("until=1h"), journal.events) == Range(0, 0)
         assert await range_in(asking("since=1h&until=2h"), journal.events) == Range(1, 0)
+        [entry] = await journal.events.read(0, 10)
+        for late, first, last in ((-1, 1, 0), (0, 1, 1), (1, 2, 1)):  # both ends belong to it, to the millisecond
+            at = rfc3339(entry.accepted_at + late)
+            assert await range_in(asking(f"since={at}&until={at}"), journal.events) == Range(first, last)
         found = await newest(journal.events, MAX_OFFSET, Wanted(), 10)
         assert ([entry.offset for entry in found.entries], found.next) == ([1], None)

@@ -14,7 +14,7 @@ from relay.core.event import Draft, Receipt
 from relay.edge.http.auth import AddressFilter, SignatureVerifier, TokenSet
 from relay.edge.http.bodies import BodyLimits
 from relay.edge.http.fast_path import MAX_BODY
-from relay.edge.http.server import Limits, Listener
+from relay.edge.http.server import Connection, Limits, Listener
 from relay.edge.webhooks import DeliveryAuth, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.sources.novita_task import NovitaTask
@@ -304,3 +304,15 @@ async def test_a_slow_commit_is_no_idle_time() -> None:
         async with asyncio.timeout(5):
             assert await reader.read() == b"", "idle now, and closed in its time"
         writer.close()
+
+
+async def test_a_connection_is_unused_from_its_last_answer_on(door: Door) -> None:
+    """Broken: who has just delivered would be the first to make room for others, and be cut before its time."""
+    reader, writer = await door.connect()
+    writer.write(post(body("a")))
+    await answer(reader)
+    assert door.taken == 1
+    [connection] = door.listener.server.connections
+    assert isinstance(connection, Connection)
+    assert 0 <= connection.unused_for() < connection.keepalive_timeout
+    writer.close()

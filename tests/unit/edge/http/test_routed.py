@@ -19,6 +19,10 @@ async def gone(_: web.Request) -> web.StreamResponse:
     raise web.HTTPGone
 
 
+async def bad(_: web.Request) -> web.StreamResponse:
+    raise web.HTTPBadRequest
+
+
 async def moved(_: web.Request) -> web.StreamResponse:
     raise web.HTTPFound("/elsewhere")
 
@@ -27,7 +31,13 @@ async def large(request: web.Request) -> web.StreamResponse:
     return web.Response(body=await request.read())
 
 
-ROUTES = (web.get("/hello/{name}", hello), web.post("/large", large), web.get("/gone", gone), web.get("/moved", moved))
+ROUTES = (
+    web.get("/hello/{name}", hello),
+    web.post("/large", large),
+    web.get("/gone", gone),
+    web.get("/bad", bad),
+    web.get("/moved", moved),
+)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +48,7 @@ ROUTES = (web.get("/hello/{name}", hello), web.post("/large", large), web.get("/
         (post("/large", b"", "Expect: a miracle"), 417, "bad_request"),
         (post("/large", b"x" * (1 << 20) + b"x"), 413, "payload_too_large"),
         (get("/gone"), 410, "bad_request"),
+        (get("/bad"), 400, "bad_request"),
     ],
 )
 async def test_what_aiohttp_refuses_is_answered_as_a_problem(request_: bytes, status: int, code: str) -> None:

@@ -333,6 +333,20 @@ async def test_while_draining_it_listens_until_what_was_under_way_has_ended() ->
         await asyncio.wait_for(draining, 20)
 
 
+async def test_a_drain_waits_for_what_is_under_way_and_for_nothing_else() -> None:
+    """A restart would break what had been taken, or wait for connections on which nothing is asked."""
+    handler, entered, may = gated()
+    async with listening(handler) as listener, wire(listener.url) as long, wire(listener.url):
+        await long.send(post("/", b"long"))
+        await entered.wait()
+        draining = asyncio.create_task(listener.drain(10.0, last_call=0.0))
+        done, _ = await asyncio.wait((draining,), timeout=0.2)
+        assert not done
+        may.set()
+        assert (await long.answer()).body == b"long"
+        await asyncio.wait_for(draining, 2)
+
+
 async def test_during_the_last_call_those_who_are_connected_are_served() -> None:
     """A balancer that has not heard yet would have its requests refused."""
     async with listening() as listener, wire(listener.url) as held:

@@ -125,6 +125,23 @@ async def test_a_large_upload_streams() -> None:
         assert proxied.upstream.calls[0].body == b"".join(pieces)
 
 
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (chunked("/v3/async/x", b"{}").replace(b": chunked", b": gzip, chunked"), 501, "unsupported_transfer_coding"),
+        (post("/v3/%2e%2e/x"), 400, "bad_request"),
+        (post("/v3/async/x", method="TRACE"), 405, "method_not_allowed"),
+    ],
+    ids=["coding", "target", "method"],
+)
+async def test_what_the_upstream_may_read_otherwise_goes_no_further(request_: bytes, status: int, code: str) -> None:
+    """The relay's limits would be held to one request, and the upstream serve another."""
+    async with proxying(answering(ok())) as proxied:
+        answer = await ask(proxied.url, request_)
+        assert (answer.status, answer.code) == (status, code)
+        assert proxied.upstream.calls == []
+
+
 async def test_a_client_that_waits_to_be_invited_is() -> None:
     """curl would wait a second before each large upload, other clients forever."""
     async with proxying(answering(ok())) as proxied, wire(proxied.url) as connection:

@@ -139,6 +139,7 @@ async def test_the_task_is_on_disk_before_the_client_hears_of_it(journal: Journa
         (ok(PAGE, status="502 Bad Gateway"), "refused"),
         (ok(b'{"task_id":"t1"}', status="500 Internal Server Error"), "refused"),
         (ok(b"", "Location: https://elsewhere.example/", status="302 Found"), "refused"),
+        (ok(b'{"task_id":"t1"}', status="300 Multiple Choices"), "refused"),
     ],
 )
 async def test_answers_without_a_task_pass_through_and_are_counted(
