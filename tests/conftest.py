@@ -13,8 +13,9 @@ pytest_plugins = [
 ]
 
 # Beside other work an example may take longer than 200 ms, and again less: how fast code is, benchmarks say.
-settings.register_profile("without-deadline", settings(deadline=None))
-settings.load_profile("without-deadline")
+settings.register_profile("whole", settings(deadline=None))
+settings.register_profile("quick", settings(deadline=None, max_examples=20))  # `make check`, before each commit
+settings.load_profile("whole")
 
 
 def pytest_collection_finish() -> None:
