@@ -51,6 +51,4 @@ def _record(parameter: Any, context: Any) -> tuple[str, str] | None:
     if record is None:
         return None
     name, text = (" ".join(part.split()).replace("|", "\\|") for part in record)
-    if parameter.param_type_name == "argument":
-        name = name.partition(" ")[0]  # the class of its value says nothing to a person who types it
     return name, text.replace("<", "&lt;")

@@ -32,6 +32,7 @@ class Commands(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
+        _without_classes(self)
         for command in self.commands.values():
             _make_readable(command)
 
@@ -57,14 +58,28 @@ class Commands(TyperGroup):
 
 
 def _make_readable(command: Any) -> None:
-    """Typer's help, readable: it keeps the line breaks of docstrings, and says ``<bool>`` of flags."""
+    """Typer's help, readable: it would keep the line breaks of docstrings."""
     first, *rest = cleandoc(command.help or "").split("\n\n")
     command.help = "\n\n".join([first, *(" ".join(paragraph.split()) for paragraph in rest)])
-    for parameter in command.params:
-        if getattr(parameter, "is_flag", False) and parameter.metavar is None:
-            parameter.metavar = ""
+    _without_classes(command)
     for below in getattr(command, "commands", {}).values():
         _make_readable(below)
+
+
+def _without_classes(command: Any) -> None:
+    """Has help name no class of Python's: typer says ``<bool>`` of flags, and ``<str>`` behind an argument's name."""
+    all_of = command.get_params  # with --help, which is in no list of the command's
+
+    def readable(ctx: Any) -> list[Any]:
+        found = list(all_of(ctx))
+        for parameter in found:
+            if parameter.param_type_name == "argument":
+                parameter.display_type_rich = lambda ctx: None
+            elif parameter.is_flag and parameter.metavar is None:
+                parameter.metavar = ""
+        return found
+
+    command.get_params = readable
 
 
 def tell(error: RelayError) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +66,15 @@ def test_every_command_says_in_one_line_what_it_does(command: str) -> None:
     text = group.commands[command].get_short_help_str(60)  # type: ignore[attr-defined]
     assert text.endswith(".")
     assert not text.endswith("...")
+
+
+@pytest.mark.parametrize("markup", [None, "rich"])
+@pytest.mark.parametrize("command", [*COMMANDS, "", *(name for name, _ in commands() if " " in name)])
+def test_help_names_no_class_of_python(command: str, markup: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newcomer would read `<bool>` behind --help, and `<str>` behind an id, and wonder what to type."""
+    monkeypatch.setattr(app, "rich_markup_mode", markup)
+    shown = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "120"}).stdout
+    assert not re.findall(r"<[a-z]+>", shown), shown
 
 
 @pytest.mark.parametrize(
