@@ -34,6 +34,7 @@ _EXITS: Final = (
     ),
     (2, "wrong usage: an unknown command or option, an impossible value"),
     (outcome.BAD_CONFIGURATION, "bad configuration: every problem is listed with its key and line"),
+    (130, "interrupted by Ctrl-C, before it was done; `relay tail`, `serve` and `simulate` end by it with 0"),
 )
 
 

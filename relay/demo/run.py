@@ -22,7 +22,7 @@ from relay.app.relay import Relay
 from relay.demo import chats
 from relay.demo.chats import Chat, ChatStep, chat_line, chat_script, converse
 from relay.demo.scenario import NO_TROUBLE, Step, Trouble, script
-from relay.demo.screen import conclusion, event_line, table
+from relay.demo.screen import conclusion, dead_letter_line, event_line, table
 from relay.demo.verdict import TERMINAL, Expected, Verdict, judge, summary
 from relay.settings import Settings
 from relay.simulator.directives import HEADER
@@ -35,6 +35,10 @@ TIMEOUT = 30.0
 """Seconds that a round may take before what has not come counts as missing."""
 PAUSE = 1.0
 """Seconds between two rounds."""
+BEGINNING = (
+    "Starting a relay and a simulated upstream in this process, on free ports of 127.0.0.1. Nothing is installed; the "
+    "journal is in a temporary folder, and gone at the end."
+)
 LARGEST_EVENT = 4 * 1024 * 1024
 
 _ENDS = {"TASK_STATUS_SUCCEED": "relay.task.succeeded", "TASK_STATUS_FAILED": "relay.task.failed"}
@@ -46,11 +50,13 @@ async def run_demo(
     """Plays rounds until Ctrl-C, or one with ``once``; answers the exit code.
 
     0: every task and every chat of the rounds played got exactly its one terminal event. 1: not so, or interrupted
-    with ``once``.
+    before the first round had ended, or at all with ``once``.
     With ``json`` each event is a line on the console, and the summary is the last line.
     """
-    async with _stage(console, seed, json) as demo:
-        with _interruptible() as interrupted:
+    if not json:
+        console.print(Text(BEGINNING, "dim"), soft_wrap=True)
+    with _interruptible() as interrupted:
+        async with _stage(console, seed, json) as demo:
             number = 0
             while not interrupted.is_set():
                 turn = seed + number
@@ -59,9 +65,9 @@ async def run_demo(
                 if once:
                     break
                 await _unless(interrupted, asyncio.sleep(PAUSE))
-        verdict = await demo.verdict()
-        demo.show(verdict)
-        return 0 if not verdict.bad and not (once and interrupted.is_set()) else 1
+            verdict = await demo.verdict()
+            demo.show(verdict)
+            return 0 if verdict.good and not (once and interrupted.is_set()) else 1
 
 
 @contextlib.asynccontextmanager
@@ -201,6 +207,7 @@ class Demo:
             "events": f"{self.relay_url}/v1/events",
             "chat": f"{self.relay_url}{chats.PATH}",
             "follow": f"relay tail --url {self.relay_url}",
+            "look": f"relay status, tasks, chats, dead-letters list: --url {self.relay_url}",
             "simulator": f"{self.simulator.url}  (what it did: /_simulator/ledger)",
         }
         for name, place in places.items():
@@ -213,7 +220,8 @@ class Demo:
             self._line({"summary": summary(verdict)})
             return
         self._say(Text())
-        self.console.print(table(verdict))
+        if verdict.expected:
+            self.console.print(table(verdict))
         for line in conclusion(verdict):
             self._say(line)
 
@@ -224,6 +232,8 @@ class Demo:
             return  # many, and each is in the event of its chat's end
         elif event["type"].startswith("relay.chat."):
             self._say(chat_line(offset, event))
+        elif event["type"] == "relay.delivery.dead":
+            self._say(dead_letter_line(offset, event))
         else:
             record = self.simulator.ledger.find(event["subject"])
             self._say(event_line(offset, event, self._troubles[record.task.prompt] if record else NO_TROUBLE))

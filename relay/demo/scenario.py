@@ -32,6 +32,7 @@ TROUBLES = (
     Trouble("resigned", "sent again with re-signed URLs"),
     Trouble("reordered", "progress webhook after the last one"),
     Trouble("bare", "webhook without its envelope"),
+    Trouble("unknown-event", "webhook of an unknown kind"),
     Trouble("fail", "the task fails"),
     Trouble("fail,doubled=3", "the task fails, webhook sent thrice"),
 )

@@ -36,6 +36,14 @@ def event_line(offset: int, event: Json, trouble: Trouble) -> Text:
     return line
 
 
+def dead_letter_line(offset: int, event: Json) -> Text:
+    """A delivery that could not be read: where, what, under which id it is kept, and why."""
+    data = event["data"]
+    line = Text(f"{offset:>5}  ", "dim")
+    line.append(f"{event['type']:<22}", "bold red")
+    return line.append(f"{data['reason']:<27}{event['subject']}  kept: relay dead-letters list")
+
+
 def table(verdict: Verdict) -> Table:
     """One row per kind of trouble."""
     shown = Table(title="What went wrong on purpose, and what came out", title_justify="left")
@@ -54,6 +62,9 @@ def table(verdict: Verdict) -> Table:
 
 def conclusion(verdict: Verdict) -> Iterator[Text]:
     """The result in words, what is wrong by the id of the task or chat."""
+    if not verdict.expected:
+        yield Text("Interrupted before the first round had ended: nothing was checked.", "yellow")
+        return
     attempts = sum(begun.attempts for begun in verdict.expected)
     chats = sum(begun.is_chat for begun in verdict.expected)
     yield Text(

@@ -49,6 +49,11 @@ class Verdict:
     """A conflict that nobody staged, or a task or chat that nobody began."""
 
     @property
+    def good(self) -> bool:
+        """Whether something was begun, and all of it ended as it had to."""
+        return bool(self.expected) and not self.bad
+
+    @property
     def bad(self) -> frozenset[str]:
         return frozenset().union(*(getattr(self, fault) for fault in FAULTS))
 
@@ -93,5 +98,5 @@ def summary(verdict: Verdict) -> Json:
         "injected": dict(injected),
         "conflicted": verdict.conflicted,
         **{fault: getattr(verdict, fault) for fault in FAULTS},
-        "good": not verdict.bad,
+        "good": verdict.good,
     }

@@ -22,6 +22,8 @@ async def test_one_round_of_the_demo_ends_well() -> None:
     assert "/webhooks/" not in shown, "the webhook's token must not stand on the screen"
     assert shown.count("relay.task.succeeded") + shown.count("relay.task.failed") == 24
     assert shown.count("relay.task.conflicted") == 1
+    assert shown.count("relay.delivery.dead") == 1
+    assert shown.startswith("Starting a relay and a simulated upstream in this process")
     assert sum(shown.count(type_) for type_ in TERMINAL) == len(CHATS)
     assert "Every task and every chat has exactly one terminal event." in shown
     for trouble in (CONTRADICTED, *TROUBLES, *(chat.trouble for chat in CHATS)):

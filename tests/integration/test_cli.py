@@ -463,6 +463,17 @@ async def test_the_simulator_runs_until_it_is_stopped(tmp_path: Path) -> None:
     assert "cannot be reached" in lost.stdout
 
 
+async def test_a_demo_that_is_interrupted_at_once_claims_nothing() -> None:
+    """A newcomer who presses Ctrl-C would read that every task has ended well, after nothing has happened."""
+    with started("demo") as demo:
+        assert (await read_line(demo)).startswith("Starting a relay and a simulated upstream")
+        demo.send_signal(signal.SIGINT)
+        shown, errors = await asyncio.to_thread(demo.communicate, None, BOUND)
+    assert (demo.returncode, errors) == (1, "")
+    assert "nothing was checked" in shown
+    assert "exactly one terminal event" not in shown
+
+
 async def test_the_demo_runs_from_the_command_line() -> None:
     """The first command of a newcomer would fail."""
     result = await asyncio.to_thread(run, "demo", "--once", "--tasks", "4", "--json")

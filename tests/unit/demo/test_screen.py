@@ -6,7 +6,7 @@ from rich.console import Console
 
 from relay.demo.chats import FAILED
 from relay.demo.scenario import NO_TROUBLE, TROUBLES, Trouble
-from relay.demo.screen import conclusion, event_line, table
+from relay.demo.screen import conclusion, dead_letter_line, event_line, table
 from relay.demo.verdict import Expected, Json, judge
 
 TASK = Expected("0123456789", "relay.task.succeeded", TROUBLES[0], 2)
@@ -64,3 +64,17 @@ def test_the_conclusion_names_every_task_that_is_wrong() -> None:
     bad = [line.plain for line in conclusion(judge([TASK], [event(), event()]))]
     assert good[-1] == "Every task and every chat has exactly one terminal event."
     assert bad[-1] == "doubled: 0123456789"
+
+
+def test_a_dead_letter_says_where_it_is_kept() -> None:
+    """A newcomer would see that something is dead, and not that nothing is lost."""
+    dead = {"type": "relay.delivery.dead", "subject": "dead-1", "data": {"reason": "unknown_event_type"}}
+    line = dead_letter_line(9, dead).plain
+    for part in ("relay.delivery.dead", "unknown_event_type", "dead-1", "relay dead-letters list"):
+        assert part in line
+
+
+def test_a_demo_that_did_nothing_claims_nothing() -> None:
+    """Ctrl-C in the first second would read as a success."""
+    (line,) = conclusion(judge([], []))
+    assert "nothing was checked" in line.plain

@@ -74,3 +74,10 @@ def test_the_summary_says_what_was_injected_and_what_came_out() -> None:
         "unforeseen": (),
         "good": False,
     }
+
+
+def test_nothing_is_not_good() -> None:
+    """A demo that was interrupted before anything ended would exit as one that succeeded."""
+    assert not judge([], []).good
+    assert summary(judge([], []))["good"] is False
+    assert judge([PLAIN, STAGED], events(*GOOD)).good
