@@ -34,7 +34,7 @@ from tests.services.kafka_install import VERSION, jars, java, kept
 from tests.services.ports import free_port
 from tests.services.programs import executable
 
-START_TIMEOUT = 60.0
+START_TIMEOUT = 150.0
 CLI_TIMEOUT = 30.0
 SETTLE_TIMEOUT = 15.0
 _OPTIONS = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")

@@ -25,7 +25,7 @@ import redis
 from tests.services.ports import free_port_with_bus
 from tests.services.programs import executable
 
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0
 CLI_TIMEOUT = 20.0
 
 _prefixes = itertools.count(1)
