@@ -15,6 +15,7 @@ import pytest
 from relay.simulator.options import Options, Retries
 from relay.simulator.outages import Trouble
 from relay.simulator.server import Simulator
+from relay.simulator.tasks.ledger import Ledger
 from tests.faults.conftest import Shared
 from tests.faults.harness.launch import wrong_clock
 from tests.faults.harness.matrix import Effort, Row
@@ -42,8 +43,11 @@ def settings(simulator: Simulator, max_rate: float) -> dict[str, Any]:
 
 @asynccontextmanager
 async def upstream(seed: int, retry_after: int | None = None) -> AsyncIterator[Simulator]:
-    """Webhooks are repeated quickly and for long enough to outlive a restart; nothing else is made easier."""
-    retries = Retries(timeout=5.0, repeats=5, spacing=(0.5, 1.0, 2.0, 4.0, 8.0))
+    """Webhooks are repeated quickly, and for two minutes: until a relay that is killed five times is back for good.
+
+    A contradiction that is given up before cannot show. Nothing else is made easier.
+    """
+    retries = Retries(timeout=5.0, repeats=30, spacing=(0.5, 1.0, 2.0, 4.0))
     pace = Options(seed=seed, queue_seconds=0.2, run_seconds=0.6, retries=retries, retry_after=retry_after)
     async with Simulator(pace) as simulator:
         yield simulator
@@ -93,6 +97,11 @@ async def journal_order(relay: RelayProcess) -> dict[str, list[str]]:
             after = page["next"]
 
 
+def webhooks_about(ledger: Ledger, tasks: list[str]) -> str:
+    """What became of each attempt to deliver a webhook about one of these tasks."""
+    return "\n".join(str(attempt) for task in tasks for attempt in ledger.attempts(task))
+
+
 async def judged(
     relay: RelayProcess, simulator: Simulator, application: Application, targets: list[Target], row: Row, rate: float
 ) -> None:
@@ -111,7 +120,7 @@ async def judged(
             lost=len(verdict.unended) + len(verdict.unsubmitted),
             repeated=len(verdict.repeated) + len(verdict.ended_twice),
         )
-        assert verdict.holds, verdict
+        assert verdict.holds, f"{verdict}\n{webhooks_about(ledger, verdict.contradicted_wrong[:3])}"
         assert orders(seen) == order, "a task's events come in another order than they were accepted in"
     bought = [task.prompt for task in ledger.tasks()]
     assert len(bought) == len(set(bought)), "something was paid for twice"
@@ -131,7 +140,7 @@ async def concluded(
     rate: float,
 ) -> None:
     """Waits for every task's end, then judges."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         await simulator.wait_idle()
     await until_every_task_has_ended(relay, 60 + len(application.plans) / rate)
     await relay.until_drained()
