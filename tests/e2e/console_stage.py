@@ -23,7 +23,7 @@ from tests.services.relay import RelayProcess
 
 Json = dict[str, Any]
 
-WITHIN = 15.0
+WITHIN = 30.0
 PACE = Options(seed=3, queue_seconds=0.1, run_seconds=0.2, retries=Retries(spacing=(0.2,)))
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}

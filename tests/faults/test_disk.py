@@ -64,7 +64,7 @@ async def test_a_full_disk_is_503_until_there_is_room(shared: Shared, tmp_path: 
         await trial.acknowledged()
         await trial.conclude()
     row.notes.append(f"taken again after {max(recovered):.2f} s at most; answers {dict(trial.load.tally.answers)}")
-    assert max(recovered) < RECOVERS_WITHIN
+    assert max(recovered) < effort.within(RECOVERS_WITHIN)
     assert set(trial.load.tally.answers) == {"200", "503"}
 
 
@@ -142,7 +142,7 @@ async def test_a_disk_that_hangs_is_503_until_it_answers(
                 await refused_as(trial, "journal_stalled", within=SENDERS_WAIT)
                 assert await trial.relay.ready() == (503, ["journal_stalled"])
             await trial.acknowledged(1)
-            async with asyncio.timeout(RECOVERS_WITHIN):
+            async with asyncio.timeout(effort.within(RECOVERS_WITHIN)):
                 while await trial.relay.ready() != (200, []):
                     await asyncio.sleep(0.02)
         await trial.acknowledged()
@@ -183,7 +183,7 @@ async def test_a_failing_disk_ends_the_relay(
                 trial.injected(f"{error} from {calls}")
                 await asyncio.sleep(0.2)  # what was under way when strace came is answered by now
                 with trial.journal_closed():
-                    assert await trial.died(ENDS_WITHIN) == 1
+                    assert await trial.died(effort.within(ENDS_WITHIN)) == 1
             await trial.restart()
         await trial.acknowledged()
         await trial.conclude()
@@ -202,7 +202,7 @@ async def test_after_one_failed_sync_nothing_more_is_taken(
             # The first sync of each thread only, and slowly, so that others are waiting when it fails.
             async with failing(trial, "fdatasync,fsync", "error=EIO:when=1:delay_exit=100000"):
                 trial.injected("EIO from one fdatasync")
-                assert await trial.died(ENDS_WITHIN) == 1
+                assert await trial.died(effort.within(ENDS_WITHIN)) == 1
             [failed_at, *_] = failures(trial.relay.directory / "strace.txt")
             assert accepted_after(trial.relay.directory / "relay.db", failed_at) == 0
             await trial.restart()
@@ -229,7 +229,7 @@ def accepted_after(journal: Path, at: float) -> int:
 
 @pytest.mark.row("R7", "file size limit")
 async def test_a_limit_on_the_size_of_files_ends_the_relay_and_not_its_promises(
-    shared: Shared, tmp_path: Path, row: Row
+    shared: Shared, tmp_path: Path, row: Row, effort: Effort
 ) -> None:
     """Broken: a write that the kernel cuts short (quota, ulimit) would be taken for written."""
     async with Trial(tmp_path, shared("redis"), row=row, rate=RATE) as trial:
@@ -238,7 +238,7 @@ async def test_a_limit_on_the_size_of_files_ends_the_relay_and_not_its_promises(
         limit = wal.stat().st_size + 10_000
         trial.injected("RLIMIT_FSIZE")
         resource.prlimit(trial.relay.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-        assert await trial.died(ENDS_WITHIN) == 1
+        assert await trial.died(effort.within(ENDS_WITHIN)) == 1
         await trial.restart()
         await trial.acknowledged()
         await trial.conclude()

@@ -67,7 +67,7 @@ async def test_a_zombie_publishes_nothing_and_ends(
             trial.injected("SIGCONT")
             before = asyncio.get_running_loop().time()
             strays = await send_strays(zombie, tmp_path, random.Random(~row.seed))
-            code = await zombie.ended(within=ENDS_WITHIN)
+            code = await zombie.ended(within=effort.within(ENDS_WITHIN))
             took = asyncio.get_running_loop().time() - before
         finally:
             zombie.kill()

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-WITHIN = 15.0
+WITHIN = 30.0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 """Seconds that anything here waits at most."""
 
 

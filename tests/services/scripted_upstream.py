@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 
 
 @dataclass

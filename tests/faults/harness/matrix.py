@@ -77,6 +77,10 @@ class Effort:
         """
         return self.size != "short"
 
+    def within(self, seconds: float) -> float:
+        """So many seconds where they are enforced, else a minute more: enough for whatever does not hang."""
+        return seconds if self.timed else seconds + 60
+
 
 @dataclass(slots=True)
 class Row:
