@@ -310,7 +310,7 @@ async def test_an_address_that_is_taken_ends_the_process_with_what_to_do(tmp_pat
             await second.start()
         log = second.log.read_text()
         assert "address_unavailable" in log
-        assert "Choose another server.port" in log
+        assert "choose another server.port" in log
         assert "Traceback" not in log
     finally:
         second.kill()
