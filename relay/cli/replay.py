@@ -190,6 +190,8 @@ def _span(limits: Limits, history: History) -> tuple[int, int]:
     """The offsets to go through. Raises ``RelayError`` where there are none."""
     newest = history.newest()
     first, last = limits[0] or 1, limits[1] or newest
+    if not newest:
+        raise RelayError("no_events", "The journal holds no event yet.", hint="Is it the right relay, or journal.path?")
     if last > newest:
         message = f"--to {last} is beyond the newest event, which has offset {newest}."
         raise RelayError("no_events", message, hint="Use --to latest.")

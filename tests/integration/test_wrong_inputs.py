@@ -51,6 +51,7 @@ def stage(redis_server: Redis) -> Iterator[dict[str, str]]:
             "web": str(web.server_address[1]),
             "closed": str(free_port()),
             "busy": str(busy.getsockname()[1]),
+            "silent": str(busy.getsockname()[1]),
             "redis": redis_server.url.removeprefix("redis://"),
         }
     web.shutdown()

@@ -1,8 +1,8 @@
 """What people get wrong, and what they read then: the table behind ``docs/troubleshooting.md``.
 
 In a text ``…`` stands for what differs from case to case. ``{closed}`` and the like stand for what the stage offers:
-``closed`` a port that nobody listens on, ``web`` the port of an HTTP server, ``busy`` a port in use, ``relay`` the
-address of a running relay, ``redis`` the address of a Redis without TLS.
+``closed`` a port that nobody listens on, ``web`` the port of an HTTP server, ``busy`` a port in use, ``silent`` one
+that takes connections and says nothing, ``relay`` the address of a running relay, ``redis`` that of a Redis without TLS.
 """
 
 from __future__ import annotations
@@ -391,6 +391,17 @@ CONNECTIONS = (
         "type: kafka, security_protocol: SSL, ssl_cafile: nowhere.pem",
         "The TLS files of the Kafka sink cannot be used: No such file or directory.",
         "Check ssl_cafile, ssl_certfile, ssl_keyfile and ssl_password: PEM files, readable by the relay.",
+    ),
+    sink(
+        "type: kafka, bootstrap_servers: '127.0.0.1:{silent}', open_timeout: 4s",
+        "Kafka did not answer in time (opening the Kafka sink).",
+        "Are the brokers up? A port that takes connections and says nothing may be another service's, "
+        "or one for TLS: see security_protocol.",
+    ),
+    sink(
+        "type: redis, socket_timeout: 2s, wait_timeout: 1s, url: 'redis://127.0.0.1:{silent}'",
+        "Redis … did not answer in time.",
+        "Is it Redis, and not overloaded? A TLS port needs a rediss:// url, a slow link a higher socket_timeout.",
     ),
     sink("type: redis, url: 'redis://127.0.0.1:{closed}'", "No connection to Redis …: Connection refused.", REDIS),
     sink(
