@@ -2,7 +2,7 @@
 
 In a text ``…`` stands for what differs from case to case. ``{closed}`` and the like stand for what the stage offers:
 ``closed`` a port that nobody listens on, ``web`` the port of an HTTP server, ``busy`` a port in use, ``silent`` one
-that takes connections and says nothing, ``relay`` the address of a running relay, ``redis`` that of a Redis without TLS.
+that takes connections and says nothing, ``relay`` the address of a running relay, ``redis`` a Redis without TLS.
 """
 
 from __future__ import annotations
