@@ -3,11 +3,17 @@
 import asyncio
 import os
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from ledger import record
 
 PREFIX = os.environ.get("KAFKA_PREFIX", "relay.")
+
+
+def record_all(messages: list[ConsumerRecord]) -> None:
+    for message in messages:
+        event = {name.removeprefix("ce_"): value.decode() for name, value in message.headers}
+        record(event, message.value.decode())
 
 
 async def main() -> None:
@@ -22,10 +28,12 @@ async def main() -> None:
         enable_auto_commit=False,
     )
     async with consumer:
-        async for message in consumer:
-            event = {name.removeprefix("ce_"): value.decode() for name, value in message.headers}
-            record(event, message.value.decode())
-            await consumer.commit()  # after the effect: a crash before this line repeats the event
+        while True:
+            batch = await consumer.getmany(timeout_ms=1_000, max_records=100)
+            for messages in batch.values():  # in a thread: heartbeats need the event loop
+                await asyncio.to_thread(record_all, messages)
+            if batch:
+                await consumer.commit()  # after the effects: a crash before this line repeats the batch
 
 
 asyncio.run(main())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from events.chat import ChatData
 from events.task import TaskData
 
-db = sqlite3.connect("ledger.db")
+db = sqlite3.connect("ledger.db", check_same_thread=False)  # one thread at a time uses it
 db.executescript("""
     CREATE TABLE IF NOT EXISTS seen (source TEXT, id TEXT, PRIMARY KEY (source, id));
     CREATE TABLE IF NOT EXISTS outputs (task_id TEXT, kind TEXT, url TEXT);
