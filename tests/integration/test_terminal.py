@@ -74,6 +74,16 @@ async def test_a_replay_asks_people_and_shows_how_far_it_is(relay: RelayProcess)
     assert "--yes" in unasked.stderr
 
 
+async def test_a_drain_shows_how_far_it_is(relay: RelayProcess) -> None:
+    """Nobody would know whether a backlog gets smaller, or which sink has everything."""
+    drained = await seen(relay, "drain", "--accept-for", "0")
+    assert drained.code == 0, drained.text
+    assert "draining" in drained.text
+    assert "events  everything is published" in drained.text
+    back = await seen(relay, "drain", "--cancel")
+    assert (back.code, back.text) == (0, "The drain is taken back: relay takes everything.\n")
+
+
 async def test_the_doctor_colours_what_has_to_be_fixed(relay: RelayProcess) -> None:
     """What is broken would have to be searched for among what is well."""
     shown = await seen(relay, "doctor", RELAY_UPSTREAM__BASE_URL="http://127.0.0.1:9")
