@@ -36,8 +36,8 @@ TIMEOUT = 30.0
 PAUSE = 1.0
 """Seconds between two rounds."""
 BEGINNING = (
-    "Starting a relay and a simulated upstream in this process, on free ports of 127.0.0.1. Nothing is installed; the "
-    "journal is in a temporary folder, and gone at the end."
+    "Starting a relay and a simulated upstream in this process, on free ports of 127.0.0.1.\n"
+    "Nothing is installed and nothing stays: the journal is in a temporary folder."
 )
 LARGEST_EVENT = 4 * 1024 * 1024
 
@@ -207,7 +207,7 @@ class Demo:
             "events": f"{self.relay_url}/v1/events",
             "chat": f"{self.relay_url}{chats.PATH}",
             "follow": f"relay tail --url {self.relay_url}",
-            "look": f"relay status, tasks, chats, dead-letters list: --url {self.relay_url}",
+            "status": f"relay status --url {self.relay_url}",
             "simulator": f"{self.simulator.url}  (what it did: /_simulator/ledger)",
         }
         for name, place in places.items():

@@ -71,6 +71,7 @@ async def test_bash_completes_what_can_be_known(relay: RelayProcess) -> None:
 
     assert await offered("do") == ["doctor"]
     assert await offered("tasks", "--state", "ab") == ["abandoned"]
+    assert await offered("show", "t-") == ["t-2", "t-1"]
     assert await offered("tail", "--topic", "ch") == ["chat", "chat-chunks"]
     assert await offered("replay", "--sink", "") == ["events"]
     assert "--only-topic" in await offered("replay", "--on")
