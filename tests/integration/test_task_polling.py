@@ -38,12 +38,14 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def submitted(session: aiohttp.ClientSession, url: str, faults: str, count: int) -> list[str]:
-    tasks = []
-    for _ in range(count):
+    """Their ids. Submitted side by side: one after the other, eighty of them took a busy machine 105 s."""
+
+    async def one() -> str:
         async with session.post(url + "/v3/async/txt2img", json=PROMPT, headers={"X-Simulate": faults}) as response:
             assert response.status == 200, await response.text()
-            tasks.append(str((await response.json())["task_id"]))
-    return tasks
+            return str((await response.json())["task_id"])
+
+    return await asyncio.gather(*(one() for _ in range(count)))
 
 
 async def test_whatever_the_upstream_goes_through_each_task_ends_once(
