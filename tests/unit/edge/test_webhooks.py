@@ -82,6 +82,8 @@ async def test_what_cannot_be_read_is_kept_and_taken(journal: Journal) -> None:
         assert letter is not None
         assert letter.reason == "unknown_status"
         assert receiver.count("dead") == 1
+        found = receiver.telemetry.metrics.registry.get_sample_value
+        assert found("relay_dead_letters_total", {"reason": "unknown_status"}) == 1
 
 
 async def test_a_report_that_makes_no_event_is_taken(journal: Journal) -> None:

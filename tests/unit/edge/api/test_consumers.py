@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,25 @@ async def test_a_consumer_that_is_gone_leaves_nothing_behind(
             async with asyncio.timeout(5):
                 while present() > before:
                     await asyncio.sleep(0.01)
+
+
+async def test_a_connection_is_after_a_page_what_it_was_before(tmp_path: Path) -> None:
+    """What is asked next on it would be written in small steps, each of which waits for the client."""
+    found = []
+
+    async def look(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        ahead = request.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)
+        found.append((request.transport.get_write_buffer_limits(), ahead))
+        return web.Response()
+
+    async with opened(tmp_path) as journal:
+        events = Events(journal.events, ConsumerSignals(Telemetry()))
+        async with api({"GET /v1/events": events.get, "GET /v1/look": look}) as url, wire(url) as connection:
+            for path in ("/v1/look", "/v1/events", "/v1/look"):
+                await connection.send(get(path))
+                assert (await connection.answer()).status == 200
+    assert found[0] == found[1]
 
 
 async def test_who_waits_for_room_is_kept_and_goes_on(tmp_path: Path) -> None:

@@ -72,6 +72,26 @@ async def test_whether_a_request_may_still_pass_is_asked_of_the_present_tokens()
     assert admitted == [True, False, True, True]
 
 
+async def test_a_client_is_known_by_its_token_and_without_tokens_by_its_address() -> None:
+    """One program's streams would use up the places of all others, or its token be kept instead of a name."""
+    auth = ApiAuth(TokenSet(TOKENS), on_loopback=True)
+    clients = []
+
+    async def asks(request: web.Request) -> web.StreamResponse:
+        clients.append(auth.client_of(request))
+        return await fine(request)
+
+    async with routed([web.get("/v1/thing", asks)]) as url:
+        for token in (TOKENS[0], TOKENS[0], TOKENS[1]):
+            await ask(url, get("/v1/thing", f"Authorization: Bearer {token}"))
+        auth.tokens = TokenSet([])
+        await ask(url, get("/v1/thing", f"Authorization: Bearer {TOKENS[0]}"))
+    first, same, other, peer = clients
+    assert first == same != other
+    assert peer == "127.0.0.1"
+    assert not any(token in name for token in TOKENS for name in clients)
+
+
 async def test_a_token_in_the_address_opens_nothing() -> None:
     """Addresses end up in the logs of everything on the way."""
     async with guarded(TOKENS) as url:

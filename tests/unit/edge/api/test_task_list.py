@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from relay.clocks import wall_ms
+from relay.clocks import steady_ms, wall_ms
 from relay.core.event import Draft
 from relay.core.source import Delivery
 from relay.edge.api import ranges
@@ -99,6 +100,25 @@ async def test_a_task_that_is_rare_is_found_behind_many_other_events(
             before = page["next"]
             pages += 1
         assert (found, pages) == (["w1"], 5)
+
+
+async def test_no_page_runs_ahead_of_what_has_been_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two sources of one list, the quick one would show its oldest tasks before the newer ones of the other."""
+    monkeypatch.setattr(queries, "SCAN", 3)
+    monkeypatch.setattr(ranges, "_LOOKS", 1)
+    async with scene(tmp_path) as s:
+        for name in ("old", "heard", *(f"t{n}" for n in range(8))):
+            await (s.webhook if name == "heard" else s.submit)(name)
+            now = wall_ms(), steady_ms()
+            while now[0] == wall_ms() or now[1] == steady_ms():
+                await asyncio.sleep(0)
+        found: list[str] = []
+        before: str | None = ""
+        while before is not None:
+            page = (await s.get(f"?before={before}")).json
+            found += [shown["task_id"] for shown in page["tasks"]]
+            before = page["next"]
+        assert found == [*(f"t{n}" for n in reversed(range(8))), "heard", "old"]
 
 
 async def test_a_list_of_overdue_tasks_holds_those_whose_poll_is_late(tmp_path: Path) -> None:

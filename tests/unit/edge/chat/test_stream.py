@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay.edge.http.raw_response import RawResponse
+from relay.edge.http.server import Connection
 from relay.settings.model import UpstreamSettings
 from tests.services.raw_http import ask, wire
 from tests.services.scripted_upstream import Call, Script, answering, chunks, ok
@@ -412,6 +413,17 @@ async def test_two_chats_on_one_connection(tmp_path: Path) -> None:
             await connection.reader.readuntil(b"0\r\n\r\n")
         assert len(await served.events()) == 9
         assert served.upstream.connections == 1
+
+
+async def test_a_connection_forgets_the_chat_that_has_ended(tmp_path: Path) -> None:
+    """Each idle connection of an SDK would keep its last chat in memory, with all that was said."""
+    async with chatting(tmp_path, streaming(*FRAMES)) as served, wire(served.url) as connection:
+        await connection.send(asking())
+        await connection.reader.readuntil(b"0\r\n\r\n")
+        assert (await served.ending())["type"] == "relay.chat.completed"
+        [kept] = served.listener.server.connections
+        assert isinstance(kept, Connection)
+        assert kept.flow is None
 
 
 async def test_a_stream_is_over_when_its_client_has_taken_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,17 @@ def test_a_client_that_holds_something_leaves_as_much_as_it_has() -> None:
     assert budget.held == 100
 
 
+def test_a_client_that_holds_nothing_any_more_is_forgotten() -> None:
+    """Memory would grow with the addresses that ever delivered anything."""
+    budget = Budget(100)
+    places = [budget.place(client) for client in "aab"]
+    for place in places:
+        place.grow(10)
+    for place in places:
+        place.release()
+    assert (budget._of, budget._places) == ({}, {})
+
+
 async def test_who_waits_gets_a_turn_when_room_is_there() -> None:
     """An answer that is paid for would wait forever, or the budget be passed by all at once."""
     budget = Budget(100)

@@ -80,6 +80,31 @@ async def test_a_client_that_takes_nothing_is_cut() -> None:
         assert await answered == (False, 200, False)
 
 
+async def test_a_client_that_leaves_while_its_answer_waits_is_noticed() -> None:
+    """What goes on without its client, as a submission does, would count an answer as one that arrived."""
+    size, answered = 32 << 20, asyncio.get_running_loop().create_future()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        outgoing = RawResponse(request)
+        outgoing.begin(200, b"OK", [(b"Content-Length", b"%d" % size)])
+        outgoing.put(b"x" * size)
+        try:
+            answered.set_result(await outgoing.drained())
+        except Exception as error:
+            answered.set_result(error)
+        return outgoing.abort()
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        return await asyncio.shield(asyncio.create_task(answer(request)))
+
+    async with listening(serve) as listener, asyncio.timeout(20):
+        async with wire(listener.url) as connection:
+            await connection.send(get("/"))
+            await connection.reader.readuntil(b"\r\n\r\n")
+            connection.writer.transport.abort()
+        assert isinstance(await answered, ConnectionError)
+
+
 async def test_a_client_that_takes_something_again_and_again_is_not_cut() -> None:
     """A download over a thin line would break off whenever it takes longer than a client may be stuck."""
     size, answered = 1 << 20, asyncio.get_running_loop().create_future()
