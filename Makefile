@@ -24,7 +24,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-faults setup-deploy setup-release demo serve test faults fuzz soak mutants check build release-check image publish docs format bench lock screenshots check-deploy check-cluster check-machine check-pythons check-format check-lint check-types check-imports check-unit check-static
+.PHONY: help setup setup-test setup-faults setup-deploy setup-release demo serve test faults fuzz soak mutants check build release-check image publish docs site format bench lock screenshots check-deploy check-cluster check-machine check-pythons check-format check-lint check-types check-imports check-unit check-static
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -125,6 +125,12 @@ publish: $(INSTALLED) ## put the image of dist/ and its chart into a registry, a
 docs: $(INSTALLED) ## write docs/reference/ again, from the settings, the metrics, the schemas and the errors
 	$(BIN)/python -m docs.reference
 
+# mkdocs-material announces its own end in every build; pyproject.toml has the date. With --quiet nothing would be strict.
+site: $(INSTALLED) ## build/site/html: the pages as a site, each link checked (SOURCE=: the repository's address)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/site.txt
+	$(BIN)/python -m docs.site build/site/pages
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 format: $(INSTALLED) ## format the code and sort its imports
 	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
@@ -147,6 +153,7 @@ lock: ## write requirements/*.txt again from pyproject.toml (ARGS="--upgrade"); 
 	$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 	$(LOCK) --group deploy --constraints requirements/dev.txt --output-file requirements/deploy.txt
 	$(LOCK) --group release --constraints requirements/dev.txt --output-file requirements/release.txt
+	$(LOCK) --group site --constraints requirements/dev.txt --output-file requirements/site.txt
 	$(LOCK) --group fuzz --constraints requirements/dev.txt --output-file requirements/fuzz.txt
 	$(LOCK) --group go --output-file requirements/go.txt
 	$(LOCK) --group node --output-file requirements/node.txt

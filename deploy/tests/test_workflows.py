@@ -25,6 +25,9 @@ PUBLISHERS = {
 }
 """The jobs of a release that may do more than read, and what."""
 
+GRANTED = {"release": PUBLISHERS, "site": {"publish": {"id-token": "write", "pages": "write"}}}
+"""The same for all workflows."""
+
 SCHEMAS = {
     ".github/dependabot.yml": "dependabot",
     ".github/ISSUE_TEMPLATE/bug.yml": "github-issue-forms",
@@ -103,7 +106,7 @@ def test_a_workflow_may_only_read(path: Path) -> None:
     """A poisoned dependency could push, publish or comment with the token of a run."""
     workflow = yaml.safe_load(path.read_text("utf-8"))
     assert workflow["permissions"] == {}
-    granted = PUBLISHERS if path.stem == "release" else {}
+    granted = GRANTED.get(path.stem, {})
     for name, job in workflow["jobs"].items():
         assert job["permissions"] == granted.get(name, {"contents": "read"}), name
 

@@ -31,6 +31,7 @@ LOCKS = {
     "release.txt": RELEASE,
     "go.txt": GROUPS["go"],
     "node.txt": GROUPS["node"],
+    "site.txt": GROUPS["site"],
 }
 
 
