@@ -339,12 +339,12 @@ async def test_a_drain_waits_for_what_is_under_way_and_for_nothing_else() -> Non
     async with listening(handler) as listener, wire(listener.url) as long, wire(listener.url):
         await long.send(post("/", b"long"))
         await entered.wait()
-        draining = asyncio.create_task(listener.drain(10.0, last_call=0.0))
+        draining = asyncio.create_task(listener.drain(60.0, last_call=0.0))
         done, _ = await asyncio.wait((draining,), timeout=0.2)
         assert not done
         may.set()
         assert (await long.answer()).body == b"long"
-        await asyncio.wait_for(draining, 2)
+        await asyncio.wait_for(draining, 20)
 
 
 async def test_during_the_last_call_those_who_are_connected_are_served() -> None:
