@@ -19,7 +19,7 @@ from docs import recording
 from relay.app.plugins import sink_configs
 from relay.settings import load
 from tests.docs.pages import COMMANDS, OUTPUTS, ROOT, Block, Page, pages
-from tests.docs.sandbox import FOLDER, Sandbox
+from tests.docs.sandbox import FOLDER, TOKEN, Sandbox
 from tests.docs.services import SERVICES
 
 NOT_RUN = {
@@ -74,8 +74,11 @@ async def test_the_commands_of_a_page_do_what_it_says(page: Page, places: dict[s
 
 
 @pytest.mark.parametrize("block", [block for block in CONFIGURATIONS if "values" not in block.said], ids=str)
-def test_every_configuration_is_valid(block: Block, tmp_path: Path) -> None:
+def test_every_configuration_is_valid(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader would copy a configuration that the relay refuses."""
+    monkeypatch.chdir(tmp_path)
+    for name in re.findall(r"_file: ([\w-]+)$", block.text, re.MULTILINE):  # made by a command of the page
+        (tmp_path / name).write_text(TOKEN)
     file = tmp_path / "relay.yaml"
     file.write_text(Sandbox(tmp_path).here(block.text))
     load(file, {}, sink_configs())
