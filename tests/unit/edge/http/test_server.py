@@ -336,7 +336,8 @@ async def test_while_draining_it_listens_until_what_was_under_way_has_ended() ->
 async def test_a_drain_waits_for_what_is_under_way_and_for_nothing_else() -> None:
     """A restart would break what had been taken, or wait for connections on which nothing is asked."""
     handler, entered, may = gated()
-    async with listening(handler) as listener, wire(listener.url) as long, wire(listener.url):
+    limits = Limits(header_timeout=60.0)  # who says nothing stays
+    async with listening(handler, limits) as listener, wire(listener.url) as long, wire(listener.url):
         await long.send(post("/", b"long"))
         await entered.wait()
         draining = asyncio.create_task(listener.drain(60.0, last_call=0.0))
