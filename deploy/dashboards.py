@@ -14,12 +14,15 @@ from deploy.render import CHART
 
 FILE = CHART / "dashboards" / "relay.json"
 _SOURCE = {"type": "prometheus", "uid": "${source}"}
-_MINE = 'instance=~"$instance"'
+_MINE = 'namespace=~"$namespace", job=~"$job", instance=~"$instance"'
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel. ``queries``: PromQL with the legend of its series; ``$mine`` stands for the chosen replicas."""
+    """One panel. ``queries``: PromQL with the legend of its series; ``$mine`` stands for the chosen replicas.
+
+    ``alert``: the one that fires when this looks bad; the panel links to its entry in the runbook.
+    """
 
     title: str
     what: str
@@ -28,6 +31,7 @@ class Panel:
     kind: str = "timeseries"
     bad_above: float | None = None
     stacked: bool = False
+    alert: str = ""
 
 
 def _quantiles(metric: str, by: str = "") -> list[tuple[str, str]]:
@@ -60,6 +64,7 @@ ROWS: dict[str, list[Panel]] = {
             ],
             kind="stat",
             bad_above=0.5,
+            alert="RelayLossBalanceBroken",
         ),
         Panel(
             "Oldest unpublished event",
@@ -68,6 +73,7 @@ ROWS: dict[str, list[Panel]] = {
             unit="s",
             kind="stat",
             bad_above=900,
+            alert="RelayPublishingLate",
         ),
         Panel(
             "Dead letters held",
@@ -75,6 +81,7 @@ ROWS: dict[str, list[Panel]] = {
             [("sum(relay_dead_letters_held{$mine})", "held")],
             kind="stat",
             bad_above=0.5,
+            alert="RelayDeadLettersGrowing",
         ),
         Panel(
             "Expiring outputs, unpublished",
@@ -82,6 +89,7 @@ ROWS: dict[str, list[Panel]] = {
             [("sum by (sink) (relay_publish_lag_expiring_events{$mine})", "{{sink}}")],
             kind="stat",
             bad_above=0.5,
+            alert="RelayOutputsExpiring",
         ),
         Panel(
             "Waiting to be published",
@@ -107,12 +115,14 @@ ROWS: dict[str, list[Panel]] = {
             "From the request headers to the answer, including the fsync. The upstream waits 5 s.",
             _quantiles("relay_webhook_ack_seconds"),
             unit="s",
+            alert="RelayAckBudgetBurnsFast",
         ),
         Panel(
             "Accepted to published",
             "From acceptance to the sink's acknowledgement.",
             _quantiles("relay_end_to_end_seconds", "sink"),
             unit="s",
+            alert="RelayPublishBudgetBurnsFast",
         ),
         Panel(
             "First token",
@@ -127,7 +137,13 @@ ROWS: dict[str, list[Panel]] = {
             unit="s",
         ),
         Panel("Chat duration", "From the request to its end.", _quantiles("relay_chat_duration_seconds"), unit="s"),
-        Panel("Group commit", "Including the fsync.", _quantiles("relay_journal_commit_seconds"), unit="s"),
+        Panel(
+            "Group commit",
+            "Including the fsync.",
+            _quantiles("relay_journal_commit_seconds"),
+            unit="s",
+            alert="RelayFsyncSlow",
+        ),
     ],
     "What flows?": [
         Panel(
@@ -136,6 +152,7 @@ ROWS: dict[str, list[Panel]] = {
             _rate("relay_deliveries_total", "result"),
             unit="ops",
             stacked=True,
+            alert="RelayDeliveriesRejected",
         ),
         Panel(
             "Published", "By sink and topic.", _rate("relay_published_total", "sink, topic"), unit="ops", stacked=True
@@ -146,6 +163,7 @@ ROWS: dict[str, list[Panel]] = {
             _rate("relay_chats_total", "outcome, reason"),
             unit="ops",
             stacked=True,
+            alert="RelayChatsFailing",
         ),
         Panel("Open chats", "Now.", [("sum(relay_chats_active{$mine})", "open")]),
         Panel(
@@ -155,21 +173,40 @@ ROWS: dict[str, list[Panel]] = {
             unit="ops",
             stacked=True,
         ),
-        Panel("Submissions", "By result.", _rate("relay_submissions_total", "result"), unit="ops", stacked=True),
+        Panel(
+            "Submissions",
+            "By result.",
+            _rate("relay_submissions_total", "result"),
+            unit="ops",
+            stacked=True,
+            alert="RelaySubmissionsUnrecorded",
+        ),
         Panel(
             "Tasks",
             "Registered tasks that have not ended, and polls that are overdue.",
             [("sum(relay_tasks_pending{$mine})", "pending"), ("sum(relay_tasks_overdue{$mine})", "overdue")],
+            alert="RelayTasksOverdue",
         ),
         Panel("Polls", "By result.", _rate("relay_polls_total", "result"), unit="ops", stacked=True),
     ],
     "Is it healthy?": [
-        Panel("Accepting", "1 while relay accepts deliveries.", [("relay_up{$mine}", "{{instance}}")]),
-        Panel("Sinks", "1 while the sink accepts events.", [("relay_sink_up{$mine}", "{{instance}} {{sink}}")]),
+        Panel(
+            "Accepting",
+            "1 while relay accepts deliveries.",
+            [("relay_up{$mine}", "{{instance}}")],
+            alert="RelayNotAccepting",
+        ),
+        Panel(
+            "Sinks",
+            "1 while the sink accepts events.",
+            [("relay_sink_up{$mine}", "{{instance}} {{sink}}")],
+            alert="RelaySinkDown",
+        ),
         Panel(
             "Upstream",
             "1 while it answers; 0 if it is unreachable, or refuses or fails polls.",
             [("relay_upstream_up{$mine}", "{{instance}}")],
+            alert="RelayUpstreamDown",
         ),
         Panel(
             "Journal",
@@ -179,6 +216,7 @@ ROWS: dict[str, list[Panel]] = {
                 ("relay_journal_disk_free_bytes{$mine}", "{{instance}} free"),
             ],
             unit="bytes",
+            alert="RelayJournalDiskFilling",
         ),
         Panel("Events in the journal", "Published or not.", [("relay_journal_events{$mine}", "{{instance}}")]),
         Panel(
@@ -191,6 +229,7 @@ ROWS: dict[str, list[Panel]] = {
             "The longest delay between two scrapes.",
             [("relay_event_loop_delay_seconds{$mine}", "{{instance}}")],
             unit="s",
+            alert="RelayEventLoopBlocked",
         ),
         Panel("Memory", "Resident memory.", [("process_resident_memory_bytes{$mine}", "{{instance}}")], unit="bytes"),
         Panel(
@@ -228,9 +267,17 @@ def dashboard() -> dict[str, Any]:
         "schemaVersion": 41,
         "refresh": "30s",
         "time": {"from": "now-3h", "to": "now"},
-        "templating": {"list": [_source(), _instance()]},
-        "annotations": {"list": []},
-        "links": [],
+        "templating": {
+            "list": [
+                _source(),
+                _choice("namespace", "Namespace", "relay_build_info", may_be_missing=True),
+                _choice("job", "Job", 'relay_build_info{namespace=~"$namespace"}'),
+                _choice("instance", "Replica", 'relay_build_info{namespace=~"$namespace", job=~"$job"}'),
+                _runbook(),
+            ]
+        },
+        "annotations": {"list": [_restarts()]},
+        "links": [_link("Runbook", "${runbook}")],
         "panels": panels,
     }
 
@@ -239,18 +286,39 @@ def _source() -> dict[str, Any]:
     return {"name": "source", "label": "Data source", "type": "datasource", "query": "prometheus"}
 
 
-def _instance() -> dict[str, Any]:
-    return {
-        "name": "instance",
-        "label": "Replica",
+def _choice(label: str, title: str, series: str, *, may_be_missing: bool = False) -> dict[str, Any]:
+    """A variable over the values of a label; "All" is all of them, and not those of others that are scraped too."""
+    variable = {
+        "name": label,
+        "label": title,
         "type": "query",
         "datasource": _SOURCE,
-        "query": "label_values(relay_build_info, instance)",
+        "query": f"label_values({series}, {label})",
         "refresh": 2,
         "multi": True,
         "includeAll": True,
-        "allValue": ".*",
         "current": {"text": "All", "value": "$__all"},
+    }
+    return variable | {"allValue": ".*"} if may_be_missing else variable
+
+
+def _runbook() -> dict[str, Any]:
+    """Where the links lead; the chart fills it in (``runbookUrl``)."""
+    return {"name": "runbook", "label": "Address of the runbook", "type": "textbox", "query": "", "hide": 2}
+
+
+def _restarts() -> dict[str, Any]:
+    """A mark at each start of a relay."""
+    started = f"process_start_time_seconds{{{_MINE}}} and on (instance) relay_build_info{{{_MINE}}}"
+    return {
+        "name": "Restarts",
+        "datasource": _SOURCE,
+        "enable": True,
+        "hide": False,
+        "iconColor": "orange",
+        "expr": f"1000 * ({started})",
+        "useValueForTime": "on",
+        "titleFormat": "{{instance}} started",
     }
 
 
@@ -290,11 +358,29 @@ def _panel(number: int, panel: Panel, x: int, y: int, width: int, height: int) -
             "overrides": [],
         },
         "options": shown,
+        "links": _links(panel.alert),
         "targets": [
             {"refId": chr(65 + n), "datasource": _SOURCE, "expr": query.replace("$mine", _MINE), "legendFormat": legend}
             for n, (query, legend) in enumerate(panel.queries)
         ],
     }
+
+
+def _links(alert: str) -> list[dict[str, Any]]:
+    return [_link(alert, f"${{runbook}}#{alert.lower()}")] if alert else []
+
+
+def _link(title: str, url: str) -> dict[str, Any]:
+    plain = dict.fromkeys(("asDropdown", "includeVars", "keepTime"), False)
+    return {
+        "title": title,
+        "type": "link",
+        "url": url,
+        "tooltip": "",
+        "icon": "doc",
+        "targetBlank": True,
+        "tags": [],
+    } | plain
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,22 @@ def test_a_route_and_an_ingress_stand_beside_each_other(tmp_path: Path) -> None:
     text = notes(tmp_path, **values)
     assert "https://old.example.com/webhooks/novita/<token>" in text
     assert "https://new.example.com/webhooks/novita/<token>" in text
+
+
+def test_alerts_and_dashboard_lead_to_the_runbook(tmp_path: Path) -> None:
+    """Somebody who is woken would have a file's name, and look for the file."""
+    address = "https://docs.example.com/runbook"
+    on = {"prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}}
+    manifests = rendered_with(tmp_path, runbookUrl=address, **on)
+    (rules,) = of_kind(manifests, "PrometheusRule")
+    (dashboard,) = (each for each in of_kind(manifests, "ConfigMap") if "relay.json" in each["data"])
+    alerts = [rule for group in rules["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    assert len(alerts) > 20
+    for alert in alerts:
+        assert alert["annotations"]["runbook_url"] == f"{address}#{alert['alert'].lower()}"
+    shown = json.loads(dashboard["data"]["relay.json"])
+    assert [each["query"] for each in shown["templating"]["list"] if each["name"] == "runbook"] == [address]
+
+    (rules,) = of_kind(rendered_with(tmp_path, **on), "PrometheusRule")
+    plain = [rule for group in rules["spec"]["groups"] for rule in group["rules"] if rule.get("alert") == "RelayDown"]
+    assert [alert["annotations"]["runbook"] for alert in plain] == ["docs/runbook.md#relaydown"]

@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -61,11 +62,11 @@ def test_grafana_knows_every_field(tmp_path: Path) -> None:
 
 def queries() -> list[tuple[str, str]]:
     """Every query of the dashboard with its panel's title, Grafana's variables filled in."""
-    return [
-        (panel["title"], target["expr"].replace("$instance", ".*").replace("$__rate_interval", "20s"))
-        for panel in dashboards.dashboard()["panels"]
-        for target in panel.get("targets", [])
-    ]
+    made = dashboards.dashboard()
+    shown = [(panel["title"], target["expr"]) for panel in made["panels"] for target in panel.get("targets", [])]
+    shown += [(marks["name"], marks["expr"]) for marks in made["annotations"]["list"]]
+    chosen = {"$namespace": ".*", "$job": "relay", "$instance": ".*", "$__rate_interval": "20s"}
+    return [(title, re.sub(r"\$\w+", lambda name: chosen[name[0]], query)) for title, query in shown]
 
 
 @contextlib.asynccontextmanager

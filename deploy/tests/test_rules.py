@@ -11,10 +11,18 @@ import yaml
 from deploy.render import CHART, ROOT
 from deploy.tests.exposed import names_in, of_a_fresh_relay
 
+NAMES = ("relay", "relay-slo")
 RULES = CHART / "rules" / "relay.rules.yaml"
 TESTS = ROOT / "prometheus" / "relay.tests.yaml"
 RUNBOOK = ROOT.parent / "docs" / "runbook.md"
-ALERTS = [rule for group in yaml.safe_load(RULES.read_text("utf-8"))["groups"] for rule in group["rules"]]
+WRITTEN = [
+    rule
+    for name in NAMES
+    for group in yaml.safe_load((RULES.parent / f"{name}.rules.yaml").read_text("utf-8"))["groups"]
+    for rule in group["rules"]
+]
+ALERTS = [rule for rule in WRITTEN if "alert" in rule]
+RECORDED = {rule["record"] for rule in WRITTEN if "record" in rule}
 
 
 def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -23,19 +31,21 @@ def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_rules_are_valid() -> None:
     """Prometheus would refuse to load them, all together."""
-    result = promtool("check", "rules", str(RULES))
+    result = promtool("check", "rules", *map(str, RULES.parent.iterdir()))
     assert result.returncode == 0, result.stderr
 
 
-def test_every_alert_fires_when_it_must_and_only_then() -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_every_alert_fires_when_it_must_and_only_then(name: str) -> None:
     """Somebody would be woken for nothing, or not at all."""
-    result = promtool("test", "rules", str(TESTS))
+    result = promtool("test", "rules", str(TESTS.with_name(f"{name}.tests.yaml")))
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_every_alert_is_tested_both_ways() -> None:
     """A new alert would go out untried."""
-    names = [test["name"] for test in yaml.safe_load(TESTS.read_text("utf-8"))["tests"]]
+    files = (TESTS.with_name(f"{name}.tests.yaml") for name in NAMES)
+    names = [test["name"] for file in files for test in yaml.safe_load(file.read_text("utf-8"))["tests"]]
     assert names == [f"{alert['alert']} {ends}" for alert in ALERTS for ends in ("fires", "stays silent")]
 
 
@@ -66,6 +76,7 @@ def test_the_runbook_has_no_entry_for_an_alert_that_is_gone() -> None:
 async def test_every_metric_of_an_alert_and_of_the_runbook_is_one_of_the_relays(tmp_path) -> None:  # type: ignore[no-untyped-def]
     """An alert on a metric that nobody exposes never fires."""
     exposed = await of_a_fresh_relay(tmp_path)
-    for alert in ALERTS:
-        assert names_in(alert["expr"]) <= exposed, alert["alert"]
+    for rule in WRITTEN:
+        assert names_in(rule["expr"]) <= exposed, rule
+        assert set(re.findall(r"relay:[a-z0-9_:]+", rule["expr"])) <= RECORDED, rule
     assert names_in(RUNBOOK.read_text("utf-8")) <= exposed

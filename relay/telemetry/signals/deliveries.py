@@ -22,7 +22,7 @@ class DeliverySignals:
         answered = metrics.counter("relay_deliveries", "Deliveries answered, by result.", "source", "result")
         self._count: dict[str, Callable[[], None]] = {
             result: answered.labels(source, result).inc
-            for result in ("accepted", "duplicate", "dead", "ignored", "rejected")
+            for result in ("accepted", "duplicate", "dead", "ignored", "rejected", "unavailable")
         }
         self._ack = metrics.histogram(
             "relay_webhook_ack_seconds", "Time from the request headers to the answer.", SECONDS, "source"
@@ -69,8 +69,11 @@ class DeliverySignals:
         )
 
     def delivery_rejected(self, code: str, status: int, peer: str) -> None:
-        """A delivery was refused; the sender knows. Of many alike, not each is logged."""
-        self._count["rejected"]()
+        """A delivery was refused: ``rejected`` for what it is, ``unavailable`` since relay cannot take it now (5xx).
+
+        The sender knows. Of many alike, not each is logged.
+        """
+        self._count["unavailable" if status >= 500 else "rejected"]()
         if (suppressed := self._limiters.setdefault(code, LogRateLimiter()).allow()) is not None:
             self._telemetry.log.warning(
                 "delivery rejected", source=self._source, code=code, status=status, peer=peer, **suppressed

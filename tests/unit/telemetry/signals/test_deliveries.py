@@ -25,7 +25,9 @@ def test_a_flood_of_refusals_is_logged_sparingly(log: Log) -> None:
     logged = [line["event"] for line in log.lines]
     assert logged.count("delivery rejected") < 20
     assert log.lines[-1]["code"] == "not_json", "another reason is logged at once"
-    assert values(telemetry, "relay_deliveries_total")[("rejected", "novita")] == 1001
+    delivery.delivery_rejected("backlog_full", 503, "192.0.2.1")
+    counted = values(telemetry, "relay_deliveries_total")
+    assert (counted["rejected", "novita"], counted["unavailable", "novita"]) == (1001, 1)
 
 
 class Noted(Span):
