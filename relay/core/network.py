@@ -23,7 +23,10 @@ def why(error: BaseException) -> str:
     if isinstance(reason, str) and reason:
         return f"TLS failed ({reason})"
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        # By its name, since the core imports no sockets.
+        return (
+            f"its name cannot be resolved ({error.strerror})" if type(error).__name__ == "gaierror" else error.strerror
+        )
     return f"{type(error).__name__} {error}".strip()
 
 

@@ -310,7 +310,12 @@ CALLS = (
         RUNNING,
         process=True,
     ),
-    Wrong("tail --url http://nowhere.invalid:8080", FAILED, "The relay at … cannot be reached: …", RUNNING),
+    Wrong(
+        "tail --url http://nowhere.invalid:8080",
+        FAILED,
+        "The relay at … cannot be reached: its name cannot be resolved (…).",
+        RUNNING,
+    ),
     Wrong(
         "tail --url https://127.0.0.1:{web}",
         FAILED,
@@ -374,7 +379,7 @@ CONNECTIONS = (
     ),
     sink(
         "type: kafka, bootstrap_servers: 'nowhere.invalid:9092'",
-        "No connection to Kafka …: Name or service not known.",
+        "No connection to Kafka …: its name cannot be resolved (…).",
         KAFKA,
     ),
     sink(
@@ -406,7 +411,7 @@ CONNECTIONS = (
     sink("type: redis, url: 'redis://127.0.0.1:{closed}'", "No connection to Redis …: Connection refused.", REDIS),
     sink(
         "type: redis, url: 'redis://nowhere.invalid:6379'",
-        "No connection to Redis …: Name or service not known.",
+        "No connection to Redis …: its name cannot be resolved (…).",
         REDIS,
     ),
     sink(

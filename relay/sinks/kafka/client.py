@@ -29,7 +29,7 @@ _LOST = frozenset({CloseReason.CONNECTION_BROKEN, CloseReason.CONNECTION_TIMEOUT
 _RESET = struct.pack("ii", 1, 0)
 RETRY_BACKOFF_MS = 100
 _SLOW = 3.0
-"""Seconds after which it is worth a look whether Kafka listens there at all; and for that look."""
+"""Seconds after which a start is slow."""
 
 
 def connection_options(config: Config, client_id: str) -> dict[str, Any]:
@@ -70,27 +70,26 @@ def _ssl_context(config: Config) -> ssl.SSLContext:
 
 async def start(client: Any, options: dict[str, Any]) -> None:
     """``client.start()``, but a failure says why: aiokafka only logs that, and raises that no broker was reached."""
-    starting = asyncio.ensure_future(client.start())
+    starting, looking = asyncio.ensure_future(client.start()), asyncio.ensure_future(_stranger_behind(options))
     try:
-        await asyncio.wait((starting,), timeout=_SLOW)
-        if not starting.done() and options["security_protocol"].endswith("PLAINTEXT"):
-            found = await stranger(_servers(options), _SLOW)
-            if found is not None:
-                raise found
+        await asyncio.wait((starting, looking), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done() and (found := looking.result()) is not None:
+            raise found
         await starting
     except KafkaConnectionError:
         await _meet_the_reason(options)
         raise
     finally:
-        await _cancelled(starting)
+        for task in (starting, looking):
+            task.cancel()
+        await asyncio.gather(starting, looking, return_exceptions=True)
 
 
-async def _cancelled(task: asyncio.Future[Any]) -> None:
-    """Ends a task that nobody waits for any more."""
-    task.cancel()
-    await asyncio.wait((task,))
-    if not task.cancelled():
-        task.exception()
+async def _stranger_behind(options: dict[str, Any]) -> SinkUnavailable | None:
+    """Looks whether Kafka listens there at all, once that is in doubt."""
+    await asyncio.sleep(_SLOW)
+    # With TLS the handshake shows what is wrong.
+    return await stranger(_servers(options)) if options["security_protocol"].endswith("PLAINTEXT") else None
 
 
 def _servers(options: dict[str, Any]) -> list[tuple[str, int]]:

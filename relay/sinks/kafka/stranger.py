@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 
 from relay.core.sink import SinkUnavailable
 
@@ -19,18 +20,15 @@ _QUESTION = struct.pack(">i", len(_BODY)) + _BODY
 _TLS_ALERT = b"\x15\x03"
 
 
-async def stranger(servers: Sequence[tuple[str, int]], timeout: float) -> SinkUnavailable | None:
-    """What the first server that answers otherwise than Kafka is; ``None``: all answer as Kafka does, or nothing.
+async def stranger(servers: Sequence[tuple[str, int]]) -> SinkUnavailable | None:
+    """What the first server that answers otherwise than Kafka is; ``None``: none of them does.
 
-    ``timeout`` in seconds, for all of them together.
+    It waits for as long as a server says nothing, which may be a broker that is slow: the caller bounds it.
     """
-    try:
-        async with asyncio.timeout(timeout):
-            for found in [await _look_at(host, port) for host, port in servers]:
-                if found is not None:
-                    return found
-    except OSError:  # TimeoutError, too: who says nothing may be a broker that is slow
-        pass
+    for host, port in servers:
+        with suppress(OSError):
+            if (found := await _look_at(host, port)) is not None:
+                return found
     return None
 
 

@@ -23,7 +23,7 @@ def tls_error(reason: str, verdict: str = "") -> ssl.SSLError:
     [
         (TimeoutError(), "no answer in time"),
         (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
-        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (socket.gaierror(-2, "Name or service not known"), "its name cannot be resolved (Name or service not known)"),
         (tls_error("CERTIFICATE_VERIFY_FAILED", "self-signed"), "its certificate is not trusted (self-signed)"),
         (tls_error("WRONG_VERSION_NUMBER"), "it does not speak TLS"),
         (tls_error("UNEXPECTED_EOF_WHILE_READING"), "it closed the connection during the TLS handshake"),
