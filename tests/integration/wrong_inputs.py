@@ -58,6 +58,13 @@ def connect(text: str, says: str, hint: str) -> Wrong:
     return Wrong("check --connect", FAILED, says, hint, config=text)
 
 
+def start(
+    says: str, hint: str, config: str, *, before: Callable[[Path], object] | None = None, rights: bool = True
+) -> Wrong:
+    """A relay that does not start."""
+    return Wrong("serve", FAILED, says, hint, config=config, before=before, process=True, rights=rights)
+
+
 def sink(keys: str, says: str, hint: str) -> Wrong:
     """A sink that ``relay check --connect`` does not reach."""
     return connect(f"sinks: [{{{keys}}}]\n" + NEAR, says, hint)
@@ -209,75 +216,46 @@ CONFIGURATIONS = (
 )
 
 FOREIGN = "Set another journal.path (--path for `relay journal`); the file was not changed."
+NAME_A_FILE = "Name a file in it as journal.path, like …/relay.db."
+NO_DATABASE = "… is not a relay journal: it is no SQLite database, or its first page is damaged."
+UNOPENED = "Check journal.path, the volume and its permissions."
 ADDRESS = (
     "Stop what uses this port (ss -ltnp), or choose another server.port or admin.port. "
     "The host must be an address of this machine."
 )
+IN_PLACE = "server: {port: 0}\nadmin: {port: 0}\njournal: {path: place/relay.db}\n"
 STARTS = (
-    Wrong(
-        "serve",
-        FAILED,
+    start(
         "Cannot listen on 127.0.0.1:…: Address already in use.",
         ADDRESS,
-        config="server: {port: {busy}}\nadmin: {port: 0}\njournal: {path: place}\n",
-        process=True,
+        "server: {port: {busy}}\nadmin: {port: 0}\njournal: {path: place}\n",
     ),
-    Wrong(
-        "serve",
-        FAILED,
+    start(
         "Cannot listen on 192.0.2.1:…: Cannot assign requested address.",
         ADDRESS,
-        config="server: {host: 192.0.2.1, port: 0}\nadmin: {port: 0}\njournal: {path: place}\n",
-        process=True,
+        "server: {host: 192.0.2.1, port: 0}\nadmin: {port: 0}\njournal: {path: place}\n",
     ),
-    Wrong(
-        "serve",
-        FAILED,
-        "… is not a relay journal: it is a folder.",
-        "Name a file in it as journal.path, like …/relay.db.",
-        config=FREE,
-        before=folder,
-        process=True,
-    ),
-    Wrong(
-        "serve",
-        FAILED,
-        "… is not a relay journal: it is no SQLite database, or its first page is damaged.",
-        FOREIGN,
-        config=FREE,
-        before=letter,
-        process=True,
-    ),
-    Wrong(
-        "serve",
-        FAILED,
-        "The journal …/place/relay.db cannot be opened: Not a directory.",
-        "Check journal.path, the volume and its permissions.",
-        config="server: {port: 0}\nadmin: {port: 0}\njournal: {path: place/relay.db}\n",
-        before=file_as_folder,
-        process=True,
-    ),
-    Wrong(
-        "serve",
-        FAILED,
+    start("… is not a relay journal: it is a folder.", NAME_A_FILE, FREE, before=folder),
+    start(NO_DATABASE, FOREIGN, FREE, before=letter),
+    start("The journal …/place/relay.db cannot be opened: Not a directory.", UNOPENED, IN_PLACE, before=file_as_folder),
+    start(
         "The journal …/place/relay.db cannot be opened: Permission denied.",
-        "Check journal.path, the volume and its permissions.",
-        config="server: {port: 0}\nadmin: {port: 0}\njournal: {path: place/relay.db}\n",
+        UNOPENED,
+        IN_PLACE,
         before=locked,
-        process=True,
         rights=False,
     ),
     Wrong(
         "journal stats --path place",
         FAILED,
         "… is not a relay journal: it is a folder.",
-        "Name a file in it as journal.path, like …/relay.db.",
+        NAME_A_FILE,
         before=folder,
     ),
     Wrong(
         "journal verify --path place",
         FAILED,
-        "… is not a relay journal: it is no SQLite database, or its first page is damaged.",
+        NO_DATABASE,
         FOREIGN,
         before=letter,
     ),
