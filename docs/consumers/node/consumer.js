@@ -42,16 +42,20 @@ await consumer.connect(); // reads committed transactions only, by default
 await consumer.subscribe({ topics: [`${KAFKA_PREFIX}tasks`, `${KAFKA_PREFIX}chat`], fromBeginning: true });
 await consumer.run({
   autoCommit: false,
-  eachMessage: async ({ topic, partition, message }) => {
-    const headers = Object.entries(message.headers ?? {});
-    const event = Object.fromEntries(headers.map(([name, value]) => [name.replace(/^ce_/, ""), String(value)]));
-    try {
-      console.log(record(event, String(message.value)) ? "new" : "repeated", event.type, event.subject);
-    } catch (error) {
-      console.error(error); // the next start begins with this event
-      process.exit(1);
+  eachBatch: async ({ batch: { topic, partition, messages }, heartbeat }) => {
+    for (const message of messages) {
+      const headers = Object.entries(message.headers ?? {});
+      const event = Object.fromEntries(headers.map(([name, value]) => [name.replace(/^ce_/, ""), String(value)]));
+      try {
+        console.log(record(event, String(message.value)) ? "new" : "repeated", event.type, event.subject);
+      } catch (error) {
+        console.error(error); // the next start begins with this batch
+        process.exit(1);
+      }
+      await heartbeat(); // an effect that takes longer than the session loses the partition
     }
-    // After the effect: a crash before this line repeats the event.
-    await consumer.commitOffsets([{ topic, partition, offset: String(BigInt(message.offset) + 1n) }]);
+    // After the effects: a crash before this line repeats the batch.
+    const next = BigInt(messages[messages.length - 1].offset) + 1n;
+    await consumer.commitOffsets([{ topic, partition, offset: String(next) }]);
   },
 });
