@@ -73,22 +73,22 @@ def _sink(sink: Json) -> Iterator[Finding]:
     name, trouble, waiting = f"sink {sink['label']}", sink["trouble"], counted(sink["pending"], "event")
     late = f"the oldest for {duration(sink['lag_seconds'])}"
     if trouble is not None:
-        message = f"{trouble['message']} It has been so for {age(trouble['since'])}; {waiting} wait."
+        message = f"{trouble['message']} It has been so for {age(trouble['since'])}; waiting: {waiting}."
         yield Finding(name, "failed", message, trouble["hint"], trouble["code"])
     elif sink["up"] is False:
-        yield Finding(name, "failed", f"is down; {waiting} wait", "See the relay's log.", "sink_down")
+        yield Finding(name, "failed", f"is down; waiting: {waiting}", "See the relay's log.", "sink_down")
     elif sink["up"] is None:
         yield Finding(name, "warning", "has not been opened yet", "Look again in a moment.", "sink_opening")
     elif sink["pending"] and sink["lag_seconds"] > LATE:
         hint = "It is slower than what comes in, or catches up: see relay_publish_lag_seconds over time."
-        yield Finding(name, "warning", f"{waiting} wait, {late}", hint, "sink_late")
+        yield Finding(name, "warning", f"waiting: {waiting}, {late}", hint, "sink_late")
 
 
 def _others(status: Json) -> Iterator[Finding]:
     letters, overdue = status["journal"]["dead_letters"], status["tasks"]["overdue"]
     if letters:
         hint = "See why with `relay dead-letters list`; once the cause is fixed, `relay dead-letters replay`."
-        yield Finding("dead letters", "warning", f"{letters} wait until somebody replays or deletes them", hint, "dead")
+        yield Finding("dead letters", "warning", f"{letters} to replay or delete", hint, "dead")
     if overdue > MANY_OVERDUE:
         hint = "Raise reconcile.max_rate, or see whether the upstream refuses polls: `relay tasks --state overdue`."
         yield Finding("tasks", "warning", f"{overdue} should have been polled by now", hint, "tasks_overdue")

@@ -80,7 +80,7 @@ async def test_dead_letters_are_a_warning_and_a_relay_that_is_gone_a_failure(rel
     await post(relay, UNREADABLE)
     shown = await asked(relay, "status")
     assert shown.returncode == 0
-    assert shown.stdout.splitlines()[0].startswith("warning  dead letters: 1 wait")
+    assert shown.stdout.splitlines()[0].startswith("warning  dead letters: 1 to replay")
     relay.kill()
     gone = await asked(relay, "status")
     assert (gone.returncode, gone.stdout) == (1, "")

@@ -78,7 +78,7 @@ def test_a_sink_in_trouble_says_since_when_and_what_waits() -> None:
     """An operator could not see whether it began just now, or days ago."""
     trouble = TROUBLE | {"since": rfc3339(round((time.time() - 330) * 1000))}
     (found,) = attention(WELL | with_sink(up=False, trouble=trouble, pending=5))
-    assert found.message == "No broker answers. It has been so for 5m; 5 events wait."
+    assert found.message == "No broker answers. It has been so for 5m; waiting: 5 events."
     assert found.hint == "Start one."
 
 
