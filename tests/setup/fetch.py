@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tests.docs.generator import generator
 from tests.e2e.consumers import examples
 from tests.e2e.sdks.install import node_modules, python_packages
 from tests.faults.harness.targets import KAFKA_VERSIONS
@@ -72,6 +73,7 @@ def _of_tests() -> Iterator[Download]:
     yield Download("the SDKs for JavaScript", NPM, node_modules)
     yield Download("the accessibility checks", NPM, partial(node_modules, ROOT / "tests/e2e/axe", "axe"))
     yield Download("the parser of AsyncAPI", NPM, partial(node_modules, ROOT / "tests/contract/asyncapi", "asyncapi"))
+    yield Download("what builds the site", PYPI, generator)
     for language, source in {"python": PYPI, "node": NPM, "go": GO_PROXY, "java": MAVEN}.items():
         yield Download(f"what docs/consumers/{language} needs", source, partial(examples.installed, language))
 
