@@ -42,6 +42,7 @@ async def test_what_a_sink_catches_up_on_is_no_backlog(tmp_path: Path) -> None:
     assert (journal.progress.pending("b"), journal.progress.backlog()) == (25, 2)
     for sink in ("a", "b"):
         journal.progress.advance(sink, 25, published=journal.progress.pending(sink), dead=0)
+    left = journal.progress.saved("b")
     await journal.close()
 
     journal = await opened_with("a")
@@ -50,6 +51,8 @@ async def test_what_a_sink_catches_up_on_is_no_backlog(tmp_path: Path) -> None:
         journal.progress.advance("a", start + 4, published=4, dead=0)
     await journal.close()
     journal = await opened_with("a", "b")  # it has returned
+    returned = journal.progress.saved("b")
+    assert (returned.published, returned.dead) == (left.published, left.dead)
     assert (journal.progress.pending("b"), journal.progress.backlog()) == (20, 0)
     await fill(journal, 5, 45)
     with pytest.raises(JournalUnavailable):
