@@ -35,6 +35,7 @@ def busy() -> Telemetry:
     for result in ("accepted", "duplicate", "dead", "ignored"):
         delivery.delivery_answered(result, 0.004)
     delivery.delivery_rejected("unauthorized", 401, "192.0.2.1")
+    delivery.delivery_rejected("backlog_full", 503, "192.0.2.1")
     delivery.delivery_buried("unknown_status", "dead-1")
     journal = JournalSignals(telemetry)
     journal.group_committed((), 5, 0.002)

@@ -57,7 +57,7 @@ def test_a_metric_has_the_name_the_type_and_the_labels_that_were_promised(name: 
 def test_what_happened_is_counted_once() -> None:
     """The ledger of a relay would not add up (P5)."""
     telemetry = busy()
-    results = ("accepted", "duplicate", "dead", "ignored", "rejected")
+    results = ("accepted", "duplicate", "dead", "ignored", "rejected", "unavailable")
     assert values(telemetry, "relay_deliveries_total") == {(result, "novita"): 1 for result in results}
     assert values(telemetry, "relay_dead_letters_total") == {("unknown_status",): 1, ("too_large",): 1}
     assert values(telemetry, "relay_published_total") == {("kafka", "tasks"): 3, ("kafka", "chat"): 2}
