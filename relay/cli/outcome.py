@@ -42,9 +42,8 @@ class Commands(TyperGroup):
             try:
                 return super().invoke(ctx)
             finally:
-                sys.stdout.flush()  # here, where a reader that has gone still differs from a failure
+                _flush_stdout()
         except BrokenPipeError:
-            _let_go_of_stdout()
             raise typer.Exit(0) from None  # the reader has seen enough
         except _INTENDED:
             raise
@@ -115,8 +114,15 @@ def _tell_bug(error: Exception, *, debug: bool) -> None:
     complain(f"relay: this is a bug: {type(error).__name__}: {error}. {advice}")
 
 
-def _let_go_of_stdout() -> None:
-    """Nothing more can be written: without this the interpreter would complain about it when it ends."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
-    os.close(devnull)
+def _flush_stdout() -> None:
+    """Here, where a reader that has gone still differs from a failure. Raises ``OSError``, and then lets go of it.
+
+    Otherwise the interpreter would try again, and complain, when it ends.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
+        raise
