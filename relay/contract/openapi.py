@@ -250,7 +250,12 @@ def _api() -> Document:
         "accept_for",
         "query",
         "For how long everything is taken at least, while balancers notice.",
-        {"type": "string", "default": ACCEPT_FOR, "examples": ["0s", "30s"]},
+        {
+            "type": "string",
+            "pattern": r"^(0|[0-9]+(\.[0-9]+)?(ms|s|m|h|d))$",
+            "default": ACCEPT_FOR,
+            "examples": ["0s"],
+        },
     )
     drain = _guarded(
         "drain",

@@ -35,7 +35,7 @@ TRAPS = {
         "tests/unit/sinks/kafka/test_transactions.py::test_trap_d_a_transaction_has_a_deadline_of_our_own",
         "tests/unit/sinks/kafka/test_transactions.py"
         "::test_trap_d_a_batch_that_is_given_more_time_gets_a_producer_that_waits_longer",
-        "tests/unit/sinks/kafka/test_sink.py::test_settings_that_cannot_work_are_refused",
+        "tests/unit/sinks/kafka/test_config.py::test_settings_that_cannot_work_are_refused",
         "tests/integration/test_kafka_sink.py::test_trap_d_publish_is_bounded_while_the_broker_hangs",
     ),
     "E: offsets of a group without members expire": (

@@ -182,7 +182,7 @@ async def test_readiness_follows_what_can_be_accepted(tmp_path: Path) -> None:
     async with running(tmp_path) as relay:
         ready = await ask(relay.admin_url, get("/readyz"))
         assert (ready.status, ready.json) == (200, {"status": "ready", "reasons": []})
-        relay._draining = True
+        await ask(relay.url, post("/v1/drain?accept_for=1m", b""))
         ready = await ask(relay.admin_url, get("/readyz"))
         assert (ready.status, ready.json["reasons"]) == (503, ["draining"])
         assert (await ask(relay.admin_url, get("/livez"))).status == 200
