@@ -29,9 +29,9 @@ or a token. A histogram `NAME` has the series `NAME_bucket`, `NAME_sum` and `NAM
 lists the alerts and what to do about each; [`relay.json`](../../deploy/helm/relay/dashboards/relay.json) is a
 dashboard.
 
-The table lists a label's values if they are a fixed set. `sink` is the sink's `name`, or else its `type`; `topic` is
-one of [these](events.md); `code` is one of [these](errors.md#codes-of-the-relay-itself); `model` is one of the first
-{chats.MAX_MODELS} that answered, then `other`; the `reason` of a chat is one of
+The table lists a label's values if they are a fixed set. `sink` is the sink's `name`, or else its `type`; `topic` and
+the `type` of events are one of [these](events.md); `code` is one of [these](errors.md#codes-of-the-relay-itself);
+`model` is one of the first {chats.MAX_MODELS} that answered, then `other`; the `reason` of a chat is one of
 [these](../chat-events.md#how-a-chat-ended), and that of a dead letter one of
 [these](errors.md#reasons-of-dead-letters).
 """

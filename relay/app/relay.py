@@ -45,11 +45,12 @@ from relay.telemetry.signals.tasks import TaskSignals
 from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.telemetry.telemetry import Telemetry
 from relay.telemetry.tracing import open_spans
+from relay.telemetry.trends import Trends
 from relay.upstream import Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED
 _LEASE_MARGIN = 5.0  # seconds from a claim to the begin of its transaction
-_ENDLESS = ("journal maintenance", "loop watch", CARE)
+_ENDLESS = ("journal maintenance", "loop watch", "trends", CARE)
 """Tasks that do not end by themselves."""
 
 _FOR_THE_REST = 8.0  # seconds, at most, of a drain that are kept for the publishers and the journal
@@ -69,6 +70,7 @@ class Relay:
         self._health = HealthSignals(self.telemetry)
         self._journal_signals = JournalSignals(self.telemetry)
         self._upstream_signals = UpstreamSignals(self.telemetry)
+        self._trends = Trends(self.telemetry.metrics)
         self._closing = False
         self._novita = NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
         self._sources: dict[str, Source] = {each.name: each for each in (self._novita,)}
@@ -98,6 +100,7 @@ class Relay:
             self._start_publishers()
             self._tasks.append(asyncio.create_task(self.journal.maintenance.run(), name="journal maintenance"))
             self._tasks.append(asyncio.create_task(self._health.watch_the_loop(), name="loop watch"))
+            self._tasks.append(asyncio.create_task(self._trends.run(self._most_pending), name="trends"))
             polled = NovitaTask(progressed=True, raw=settings.tasks.raw)
             tasks = TaskSignals(self.telemetry, self._upstream_signals)
             self._watch = TaskReconciliation(settings, self.journal, self.upstream, polled, tasks)
@@ -140,6 +143,9 @@ class Relay:
 
     def _pending(self) -> dict[str, int]:
         return {publisher.label: self.journal.progress.pending(publisher.label) for publisher in self._publishers}
+
+    def _most_pending(self) -> int:
+        return max(self._pending().values(), default=0)
 
     async def _caught_up(self) -> None:
         while not self._publishers.have(self.journal.events.last_offset):  # noqa: ASYNC110 - a batch is a tick
@@ -229,6 +235,7 @@ class Relay:
             chats=chats,
             sinks=self._sink_signals,
             reached=self._upstream_signals,
+            trends=self._trends,
         )
         return Edge(parts, Hooks(task_entered, self.unready, self._update_gauges, lambda: self.drain))
 

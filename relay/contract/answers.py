@@ -124,6 +124,29 @@ _STATUS: Final[dict[str, Schema]] = {
     ),
     "upstream": _object({"up": {"type": ["boolean", "null"], "description": "Null before the first request."}}),
 }
+_QUANTILES: Final = _object({share: {"type": ["number", "null"], "minimum": 0} for share in ("p50", "p99")})
+_TREND_POINT: Final[dict[str, Schema]] = {
+    "until": {**_TIME, "description": "The end of what it spans."},
+    "seconds": {"type": "number", "minimum": 0, "description": "How long it spans: about a minute."},
+    "events": {**_COUNT, "description": "Events accepted."},
+    "deliveries": _object(
+        dict.fromkeys(("accepted", "duplicate", "dead", "ignored", "rejected", "unavailable"), _COUNT)
+    ),
+    "tasks": _object(dict.fromkeys(("succeeded", "failed", "abandoned"), _COUNT)),
+    "chats": _object(dict.fromkeys(OUTCOMES, _COUNT)),
+    "tokens": _object(dict.fromkeys(("input", "output"), _COUNT)),
+    "ack_seconds": {**_QUANTILES, "description": "From a delivery's headers to its answer; null without any."},
+    "first_token_seconds": {**_QUANTILES, "description": "From a chat's request to its first token; null without any."},
+    "pending": {**_COUNT, "description": "The most events that one sink had not received, looked at every 10 s."},
+}
+_TRENDS: Final[dict[str, Schema]] = {
+    "identity": {**_TEXT, "description": "The replica whose process this is."},
+    "points": {
+        **_list(reference("TrendPoint")),
+        "description": "The oldest first, 60 at most. The first begins with the process; the last ends now.",
+    },
+    "total": {**reference("TrendPoint"), "description": "The same over all points."},
+}
 _CHAT: Final[dict[str, Schema]] = {
     "chat_id": _TEXT,
     "model": _TEXT_OR_NULL,
@@ -224,6 +247,8 @@ ANSWERS: Final[dict[str, Schema]] = {
         }
     ),
     "Status": _object(_STATUS),
+    "TrendPoint": _object(_TREND_POINT),
+    "Trends": _object(_TRENDS),
     "Drain": _DRAIN,
     "ChatPage": _object({"chats": _list(_object(_CHAT)), "next": _TEXT_OR_NULL}),
     "TimelineEvent": _object(

@@ -211,6 +211,7 @@ def _api() -> Document:
         name: {"operationId": f"{name}-dead-letter", "parameters": first} for name in ("show", "replay", "delete")
     }
     status = "Returns the state of relay: its journal, sinks, chats, tasks and upstream."
+    trends = "Returns what this process did in the last hour, minute by minute."
     chats = _guarded(
         "list-chats",
         "Lists chats, newest first: those that are open, then those that have ended.",
@@ -269,6 +270,7 @@ def _api() -> Document:
     gone = {204: (None, "It is deleted.")}
     return {
         "/v1/status": {"get": _guarded("status", status, {200: ("Status", "As of now.")})},
+        "/v1/trends": {"get": _guarded("trends", trends, {200: ("Trends", "Up to now.")})},
         "/v1/drain": {"post": drain, "delete": undo},
         "/v1/chats": {"get": chats},
         "/v1/subjects/{subject}": {

@@ -26,6 +26,7 @@ from relay.edge.api.probes import Probes
 from relay.edge.api.status import Process, StatusRoutes
 from relay.edge.api.subjects import SubjectRoutes
 from relay.edge.api.tasks import TaskRoutes
+from relay.edge.api.trends import TrendRoutes
 from relay.edge.chat.admission import Chat
 from relay.edge.chat.event_queue import ChatEventQueue
 from relay.edge.console import Console
@@ -51,6 +52,7 @@ from relay.telemetry.signals.sinks import SinkSignals
 from relay.telemetry.signals.submissions import SubmissionSignals
 from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.telemetry.telemetry import Telemetry
+from relay.telemetry.trends import Trends
 from relay.upstream import Upstream
 
 
@@ -74,6 +76,7 @@ class Parts:
     chats: ChatSignals
     sinks: Mapping[str, SinkSignals]
     reached: UpstreamSignals
+    trends: Trends
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ class Edge:
             SubjectRoutes(journal),
             ChatRoutes(journal),
             _status(parts, hooks, drain),
+            TrendRoutes(settings.identity_name, parts.trends),
             drain,
             self._events,
             DeadLetterRoutes(journal, parts.sources, frozenset(config.label for config in settings.sinks), self.intake),

@@ -43,6 +43,19 @@ class Metrics:
         """A histogram; ``bounds`` are the upper ends of its buckets."""
         return self._once(name, lambda: self._registered(Histogram(name, documentation, bounds, label)))
 
+    def counts(self, name: str, label: str) -> dict[str, int]:
+        """A counter's values by one of its labels, summed over the others; nothing where no part has declared it."""
+        found: dict[str, int] = {}
+        for family in self._declared[name].collect() if name in self._declared else ():
+            for sample in family.samples:
+                found[sample.labels[label]] = found.get(sample.labels[label], 0) + int(sample.value)
+        return found
+
+    def buckets(self, name: str) -> list[int]:
+        """How many values fell into each bucket of a histogram; nothing where no part has declared it."""
+        histogram = self._declared.get(name)
+        return histogram.counts() if isinstance(histogram, Histogram) else []
+
     def exposition(self) -> bytes:
         """All of them in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -80,6 +93,10 @@ class Histogram(Collector):
             family.add_metric([value] if self._label else [], series.cumulative(), series.total)
         yield family
 
+    def counts(self) -> list[int]:
+        """How many values fell into each bucket and beyond the last one, under all label values together."""
+        return [sum(each) for each in zip(*(one.counts for one in self._series.values()), strict=True)]
+
     def describe(self) -> Iterable[HistogramMetricFamily]:
         """Names only, without touching the series."""
         return [HistogramMetricFamily(self._name, self._documentation)]
@@ -88,23 +105,23 @@ class Histogram(Collector):
 class Series:
     """The observations under one label value."""
 
-    __slots__ = ("_bounds", "_counts", "total")
+    __slots__ = ("_bounds", "counts", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
+        self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
     def observe(self, value: float) -> None:
         """Counts one value."""
-        self._counts[bisect_left(self._bounds, value)] += 1
+        self.counts[bisect_left(self._bounds, value)] += 1
         self.total += value
 
     def cumulative(self) -> list[tuple[str, float]]:
         """The buckets as Prometheus has them: each with the count of all values up to its bound."""
         seen = 0
         buckets: list[tuple[str, float]] = []
-        for bound, count in zip((*map(str, self._bounds), "+Inf"), self._counts, strict=True):
+        for bound, count in zip((*map(str, self._bounds), "+Inf"), self.counts, strict=True):
             seen += count
             buckets.append((bound, float(seen)))
         return buckets

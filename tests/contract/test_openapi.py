@@ -91,6 +91,7 @@ async def test_answers_are_as_described(relay: Bridge) -> None:
     hold(await relay.request("GET", "/v1/tasks?state=overdue"), "get", "/v1/tasks")
     hold(await relay.request("GET", "/v1/chats"), "get", "/v1/chats")
     hold(await relay.request("GET", "/v1/status"), "get", "/v1/status")
+    hold(await relay.request("GET", "/v1/trends"), "get", "/v1/trends")
     letters = await relay.request("GET", "/v1/dead-letters")
     hold(letters, "get", "/v1/dead-letters")
     (letter,) = letters.body["dead_letters"]

@@ -51,6 +51,7 @@ async def played(on: Stage) -> dict[str, str]:
     await on.ended(task)
     await on.ended(chat)
     return {
+        "overview": "#/overview",
         "events": "#/events",
         "task": f"#/subjects/{task}",
         "chat": f"#/subjects/{chat}",

@@ -101,8 +101,8 @@ async def test_while_paused_nothing_moves_and_what_waits_is_counted(relay: Stage
     resume = console.page.get_by_role("button", name=re.compile(r"Resume · \d+ waiting"))
     await expect(resume).to_be_visible()
     assert await console.page.locator(".event").count() == shown
-    await console.page.keyboard.press("2")  # another view and back: it is still paused
-    await console.page.keyboard.press("1")
+    await console.page.keyboard.press("3")  # another view and back: it is still paused
+    await console.page.keyboard.press("2")
     await resume.click()
     await expect(console.row(task)).to_have_count(2)
 

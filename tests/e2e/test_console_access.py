@@ -47,6 +47,7 @@ async def scene(module_path: Path, redis_server: Redis) -> AsyncIterator[Scene]:
         open_chat = await staged.chat("a kite " * 20, "hang")
         (letter,) = await staged.dead_letters()
         addresses = {
+            "overview": "#/overview",
             "live": "#/events?topic=all",
             "task": f"#/subjects/{task}",
             "chat": f"#/subjects/{chat}",
@@ -135,22 +136,22 @@ async def test_the_tab_key_goes_through_the_page_in_reading_order(scene: Scene, 
     await console.open("#/events?topic=tasks")
     await expect(page.locator(".event").first).to_be_visible()
     passed = []
-    for _ in range(15):
+    for _ in range(16):
         await page.keyboard.press("Tab")
         passed.append(await focused(page))
     assert not [stop for stop in passed if stop.endswith("UNSEEN")]
     names = [stop.partition(" ")[2] for stop in passed]
     assert names[:5] == [
         "Skip to the content",
-        "relay: live events",
+        "relay: overview",
         "Task id or chat id",
         "Ready",
         "Keyboard shortcuts",
     ]
-    assert [re.match(r"[A-Za-z ]+", name)[0].strip() for name in names[5:10]] == [  # type: ignore[index]
-        *("Live", "Tasks", "Chats", "Dead letters", "Health")
+    assert [re.match(r"[A-Za-z ]+", name)[0].strip() for name in names[5:11]] == [  # type: ignore[index]
+        *("Overview", "Live", "Tasks", "Chats", "Dead letters", "Health")
     ]
-    assert names[10:15] == ["Pause", "Topic", "Type", "Subject", "Clear"]
+    assert names[11:16] == ["Pause", "Topic", "Type", "Subject", "Clear"]
 
 
 async def test_everything_can_be_done_with_the_keyboard(scene: Scene, visits: Visits) -> None:
@@ -168,7 +169,7 @@ async def test_everything_can_be_done_with_the_keyboard(scene: Scene, visits: Vi
     await press("p")
     await expect(page.get_by_role("button", name="Resume")).to_be_visible()
     await press("p")
-    await press("4")
+    await press("5")
     await expect(page.get_by_role("heading", name="Dead letters")).to_be_focused()
     await expect(page.locator("tbody tr")).to_have_count(1)
     await press("j")
@@ -186,7 +187,7 @@ async def test_everything_can_be_done_with_the_keyboard(scene: Scene, visits: Vi
     await press("/")
     await expect(page.get_by_role("searchbox")).to_be_focused()
     await press("Escape")
-    await press("1")
+    await press("2")
     await expect(page.locator(".event").first).to_be_visible()
     await press("j")
     await press("j")
@@ -199,7 +200,7 @@ async def test_a_relay_with_tokens_asks_for_one_and_keeps_it_to_the_header(tmp_p
     async with stage(tmp_path / "relay", server={"api_tokens": [API_TOKEN]}) as staged:
         console = await visits(staged.relay.url)
         page = console.page
-        await page.goto(staged.relay.url)
+        await page.goto(f"{staged.relay.url}/#/events")
         asked = page.get_by_role("dialog", name="This relay requires a token")
         await expect(asked).to_have_count(1)
         await asked.get_by_label("Token").fill("not-the-token")
@@ -213,7 +214,7 @@ async def test_a_relay_with_tokens_asks_for_one_and_keeps_it_to_the_header(tmp_p
         await expect(page.get_by_role("dialog")).to_have_count(0)
         assert await staged.deliver(json.loads(succeeded("t-1"))) == "accepted"
         await expect(console.row("t-1")).to_have_count(1)
-        for address in ("#/subjects/t-1", "#/tasks", "#/chats", "#/dead-letters", "#/health"):
+        for address in ("#/overview", "#/subjects/t-1", "#/tasks", "#/chats", "#/dead-letters", "#/health"):
             await console.open(address)
             await settled(page)
         assert not [address for address in [*console.asked_for, page.url] if API_TOKEN in address]
@@ -316,7 +317,7 @@ async def test_what_a_sink_refused_is_replayed_after_a_fix(tmp_path: Path, redis
         await expect(page.get_by_text("The dead letter was replayed.")).to_be_visible()
         assert page.url.endswith(f"#/subjects/{task}")
         await expect(page.locator(".moment", has_text="Published on redis").first).to_be_visible()
-        await page.keyboard.press("4")
+        await page.keyboard.press("5")
         await expect(page.get_by_text("No dead letters")).to_be_visible()
 
 

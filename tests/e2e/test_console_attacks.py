@@ -148,7 +148,7 @@ async def test_no_stored_script_runs_in_any_view(scene: Scene) -> None:
         async with ClientSession() as session, session.get(f"{scene.relay.url}/v1/dead-letters") as response:
             letters = [letter["id"] for letter in (await response.json())["dead_letters"]]
         assert letters
-        views = ["#/events?topic=all", "#/tasks?state=all", "#/chats", "#/dead-letters", "#/health"]
+        views = ["#/overview", "#/events?topic=all", "#/tasks?state=all", "#/chats", "#/dead-letters", "#/health"]
         views += [f"#/subjects/{quote(subject, safe='')}" for subject in (*subjects, *SCRIPTS)]
         views += [f"#/dead-letters/{letter}" for letter in letters]
         views += [f"#/{SCRIPTS[0]}", f"#/events?topic={quote(SCRIPTS[0])}&subject={quote(SCRIPTS[2])}"]

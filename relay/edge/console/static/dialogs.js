@@ -6,7 +6,7 @@ import { button } from "./parts.js";
 
 const SHORTCUTS = [
   ["/", "search for a task or chat"],
-  ["1 … 5", "live events, tasks, chats, dead letters, health"],
+  ["1 … 6", "overview, live events, tasks, chats, dead letters, health"],
   ["p", "pause or resume the live events"],
   ["j, k", "next or previous row"],
   ["Enter", "open the focused item"],

@@ -21,6 +21,14 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
+/** An element of a drawing (SVG), with attributes and children; a value of null or undefined is left out. */
+export function drawing(name, attributes = {}, ...children) {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) absent(value) || ADDRESSES.has(key) || made.setAttribute(key, value);
+  made.append(...children.flat(2).filter((child) => !absent(child)));
+  return made;
+}
+
 /** One of the page's icons. It says nothing to a screen reader: the text beside it does. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");

@@ -2,7 +2,7 @@
 
 import { showHelp } from "./dialogs.js";
 
-const TABS = ["#/events", "#/tasks", "#/chats", "#/dead-letters", "#/health"];
+const TABS = ["#/overview", "#/events", "#/tasks", "#/chats", "#/dead-letters", "#/health"];
 
 export function listenToKeys(go, toggle) {
   document.getElementById("show-help").addEventListener("click", showHelp);

@@ -11,10 +11,12 @@ import * as chats from "./view-chats.js";
 import * as deadLetters from "./view-dead-letters.js";
 import * as events from "./view-events.js";
 import * as health from "./view-health.js";
+import * as overview from "./view-overview.js";
 import * as subject from "./view-subject.js";
 import * as tasks from "./view-tasks.js";
 
 const VIEWS = {
+  overview: { title: "Overview", list: overview.show },
   events: { title: "Live events", list: events.show },
   subjects: { title: "Timeline", one: subject.show },
   tasks: { title: "Tasks", list: tasks.show },
@@ -40,14 +42,14 @@ function announce(text) {
   announce.timer = setTimeout(() => (notice.textContent = ""), 6_000);
 }
 
-/** `#/dead-letters/ID?after=X` as its parts; what is not known is the live events. */
+/** `#/dead-letters/ID?after=X` as its parts; what is not known is the overview. */
 function parsed(hash) {
   const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
   const [name, ...rest] = path.split("/");
   const id = decoded(rest.join("/"));
   const view = VIEWS[name];
   const shown = view && (id ? view.one : view.list);
-  if (!shown) return { name: "events", title: VIEWS.events.title, shown: VIEWS.events.list, id: "", query: new URLSearchParams() };
+  if (!shown) return { name: "overview", title: VIEWS.overview.title, shown: VIEWS.overview.list, id: "", query: new URLSearchParams() };
   return { name, title: id ? `${view.title} ${id}` : view.title, shown, id, query: new URLSearchParams(query) };
 }
 
