@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -120,6 +121,14 @@ async def stage(
         finally:
             await staged.settle()
             relay.kill()
+
+
+async def reconfigured(staged: Stage, config: Json, **sink: object) -> None:
+    """The relay started again, with other settings of its sink."""
+    (settings,) = config["sinks"]
+    staged.relay.kill()
+    staged.relay.config.write_text(json.dumps({**config, "sinks": [{**settings, **sink}]}))
+    await staged.relay.start()
 
 
 @dataclass

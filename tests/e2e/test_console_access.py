@@ -13,7 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from tests.e2e.conftest import Visits
-from tests.e2e.console_stage import DESKTOP, PHONE, UNREADABLE, Stage, stage
+from tests.e2e.console_stage import DESKTOP, PHONE, UNREADABLE, Stage, reconfigured, stage
 from tests.integration.deliveries import new_task, succeeded
 from tests.services.ports import free_port
 from tests.services.raw_http import ask, post
@@ -310,7 +310,7 @@ async def test_what_a_sink_refused_is_replayed_after_a_fix(tmp_path: Path, redis
         console = await visits(relay.url)
         page = console.page
         await console.open("#/dead-letters")
-        await page.locator("tr", has_text="too_large").get_by_role("link").click()
+        await page.locator("section", has_text="too_large").get_by_role("link").click()
         await expect(page.locator(".facts")).to_contain_text("relay.task.succeeded")
         await reconfigured(staged, config)
         await page.get_by_role("button", name="Replay").click()
@@ -319,14 +319,6 @@ async def test_what_a_sink_refused_is_replayed_after_a_fix(tmp_path: Path, redis
         await expect(page.locator(".moment", has_text="Published on redis").first).to_be_visible()
         await page.keyboard.press("5")
         await expect(page.get_by_text("No dead letters")).to_be_visible()
-
-
-async def reconfigured(staged: Stage, config: dict[str, object], **sink: object) -> None:
-    """The relay started again, with other settings of its sink."""
-    (settings,) = config["sinks"]  # type: ignore[misc,index]
-    staged.relay.kill()
-    staged.relay.config.write_text(json.dumps({**config, "sinks": [{**settings, **sink}]}))
-    await staged.relay.start()
 
 
 async def test_where_no_token_can_help_the_reason_is_shown(scene: Scene, visits: Visits) -> None:

@@ -47,7 +47,7 @@ export function askForToken() {
 }
 
 /** Whether the user really wants it. */
-export function confirmed(question, explanation, verb) {
+export function confirmed(question, explanation, verb, otherwise = "Keep it") {
   return new Promise((resolve) => {
     const dialog = shown(
       element(
@@ -58,7 +58,7 @@ export function confirmed(question, explanation, verb) {
         element(
           "div",
           { class: "choices" },
-          button("Keep it", { autofocus: true, onclick: () => dialog.close() }),
+          button(otherwise, { autofocus: true, onclick: () => dialog.close() }),
           button(verb, { kind: "danger", onclick: () => dialog.close("yes") }),
         ),
       ),

@@ -1,21 +1,28 @@
-// Dead letters: the list, and one of them. The list, and one of them with its raw delivery.
+// Dead letters: all of them by reason, and one of them with its raw delivery.
 
 import { ask, withQuery } from "./api.js";
+import { addressOf, groups, pathOf } from "./dead-letter-groups.js";
 import { confirmed } from "./dialogs.js";
 import { element } from "./dom.js";
 import { clock, counted, size } from "./format.js";
-import { button, facts, failure, fill, heading, nothing, subjectLink, table, verbatim } from "./parts.js";
+import { button, facts, failure, fill, heading, nothing, subjectLink, verbatim } from "./parts.js";
 import { status } from "./status.js";
 import { linkTo } from "./words.js";
 
-const PAGE = 100;
-const COLUMNS = ["Accepted", "Reason", "Detail", "Origin", "Size", "Id"];
+const PAGE = 500;
 
 /** The list, a page at a time. */
-export function list({ query, signal }) {
+export function list({ query, signal, announce }) {
   const place = element("div", {});
-  fill(place, () => pageOf(query.get("after") ?? "", signal), signal);
-  return [heading("Dead letters"), place];
+  const title = heading("Dead letters");
+  const emptied = (said) => {
+    announce(said);
+    title.querySelector("h1").focus();
+    fill(place, load, signal);
+  };
+  const load = () => pageOf(query.get("after") ?? "", { signal, emptied });
+  fill(place, load, signal);
+  return [title, place];
 }
 
 /** One of them. */
@@ -25,22 +32,13 @@ export function letter({ id, go, signal, announce }) {
   return [heading("Dead letter", element("span", { class: "id whole" }, id)), place];
 }
 
-async function pageOf(after, signal) {
-  const { dead_letters: letters, next } = await ask(withQuery("/v1/dead-letters", { after, limit: PAGE }), { signal });
+async function pageOf(after, context) {
+  const { dead_letters: letters, next } = await ask(withQuery("/v1/dead-letters", { after, limit: PAGE }), context);
   if (!letters.length) return nothing("No dead letters", "Every delivery could be read, and no sink has refused an event.");
   return [
-    table("Dead letters", COLUMNS, letters.toSorted(newestFirst).map(rowOf)),
+    ...groups(letters, context),
     next && element("p", {}, element("a", { href: `#/dead-letters?after=${encodeURIComponent(next)}` }, "The next page")),
   ].filter(Boolean);
-}
-
-function newestFirst(one, other) {
-  return other.accepted_at.localeCompare(one.accepted_at);
-}
-
-function rowOf(letter) {
-  const link = element("a", { class: "id", href: letterAddress(letter.id), "data-row": true }, letter.id);
-  return [clock(letter.accepted_at), element("strong", {}, letter.reason), letter.detail, letter.origin, size(letter.raw_bytes), link];
 }
 
 function letterOf(letter, go, announce) {
@@ -87,12 +85,4 @@ async function remove(letter, go, announce) {
 function unknownLetter(error) {
   if (error.status !== 404) throw error;
   return nothing("No dead letter has this id", "It was replayed or deleted, or is older than journal.retention.");
-}
-
-function pathOf(id) {
-  return `/v1/dead-letters/${encodeURIComponent(id)}`;
-}
-
-function letterAddress(id) {
-  return `#/dead-letters/${encodeURIComponent(id)}`;
 }
