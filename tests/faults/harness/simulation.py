@@ -266,6 +266,8 @@ class World:
         self.report.happened["older copy of the journal"] += 1
         for relay in (self.relay, *self._zombies):
             await relay.kill()
+        # What they had sent arrives first: it could fence the relay on the copy, and have it restarted too early.
+        await asyncio.sleep(LATE + REQUEST_TIMEOUT)
         self._forgotten |= {(label, id) for label in self.brokers for id in (*self._dead(label), *self.disk.letters)}
         self.disk, acknowledged = self.dice.choice(self._snapshots)
         self._snapshots.clear()
