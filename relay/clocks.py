@@ -1,8 +1,10 @@
-"""The two clocks: the wall clock for facts, which may be set, and a monotonic one for durations."""
+"""The wall clock for facts, which may be set, a monotonic one for durations, and a wait for what nobody signals."""
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 
 
 def wall_ms() -> int:
@@ -32,3 +34,14 @@ def on_the_steady_clock(wall: int) -> int:
     """An instant that was just read from the wall clock. The two are one until somebody sets the wall clock."""
     apart = steady_ms() - wall_ms()
     return wall + apart if abs(apart) >= _SET else wall
+
+
+_TICK = 0.02  # seconds; about what a batch takes
+
+
+async def until(condition: Callable[[], bool], timeout: float = float("inf")) -> None:
+    """Returns when a condition holds that nobody signals, or after ``timeout`` seconds."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout
+    while not condition() and loop.time() < deadline:  # noqa: ASYNC110 - each part would have to signal
+        await asyncio.sleep(_TICK)

@@ -7,18 +7,15 @@ sinks need, can be looked at, and can be taken back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from relay.app.listeners import Listeners
 from relay.app.publishers import Publishers
-from relay.clocks import wall_ms
+from relay.clocks import until, wall_ms
 from relay.edge.api.drain import DrainState
 from relay.edge.build import Edge
 from relay.journal.journal import Journal
 from relay.reconciler.watch import TaskReconciliation
 from relay.telemetry.signals.process import ProcessSignals
-
-_TICK = 0.05  # seconds
 
 
 class Drain:
@@ -90,23 +87,18 @@ class Drain:
         # In this order, so that senders who do not stop cannot put off the end: what came first is published while
         # the rest is still taken, and only then the door is closed, behind a rest that takes as long as a batch.
         loop, intake = asyncio.get_running_loop(), self._edge.intake
-        await _until(lambda: loop.time() >= self._accept_until)
+        await until(lambda: loop.time() >= self._accept_until)
         intake.chats = False
-        await _until(lambda: not self._edge.chats_open)
+        await until(lambda: not self._edge.chats_open)
         accepted = self._journal.events.last_offset
-        await _until(lambda: self._publishers.have(accepted))
+        await until(lambda: self._publishers.have(accepted))
         intake.open = False
         self._watch.paused = True
-        await _until(lambda: not self._edge.busy and not self._watch.polling)
+        await until(lambda: not self._edge.busy and not self._watch.polling)
         await self._journal.written()
         self._closed = True
-        await _until(self._is_published)
+        await until(self._is_published)
         self._signals.drained()
 
     def _is_published(self) -> bool:
         return self._publishers.have(self._journal.events.last_offset)
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - or every part would signal
-        await asyncio.sleep(_TICK)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+from relay.clocks import until
 from relay.publishing.publisher import Publisher
 from relay.telemetry.signals.sinks import SinkSignals
-
-_TICK = 0.02  # seconds; about what a batch takes
 
 
 class Publishers:
@@ -32,10 +31,7 @@ class Publishers:
 
     async def catch_up(self, offset: int, timeout: float) -> None:
         """Returns when the sinks that are up have all events up to this one, or after ``timeout`` seconds."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout
-        while not all(each.has(offset) for each in self._up()) and loop.time() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(_TICK)
+        await until(lambda: all(each.has(offset) for each in self._up()), timeout)
 
     def stop_late(self, offset: int) -> set[asyncio.Task[None]]:
         """Has those end whose sinks are down or have not got all events up to this one; the tasks of the others."""

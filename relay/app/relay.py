@@ -15,6 +15,7 @@ from relay.app.drain import Drain
 from relay.app.listeners import Listeners
 from relay.app.plugins import sink_plugins
 from relay.app.publishers import Publishers
+from relay.clocks import until
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
 from relay.core.publishing.claims import Shared
@@ -56,7 +57,6 @@ _ENDLESS = ("journal maintenance", "loop watch", "trends", CARE)
 _FOR_THE_REST = 8.0  # seconds, at most, of a drain that are kept for the publishers and the journal
 _LAST_CALL = 0.5  # seconds; balancers learn it from /readyz and get their time before the signal (preStop)
 
-_TICK = 0.02
 _LAST_SPANS = 2.0  # seconds; what a collector has not taken by then is lost
 
 
@@ -132,7 +132,10 @@ class Relay:
             self._ending_chats = await end_open_chats(self.journal, ChatSignals(self.telemetry))
             self._start_publishers()
             failing = asyncio.create_task(self.failure())
-            await asyncio.wait((failing, asyncio.create_task(self._caught_up())), timeout=timeout, return_when=_FIRST)
+            caught_up = until(lambda: self._publishers.have(self.journal.events.last_offset), timeout)
+            catching_up = asyncio.create_task(caught_up)
+            await asyncio.wait((failing, catching_up), return_when=_FIRST)
+            catching_up.cancel()
             if failing.done():
                 raise failing.result()
             failing.cancel()
@@ -146,10 +149,6 @@ class Relay:
 
     def _most_pending(self) -> int:
         return max(self._pending().values(), default=0)
-
-    async def _caught_up(self) -> None:
-        while not self._publishers.have(self.journal.events.last_offset):  # noqa: ASYNC110 - a batch is a tick
-            await asyncio.sleep(_TICK)
 
     @property
     def drain(self) -> Drain:

@@ -22,6 +22,7 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
+from relay.clocks import until
 from relay.core.errors import RelayError
 from relay.core.network import why
 from relay.edge.http import problems
@@ -435,12 +436,12 @@ class Listener:
         self.server.draining = True
         begun = self.server.busy()
 
-        def under_way() -> bool:
+        def have_ended() -> bool:
             begun.intersection_update(self.server.busy())
-            return bool(begun)
+            return not begun
 
-        await _while(lambda: bool(self.server.connections), min(last_call, timeout))
-        await _while(under_way, timeout - last_call)
+        await until(lambda: not self.server.connections, min(last_call, timeout))
+        await until(have_ended, timeout - last_call)
 
     async def stop(self, timeout: float) -> None:
         """Ends within ``timeout`` seconds: parts from silent connections, and then takes no more.
@@ -450,19 +451,11 @@ class Listener:
         """
         self.server.draining = True
         deadline = asyncio.get_running_loop().time() + timeout
-        await _while(self.server.part_from_silent, min(_PARTING, timeout / 2))
+        await until(lambda: not self.server.part_from_silent(), min(_PARTING, timeout / 2))
         await self.stop_listening()
         left = deadline - asyncio.get_running_loop().time()
-        await _while(lambda: self.server.part_from_silent() or bool(self.server.connections), left)
+        await until(lambda: not (self.server.part_from_silent() or self.server.connections), left)
         await self.server.shutdown(_TICK)
-
-
-async def _while(lasts: Callable[[], bool], timeout: float) -> None:
-    """Returns when it lasts no longer, or after ``timeout`` seconds."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + timeout
-    while lasts() and loop.time() < deadline:  # noqa: ASYNC110 - or each connection would signal
-        await asyncio.sleep(_TICK)
 
 
 def _forget_cancellation(task: asyncio.Task[None]) -> None:
