@@ -14,6 +14,7 @@ from relay.edge.api.subjects import KINDS as SUBJECT_KINDS
 from relay.edge.http.problems import KINDS
 from relay.journal.projections.tasks import STATES
 from relay.journal.publications import PublicationState
+from relay.telemetry.signals.deliveries import RESULTS
 
 _TEXT: Final[Schema] = {"type": "string"}
 _TEXT_OR_NULL: Final[Schema] = {"type": ["string", "null"]}
@@ -129,9 +130,7 @@ _TREND_POINT: Final[dict[str, Schema]] = {
     "until": {**_TIME, "description": "The end of what it spans."},
     "seconds": {"type": "number", "minimum": 0, "description": "How long it spans: about a minute."},
     "events": {**_COUNT, "description": "Events accepted."},
-    "deliveries": _object(
-        dict.fromkeys(("accepted", "duplicate", "dead", "ignored", "rejected", "unavailable"), _COUNT)
-    ),
+    "deliveries": _object(dict.fromkeys(RESULTS, _COUNT)),
     "tasks": _object(dict.fromkeys(("succeeded", "failed", "abandoned"), _COUNT)),
     "chats": _object(dict.fromkeys(OUTCOMES, _COUNT)),
     "tokens": _object(dict.fromkeys(("input", "output"), _COUNT)),

@@ -16,6 +16,7 @@ from typing import Final
 
 from relay.clocks import wall_ms
 from relay.telemetry.metrics import SECONDS, Metrics
+from relay.telemetry.signals.deliveries import RESULTS
 
 LOOK_EVERY: Final = 10.0
 """Seconds between two looks at how many events wait, and the least that a point spans once there are two."""
@@ -25,16 +26,12 @@ POINTS: Final = 60
 
 _COUNTED: Final = {
     "events": ("relay_events", "type", None),
-    "deliveries": (
-        "relay_deliveries",
-        "result",
-        ("accepted", "duplicate", "dead", "ignored", "rejected", "unavailable"),
-    ),
+    "deliveries": ("relay_deliveries", "result", RESULTS),
     "tasks": ("relay_events", "type", ("relay.task.succeeded", "relay.task.failed", "relay.task.abandoned")),
     "chats": ("relay_events", "type", ("relay.chat.completed", "relay.chat.failed", "relay.chat.cancelled")),
     "tokens": ("relay_chat_tokens", "kind", ("input", "output")),
 }
-"""By name: a counter, one of its labels, and the values of it that are told apart; ``None``: all as one."""
+"""By name: a counter, one of its labels, and the values of it that are counted each; ``None``: all as one."""
 _TIMED: Final = {"ack_seconds": "relay_webhook_ack_seconds", "first_token_seconds": "relay_chat_first_token_seconds"}
 _SHARES: Final = {"p50": 0.5, "p99": 0.99}
 

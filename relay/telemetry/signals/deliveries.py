@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from relay.core.event import Event, Receipt
 from relay.telemetry.log import LogRateLimiter
@@ -11,6 +12,9 @@ from relay.telemetry.metrics import SECONDS
 from relay.telemetry.signals.journal import dead_letters_made
 from relay.telemetry.spans import Span, code_of
 from relay.telemetry.telemetry import Telemetry
+
+RESULTS: Final = ("accepted", "duplicate", "dead", "ignored", "rejected", "unavailable")
+"""How a delivery can be answered: with a 2xx, refused for what it is, or since relay cannot take it now."""
 
 
 class DeliverySignals:
@@ -20,10 +24,7 @@ class DeliverySignals:
         self._telemetry, self._source = telemetry, source
         metrics = telemetry.metrics
         answered = metrics.counter("relay_deliveries", "Deliveries answered, by result.", "source", "result")
-        self._count: dict[str, Callable[[], None]] = {
-            result: answered.labels(source, result).inc
-            for result in ("accepted", "duplicate", "dead", "ignored", "rejected", "unavailable")
-        }
+        self._count: dict[str, Callable[[], None]] = {result: answered.labels(source, result).inc for result in RESULTS}
         self._ack = metrics.histogram(
             "relay_webhook_ack_seconds", "Time from the request headers to the answer.", SECONDS, "source"
         ).series(source)
