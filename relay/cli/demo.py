@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from relay.cli import options
+from relay.cli.options import seconds
 from relay.cli.output import console, write_json, write_line
 from relay.cli.serve import run_loop
 from relay.core.errors import RelayError
@@ -49,16 +50,6 @@ def demo(
 
     configure_logging("error", "auto")  # the trouble is on purpose
     raise typer.Exit(run_loop(run_demo(once=once, console=console(), tasks=tasks, chats=chats, seed=seed, json=json)))
-
-
-def seconds(text: str) -> float:
-    """A duration as the configuration writes it."""
-    from relay.core.units import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 # Long by its options, one for each fault that can be rehearsed: typer reads them from the signature.

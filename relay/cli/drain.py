@@ -12,7 +12,6 @@ import typer
 from relay.cli import configured, options
 from relay.cli.client import Client, Json
 from relay.cli.connection import connect
-from relay.cli.demo import seconds
 from relay.cli.format import counted
 from relay.cli.outcome import FAILED, complain
 from relay.cli.output import progress_bar, write_json, write_line
@@ -36,13 +35,13 @@ class Rest:
 
 def drain(
     timeout: Annotated[
-        Any, typer.Option("--timeout", parser=seconds, metavar="DURATION", help="How long to wait at most.")
+        Any, typer.Option("--timeout", parser=options.seconds, metavar="DURATION", help="How long to wait at most.")
     ] = "5m",
     accept_for: Annotated[
         Any,
         typer.Option(
             "--accept-for",
-            parser=seconds,
+            parser=options.seconds,
             metavar="DURATION",
             help="How long relay still takes everything, so that load balancers notice.",
         ),

@@ -99,3 +99,13 @@ def check_filters(topic: str | None, kind: str | None, topic_option: str = "--to
         from relay.contract.asyncapi import SUMMARIES
 
         check_word(kind, tuple(SUMMARIES), "--type")
+
+
+def seconds(text: str) -> float:
+    """Parses a duration as the configuration writes it. Raises ``typer.BadParameter``."""
+    from relay.core.units import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import select
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -76,6 +76,13 @@ def write_line(*segments: Segment) -> None:
 def style_of(event_type: str) -> str:
     """How an event is coloured: by the last word of its type."""
     return _EVENT_STYLES.get(event_type.rpartition(".")[2], "")
+
+
+def write_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """A line for each name and its value, with the values in a column."""
+    longest = max((len(name) for name, _ in facts), default=0)
+    for name, value in facts:
+        write_line((f"{name:<{longest}}  ", "bold"), (value, ""))
 
 
 def write_finding(found: Finding) -> None:

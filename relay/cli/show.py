@@ -12,7 +12,7 @@ from relay.cli.client import Client
 from relay.cli.connection import connect
 from relay.cli.format import duration
 from relay.cli.outcome import complain
-from relay.cli.output import write_json, write_line
+from relay.cli.output import write_facts, write_json, write_line
 from relay.core.errors import RelayError
 
 Json = Mapping[str, Any]
@@ -158,10 +158,7 @@ def _between(begin: str | None, end: str | None) -> str | None:
 def _write(timeline: Json) -> None:
     from relay.cli.moments import moments
 
-    known = list(facts(timeline))
-    longest = max(len(name) for name, _ in known)
-    for name, value in known:
-        write_line((f"{name:<{longest}}  ", "bold"), (value, ""))
+    write_facts(list(facts(timeline)))
     write_line()
     happened = moments(timeline)
     widest = max((len(moment.title) for moment in happened), default=0)

@@ -13,7 +13,7 @@ from relay.cli.connection import connect
 from relay.cli.doctor.findings import Finding
 from relay.cli.format import age, counted, duration, size
 from relay.cli.outcome import FAILED
-from relay.cli.output import write_finding, write_json, write_line
+from relay.cli.output import write_facts, write_finding, write_json, write_line
 from relay.cli.table import write_table
 
 Json = Mapping[str, Any]
@@ -126,8 +126,7 @@ def _write(url: str, status: Json, found: list[Finding]) -> None:
     if not found:
         write_finding(Finding("relay", "ok", "accepts deliveries, and nothing waits for attention"))
     write_line()
-    for name, value in facts(url, status):
-        write_line((f"{name:<13} ", "bold"), (value, ""))
+    write_facts(list(facts(url, status)))
     write_line()
     if status["sinks"]:
         write_table(_COLUMNS, [row(sink) for sink in status["sinks"]], _SPARE, prose=True)

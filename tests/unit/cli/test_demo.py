@@ -7,7 +7,8 @@ import typer
 from typer.testing import CliRunner
 
 from relay.cli.commands import app
-from relay.cli.demo import _faults, _outage, seconds
+from relay.cli.demo import _faults, _outage
+from relay.cli.options import seconds
 from relay.simulator.outages import TROUBLES, Outage
 from relay.simulator.rates import CHAT_FAULTS, TASK_FAULTS, ChatFaults, Faults
 from relay.simulator.tasks.faults import DIRECTIVES
