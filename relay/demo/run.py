@@ -53,9 +53,9 @@ async def run_demo(
     before the first round had ended, or at all with ``once``.
     With ``json`` each event is a line on the console, and the summary is the last line.
     """
-    if not json:
-        console.print(Text(BEGINNING, "dim"), soft_wrap=True)
     with _interruptible() as interrupted:
+        if not json:
+            console.print(Text(BEGINNING, "dim"), soft_wrap=True)
         async with _stage(console, seed, json) as demo:
             number = 0
             while not interrupted.is_set():
