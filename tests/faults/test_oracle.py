@@ -84,6 +84,20 @@ def test_what_another_relay_has_is_not_taken_for_lost() -> None:
     assert judge(Evidence(acknowledged, seen[1:], absorbed, own=own, rival=rival)).lost == ["event-0"]
 
 
+def test_what_two_relays_accepted_may_be_on_the_sink_once_for_each() -> None:
+    """Broken: a sender's repetition to a relay's successor would count against it, or what a zombie woke up to publish
+    would not."""
+    acknowledged, seen = scene()
+    rival, own = {"event-0", "event-1"}, {"event-1", "event-2", "event-3"}
+    both = [*seen, seen[1]]
+    published = balance(held=3, accepted=3, published=3)
+    assert judge(Evidence(acknowledged, both, published, own=own, rival=rival)).holds
+    assert judge(Evidence(acknowledged, [*both, seen[1]], published, own=own, rival=rival)).repeated == ["event-1"]
+    woken = judge(Evidence(acknowledged, both, published, own=own, rival=rival, stranded={"event-1"}))
+    assert woken.repeated == ["event-1"]
+    assert judge(Evidence(acknowledged, both, published, own=own)).repeated == ["event-1"]
+
+
 async def test_the_record_is_what_is_on_disk(tmp_path: Path) -> None:
     """Broken: the oracle would judge by what the load generator remembers, not by what it wrote down."""
     record, body = Record(tmp_path / "record"), delivery("task-1", random.Random(1))

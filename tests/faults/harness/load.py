@@ -23,7 +23,8 @@ from tests.faults.harness.record import Record
 from tests.services.relay import TOKEN
 
 RETRY_EVERY = 0.25
-GIVE_UP_AFTER = 120.0
+GIVE_UP_AFTER = 300.0
+"""Seconds. One out of a thousand waiting senders can be unlucky through many restarts in a row."""
 SENDERS_WAIT = 5.0
 """Seconds that the upstream waits for an answer."""
 MAX_WAITING = 1000
@@ -126,9 +127,10 @@ class Load:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
         self._running = None
-        if self._tasks:
+        try:
             await asyncio.gather(*self._tasks)
-        await self._sender.__aexit__()
+        finally:
+            await self._sender.__aexit__()
 
     async def abandon(self) -> None:
         """Ends at once, whatever is still unanswered."""

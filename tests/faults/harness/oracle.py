@@ -100,6 +100,13 @@ class Evidence:
     stranded: Set[str] = frozenset()
     """Those of them that it has not published, as far as it knows."""
 
+    @property
+    def twice(self) -> frozenset[str]:
+        """Ids that both relays published: each had accepted a delivery of the event, and they share no index."""
+        counts = Counter(event.id for event in self.seen)
+        both = (self.own or frozenset()) & self.rival - self.stranded
+        return frozenset(id for id in both if counts[id] == 2)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -146,7 +153,7 @@ def judge(evidence: Evidence) -> Verdict:
     by_id = {event.id: event for event in seen}
     return Verdict(
         lost=[id for id in acknowledged.ids if id not in counts and id not in evidence.stranded],
-        repeated=[event_id for event_id, count in counts.items() if count > 1],
+        repeated=[id for id, count in counts.items() if count > 1 and id not in evidence.twice],
         changed=[
             event_id
             for event_id, body in acknowledged.bodies.items()
@@ -216,8 +223,9 @@ def _unbalanced(evidence: Evidence) -> list[str]:
         wrong.append(f"accepted is not what the journal holds: {balance}")
     if balance.pending:
         wrong.append(f"still pending: {balance}")
-    if balance.published + balance.absorbed != len(own):
-        wrong.append(f"{len(own)} of its events on the sink: {balance}")
+    its_own = len(own) - len(evidence.twice)
+    if balance.published + balance.absorbed != its_own:
+        wrong.append(f"{its_own} of its events on the sink: {balance}")
     if balance.absorbed and not evidence.rival:
         wrong.append(f"absorbed, and nobody else published: {balance}")
     if unknown:
