@@ -44,7 +44,6 @@ class Upstream:
         """Raises ``RelayError`` where ``ssl_cafile`` holds no certificates."""
         parts = urlsplit(settings.base_url)
         secure = parts.scheme == "https"
-        tls = _trusting(settings.ssl_cafile) if secure or settings.ssl_cafile else None
         self.base_url = settings.base_url
         self._settings = settings
         self._signals = signals
@@ -52,7 +51,8 @@ class Upstream:
         self._address = (parts.hostname or "", parts.port or (443 if secure else 80))
         self._host = parts.netloc.encode("ascii")
         self._prefix = parts.path.rstrip("/")
-        self._tls = tls if secure else None
+        self._secure = secure
+        self._tls = _trusting(settings.ssl_cafile) if settings.ssl_cafile else None
         self._idle: deque[tuple[float, Connection]] = deque()
         self._busy: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -77,12 +77,13 @@ class Upstream:
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
                 host, port = self._address
+                tls = await self._context() if self._secure else None
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
                 _, connection = await loop.create_connection(
                     lambda: Connection(loop, self._freed),
                     sock=await self._addresses.connected(found, loop.time()),
-                    ssl=self._tls,
-                    server_hostname=host if self._tls is not None else None,
+                    ssl=tls,
+                    server_hostname=host if tls is not None else None,
                 )
         except TimeoutError:
             self._reached(False)
@@ -93,6 +94,12 @@ class Upstream:
         self._busy.add(connection)
         self._reached(True)
         return connection
+
+    async def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            # The system's authorities are 140 or so: tens of milliseconds, in which the loop goes on.
+            self._tls = await asyncio.to_thread(_trusting, None)
+        return self._tls
 
     def send(
         self,

@@ -63,7 +63,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 async def test_an_upstream_behind_tls_is_reached_if_it_is_the_right_one(
-    tmp_path: Path, certificate: tuple[Path, Path]
+    tmp_path: Path, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The key and the conversations would go to any server that answers; or the real upstream would be out of reach."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -82,6 +82,9 @@ async def test_an_upstream_behind_tls_is_reached_if_it_is_the_right_one(
         async with running(tmp_path, upstream={"base_url": upstream.url}) as relay:
             answer = await ask(relay.url, asking())
             assert (answer.status, answer.json["error"]["code"]) == (502, "upstream_unreachable")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))  # where OpenSSL looks for the system's authorities
+        async with running(tmp_path, upstream={"base_url": upstream.url}) as relay:
+            assert (await ask(relay.url, asking())).status == 200
 
 
 async def test_a_file_without_certificates_is_reported_at_the_start(tmp_path: Path) -> None:
