@@ -64,7 +64,7 @@ def _tell(signals: ProcessSignals, context: dict[str, Any]) -> None:
 
 
 def _calm_the_collector() -> None:
-    """Events make no reference cycles: looking for some every 700 objects costs 2 % of a core under load."""
+    """Events make no reference cycles: looking for some often costs 2 % of a core under load."""
     gc.collect()
     gc.freeze()  # what start-up made stays
     gc.set_threshold(20_000, 20, 50)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -29,7 +29,9 @@ from relay.cli.outcome import Commands
 
 _RUN, _LOOK, _REHEARSE, _ABOUT = "Run", "Look inside", "Rehearse", "About"
 
-TABLE: Final = (
+_Row = tuple[str, Callable[..., None] | typer.Typer]
+
+TABLE: Final[tuple[_Row, ...]] = (
     (_RUN, serve.serve),
     (_RUN, check.check),
     (_RUN, doctor),
@@ -58,24 +60,13 @@ class Ordered(Commands):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """All names, as the table has them."""
-        return [_name(command) for _, command in TABLE]
+        return [name for _, command in TABLE if (name := _name(command)) in self.commands]
 
 
 def _name(command: Callable[..., None] | typer.Typer) -> str:
     return str(command.info.name) if isinstance(command, typer.Typer) else command.__name__.replace("_", "-")
 
 
-app = typer.Typer(
-    cls=Ordered,
-    no_args_is_help=True,
-    # Frames and colour are for people on a terminal.
-    rich_markup_mode="rich" if sys.stdout.isatty() else None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback()
 def relay(
     _version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=about.show_version, is_eager=True)
@@ -85,8 +76,33 @@ def relay(
     """Event bridge for Novita AI: webhooks in, CloudEvents exactly once on Kafka and Redis Streams."""
 
 
-for _panel, _command in TABLE:
-    if isinstance(_command, typer.Typer):
-        app.add_typer(_command, rich_help_panel=_panel)
-    else:
-        app.command(rich_help_panel=_panel)(_command)
+def build(rows: Sequence[_Row] = TABLE) -> typer.Typer:
+    """The program with these commands."""
+    built = typer.Typer(
+        cls=Ordered,
+        no_args_is_help=True,
+        # Frames and colour are for people on a terminal.
+        rich_markup_mode="rich" if sys.stdout.isatty() else None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    built.callback()(relay)
+    for panel, command in rows:
+        if isinstance(command, typer.Typer):
+            built.add_typer(command, rich_help_panel=panel)
+        else:
+            built.command(rich_help_panel=panel)(command)
+    return built
+
+
+def named(arguments: Sequence[str]) -> Sequence[_Row]:
+    """The row of the command that the arguments name; all rows for help, completion and a name that there is not.
+
+    Typer takes as long to build all commands as to import half of a library.
+    """
+    name = next((each for each in arguments if not each.startswith("-")), None)
+    return [row for row in TABLE if _name(row[1]) == name] or TABLE
+
+
+app = build()
+"""The whole program."""

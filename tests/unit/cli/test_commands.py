@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from relay.cli.commands import app
+from relay.cli.commands import TABLE, app, build, named
 
 COMMANDS = [
     "serve",
@@ -57,6 +57,21 @@ def test_help_shows_the_commands_in_the_order_of_their_use() -> None:
     shown = CliRunner().invoke(app, ["--help"]).stdout
     places = [shown.index(f"  {command} ") for command in COMMANDS]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_start_builds_only_the_command_that_it_runs(command: str) -> None:
+    """Each start would wait until all the others are built, too."""
+    built: Any = get_command(build(named(["--debug", command, "--help"])))
+    whole: Any = get_command(app)
+    assert list(built.commands) == built.list_commands(None) == [command]
+    assert [each.opts for each in built.params] == [each.opts for each in whole.params]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["bogus"]])
+def test_without_a_command_all_are_there(arguments: list[str]) -> None:
+    """Help and completion would list none, and nobody who mistypes one would learn its name."""
+    assert named(arguments) == TABLE
 
 
 @pytest.mark.parametrize("command", COMMANDS)
