@@ -13,14 +13,14 @@ from uuid import uuid4
 from relay import __version__
 from relay.app.drain import Drain
 from relay.app.listeners import Listeners
-from relay.app.plugins import sink_plugins
+from relay.app.plugins import connect
 from relay.app.publishers import Publishers
 from relay.clocks import until
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
 from relay.core.publishing.claims import Shared
 from relay.core.publishing.lineage import Names
-from relay.core.sink import Identity, Sink
+from relay.core.sink import Identity, Sink, SinkConfig
 from relay.core.source import Source
 from relay.edge.api.documents import ContractRoutes
 from relay.edge.api.status import figures_of
@@ -61,10 +61,20 @@ _LAST_SPANS = 2.0  # seconds; what a collector has not taken by then is lost
 
 
 class Relay:
-    """One relay in this process: ``start``, then ``failure`` or a signal, then ``stop``."""
+    """One relay in this process: ``start``, then ``failure`` or a signal, then ``stop``.
 
-    def __init__(self, settings: Settings, telemetry: Telemetry | None = None) -> None:
+    ``connect`` makes the sinks: those of ``relay.sinks``, unless a demo has one of its own.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        telemetry: Telemetry | None = None,
+        *,
+        connect: Callable[[SinkConfig, Identity], Sink] = connect,
+    ) -> None:
         self.settings = settings
+        self._connect = connect
         self.telemetry = telemetry or Telemetry()
         self.signals = ProcessSignals(self.telemetry)
         self._health = HealthSignals(self.telemetry)
@@ -195,10 +205,9 @@ class Relay:
 
     def _start_publishers(self) -> None:
         identity = Identity(self.settings.identity_name, uuid4().hex)
-        plugins = sink_plugins()
         for config in self.settings.sinks:
             signals = self._sink_signals[config.label] = SinkSignals(self.telemetry, config.label, config.type)
-            sink = plugins[config.type].connect(config, identity)
+            sink = self._connect(config, identity)
             publisher = Publisher(config.label, sink, self.journal, signals, claims=self._claims(config.label, sink))
             self._tasks.append(self._publishers.start(publisher, signals))
 

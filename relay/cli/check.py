@@ -118,11 +118,11 @@ def _say(result: Reached) -> None:
 
 async def reach_sink(config: SinkConfig, identity: Identity) -> Reached:
     """Opens a sink, hears what it advises, and closes it again; the sink's own timeouts count, and a minute at most."""
-    from relay.app.plugins import sink_plugins
+    from relay.app.plugins import connect
     from relay.core.sink import Advising
 
     name = f"sink {config.label}"
-    sink = sink_plugins()[config.type].connect(config, identity)
+    sink = connect(config, identity)
     try:
         async with asyncio.timeout(_SINK_WITHIN):
             await sink.open()

@@ -42,8 +42,9 @@ def demo(
     """Run a relay and a simulated upstream with random faults.
 
     Needs no broker and no key, installs nothing, and leaves nothing behind: both run in this process, on free ports of
-    127.0.0.1, with the journal in a temporary folder. Exit code 1 if an event was missing or came twice, or if it was
-    interrupted before the first round had ended.
+    127.0.0.1, with the journal in a temporary folder. A toy sink in memory stands for Kafka or Redis; it goes away for
+    a second, and some of its replies get lost. Exit code 1 if an event was missing or came twice, from the API or on
+    the sink, or if it was interrupted before the first round had ended.
     """
     from relay.demo import run_demo
     from relay.telemetry.log import configure_logging

@@ -242,11 +242,11 @@ def _agree(request: Request, target: Target, span: tuple[int, int]) -> None:
 def _run(
     request: Request, target: Target, span: tuple[int, int], history: History, *, again: bool, abandon: bool
 ) -> Report:
-    from relay.app.plugins import sink_plugins
+    from relay.app.plugins import connect
     from relay.core.sink import SinkUnavailable
     from relay.publishing.replay import Replay
 
-    sink = sink_plugins()[target.config.type].connect(target.config, target.identity, request.topics)
+    sink = connect(target.config, target.identity, request.topics)
     with progress_bar("replaying") as moved:
 
         def show(report: Report) -> None:

@@ -22,7 +22,8 @@ from relay.app.relay import Relay
 from relay.demo import chats
 from relay.demo.chats import Chat, ChatStep, chat_line, chat_script, converse
 from relay.demo.scenario import NO_TROUBLE, Step, Trouble, script
-from relay.demo.screen import conclusion, dead_letter_line, event_line, table
+from relay.demo.screen import conclusion, dead_letter_line, event_line, on_the_sink, table
+from relay.demo.toy_sink import Account, Config, ToySink
 from relay.demo.verdict import TERMINAL, Expected, Verdict, judge, summary
 from relay.settings import Settings
 from relay.simulator.directives import HEADER
@@ -37,7 +38,8 @@ PAUSE = 1.0
 """Seconds between two rounds."""
 BEGINNING = (
     "Starting a relay and a simulated upstream in this process, on free ports of 127.0.0.1.\n"
-    "Nothing is installed and nothing stays: the journal is in a temporary folder."
+    "Nothing is installed and nothing stays: the journal is in a temporary folder, and a toy sink in memory\n"
+    "stands for Kafka or Redis. It goes away for a second, and some of its replies get lost."
 )
 LARGEST_EVENT = 4 * 1024 * 1024
 
@@ -65,9 +67,9 @@ async def run_demo(
                 if once:
                     break
                 await _unless(interrupted, asyncio.sleep(PAUSE))
-            verdict = await demo.verdict()
-            demo.show(verdict)
-            return 0 if verdict.good and not (once and interrupted.is_set()) else 1
+            verdict, account = await demo.verdict(), await demo.account()
+            demo.show(verdict, account)
+            return 0 if verdict.good and account.good and not (once and interrupted.is_set()) else 1
 
 
 @contextlib.asynccontextmanager
@@ -78,11 +80,12 @@ async def _stage(console: Console, seed: int, json: bool) -> AsyncIterator[Demo]
     async with contextlib.AsyncExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-demo-"))
         simulator = await stack.enter_async_context(Simulator(pace))
-        relay = Relay(_settings(Path(folder), token, simulator.url))
+        sink = ToySink()
+        relay = Relay(_settings(Path(folder), token, simulator.url), connect=sink.connect)
         await relay.start()
         stack.push_async_callback(relay.stop)
         session = await stack.enter_async_context(aiohttp.ClientSession(read_bufsize=LARGEST_EVENT))
-        demo = Demo(simulator, relay.url, session, console, json)
+        demo = Demo(simulator, relay.url, session, console, json, sink)
         demo.announce()
         async with asyncio.TaskGroup() as group:
             following = group.create_task(demo.follow())
@@ -100,6 +103,7 @@ def _settings(folder: Path, token: str, upstream: str) -> Settings:
             "journal": {"path": str(folder / "relay.db")},
             "webhooks": {"novita": {"tokens": [token]}},
             "upstream": {"base_url": upstream},
+            "sinks": [Config()],
             "reconcile": {"first_after": "1s", "every": "1s"},  # nobody watches a demo for a minute
         }
     )
@@ -122,6 +126,7 @@ class Demo:
     session: aiohttp.ClientSession
     console: Console
     json: bool
+    sink: ToySink = field(default_factory=ToySink)
     _troubles: dict[str, Trouble] = field(default_factory=dict)
     """By prompt: an event may come before the task's id is known."""
     _played: list[str] = field(default_factory=list)
@@ -175,6 +180,14 @@ class Demo:
         cut_short = self._cut_short(events)
         return judge([*tasks, *chats], (event for event in events if event["subject"] not in cut_short))
 
+    async def account(self) -> Account:
+        """Holds the sink against the journal, once it has all of it or the time is over."""
+        events = {offset: event["id"] async for offset, event in _all_events(self.session, self.relay_url)}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TIMEOUT):
+                await self.sink.reached(max(events, default=0))
+        return self.sink.account(events.values())
+
     def _cut_short(self, events: Iterable[Json]) -> set[str]:
         """The tasks and chats of a round that was not played to its end."""
         if not self._unfinished:
@@ -214,15 +227,15 @@ class Demo:
             self._say(Text.assemble((f"{name:<11}", "bold"), place))
         self._say(Text("Ctrl-C ends the demo.", "dim"))
 
-    def show(self, verdict: Verdict) -> None:
+    def show(self, verdict: Verdict, account: Account) -> None:
         """What was injected and what came out."""
         if self.json:
-            self._line({"summary": summary(verdict)})
+            self._line({"summary": summary(verdict, account)})
             return
         self._say(Text())
         if verdict.expected:
             self.console.print(table(verdict))
-        for line in conclusion(verdict):
+        for line in (*conclusion(verdict), *(on_the_sink(account) if verdict.expected else ())):
             self._say(line)
 
     def _show_event(self, offset: int, event: Json) -> None:

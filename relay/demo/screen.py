@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from relay.demo.scenario import NO_TROUBLE, Trouble
+from relay.demo.toy_sink import Account
 from relay.demo.verdict import CONFLICTED, FAULTS, Verdict
 
 Json = dict[str, Any]
@@ -78,3 +79,18 @@ def conclusion(verdict: Verdict) -> Iterator[Text]:
             yield Text(f"{fault}: {subject}", "bold red")
     if not verdict.bad:
         yield Text("Every task and every chat has exactly one terminal event.", "bold green")
+
+
+def on_the_sink(account: Account) -> Iterator[Text]:
+    """Whether the sink has every event of the journal exactly once, in words."""
+    yield Text(
+        f"Toy sink: {account.events} events; {account.lost_replies} replies lost, "
+        f"and {account.refused} tries refused while it was away."
+    )
+    for fault in ("missing", "repeated"):
+        for event_id in getattr(account, fault):
+            yield Text(f"{fault} on the sink: {event_id}", "bold red")
+    if not account.in_order:
+        yield Text("The events on the sink are not in the order of the journal.", "bold red")
+    if account.good:
+        yield Text("The sink has every event exactly once, in order.", "bold green")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from relay.demo import chats
 from relay.demo.scenario import CONTRADICTED, Trouble
+from relay.demo.toy_sink import Account
 
 Json = dict[str, Any]
 
@@ -86,8 +87,8 @@ def judge(expected: Sequence[Expected], events: Iterable[Json]) -> Verdict:
     )
 
 
-def summary(verdict: Verdict) -> Json:
-    """The verdict for programs."""
+def summary(verdict: Verdict, account: Account) -> Json:
+    """The verdict for programs, on the tasks and chats and on the sink."""
     injected = Counter(begun.trouble.simulate for begun in verdict.expected)
     chats = sum(begun.is_chat for begun in verdict.expected)
     return {
@@ -98,5 +99,6 @@ def summary(verdict: Verdict) -> Json:
         "injected": dict(injected),
         "conflicted": verdict.conflicted,
         **{fault: getattr(verdict, fault) for fault in FAULTS},
-        "good": verdict.good,
+        "sink": {**asdict(account), "good": account.good},
+        "good": verdict.good and account.good,
     }

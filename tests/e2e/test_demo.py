@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 
 import orjson
@@ -26,6 +27,8 @@ async def test_one_round_of_the_demo_ends_well() -> None:
     assert shown.startswith("Starting a relay and a simulated upstream in this process")
     assert sum(shown.count(type_) for type_ in TERMINAL) == len(CHATS)
     assert "Every task and every chat has exactly one terminal event." in shown
+    assert "The sink has every event exactly once, in order." in shown
+    assert not re.search("Toy sink: .* 0 replies lost|and 0 tries refused", shown), "nothing was done to the sink"
     for trouble in (CONTRADICTED, *TROUBLES, *(chat.trouble for chat in CHATS)):
         assert f"│ {trouble.description} " in shown
 
@@ -43,4 +46,5 @@ async def test_the_demo_in_json_is_events_and_a_summary() -> None:
     assert sum(types[type_] for type_ in TERMINAL) == types["relay.chat.started"] == summary["chats"] == 13
     assert types["relay.task.conflicted"] == len(summary["conflicted"]) == 1
     assert summary["deliveries_tried"] > 16
+    assert (summary["sink"]["events"], summary["sink"]["good"]) == (max(line["offset"] for line in events), True)
     assert summary["good"] is True

@@ -179,7 +179,7 @@ async def test_people_see_where_things_are_and_what_came_out() -> None:
     async with staged(json=False) as demo:
         demo.announce()
         await demo.play(steps(Trouble("dropped=1", "sent again")))
-        demo.show(await demo.verdict())
+        demo.show(await demo.verdict(), demo.sink.account(()))
         shown = screen(demo)
         assert f"relay tail --url {demo.relay_url}" in shown
         assert f"{demo.relay_url}/v1/events" in shown

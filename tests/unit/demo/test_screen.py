@@ -6,7 +6,8 @@ from rich.console import Console
 
 from relay.demo.chats import FAILED
 from relay.demo.scenario import NO_TROUBLE, TROUBLES, Trouble
-from relay.demo.screen import conclusion, dead_letter_line, event_line, table
+from relay.demo.screen import conclusion, dead_letter_line, event_line, on_the_sink, table
+from relay.demo.toy_sink import Account
 from relay.demo.verdict import Expected, Json, judge
 
 TASK = Expected("0123456789", "relay.task.succeeded", TROUBLES[0], 2)
@@ -78,3 +79,18 @@ def test_a_demo_that_did_nothing_claims_nothing() -> None:
     """Ctrl-C in the first second would read as a success."""
     (line,) = conclusion(judge([], []))
     assert "nothing was checked" in line.plain
+
+
+def test_what_is_wrong_on_the_sink_is_named() -> None:
+    """A demo that lost or doubled an event on its way to the sink would look like one that went well."""
+    good = [line.plain for line in on_the_sink(Account(9, (), (), True, 2, 3))]
+    assert good == [
+        "Toy sink: 9 events; 2 replies lost, and 3 tries refused while it was away.",
+        "The sink has every event exactly once, in order.",
+    ]
+    _, *bad = (line.plain for line in on_the_sink(Account(9, ("e1",), ("e2",), False, 0, 0)))
+    assert bad == [
+        "missing on the sink: e1",
+        "repeated on the sink: e2",
+        "The events on the sink are not in the order of the journal.",
+    ]

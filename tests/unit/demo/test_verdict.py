@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from relay.demo.scenario import CONTRADICTED, NO_TROUBLE
+from relay.demo.toy_sink import Account
 from relay.demo.verdict import FAULTS, Expected, Json, judge, summary
 
 PLAIN = Expected("t1", "relay.task.succeeded", NO_TROUBLE, 1)
 STAGED = Expected("t2", "relay.task.failed", CONTRADICTED, 2)
+SUNK = Account(3, (), (), True, 1, 2)
 GOOD = ("t1 succeeded", "t2 failed", "t2 conflicted")
 
 
@@ -49,7 +53,7 @@ def test_a_chat_is_judged_like_a_task() -> None:
     assert judge([chat], ends[:1]).missing == ("c1",)
     assert judge([chat], ends).doubled == ("c1",)
     assert judge([chat], ends[2:]).wrong == ("c1",)
-    assert summary(judge([PLAIN, chat], []))["chats"] == 1
+    assert summary(judge([PLAIN, chat], []), SUNK)["chats"] == 1
 
 
 def test_events_under_way_count_for_nothing() -> None:
@@ -60,7 +64,7 @@ def test_events_under_way_count_for_nothing() -> None:
 
 def test_the_summary_says_what_was_injected_and_what_came_out() -> None:
     """A script could not distinguish a demo that tried something from one that tried nothing."""
-    assert summary(judge([PLAIN, STAGED], events(*GOOD[1:]))) == {
+    assert summary(judge([PLAIN, STAGED], events(*GOOD[1:])), SUNK) == {
         "tasks": 2,
         "chats": 0,
         "deliveries_tried": 3,
@@ -72,6 +76,15 @@ def test_the_summary_says_what_was_injected_and_what_came_out() -> None:
         "wrong": (),
         "unnoticed": (),
         "unforeseen": (),
+        "sink": {
+            "events": 3,
+            "missing": (),
+            "repeated": (),
+            "in_order": True,
+            "lost_replies": 1,
+            "refused": 2,
+            "good": True,
+        },
         "good": False,
     }
 
@@ -79,5 +92,12 @@ def test_the_summary_says_what_was_injected_and_what_came_out() -> None:
 def test_nothing_is_not_good() -> None:
     """A demo that was interrupted before anything ended would exit as one that succeeded."""
     assert not judge([], []).good
-    assert summary(judge([], []))["good"] is False
+    assert summary(judge([], []), SUNK)["good"] is False
     assert judge([PLAIN, STAGED], events(*GOOD)).good
+
+
+def test_a_sink_that_repeats_is_not_good() -> None:
+    """A script would read of a demo that succeeded although an event is on the sink twice."""
+    verdict = judge([PLAIN, STAGED], events(*GOOD))
+    assert summary(verdict, SUNK)["good"] is True
+    assert summary(verdict, replace(SUNK, repeated=("e1",)))["good"] is False
