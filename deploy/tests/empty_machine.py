@@ -79,9 +79,10 @@ SELECTION: Final = (
     "tests/faults/test_rolling_update.py",
     "tests/integration/test_completion.py",
     "tests/docs/test_commands.py::test_the_commands_of_a_page_do_what_it_says[README.md]",
+    "tests/docs/test_commands.py::test_the_commands_of_a_page_do_what_it_says[docs/tutorial.md]",
     "tests/e2e/test_consumer_examples.py::test_each_event_has_its_effect_once",
 )
-"""Kafka, Redis, Chromium, nginx, the shells, a page's commands, and programs in Python, Node.js, Go and Java."""
+"""Kafka, Redis, Chromium, nginx, the shells, README and tutorial word by word, examples in Python, Node, Go, Java."""
 
 
 def steps(every_test: bool) -> Iterator[Step]:
