@@ -47,8 +47,7 @@ class Compatibility(StrEnum):
 
 
 OURS: Final = Compatibility.FORWARD_TRANSITIVE
-"""Consumers of any older version can read new events: fields may come, none goes or changes, as in
-``relay/contract/compatibility.py``."""
+"""Consumers of any older version can read new events (docs/contract.md): fields may come, none goes or changes."""
 
 LEVELS: Final = ", ".join(Compatibility)
 
