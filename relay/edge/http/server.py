@@ -10,7 +10,6 @@ import asyncio
 import errno
 import os
 import socket
-import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -226,12 +225,8 @@ class Connection(RequestHandler):
         not read (RFC 9112, 9.6).
         """
         self._part()
-        if self.transport is None:
-            return
-        if self.transport.can_write_eof():
+        if self.transport is not None:
             self.transport.write_eof()
-        else:
-            self.transport.close()  # TLS: says so by a close_notify, and waits for the peer's
 
     def _part(self) -> None:
         """Takes nothing more; closes later, since a peer that is still sending would have the answer reset."""
@@ -343,9 +338,8 @@ class Listener:
         signals: Signals,
         request_factory: RequestFactory | None = None,
         shortcut: Shortcut | None = None,
-        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._host, self._port, self._tls = host, port, tls
+        self._host, self._port = host, port
         options = {
             "header_timeout": limits.header_timeout,
             "signals": signals,
@@ -378,8 +372,6 @@ class Listener:
             self._listening = await loop.create_server(
                 self.server,
                 **({"sock": inherited} if inherited else where),
-                ssl=self._tls,
-                ssl_shutdown_timeout=_PARTING if self._tls else None,
                 backlog=_BACKLOG,
             )
         except OSError as error:
@@ -399,7 +391,7 @@ class Listener:
         bound: tuple[Any, ...] = self._listening.sockets[0].getsockname()
         family = self._listening.sockets[0].family
         host = f"[{bound[0]}]" if family == socket.AF_INET6 else bound[0]
-        return f"{'https' if self._tls else 'http'}://{host}:{bound[1]}"
+        return f"http://{host}:{bound[1]}"
 
     async def stop_listening(self) -> None:
         """Takes no new connections; the open ones go on, and so do those that the kernel has taken already.
@@ -423,7 +415,7 @@ class Listener:
         self._listening.close()
         # The kernel resets what waits in a queue when its last descriptor is closed; that is ours, and empty by then.
         waiting = [connection for queue in queues for connection in emptied(queue, _BACKLOG)]
-        serving = [loop.connect_accepted_socket(self.server, connection, ssl=self._tls) for connection in waiting]
+        serving = [loop.connect_accepted_socket(self.server, connection) for connection in waiting]
         await asyncio.gather(*serving, return_exceptions=True)
 
     async def drain(self, timeout: float, last_call: float) -> None:

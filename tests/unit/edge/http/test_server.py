@@ -39,9 +39,7 @@ async def echo(request: web.BaseRequest) -> web.StreamResponse:
 async def listening(
     handler: Handler = echo, limits: Limits | None = None, signals: Noted | None = None
 ) -> AsyncIterator[Listener]:
-    listener = Listener(
-        handler, host="127.0.0.1", port=0, limits=limits or Limits(), signals=signals or Noted(), tls=None
-    )
+    listener = Listener(handler, host="127.0.0.1", port=0, limits=limits or Limits(), signals=signals or Noted())
     await listener.start()
     try:
         yield listener
