@@ -68,7 +68,7 @@ class Drain:
         self.since, self._closed = None, False
         intake = self._edge.intake
         intake.chats = intake.open = True
-        self._watch.paused = False
+        self._watch.reconciler.paused = False
         self._listeners.ask_to_close(False)
         self._signals.drain_cancelled()
         return True
@@ -93,8 +93,8 @@ class Drain:
         accepted = self._journal.events.last_offset
         await until(lambda: self._publishers.have(accepted))
         intake.open = False
-        self._watch.paused = True
-        await until(lambda: not self._edge.busy and not self._watch.polling)
+        self._watch.reconciler.paused = True
+        await until(lambda: not self._edge.busy and not self._watch.reconciler.polling)
         await self._journal.written()
         self._closed = True
         await until(self._is_published)

@@ -115,7 +115,7 @@ class Relay:
             tasks = TaskSignals(self.telemetry, self._upstream_signals)
             self._watch = TaskReconciliation(settings, self.journal, self.upstream, polled, tasks)
             self._tasks += self._watch.start()
-            self._edge = await self._build_edge(self._watch.entered)
+            self._edge = await self._build_edge(self._watch.reconciler.wake)
             self._listeners = Listeners(self._edge, settings, HttpSignals(self.telemetry))
             self._drain = Drain(self._edge, self._listeners, self.journal, self._publishers, self._watch, self.signals)
             await self._listeners.open()
@@ -313,7 +313,7 @@ class Relay:
             self._drain.end()
         self.signals.accepting(False)
         if self._watch is not None:
-            self._watch.stop()
+            self._watch.reconciler.stop()
         if self._ending_chats is not None:
             self._ending_chats.cancel()
         if self._listeners is not None:

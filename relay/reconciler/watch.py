@@ -44,55 +44,29 @@ class TaskReconciliation:
         self._tasks = journal.projection(Tasks)
         self._tasks.table.timing = timing
         self._results = TaskResults(upstream, settings.upstream_key)
-        self._reconciler: Reconciler | None = None
-        if chosen.enabled:
-            self._reconciler = Reconciler(
-                journal,
-                source,
-                self._results,
-                signals,
-                timing,
-                rate=chosen.max_rate,
-                concurrency=chosen.concurrency,
-                publish_progress=settings.tasks.progressed,
-            )
+        self._enabled = chosen.enabled
+        self.reconciler = Reconciler(
+            journal,
+            source,
+            self._results,
+            signals,
+            timing,
+            rate=chosen.max_rate,
+            concurrency=chosen.concurrency,
+            publish_progress=settings.tasks.progressed,
+        )
 
     def start(self) -> list[asyncio.Task[None]]:
         """The background tasks."""
         forgetting = forget_ended(self._tasks, self._addresses, self._retention, self._address_life)
         started = [asyncio.create_task(forgetting, name=CARE)]
-        if self._reconciler is not None:
-            started.append(asyncio.create_task(self._reconciler.run(), name="reconciler"))
+        if self._enabled:
+            started.append(asyncio.create_task(self.reconciler.run(), name="reconciler"))
         return started
-
-    def entered(self) -> None:
-        """A task was registered that is to be polled at once."""
-        if self._reconciler is not None:
-            self._reconciler.wake()
 
     def reconfigure(self, settings: Settings) -> None:
         """Polls with another key of the upstream's."""
         self._results.authorize(settings.upstream_key)
-
-    @property
-    def polling(self) -> bool:
-        """Whether a poll is under way."""
-        return self._reconciler is not None and self._reconciler.polling
-
-    @property
-    def paused(self) -> bool:
-        """While set, no poll begins; those under way go on."""
-        return self._reconciler is not None and self._reconciler.paused
-
-    @paused.setter
-    def paused(self, yes: bool) -> None:
-        if self._reconciler is not None:
-            self._reconciler.paused = yes
-
-    def stop(self) -> None:
-        """No further poll begins, and those under way are cut short."""
-        if self._reconciler is not None:
-            self._reconciler.stop()
 
     async def update_gauges(self) -> None:
         """Brings the gauges up to date."""
