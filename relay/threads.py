@@ -6,7 +6,6 @@ interrupted, and those of ``concurrent.futures`` are waited for at the end of th
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -66,12 +65,6 @@ def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[
     done: Future[T] = Future()
     Thread(target=_run, args=(done, lambda: function(*args, **kwargs)), daemon=True).start()
     return done
-
-
-async def answered(within: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a function answers that runs in a thread of its own. Raises ``TimeoutError`` after ``within`` seconds."""
-    async with asyncio.timeout(within):
-        return await asyncio.wrap_future(call(function, *args, **kwargs))
 
 
 def _run(done: Future[T], function: Callable[[], T]) -> None:

@@ -192,10 +192,8 @@ class Queries:
             return [error.message]
         return []
 
-    def _meta(self, key: str, default: str | None = None) -> str:
+    def _meta(self, key: str) -> str:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        if row is None and default is not None:
-            return default
         if row is None:
             raise JournalBroken(
                 "journal_incomplete",

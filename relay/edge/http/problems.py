@@ -187,26 +187,23 @@ def journal_code(error: BaseException) -> str:
     return code if code in ("backlog_full", "journal_stalled", "journal_busy") else "journal_unavailable"
 
 
-def openai_error(code: str, message: str, *, status: int | None = None, param: str | None = None) -> bytes:
+def openai_error(code: str, message: str) -> bytes:
     """The same in OpenAI's shape, ``{"error": {message, type, param, code}}``, for the OpenAI routes.
 
-    ``status`` decides the ``type``; by default it is that of the code's kind.
     Source: https://platform.openai.com/docs/guides/error-codes
     """
-    error = {"message": message, "type": _openai_type(status or KINDS[code].status), "param": param, "code": code}
+    error = {"message": message, "type": _openai_type(KINDS[code].status), "param": None, "code": code}
     return orjson.dumps({"error": error})
 
 
-def openai_answer(
-    code: str, detail: str = "", *, hint: str = "", param: str | None = None, allow: Sequence[str] = ()
-) -> Answer:
+def openai_answer(code: str, detail: str = "", *, hint: str = "", allow: Sequence[str] = ()) -> Answer:
     """``answer`` for the OpenAI routes. That shape has no place for a hint, so it follows the message.
 
     Raises ``KeyError`` for a code that is not in ``KINDS``.
     """
     kind = KINDS[code]
     message = f"{detail or kind.title + '.'} {hint or kind.hint}"
-    body = openai_error(code, message, param=param)
+    body = openai_error(code, message)
     return Answer(kind.status, body, {"Content-Type": "application/json", **_headers(kind.status, allow)})
 
 

@@ -75,16 +75,10 @@ class RawResponse:
         return self._framed
 
     @property
-    def unsent(self) -> int:
-        """Bytes of this process that the client has not taken yet."""
-        transport = self._request.transport
-        return transport.get_write_buffer_size() if transport is not None else 0
-
-    @property
     def untaken(self) -> int:
-        """The same, and what the kernel holds of them: less of it than before is progress."""
+        """Bytes that the client has not taken yet, here and in the kernel: less of it than before is progress."""
         transport = self._request.transport
-        return self.unsent + _in_kernel(transport) if transport is not None else 0
+        return transport.get_write_buffer_size() + _in_kernel(transport) if transport is not None else 0
 
     def begin(self, status: int, reason: bytes, headers: RawHeaders) -> None:
         """Writes the head; the framing of the body is this connection's own (RFC 9112, 6)."""

@@ -316,7 +316,7 @@ async def test_a_slow_reader_slows_its_upstream_and_is_cut_in_time(tmp_path: Pat
             [stream] = served.chat._streams.values()
             await _until_still(served.upstream.calls[0])
             assert stream._client is not None
-            assert stream._client.unsent < 1 << 20
+            assert stream._client._transport.get_write_buffer_size() < 1 << 20
             async with asyncio.timeout(5):
                 await served.upstream.calls[0].gone.wait()
         ending = await served.ending()
