@@ -78,6 +78,16 @@ class Entry(NamedTuple):
     fingerprint: bytes = b""
 
 
+def fitting(entries: list[Entry], size: int) -> list[Entry]:
+    """As many from the beginning as have ``size`` bytes of data at most; at least one if there is one."""
+    taken = 0
+    for count, entry in enumerate(entries):
+        taken += len(entry.event.data)
+        if count and taken > size:
+            return entries[:count]
+    return entries
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """What could not go on, kept until somebody replays or deletes it.

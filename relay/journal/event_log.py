@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from relay.core.event import Entry
+from relay.core.event import Entry, fitting
 from relay.journal.offset_counter import OffsetCounter
 from relay.journal.plan import Known
 from relay.journal.queries import Newest, Wanted
@@ -35,7 +35,8 @@ class EventLog:
         if after >= self.last_offset:
             return []
         if self._tail and after >= self._tail[0].offset - 1:
-            return _cut(self._tail, after - self._tail[0].offset + 1, limit, max_bytes)
+            start = after - self._tail[0].offset + 1
+            return fitting(self._tail[start : start + limit], max_bytes)
         entries = await self._readers.call(Reader.read, after, limit, max_bytes)
         # A reader sees a commit before this loop has heard of it, and so before its events are counted.
         while entries and entries[-1].offset > self.last_offset:
@@ -113,13 +114,3 @@ class EventLog:
         """The events before ``oldest`` are gone; ``None``: all are."""
         self.first_offset = self.last_offset + 1 if oldest is None else oldest
         self.counter.forget(self.first_offset - 1)
-
-
-def _cut(tail: list[Entry], start: int, limit: int, max_bytes: int) -> list[Entry]:
-    part = tail[start : start + limit]
-    size = 0
-    for count, entry in enumerate(part):
-        size += len(entry.event.data)
-        if size > max_bytes and count:
-            return part[:count]
-    return part

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from relay.core.errors import RelayError
-from relay.core.event import Entry
+from relay.core.event import Entry, fitting
 from relay.core.publishing.batching import Batching
 from relay.core.publishing.replay import Place, Request, Run, place
 from relay.core.publishing.settle import Advance, SplitBatch, ToDeadLetters, settle
@@ -144,10 +144,10 @@ class Replay:
                 await self._sink.publish(Batch([], report.run.at(upto, self._dead)))
             self._on_step(report)
 
-    async def _publish(self, entries: Sequence[Entry]) -> None:
+    async def _publish(self, entries: list[Entry]) -> None:
         report, start = self._report, 0
         while start < len(entries):
-            part = _fitting(entries[start:], self._batching.events, self._batching.bytes)
+            part = fitting(entries[start : start + self._batching.events], self._batching.bytes)
             skipped = sum(entry.offset in self._skipped for entry in part)
             wanted = [self._request.readdressed(e, self._label) for e in part if e.offset not in self._skipped]
             self._in_doubt = (part[-1].offset, len(wanted))
@@ -177,16 +177,6 @@ class Replay:
             raise
         self._batching = self._batching.published(len(part), size, clock() - began)
         return outcomes
-
-
-def _fitting(entries: Sequence[Entry], events: int, size: int) -> Sequence[Entry]:
-    """As many from the beginning as a sink takes at once; at least one."""
-    taken = 0
-    for count, entry in enumerate(entries[:events]):
-        taken += len(entry.event.data)
-        if count and taken > size:
-            return entries[:count]
-    return entries[:events]
 
 
 def _blocked(found: Place, *, begun: bool) -> RelayError:
