@@ -13,8 +13,9 @@ import typer
 
 from relay.cli import configured, options
 from relay.cli.client import connection_to
+from relay.cli.doctor.findings import Finding
 from relay.cli.outcome import BAD_CONFIGURATION, FAILED, tell
-from relay.cli.output import write_json, write_line
+from relay.cli.output import write_finding, write_json, write_line
 from relay.cli.serve import run_loop
 from relay.core.errors import RelayError
 from relay.core.network import why
@@ -106,14 +107,9 @@ async def _reach_all(settings: Settings, *, progress: bool) -> list[Reached]:
 
 
 def _say(result: Reached) -> None:
-    if result.ok:
-        write_line(("ok       ", "green"), (f"{result.name}: {result.message}", ""))
-        for advice in result.advice:
-            write_line(("warning  ", "yellow"), (f"{result.name}: {advice.message} {advice.hint}", ""))
-        return
-    write_line(("failed   ", "red"), (f"{result.name}: {result.message}", ""))
-    if result.hint:
-        write_line((f"         {result.hint}", ""))
+    write_finding(Finding(result.name, "ok" if result.ok else "failed", result.message or "", result.hint or ""))
+    for advice in result.advice:
+        write_finding(Finding(result.name, "warning", f"{advice.message} {advice.hint}"))
 
 
 async def reach_sink(config: SinkConfig, identity: Identity) -> Reached:

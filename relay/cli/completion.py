@@ -56,16 +56,11 @@ def event_types(_: dict[str, Any]) -> Iterable[Offer]:
     return SUMMARIES.items()
 
 
-@_quiet
-def task_states(_: dict[str, Any]) -> Iterable[Offer]:
-    """The states of tasks, and the words for several of them."""
-    return ((state, "") for state in TASK_STATES)
+task_states = _quiet(lambda _: ((state, "") for state in TASK_STATES))
+"""The states of tasks, and the words for several of them."""
 
-
-@_quiet
-def chat_states(_: dict[str, Any]) -> Iterable[Offer]:
-    """The states of chats, and the words for several of them."""
-    return ((state, "") for state in CHAT_STATES)
+chat_states = _quiet(lambda _: ((state, "") for state in CHAT_STATES))
+"""The states of chats, and the words for several of them."""
 
 
 @_quiet

@@ -12,7 +12,7 @@ from relay.cli import completion, options
 from relay.cli.client import Client, Unreachable
 from relay.cli.connection import connect
 from relay.cli.outcome import FAILED, complain
-from relay.cli.output import write_block, write_json, write_line
+from relay.cli.output import write_block, write_facts, write_json, write_line
 from relay.cli.table import write_table
 from relay.core.errors import RelayError
 
@@ -73,8 +73,7 @@ def show(
         return
     shown = {name: letter[name] for name in ("id", "origin", "reason", "detail", "accepted_at", "raw_bytes")}
     shown |= {f"event {name}": value for name, value in (letter["event"] or {}).items()}
-    for name, value in shown.items():
-        write_line((f"{name:<16} ", "bold"), (str(value), ""))
+    write_facts([(name, str(value)) for name, value in shown.items()])
     write_line()
     write_block(letter["raw"])
 

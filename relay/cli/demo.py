@@ -11,7 +11,7 @@ import typer
 
 from relay.cli import options
 from relay.cli.options import seconds
-from relay.cli.output import console, write_json, write_line
+from relay.cli.output import console, write_facts, write_json
 from relay.cli.serve import run_loop
 from relay.core.errors import RelayError
 
@@ -196,8 +196,7 @@ async def _simulate(chosen: Options, json: bool) -> None:
     if json:
         write_json({"url": simulator.url, "ledger": simulator.url + LEDGER_PATH})
     else:
-        write_line(("simulator  ", "bold"), (simulator.url, ""))
-        write_line(("ledger     ", "bold"), (simulator.url + LEDGER_PATH, ""))
+        write_facts([("simulator", simulator.url), ("ledger", simulator.url + LEDGER_PATH)])
     try:
         await stopping.wait()
     finally:

@@ -15,7 +15,7 @@ import typer
 from relay.cli import configured, options
 from relay.cli.format import duration, size
 from relay.cli.outcome import FAILED, complain
-from relay.cli.output import write_json, write_line
+from relay.cli.output import write_facts, write_json, write_line
 from relay.cli.table import write_table
 from relay.core.clock import rfc3339
 from relay.core.errors import RelayError
@@ -45,8 +45,7 @@ def stats(config: options.Config = None, path: JournalPath = None, json: options
     if json:
         write_json({"path": str(place), **asdict(found)})
         return
-    for name, value in _facts(place, found):
-        write_line((f"{name:<14}", "bold"), (value, ""))
+    write_facts(list(_facts(place, found)))
     if found.sinks:
         write_line()
         _write_sinks(found)

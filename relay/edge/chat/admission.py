@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from relay.clocks import wall_ms
+from relay.clocks import until, wall_ms
 from relay.core.chat.events import Opening
 from relay.core.chat.request import ChatRequest, read_request
 from relay.core.chat.tap import Capture
@@ -80,10 +80,10 @@ class Chat:
     async def finish(self, timeout: float) -> None:
         """Ends what is left and waits for the journal to have all events."""
         self.shut_down()
-        deadline = asyncio.get_running_loop().time() + timeout
-        while self._streams and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a turn or two
-            await asyncio.sleep(0.002)
-        if left := await self._queue.flushed(deadline - asyncio.get_running_loop().time()):
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        await until(lambda: not self._streams, timeout)
+        if left := await self._queue.flushed(deadline - loop.time()):
             self._signals.chats_unrecorded(left)
 
     def _require_room(self, client: Client) -> None:
