@@ -105,14 +105,7 @@ def _event(letter: HeldDeadLetter) -> Event:
 
 
 def _shown(letter: HeldDeadLetter) -> dict[str, Any]:
-    return {
-        "id": letter.id,
-        "origin": letter.origin,
-        "reason": letter.reason,
-        "detail": letter.detail,
-        "accepted_at": rfc3339(letter.accepted_at),
-        "raw_bytes": letter.raw_bytes,
-        "event_offset": letter.event_offset,
-        "event": letter.event,
-        "subject": letter.subject,
-    }
+    """All but its bytes."""
+    shown = letter._asdict() | {"accepted_at": rfc3339(letter.accepted_at)}
+    del shown["raw"]
+    return shown

@@ -104,10 +104,5 @@ def _publication(publication: Publication) -> dict[str, Any]:
 
 
 def _letter(letter: HeldDeadLetter) -> dict[str, Any]:
-    return {
-        "id": letter.id,
-        "origin": letter.origin,
-        "reason": letter.reason,
-        "accepted_at": rfc3339(letter.accepted_at),
-        "event_offset": letter.event_offset,
-    }
+    named = {name: getattr(letter, name) for name in ("id", "origin", "reason", "accepted_at", "event_offset")}
+    return named | {"accepted_at": rfc3339(letter.accepted_at)}
