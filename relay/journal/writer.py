@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future as ThreadFuture
 from contextlib import suppress
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from relay.core.errors import RelayError
 from relay.core.event import Draft, Entry, Receipt
@@ -32,23 +32,19 @@ T = TypeVar("T")
 MAX_GROUP_EVENTS = 512
 
 
-class Committed(Protocol):
-    """Called in the event loop after each group: its new entries, its drafts, the seconds the commit took."""
-
-    def __call__(self, entries: Sequence[Entry], drafts: int, seconds: float) -> None: ...
-
-
 class Writer:
     """The one way to the store. ``append`` for drafts, ``call`` for everything else, in the order they come.
 
-    ``overdue`` is called in the event loop when the log has become long, although it is moved into the file in steps.
+    Called in the event loop: ``committed`` after each group, with its new entries, the number of its drafts and the
+    seconds that the commit took; ``failed`` with what a commit or a call met; ``overdue`` when the log has become long,
+    although it is moved into the file in steps.
     """
 
     def __init__(
         self,
         store: Store,
         *,
-        committed: Committed,
+        committed: Callable[[Sequence[Entry], int, float], None],
         failed: Callable[[RelayError], None],
         overdue: Callable[[], None] = lambda: None,
     ) -> None:

@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import urlsplit
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from relay.core.errors import RelayError
 from relay.settings.model import UpstreamSettings
+from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.upstream.addresses import Addresses
 from relay.upstream.connection import Connection, Receiver
 from relay.upstream.errors import UpstreamError, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
@@ -31,16 +31,10 @@ _HELD = 256 << 10  # bytes of an answer that wait for a slow reader, before the 
 _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
-class Signals(Protocol):
-    """What the client reports: whether the upstream is there."""
-
-    def upstream_reached(self, reached: bool) -> None: ...
-
-
 class Upstream:
     """The upstream at ``base_url``. No redirects, no decompression, no proxy from the environment, no total timeout."""
 
-    def __init__(self, settings: UpstreamSettings, signals: Signals | None = None) -> None:
+    def __init__(self, settings: UpstreamSettings, signals: UpstreamSignals | None = None) -> None:
         """Raises ``RelayError`` where ``ssl_cafile`` holds no certificates."""
         parts = urlsplit(settings.base_url)
         secure = parts.scheme == "https"

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from aiohttp import web
 
@@ -21,6 +21,7 @@ from relay.edge.api.event_reader import PIECE_BYTES, EventReader, Piece
 from relay.edge.api.shares import Room, Share
 from relay.edge.http.problems import ProblemError
 from relay.edge.http.raw_response import RawResponse, Sent, date
+from relay.telemetry.signals.consumers import ConsumerSignals
 from relay.upstream import RawHeaders
 
 Kind = Literal["page", "live"]
@@ -45,16 +46,6 @@ class ConsumerLimits:
     send_timeout: float = 60.0
     max_consumers: int = 2000
     room: int = 64 << 20
-
-
-class Signals(Protocol):
-    """What is reported of consumers."""
-
-    def consumer_begun(self, kind: Kind) -> None: ...
-
-    def consumer_ended(self, kind: Kind, outcome: Outcome, peer: str) -> None: ...
-
-    def consumer_refused(self, kind: Kind, peer: str) -> None: ...
 
 
 class Consumer:
@@ -167,7 +158,9 @@ class Consumer:
 class Consumers:
     """All of them. ``client_of`` says whose a request is: the consumers of one client share what is theirs."""
 
-    def __init__(self, limits: ConsumerLimits, signals: Signals, client_of: Callable[[web.Request], str]) -> None:
+    def __init__(
+        self, limits: ConsumerLimits, signals: ConsumerSignals, client_of: Callable[[web.Request], str]
+    ) -> None:
         self._limits, self._signals, self._client_of = limits, signals, client_of
         self._room = Room(limits.room)
         self._present: set[Consumer] = set()

@@ -16,7 +16,7 @@ from relay.core.errors import RelayError
 from relay.core.event import TOPICS, Event
 from relay.core.event_filter import EventFilter
 from relay.core.pruned import pruned_event
-from relay.edge.api.consumers import Consumer, ConsumerLimits, Consumers, Signals
+from relay.edge.api.consumers import Consumer, ConsumerLimits, Consumers
 from relay.edge.api.event_reader import PIECE_EVENTS, EventReader
 from relay.edge.api.guard import MAX_OFFSET, json_response, one_of, page_limit, peer_of, whole_number
 from relay.edge.api.ranges import newest, place_before, range_in
@@ -24,6 +24,7 @@ from relay.edge.api.subject_events import shown
 from relay.edge.http.problems import ProblemError
 from relay.journal.event_log import EventLog
 from relay.journal.queries import Wanted
+from relay.telemetry.signals.consumers import ConsumerSignals
 
 EVENT_STREAM: Final = "text/event-stream"
 
@@ -45,7 +46,7 @@ class Events:
     def __init__(
         self,
         events: EventLog,
-        signals: Signals,
+        signals: ConsumerSignals,
         limits: ConsumerLimits | None = None,
         client_of: Callable[[web.Request], str] = peer_of,
     ) -> None:

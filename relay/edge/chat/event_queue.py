@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
 from relay.core.event import CHAT_CHUNKS, Draft, Receipt
 from relay.journal.errors import JournalBroken, JournalUnavailable
+from relay.journal.journal import Journal
 
 PRESSED = 8 << 20
 """Bytes of events waiting, from which on streams leave their chunk events out."""
@@ -21,12 +21,6 @@ FULL = 64 << 20
 """Bytes of events waiting, from which on no new streams are taken: their endings could not be promised."""
 
 _RETRY = 0.5
-
-
-class Journal(Protocol):
-    """Takes drafts, as ``relay.journal.journal.Journal`` does."""
-
-    def append(self, draft: Draft) -> asyncio.Future[Receipt]: ...
 
 
 class ChatEventQueue:

@@ -29,6 +29,7 @@ from relay.edge.http.accept_queue import emptied, take_no_more
 from relay.edge.http.aiohttp_internals import require_internals
 from relay.edge.http.fast_path import FastPath, Shortcut
 from relay.edge.http.heads import MAX_HEAD, HeadLimit, HeadTooLarge
+from relay.telemetry.signals.http import HttpSignals
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 RequestFactory = Callable[..., web.BaseRequest]
@@ -55,14 +56,6 @@ class Limits:
     max_connections: int = 10_000
 
 
-class Signals(Protocol):
-    """What a listener reports: requests that failed here, and those that were not HTTP (``kind``: a class name)."""
-
-    def request_failed(self, route: str, error: BaseException) -> None: ...
-
-    def request_malformed(self, peer: str, kind: str) -> None: ...
-
-
 class Flow(Protocol):
     """What writes to a client as fast as something else gives it, and can be made to wait."""
 
@@ -84,7 +77,7 @@ class Connection(RequestHandler):
         server: Server,
         *,
         header_timeout: float,
-        signals: Signals,
+        signals: HttpSignals,
         shortcut: Shortcut | None = None,
         **options: Any,
     ) -> None:
@@ -335,7 +328,7 @@ class Listener:
         host: str,
         port: int,
         limits: Limits,
-        signals: Signals,
+        signals: HttpSignals,
         request_factory: RequestFactory | None = None,
         shortcut: Shortcut | None = None,
     ) -> None:
