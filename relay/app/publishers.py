@@ -11,8 +11,6 @@ from relay.telemetry.signals.sinks import SinkSignals
 
 
 class Publishers:
-    """The publishers that run, each in a task of its own."""
-
     def __init__(self) -> None:
         self._running: dict[Publisher, tuple[asyncio.Task[None], SinkSignals]] = {}
 

@@ -174,7 +174,6 @@ class Relay:
 
     @property
     def admin_url(self) -> str:
-        """The admin listener's base URL."""
         assert self._listeners is not None, "the relay has not been started"
         return self._listeners.admin.url
 

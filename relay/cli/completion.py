@@ -42,7 +42,6 @@ def _quiet(source: Callable[[dict[str, Any]], Iterable[Offer]]) -> Callable[[typ
 
 @_quiet
 def topics(_: dict[str, Any]) -> Iterable[Offer]:
-    """The logical topics."""
     from relay.core.event import TOPICS
 
     return ((topic, "") for topic in TOPICS)
@@ -50,7 +49,6 @@ def topics(_: dict[str, Any]) -> Iterable[Offer]:
 
 @_quiet
 def event_types(_: dict[str, Any]) -> Iterable[Offer]:
-    """The types of events."""
     from relay.contract.asyncapi import SUMMARIES
 
     return SUMMARIES.items()
@@ -65,7 +63,6 @@ chat_states = _quiet(lambda _: ((state, "") for state in CHAT_STATES))
 
 @_quiet
 def schema_names(_: dict[str, Any]) -> Iterable[Offer]:
-    """The names of the JSON Schemas."""
     from relay.contract import schemas
 
     return ((name, document["$id"]) for name, document in schemas().items())
@@ -73,7 +70,6 @@ def schema_names(_: dict[str, Any]) -> Iterable[Offer]:
 
 @_quiet
 def sink_labels(typed: dict[str, Any]) -> Iterable[Offer]:
-    """The labels of the configured sinks."""
     from relay.cli import configured
 
     return ((sink.label, sink.type) for sink in configured.load(typed.get("config")).sinks)

@@ -12,8 +12,6 @@ from relay.edge.webhooks import PREFIX, Webhooks
 
 
 class Dispatcher:
-    """The main listener's door."""
-
     def __init__(self, app: web.Application, deliveries: Webhooks, proxied: Handler | None = None) -> None:
         self._routed = Routed(app)
         self._deliveries = deliveries

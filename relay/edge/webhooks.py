@@ -83,8 +83,6 @@ class Head(NamedTuple):
 
 
 class Webhooks:
-    """Serves everything under ``/webhooks/``."""
-
     def __init__(
         self, inboxes: Mapping[str, Inbox], journal: Journal, limits: BodyLimits, intake: Intake | None = None
     ) -> None:

@@ -47,5 +47,4 @@ class Gauge:
         return os.pread(self._descriptor, _SALTS, _HEADER_SALTS)
 
     def close(self) -> None:
-        """Lets go of the file."""
         os.close(self._descriptor)

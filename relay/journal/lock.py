@@ -52,5 +52,4 @@ class Lock:
 
 
 def lock_of(path: Path) -> Path:
-    """The lock file of a journal."""
     return path.with_name(path.name + "-lock")

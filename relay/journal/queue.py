@@ -64,7 +64,6 @@ class Queue:
         return group
 
     def take_all(self) -> list[Waiting]:
-        """Everything."""
         group, self._waiting, self._bytes = self._waiting, [], 0
         return group
 

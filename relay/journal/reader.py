@@ -76,7 +76,6 @@ class Reader(Queries):
         return Reader(self.path, db, self._guard, self._index, projections)
 
     def let_go(self) -> None:
-        """Closes the connection."""
         self._db.close()
 
 

@@ -23,7 +23,6 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 
 def reserve_of(path: Path) -> Path:
-    """The reserve of a journal."""
     return path.with_name(path.name + "-reserve")
 
 

@@ -83,7 +83,6 @@ class Claims:
             self._lost(error)
 
     async def close(self) -> None:
-        """Lets go of the connection."""
         await self._index.close()
 
     async def _settle_debts(self) -> None:

@@ -57,7 +57,6 @@ class TaskReconciliation:
         )
 
     def start(self) -> list[asyncio.Task[None]]:
-        """The background tasks."""
         forgetting = forget_ended(self._tasks, self._addresses, self._retention, self._address_life)
         started = [asyncio.create_task(forgetting, name=CARE)]
         if self._enabled:
@@ -69,7 +68,6 @@ class TaskReconciliation:
         self._results.authorize(settings.upstream_key)
 
     async def update_gauges(self) -> None:
-        """Brings the gauges up to date."""
         counts = await self._tasks.query(Tasks.counts)
         overdue = await self._tasks.query(Tasks.overdue, steady_ms())
         self._signals.tasks_looked_at(pending=sum(counts[state] for state in PENDING), overdue=overdue)

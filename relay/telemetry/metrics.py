@@ -36,7 +36,6 @@ class Metrics:
         return self._once(name, lambda: Counter(name, documentation, labels, registry=self.registry))
 
     def gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
-        """A gauge."""
         return self._once(name, lambda: Gauge(name, documentation, labels, registry=self.registry))
 
     def histogram(self, name: str, documentation: str, bounds: Sequence[float], label: str | None = None) -> Histogram:
@@ -113,7 +112,6 @@ class Series:
         self.total = 0.0
 
     def observe(self, value: float) -> None:
-        """Counts one value."""
         self.counts[bisect_left(self._bounds, value)] += 1
         self.total += value
 

@@ -221,7 +221,6 @@ class Upstream:
             self._signals.upstream_reached(reached)
 
     async def close(self) -> None:
-        """Closes every connection."""
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -260,12 +259,10 @@ class Incoming:
         self._news: asyncio.Future[None] | None = None
 
     def answered(self, head: Head) -> None:
-        """See ``Receiver``."""
         self._head = head
         self._wake()
 
     def received(self, piece: bytes) -> None:
-        """See ``Receiver``."""
         self._pieces.append(piece)
         self._held += len(piece)
         if self._held > _HELD and not self._paused and self._connection is not None:
@@ -274,13 +271,11 @@ class Incoming:
         self._wake()
 
     def ended(self) -> None:
-        """See ``Receiver``."""
         self._finished = True
         self._connection = None
         self._wake()
 
     def failed(self, error: UpstreamError) -> None:
-        """See ``Receiver``."""
         self._error = self._error or error
         self._connection = None
         self._wake()

@@ -109,11 +109,9 @@ class Counted:
 
     @property
     def done(self) -> bool:
-        """See ``Body``."""
         return self.left == 0
 
     def take(self, data: bytes) -> bytes:
-        """See ``Body``."""
         if len(data) > self.left:
             data, self.surplus = data[: self.left], data[self.left :]
         self.left -= len(data)
@@ -129,7 +127,6 @@ class Endless:
     surplus: ClassVar = b""
 
     def take(self, data: bytes) -> bytes:
-        """See ``Body``."""
         return data
 
 

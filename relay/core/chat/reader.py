@@ -55,7 +55,6 @@ class StreamReader:
         self._held_next = 0  # the place of a chunk that goes on with the last run
 
     def read(self, data: bytes) -> None:
-        """More of the stream."""
         if self.done:
             return
         start = self._parser.position
@@ -67,7 +66,6 @@ class StreamReader:
                 self._read_event(event.data, event.end, event.name, event.oversized)
 
     def close(self) -> None:
-        """The stream has ended."""
         if not self.done:
             for event in self._parser.close():
                 self._read_event(event.data, event.end, event.name, event.oversized)

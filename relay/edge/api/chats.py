@@ -28,14 +28,11 @@ _COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 class ChatRoutes:
-    """Serves ``/v1/chats``."""
-
     def __init__(self, journal: Journal) -> None:
         self._events = journal.events
         self._chats = journal.projection(Chats)
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        """What is served, and where."""
         return (web.get("/v1/chats", self.list),)
 
     async def list(self, request: web.Request) -> web.StreamResponse:

@@ -33,7 +33,6 @@ class DeadLetterRoutes:
         self._sinks = sinks
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        """What is served, and where."""
         return (
             web.get("/v1/dead-letters", self.list),
             web.get("/v1/dead-letters/{id}", self.show),

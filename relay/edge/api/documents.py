@@ -26,7 +26,6 @@ class ContractRoutes:
         self._asyncapi, self._openapi, self._schemas = cache(asyncapi), cache(openapi), cache(schemas)
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        """What is served, and where."""
         return (
             web.get("/asyncapi.json", _showing(self._asyncapi)),
             web.get("/openapi.json", _showing(self._openapi)),

@@ -35,13 +35,10 @@ class Drainable(Protocol):
 
 
 class DrainRoutes:
-    """Serves ``/v1/drain``."""
-
     def __init__(self, drain: Callable[[], Drainable], intake: Intake) -> None:
         self._drain, self._intake = drain, intake
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        """What is served, and where."""
         return web.post("/v1/drain", self.begin), web.delete("/v1/drain", self.cancel)
 
     def shown(self) -> dict[str, Any]:

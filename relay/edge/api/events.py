@@ -55,7 +55,6 @@ class Events:
         self.consumers = Consumers(self._limits, signals, client_of)
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        """What is served, and where."""
         return (web.get("/v1/events", self.get),)
 
     async def get(self, request: web.Request) -> web.StreamResponse:

@@ -85,7 +85,6 @@ class ApiAuth:
 
 
 def json_response(document: object, status: int = 200) -> web.Response:
-    """A JSON answer."""
     return web.Response(status=status, body=orjson.dumps(document), headers={hdrs.CONTENT_TYPE: "application/json"})
 
 

@@ -43,7 +43,6 @@ class Probes:
     on_loopback: bool = False
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        """What is served, and where."""
         return (
             web.get("/livez", self.livez),
             web.get("/readyz", self.readyz),

@@ -51,7 +51,6 @@ class StatusRoutes:
         self._upstream, self._unready, self._drain = upstream, unready, drain
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        """What is served, and where."""
         return (web.get("/v1/status", self.show),)
 
     async def show(self, _: web.Request) -> web.StreamResponse:

@@ -27,15 +27,12 @@ MAX_DEAD_LETTERS: Final = 100
 
 
 class SubjectRoutes:
-    """Serves ``/v1/subjects``."""
-
     def __init__(self, journal: Journal) -> None:
         self._events, self._tasks = journal.events, journal.projection(Tasks)
         self._letters, self._history = journal.projection(DeadLetters), journal.projection(History)
         self._publications = Publications(journal.events, journal.progress, self._history)
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        """What is served, and where."""
         return (web.get("/v1/subjects/{subject}", self.show),)
 
     async def show(self, request: web.Request) -> web.StreamResponse:

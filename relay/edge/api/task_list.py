@@ -60,8 +60,6 @@ _NOTHING: Final = _Part((), None, 0)
 
 
 class TaskList:
-    """Answers ``GET /v1/tasks``."""
-
     def __init__(self, journal: Journal) -> None:
         self._events: EventLog = journal.events
         self._tasks = journal.projection(Tasks)

@@ -36,7 +36,6 @@ class TaskRoutes:
         self._bodies = Bodies(_BODY)
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        """What is served, and where."""
         return (
             web.get("/v1/tasks", self.list),
             web.post("/v1/tasks", self._intake.guarded(self.watch)),

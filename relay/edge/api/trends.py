@@ -12,13 +12,10 @@ from relay.telemetry.trends import Point, Trends
 
 
 class TrendRoutes:
-    """Serves ``/v1/trends``."""
-
     def __init__(self, identity: str, trends: Trends) -> None:
         self._identity, self._trends = identity, trends
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        """What is served, and where."""
         return (web.get("/v1/trends", self.show),)
 
     async def show(self, _: web.Request) -> web.StreamResponse:

@@ -32,8 +32,6 @@ from relay.upstream.headers import replaced
 
 
 class Chat:
-    """Serves ``POST .../chat/completions``."""
-
     def __init__(
         self,
         proxy: Proxy,

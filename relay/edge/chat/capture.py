@@ -65,7 +65,6 @@ class ChatCapture:
 
     @property
     def chat_id(self) -> str:
-        """The relay's id of the stream."""
         return self._opening.chat_id
 
     def begin(self) -> None:

@@ -78,7 +78,6 @@ class ChatEvents:
         self._failed: list[Draft] = []
 
     def put(self, drafts: Iterable[Draft]) -> None:
-        """The stream's next events."""
         queue, waiting = self._queue, self._waiting
         for draft in drafts:
             waiting.append(draft)

@@ -136,7 +136,6 @@ class ChatStream:
     # -- the upstream's answer ---------------------------------------------------------------------------------
 
     def answered(self, head: Head) -> None:
-        """See ``Receiver``."""
         if self._may_retry and head.status in _RETRIED and self._connection is not None:
             self._connection.cancel()
             self._set_head(False)
@@ -155,7 +154,6 @@ class ChatStream:
         self._set_head(True)
 
     def received(self, piece: bytes) -> None:
-        """See ``Receiver``."""
         client = self._client
         if client is not None:
             with suppress(ConnectionError):
@@ -167,7 +165,6 @@ class ChatStream:
             self._stop("client_gone")
 
     def ended(self) -> None:
-        """See ``Receiver``."""
         self._connection = None
         if self._client is not None:
             try:
@@ -181,7 +178,6 @@ class ChatStream:
         self._end("end")
 
     def failed(self, error: UpstreamError) -> None:
-        """See ``Receiver``."""
         self._connection = None
         if not self._head.done():
             self._head.set_exception(error)

@@ -43,18 +43,15 @@ class Console:
         self._files = _read(on_loopback=on_loopback)
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        """What is served, and where."""
         return (
             web.get("/", self.page),
             web.get("/console/{file}", self.file),
         )
 
     async def page(self, request: web.Request) -> web.StreamResponse:
-        """The page."""
         return _answer(request, self._files[PAGE])
 
     async def file(self, request: web.Request) -> web.StreamResponse:
-        """One of the files that the page consists of."""
         found = self._files.get(request.match_info["file"])
         if found is None:
             return respond(problems.answer("not_found", "The console has no file of this name."))

@@ -30,7 +30,6 @@ class Routed:
         self._handle = app._handle
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The application's answer."""
         assert isinstance(request, web.Request), "the listener must use this object's request_factory"
         try:
             return await self._handle(request)

@@ -457,7 +457,6 @@ def path_of(request: web.BaseRequest) -> str:
 
 
 def respond(refusal: problems.Answer) -> web.Response:
-    """A refusal as a response."""
     return web.Response(status=refusal.status, body=refusal.body, headers=dict(refusal.headers))
 
 

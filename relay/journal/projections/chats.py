@@ -53,8 +53,6 @@ class Remains(NamedTuple):
 
 
 class Chats(Projection):
-    """The table."""
-
     statements = _SQL
 
     def apply(self, group: Plan) -> None:
@@ -78,7 +76,6 @@ class Chats(Projection):
         return [OpenChat(*row) for row in self._db.execute(_SQL["all"])]
 
     def count(self) -> int:
-        """How many chats are open."""
         return int(self._db.execute(_SQL["count"]).fetchone()[0])
 
     def page(self, before: int, limit: int) -> list[NamedChat]:

@@ -31,8 +31,6 @@ class HeldDeadLetter(NamedTuple):
 
 
 class DeadLetters(Projection):
-    """The table."""
-
     statements: ClassVar[Mapping[str, str]] = sql.statements("projections/dead_letters.sql")
 
     def apply(self, group: Plan) -> None:
@@ -70,7 +68,6 @@ class DeadLetters(Projection):
         return [_letter(row) for row in rows]
 
     def count(self) -> int:
-        """How many are held."""
         return int(self._db.execute(self.statements["count"]).fetchone()[0])
 
     def delete(self, id: str) -> bool:

@@ -38,8 +38,6 @@ class Found(NamedTuple):
 
 
 class Addresses(Projection):
-    """The table."""
-
     statements = _SQL
 
     def __init__(self, db: sqlite3.Connection) -> None:

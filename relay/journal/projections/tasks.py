@@ -179,7 +179,6 @@ class Tasks(Projection):
         return self._db.execute(_SQL["expire"], (ended_before, chunk)).rowcount
 
     def find(self, task_id: str) -> Row | None:
-        """One task."""
         row = self._db.execute(_SQL["find"], (task_id,)).fetchone()
         return None if row is None else _row(row)
 

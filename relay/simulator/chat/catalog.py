@@ -60,7 +60,6 @@ def completion(body: Json, rng: Random, now: int) -> Json:
 
 
 def embeddings(body: Json, rng: Random, now: int) -> Json:
-    """Unit vectors."""
     texts = _texts(body, "input")
     data = [{"object": "embedding", "index": index, "embedding": _vector(rng)} for index in range(len(texts))]
     return {"object": "list", "model": body["model"], "data": data, "usage": _usage(texts, 0)}

@@ -23,7 +23,6 @@ _Sent = list[tuple[RecordBatch, asyncio.Future[Any]]]
 
 
 async def at_once(batches: Sequence[RecordBatch]) -> Requests:
-    """All of them."""
     yield batches
 
 

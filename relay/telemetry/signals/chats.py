@@ -20,8 +20,6 @@ _OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0
 
 
 class ChatSignals:
-    """Signals about chats."""
-
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         metrics = telemetry.metrics

@@ -9,8 +9,6 @@ RESULTS = ("verified", "unverified", "absorbed", "overrun")
 
 
 class ClaimSignals:
-    """Signals about the claims of one sink."""
-
     def __init__(self, telemetry: Telemetry, label: str) -> None:
         metrics = telemetry.metrics
         up = metrics.gauge("relay_shared_index_up", "1 while the shared index answers.", "sink")

@@ -11,8 +11,6 @@ OUTCOMES: Final = ("done", "left", "cut", "stopped", "revoked", "failed", "refus
 
 
 class ConsumerSignals:
-    """Signals about consumers of ``GET /v1/events``: pages and live streams."""
-
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
         metrics = telemetry.metrics

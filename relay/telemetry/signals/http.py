@@ -7,8 +7,6 @@ from relay.telemetry.telemetry import Telemetry
 
 
 class HttpSignals:
-    """Signals about requests."""
-
     def __init__(self, telemetry: Telemetry) -> None:
         self._log = telemetry.log
         self._malformed = LogRateLimiter()

@@ -23,8 +23,6 @@ def dead_letters_made(telemetry: Telemetry) -> Counter:
 
 
 class JournalSignals:
-    """Signals about the journal."""
-
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry, self._log, metrics = telemetry, telemetry.log, telemetry.metrics
         self._commit = metrics.histogram(

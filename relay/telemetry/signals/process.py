@@ -17,8 +17,6 @@ MEASURE_EVERY = 0.25
 
 
 class ProcessSignals:
-    """Signals about the process."""
-
     def __init__(self, telemetry: Telemetry) -> None:
         self._log, metrics = telemetry.log, telemetry.metrics
         self._up = metrics.gauge("relay_up", "1 while the relay accepts deliveries.")

@@ -18,8 +18,6 @@ _DOWN: Final = "Check upstream.base_url and the network; polling resumes by itse
 
 
 class TaskSignals:
-    """Signals about tasks."""
-
     def __init__(self, telemetry: Telemetry, upstream: UpstreamSignals) -> None:
         metrics = telemetry.metrics
         self._telemetry, self._log, self._upstream = telemetry, telemetry.log, upstream
