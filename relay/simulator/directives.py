@@ -39,13 +39,14 @@ def directives_in(header: str) -> dict[str, str | None]:
     return named
 
 
+D = TypeVar("D", bound=Directed)
 Rates = TypeVar("Rates")
 Reader = Callable[[str | None, Rates], object]
 """Reads the value of one word (``None``: the word alone); the rates have the default delays."""
 
 
-def values_of(named: Mapping[str, str | None], readers: Mapping[str, Reader[Rates]], rates: Rates) -> dict[str, object]:
-    """The directives of a header, read. Raises ``UnknownFault`` for an unknown word, or an invalid value."""
+def made(kind: type[D], named: Mapping[str, str | None], readers: Mapping[str, Reader[Rates]], rates: Rates) -> D:
+    """What these directives make of an answer. Raises ``UnknownFault`` for an unknown word, or an invalid value."""
     read: dict[str, object] = {}
     for word, value in named.items():
         reader = readers.get(word)
@@ -53,7 +54,7 @@ def values_of(named: Mapping[str, str | None], readers: Mapping[str, Reader[Rate
             listed = ", ".join(["none", *(name.replace("_", "-") for name in readers)])
             raise UnknownFault(f"{HEADER} does not know {word.replace('_', '-')!r}. It knows: {listed}.")
         read[word] = reader(value, rates)
-    return read
+    return kind(**read)  # each reader gives its own field's type
 
 
 def require_rates(rates: object, directives: Iterable[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from hashlib import blake2b
 from random import Random
@@ -34,11 +33,6 @@ def object_in(holder: Json, key: str) -> Json:
     if value is not None and not isinstance(value, dict):
         raise InvalidSubmission(f"{key} is not an object")
     return value or {}
-
-
-def now_ms() -> int:
-    """Epoch milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 class Lottery:

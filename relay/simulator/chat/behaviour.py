@@ -6,7 +6,6 @@ apply to it. The directives are the fields of ``Behaviour``, with ``-`` for ``_`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from random import Random
 
@@ -18,9 +17,9 @@ from relay.simulator.directives import (
     directives_in,
     duration,
     flag,
+    made,
     status,
     struck,
-    values_of,
 )
 from relay.simulator.rates import CHAT_FAULTS, ChatFaults
 
@@ -115,17 +114,12 @@ _Reader = Reader[ChatFaults]
 
 def parse(header: str, faults: ChatFaults) -> Behaviour:
     """The behaviour that a value of ``X-Simulate`` asks for. Raises ``UnknownFault``."""
-    return _behaviour(directives_in(header), faults)
+    return made(Behaviour, directives_in(header), _READERS, faults)
 
 
 def draw(rng: Random, faults: ChatFaults) -> Behaviour:
     """A behaviour by the rates."""
-    return _behaviour(struck(rng, faults, CHAT_FAULTS), faults)
-
-
-def _behaviour(named: Mapping[str, str | None], faults: ChatFaults) -> Behaviour:
-    read = values_of(named, _READERS, faults)
-    return Behaviour(**read)  # type: ignore[arg-type]  # each reader gives its own field's type
+    return made(Behaviour, struck(rng, faults, CHAT_FAULTS), _READERS, faults)
 
 
 def _one_of(*known: str) -> _Reader:

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 import orjson
 from aiohttp import web
 
+from relay.clocks import wall_ms
 from relay.simulator.access import RateLimit, admits
 from relay.simulator.chat import catalog, frames, reply, scripts
 from relay.simulator.chat.behaviour import Behaviour, draw, parse
@@ -23,7 +24,7 @@ from relay.simulator.chat.refusals import ApiError, document, error_answer, requ
 from relay.simulator.chat.request import read
 from relay.simulator.directives import HEADER, UnknownFault
 from relay.simulator.options import Options
-from relay.simulator.requests import InvalidSubmission, Json, Lottery, now_ms, read_object
+from relay.simulator.requests import InvalidSubmission, Json, Lottery, read_object
 
 BASES = ("/openai/v1", "/v3/openai/v1", "/v3/openai", "/openai")
 _ROOTS = ("/openai", "/v3/openai")
@@ -132,7 +133,7 @@ class Chat:
 
     def _served(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
-            exchange = self.exchanges.enter(request.method, request.raw_path, request.headers, now_ms())
+            exchange = self.exchanges.enter(request.method, request.raw_path, request.headers, wall_ms())
             serving = asyncio.current_task()
             assert serving is not None
             self._serving.add(serving)
@@ -142,14 +143,14 @@ class Chat:
                 answer = self._answer(endpoint, request, raw)
                 response = await play(request, answer, exchange)
             except asyncio.CancelledError as cancelled:
-                exchange.end(STOPPED if STOPPED in cancelled.args else CLIENT_GONE, now_ms())
+                exchange.end(STOPPED if STOPPED in cancelled.args else CLIENT_GONE, wall_ms())
                 raise
             except ConnectionError:  # it went between two writes
-                exchange.end(CLIENT_GONE, now_ms())
+                exchange.end(CLIENT_GONE, wall_ms())
                 raise
             finally:
                 self._serving.discard(serving)
-            exchange.end(answer.end.value, now_ms())
+            exchange.end(answer.end.value, wall_ms())
             return response
 
         return serve

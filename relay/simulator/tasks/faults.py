@@ -6,7 +6,6 @@ is a task without any. The directives are the fields of ``Fate``, with ``-`` for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from random import Random
 
@@ -18,9 +17,9 @@ from relay.simulator.directives import (
     directives_in,
     duration,
     flag,
+    made,
     status,
     struck,
-    values_of,
 )
 from relay.simulator.rates import Faults
 
@@ -85,7 +84,7 @@ DIRECTIVES = tuple(field.name for field in fields(Fate))
 
 def parse(header: str, faults: Faults) -> Fate:
     """The fate that a value of ``X-Simulate`` asks for. Raises ``UnknownFault``."""
-    return _fate(directives_in(header), faults)
+    return made(Fate, directives_in(header), _READERS, faults)
 
 
 def draw(rng: Random, faults: Faults) -> Fate:
@@ -95,12 +94,7 @@ def draw(rng: Random, faults: Faults) -> Fate:
     kind = rng.choice(CONTRADICTIONS)
     if "contradict" in named:
         named["contradict"] = kind
-    return _fate(named, faults)
-
-
-def _fate(named: Mapping[str, str | None], faults: Faults) -> Fate:
-    read = values_of(named, _READERS, faults)
-    return Fate(**read)  # type: ignore[arg-type]  # each reader gives its own field's type
+    return made(Fate, named, _READERS, faults)
 
 
 _READERS: dict[str, Reader[Faults]] = {

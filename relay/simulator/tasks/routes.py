@@ -10,10 +10,11 @@ from typing import Any
 
 from aiohttp import web
 
+from relay.clocks import wall_ms
 from relay.simulator.access import RateLimit, admits
 from relay.simulator.directives import HEADER, UnknownFault
 from relay.simulator.options import Options
-from relay.simulator.requests import InvalidSubmission, Lottery, now_ms, read_object
+from relay.simulator.requests import InvalidSubmission, Lottery, read_object
 from relay.simulator.tasks import outputs, submission
 from relay.simulator.tasks.answers import VARIETY, ApiError, Broken, document, page, unrouted
 from relay.simulator.tasks.faults import Fate, draw, parse
@@ -97,7 +98,7 @@ class Media:
         await _strike(order)
         if order.fate.html:
             return page()
-        answer = shape(order.rng, now_ms(), outputs.place_of(request))
+        answer = shape(order.rng, wall_ms(), outputs.place_of(request))
         self._ledger.answer(answer)
         if order.fate.reset:
             raise Broken
@@ -130,7 +131,7 @@ class Media:
             if number <= polls:
                 raise self._failed_poll(status)
             number -= polls
-        return document(result(record.task, record.task.at(time.monotonic() - record.born), now_ms()))
+        return document(result(record.task, record.task.at(time.monotonic() - record.born), wall_ms()))
 
     def _failed_poll(self, status: int) -> ApiError:
         if status == 429:
@@ -207,7 +208,7 @@ def _task(asked: Submission, order: Order, options: Options, outputs_at: str) ->
         life=life_of(rng, asked.endpoint, fate, options, asked.mock),
         reason=rng.choice(REASONS),
         style_seed=rng.getrandbits(32),
-        submitted_at=now_ms(),
+        submitted_at=wall_ms(),
         outputs_at=outputs_at,
         test=asked.mock is not None,
     )

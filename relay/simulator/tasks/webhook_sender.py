@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import aiohttp
 
+from relay.clocks import wall_ms
 from relay.simulator.options import Retries
-from relay.simulator.requests import now_ms
 from relay.simulator.tasks.ledger import DROPPED, TIMEOUT, UNANSWERED, UNREACHABLE, Attempt, Record
 from relay.simulator.tasks.webhook_plan import PlannedWebhook, render
 
@@ -30,7 +30,7 @@ class WebhookSender:
         await asyncio.gather(*copies)
 
     async def _copy(self, url: str, record: Record, planned: PlannedWebhook, tried: Callable[[], None]) -> None:
-        body = render(record.task, planned, now_ms())
+        body = render(record.task, planned, wall_ms())
         for number in range(1, self._retries.repeats + 2):
             attempt = await self._attempt(url, record, planned, number, body)
             record.attempts.append(attempt)
@@ -47,7 +47,7 @@ class WebhookSender:
             outcome = await self._post(url, body)
             if number <= planned.dropped + planned.unanswered:
                 outcome = UNANSWERED
-        return Attempt(record.task.task_id, planned.label, planned.phase.status, number, outcome, now_ms())
+        return Attempt(record.task.task_id, planned.label, planned.phase.status, number, outcome, wall_ms())
 
     async def _post(self, url: str, body: bytes) -> int | str:
         async with self._places:

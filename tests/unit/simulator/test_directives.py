@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.simulator.directives import UnknownFault, choice, count, directives_in, duration, flag, status, values_of
+from relay.simulator.directives import UnknownFault, choice, count, directives_in, duration, flag, made, status
+from relay.simulator.tasks.faults import Fate
 
 
 def test_words_are_read_in_any_case_and_order() -> None:
@@ -25,7 +26,7 @@ def test_nothing_can_be_asked_for(header: str) -> None:
 def test_the_refusal_of_an_unknown_word_lists_what_is_known() -> None:
     """A typing error in the header would silently simulate nothing."""
     with pytest.raises(UnknownFault, match=r"'vanish-now'.*none, never-ends"):
-        values_of({"vanish_now": None}, {"never_ends": lambda value, _: flag(value)}, None)
+        made(Fate, {"vanish_now": None}, {"never_ends": lambda value, _: flag(value)}, None)
 
 
 @pytest.mark.parametrize(
