@@ -7,7 +7,7 @@ are the upstream's: https://novita.ai/docs/api-reference. A path template cannot
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from relay.contract.answers import ANSWERS, openai_error_schema, problem_schema
@@ -94,7 +94,7 @@ def _webhooks() -> Document:
         },
     }
     token = _parameter(
-        "token", "path", "A secret: one of `webhooks.novita.tokens`, or the one that relay gave to this task."
+        "token", "A secret: one of `webhooks.novita.tokens`, or the one that relay gave to this task.", where="path"
     )
     return {
         "/webhooks/novita/{token}": {"parameters": [token], "post": post},
@@ -136,32 +136,28 @@ def _tasks_proxied() -> Document:
         paths[f"/{name}/{{path}}"] = methods
     summary = "Returns the upstream's answer; if the task has ended, that becomes an event, as from a webhook."
     result = _passed("v3-task-result", summary, (*_PROXIED, "journal_unavailable"))
-    result["parameters"] = [_parameter("task_id", "query", "The upstream's id of the task.", required=True)]
+    result["parameters"] = [_parameter("task_id", "The upstream's id of the task.", required=True)]
     paths["/v3/async/task-result"] = {"get": result}
     return paths
 
 
 # Long since it is a table: one entry for each route of the API, read from top to bottom.
 def _api() -> Document:
-    after = _parameter("after", "query", "`next` of the previous page.", {"type": "integer", "minimum": 0})
+    following = "`next` of the previous page."
+    after = _parameter("after", following, {"type": "integer", "minimum": 0})
     limit = _parameter(
         "limit",
-        "query",
         "The maximum number in a page.",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     )
-    before = _parameter("before", "query", "`next` of the previous page.")
+    before = _parameter("before", following)
     instant = {"type": "string", "examples": ["2026-01-31T09:00:00Z", "15m"]}
     span = [
-        _parameter(
-            "since", "query", "Only what relay accepted at this time or later; a duration is so long ago.", instant
-        ),
-        _parameter("until", "query", "Only what relay accepted at this time or earlier.", instant),
+        _parameter("since", "Only what relay accepted at this time or later; a duration is so long ago.", instant),
+        _parameter("until", "Only what relay accepted at this time or earlier.", instant),
     ]
-    path_id = [_parameter("id", "path", "The id.")]
-    offset = {"type": "string", "pattern": "^([0-9]{1,19}|latest)$", "default": "0"}
-    offset_before = {"type": "string", "pattern": "^([0-9]{1,19}|latest)$"}
-    states = {"enum": list(SELECTIONS), "default": "all"}
+    path_id = [_parameter("id", "The id.", where="path")]
+    offset = {"type": "string", "pattern": "^([0-9]{1,19}|latest)$"}
     watch = _guarded(
         "watch-task",
         "Watches a task that was submitted elsewhere.",
@@ -178,17 +174,17 @@ def _api() -> Document:
         {200: ("EventPage", "A page, or a stream: `id` is the offset, `event` the type, `data` the event.")},
         codes=("too_many_consumers",),
         parameters=[
-            _parameter("after", "query", "Start after this offset, or at `latest`.", offset),
-            _parameter(
-                "before", "query", "Newest first, from below this offset, or from `latest`. Not live.", offset_before
-            ),
+            _parameter("after", "Start after this offset, or at `latest`.", {**offset, "default": "0"}),
+            _parameter("before", "Newest first, from below this offset, or from `latest`. Not live.", offset),
             *span,
             limit,
-            _parameter("topic", "query", "Only events of this topic.", {"enum": list(TOPICS)}),
-            _parameter("type", "query", "Only events of this type."),
-            _parameter("subject", "query", "Only events about this task or chat."),
+            _parameter("topic", "Only events of this topic.", {"enum": list(TOPICS)}),
+            _parameter("type", "Only events of this type."),
+            _parameter("subject", "Only events about this task or chat."),
             _parameter(
-                "Last-Event-ID", "header", "Resumes a live stream after this offset, or at `latest`. Ignored for pages."
+                "Last-Event-ID",
+                "Resumes a live stream after this offset, or at `latest`. Ignored for pages.",
+                where="header",
             ),
         ],
     )
@@ -204,7 +200,7 @@ def _api() -> Document:
         "list-dead-letters",
         "Lists dead letters, sorted by id.",
         {200: ("DeadLetterPage", "A page.")},
-        parameters=[_parameter("after", "query", "`next` of the previous page."), limit],
+        parameters=[_parameter("after", following), limit],
     )
     first = {"id": "$response.body#/dead_letters/0/id"}
     letters["responses"]["200"]["links"] = {
@@ -219,11 +215,9 @@ def _api() -> Document:
         parameters=[
             before,
             limit,
-            _parameter(
-                "state", "query", "A state, or a group of states.", {"enum": list(CHAT_STATES), "default": "all"}
-            ),
-            _parameter("model", "query", "Only chats with this model."),
-            _parameter("client", "query", "Only chats of this client."),
+            _states(CHAT_STATES),
+            _parameter("model", "Only chats with this model."),
+            _parameter("client", "Only chats of this client."),
             *span,
         ],
     )
@@ -232,13 +226,7 @@ def _api() -> Document:
         "list-tasks",
         "Lists all known tasks, newest first.",
         {200: ("TaskPage", "A page.")},
-        parameters=[
-            before,
-            limit,
-            _parameter("state", "query", "A state, or a group of states.", states),
-            _parameter("type", "query", "Only tasks of this type."),
-            *span,
-        ],
+        parameters=[before, limit, _states(SELECTIONS), _parameter("type", "Only tasks of this type."), *span],
     )
     task = {200: ("TaskWithEvents", "The task.")}
     replay = _guarded(
@@ -249,7 +237,6 @@ def _api() -> Document:
     )
     accept_for = _parameter(
         "accept_for",
-        "query",
         "For how long everything is taken at least, while balancers notice.",
         {
             "type": "string",
@@ -274,7 +261,7 @@ def _api() -> Document:
         "/v1/drain": {"post": drain, "delete": undo},
         "/v1/chats": {"get": chats},
         "/v1/subjects/{subject}": {
-            "parameters": [_parameter("subject", "path", "The id of a task, a chat, or an unreadable delivery.")],
+            "parameters": [_parameter("subject", "The id of a task, a chat, or an unreadable delivery.", where="path")],
             "get": _guarded(
                 "timeline",
                 "Returns the timeline of a subject.",
@@ -297,6 +284,10 @@ def _api() -> Document:
         },
         "/v1/dead-letters/{id}/replay": {"parameters": path_id, "post": replay},
     }
+
+
+def _states(known: Iterable[str]) -> Document:
+    return _parameter("state", "A state, or a group of states.", {"enum": list(known), "default": "all"})
 
 
 def _guarded(
@@ -323,7 +314,7 @@ def _documents() -> Document:
         "/asyncapi.json": {"get": get("asyncapi", "Returns what relay receives and publishes, as AsyncAPI 3.0.")},
         "/openapi.json": {"get": get("openapi", "Returns this document.")},
         "/schemas/{name}": {
-            "parameters": [_parameter("name", "path", "The file name of the schema.", names)],
+            "parameters": [_parameter("name", "The file name of the schema.", names, "path")],
             "get": schema,
         },
     }
@@ -339,7 +330,7 @@ def _console() -> Document:
     file = get("console-file", "Returns a file of the console.", ("text/javascript", "text/css", "image/svg+xml"))
     return {
         "/": {"get": get("console", "Returns the console, a page for people, if `console.enabled`.", ("text/html",))},
-        "/console/{file}": {"parameters": [_parameter("file", "path", "The name of the file.")], "get": file},
+        "/console/{file}": {"parameters": [_parameter("file", "The name of the file.", where="path")], "get": file},
     }
 
 
@@ -360,7 +351,7 @@ def _probes() -> Document:
 
 
 def _passed_through(name: str, summary: str, *, openai: bool = False) -> Document:
-    path = _parameter("path", "path", "The rest of the path, including slashes.")
+    path = _parameter("path", "The rest of the path, including slashes.", where="path")
     methods = {method: _passed(f"{name}-{method}", summary, _PROXIED, openai=openai) for method in _METHODS}
     for method in ("post", "put", "patch"):
         methods[method]["requestBody"] = _body_passed()
@@ -438,7 +429,9 @@ def _refusal(status: int, codes: list[str], *, openai: bool) -> Document:
     return refusal
 
 
-def _parameter(name: str, where: str, text: str, schema: Schema | None = None, *, required: bool = False) -> Document:
+def _parameter(
+    name: str, text: str, schema: Schema | None = None, where: str = "query", *, required: bool = False
+) -> Document:
     return {
         "name": name,
         "in": where,
