@@ -162,6 +162,17 @@ _CHAT: Final[dict[str, Schema]] = {
     },
     "offset": {**_COUNT, "description": "The offset of the event that ended it; of the first one while it is open."},
 }
+_DEAD_LETTER: Final[dict[str, Schema]] = {
+    "id": _TEXT,
+    "origin": _TEXT,
+    "reason": _TEXT,
+    "detail": _TEXT,
+    "accepted_at": _TIME,
+    "raw_bytes": _COUNT,
+    "event_offset": {"type": ["integer", "null"]},
+    "event": {"type": ["object", "null"], "description": "Attributes of the refused event; null for a delivery."},
+    "subject": {**_TEXT, "description": "The task or chat that it is about, or its own id."},
+}
 _TIMELINE: Final[dict[str, Schema]] = {
     "subject": _TEXT,
     "kind": {"enum": list(SUBJECT_KINDS)},
@@ -192,29 +203,9 @@ _TIMELINE: Final[dict[str, Schema]] = {
         )
     ),
     "dead_letters": _list(
-        _object(
-            {
-                "id": _TEXT,
-                "origin": _TEXT,
-                "reason": _TEXT,
-                "accepted_at": _TIME,
-                "event_offset": {"type": ["integer", "null"]},
-            }
-        )
+        _object({name: _DEAD_LETTER[name] for name in ("id", "origin", "reason", "accepted_at", "event_offset")})
     ),
 }
-_DEAD_LETTER: Final[dict[str, Schema]] = {
-    "id": _TEXT,
-    "origin": _TEXT,
-    "reason": _TEXT,
-    "detail": _TEXT,
-    "accepted_at": _TIME,
-    "raw_bytes": _COUNT,
-    "event_offset": {"type": ["integer", "null"]},
-    "event": {"type": ["object", "null"], "description": "Attributes of the refused event; null for a delivery."},
-    "subject": {**_TEXT, "description": "The task or chat that it is about, or its own id."},
-}
-
 ANSWERS: Final[dict[str, Schema]] = {
     "Delivered": _object(
         {"status": {"enum": ["accepted", "duplicate", "dead", "ignored"]}, "event_id": _TEXT}, optional=("event_id",)
