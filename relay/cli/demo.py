@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,8 +17,7 @@ from relay.core.errors import RelayError
 if TYPE_CHECKING:
     from relay.simulator.options import Options
     from relay.simulator.outages import Outage
-
-T = TypeVar("T")
+    from relay.simulator.rates import Faults
 
 PerMinute = Annotated[
     int | None,
@@ -113,8 +111,9 @@ def simulate(
     It has tasks, webhooks with the vendor's retries, polling, and the OpenAI routes, like https://api.novita.ai. The
     header X-Simulate selects faults for one request: 'doubled, late=2s' for a task, 'pace=50ms, reset' for a chat.
     """
+    from relay.simulator.chat.behaviour import CHAT_FAULTS
     from relay.simulator.options import Options, Retries
-    from relay.simulator.rates import CHAT_FAULTS, TASK_FAULTS, ChatFaults, Faults
+    from relay.simulator.tasks.faults import DIRECTIVES
 
     chosen = Options(
         host=host,
@@ -123,11 +122,11 @@ def simulate(
         queue_seconds=queue,
         run_seconds=run,
         retries=Retries(webhook_timeout, webhook_repeats, _spacing(webhook_spacing)),
-        faults=_faults(Faults, TASK_FAULTS, fault or [], "--fault", late_by=late_by, slow_by=slow_by),
+        faults=_faults(DIRECTIVES, fault or [], "--fault", late_by=late_by, slow_by=slow_by),
         outages=tuple(map(_outage, outage or [])),
         checked_test_mode=checked_test_mode,
         retry_after=retry_after,
-        chat_faults=_faults(ChatFaults, CHAT_FAULTS, chat_fault or [], "--chat-fault"),
+        chat_faults=_faults(CHAT_FAULTS, chat_fault or [], "--chat-fault"),
         api_keys=tuple(api_key or ()),
         default_webhook=default_webhook,
         submissions_per_minute=submissions_per_minute,
@@ -158,8 +157,10 @@ def _outage(text: str) -> Outage:
         raise typer.BadParameter(str(error), param_hint="'--outage'") from None
 
 
-def _faults(kind: Callable[..., T], words: tuple[str, ...], given: list[str], option: str, **delays: float) -> T:
+def _faults(words: tuple[str, ...], given: list[str], option: str, **delays: float) -> Faults:
     """``WORD=RATE`` read, by the words that there are."""
+    from relay.simulator.rates import Faults
+
     rates: dict[str, float] = {}
     for item in given:
         word, _, rate = item.partition("=")
@@ -172,7 +173,7 @@ def _faults(kind: Callable[..., T], words: tuple[str, ...], given: list[str], op
         except ValueError:
             raise typer.BadParameter(f"write a rate from 0 to 1, like {word}=0.1", param_hint=f"'{option}'") from None
     try:
-        return kind(**rates, **delays)
+        return Faults(rates, **delays)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=f"'{option}'") from None
 

@@ -8,6 +8,8 @@ from dataclasses import fields
 from random import Random
 from typing import TypeVar
 
+from relay.simulator.rates import Faults
+
 HEADER = "X-Simulate"
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)?")
@@ -40,12 +42,11 @@ def directives_in(header: str) -> dict[str, str | None]:
 
 
 D = TypeVar("D", bound=Directed)
-Rates = TypeVar("Rates")
-Reader = Callable[[str | None, Rates], object]
-"""Reads the value of one word (``None``: the word alone); the rates have the default delays."""
+Reader = Callable[[str | None, Faults], object]
+"""Reads the value of one word (``None``: the word alone); the faults have the default delays."""
 
 
-def made(kind: type[D], named: Mapping[str, str | None], readers: Mapping[str, Reader[Rates]], rates: Rates) -> D:
+def made(kind: type[D], named: Mapping[str, str | None], readers: Mapping[str, Reader], faults: Faults) -> D:
     """What these directives make of an answer. Raises ``UnknownFault`` for an unknown word, or an invalid value."""
     read: dict[str, object] = {}
     for word, value in named.items():
@@ -53,22 +54,16 @@ def made(kind: type[D], named: Mapping[str, str | None], readers: Mapping[str, R
         if reader is None:
             listed = ", ".join(["none", *(name.replace("_", "-") for name in readers)])
             raise UnknownFault(f"{HEADER} does not know {word.replace('_', '-')!r}. It knows: {listed}.")
-        read[word] = reader(value, rates)
+        read[word] = reader(value, faults)
     return kind(**read)  # each reader gives its own field's type
 
 
-def require_rates(rates: object, directives: Iterable[str]) -> None:
-    """Raises ``ValueError`` unless each word's rate is from 0 to 1."""
-    for word in directives:
-        rate = getattr(rates, word)
-        if not 0.0 <= rate <= 1.0:
-            raise ValueError(f"The rate of {word!r} is {rate}. Give a number from 0 to 1.")
-
-
-def struck(rng: Random, rates: object, directives: Iterable[str]) -> dict[str, str | None]:
+def struck(rng: Random, faults: Faults, directives: Iterable[str]) -> dict[str, str | None]:
     """The directives that strike. One number is drawn per word, so a rate that changes moves no other fault."""
+    if unknown := faults.rates.keys() - set(directives):
+        raise ValueError(f"There is no fault {', '.join(unknown)}.")
     luck = {word: rng.random() for word in directives}
-    return {word: None for word in luck if luck[word] < getattr(rates, word)}
+    return {word: None for word in luck if luck[word] < faults.rates.get(word, 0.0)}
 
 
 def flag(value: str | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from relay.simulator.outages import Outage
-from relay.simulator.rates import ChatFaults, Faults
+from relay.simulator.rates import Faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Options:
     run_seconds: float = 2.0
     retries: Retries = field(default_factory=Retries)
     faults: Faults = field(default_factory=Faults)
-    chat_faults: ChatFaults = field(default_factory=ChatFaults)
+    chat_faults: Faults = field(default_factory=Faults)
     api_keys: tuple[str, ...] = ()
     default_webhook: str | None = None
     submissions_per_minute: int | None = None

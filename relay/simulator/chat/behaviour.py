@@ -1,7 +1,7 @@
 """How a chat is answered, as directives: its content, its framing, its pace, and its faults.
 
-``X-Simulate: chunks=200, pace=50ms, reset, at=20`` names them for one request; the rates of ``ChatFaults`` then do not
-apply to it. The directives are the fields of ``Behaviour``, with ``-`` for ``_``.
+``X-Simulate: chunks=200, pace=50ms, reset, at=20`` names them for one request; rates then do not apply to it. The
+directives are the fields of ``Behaviour``, with ``-`` for ``_``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from relay.simulator.directives import (
     status,
     struck,
 )
-from relay.simulator.rates import CHAT_FAULTS, ChatFaults
+from relay.simulator.rates import Faults
 
 STATUSES = (200, 400, 401, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504)
 """With which an error can be answered. 200: some servers put an error body under it (ggml-org/llama.cpp#14566)."""
@@ -109,32 +109,33 @@ class Behaviour(Directed):
 
 DIRECTIVES = tuple(field.name for field in fields(Behaviour))
 
-_Reader = Reader[ChatFaults]
+CHAT_FAULTS = ("error", "error_frame", "truncated", "cut", "reset", "no_answer", "slow", "stall", "hang")
+"""Those that have a rate, in the order in which their luck is drawn."""
 
 
-def parse(header: str, faults: ChatFaults) -> Behaviour:
+def parse(header: str, faults: Faults) -> Behaviour:
     """The behaviour that a value of ``X-Simulate`` asks for. Raises ``UnknownFault``."""
     return made(Behaviour, directives_in(header), _READERS, faults)
 
 
-def draw(rng: Random, faults: ChatFaults) -> Behaviour:
+def draw(rng: Random, faults: Faults) -> Behaviour:
     """A behaviour by the rates."""
     return made(Behaviour, struck(rng, faults, CHAT_FAULTS), _READERS, faults)
 
 
-def _one_of(*known: str) -> _Reader:
+def _one_of(*known: str) -> Reader:
     return lambda value, _: choice(value, known)
 
 
-def _number(default: int, most: int) -> _Reader:
+def _number(default: int, most: int) -> Reader:
     return lambda value, _: count(value, default, most)
 
 
-def _seconds(default: float) -> _Reader:
+def _seconds(default: float) -> Reader:
     return lambda value, _: duration(value, default)
 
 
-_READERS: dict[str, _Reader] = {
+_READERS: dict[str, Reader] = {
     **dict.fromkeys(DIRECTIVES, lambda value, _: flag(value)),
     "chunks": _number(200, MOST_CHUNKS),
     "size": _number(1024, MOST_BYTES),

@@ -97,7 +97,7 @@ def draw(rng: Random, faults: Faults) -> Fate:
     return made(Fate, named, _READERS, faults)
 
 
-_READERS: dict[str, Reader[Faults]] = {
+_READERS: dict[str, Reader] = {
     **dict.fromkeys(DIRECTIVES, lambda value, _: flag(value)),
     **dict.fromkeys(("dropped", "unanswered", "poll_error", "poll_limited"), lambda value, _: count(value)),
     **dict.fromkeys(("doubled", "poll_missing"), lambda value, _: count(value, 2)),

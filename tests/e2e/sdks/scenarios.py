@@ -12,7 +12,7 @@ from relay.simulator.chat.behaviour import parse
 from relay.simulator.chat.delivery import Answer, End, Piece, streamed, whole
 from relay.simulator.chat.refusals import document, requested_error, unrouted
 from relay.simulator.chat.request import read
-from relay.simulator.rates import ChatFaults
+from relay.simulator.rates import Faults
 
 Json = dict[str, Any]
 
@@ -52,7 +52,7 @@ class Scenario:
 def simulated(words: str = "", **more: Any) -> Answer:
     """The stream, or the document, that the simulator answers to a request with ``X-Simulate: <words>``."""
     request = read(BODY | {"stream": True, "stream_options": {"include_usage": True}} | more)
-    behaviour, rng = parse(words, ChatFaults()), Random(7)
+    behaviour, rng = parse(words, Faults()), Random(7)
     if behaviour.error:
         return _kept(requested_error(behaviour, rng))
     said = reply.invent(request, behaviour, rng, CREATED)

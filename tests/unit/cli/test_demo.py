@@ -9,23 +9,24 @@ from typer.testing import CliRunner
 from relay.cli.commands import app
 from relay.cli.demo import _faults, _outage
 from relay.cli.options import seconds
+from relay.simulator.chat.behaviour import CHAT_FAULTS
 from relay.simulator.outages import TROUBLES, Outage
-from relay.simulator.rates import CHAT_FAULTS, TASK_FAULTS, ChatFaults, Faults
+from relay.simulator.rates import Faults
 from relay.simulator.tasks.faults import DIRECTIVES
 
 
 def test_every_fault_can_be_asked_for_by_its_word() -> None:
     """A fault that requests can name would not be there as a flag."""
     given = [f"{word.replace('_', '-')}=0.5" for word in DIRECTIVES]
-    chosen = _faults(Faults, TASK_FAULTS, given, "--fault", late_by=7.0, slow_by=3.0)
-    assert chosen == Faults(**dict.fromkeys(DIRECTIVES, 0.5), late_by=7.0, slow_by=3.0)
+    chosen = _faults(DIRECTIVES, given, "--fault", late_by=7.0, slow_by=3.0)
+    assert chosen == Faults(dict.fromkeys(DIRECTIVES, 0.5), late_by=7.0, slow_by=3.0)
 
 
 def test_every_fault_of_a_chat_can_be_asked_for_by_its_word() -> None:
     """A staging upstream could break tasks, but no stream."""
     given = [f"{word.replace('_', '-')}=0.5" for word in CHAT_FAULTS]
-    chosen = _faults(ChatFaults, CHAT_FAULTS, given, "--chat-fault")
-    assert chosen == ChatFaults(**dict.fromkeys(CHAT_FAULTS, 0.5))
+    chosen = _faults(CHAT_FAULTS, given, "--chat-fault")
+    assert chosen == Faults(dict.fromkeys(CHAT_FAULTS, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_every_fault_of_a_chat_can_be_asked_for_by_its_word() -> None:
 def test_a_fault_of_a_chat_that_means_nothing_is_refused(given: str, message: str) -> None:
     """A typing error would silently simulate a healthy upstream, or end in a traceback."""
     with pytest.raises(typer.BadParameter, match=message):
-        _faults(ChatFaults, CHAT_FAULTS, [given], "--chat-fault")
+        _faults(CHAT_FAULTS, [given], "--chat-fault")
 
 
 def test_durations_are_written_as_in_the_configuration() -> None:

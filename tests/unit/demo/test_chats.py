@@ -10,12 +10,12 @@ from aiohttp.test_utils import TestServer
 
 from relay.demo.chats import CANCELLED, CHATS, COMPLETED, FAILED, TERMINAL, Chat, chat_line, chat_script, converse
 from relay.simulator.chat.behaviour import Behaviour, parse
-from relay.simulator.rates import ChatFaults
+from relay.simulator.rates import Faults
 
 
 def test_the_simulator_knows_every_word() -> None:
     """A chat of the demo would be refused, and nothing of it be shown."""
-    behaviours = [parse(chat.trouble.simulate, ChatFaults()) for chat in CHATS]
+    behaviours = [parse(chat.trouble.simulate, Faults()) for chat in CHATS]
     assert all(behaviour != Behaviour() for behaviour in behaviours)
     assert len({chat.trouble.description for chat in CHATS}) == len(CHATS)
 

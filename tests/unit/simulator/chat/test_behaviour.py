@@ -5,9 +5,9 @@ from random import Random
 
 import pytest
 
-from relay.simulator.chat.behaviour import DIRECTIVES, Behaviour, draw, parse
+from relay.simulator.chat.behaviour import CHAT_FAULTS, DIRECTIVES, Behaviour, draw, parse
 from relay.simulator.directives import UnknownFault
-from relay.simulator.rates import CHAT_FAULTS, ChatFaults
+from relay.simulator.rates import Faults
 
 
 def test_every_rate_is_that_of_a_word() -> None:
@@ -18,7 +18,7 @@ def test_every_rate_is_that_of_a_word() -> None:
 @pytest.mark.parametrize("word", DIRECTIVES)
 def test_every_word_alone_switches_on_what_it_names_and_nothing_else(word: str) -> None:
     """A word that does nothing, or does something else, makes a test of a proxy pass for the wrong reason."""
-    behaviour = parse(word.replace("_", "-"), ChatFaults())
+    behaviour = parse(word.replace("_", "-"), Faults())
     assert behaviour.directives() == (word.replace("_", "-"),)
 
 
@@ -41,7 +41,7 @@ def test_every_word_alone_switches_on_what_it_names_and_nothing_else(word: str) 
 )
 def test_the_header_is_read_as_documented(header: str, behaviour: Behaviour) -> None:
     """A scenario written for the header would not be the one that is played."""
-    assert parse(header, ChatFaults(slow_by=9.0, stall_by=8.0)) == behaviour
+    assert parse(header, Faults(slow_by=9.0, stall_by=8.0)) == behaviour
 
 
 @pytest.mark.parametrize(
@@ -57,12 +57,12 @@ def test_the_header_is_read_as_documented(header: str, behaviour: Behaviour) -> 
 def test_what_means_nothing_is_refused(header: str, message: str) -> None:
     """A typing error would silently give a healthy stream."""
     with pytest.raises(UnknownFault, match=message):
-        parse(header, ChatFaults())
+        parse(header, Faults())
 
 
 def test_a_rate_of_one_always_strikes_and_a_changed_rate_moves_no_other_fault() -> None:
     """Two runs that differ in one rate could not be compared."""
-    few, many = ChatFaults(cut=0.5), ChatFaults(cut=0.5, reset=1.0)
+    few, many = Faults({"cut": 0.5}), Faults({"cut": 0.5, "reset": 1.0})
     drawn = [[draw(Random(seed), faults) for seed in range(50)] for faults in (few, many)]
     assert [behaviour.cut for behaviour in drawn[0]] == [behaviour.cut for behaviour in drawn[1]]
     assert 10 < sum(behaviour.cut for behaviour in drawn[0]) < 40
@@ -73,4 +73,4 @@ def test_a_rate_of_one_always_strikes_and_a_changed_rate_moves_no_other_fault() 
 def test_a_rate_outside_zero_to_one_is_refused() -> None:
     """A percentage given by mistake would mean: always."""
     with pytest.raises(ValueError, match="from 0 to 1"):
-        ChatFaults(hang=5)
+        Faults({"hang": 5})

@@ -12,7 +12,7 @@ from yarl import URL
 
 from relay.simulator.chat.routes import BASES
 from relay.simulator.options import Options
-from relay.simulator.rates import ChatFaults
+from relay.simulator.rates import Faults
 from relay.simulator.server import Simulator
 
 CHAT = "/openai/v1/chat/completions"
@@ -120,7 +120,7 @@ async def test_equal_requests_to_equal_simulators_are_answered_alike(session: ai
     """A failed run could not be repeated, and a stream through a proxy not be compared with a direct one."""
     runs = []
     for _ in range(2):
-        async with Simulator(Options(seed=4, chat_faults=ChatFaults(error=0.3, truncated=0.5))) as simulator:
+        async with Simulator(Options(seed=4, chat_faults=Faults({"error": 0.3, "truncated": 0.5}))) as simulator:
             runs.append([await post(session, simulator.url + CHAT, STREAM) for _ in range(8)])
     first, second = (
         [(status, [line for line in raw.split(b'"created":') if not line[:10].isdigit()]) for status, _, raw in run]

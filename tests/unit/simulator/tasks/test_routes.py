@@ -173,7 +173,7 @@ async def test_an_error_on_submission_creates_no_task(session: aiohttp.ClientSes
 
 async def test_rates_apply_where_no_header_says_otherwise(session: aiohttp.ClientSession) -> None:
     """A fault given by flag would do nothing, or strike the task that was to be spared."""
-    async with Simulator(replace(QUICK, faults=Faults(error=1.0))) as simulator:
+    async with Simulator(replace(QUICK, faults=Faults({"error": 1.0}))) as simulator:
         struck, _ = await post(session, simulator, "/v3/async/txt2img", {})
         spared, _ = await post(session, simulator, "/v3/async/txt2img", {}, {"X-Simulate": "none"})
     assert (struck, spared) == (500, 200)
@@ -313,7 +313,7 @@ async def test_one_seed_plays_one_scenario_whatever_the_order(session: aiohttp.C
     """A failure seen once could not be seen again."""
 
     async def play(prompts: list[str]) -> set[tuple[str, tuple[str, ...], str]]:
-        options = replace(QUICK, seed=5, faults=Faults(fail=0.5, lost=0.5))
+        options = replace(QUICK, seed=5, faults=Faults({"fail": 0.5, "lost": 0.5}))
         async with Simulator(options) as simulator:
             for prompt in prompts:
                 await post(session, simulator, "/v3/async/txt2img", {"request": {"prompt": prompt}})
