@@ -8,7 +8,7 @@ This is no validator: the parser judges what it walks over. Grammar: RFC 8259.
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -49,6 +49,15 @@ class Member(NamedTuple):
     start: int
     end: int
     items: int = 0
+
+    def value(self, body: Body, limit: int) -> Any:
+        """What a parser makes of it; ``None`` also for what has more than ``limit`` bytes, or is no JSON."""
+        if self.end - self.start > limit:
+            return None
+        try:
+            return orjson.loads(body[self.start : self.end])
+        except orjson.JSONDecodeError:
+            return None
 
 
 class Members(NamedTuple):

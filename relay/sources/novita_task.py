@@ -21,7 +21,7 @@ import orjson
 
 from relay.core.clock import MAX_MS, rfc3339
 from relay.core.event import Draft
-from relay.core.json_scan import Body, Member, Unwalkable, Walk
+from relay.core.json_scan import Body, Unwalkable, Walk
 from relay.core.redact import redact
 from relay.core.source import Delivery, Ignored, Normalized, NotJSON, Unreadable
 from relay.core.tasks.events import (
@@ -138,26 +138,17 @@ def _answer_in(body: Body) -> _Answer | Unreadable | None:
         members = {member.key: member for member in Walk(body).members().found}
     except Unwalkable as problem:
         return Unreadable("not_json", f"the answer is not a JSON object: {problem}")
-    result: dict[str, Any] = {key: _parsed(body, members[key]) for key in _PARTS if key in members}
+    # Where a member is too large, or is no JSON, the id of a paid task beside it counts all the same.
+    result: dict[str, Any] = {key: members[key].value(body, MAX_PARSED) for key in _PARTS if key in members}
     task = result.get("task")
     task = task if isinstance(task, dict) else {}
-    task_id = _parsed(body, members["task_id"]) if "task_id" in members else task.get("task_id")
+    task_id = members["task_id"].value(body, MAX_PARSED) if "task_id" in members else task.get("task_id")
     if task_id is None:
         return None
     if not isinstance(task_id, str) or not TASK_ID.fullmatch(task_id):
         return Unreadable("invalid_task_id", f"task_id does not match {TASK_ID.pattern}")
     result["task"] = {**task, "task_id": task_id}
     return _Answer(task_id, result, any(isinstance(result.get(key), list) and result[key] for key, _ in _ARRAYS))
-
-
-def _parsed(body: Body, member: Member) -> Any:
-    """``None`` for what is too large, and for what is no JSON: the id of a paid task beside it counts all the same."""
-    if member.end - member.start > MAX_PARSED:
-        return None
-    try:
-        return orjson.loads(body[member.start : member.end])
-    except orjson.JSONDecodeError:
-        return None
 
 
 def _status_of(answer: _Answer) -> TaskStatus:

@@ -54,7 +54,7 @@ def read_request(body: Body, capture: RequestCapture) -> ChatRequest:
     found = {member.key: member for member in members}
     full = capture == "full" and sum(_size(found.get(key)) for key in _SAID) <= MAX_MESSAGES
     limits = _LIMITS | dict.fromkeys(_SAID, MAX_MESSAGES if full else 0)
-    values = {key: _value(body, member, limits.get(key, _MAX_SCALAR)) for key, member in found.items()}
+    values = {key: member.value(body, limits.get(key, _MAX_SCALAR)) for key, member in found.items()}
     values["model"] = _model(body, members)
     said, offered = (found.get(key) for key in _SAID)
     return _request(values, (_items(body, said), _items(body, offered) or 0), len(body), capture)
@@ -104,7 +104,7 @@ def model_of(body: Body) -> str | None:
 
 def _model(body: Body, found: list[Member]) -> str | None:
     named = [member for member in found if member.key.lower() == "model"]
-    value = _value(body, named[0], _MAX_SCALAR) if len(named) == 1 and named[0].key == "model" else None
+    value = named[0].value(body, _MAX_SCALAR) if len(named) == 1 and named[0].key == "model" else None
     return value if isinstance(value, str) else None
 
 
@@ -120,16 +120,6 @@ def _parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(form, dict) and _is_word(form.get("type")):
         parameters["response_format"] = form["type"]
     return parameters
-
-
-def _value(body: Body, member: Member | None, limit: int) -> Any:
-    """``None`` also for what is larger, or no JSON."""
-    if member is None or member.end - member.start > limit:
-        return None
-    try:
-        return orjson.loads(body[member.start : member.end])
-    except orjson.JSONDecodeError:
-        return None
 
 
 def _items(body: Body, member: Member | None) -> int | None:
