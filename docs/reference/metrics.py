@@ -76,7 +76,7 @@ def _labels(registry: CollectorRegistry) -> dict[str, Sequence[str]]:
     found: dict[str, Sequence[str]] = {}
     for collector, names in registry._collector_to_names.items():
         if isinstance(collector, Histogram):
-            found |= dict.fromkeys(names, [collector._label] if collector._label else [])
+            found[collector._name] = [collector._label] if collector._label else []
         else:
             found |= dict.fromkeys(names, getattr(collector, "_labelnames", ()))
     return found

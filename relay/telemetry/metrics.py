@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics, generate_latest
@@ -95,10 +95,6 @@ class Histogram(Collector):
     def counts(self) -> list[int]:
         """How many values fell into each bucket and beyond the last one, under all label values together."""
         return [sum(each) for each in zip(*(one.counts for one in self._series.values()), strict=True)]
-
-    def describe(self) -> Iterable[HistogramMetricFamily]:
-        """Names only, without touching the series."""
-        return [HistogramMetricFamily(self._name, self._documentation)]
 
 
 class Series:

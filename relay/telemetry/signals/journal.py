@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter as Tally
 from collections.abc import Sequence
+from functools import cache
 
 from prometheus_client import Counter
 
@@ -31,8 +32,8 @@ class JournalSignals:
         self._group = metrics.histogram(
             "relay_journal_commit_events", "Deliveries per group commit.", _GROUP_SIZES
         ).series()
-        self._accepted = metrics.counter("relay_events", "Events accepted, by type.", "type")
-        self._types: dict[str, Counter] = {}
+        # Kept: ``labels`` takes a lock and checks its arguments each time, commit after commit.
+        self._accepted = cache(metrics.counter("relay_events", "Events accepted, by type.", "type").labels)
         self._events = metrics.gauge("relay_journal_events", "Events held in the journal.")
         self._bytes = metrics.gauge("relay_journal_bytes", "Bytes of the journal's pages in use.")
         self._held = metrics.gauge("relay_dead_letters_held", "Dead letters held.")
@@ -45,10 +46,7 @@ class JournalSignals:
         self._commit.observe(seconds)
         self._group.observe(drafts)
         for name, count in Tally(entry.event.type for entry in entries).items():
-            counter = self._types.get(name)
-            if counter is None:
-                counter = self._types[name] = self._accepted.labels(name)
-            counter.inc(count)
+            self._accepted(name).inc(count)
         if self._telemetry.spans.on:
             self._trace_commit(entries, drafts, seconds)
 

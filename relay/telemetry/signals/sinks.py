@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from prometheus_client import Counter
+from functools import cache, partial
 
 from relay.clocks import wall_ms
 from relay.core.errors import RelayError
@@ -52,12 +51,12 @@ class SinkSignals:
         self.trouble: Trouble | None = None
         self._log = telemetry.log.bind(sink=label)
         self._dead_letters = dead_letters_made(telemetry)
-        # A counter by topic, kept: ``labels`` takes a lock and checks its arguments each time, batch after batch.
-        self._topics: dict[str, Counter] = {}
         metrics = telemetry.metrics
         self._up = metrics.gauge("relay_sink_up", "1 while the sink accepts events.", "sink").labels(label)
         self._up.set(0)
-        self._published = metrics.counter("relay_published", "Events acknowledged by the sink.", "sink", "topic")
+        published = metrics.counter("relay_published", "Events acknowledged by the sink.", "sink", "topic")
+        # Kept: ``labels`` takes a lock and checks its arguments each time, batch after batch.
+        self._published = cache(partial(published.labels, label))
         self._failures = metrics.counter("relay_publish_failures", "Batches whose publishing failed.", "sink", "code")
         self._latency = metrics.histogram(
             "relay_end_to_end_seconds", "Time from acceptance to the sink's acknowledgement.", SECONDS, "sink"
@@ -148,10 +147,7 @@ class SinkSignals:
     def batch_published(self, topics: dict[str, int], latencies: Iterable[float]) -> None:
         """A batch is on the sink for good."""
         for topic, count in topics.items():
-            counter = self._topics.get(topic)
-            if counter is None:
-                counter = self._topics[topic] = self._published.labels(self._label, topic)
-            counter.inc(count)
+            self._published(topic).inc(count)
         for seconds in latencies:
             self._latency.observe(seconds)
 
