@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ from uuid import uuid4
 import typer
 
 from relay.cli import configured, options
-from relay.cli.client import connection_to
+from relay.cli.client import NETWORK_ERRORS, exchange
 from relay.cli.doctor.findings import Finding
 from relay.cli.outcome import BAD_CONFIGURATION, FAILED, tell
 from relay.cli.output import write_finding, write_json, write_line
@@ -149,14 +148,10 @@ async def reach_index(url: str) -> Reached:
 
 def reach_upstream(base_url: str) -> Reached:
     """Any answer over HTTP will do: without a key there is nothing to be had."""
-    parts = urlsplit(base_url)
-    connection = connection_to(parts, _UPSTREAM_WITHIN)
     try:
-        connection.request("HEAD", parts.path or "/")
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
+        with exchange(urlsplit(base_url), "HEAD", "", timeout=_UPSTREAM_WITHIN) as response:
+            status = response.status
+    except NETWORK_ERRORS as error:
         message = f"{base_url} cannot be reached: {why(error)}."
         return Reached("upstream", False, "upstream_unreachable", message, "Check upstream.base_url and the network.")
-    finally:
-        connection.close()
     return Reached("upstream", True, message=f"{base_url} answers (HTTP {status})")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import SplitResult, quote, urlencode, urlsplit
@@ -25,7 +25,7 @@ SILENT_FOR: Final = 45.0
 """Seconds without a byte after which a live stream is taken for dead; the relay sends a heartbeat every 15."""
 PAGE: Final = 1000
 
-_NETWORK_ERRORS: Final = (OSError, http.client.HTTPException)
+NETWORK_ERRORS: Final = (OSError, http.client.HTTPException)
 
 
 class Unreachable(RelayError):
@@ -54,7 +54,6 @@ class Client:
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._parts = parts_of(url, "http://127.0.0.1:8080")
-        self._path = self._parts.path.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def status(self) -> Json:
@@ -100,7 +99,7 @@ class Client:
         Raises ``Unreachable`` when it breaks off.
         """
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
-        with self._exchange("GET", "/v1/events", wanted, headers, SILENT_FOR) as response, self._translated():
+        with self._exchange("GET", "/v1/events", wanted, headers, SILENT_FOR) as response:
             yield from frames(response)
 
     # -- dead letters ------------------------------------------------------------------------------------------
@@ -158,7 +157,7 @@ class Client:
     # -- HTTP --------------------------------------------------------------------------------------------------
 
     def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None) -> Json:
-        with self._exchange(method, path, query or {}, {}, ANSWER_WITHIN) as response, self._translated():
+        with self._exchange(method, path, query or {}, {}, ANSWER_WITHIN) as response:
             body = response.read()
         if response.status == 204:
             return {}
@@ -169,29 +168,19 @@ class Client:
 
     @contextmanager
     def _exchange(
-        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], timeout: float
+        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], silent_for: float
     ) -> Iterator[http.client.HTTPResponse]:
-        """A request and its answer, when it is a good one. Raises ``RelayError`` for any other."""
-        connection = connection_to(self._parts, ANSWER_WITHIN)
-        target = self._path + path + ("?" + urlencode(query) if query else "")
+        """A request and its answer, when it is a good one. Raises ``RelayError`` for any other, or if it breaks off."""
+        path += "?" + urlencode(query) if query else ""
+        sent = {**self._headers, **headers}
         try:
-            with self._translated():
-                connection.connect()
-                connection.sock.settimeout(timeout)
-                connection.request(method, target, headers={**self._headers, **headers})
-                response = connection.getresponse()
-                refusal = None if response.status < 300 else self._refusal(response.status, response.read())
-            if refusal is not None:
-                raise refusal
-            yield response
-        finally:
-            connection.close()
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except _NETWORK_ERRORS as error:
+            with exchange(
+                self._parts, method, path, headers=sent, timeout=ANSWER_WITHIN, silent_for=silent_for
+            ) as response:
+                if response.status >= 300:
+                    raise self._refusal(response.status, response.read())
+                yield response
+        except NETWORK_ERRORS as error:
             raise Unreachable(self.url, error) from error
 
     def _refusal(self, status: int, body: bytes) -> RelayError:
@@ -258,13 +247,28 @@ def parts_of(url: str, example: str) -> SplitResult:
     return parts
 
 
-def connection_to(parts: SplitResult, timeout: float) -> http.client.HTTPConnection:
-    """A connection, not yet open, to the address of an ``http`` or ``https`` URL; ``timeout`` in seconds.
+@contextmanager
+def exchange(
+    parts: SplitResult,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    *,
+    timeout: float,
+    silent_for: float | None = None,
+) -> Iterator[http.client.HTTPResponse]:
+    """Asks the address of an ``http`` or ``https`` URL, below its path, for one answer.
 
-    Certificates are verified against those that the system trusts.
+    ``timeout``: seconds for the connection, and for each wait for bytes if ``silent_for`` says nothing else.
+    Certificates are verified against those that the system trusts. Raises ``NETWORK_ERRORS``.
     """
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return kind(parts.hostname or "", parts.port, timeout=timeout)
+    with closing(kind(parts.hostname or "", parts.port, timeout=timeout)) as connection:
+        connection.connect()
+        connection.sock.settimeout(silent_for or timeout)
+        connection.request(method, parts.path.rstrip("/") + path, body, headers or {})
+        yield connection.getresponse()
 
 
 def _document(body: bytes) -> Json | None:

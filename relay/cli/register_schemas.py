@@ -7,7 +7,6 @@ for anything: one that is away stops no event.
 from __future__ import annotations
 
 import base64
-import http.client
 import json as json_text
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from urllib.parse import quote
 import typer
 
 from relay.cli import options
-from relay.cli.client import connection_to, parts_of
+from relay.cli.client import NETWORK_ERRORS, exchange, parts_of
 from relay.cli.connection import read_token
 from relay.cli.output import write_json
 from relay.cli.table import write_table
@@ -155,20 +154,16 @@ class Registry:
         return answer
 
     def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
-        connection = connection_to(self._parts, ANSWER_WITHIN)
         try:
-            connection.request(method, self._parts.path.rstrip("/") + path, body, self._headers)
-            response = connection.getresponse()
-            return response.status, response.read()
-        except (OSError, http.client.HTTPException) as error:
+            with exchange(self._parts, method, path, body, self._headers, timeout=ANSWER_WITHIN) as response:
+                return response.status, response.read()
+        except NETWORK_ERRORS as error:
             raise RelayError(
                 "registry_unreachable",
                 f"The registry at {self._url} cannot be reached: {why(error)}.",
                 hint="Check the address and the network; nothing else of relay needs the registry.",
                 retriable=True,
             ) from None
-        finally:
-            connection.close()
 
     def _refusal(self, status: int, answer: Any, path: str) -> RelayError:
         said = str(answer.get("message", "")) if isinstance(answer, dict) else ""

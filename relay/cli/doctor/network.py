@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import time
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-from relay.cli.client import connection_to
+from relay.cli.client import NETWORK_ERRORS, exchange
 from relay.cli.connection import reachable
 from relay.cli.doctor.findings import (
     Finding,
@@ -45,17 +44,11 @@ class Heard:
 
 
 def get(url: str, path: str) -> Heard:
-    """One GET, within its time; no redirect is followed. Raises ``OSError`` and ``http.client.HTTPException``."""
-    parts = urlsplit(url)
-    connection = connection_to(parts, ANSWER_WITHIN)
-    try:
-        sent = time.time()
-        connection.request("GET", parts.path.rstrip("/") + path)
-        response = connection.getresponse()
+    """One GET, within its time; no redirect is followed. Raises ``NETWORK_ERRORS``."""
+    sent = time.time()
+    with exchange(urlsplit(url), "GET", path, timeout=ANSWER_WITHIN) as response:
         received = time.time()
         return Heard(response.status, response.read(_READ), skew(response.getheader("Date"), sent, received))
-    finally:
-        connection.close()
 
 
 def check_relay(settings: Settings) -> Finding | None:
@@ -68,7 +61,7 @@ def check_relay(settings: Settings) -> Finding | None:
         heard = get(url, "/readyz")
         document = json.loads(heard.body)
         ready, reasons = document["status"] == "ready", [str(reason) for reason in document["reasons"]]
-    except (OSError, http.client.HTTPException):
+    except NETWORK_ERRORS:
         return None
     except (ValueError, TypeError, KeyError):
         message = f"something other than relay answers at {url}"
@@ -93,7 +86,7 @@ def check_webhooks(settings: Settings, *, running: bool) -> tuple[Finding | None
         found = judge_public(url, heard.status, problem_code(heard.body))
         if found is None:
             found = _with_token(url, settings)
-    except (OSError, http.client.HTTPException) as error:
+    except NETWORK_ERRORS as error:
         reason = "" if running else " relay does not run here at the moment: start it and try again."
         hint = f"Check server.public_url, DNS, and the proxy in front of relay.{reason}"
         return Finding("webhooks", "failed", f"{url} cannot be reached: {why(error)}", hint, "public_unreachable"), None
