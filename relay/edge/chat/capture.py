@@ -13,7 +13,7 @@ from collections.abc import Callable
 from relay.core.chat.events import Opening, started_draft
 from relay.core.chat.outcome import Ending
 from relay.core.chat.tap import Capture, Closed, Tap
-from relay.edge.chat.event_queue import ChatEventQueue
+from relay.edge.chat.event_queue import ChatEventQueue, ChatEvents
 from relay.telemetry.signals.chats import ChatSignals
 
 _SOON = 0.001
@@ -55,7 +55,7 @@ class ChatCapture:
         self._opening, self._capture = opening, capture
         self._queue, self._signals, self._closed = queue, signals, closed
         self._loop = asyncio.get_running_loop()
-        self._events = queue.chat()
+        self._events = ChatEvents(queue)
         self._tap: Tap | None = Tap(opening, capture)
         self._timer: asyncio.TimerHandle | None = None
         self._unread = 0

@@ -48,10 +48,6 @@ class ChatEventQueue:
         """Whether the journal has everything."""
         return not self._busy
 
-    def chat(self) -> ChatEvents:
-        """The way into the journal for the events of one stream."""
-        return ChatEvents(self)
-
     def busy(self, events: ChatEvents, yes: bool) -> None:
         """A stream has events on the way, or none any more."""
         (self._busy.add if yes else self._busy.discard)(events)
@@ -67,7 +63,7 @@ class ChatEventQueue:
 
 
 class ChatEvents:
-    """One stream's events, in their order."""
+    """One stream's events, in their order: its way into the journal."""
 
     __slots__ = ("_failed", "_flying", "_queue", "_waiting")
 

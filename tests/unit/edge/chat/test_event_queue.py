@@ -11,7 +11,7 @@ from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draf
 from relay.core.chat.recovery import restarted_draft
 from relay.core.event import Draft, Receipt
 from relay.edge.chat import event_queue as module
-from relay.edge.chat.event_queue import FULL, PRESSED, ChatEventQueue
+from relay.edge.chat.event_queue import FULL, PRESSED, ChatEventQueue, ChatEvents
 from relay.journal.errors import JournalUnavailable
 
 FULL_DISK = JournalUnavailable("journal_full", "full", hint="")
@@ -78,7 +78,7 @@ async def test_the_beginning_is_on_disk_before_anything_else_goes_and_the_ending
     """A failed commit between them would leave an ending before its beginning, and the stream open for good."""
     disk = Disk()
     queue = ChatEventQueue(disk)
-    queue.chat().put([started("a"), chunk("a", 0), chunk("a", 1), ended("a")])
+    ChatEvents(queue).put([started("a"), chunk("a", 0), chunk("a", 1), ended("a")])
     assert disk.flying == ["a:started"]
     await disk.commit()
     assert disk.flying == ["a:chunk:0", "a:chunk:1"]
@@ -96,7 +96,7 @@ async def test_streams_do_not_wait_for_each_other() -> None:
     disk = Disk()
     queue = ChatEventQueue(disk)
     for name in "abc":
-        queue.chat().put([started(name)])
+        ChatEvents(queue).put([started(name)])
     assert disk.flying == ["a:started", "b:started", "c:started"]
     await disk.commit()
 
@@ -105,7 +105,7 @@ async def test_nothing_overtakes_what_the_journal_refused() -> None:
     """Broken: P3: a small chunk that has room is written before the large one, which had none."""
     disk = Disk()
     queue = ChatEventQueue(disk)
-    events = queue.chat()
+    events = ChatEvents(queue)
     disk.room = 100
     events.put([chunk("a", 0), chunk("a", 1, size=200), chunk("a", 2)])
     assert disk.flying == ["a:chunk:0"]
@@ -121,7 +121,7 @@ async def test_what_the_journal_does_not_take_is_kept_in_order(how: str) -> None
     """A full disk would cost endings, or put them out of order."""
     disk = Disk()
     queue = ChatEventQueue(disk)
-    events = queue.chat()
+    events = ChatEvents(queue)
     disk.refusing = how == "refused"
     events.put([started("a"), ended("a")])
     await disk.commit(fail=True)
@@ -140,7 +140,7 @@ async def test_of_several_chunks_only_those_that_failed_go_again() -> None:
     """Events would be doubled in the journal's queue, or lost from it, by a disk that is full for a moment."""
     disk = Disk()
     queue = ChatEventQueue(disk)
-    events = queue.chat()
+    events = ChatEvents(queue)
     events.put([chunk("a", n) for n in range(3)])
     await disk.commit(1)
     await disk.commit(1, fail=True)
@@ -154,7 +154,7 @@ async def test_it_says_when_too_much_waits() -> None:
     """Memory would grow with whatever the streams say, for as long as the disk is full."""
     disk = Disk()
     queue = ChatEventQueue(disk)
-    events = queue.chat()
+    events = ChatEvents(queue)
     assert not queue.pressed
     events.put([chunk("a", 0, PRESSED)])
     assert queue.pressed
