@@ -82,12 +82,10 @@ def export(
 
     Each is a structured CloudEvent with the extensions offset and topic (and sink, for a replay to one sink).
     """
-    from relay.journal.inspect import entries
-
     options.check_filters(topic, None)
     with _opened(config, path) as (store, _), _target(output) as target:
         written = 0
-        for entry in entries(store, after, topic):
+        for entry in store.each(after, topic):
             target.write(exported(entry))
             written += 1
         target.flush()

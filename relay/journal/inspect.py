@@ -13,7 +13,6 @@ from pathlib import Path
 import orjson
 
 from relay.core.errors import RelayError
-from relay.core.event import Entry
 from relay.core.publishing.lineage import Fork
 from relay.journal import sql
 from relay.journal.check import JournalCheck
@@ -26,8 +25,6 @@ from relay.journal.volume import log_is_there, log_of, not_a_journal, refuse_a_f
 
 _SQL = sql.statements("inspect.sql")
 _LAST_OFFSET = sql.statements("query.sql")["last_offset"]
-_PAGE_EVENTS = 1000
-_PAGE_BYTES = 4 << 20
 
 Span = tuple[int, int]
 """Offsets from the first to the last, both included."""
@@ -252,10 +249,3 @@ def _unaccounted(ledger: SinkLedger) -> Finding:
         " (published, dead, absorbed).",
         "Compare the sink with `relay journal export`, and please report it.",
     )
-
-
-def entries(store: Stopped, after: int = 0, topic: str | None = None) -> Iterator[Entry]:
-    """Every held event beyond an offset, oldest first, replays for a single sink included."""
-    while page := store.read(after, _PAGE_EVENTS, _PAGE_BYTES):
-        yield from (entry for entry in page if topic in (None, entry.event.topic))
-        after = page[-1].offset

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -182,25 +183,35 @@ class Queries:
                 problems.append(f"sink {sink} is at {saved.offset}, beyond the last offset {self.last_offset}")
         return problems or self._garbled()
 
+    def each(self, after: int = 0, topic: str | None = None) -> Iterator[Entry]:
+        """Every held event beyond an offset, oldest first, replays for a single sink included."""
+        while page := self.read(after, 1000, 4 << 20):
+            yield from (entry for entry in page if topic in (None, entry.event.topic))
+            after = page[-1].offset
+
     def _garbled(self) -> list[str]:
         """The first event that is not as it was written, if there is one."""
-        after = 0
         try:
-            while page := self.read(after, 1000, 4 << 20):
-                after = page[-1].offset
+            deque(self.each(), maxlen=0)
         except JournalBroken as error:
             return [error.message]
         return []
 
+    def meta(self, key: str) -> str | None:
+        """What is noted of the journal as a whole under this key."""
+        with self._guard.translated():
+            found: str | None = self._one(_QUERY["meta"], (key,))
+        return found
+
     def _meta(self, key: str) -> str:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        if row is None:
+        found = self.meta(key)
+        if found is None:
             raise JournalBroken(
                 "journal_incomplete",
                 f"{self.path} has no {key}: it is not a relay journal, or was truncated.",
                 hint="Set another journal.path, or restore the file together with its -wal.",
             )
-        return str(row[0])
+        return found
 
     def _one(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
         row = self._db.execute(statement, parameters).fetchone()

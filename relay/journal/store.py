@@ -7,7 +7,6 @@ Only this connection commits and checkpoints; all others are opened read-only (d
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import astuple
@@ -18,6 +17,7 @@ from uuid import uuid4
 
 import orjson
 
+from relay.clocks import wall_ms
 from relay.core.event import Draft, Entry
 from relay.core.publishing.lineage import Fork, Names, bounded
 from relay.journal import sql
@@ -292,7 +292,7 @@ class Store(Pruning):
             self._reserve.hold()  # or somebody else on this disk takes it
             raise disk_full(self.path)
         with self._guard.translated(), self._transaction():
-            self._db.execute(_QUERY["put_meta"], ("room_regained", str(time.time_ns() // 1_000_000)))
+            self._db.execute(_QUERY["put_meta"], ("room_regained", str(wall_ms())))
 
     def merge_is_due(self) -> bool:
         """Whether enough dedup keys have gathered in memory."""
@@ -358,12 +358,6 @@ class Store(Pruning):
                 for projection in self._projections.values():
                     projection.rename_sink(was, label)
         self.journal_id, self.forks, self.last_offset = journal_id, forks, last_offset
-
-    def meta(self, key: str) -> str | None:
-        """What is noted of the journal as a whole under this key."""
-        with self._guard.translated():
-            row = self._db.execute(_QUERY["meta"], (key,)).fetchone()
-        return None if row is None else str(row[0])
 
     def keep_meta(self, values: Mapping[str, str]) -> None:
         """Notes these, durably."""

@@ -239,7 +239,7 @@ def test_entries_come_in_order_and_by_topic(path: Path) -> None:
     """An export would leave events out."""
     store = inspect.open_existing(path)
     try:
-        assert [entry.offset for entry in inspect.entries(store, 2)] == [3, 4, 5, 6]
-        assert [entry.offset for entry in inspect.entries(store, topic="dead-letters")] == [6]
+        assert [entry.offset for entry in store.each(2)] == [3, 4, 5, 6]
+        assert [entry.offset for entry in store.each(topic="dead-letters")] == [6]
     finally:
         store.close()
