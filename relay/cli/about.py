@@ -29,7 +29,6 @@ def version(json: options.Json = False) -> None:
 
 
 def show_version(wanted: bool) -> None:
-    """``relay --version``."""
     if wanted:
         version()
         raise typer.Exit()

@@ -65,7 +65,6 @@ class Client:
         return self._ask("POST", "/v1/drain", {"accept_for": f"{accept_for:g}s"})
 
     def cancel_drain(self) -> Json:
-        """Takes that back."""
         return self._ask("DELETE", "/v1/drain")
 
     # -- events ------------------------------------------------------------------------------------------------
@@ -121,7 +120,6 @@ class Client:
         return self._ask("POST", _letter(id) + "/replay")
 
     def delete(self, id: str) -> None:
-        """Forgets one for good."""
         self._ask("DELETE", _letter(id))
 
     # -- tasks and chats ---------------------------------------------------------------------------------------

@@ -96,7 +96,6 @@ def disk_full(path: Path) -> JournalUnavailable:
 
 
 def in_use(path: Path) -> JournalInUse:
-    """Somebody else has the journal open."""
     return JournalInUse(
         "journal_in_use",
         f"The journal {path} is in use by another process.",

@@ -84,7 +84,6 @@ def placeholders(count: int) -> str:
 
 
 def row_of(entry: Entry) -> list[Any]:
-    """The row of an entry."""
     around: tuple[Any, ...] = entry
     row = [*around[:_AT], *entry.event, *around[_AT + 1 :]]
     row.append(_checksum(row))

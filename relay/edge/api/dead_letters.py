@@ -70,7 +70,6 @@ class DeadLetterRoutes:
         return json_response({"status": receipt.result, "event_id": receipt.event_id})
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
-        """Forgets it for good."""
         if not await self._letters.execute(DeadLetters.delete, request.match_info["id"]):
             raise ProblemError("not_found", "No dead letter has this id.")
         return web.Response(status=204)

@@ -207,7 +207,6 @@ class History(Projection):
             self._db.execute(_SQL[statement], (orjson.dumps([tuple(row) for row in rows]).decode(),))
 
     def prune(self, upto: int) -> None:
-        """Forgets those events, too."""
         for table in ("passages", "exceptions", "repetitions"):
             self._db.execute(_SQL[f"prune_{table}"], (upto,))
 

@@ -66,7 +66,6 @@ class Config(SinkConfig):
     sasl_plain_password: SecretStr | None = None
 
     def name_of(self, topic: str) -> str:
-        """The topic's name on the broker."""
         return self.prefix + topic
 
     @field_validator("bootstrap_servers", mode="before")
