@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +18,7 @@ from relay.core.errors import RelayError
 from relay.core.network import speaks_no_tls, why
 
 Json = dict[str, Any]
+Query = Mapping[str, str | Sequence[str]]
 
 ANSWER_WITHIN: Final = 10.0
 """Seconds for a connection and for each answer."""
@@ -88,7 +89,7 @@ class Client:
                 return
             after = page["next"]
 
-    def page(self, after: int, wanted: Mapping[str, str], limit: int = PAGE) -> Json:
+    def page(self, after: int, wanted: Query, limit: int = PAGE) -> Json:
         """Events beyond an offset, and ``next``, up to which none of the wanted ones is left out."""
         return self._ask("GET", "/v1/events", {**wanted, "after": str(after), "limit": str(limit)})
 
@@ -154,7 +155,7 @@ class Client:
 
     # -- HTTP --------------------------------------------------------------------------------------------------
 
-    def _ask(self, method: str, path: str, query: Mapping[str, str] | None = None) -> Json:
+    def _ask(self, method: str, path: str, query: Query | None = None) -> Json:
         with self._exchange(method, path, query or {}, {}, ANSWER_WITHIN) as response:
             body = response.read()
         if response.status == 204:
@@ -166,10 +167,10 @@ class Client:
 
     @contextmanager
     def _exchange(
-        self, method: str, path: str, query: Mapping[str, str], headers: Mapping[str, str], silent_for: float
+        self, method: str, path: str, query: Query, headers: Mapping[str, str], silent_for: float
     ) -> Iterator[http.client.HTTPResponse]:
         """A request and its answer, when it is a good one. Raises ``RelayError`` for any other, or if it breaks off."""
-        path += "?" + urlencode(query) if query else ""
+        path += "?" + urlencode(query, doseq=True) if query else ""
         sent = {**self._headers, **headers}
         try:
             with exchange(

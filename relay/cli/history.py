@@ -38,7 +38,7 @@ class Served:
 
     def __init__(self, client: Client, wanted: EventFilter) -> None:
         self._client, self._wanted = client, wanted
-        asked = {"topic": wanted.topic, "type": wanted.type, "subject": wanted.subject}
+        asked = {"topic": wanted.topics, "type": wanted.types, "subject": wanted.subject}
         self._asked = {name: value for name, value in asked.items() if value is not None}
 
     def journal(self) -> str:

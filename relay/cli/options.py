@@ -96,9 +96,9 @@ def check_filters(topic: str | None, kind: str | None, topic_option: str = "--to
 
         check_word(topic, TOPICS, topic_option)
     if kind is not None:
-        from relay.contract.asyncapi import SUMMARIES
+        from relay.core.event import TYPES
 
-        check_word(kind, tuple(SUMMARIES), "--type")
+        check_word(kind, tuple(TYPES), "--type")
 
 
 def seconds(text: str) -> float:

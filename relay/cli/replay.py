@@ -138,7 +138,8 @@ def _selected(
     options.check_filters(only_topic, kind, "--only-topic")
     first, not_before = _bound(begin, "--from")
     last, not_after = (None, None) if end == _NEWEST else _bound(end, "--to")
-    return EventFilter(only_topic, kind, subject, not_before, not_after), (first, last)
+    topics, types = (None if word is None else (word,) for word in (only_topic, kind))
+    return EventFilter(topics, types, subject, not_before, not_after), (first, last)
 
 
 def _bound(text: str, option: str) -> tuple[int | None, int | None]:

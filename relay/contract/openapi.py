@@ -14,7 +14,7 @@ from relay.contract.answers import ANSWERS, openai_error_schema, problem_schema
 from relay.contract.examples import SUCCEEDED, TASK_ID, enveloped
 from relay.contract.received import RECEIVED
 from relay.contract.schemas import Schema, components, reference, schemas
-from relay.core.event import TOPICS
+from relay.core.event import TOPICS, TYPES
 from relay.edge.api.chats import CHAT_STATES
 from relay.edge.api.drain import ACCEPT_FOR
 from relay.edge.api.guard import DEFAULT_LIMIT, MAX_LIMIT
@@ -178,8 +178,8 @@ def _api() -> Document:
             _parameter("before", "Newest first, from below this offset, or from `latest`. Not live.", offset),
             *span,
             limit,
-            _parameter("topic", "Only events of this topic.", {"enum": list(TOPICS)}),
-            _parameter("type", "Only events of this type."),
+            _parameter("topic", "Only events of this topic; may be repeated.", _several(TOPICS)),
+            _parameter("type", "Only events of this type; may be repeated.", _several(TYPES)),
             _parameter("subject", "Only events about this task or chat."),
             _parameter(
                 "Last-Event-ID",
@@ -427,6 +427,10 @@ def _refusal(status: int, codes: list[str], *, openai: bool) -> Document:
         seconds = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}
         refusal["headers"] = {"Retry-After": seconds}
     return refusal
+
+
+def _several(choices: Iterable[str]) -> Schema:
+    return {"type": "array", "items": {"enum": list(choices)}}
 
 
 def _parameter(

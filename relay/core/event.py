@@ -7,9 +7,10 @@ What is made once per event is a named tuple: as immutable as a frozen dataclass
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
 
 SPECVERSION = "1.0"
 CONTENT_TYPE = "application/json"
@@ -20,6 +21,17 @@ CHAT_CHUNKS = "chat-chunks"
 DEAD_LETTERS = "dead-letters"
 TOPICS = (TASKS, CHAT, CHAT_CHUNKS, DEAD_LETTERS)
 """The logical topics; a sink puts its prefix before the name."""
+
+TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **{f"relay.task.{step}": TASKS for step in ("submitted", "progressed", "succeeded", "failed", "abandoned")},
+        "relay.task.conflicted": TASKS,
+        **{f"relay.chat.{step}": CHAT for step in ("started", "completed", "failed", "cancelled")},
+        "relay.chat.chunk": CHAT_CHUNKS,
+        "relay.delivery.dead": DEAD_LETTERS,
+    }
+)
+"""The topic of every type of event."""
 
 _SPACES_FOR_BREAKS = bytes.maketrans(b"\r\n", b"  ")
 

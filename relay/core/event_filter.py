@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.core.clock import parse_rfc3339
@@ -12,8 +13,8 @@ from relay.core.event import Entry
 class EventFilter:
     """Which events; ``None`` is all. Instants are epoch milliseconds of the events' ``time``, both included."""
 
-    topic: str | None = None
-    type: str | None = None
+    topics: Sequence[str] | None = None
+    types: Sequence[str] | None = None
     subject: str | None = None
     not_before: int | None = None
     not_after: int | None = None
@@ -28,8 +29,8 @@ class EventFilter:
         event = entry.event
         return (
             entry.sink is None
-            and self.topic in (None, event.topic)
-            and self.type in (None, event.type)
+            and (self.topics is None or event.topic in self.topics)
+            and (self.types is None or event.type in self.types)
             and self.subject in (None, event.subject)
             and self._in_time(event.time)
         )

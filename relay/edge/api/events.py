@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -13,12 +13,12 @@ from aiohttp import hdrs, web
 from relay.clocks import wall_ms
 from relay.core.cloudevents import structured_json
 from relay.core.errors import RelayError
-from relay.core.event import TOPICS, Event
+from relay.core.event import TOPICS, TYPES, Event
 from relay.core.event_filter import EventFilter
 from relay.core.pruned import pruned_event
 from relay.edge.api.consumers import Consumer, ConsumerLimits, Consumers
 from relay.edge.api.event_reader import PIECE_EVENTS, EventReader
-from relay.edge.api.guard import MAX_OFFSET, json_response, one_of, page_limit, peer_of, whole_number
+from relay.edge.api.guard import MAX_OFFSET, json_response, page_limit, peer_of, several_of, whole_number
 from relay.edge.api.ranges import newest, place_before, range_in
 from relay.edge.api.subject_events import shown
 from relay.edge.http.problems import ProblemError
@@ -75,8 +75,7 @@ class Events:
 
     async def _newest(self, before: int, wanted: EventFilter, first: int, limit: int) -> web.Response:
         """A page that begins with the newest; ``next`` is the ``before`` of the next page, null at the end."""
-        types = None if wanted.type is None else [wanted.type]
-        sought = Wanted(wanted.topic, types, wanted.subject, first)
+        sought = Wanted(None, _types_in(wanted), wanted.subject, first)
         found = await newest(self._events, before, sought, limit)
         return json_response({"events": [shown(entry) for entry in found.entries], "next": found.next, "pruned": None})
 
@@ -185,9 +184,15 @@ async def _write_page(consumer: Consumer, parts: AsyncGenerator[tuple[bytes, boo
 
 
 def _filter(request: web.Request) -> EventFilter:
-    return EventFilter(
-        one_of(request, "topic", TOPICS, None), request.query.get("type") or None, request.query.get("subject") or None
-    )
+    topics, types = several_of(request, "topic", TOPICS), several_of(request, "type", TYPES)
+    return EventFilter(topics, types, request.query.get("subject") or None)
+
+
+def _types_in(wanted: EventFilter) -> Sequence[str] | None:
+    """The types that a filter lets through; they say the topics, too."""
+    if wanted.topics is None:
+        return wanted.types
+    return [type_ for type_ in wanted.types or TYPES if TYPES[type_] in wanted.topics]
 
 
 def _frame(offset: int, event: Event) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, TypeVar
 
 import orjson
@@ -111,6 +111,17 @@ def one_of(request: web.Request, name: str, choices: Collection[str], default: D
     if chosen not in choices:
         raise ProblemError("bad_request", f"The parameter {name} must be one of {', '.join(choices)}.")
     return chosen
+
+
+def several_of(request: web.Request, name: str, choices: Collection[str]) -> Sequence[str] | None:
+    """All that a client chose as ``name``, which may be repeated; ``None`` where it wrote nothing.
+
+    Raises ``ProblemError`` (``bad_request``) for what is not among the choices.
+    """
+    chosen = dict.fromkeys(request.query.getall(name, ()))
+    if any(each not in choices for each in chosen):
+        raise ProblemError("bad_request", f"The parameter {name} must be one of {', '.join(choices)}.")
+    return tuple(chosen) or None
 
 
 def page_after(request: web.Request) -> int:

@@ -45,10 +45,10 @@ def test_a_page_leaves_out_what_the_time_excludes_and_leads_on() -> None:
 
     class Relay(Client):
         def page(self, after: int, wanted: Any, limit: int = 0) -> dict[str, Any]:
-            assert (after, wanted) == (3, {"topic": "tasks", "subject": "x"})
+            assert (after, wanted) == (3, {"topic": ("tasks",), "subject": "x"})
             return {"events": [shown(event)], "next": 9}
 
-    late = EventFilter(topic="tasks", subject="x", not_before=2_000_000_000_000)
+    late = EventFilter(topics=("tasks",), subject="x", not_before=2_000_000_000_000)
     page = Served(Relay("http://x"), late).page(3)
     assert (page.entries, page.upto) == ([], 9)
 

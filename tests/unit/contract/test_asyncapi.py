@@ -15,12 +15,12 @@ from relay.contract.examples import events
 from relay.contract.schemas import schemas
 from relay.core.chat.events import CHUNK, STARTED, Outcome
 from relay.core.dead import DEAD_TYPE
-from relay.core.event import TOPICS
+from relay.core.event import TOPICS, TYPES
 from relay.core.tasks.events import CONFLICTED, TerminalStatus
 
 DOCUMENT = orjson.loads(orjson.dumps(asyncapi("1.2.3")))
 MESSAGES = DOCUMENT["components"]["messages"]
-TYPES = {
+PUBLISHED = {
     "relay.task.submitted",
     "relay.task.progressed",
     CONFLICTED,
@@ -56,14 +56,15 @@ def test_every_message_has_an_example() -> None:
     """Nothing would show a consumer what a message looks like, and nothing hold its schema to it."""
     assert all(message["examples"] for message in MESSAGES.values())
     assert MESSAGES.keys() == {
-        *(f"{sink}.{type_}" for sink in ("kafka", "redis") for type_ in TYPES),
+        *(f"{sink}.{type_}" for sink in ("kafka", "redis") for type_ in PUBLISHED),
         *("TaskResultWebhook", "ChatCompletionChunk", "ChatCompletionStreamDone"),
     }
 
 
 def test_there_is_one_example_event_of_every_type() -> None:
     """A new type of event would be published without being described, or one described that is never published."""
-    assert events().keys() == SUMMARIES.keys() == TYPES
+    assert events().keys() == SUMMARIES.keys() == TYPES.keys() == PUBLISHED
+    assert {name: event.topic for name, event in events().items()} == TYPES
 
 
 @pytest.mark.parametrize("sink", ["kafka", "redis"])

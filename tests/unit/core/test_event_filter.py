@@ -12,9 +12,10 @@ ENTRY = Entry(7, 0, Event("tasks", "relay.task.failed", "id-1", "source", "task-
 def test_a_filter_takes_what_it_names() -> None:
     """A replay would publish, or a consumer get, other events than those that were asked for."""
     assert EventFilter().takes(ENTRY)
-    assert EventFilter("tasks", "relay.task.failed", "task-1", AT, AT).takes(ENTRY)
-    assert not EventFilter(topic="chat").takes(ENTRY)
-    assert not EventFilter(type="relay.task.succeeded").takes(ENTRY)
+    assert EventFilter(("tasks",), ("relay.task.failed",), "task-1", AT, AT).takes(ENTRY)
+    assert EventFilter(topics=("chat", "tasks"), types=("relay.task.failed", "relay.task.succeeded")).takes(ENTRY)
+    assert not EventFilter(topics=("chat", "chat-chunks")).takes(ENTRY)
+    assert not EventFilter(types=("relay.task.succeeded",)).takes(ENTRY)
     assert not EventFilter(subject="task-2").takes(ENTRY)
     assert not EventFilter(not_before=AT + 1).takes(ENTRY)
     assert not EventFilter(not_after=AT - 1).takes(ENTRY)

@@ -69,7 +69,7 @@ def test_other_words_are_another_replay() -> None:
     requests = [
         Request("j", "1", "9", EventFilter(), None),
         Request("j", "1", "9", EventFilter(), "again"),
-        Request("j", "1", "9", EventFilter(type="relay.task.failed"), None),
+        Request("j", "1", "9", EventFilter(types=("relay.task.failed",)), None),
         Request("j", "1", "9", EventFilter(subject="relay.task.failed"), None),
         Request("j", "2", "9", EventFilter(), None),
         Request("k", "1", "9", EventFilter(), None),

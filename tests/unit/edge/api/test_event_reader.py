@@ -52,7 +52,7 @@ async def test_a_filter_leaves_nothing_out_however_much_it_matches(
             for n, each in enumerate(dead)
         ]
         wanted = [(await receipt).offset for receipt, each in zip(receipts, dead, strict=True) if not each]
-        reader, found = EventReader(journal.events, 0, EventFilter("tasks")), []
+        reader, found = EventReader(journal.events, 0, EventFilter(("tasks",))), []
         while not reader.caught_up:
             found += [entry.offset for entry in (await reader.next(limit)).entries]
         assert found == wanted

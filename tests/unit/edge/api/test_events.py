@@ -155,7 +155,11 @@ async def test_a_time_range_bounds_pages_in_both_directions(tmp_path: Path) -> N
         ("subject=b", [3]),
         ("subject=b&topic=tasks&type=relay.task.succeeded", [3]),
         ("subject=b&topic=dead-letters", []),
-        ("type=&subject=", [1, 2, 3]),
+        ("topic=tasks&topic=dead-letters", [1, 2, 3]),
+        ("topic=chat&topic=chat-chunks", []),
+        ("type=relay.task.failed&type=relay.delivery.dead", [2]),
+        ("topic=chat&topic=tasks&type=relay.delivery.dead", []),
+        ("subject=", [1, 2, 3]),
     ],
 )
 async def test_filters_leave_the_rest_out_and_still_lead_on(tmp_path: Path, query: str, offsets: list[int]) -> None:
@@ -167,6 +171,8 @@ async def test_filters_leave_the_rest_out_and_still_lead_on(tmp_path: Path, quer
         page = await s.page(f"?{query}")
         assert [shown["offset"] for shown in page["events"]] == offsets
         assert page["next"] == 3
+        backwards = await s.page(f"?before=latest&{query}")
+        assert [shown["offset"] for shown in backwards["events"]] == offsets[::-1]
 
 
 async def test_a_page_that_ends_early_by_its_limit_leads_to_the_rest(tmp_path: Path) -> None:
@@ -227,6 +233,9 @@ async def test_a_gap_at_the_end_is_stepped_over(tmp_path: Path) -> None:
         "limit=-5",
         "limit=all",
         "topic=unknown",
+        "topic=tasks&topic=unknown",
+        "type=nonsense",
+        "type=relay.task.failed&type=",
         "after=5",
     ],
 )
@@ -236,6 +245,8 @@ async def test_bad_parameters_are_refused(tmp_path: Path, query: str) -> None:
         reply = await s.call(f"?{query}")
         assert (reply.status, reply.code) == (400, "bad_request")
         assert query.partition("=")[0] in reply.json["detail"]
+        if query.startswith("type"):
+            assert "relay.task.succeeded, relay.task.failed" in reply.json["detail"], "what is known is named"
 
 
 @pytest.mark.parametrize("id", ["x", "-1", "9999999999999999999", "5", "1.5"])
