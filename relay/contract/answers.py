@@ -10,10 +10,10 @@ from relay.core.event import CONTENT_TYPE, SPECVERSION, TOPICS
 from relay.core.tasks.events import TASK_ID
 from relay.edge.api.chats import OUTCOMES
 from relay.edge.api.drain import DrainState
-from relay.edge.api.subjects import KINDS as SUBJECT_KINDS
 from relay.edge.http.problems import KINDS
 from relay.journal.projections.tasks import STATES
 from relay.journal.publications import PublicationState
+from relay.journal.queries import SubjectKind
 from relay.telemetry.signals.deliveries import RESULTS
 
 _TEXT: Final[Schema] = {"type": "string"}
@@ -175,7 +175,7 @@ _DEAD_LETTER: Final[dict[str, Schema]] = {
 }
 _TIMELINE: Final[dict[str, Schema]] = {
     "subject": _TEXT,
-    "kind": {"enum": list(SUBJECT_KINDS)},
+    "kind": {"enum": list(get_args(SubjectKind))},
     # OpenAPI 3.1 has no `nullable`: null is one of the alternatives.
     "task": {"anyOf": [reference("Task"), {"type": "null"}]},
     "events": _list(reference("TimelineEvent")),
@@ -250,6 +250,12 @@ ANSWERS: Final[dict[str, Schema]] = {
         }
     ),
     "Timeline": _object(_TIMELINE),
+    "SubjectPage": _object(
+        {
+            "subjects": _list(_object({"subject": _TEXT, "kind": {"enum": list(get_args(SubjectKind))}})),
+            "next": {**_COUNT_OR_NULL, "description": "The `before` that looks further back; null at the end."},
+        }
+    ),
     "WatchRequest": {**_object({"task_id": _TASK["task_id"]}), "additionalProperties": False},
     "DeadLetter": _object(_DEAD_LETTER),
     "DeadLetterWithRaw": _object({**_DEAD_LETTER, "raw": {**_TEXT, "description": "With secrets redacted."}}),

@@ -15,6 +15,7 @@ from relay.contract.examples import SUCCEEDED, TASK_ID, enveloped
 from relay.contract.received import RECEIVED
 from relay.contract.schemas import Schema, components, reference, schemas
 from relay.core.event import TOPICS, TYPES
+from relay.core.tasks.events import TASK_ID as ID
 from relay.edge.api.chats import CHAT_STATES
 from relay.edge.api.drain import ACCEPT_FOR
 from relay.edge.api.guard import DEFAULT_LIMIT, MAX_LIMIT
@@ -221,6 +222,18 @@ def _api() -> Document:
             *span,
         ],
     )
+    subjects = _guarded(
+        "find-subjects",
+        "Finds tasks and chats by the beginning of their ids.",
+        {200: ("SubjectPage", "A page.")},
+        parameters=[
+            _parameter(
+                "prefix", "What the id begins with.", {"type": "string", "pattern": f"^{ID.pattern}$"}, required=True
+            ),
+            _parameter("before", following, offset),
+            limit,
+        ],
+    )
     timeline = {200: ("Timeline", "Its events, when each reached each sink, and absorbed duplicates.")}
     tasks = _guarded(
         "list-tasks",
@@ -260,6 +273,7 @@ def _api() -> Document:
         "/v1/trends": {"get": _guarded("trends", trends, {200: ("Trends", "Up to now.")})},
         "/v1/drain": {"post": drain, "delete": undo},
         "/v1/chats": {"get": chats},
+        "/v1/subjects": {"get": subjects},
         "/v1/subjects/{subject}": {
             "parameters": [_parameter("subject", "The id of a task, a chat, or an unreadable delivery.", where="path")],
             "get": _guarded(

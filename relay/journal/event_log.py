@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from relay.core.event import Entry, fitting
 from relay.journal.offset_counter import OffsetCounter
 from relay.journal.plan import Known
-from relay.journal.queries import Newest, Wanted
+from relay.journal.queries import Newest, Subjects, Wanted
 from relay.journal.reader import Reader, Readers
 from relay.journal.store import Store
 
@@ -50,6 +50,10 @@ class EventLog:
     async def newest(self, before: int, wanted: Wanted, limit: int, max_bytes: int = 4 << 20) -> Newest:
         """Wanted entries below an offset, newest first: see ``Queries.newest``."""
         return await self._readers.call(Reader.newest, min(before, self.last_offset + 1), wanted, limit, max_bytes)
+
+    async def subjects(self, prefix: str, before: int, limit: int) -> Subjects:
+        """Subjects that begin so, of the events below an offset, newest first: see ``Queries.subjects``."""
+        return await self._readers.call(Reader.subjects, prefix, min(before, self.last_offset + 1), limit)
 
     async def first_accepted_from(self, at: int) -> int:
         """The offset of the first event accepted at an instant or later: see ``Queries.first_accepted_from``."""

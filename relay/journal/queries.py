@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -45,6 +45,17 @@ class Newest(NamedTuple):
     """Wanted entries, newest first; ``next``: below which offset to go on, ``None``: there are no more."""
 
     entries: list[Entry]
+    next: int | None
+
+
+SubjectKind = Literal["task", "chat", "delivery"]
+"""What a subject is; a delivery that could not be read is its own."""
+
+
+class Subjects(NamedTuple):
+    """Subjects with their kinds; ``next``: below which offset to go on, ``None``: there are no more events."""
+
+    found: list[tuple[str, SubjectKind]]
     next: int | None
 
 
@@ -104,6 +115,18 @@ class Queries:
     def _picked(self, offsets: Sequence[int]) -> list[Entry]:
         """All of these, newest first: how much that may be has been seen to."""
         return self.pick(offsets, sys.maxsize)[::-1] if offsets else []
+
+    def subjects(self, prefix: str, before: int, limit: int) -> Subjects:
+        """At most ``limit`` subjects that begin so, of the ``SCAN`` offsets below one, the newest first."""
+        first = max(0, before - SCAN)
+        given = {"first": first, "before": before, "limit": limit, **sql.beginning_with(prefix)}
+        with self._guard.translated():
+            rows = self._db.execute(_QUERY["subjects_in"], given).fetchall()
+        found = [(subject, _kind(*of)) for subject, _, *of in rows]
+        if len(rows) == limit:
+            return Subjects(found, rows[-1][1] if rows else before)
+        below = self._maybe_int(_QUERY["newest_below"], first)
+        return Subjects(found, None if below is None else below + 1)
 
     def first_accepted_from(self, at: int) -> int:
         """The offset of the first event accepted at an instant or later (epoch milliseconds); beyond the last: none.
@@ -216,3 +239,9 @@ class Queries:
     def _one(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
         row = self._db.execute(statement, parameters).fetchone()
         return row[0] if row else None
+
+
+def _kind(task: int, chat: int, itself: int) -> SubjectKind:
+    if chat:
+        return "chat"
+    return "delivery" if itself and not task else "task"

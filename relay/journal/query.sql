@@ -31,6 +31,15 @@ SELECT min("offset"), count(*), group_concat(CASE WHEN sink IS NULL AND (:topic 
 FROM (SELECT "offset", sink, topic, type, subject, length(data) AS size FROM events
       WHERE "offset" < :before AND "offset" >= :from ORDER BY "offset" DESC LIMIT :scan)
 
+-- name: subjects_in
+-- The subjects of a stretch that begin so, each with its newest offset, and whether it is a task, a chat, or itself.
+SELECT subject, max("offset") AS newest, max(topic = 'tasks'), max(topic IN ('chat', 'chat-chunks')), max(id = subject)
+FROM events WHERE "offset" >= :first AND "offset" < :before AND subject >= :prefix AND subject < :beyond
+GROUP BY subject ORDER BY newest DESC LIMIT :limit
+
+-- name: newest_below
+SELECT max("offset") FROM events WHERE "offset" < ?
+
 -- name: accepted_from
 SELECT "offset", accepted_at FROM events WHERE "offset" >= ? ORDER BY "offset" LIMIT 1
 

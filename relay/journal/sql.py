@@ -26,3 +26,8 @@ def rows(count: int, columns: int) -> str:
     those can wait for a whole switch interval.
     """
     return ",".join(["(" + ",".join("?" * columns) + ")"] * count)
+
+
+def beginning_with(prefix: str) -> dict[str, str]:
+    """The bounds of the texts that begin so: ``>= :prefix AND < :beyond`` is a range of an index, unlike ``LIKE``."""
+    return {"prefix": prefix, "beyond": prefix + "\U0010ffff"}

@@ -1,27 +1,28 @@
-"""``GET /v1/subjects/{subject}``: the timeline of one task or one chat."""
+"""``GET /v1/subjects/{subject}``: the timeline of one task or one chat; ``GET /v1/subjects`` finds them by prefix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final
 
 from aiohttp import web
 
 from relay.core.clock import rfc3339
 from relay.core.event import TASKS
-from relay.edge.api.guard import json_response, page_after, page_limit
+from relay.core.tasks.events import TASK_ID
+from relay.edge.api.guard import MAX_OFFSET, json_response, page_after, page_limit
+from relay.edge.api.ranges import place_before
 from relay.edge.api.subject_events import Page, Trail, page_about, shown, trail_of
 from relay.edge.api.task_list import instant, shown_task
 from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
+from relay.journal.projections.chats import Chats
 from relay.journal.projections.dead_letters import DeadLetters, HeldDeadLetter
 from relay.journal.projections.history import History, Repetition
 from relay.journal.projections.tasks import Row, Tasks
 from relay.journal.publications import Publication, Publications
-
-KINDS: Final = ("task", "chat", "delivery")
-"""What a subject is; a delivery that could not be read is its own."""
+from relay.journal.queries import SubjectKind
 
 MAX_DEAD_LETTERS: Final = 100
 
@@ -29,11 +30,37 @@ MAX_DEAD_LETTERS: Final = 100
 class SubjectRoutes:
     def __init__(self, journal: Journal) -> None:
         self._events, self._tasks = journal.events, journal.projection(Tasks)
+        self._chats = journal.projection(Chats)
         self._letters, self._history = journal.projection(DeadLetters), journal.projection(History)
         self._publications = Publications(journal.events, journal.progress, self._history)
 
     def routes(self) -> tuple[web.RouteDef, ...]:
-        return (web.get("/v1/subjects/{subject}", self.show),)
+        return (web.get("/v1/subjects", self.search), web.get("/v1/subjects/{subject}", self.show))
+
+    async def search(self, request: web.Request) -> web.StreamResponse:
+        """A page of subjects whose ids begin so.
+
+        First those that an index has: the one with just this id, registered tasks and open chats. There is none of
+        ended chats, nor of tasks that relay only heard of: those are looked for among the newest events, and below
+        ``next`` of the page before.
+        """
+        prefix = request.query.get("prefix", "")
+        if not TASK_ID.fullmatch(prefix):
+            detail = "The parameter prefix must be the beginning of an id: 1 to 128 of A-Z, a-z, 0-9 and . _ : -."
+            raise ProblemError("bad_request", detail)
+        limit, before = page_limit(request), place_before(request)
+        found = await self._indexed(prefix, limit) if before is None else {}
+        page = await self._events.subjects(prefix, MAX_OFFSET if before is None else before, limit - len(found))
+        found |= {subject: kind for subject, kind in page.found if subject not in found}
+        shown = [{"subject": subject, "kind": kind} for subject, kind in found.items()]
+        return json_response({"subjects": shown, "next": page.next})
+
+    async def _indexed(self, prefix: str, limit: int) -> dict[str, SubjectKind]:
+        trail = await trail_of(self._events, prefix)
+        found: dict[str, SubjectKind] = {prefix: "chat" if trail.chat else "task"} if trail.chat or trail.task else {}
+        found |= dict.fromkeys(await self._tasks.query(Tasks.beginning_with, prefix, limit), "task")
+        found |= dict.fromkeys(await self._chats.query(Chats.beginning_with, prefix, limit), "chat")
+        return dict(islice(found.items(), limit))
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """Its events in order, where and when each was published, what was absorbed, what could not go on."""
@@ -65,7 +92,7 @@ class SubjectRoutes:
         )
 
 
-def _kind(subject: str, row: Row | None, trail: Trail, page: Page, letters: list[HeldDeadLetter]) -> str | None:
+def _kind(subject: str, row: Row | None, trail: Trail, page: Page, letters: list[HeldDeadLetter]) -> SubjectKind | None:
     if trail.chat:
         return "chat"
     if row is not None or trail.task or any(entry.event.topic == TASKS for entry in page.entries):

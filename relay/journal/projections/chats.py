@@ -82,6 +82,11 @@ class Chats(Projection):
         """At most ``limit`` open chats that began below an offset, the last one first."""
         return [NamedChat(*row) for row in self._db.execute(_SQL["page"], (before, limit))]
 
+    def beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """The first ``limit`` open chats whose ids begin so, in their order."""
+        found = self._db.execute(_SQL["beginning_with"], {**sql.beginning_with(prefix), "limit": limit})
+        return [row[0] for row in found.fetchall()]
+
     def chunks(self) -> dict[str, list[int]]:
         """Where the chunk events of the open chats are, among the newest ``SCAN`` events."""
         rows = self._db.execute(_SQL["chunks"], {"scan": SCAN})

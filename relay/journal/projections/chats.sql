@@ -28,6 +28,9 @@ SELECT s.chat_id, s."offset", s.opened_at,
 FROM open_chats s LEFT JOIN events e USING ("offset")
 WHERE s."offset" < ? ORDER BY s."offset" DESC LIMIT ?
 
+-- name: beginning_with
+SELECT chat_id FROM open_chats WHERE chat_id >= :prefix AND chat_id < :beyond ORDER BY chat_id LIMIT :limit
+
 -- name: chunks
 -- Where the newest chunk events of open chats are.
 SELECT subject, group_concat("offset") FROM (

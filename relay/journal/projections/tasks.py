@@ -212,6 +212,11 @@ class Tasks(Projection):
         """Those of the tasks that are registered."""
         return {row[0] for row in self._db.execute(_SQL["registered"], (orjson.dumps(task_ids).decode(),))}
 
+    def beginning_with(self, prefix: str, limit: int) -> list[str]:
+        """The first ``limit`` registered tasks whose ids begin so, in their order."""
+        found = self._db.execute(_SQL["beginning_with"], {**sql.beginning_with(prefix), "limit": limit})
+        return [row[0] for row in found.fetchall()]
+
     def counts(self) -> dict[str, int]:
         """How many tasks are registered in each state."""
         return dict.fromkeys(STATES, 0) | dict(self._db.execute(_SQL["counts"]).fetchall())

@@ -134,6 +134,9 @@ ORDER BY id DESC LIMIT :limit
 -- name: registered
 SELECT task_id FROM tasks WHERE task_id IN (SELECT value FROM json_each(?))
 
+-- name: beginning_with
+SELECT task_id FROM tasks WHERE task_id >= :prefix AND task_id < :beyond ORDER BY task_id LIMIT :limit
+
 -- name: counts
 SELECT state, tasks FROM task_states WHERE tasks > 0
 

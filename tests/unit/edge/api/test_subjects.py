@@ -21,6 +21,7 @@ from relay.core.tasks.events import bare_task, submitted_draft
 from relay.edge.api import subject_events
 from relay.edge.api.subjects import SubjectRoutes
 from relay.edge.api.tasks import TaskRoutes
+from relay.journal import queries
 from relay.journal.journal import Journal
 from relay.sources.novita_task import NovitaTask
 from tests.services.raw_http import Answer, ask, get
@@ -73,6 +74,7 @@ class Scene:
 async def scene(tmp_path: Path, *sinks: str) -> AsyncIterator[Scene]:
     async with opened(tmp_path, *sinks) as journal:
         routes = {
+            "GET /v1/subjects": SubjectRoutes(journal).search,
             "GET /v1/subjects/{subject}": SubjectRoutes(journal).show,
             "GET /v1/tasks/{id}": TaskRoutes(journal, lambda: None).show,
         }
@@ -244,3 +246,59 @@ async def test_a_page_that_cannot_be_is_refused(tmp_path: Path, query: str) -> N
         await s.webhook("t1")
         answer = await s.ask("t1", query)
         assert (answer.status, answer.code) == (400, "bad_request")
+
+
+# -- search ----------------------------------------------------------------------------------------------------------
+
+
+async def search(s: Scene, query: str) -> tuple[list[tuple[str, str]], int | None]:
+    answer = await ask(s.url, get(f"/v1/subjects?{query}"))
+    assert answer.status == 200, answer.body
+    return [(each["subject"], each["kind"]) for each in answer.json["subjects"]], answer.json["next"]
+
+
+async def test_what_begins_so_is_found_whatever_it_is(tmp_path: Path) -> None:
+    """Who has the first characters of an id, from a log line that was cut, would find nothing."""
+    async with scene(tmp_path) as s:
+        await s.webhook("ab-heard")
+        await s.submit("ab-submitted")
+        await s.stream("ab-ended", 3)
+        await s.journal.append(started_draft(Opening("ab-open", AT, 0.0)))
+        await s.webhook("ac-other")
+        expected = [("ab-submitted", "task"), ("ab-open", "chat"), ("ab-ended", "chat"), ("ab-heard", "task")]
+        assert await search(s, "prefix=ab-") == (expected, None)
+        assert await search(s, "prefix=ab-ended") == ([("ab-ended", "chat")], None)
+        assert await search(s, "prefix=AB-") == ([], None)
+        assert await search(s, "prefix=ab_") == ([], None), "no character stands for another"
+        draft = unreadable_draft(Delivery(b"[]", AT), Unreadable("not_an_object", "?"), origin="novita")
+        letter = (await s.journal.append(draft)).event_id
+        assert await search(s, f"prefix={letter[:8]}") == ([(letter, "delivery")], None)
+
+
+async def test_a_search_is_bounded_and_leads_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search for a rare id in a large journal would read all of it at once, or never reach the oldest events."""
+    monkeypatch.setattr(queries, "SCAN", 3)
+    async with scene(tmp_path) as s:
+        for name in ("ab-1", "x1", "ab-2", "x2", "ab-3", "ab-4", "x3"):
+            await s.webhook(name)
+        assert await search(s, "prefix=ab") == ([("ab-4", "task"), ("ab-3", "task")], 5)
+        assert await search(s, "prefix=ab&before=5") == ([("ab-2", "task")], 2)
+        assert await search(s, "prefix=ab&before=2") == ([("ab-1", "task")], None)
+        assert await search(s, "prefix=ab&limit=1") == ([("ab-4", "task")], 6)
+        assert await search(s, "prefix=ab&before=6&limit=1") == ([("ab-3", "task")], 5)
+        assert await search(s, "prefix=ab-1&limit=1") == ([("ab-1", "task")], 8), "an index has it, whatever its age"
+        for n in range(5):
+            await s.submit(f"ab-s{n}")
+        found, following = await search(s, "prefix=ab-s&limit=2")
+        assert (found, following) == ([("ab-s0", "task"), ("ab-s1", "task")], 13)
+
+
+@pytest.mark.parametrize(
+    "query", ["", "prefix=", "prefix=a%20b", "prefix=%25", f"prefix={'a' * 129}", "prefix=a&limit=0"]
+)
+async def test_what_is_no_beginning_of_an_id_is_refused(tmp_path: Path, query: str) -> None:
+    """A search with a slip would answer that there is nothing."""
+    async with scene(tmp_path) as s:
+        answer = await ask(s.url, get(f"/v1/subjects?{query}"))
+        assert (answer.status, answer.code) == (400, "bad_request")
+        assert ("limit" if "limit" in query else "prefix") in answer.json["detail"]

@@ -106,3 +106,13 @@ def test_a_beginning_that_was_pruned_is_not_missed(opened: Store) -> None:
     remains = table.remains(a, [2])
     assert remains.started is None
     assert [event.id for event in remains.chunks] == ["a:chunk:0"]
+
+
+def test_open_chats_are_found_by_the_beginning_of_their_ids_and_by_index(opened: Store) -> None:
+    """A search would read a row of every open chat."""
+    chats = opened.projection(Chats)
+    opened.append([started(chat_id) for chat_id in ("b2", "b1", "c", "a")], 1)
+    assert (chats.beginning_with("b", 9), chats.beginning_with("b", 1)) == (["b1", "b2"], ["b1"])
+    given = {"prefix": "b", "beyond": "c", "limit": 1}
+    [plan] = [row[3] for row in chats._db.execute("EXPLAIN QUERY PLAN " + module._SQL["beginning_with"], given)]
+    assert plan == "SEARCH open_chats USING PRIMARY KEY (chat_id>? AND chat_id<?)"

@@ -148,7 +148,7 @@ def test_webhooks_cost_nothing_while_no_task_waits_and_one_statement_otherwise(s
     assert statements(store, tasks, [reported("w201")]) == set()
 
 
-def test_the_search_for_due_tasks_and_for_a_group_goes_by_index(tasks: Tasks) -> None:
+def test_the_search_for_due_tasks_for_a_group_and_by_prefix_goes_by_index(tasks: Tasks) -> None:
     """A million tasks that are not due would be looked through every second."""
     sql = tasks_module._SQL
     for name, parameters, index in (
@@ -160,6 +160,11 @@ def test_the_search_for_due_tasks_and_for_a_group_goes_by_index(tasks: Tasks) ->
         ("follow", {"rows": "[]", "now": 1}, "sqlite_autoindex_tasks_1"),
         ("polled", {"rows": "[]"}, "sqlite_autoindex_tasks_1"),
         ("find", ("t",), "sqlite_autoindex_tasks_1"),
+        (
+            "beginning_with",
+            {"prefix": "t", "beyond": "u", "limit": 1},
+            "sqlite_autoindex_tasks_1 (task_id>? AND task_id<?)",
+        ),
     ):
         plan = " / ".join(row[3] for row in tasks._db.execute("EXPLAIN QUERY PLAN " + sql[name], parameters))
         assert index in plan, (name, plan)
