@@ -66,9 +66,10 @@ export async function ask(path, options) {
   return response.status === 204 ? null : response.json();
 }
 
-/** A path with the parameters that have a value. */
+/** A path with the parameters that have a value; one that has a list of them is repeated. */
 export function withQuery(path, parameters) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const each = Object.entries(parameters).flatMap(([name, value]) => [value].flat().map((one) => [name, one]));
+  const given = each.filter(([, value]) => value !== "" && value !== null && value !== undefined);
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 

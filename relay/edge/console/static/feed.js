@@ -1,35 +1,48 @@
-// The live events as a list of bounded length. It goes on while its user looks at another view, so that the list is
-// there when they come back, and while it is paused, so that nothing is missed.
+// The live events as a list of bounded length: the newest that the journal holds, and then each as it arrives. It goes on
+// while its user looks at another view, so that the list is there when they come back, and while it is paused, so that
+// nothing is missed.
 
-import { ask } from "./api.js";
+import { ask, withQuery } from "./api.js";
 import { follow } from "./stream.js";
+import { TOPICS } from "./words.js";
 
-/** As many events as are shown, and as many as wait while paused; older ones are let go. */
+/** As many events as wait while paused, and as many as are shown unless older ones are loaded; the oldest are let go. */
 export const CAPACITY = 500;
+
+/** As many as are shown at all. */
+export const MOST = 2_000;
 
 /** The topic that stands for every one. Without a topic the pieces of chats are left out: they would drown the rest. */
 export const ALL = "all";
 
-const LOOK_BACK = 2_000; // offsets; what a filter finds in them is there at once
+const CHUNKS = "chat-chunks";
+const PAGE = 100; // events that are loaded at once
+const LOOKS = 10; // pages in a row that may be empty: relay looks through half a million events for each
 const GATHER = 120; // ms; events come in bursts, and the page is changed once for each
 
-/** Fires `rows` (`detail`: the new ones, the oldest first, or null where all are new) and `state`. */
+/** Fires `rows` (`detail`: `{newer}`, `{older}`, each the newest first, or null where all are new) and `state`. */
 class Feed extends EventTarget {
   /** The newest first: `{offset, event}`. */
   rows = [];
-  wanted = { topic: "", type: "", subject: "" };
+  wanted = { topic: "", type: "", subject: "", since: "", until: "" };
   paused = false;
   /** How many wait while paused; of them the newest `CAPACITY` are kept. */
   waiting = 0;
   state = { name: "connecting" };
+  /** The offset down to which the journal was searched; null: to its beginning, or to that of the time range. */
+  reached = null;
+  /** Whether older ones are being loaded, and what went wrong with that. */
+  loading = false;
+  trouble = null;
 
   #held = [];
   #following = null;
   #gathering = null;
+  #room = CAPACITY;
 
   /** Begins to follow what is wanted; asked for the same again, nothing happens. */
   start(wanted = this.wanted) {
-    if (this.#following && sameFilter(wanted, this.wanted)) return;
+    if (this.#following && JSON.stringify(wanted) === JSON.stringify(this.wanted)) return;
     this.wanted = wanted;
     this.paused = false;
     this.#begin();
@@ -52,24 +65,73 @@ class Feed extends EventTarget {
     this.#changed();
   }
 
+  /** Loads a page of older events; looks further down while there is nothing that is wanted. */
+  async loadOlder() {
+    if (this.loading || this.reached === null || this.rows.length >= MOST) return;
+    const { signal } = this.#following;
+    this.#room = MOST;
+    this.loading = true;
+    this.trouble = null;
+    this.#changed();
+    try {
+      for (let looks = 0; looks < LOOKS && this.reached !== null; looks += 1) {
+        if (await this.#older(signal)) break;
+      }
+    } catch (error) {
+      this.trouble = error;
+    }
+    if (signal.aborted) return;
+    this.loading = false;
+    this.#changed();
+  }
+
   #begin() {
     this.#following?.abort();
     this.#following = new AbortController();
-    this.rows = [];
-    this.#forget();
-    this.dispatchEvent(new CustomEvent("rows", { detail: null }));
+    this.#clear();
     this.#run(this.#following.signal);
+  }
+
+  #clear() {
+    this.reached = null;
+    this.loading = false;
+    this.trouble = null;
+    this.#room = CAPACITY;
+    this.#forget();
+    this.#empty();
+  }
+
+  #empty() {
+    this.rows = [];
+    this.dispatchEvent(new CustomEvent("rows", { detail: null }));
   }
 
   async #run(signal) {
     const onState = (state) => this.#enter(state);
-    const { topic, type, subject } = this.wanted;
-    const leftOut = topic || type ? null : "relay.chat.chunk";
-    const onEvent = (offset, event) => {
-      if (!signal.aborted && event.type !== leftOut) this.take({ offset, event });
+    const onEvent = (offset, event) => signal.aborted || this.take({ offset, event });
+    const begin = async () => {
+      const { next: last } = await ask("/v1/events?after=latest&limit=1", { signal });
+      this.#clear();
+      this.reached = last + 1;
+      if (!(await this.#older(signal))) this.loadOlder(); // not waited for: what arrives is shown meanwhile
+      return this.wanted.until ? null : last;
     };
-    const after = await beginning(signal);
-    await follow({ topic: topic === ALL ? "" : topic, type, subject }, after, { onEvent, onState, signal });
+    await follow(filterOf(this.wanted), begin, { onEvent, onState, signal });
+  }
+
+  /** Asks for the page below what was searched; how many it brought. */
+  async #older(signal) {
+    const { since, until } = this.wanted;
+    const before = this.reached;
+    const asked = { ...filterOf(this.wanted), since, until, before, limit: PAGE };
+    const page = await ask(withQuery("/v1/events", asked), { signal });
+    signal.throwIfAborted();
+    if (this.reached !== before) return 0; // meanwhile the list was cut: this page would leave a gap
+    this.reached = page.next;
+    this.rows = [...this.rows, ...page.events];
+    if (page.events.length) this.dispatchEvent(new CustomEvent("rows", { detail: { older: page.events } }));
+    this.#changed();
+    return page.events.length;
   }
 
   #enter(state) {
@@ -90,10 +152,15 @@ class Feed extends EventTarget {
   }
 
   #show() {
-    const fresh = this.#held.slice(-CAPACITY);
+    const newer = this.#held.slice(-CAPACITY).reverse();
+    const lost = this.waiting > newer.length;
     this.#forget();
-    this.rows = [...fresh.toReversed(), ...this.rows].slice(0, CAPACITY);
-    if (fresh.length) this.dispatchEvent(new CustomEvent("rows", { detail: fresh }));
+    if (!newer.length) return;
+    if (lost) this.#empty(); // what is between would be missing; it can be loaded as older
+    const all = [...newer, ...this.rows];
+    this.rows = all.slice(0, this.#room);
+    if (lost || all.length > this.#room) this.reached = this.rows.at(-1).offset;
+    this.dispatchEvent(new CustomEvent("rows", { detail: { newer } }));
   }
 
   #forget() {
@@ -108,16 +175,8 @@ class Feed extends EventTarget {
 
 export const feed = new Feed();
 
-/** The offset a little before the end, or "latest" where it cannot be asked for: following will tell why. */
-async function beginning(signal) {
-  try {
-    const page = await ask("/v1/events?after=latest&limit=1", { signal });
-    return Math.max(0, page.next - LOOK_BACK);
-  } catch {
-    return "latest";
-  }
-}
-
-function sameFilter(one, other) {
-  return one.topic === other.topic && one.type === other.type && one.subject === other.subject;
+/** What GET /v1/events is asked for. */
+function filterOf({ topic, type, subject }) {
+  const topics = topic || type ? topic : TOPICS.filter((each) => each !== CHUNKS);
+  return { topic: topic === ALL ? "" : topics, type, subject };
 }

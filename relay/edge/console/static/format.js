@@ -52,6 +52,17 @@ export function clock(text) {
   return element("time", { datetime: text, title: `${FULL.format(instant)} · ${text}` }, shown);
 }
 
+const AGO = /^([0-9.]+)(ms|s|m|h|d)$/;
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A time, or a duration ago such as `15m`, as a field for a local time takes it; "" for anything else. */
+export function localTime(text) {
+  const [, number, unit] = AGO.exec(text) ?? [];
+  const instant = new Date(unit ? Date.now() - number * UNITS[unit] : text);
+  if (Number.isNaN(instant.getTime())) return "";
+  return new Date(instant - instant.getTimezoneOffset() * UNITS.m).toISOString().slice(0, "2026-01-31T09:00:00".length);
+}
+
 /** How long ago, or in how long. */
 export function ago(text, now = Date.now()) {
   const passed = now - new Date(text).getTime();

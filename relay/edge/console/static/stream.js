@@ -10,15 +10,19 @@ const SILENCE = 45_000; // ms; the relay says something every 15 s, so the conne
 /**
  * Follows the events that `wanted` (topic, type, subject) lets through, until `signal` is aborted.
  *
- * `after` is the offset before the first one, or "latest". `onEvent(offset, event)` has each of them once, in order;
- * `onState({name, error})` hears `connecting`, `live`, `lost` (and why) and `unauthorized`.
+ * `begin` answers the offset before the first one, or null where there is nothing to follow. It is asked again where
+ * that offset turns out to be one of another journal. `onEvent(offset, event)` has each of the events once, in order;
+ * `onState({name, error})` hears `connecting`, `live`, `lost` (and why), `unauthorized`, and as the last `still`
+ * (nothing to follow) or `refused` (and why: `begin` asked for what there is not).
  */
-export async function follow(wanted, after, { onEvent, onState, signal }) {
-  let last = after;
+export async function follow(wanted, begin, { onEvent, onState, signal }) {
+  let last;
   let failures = 0;
   while (!signal.aborted) {
     onState({ name: "connecting" });
     try {
+      last ??= await begin();
+      if (last === null) return onState({ name: "still" });
       const connection = new AbortController();
       const response = await open(wanted, last, AbortSignal.any([signal, connection.signal]));
       onState({ name: "live" });
@@ -36,7 +40,8 @@ export async function follow(wanted, after, { onEvent, onState, signal }) {
         await tokenOf(signal);
         continue;
       }
-      if (error instanceof Problem && error.code === "bad_request") last = "latest"; // another journal than before
+      if (error.code === "bad_request" && last === undefined) return onState({ name: "refused", error });
+      if (error.code === "bad_request") last = undefined; // another journal than before
       onState({ name: "lost", error });
     }
     await pause(pauseAfter(failures++), signal);

@@ -39,8 +39,13 @@ export function show({ id, signal, announce }) {
         if (!signal.aborted) again();
       }, SETTLE);
     };
-    const last = page.subject.events.at(-1)?.offset ?? 0;
-    await follow({ subject: id }, last, { onEvent, onState: () => {}, signal });
+    let from = page.subject.events.at(-1)?.offset ?? 0;
+    const begin = async () => {
+      const first = from;
+      from = "latest"; // asked again, the offset is one of another journal
+      return first;
+    };
+    await follow({ subject: id }, begin, { onEvent, onState: () => {}, signal });
   }
 }
 
