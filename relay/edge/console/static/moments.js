@@ -5,7 +5,8 @@ import { typeOf, via } from "./words.js";
 
 /**
  * The moments in their order: `{at, title, tone, text, about}`; `at` is RFC 3339, or null of what has not happened yet,
- * which comes last. `about` is the event with its offset where the moment is that of one; `letter` a dead letter's id.
+ * which comes last. `about` is the event with its offset where the moment is that of one; `letter` a dead letter's id;
+ * `events` the address of a view of the events that the moment stands for.
  */
 export function momentsOf(subject) {
   const moments = [
@@ -61,7 +62,8 @@ function chunksMoment(run) {
   const chunks = run.reduce((sum, { event }) => sum + event.data.chunks.length, 0);
   const lasted = new Date(run.at(-1).event.time) - new Date(run[0].event.time);
   const text = `${counted(chunks, "chunk")} within ${duration(lasted)}`;
-  return moment(run[0].event.time, counted(run.length, "chunk event"), "faint", text);
+  const events = `#/events?${new URLSearchParams({ topic: "chat-chunks", subject: run[0].event.subject })}`;
+  return { ...moment(run[0].event.time, counted(run.length, "chunk event"), "faint", text), events };
 }
 
 /** One moment for what one sink got at one time: a chat has many events, and a batch holds many of them. */

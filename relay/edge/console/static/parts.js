@@ -5,6 +5,8 @@ import { element } from "./dom.js";
 import { indented } from "./format.js";
 import { linkTo, typeOf } from "./words.js";
 
+const LONGEST_ID = 40; // characters; upstream's and relay's own have 32 or 36
+
 /** The heading of a view, with what stands beside it. */
 export function heading(title, ...beside) {
   return element("div", { class: "heading" }, element("h1", { tabindex: "-1" }, title), ...beside);
@@ -23,6 +25,11 @@ export function typeTag(event) {
 /** An id that links to the timeline of what it names. */
 export function subjectLink(subject) {
   return element("a", { class: "id", href: linkTo(subject), title: subject }, subject);
+}
+
+/** An id in a heading. One of the usual length stays on one line. */
+export function wholeId(id) {
+  return element("span", { class: id.length > LONGEST_ID ? "id whole long" : "id whole" }, id);
 }
 
 /** Terms and what they are; what is unknown is a dash. */

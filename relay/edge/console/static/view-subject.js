@@ -2,13 +2,16 @@
 
 import { ask, withQuery } from "./api.js";
 import { Conversation } from "./conversation.js";
+import { asCurl, copyButton } from "./copying.js";
 import { element } from "./dom.js";
-import { clock, count, duration } from "./format.js";
+import { clock, duration } from "./format.js";
 import { outputs } from "./media.js";
-import { facts, fill, heading, nothing, repeatedly, tag, verbatim } from "./parts.js";
+import { facts, fill, heading, nothing, repeatedly, verbatim, wholeId } from "./parts.js";
 import { gapsOf, momentsOf } from "./moments.js";
+import { requestPart } from "./request.js";
 import { follow } from "./stream.js";
-import { ENDINGS, typeOf } from "./words.js";
+import { factsOf, isEnding } from "./subject-facts.js";
+import { typeOf } from "./words.js";
 import { transcript } from "./transcript.js";
 
 const PAGE = 1000; // events; as many as relay returns at once
@@ -19,7 +22,10 @@ const SETTLE = 400; // ms after an event before the publications are asked for: 
 export function show({ id, signal, announce }) {
   const place = element("div", { class: "subject" });
   begin();
-  return [heading("Timeline", element("span", { class: "id whole" }, id)), place];
+  return [
+    heading("Timeline", wholeId(id), copyButton("Copy id", id, announce), copyButton("Copy as curl", asCurl(pathOf(id)), announce)),
+    place,
+  ];
 
   async function begin() {
     let page = null;
@@ -100,9 +106,13 @@ function kept(place, change) {
   }
 }
 
+function pathOf(id) {
+  return `/v1/subjects/${encodeURIComponent(id)}`;
+}
+
 /** The document of GET /v1/subjects, from as many pages as it takes. */
 async function subjectOf(id, signal) {
-  const path = `/v1/subjects/${encodeURIComponent(id)}`;
+  const path = pathOf(id);
   const subject = await ask(withQuery(path, { limit: PAGE }), { signal });
   for (let pages = 1; subject.next !== null && pages < MOST_PAGES; pages += 1) {
     const more = await ask(withQuery(path, { limit: PAGE, after: subject.next }), { signal });
@@ -119,10 +129,12 @@ function unknownSubject(error) {
 
 function contentOf(subject, conversation) {
   const made = outputs(outputsOf(subject));
+  const asked = requestPart(subject);
   return [
     facts(factsOf(subject)),
     conversation && section("Conversation", transcript(conversation)),
     made && section("Outputs", made),
+    asked && section("Request", asked),
     section("What happened", momentList(subject)),
     subject.next !== null && element("p", { class: "muted" }, "The timeline is longer than shown here: GET /v1/events?subject= has all of it."),
   ].filter(Boolean);
@@ -144,59 +156,13 @@ function conversationOf({ kind, events }) {
   return conversation;
 }
 
-function factsOf({ kind, task, events, duplicates }) {
-  const absorbed = duplicates.reduce((sum, duplicate) => sum + duplicate.count, 0);
-  const common = [["Duplicates absorbed", String(absorbed)]];
-  return [...(kind === "chat" ? chatFacts(events) : taskFacts(task, events)), ...common];
-}
-
-function taskFacts(task, events) {
-  const ending = events.find(({ event }) => isEnding(event))?.event;
-  const reason = ending?.data.reason ?? task?.reason;
-  const state = task?.state ?? ending?.data.status ?? "unknown";
-  return [
-    ["State", tag(state, toneOf(state))],
-    ["Type", ending?.data.task_type ?? task?.task_type],
-    reason && ["Reason", reason],
-    ["Polls", task && String(task.polls)],
-    task?.next_poll_at && ["Next poll", clock(task.next_poll_at)],
-    task?.trouble && ["Polling problem", task.trouble],
-  ].filter(Boolean);
-}
-
-function chatFacts(events) {
-  const ending = events.find(({ event }) => event.data?.outcome)?.event.data;
-  const started = events.find(({ event }) => event.type === "relay.chat.started")?.event.data;
-  const outcome = ending?.outcome ?? "open";
-  const timings = ending?.timings ?? {};
-  const usage = ending?.usage;
-  return [
-    ["Outcome", tag(outcome, toneOf(outcome))],
-    ["Model", ending?.model ?? started?.model],
-    ending?.reason && ["Reason", ending.reason],
-    ending?.error && ["Upstream's error", ending.error.message],
-    ["First token", timings.first_token_ms == null ? null : duration(timings.first_token_ms)],
-    ["Lasted", timings.duration_ms == null ? null : duration(timings.duration_ms)],
-    usage?.total_tokens != null && ["Tokens", count(usage.total_tokens)],
-    ["Client", ending?.client ?? started?.client ?? "unnamed"],
-  ].filter(Boolean);
-}
-
-function isEnding({ type }) {
-  return ENDINGS.has(type.split(".").at(-1));
-}
-
-function toneOf(state) {
-  return { succeeded: "good", completed: "good", failed: "bad", abandoned: "odd", cancelled: "odd" }[state] ?? "calm";
-}
-
 function momentList(subject) {
   const moments = momentsOf(subject);
   const gaps = gapsOf(moments);
   return element("ol", { class: "timeline" }, ...moments.map((moment, at) => momentOf(moment, gaps[at])));
 }
 
-function momentOf({ at, title, tone, text, about, letter }, gap) {
+function momentOf({ at, title, tone, text, about, letter, events }, gap) {
   return element(
     "li",
     { class: `moment ${tone}` },
@@ -206,6 +172,7 @@ function momentOf({ at, title, tone, text, about, letter }, gap) {
       { class: "what" },
       letter ? element("a", { href: `#/dead-letters/${encodeURIComponent(letter)}`, class: "lead" }, title) : element("span", { class: "lead" }, title),
       text && element("span", { class: "muted" }, text),
+      events && element("a", { href: events }, "Show them"),
       about && element(
         "details",
         { "data-moment": String(about.offset) },

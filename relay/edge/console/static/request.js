@@ -1,0 +1,65 @@
+// What a task or a chat was asked for: the messages of a chat as far as they are captured, or why they are not.
+
+import { element } from "./dom.js";
+import { count, counted, size } from "./format.js";
+import { verbatim } from "./parts.js";
+
+const MOST_CAPTURED = 256 * 1024; // bytes of messages and tools that an event carries
+
+/** The content of the section, from the document of GET /v1/subjects; null of what is neither a task nor a chat. */
+export function requestPart({ kind, task, events }) {
+  if (kind === "chat") return chatRequest(events);
+  return kind === "task" ? remark(taskText(task, events)) : null;
+}
+
+function taskText(task, events) {
+  const isSubmitted = task?.known_via === "submit" || events.some(({ event }) => event.type === "relay.task.submitted");
+  return isSubmitted ? "Not captured: relay passes the request of a task on, and keeps none of it."
+    : "Not captured: the task was not submitted through this relay.";
+}
+
+function chatRequest(events) {
+  const carrier = events.find(({ event }) => event.data?.request !== undefined)?.event;
+  if (!carrier) return remark("Not known: the events that have it are no longer in the journal.");
+  const { request } = carrier.data;
+  if (request === null) return remark("Not captured: ", element("code", {}, "proxy.capture.request"), " is ", element("code", {}, "none"), ".");
+  return element("div", { class: "request" }, parametersOf(request), request.messages ? conversation(request) : missing(request));
+}
+
+function parametersOf({ parameters, messages_count: messages, tools_count: tools, bytes }) {
+  const given = Object.entries(parameters).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
+  const counts = [messages === null ? null : counted(messages, "message"), tools ? counted(tools, "tool") : null, size(bytes)];
+  return element("p", { class: "muted" }, [...counts, ...given].filter(Boolean).join(" · "));
+}
+
+function missing({ bytes }) {
+  if (bytes > MOST_CAPTURED) return remark(`The messages are not captured: either they have more than ${count(MOST_CAPTURED)} bytes, or `, ...setting());
+  return remark("The messages are not captured: ", ...setting());
+}
+
+function setting() {
+  return [element("code", {}, "proxy.capture.request"), " is not ", element("code", {}, "full"), "."];
+}
+
+function conversation({ messages, tools }) {
+  return element(
+    "div",
+    { class: "transcript" },
+    ...messages.map(messageOf),
+    tools?.length && element("details", { "data-moment": "tools" }, element("summary", {}, counted(tools.length, "tool")), verbatim(JSON.stringify(tools), "Tools")),
+  );
+}
+
+function messageOf(message) {
+  const said = typeof message?.content === "string" ? message.content : null;
+  return element(
+    "article",
+    { class: "answer" },
+    element("h3", {}, String(message?.role ?? "Message")),
+    said === null ? verbatim(JSON.stringify(message), "Message") : element("p", { class: "said" }, said),
+  );
+}
+
+function remark(...words) {
+  return element("p", { class: "muted" }, ...words);
+}
