@@ -53,6 +53,9 @@ async def scene(module_path: Path, redis_server: Redis) -> AsyncIterator[Scene]:
             "chat": f"#/subjects/{chat}",
             "open chat": f"#/subjects/{open_chat}",
             "unknown": "#/subjects/t-none",
+            "unknown address": "#/nonsense",
+            "search": "#/search?prefix=0",
+            "time range": "#/events?since=1h&until=2999-01-01T00:00:00Z",
             "tasks": "#/tasks?state=all",
             "chats": "#/chats",
             "dead letters": "#/dead-letters",
@@ -144,14 +147,14 @@ async def test_the_tab_key_goes_through_the_page_in_reading_order(scene: Scene, 
     assert names[:5] == [
         "Skip to the content",
         "relay: overview",
-        "Task id or chat id",
+        "Task id or chat id, or how it begins",
         "Ready",
         "Keyboard shortcuts",
     ]
     assert [re.match(r"[A-Za-z ]+", name)[0].strip() for name in names[5:11]] == [  # type: ignore[index]
         *("Overview", "Live", "Tasks", "Chats", "Dead letters", "Health")
     ]
-    assert names[11:16] == ["Pause", "Topic", "Type", "Subject", "Clear"]
+    assert names[11:16] == ["Pause", "Topic", "Type", "Subject", "From"]
 
 
 async def test_everything_can_be_done_with_the_keyboard(scene: Scene, visits: Visits) -> None:

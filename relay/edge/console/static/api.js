@@ -2,7 +2,9 @@
 
 const STORED = "relay.token";
 
-/** Fires `token` when the token was entered or forgotten, and `unauthorized` when the relay wants another one. */
+/**
+ * Fires `token` when the token was entered or forgotten, and `unauthorized` when the relay wants one;
+ * `detail.refused`: it does not accept the one that it got. */
 export const access = new EventTarget();
 
 /** A refusal of the relay: its status, and its problem document (RFC 9457) as far as there is one. */
@@ -56,7 +58,8 @@ export async function send(path, { method = "GET", headers = {}, signal } = {}) 
   });
   if (response.ok) return response;
   const problem = await problemOf(response);
-  if (problem.status === 401) access.dispatchEvent(new Event("unauthorized"));
+  const isCurrent = token === sessionStorage.getItem(STORED); // a late answer says nothing about a token entered since
+  if (problem.status === 401 && isCurrent) access.dispatchEvent(new CustomEvent("unauthorized", { detail: { refused: token !== null } }));
   throw problem;
 }
 

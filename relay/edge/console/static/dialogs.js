@@ -16,8 +16,8 @@ const SHORTCUTS = [
 
 let asked = null;
 
-/** Asks for a token, once however many requests were refused. */
-export function askForToken() {
+/** Asks for a token, once however many requests were refused. `refused`: the one that was entered is not accepted. */
+export function askForToken({ refused }) {
   if (asked) return;
   const input = element("input", { type: "password", id: "token", autocomplete: "off", required: true, spellcheck: "false" });
   const form = element(
@@ -33,6 +33,7 @@ export function askForToken() {
     ),
     element("label", { for: "token" }, "Token"),
     input,
+    refused && element("p", { class: "refusal", role: "alert" }, "relay does not accept this token: it is mistyped, or no longer one of server.api_tokens."),
     element("div", { class: "choices" }, element("button", { type: "submit", class: "chief" }, "Use this token")),
   );
   form.addEventListener("submit", (event) => {

@@ -3,7 +3,7 @@
 import { Unreachable } from "./api.js";
 import { element } from "./dom.js";
 import { count } from "./format.js";
-import { button } from "./parts.js";
+import { button, heading, nothing } from "./parts.js";
 import { troubled } from "./status.js";
 
 export function showReadiness({ known, error }) {
@@ -29,8 +29,25 @@ export function showCounts(known) {
   }
 }
 
+/** Says whose journal the views show. */
+export function showReplica({ known }) {
+  if (!known) return;
+  const place = document.getElementById("replica");
+  place.replaceChildren("Journal of ", element("strong", {}, known.identity), ` · relay ${known.version}`);
+}
+
+/** What stands there instead of a view where an address leads to none. */
+export function unknownAddress() {
+  return [
+    heading("Unknown address"),
+    nothing("No view has this address", "It may have been cut, or be that of another version of relay."),
+    element("p", { class: "muted" }, element("code", {}, location.hash), " · ", element("a", { href: "#/overview" }, "Go to the overview")),
+  ];
+}
+
 /** Says what is wrong, once for as long as it stays so: the banner is read out when it changes. */
-export function showBanner(error, retry) {
+export function showBanner({ error: failure, replicas }, retry) {
+  const error = failure ?? (replicas.length > 1 ? mixed(replicas) : null);
   const banner = document.getElementById("banner");
   const telling = error === null ? "" : [error.message, error.detail, adviceOn(error)].join("|");
   if (banner.dataset.telling === telling) return;
@@ -43,6 +60,12 @@ export function showBanner(error, retry) {
     element("p", {}, element("strong", {}, `${message}. `), error.detail ?? "", " ", adviceOn(error)),
     button("Try now", { onclick: retry }),
   );
+}
+
+/** Each answer may come from another journal: what is shown is none of them. */
+function mixed(replicas) {
+  const detail = `${replicas.join(", ")} answer here by turns, each with a journal of its own, so the views mix them.`;
+  return { message: "Several replicas", detail, hint: "Open one of them, such as with kubectl port-forward to its pod." };
 }
 
 function adviceOn(error) {

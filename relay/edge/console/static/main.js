@@ -1,23 +1,24 @@
 // The page: which view belongs to which address, and what all views share.
 
 import { access, forgetToken, hasToken } from "./api.js";
-import { showBanner, showCounts, showReadiness } from "./frame.js";
+import { showBanner, showCounts, showReadiness, showReplica, unknownAddress } from "./frame.js";
 import { askForToken } from "./dialogs.js";
 import { feed } from "./feed.js";
 import { listenToKeys } from "./keys.js";
 import { status } from "./status.js";
-import { linkTo } from "./words.js";
 import * as chats from "./view-chats.js";
 import * as deadLetters from "./view-dead-letters.js";
 import * as events from "./view-events.js";
 import * as health from "./view-health.js";
 import * as overview from "./view-overview.js";
+import * as search from "./view-search.js";
 import * as subject from "./view-subject.js";
 import * as tasks from "./view-tasks.js";
 
 const VIEWS = {
   overview: { title: "Overview", list: overview.show },
   events: { title: "Live events", list: events.show },
+  search: { title: "Search", list: search.show },
   subjects: { title: "Timeline", one: subject.show },
   tasks: { title: "Tasks", list: tasks.show },
   chats: { title: "Chats", list: chats.show },
@@ -42,14 +43,14 @@ function announce(text) {
   announce.timer = setTimeout(() => (notice.textContent = ""), 6_000);
 }
 
-/** `#/dead-letters/ID?after=X` as its parts; what is not known is the overview. */
+/** `#/dead-letters/ID?after=X` as its parts; without an address it is the overview. */
 function parsed(hash) {
-  const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
+  const [path, query = ""] = (hash.match(/^#\/(.+)/)?.[1] ?? "overview").split("?");
   const [name, ...rest] = path.split("/");
   const id = decoded(rest.join("/"));
   const view = VIEWS[name];
   const shown = view && (id ? view.one : view.list);
-  if (!shown) return { name: "overview", title: VIEWS.overview.title, shown: VIEWS.overview.list, id: "", query: new URLSearchParams() };
+  if (!shown) return { name: "", title: "Unknown address", shown: unknownAddress, id: "", query: new URLSearchParams() };
   return { name, title: id ? `${view.title} ${id}` : view.title, shown, id, query: new URLSearchParams(query) };
 }
 
@@ -82,14 +83,14 @@ function navigate() {
   (kept && main.querySelector(`#${CSS.escape(kept)}`) || main.querySelector("h1"))?.focus({ preventScroll: true });
 }
 
-function search(event) {
+function searchFor(event) {
   event.preventDefault();
   const field = document.getElementById("search-id");
   const wanted = field.value.trim();
   if (!wanted) return;
   field.value = "";
   field.blur();
-  go(linkTo(wanted));
+  go(`#/search?${new URLSearchParams({ prefix: wanted })}`);
 }
 
 function tokenChanged() {
@@ -98,14 +99,15 @@ function tokenChanged() {
   render();
 }
 
-access.addEventListener("unauthorized", askForToken);
+access.addEventListener("unauthorized", ({ detail }) => askForToken(detail));
 access.addEventListener("token", tokenChanged);
 status.addEventListener("change", () => {
   showReadiness(status);
   showCounts(status.known);
-  showBanner(status.error, () => status.refresh());
+  showBanner(status, () => status.refresh());
+  showReplica(status);
 });
-document.getElementById("search").addEventListener("submit", search);
+document.getElementById("search").addEventListener("submit", searchFor);
 document.getElementById("forget-token").addEventListener("click", forgetToken);
 document.getElementById("forget-token").hidden = !hasToken();
 document.getElementById("skip").addEventListener("click", (event) => {

@@ -5,14 +5,18 @@ import { access, ask } from "./api.js";
 
 const EVERY = 5_000;
 const EVERY_UNSEEN = 30_000;
+const REMEMBERED = 12; // answers: a minute of them
 
 /** Fires `change` after each answer, and after each failure to get one. */
 class Status extends EventTarget {
   /** The last answer of GET /v1/status; null before the first one. */
   known = null;
+  /** The replicas that gave the newest answers: more than one behind a balancer that leads to any of them. */
+  replicas = [];
   /** Why the newest question had no answer; null while all is well. */
   error = null;
 
+  #answered = [];
   #timer = null;
   #asking = null;
 
@@ -33,6 +37,8 @@ class Status extends EventTarget {
       const answer = await ask("/v1/status", { signal: asking.signal });
       if (asking.signal.aborted) return;
       this.known = answer;
+      this.#answered = [...this.#answered, answer.identity].slice(-REMEMBERED);
+      this.replicas = [...new Set(this.#answered)].sort();
       this.error = null;
     } catch (error) {
       if (asking.signal.aborted) return;
