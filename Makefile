@@ -91,7 +91,7 @@ check-imports: $(INSTALLED)
 	$(BIN)/lint-imports --no-cache --no-logo
 
 check-unit: $(INSTALLED)
-	$(IN_MEMORY) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --hypothesis-profile=quick tests/unit $(ARGS)
+	$(IN_MEMORY) $(BIN)/python -m pytest -q --forks $(WORKERS) --hypothesis-profile=quick tests/unit $(ARGS)
 
 check-pythons: $(INSTALLED) ## unit, sink and journal tests on every Python from 3.11 to 3.14 that is at hand (ARGS="3.12 3.13")
 	$(BIN)/python -m tests.pythons $(ARGS)

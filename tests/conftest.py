@@ -5,6 +5,7 @@ import gc
 from hypothesis import settings
 
 pytest_plugins = [
+    "tests.forks",
     "tests.validation.plugin",
     "tests.services.kafka",
     "tests.services.redis",

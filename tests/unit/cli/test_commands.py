@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from typer.main import get_command
@@ -32,13 +32,16 @@ COMMANDS = [
     "version",
 ]
 
+WHOLE: Any = get_command(app)
+"""The whole program, which takes as long to build as most tests here."""
+
 WITHOUT_JSON = {"serve": "runs until it is stopped; its output is the log, and log.format: json makes that JSON"}
 """Commands that take no ``--json``, and why."""
 
 
 def commands(group: Any = None, *path: str) -> Iterator[tuple[str, Any]]:
     """Every command that does something, by its full name."""
-    for name, command in (group or get_command(app)).commands.items():
+    for name, command in (group or WHOLE).commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, *path, name)
         else:
@@ -63,9 +66,8 @@ def test_help_shows_the_commands_in_the_order_of_their_use() -> None:
 def test_a_start_builds_only_the_command_that_it_runs(command: str) -> None:
     """Each start would wait until all the others are built, too."""
     built: Any = get_command(build(named(["--debug", command, "--help"])))
-    whole: Any = get_command(app)
     assert list(built.commands) == built.list_commands(None) == [command]
-    assert [each.opts for each in built.params] == [each.opts for each in whole.params]
+    assert [each.opts for each in built.params] == [each.opts for each in WHOLE.params]
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], ["bogus"]])
@@ -77,18 +79,18 @@ def test_without_a_command_all_are_there(arguments: list[str]) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_says_in_one_line_what_it_does(command: str) -> None:
     """The list of commands would show a cut-off sentence, or nothing."""
-    group = get_command(app)
-    text = group.commands[command].get_short_help_str(60)  # type: ignore[attr-defined]
+    text = WHOLE.commands[command].get_short_help_str(60)
     assert text.endswith(".")
     assert not text.endswith("...")
 
 
 @pytest.mark.parametrize("markup", [None, "rich"])
 @pytest.mark.parametrize("command", [*COMMANDS, "", *(name for name, _ in commands() if " " in name)])
-def test_help_names_no_class_of_python(command: str, markup: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_names_no_class_of_python(command: str, markup: Literal["rich"] | None) -> None:
     """A newcomer would read `<bool>` behind --help, and `<str>` behind an id, and wonder what to type."""
-    monkeypatch.setattr(app, "rich_markup_mode", markup)
-    shown = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "120"}).stdout
+    program = build(named(command.split()))
+    program.rich_markup_mode = markup
+    shown = CliRunner().invoke(program, [*command.split(), "--help"], env={"COLUMNS": "120"}).stdout
     assert not re.findall(r"<[a-z]+>", shown), shown
 
 

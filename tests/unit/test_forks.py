@@ -1,0 +1,78 @@
+"""``--forks``: what tests that run in forked processes report is what they would report in one."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+PASSING = "import pytest\n@pytest.mark.parametrize('n', range(50))\ndef test_it(n, shared): print('dots')\n"
+FAILING = "def test_wrong():\n    print('what it said')\n    assert 1 == 2\n"
+LEAVING = "def test_late():\n    async def never(): ...\n    kept = [never()]\n    kept.append(kept)\n"
+SHARED = """
+import os, pathlib, pytest
+@pytest.fixture(scope="session")
+def shared():
+    with pathlib.Path("log").open("a") as log: log.write(f"begun {os.getpid()}\\n")
+    yield
+    with pathlib.Path("log").open("a") as log: log.write(f"ended {os.getpid()}\\n")
+"""
+
+
+def run(folder: Path, *options: str, **files: str) -> tuple[int, str]:
+    """The exit code and the output of pytest on these files."""
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    without = ("asyncio", "cacheprovider", "schemathesis", "xdist")
+    plugins = ["-p", "tests.forks", *(f"-pno:{name}" for name in without)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--forks", "2", *plugins, "--rootdir", str(folder), *options],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_every_test_runs_once_and_failures_are_shown(tmp_path: Path) -> None:
+    """A test would be left out, or fail without anybody seeing it or its output; a service would stay behind."""
+    code, output = run(tmp_path, "-q", conftest=SHARED, **{f"test_{n}": PASSING for n in range(4)}, test_bad=FAILING)
+    assert code == 1, output
+    assert "1 failed, 200 passed" in output
+    assert re.search(r"test_bad\.py:3: AssertionError\n-+ Captured stdout call -+\nwhat it said\n[=-]", output), output
+    assert output.count("dots") == 0
+    assert re.findall(r"\[ *(\d+)%\]", output)[-1] == "100"
+    kinds = Counter(line.split()[0] for line in (tmp_path / "log").read_text().splitlines())
+    assert 1 <= kinds["begun"] == kinds["ended"] <= 2
+
+
+def test_a_process_that_dies_fails_the_run(tmp_path: Path) -> None:
+    """Its tests would count as passed."""
+    code, output = run(
+        tmp_path, "-q", test_dies="import os\ndef test_out(): os._exit(9)\n", test_fine="def test(): ...\n"
+    )
+    assert code == 3, output
+    assert "ended with 9; it began last: test_dies.py::test_out" in output
+
+
+def test_what_is_left_behind_is_found(tmp_path: Path) -> None:
+    """A coroutine that nobody awaits would be noticed in one process, and in two only by chance."""
+    code, output = run(tmp_path, "-q", test_leaving=LEAVING, test_fine="def test(): ...\n")
+    assert code != 0, output
+    assert "never awaited" in output
+
+
+def test_the_first_failure_ends_the_run_where_that_is_wanted(tmp_path: Path) -> None:
+    """A developer who wants the first failure would wait for all the rest."""
+    slow = "import time\ndef test_slow(): time.sleep(60)\n"
+    code, output = run(tmp_path, "-q", "-x", test_a=slow, test_bad=FAILING)
+    assert code == 1, output
+    assert "stopping after 1 failures" in output
