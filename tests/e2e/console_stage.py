@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
 
 from relay.simulator.options import Options, Retries
 from relay.simulator.server import Simulator
@@ -35,6 +35,7 @@ _FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
 )
+expect.set_options(timeout=WITHIN * 1000)  # five seconds by default, which a busy machine can take
 AXE = Path(__file__).resolve().parent / "axe"
 
 
