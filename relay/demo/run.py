@@ -198,7 +198,7 @@ class Demo:
     def _expected(self, task_id: str) -> Expected:
         record = self.simulator.ledger.find(task_id)
         assert record is not None, "the ledger keeps far more tasks than a demo submits"
-        trouble = self._troubles[record.task.prompt]
+        trouble = self._troubles[record.task.asked.prompt]
         return Expected(task_id, _ENDS[str(record.task.life.ends_in)], trouble, len(record.attempts))
 
     async def _submit(self, step: Step) -> str:
@@ -249,7 +249,7 @@ class Demo:
             self._say(dead_letter_line(offset, event))
         else:
             record = self.simulator.ledger.find(event["subject"])
-            self._say(event_line(offset, event, self._troubles[record.task.prompt] if record else NO_TROUBLE))
+            self._say(event_line(offset, event, self._troubles[record.task.asked.prompt] if record else NO_TROUBLE))
 
     def _say(self, text: Text) -> None:
         self.console.print(text, soft_wrap=True)

@@ -12,8 +12,10 @@ import aiohttp
 from aiohttp import web
 
 from relay.simulator.chat.routes import Chat
+from relay.simulator.directives import UnknownFault
 from relay.simulator.options import Options
 from relay.simulator.outages import Outage, Outages, Trouble
+from relay.simulator.requests import InvalidSubmission
 from relay.simulator.tasks import outputs
 from relay.simulator.tasks.answers import ApiError, Broken, document, error_response, page, unrouted
 from relay.simulator.tasks.ledger import Ledger
@@ -185,6 +187,8 @@ async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse
         return await handler(request)
     except ApiError as error:
         return error_response(error)
+    except (InvalidSubmission, UnknownFault) as problem:
+        return error_response(ApiError(400, str(problem)))
     except Broken:
         if request.transport is not None:
             request.transport.abort()

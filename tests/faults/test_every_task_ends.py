@@ -122,7 +122,7 @@ async def judged(
         )
         assert verdict.holds, f"{verdict}\n{webhooks_about(ledger, verdict.contradicted_wrong[:3])}"
         assert orders(seen) == order, "a task's events come in another order than they were accepted in"
-    bought = [task.prompt for task in ledger.tasks()]
+    bought = [task.asked.prompt for task in ledger.tasks()]
     assert len(bought) == len(set(bought)), "something was paid for twice"
     assert len(submitted.unknown) >= len(others), "the upstream has tasks that nobody can know of"
     assert too_fast(ledger.polls, rate, slack=2 * (KILLS + 1)) == []

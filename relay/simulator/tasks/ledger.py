@@ -126,12 +126,12 @@ def _task_json(record: Record) -> dict[str, Any]:
     task = record.task
     return {
         "task_id": task.task_id,
-        "path": task.path,
-        "kind": task.endpoint.kind,
-        "task_type": task.endpoint.task_type,
+        "path": task.asked.path,
+        "kind": task.asked.endpoint.kind,
+        "task_type": task.asked.endpoint.task_type,
         "ends_in": task.life.ends_in,
         "faults": list(task.fate.directives()),
-        "test": task.test,
+        "test": task.asked.mock is not None,
         "submitted_at": task.submitted_at,
         "polls": record.polls,
     }

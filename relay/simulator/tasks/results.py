@@ -67,14 +67,15 @@ def result(task: Task, phase: Phase, signed_at: int, outputs_of: str = "") -> Js
 
     ``signed_at`` (epoch milliseconds) is when the URLs are signed; ``outputs_of`` makes other objects of the outputs.
     """
-    style = style_of(task.style_seed, task.endpoint.kind)
+    style = style_of(task.style_seed, task.asked.endpoint.kind)
     parts: Json = {"task": _task(task, phase, style)}
     if style.extra != "absent":
         parts["extra"] = _extra(task, phase, style) if style.extra == "filled" else {}
     parts |= {"images": [], "videos": []} | ({"audios": []} if style.audios else {})
     if phase.status == SUCCEED:
-        parts[f"{task.endpoint.kind}s"] = [
-            _output(task, style, signed_at, f"{task.task_id}{outputs_of}-{number}") for number in range(task.outputs)
+        parts[f"{task.asked.endpoint.kind}s"] = [
+            _output(task, style, signed_at, f"{task.task_id}{outputs_of}-{number}")
+            for number in range(task.asked.outputs)
         ]
     if style.unknown_keys:
         parts["trace"] = {"region": "sim-1"}
@@ -108,7 +109,7 @@ def sign(url: str, how: Signing, signed_at: int) -> str:
 def _task(task: Task, phase: Phase, style: Style) -> Json:
     described: Json = {
         "task_id": task.task_id,
-        "task_type": task.endpoint.task_type,
+        "task_type": task.asked.endpoint.task_type,
         "status": phase.status,
         "reason": phase.reason,
     }
@@ -125,10 +126,10 @@ def _extra(task: Task, phase: Phase, style: Style) -> Json:
         "enable_nsfw_detection": style.nsfw == "filled",
         "debug_info": _debug_info(task, phase),
     }
-    if task.endpoint.name.startswith("qwen-image"):
+    if task.asked.endpoint.name.startswith("qwen-image"):
         extra["has_nsfw_contents"] = []
-    if task.webhook is not None:
-        extra["webhook"] = dict(task.webhook)
+    if task.asked.webhook is not None:
+        extra["webhook"] = dict(task.asked.webhook)
     return extra
 
 
@@ -136,7 +137,7 @@ def _debug_info(task: Task, phase: Phase) -> Json:
     started = task.submitted_at + round(task.life.queued_for * 1000)
     ended = task.submitted_at + round(task.life.ends_after * 1000)
     return {
-        "request_info": orjson.dumps({"prompts": [task.prompt]}).decode(),
+        "request_info": orjson.dumps({"prompts": [task.asked.prompt]}).decode(),
         "submit_time_ms": str(task.submitted_at),
         "execute_time_ms": str(started),
         "complete_time_ms": str(ended) if phase.status == SUCCEED else "",
@@ -144,15 +145,15 @@ def _debug_info(task: Task, phase: Phase) -> Json:
 
 
 def _output(task: Task, style: Style, signed_at: int, name: str) -> Json:
-    kind, how = task.endpoint.kind, signing_of(task.endpoint.name)
+    kind, how = task.asked.endpoint.kind, signing_of(task.asked.endpoint.name)
     ttl = TTL_SECONDS if how == "s3" else 0
     output = {
-        f"{kind}_url": sign(f"{task.outputs_at}/{name}.{task.format}", how, signed_at),
+        f"{kind}_url": sign(f"{task.outputs_at}/{name}.{task.asked.format}", how, signed_at),
         # a number is only known for images; a ttl of 0 is only known as text
         f"{kind}_url_ttl": str(ttl) if style.ttl_as_text or kind != "image" or not ttl else ttl,
-        f"{kind}_type": task.format,
+        f"{kind}_type": task.asked.format,
     }
     if kind == "audio":
-        spoken = {"text": task.prompt, "start_time": 0.0, "end_time": round(0.3 + len(task.prompt) / 15, 2)}
+        spoken = {"text": task.asked.prompt, "start_time": 0.0, "end_time": round(0.3 + len(task.asked.prompt) / 15, 2)}
         return output | {"audio_metadata": spoken}
     return output if kind == "video" and style.nsfw == "filled" else output | _NSFW[style.nsfw]

@@ -12,9 +12,9 @@ from aiohttp import web
 
 from relay.clocks import wall_ms
 from relay.simulator.access import RateLimit, admits
-from relay.simulator.directives import HEADER, UnknownFault
+from relay.simulator.directives import HEADER
 from relay.simulator.options import Options
-from relay.simulator.requests import InvalidSubmission, Lottery, read_object
+from relay.simulator.requests import Lottery, read_object
 from relay.simulator.tasks import outputs, submission
 from relay.simulator.tasks.answers import VARIETY, ApiError, Broken, document, page, unrouted
 from relay.simulator.tasks.faults import Fate, draw, parse
@@ -74,10 +74,7 @@ class Media:
     async def submit(self, request: web.Request) -> web.Response:
         """An asynchronous endpoint: ``{"task_id": ...}``, and the work begins."""
         order = await self._let_in(request)
-        try:
-            asked = submission.read(request.path, order.body, self._options.default_webhook)
-        except InvalidSubmission as problem:
-            raise ApiError(400, str(problem)) from None
+        asked = submission.read(request.path, order.body, self._options.default_webhook)
         await _strike(order)
         if order.fate.html:
             return page()
@@ -147,10 +144,7 @@ class Media:
 
     async def _let_in(self, request: web.Request) -> Order:
         self._check(request, self._submissions)
-        try:
-            body = read_object(await request.read())
-        except InvalidSubmission as problem:
-            raise ApiError(400, str(problem)) from None
+        body = read_object(await request.read())
         rng = self._lottery.ticket(request.path, body)
         drawn = draw(rng, self._options.faults)
         return Order(body, rng, _directed_fate(request, self._options) or drawn)
@@ -161,7 +155,7 @@ class Media:
         delivering = asyncio.create_task(self._deliver(url, record, tried))
         self._running.add(delivering)
         delivering.add_done_callback(self._running.discard)
-        checked = record.task.test and self._options.checked_test_mode
+        checked = record.task.asked.mock is not None and self._options.checked_test_mode
         if checked or record.task.fate.before:
             await tried.wait()
         if checked and not any(attempt.delivered for attempt in record.attempts):
@@ -181,10 +175,7 @@ class Media:
 def _directed_fate(request: web.Request, options: Options) -> Fate | None:
     """The fate that this request names for itself, if it does."""
     header = request.headers.get(HEADER)
-    try:
-        return None if header is None else parse(header, options.faults)
-    except UnknownFault as problem:
-        raise ApiError(400, str(problem)) from None
+    return None if header is None else parse(header, options.faults)
 
 
 async def _strike(order: Order) -> None:
@@ -198,17 +189,11 @@ def _task(asked: Submission, order: Order, options: Options, outputs_at: str) ->
     rng, fate = order.rng, order.fate
     return Task(
         task_id=object_name(rng),
-        path=asked.path,
-        endpoint=asked.endpoint,
-        prompt=asked.prompt,
-        outputs=asked.outputs,
-        format=asked.format,
-        webhook=asked.webhook,
+        asked=asked,
         fate=fate,
         life=life_of(rng, asked.endpoint, fate, options, asked.mock),
         reason=rng.choice(REASONS),
         style_seed=rng.getrandbits(32),
         submitted_at=wall_ms(),
         outputs_at=outputs_at,
-        test=asked.mock is not None,
     )

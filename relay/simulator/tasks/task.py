@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING
 
 from relay.simulator.options import Options
 from relay.simulator.tasks.catalog import Endpoint
 from relay.simulator.tasks.faults import Fate
+
+if TYPE_CHECKING:
+    from relay.simulator.tasks.submission import Submission
 
 QUEUED = "TASK_STATUS_QUEUED"
 PROCESSING = "TASK_STATUS_PROCESSING"
@@ -51,25 +53,19 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """``webhook`` is ``extra.webhook`` as submitted, echoed in the result; ``submitted_at`` is epoch milliseconds.
+    """What was ``asked`` for, and what becomes of it; ``submitted_at`` is epoch milliseconds.
 
     ``outputs_at`` is the address under which its outputs are.
     """
 
     task_id: str
-    path: str
-    endpoint: Endpoint
-    prompt: str
-    outputs: int
-    format: str
-    webhook: Mapping[str, Any] | None
+    asked: Submission
     fate: Fate
     life: Life
     reason: str
     style_seed: int
     submitted_at: int
     outputs_at: str
-    test: bool = False
 
     def at(self, elapsed: float) -> Phase:
         """The task ``elapsed`` seconds after its submission."""
@@ -83,11 +79,11 @@ class Task:
         """The task in a terminal status. An image that succeeded reports a progress of 0, as the vendor's do."""
         if status == FAILED:
             return Phase(status, reason=self.reason)
-        return Phase(status, progress=100 if self.endpoint.kind == "video" else 0)
+        return Phase(status, progress=100 if self.asked.endpoint.kind == "video" else 0)
 
     def _running(self, elapsed: float) -> Phase:
         share = (elapsed - self.life.queued_for) / max(self.life.runs_for, 0.001)
-        progress = min(99, int(100 * share)) if self.endpoint.kind == "video" else 0
+        progress = min(99, int(100 * share)) if self.asked.endpoint.kind == "video" else 0
         return Phase(PROCESSING, progress=progress, eta=max(0, round(self.life.ends_after - elapsed)))
 
 

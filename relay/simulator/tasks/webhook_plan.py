@@ -75,5 +75,5 @@ def _contradiction(task: Task, terminal: PlannedWebhook) -> PlannedWebhook:
 
 
 def _halfway(task: Task, life: Life) -> Phase:
-    moving = task.endpoint.kind == "video"
+    moving = task.asked.endpoint.kind == "video"
     return Phase(PROCESSING, progress=50 if moving else 0, eta=round(life.runs_for / 2))

@@ -230,7 +230,7 @@ async def test_test_mode_sends_the_mock_event_it_was_asked_for(session: aiohttp.
         mode = {"enabled": True, "return_task_status": status}
         task_id = await submit(session, simulator, hooked(receiver.url, test_mode=mode))
         await idle(simulator)
-        assert simulator.ledger.tasks()[0].test
+        assert simulator.ledger.tasks()[0].asked.mock
     task = receiver.bodies[0]["payload"]["task"]
     assert (task["task_id"], task["status"]) == (task_id, status)
 
@@ -317,7 +317,7 @@ async def test_one_seed_plays_one_scenario_whatever_the_order(session: aiohttp.C
         async with Simulator(options) as simulator:
             for prompt in prompts:
                 await post(session, simulator, "/v3/async/txt2img", {"request": {"prompt": prompt}})
-            return {(task.prompt, task.fate.directives(), task.task_id) for task in simulator.ledger.tasks()}
+            return {(task.asked.prompt, task.fate.directives(), task.task_id) for task in simulator.ledger.tasks()}
 
     prompts = [f"kite {number}" for number in range(12)]
     assert await play(prompts) == await play(prompts[::-1])
