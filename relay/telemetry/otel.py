@@ -17,7 +17,7 @@ from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 from relay import __version__
@@ -49,7 +49,7 @@ class OtelSpans(Spans):
             resource=_resource(instance),
             shutdown_on_exit=False,  # it would wait for the collector; ``close`` does, for as long as its caller allows
         )
-        self._exporter = _Watched(OTLPSpanExporter(endpoint=None if endpoint is None else endpoint + _PATH))
+        self._exporter = _Watched(endpoint=None if endpoint is None else endpoint + _PATH)
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
         self._tracer = self._provider.get_tracer("relay", __version__)
 
@@ -90,7 +90,8 @@ class OtelSpans(Spans):
             async with asyncio.timeout(timeout):
                 await sent.wait()
         except TimeoutError:
-            self._exporter.shutdown()  # else the threads would go on trying, each batch for as long as the SDK likes
+            # Else the threads would go on trying, each batch for as long as the SDK likes.
+            self._exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
 class _OtelSpan(Span):
@@ -111,25 +112,19 @@ class _OtelSpan(Span):
         self._span.end()
 
 
-class _Watched(SpanExporter):
+class _Watched(OTLPSpanExporter):
     """An exporter whose failures are logged: the SDK's own log quotes what it likes, so it is off."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
-        self._exporter = exporter
+    def __init__(self, endpoint: str | None) -> None:
+        super().__init__(endpoint=endpoint)
         self._limiter = LogRateLimiter(lines=1)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = self._exporter.export(spans)
+        result = super().export(spans)
         if result is not SpanExportResult.SUCCESS and (suppressed := self._limiter.allow()) is not None:
             hint = "Check tracing.endpoint, and whether the collector takes OTLP over HTTP there."
             structlog.get_logger("relay").warning("spans not exported", spans=len(spans), hint=hint, **suppressed)
         return result
-
-    def shutdown(self) -> None:
-        self._exporter.shutdown()
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        return self._exporter.force_flush(timeout_millis)
 
 
 def _resource(instance: str) -> Resource:
