@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.core.clock import parse_rfc3339
-from relay.core.event import Entry
+from relay.core.event import TYPES, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,13 @@ class EventFilter:
     subject: str | None = None
     not_before: int | None = None
     not_after: int | None = None
+
+    @property
+    def types_taken(self) -> Sequence[str] | None:
+        """The types that topics and types let through; ``None``: all."""
+        if self.topics is None:
+            return self.types
+        return [kind for kind in self.types or TYPES if TYPES[kind] in self.topics]
 
     @property
     def selective(self) -> bool:

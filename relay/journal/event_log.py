@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 
 from relay.core.event import Entry, fitting
+from relay.core.event_filter import EventFilter
 from relay.journal.offset_counter import OffsetCounter
 from relay.journal.plan import Known
-from relay.journal.queries import Newest, Subjects, Wanted
+from relay.journal.queries import Newest, Subjects
 from relay.journal.reader import Reader, Readers
 from relay.journal.store import Store
 
@@ -47,9 +48,10 @@ class EventLog:
         """Those of the entries that are held, in order, up to so many bytes of data; at least one if there is one."""
         return await self._readers.call(Reader.pick, offsets, max_bytes) if offsets else []
 
-    async def newest(self, before: int, wanted: Wanted, limit: int, max_bytes: int = 4 << 20) -> Newest:
-        """Wanted entries below an offset, newest first: see ``Queries.newest``."""
-        return await self._readers.call(Reader.newest, min(before, self.last_offset + 1), wanted, limit, max_bytes)
+    async def newest(self, before: int, wanted: EventFilter, first: int, limit: int, max_bytes: int) -> Newest:
+        """Wanted entries from one offset to below another, newest first: see ``Queries.newest``."""
+        before = min(before, self.last_offset + 1)
+        return await self._readers.call(Reader.newest, before, wanted, first, limit, max_bytes)
 
     async def subjects(self, prefix: str, before: int, limit: int) -> Subjects:
         """Subjects that begin so, of the events below an offset, newest first: see ``Queries.subjects``."""

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 import orjson
 
 from relay.core.event import Entry
+from relay.core.event_filter import EventFilter
 from relay.journal import sql
 from relay.journal.dedup_index import unrecognized
 from relay.journal.errors import Guard, JournalBroken
@@ -29,16 +30,6 @@ _MOST_LARGE = 256
 
 SCAN: Final = 50_000
 """Events that one look backwards goes through: some 20 ms of a reader, whatever is wanted of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Events that a look backwards is for; ``None`` is all. ``first``: the lowest offset of interest."""
-
-    topic: str | None = None
-    types: Sequence[str] | None = None
-    subject: str | None = None
-    first: int = 0
 
 
 class Newest(NamedTuple):
@@ -94,15 +85,16 @@ class Queries:
         """Those of the entries that are held, in order: as many as have ``max_bytes`` of data (but at least one)."""
         return self._entries(_AMONG, {"offsets": orjson.dumps(offsets).decode()}, len(offsets), max_bytes)
 
-    def newest(self, before: int, wanted: Wanted, limit: int, max_bytes: int) -> Newest:
-        """Wanted entries below an offset, newest first: at most ``limit`` and ``max_bytes`` of data (but at least one).
+    def newest(self, before: int, wanted: EventFilter, first: int, limit: int, max_bytes: int) -> Newest:
+        """Wanted entries from ``first`` to below an offset, newest first, whatever their times.
 
-        It looks through ``SCAN`` events; so there may be none, and more further down.
+        At most ``limit`` and ``max_bytes`` of data (but at least one). It looks through ``SCAN`` events; so there may
+        be none, and more further down.
         """
-        types = None if wanted.types is None else orjson.dumps(wanted.types).decode()
-        given = {"topic": wanted.topic, "types": types, "subject": wanted.subject, "from": wanted.first}
+        types = None if wanted.types_taken is None else orjson.dumps(wanted.types_taken).decode()
+        given = {"types": types, "subject": wanted.subject, "from": first, "before": before, "scan": SCAN}
         with self._guard.translated():
-            row = self._db.execute(_QUERY["newest_before"], {**given, "before": before, "scan": SCAN}).fetchone()
+            row = self._db.execute(_QUERY["newest_before"], given).fetchone()
         lowest, looked_at, found = row
         offsets: list[int] = []
         for offset, size in sorted((tuple(map(int, pair.split(":"))) for pair in (found or "").split()), reverse=True):

@@ -25,10 +25,9 @@ SELECT length(data) FROM events WHERE {which} ORDER BY "offset" LIMIT 1
 -- name: newest_before
 -- Where the wanted ones are among the :scan newest events below an offset, with the size of their data, newest first;
 -- and the offset where those begin. By the heads of the rows alone, and one row for all: see page.
-SELECT min("offset"), count(*), group_concat(CASE WHEN sink IS NULL AND (:topic IS NULL OR topic = :topic)
-    AND (:subject IS NULL OR subject = :subject)
+SELECT min("offset"), count(*), group_concat(CASE WHEN sink IS NULL AND (:subject IS NULL OR subject = :subject)
     AND (:types IS NULL OR type IN (SELECT value FROM json_each(:types))) THEN "offset" || ':' || size END, ' ')
-FROM (SELECT "offset", sink, topic, type, subject, length(data) AS size FROM events
+FROM (SELECT "offset", sink, type, subject, length(data) AS size FROM events
       WHERE "offset" < :before AND "offset" >= :from ORDER BY "offset" DESC LIMIT :scan)
 
 -- name: subjects_in

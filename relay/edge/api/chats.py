@@ -12,11 +12,11 @@ from aiohttp import web
 from relay.core.chat.events import Outcome
 from relay.core.clock import rfc3339
 from relay.core.event import CHAT, Entry
+from relay.core.event_filter import EventFilter
 from relay.edge.api.guard import MAX_OFFSET, json_response, one_of, page_limit
 from relay.edge.api.ranges import Range, newest, place_in, range_in
 from relay.journal.journal import Journal
 from relay.journal.projections.chats import Chats, NamedChat
-from relay.journal.queries import Wanted
 
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 CHAT_STATES: Final = ("all", "open", "ended", *OUTCOMES)
@@ -57,7 +57,7 @@ class ChatRoutes:
 
     async def _ended(self, state: str, before: int, span: Range, limit: int) -> tuple[Sequence[_Chat], int | None]:
         types = [f"relay.chat.{outcome}" for outcome in OUTCOMES if state in ("all", "ended", outcome)]
-        page = await newest(self._events, span.below(before), Wanted(CHAT, types, first=span.first), limit)
+        page = await newest(self._events, before, EventFilter((CHAT,), types), span, limit)
         return [_ended_chat(entry) for entry in page.entries], page.next
 
 

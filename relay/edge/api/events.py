@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
 
@@ -19,11 +19,10 @@ from relay.core.pruned import pruned_event
 from relay.edge.api.consumers import Consumer, ConsumerLimits, Consumers
 from relay.edge.api.event_reader import PIECE_EVENTS, EventReader
 from relay.edge.api.guard import MAX_OFFSET, json_response, page_limit, peer_of, several_of, whole_number
-from relay.edge.api.ranges import newest, place_before, range_in
+from relay.edge.api.ranges import Range, newest, place_before, range_in
 from relay.edge.api.subject_events import shown
 from relay.edge.http.problems import ProblemError
 from relay.journal.event_log import EventLog
-from relay.journal.queries import Wanted
 from relay.telemetry.signals.consumers import ConsumerSignals
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -66,17 +65,16 @@ class Events:
         asked = await range_in(request, self._events)
         after = max(asked.first - 1, self._after(request.query.get("after"), "after"))
         if (before := place_before(request)) is not None:
-            return await self._newest(asked.below(before), wanted, after + 1, limit)
+            return await self._newest(before, wanted, Range(after + 1, asked.last), limit)
         reader = EventReader(self._events, after, wanted, asked.last)
         with self.consumers.admitted(request, "page") as consumer:
             async with aclosing(_page(consumer, reader, limit)) as parts:
                 await _write_page(consumer, parts)
             return await consumer.answer()
 
-    async def _newest(self, before: int, wanted: EventFilter, first: int, limit: int) -> web.Response:
+    async def _newest(self, before: int, wanted: EventFilter, span: Range, limit: int) -> web.Response:
         """A page that begins with the newest; ``next`` is the ``before`` of the next page, null at the end."""
-        sought = Wanted(None, _types_in(wanted), wanted.subject, first)
-        found = await newest(self._events, before, sought, limit)
+        found = await newest(self._events, before, wanted, span, limit)
         return json_response({"events": [shown(entry) for entry in found.entries], "next": found.next, "pruned": None})
 
     def _after(self, text: str | None, name: str) -> int:
@@ -186,13 +184,6 @@ async def _write_page(consumer: Consumer, parts: AsyncGenerator[tuple[bytes, boo
 def _filter(request: web.Request) -> EventFilter:
     topics, types = several_of(request, "topic", TOPICS), several_of(request, "type", TYPES)
     return EventFilter(topics, types, request.query.get("subject") or None)
-
-
-def _types_in(wanted: EventFilter) -> Sequence[str] | None:
-    """The types that a filter lets through; they say the topics, too."""
-    if wanted.topics is None:
-        return wanted.types
-    return [type_ for type_ in wanted.types or TYPES if TYPES[type_] in wanted.topics]
 
 
 def _frame(offset: int, event: Event) -> bytes:

@@ -9,11 +9,12 @@ from aiohttp import web
 
 from relay.clocks import wall_ms
 from relay.core.clock import parse_rfc3339
+from relay.core.event_filter import EventFilter
 from relay.core.units import parse_duration
 from relay.edge.api.guard import MAX_OFFSET, whole_number
 from relay.edge.http.problems import ProblemError
 from relay.journal.event_log import EventLog
-from relay.journal.queries import Newest, Wanted
+from relay.journal.queries import Newest
 
 PAGE_BYTES: Final = 1 << 20
 """Of the data of the events of a page that begins with the newest, unless one alone has more."""
@@ -26,10 +27,6 @@ class Range(NamedTuple):
 
     first: int
     last: int | None
-
-    def below(self, before: int) -> int:
-        """Below which offset a list begins that goes backwards from ``before``."""
-        return before if self.last is None else min(before, self.last + 1)
 
 
 async def range_in(request: web.Request, events: EventLog) -> Range:
@@ -83,11 +80,11 @@ def place_in(request: web.Request, place: re.Pattern[str], things: str) -> re.Ma
     return match
 
 
-async def newest(events: EventLog, before: int, wanted: Wanted, limit: int) -> Newest:
-    """Wanted entries below an offset, newest first; fewer than ``limit``, or none, where much is not wanted."""
-    found = Newest([], before)
+async def newest(events: EventLog, before: int, wanted: EventFilter, span: Range, limit: int) -> Newest:
+    """Wanted entries of a span below an offset, newest first; fewer than ``limit``, or none, where few are wanted."""
+    found = Newest([], before if span.last is None else min(before, span.last + 1))
     for _ in range(_LOOKS):
         if found.next is None or found.entries:
             break
-        found = await events.newest(found.next, wanted, limit, PAGE_BYTES)
+        found = await events.newest(found.next, wanted, span.first, limit, PAGE_BYTES)
     return found

@@ -16,13 +16,13 @@ from aiohttp import web
 from relay.clocks import steady_ms, wall_ms
 from relay.core.clock import MAX_MS, rfc3339
 from relay.core.event import TASKS, Entry
+from relay.core.event_filter import EventFilter
 from relay.edge.api.guard import MAX_OFFSET, one_of, page_limit
 from relay.edge.api.ranges import instant_in, newest, place_in, range_in
 from relay.journal.event_log import EventLog
 from relay.journal.journal import Journal
 from relay.journal.projections import tasks as registry
 from relay.journal.projections.tasks import ENDED, PENDING, STATES, Row, Tasks
-from relay.journal.queries import Wanted
 
 SELECTIONS: Final[dict[str, Collection[str] | None]] = {
     **{state: (state,) for state in STATES},
@@ -103,7 +103,7 @@ class TaskList:
         if not types or not place.offset:
             return _NOTHING
         span = await range_in(request, self._events)
-        page = await newest(self._events, span.below(place.offset), Wanted(TASKS, types, first=span.first), limit)
+        page = await newest(self._events, place.offset, EventFilter((TASKS,), types), span, limit)
         registered = await self._tasks.query(Tasks.registered, [entry.event.subject for entry in page.entries])
         kind = request.query.get("type") or None
         found = [

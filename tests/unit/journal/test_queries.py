@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from relay.core.event_filter import EventFilter
 from relay.journal import queries
 from relay.journal.errors import JournalBroken
-from relay.journal.queries import _QUERY, Wanted
+from relay.journal.queries import _QUERY
 from relay.journal.store import Store
 from tests.unit.drafts import dead_draft, draft
 
@@ -59,22 +60,24 @@ def test_the_newest_come_first_and_are_those_that_are_wanted(store: Store, monke
     for name in "abcdef":
         store.append([draft(name), draft("x" + name)._replace(sink="kafka"), dead_draft(name)], 1)
 
-    def newest(before: int, wanted: Wanted, limit: int = 100, max_bytes: int = 1 << 20) -> tuple[list[int], int | None]:
-        entries, following = store.newest(before, wanted, limit, max_bytes)
+    def newest(
+        before: int, wanted: EventFilter, first: int = 0, limit: int = 100, max_bytes: int = 1 << 20
+    ) -> tuple[list[int], int | None]:
+        entries, following = store.newest(before, wanted, first, limit, max_bytes)
         return [entry.offset for entry in entries], following
 
-    tasks = Wanted(topic="tasks")
+    tasks = EventFilter(topics=["tasks"])
     assert newest(1 << 62, tasks) == ([16, 13, 10, 7, 4, 1], None)
     assert newest(1 << 62, tasks, limit=2) == ([16, 13], 13)
     assert newest(13, tasks, limit=9) == ([10, 7, 4, 1], None)
-    assert newest(13, Wanted("tasks", first=5)) == ([10, 7], None)
-    assert newest(19, Wanted(types=["relay.delivery.dead"], first=15)) == ([18, 15], None)
-    assert newest(19, Wanted(subject="c")) == ([9, 7], None)
+    assert newest(13, tasks, first=5) == ([10, 7], None)
+    assert newest(19, EventFilter(types=["relay.delivery.dead"]), first=15) == ([18, 15], None)
+    assert newest(19, EventFilter(subject="c")) == ([9, 7], None)
     assert newest(19, tasks, max_bytes=1) == ([16], 16)
     assert newest(1, tasks) == ([], None)
     monkeypatch.setattr(queries, "SCAN", 4)
     assert newest(19, tasks) == ([16], 15)
-    assert newest(19, Wanted(subject="a")) == ([], 15)
+    assert newest(19, EventFilter(subject="a")) == ([], 15)
     assert newest(3, tasks) == ([1], None)
 
 
@@ -82,7 +85,7 @@ def test_the_newest_of_large_events_are_not_cut_off(store: Store, monkeypatch: p
     """Of a page of large events, the oldest would be left out and never be shown."""
     monkeypatch.setattr(queries, "_MOST_LARGE", 3)
     store.append([draft(str(n), data=b'"%s"' % (b"x" * 20_000)) for n in range(8)], 1)
-    entries, following = store.newest(9, Wanted(), 100, 1 << 20)
+    entries, following = store.newest(9, EventFilter(), 0, 100, 1 << 20)
     assert ([entry.offset for entry in entries], following) == ([8, 7, 6], 6)
 
 

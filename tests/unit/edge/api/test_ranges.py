@@ -10,11 +10,11 @@ from aiohttp.test_utils import make_mocked_request
 
 from relay.clocks import wall_ms
 from relay.core.clock import rfc3339
+from relay.core.event_filter import EventFilter
 from relay.core.tasks.events import bare_task, submitted_draft
 from relay.edge.api.guard import MAX_OFFSET
 from relay.edge.api.ranges import Range, instant_in, newest, place_before, range_in
 from relay.edge.http.problems import ProblemError
-from relay.journal.queries import Wanted
 from tests.unit.edge.serving import opened
 
 
@@ -62,5 +62,5 @@ async def test_a_range_is_one_of_offsets(tmp_path: Path) -> None:
         for late, first, last in ((-1, 1, 0), (0, 1, 1), (1, 2, 1)):  # both ends belong to it, to the millisecond
             at = rfc3339(entry.accepted_at + late)
             assert await range_in(asking(f"since={at}&until={at}"), journal.events) == Range(first, last)
-        found = await newest(journal.events, MAX_OFFSET, Wanted(), 10)
+        found = await newest(journal.events, MAX_OFFSET, EventFilter(), Range(0, None), 10)
         assert ([entry.offset for entry in found.entries], found.next) == ([1], None)
