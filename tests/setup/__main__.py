@@ -99,7 +99,7 @@ def _install(missing: list[Need]) -> None:
     """Installs packages, and says why where that fails."""
     _say(f"Installing from Debian: {', '.join(map(str, missing))}")
     updated, why = _apt(update_command(), UPDATE_TIMEOUT)
-    installed, said = _apt(install_command(missing), INSTALL_TIMEOUT)
+    installed, said = _apt(install_command(missing, updated=updated), INSTALL_TIMEOUT)
     if not installed:
         # Where the lists of packages are not fetched, apt-get says that there is no such package.
         _say(

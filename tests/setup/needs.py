@@ -139,9 +139,14 @@ def update_command() -> list[str]:
     return ["apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"]
 
 
-def install_command(missing: Iterable[Need]) -> list[str]:
-    """What installs these on Debian. It waits a minute where another ``apt-get`` is at work."""
+def install_command(missing: Iterable[Need], *, updated: bool = True) -> list[str]:
+    """What installs these on Debian. It waits a minute where another ``apt-get`` is at work.
+
+    Where a list has just not been fetched (``updated`` is false), it asks for each package once: since Debian 13
+    apt-get asks three more times, ever later, which are minutes where nothing answers.
+    """
     options = ["-q", "--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=60"]
+    options += [] if updated else ["-o", "Acquire::Retries=0"]
     return ["apt-get", "install", *options, *packages(missing)]
 
 
