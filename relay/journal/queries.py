@@ -29,7 +29,7 @@ _MOST_LARGE = 256
 """Events of such a page: each row is a hand-over of the interpreter lock."""
 
 SCAN: Final = 50_000
-"""Events that one look backwards goes through: some 20 ms of a reader, whatever is wanted of them."""
+"""Offsets that one look backwards goes through at most: some 20 ms of a reader, whatever is wanted of them."""
 
 
 class Newest(NamedTuple):
@@ -88,21 +88,26 @@ class Queries:
     def newest(self, before: int, wanted: EventFilter, first: int, limit: int, max_bytes: int) -> Newest:
         """Wanted entries from ``first`` to below an offset, newest first, whatever their times.
 
-        At most ``limit`` and ``max_bytes`` of data (but at least one). It looks through ``SCAN`` events; so there may
+        At most ``limit`` and ``max_bytes`` of data (but at least one). It looks through ``SCAN`` offsets; so there may
         be none, and more further down.
         """
         types = None if wanted.types_taken is None else orjson.dumps(wanted.types_taken).decode()
-        given = {"types": types, "subject": wanted.subject, "from": first, "before": before, "scan": SCAN}
+        lowest, limit = max(first, before - SCAN), min(limit, _MOST_LARGE)
+        given = {"types": types, "subject": wanted.subject, "first": lowest, "before": before, "limit": limit + 1}
         with self._guard.translated():
-            row = self._db.execute(_QUERY["newest_before"], given).fetchone()
-        lowest, looked_at, found = row
+            found = self._one(_QUERY["newest_before"], given) or ""
         offsets: list[int] = []
-        for offset, size in sorted((tuple(map(int, pair.split(":"))) for pair in (found or "").split()), reverse=True):
+        for offset, size in sorted((tuple(map(int, pair.split(":"))) for pair in found.split()), reverse=True):
             max_bytes -= size
-            if offsets and (len(offsets) == min(limit, _MOST_LARGE) or max_bytes < 0):
+            if offsets and (len(offsets) == limit or max_bytes < 0):
                 return Newest(self._picked(offsets), offsets[-1])
             offsets.append(offset)
-        return Newest(self._picked(offsets), lowest if looked_at == SCAN else None)
+        return Newest(self._picked(offsets), self._end_below(lowest, first))
+
+    def _end_below(self, offset: int, first: int = 0) -> int | None:
+        """Where the events below an offset end, as one offset more than the newest; ``None``: none is left."""
+        newest = self._maybe_int(_QUERY["newest_below"], offset)
+        return None if newest is None or newest < first else newest + 1
 
     def _picked(self, offsets: Sequence[int]) -> list[Entry]:
         """All of these, newest first: how much that may be has been seen to."""
@@ -117,8 +122,7 @@ class Queries:
         found = [(subject, _kind(*of)) for subject, _, *of in rows]
         if len(rows) == limit:
             return Subjects(found, rows[-1][1] if rows else before)
-        below = self._maybe_int(_QUERY["newest_below"], first)
-        return Subjects(found, None if below is None else below + 1)
+        return Subjects(found, self._end_below(first))
 
     def first_accepted_from(self, at: int) -> int:
         """The offset of the first event accepted at an instant or later (epoch milliseconds); beyond the last: none.

@@ -23,12 +23,13 @@ SELECT {names} FROM events WHERE {which} AND "offset" <= ({fits}) ORDER BY "offs
 SELECT length(data) FROM events WHERE {which} ORDER BY "offset" LIMIT 1
 
 -- name: newest_before
--- Where the wanted ones are among the :scan newest events below an offset, with the size of their data, newest first;
--- and the offset where those begin. By the heads of the rows alone, and one row for all: see page.
-SELECT min("offset"), count(*), group_concat(CASE WHEN sink IS NULL AND (:subject IS NULL OR subject = :subject)
-    AND (:types IS NULL OR type IN (SELECT value FROM json_each(:types))) THEN "offset" || ':' || size END, ' ')
-FROM (SELECT "offset", sink, type, subject, length(data) AS size FROM events
-      WHERE "offset" < :before AND "offset" >= :from ORDER BY "offset" DESC LIMIT :scan)
+-- Where the newest wanted ones of a stretch are, :limit of them, with the size of their data. By the heads of the rows
+-- alone, no further than needed, and one row for all: see page.
+SELECT group_concat("offset" || ':' || size, ' ')
+FROM (SELECT "offset", length(data) AS size FROM events
+      WHERE "offset" < :before AND "offset" >= :first AND sink IS NULL AND (:subject IS NULL OR subject = :subject)
+          AND (:types IS NULL OR type IN (SELECT value FROM json_each(:types)))
+      ORDER BY "offset" DESC LIMIT :limit)
 
 -- name: subjects_in
 -- The subjects of a stretch that begin so, each with its newest offset, and whether it is a task, a chat, or itself.
