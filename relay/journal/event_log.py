@@ -9,7 +9,7 @@ from relay.core.event import Entry, fitting
 from relay.core.event_filter import EventFilter
 from relay.journal.offset_counter import OffsetCounter
 from relay.journal.plan import Known
-from relay.journal.queries import Newest, Subjects
+from relay.journal.queries import MOST_DIGESTS, Digests, Newest, Subjects
 from relay.journal.reader import Reader, Readers
 from relay.journal.store import Store
 
@@ -56,6 +56,13 @@ class EventLog:
     async def subjects(self, prefix: str, before: int, limit: int) -> Subjects:
         """Subjects that begin so, of the events below an offset, newest first: see ``Queries.subjects``."""
         return await self._readers.call(Reader.subjects, prefix, min(before, self.last_offset + 1), limit)
+
+    async def digests(
+        self, before: int, wanted: EventFilter, first: int, paths: Sequence[str], limit: int = MOST_DIGESTS
+    ) -> Digests:
+        """Some values out of the data of wanted events, newest first: see ``Queries.digests``."""
+        before = min(before, self.last_offset + 1)
+        return await self._readers.call(Reader.digests, before, wanted, first, paths, limit)
 
     async def first_accepted_from(self, at: int) -> int:
         """The offset of the first event accepted at an instant or later: see ``Queries.first_accepted_from``."""

@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -20,16 +21,22 @@ from relay.journal.errors import Guard, JournalBroken
 from relay.journal.event_rows import IN_COLUMNS, NAMES, entries_of, entry_of
 from relay.journal.offset_counter import Addressed
 from relay.journal.rows import SavedCheckpoint
+from relay.journal.volume import garbled
 
 _QUERY = sql.statements("query.sql")
 _LARGE = 16 << 10
 """Bytes of data of the first event of a page, from which on its events are read row by row."""
 
+_OFFSET = itemgetter(0)
 _MOST_LARGE = 256
 """Events of such a page: each row is a hand-over of the interpreter lock."""
 
 SCAN: Final = 50_000
 """Offsets that one look backwards goes through at most: some 20 ms of a reader, whatever is wanted of them."""
+
+MOST_DIGESTS: Final = 2_000
+DIGESTED_BYTES: Final = 8 << 20
+"""Events, and bytes of their data, of which one look makes digests: some 20 ms more."""
 
 
 class Newest(NamedTuple):
@@ -47,6 +54,26 @@ class Subjects(NamedTuple):
     """Subjects with their kinds; ``next``: below which offset to go on, ``None``: there are no more events."""
 
     found: list[tuple[str, SubjectKind]]
+    next: int | None
+
+
+class Digest(NamedTuple):
+    """An event by some values out of its data: ``None`` where there is none, or where SQLite cannot read it.
+
+    ``accepted_at`` is epoch milliseconds.
+    """
+
+    offset: int
+    accepted_at: int
+    type: str
+    subject: str
+    values: Sequence[Any]
+
+
+class Digests(NamedTuple):
+    """Those of wanted events, newest first; ``next`` as in ``Newest``."""
+
+    found: list[Digest]
     next: int | None
 
 
@@ -91,8 +118,33 @@ class Queries:
         At most ``limit`` and ``max_bytes`` of data (but at least one). It looks through ``SCAN`` offsets; so there may
         be none, and more further down.
         """
+        offsets, following = self._places(before, wanted, first, min(limit, _MOST_LARGE), max_bytes)
+        return Newest(self._picked(offsets), following)
+
+    def digests(
+        self, before: int, wanted: EventFilter, first: int, paths: Sequence[str], limit: int = MOST_DIGESTS
+    ) -> Digests:
+        """Digests of wanted events from ``first`` to below an offset, newest first, looked for as ``newest`` does.
+
+        ``paths`` are two or more, such as ``$.timings.started_at``. The data stays in SQLite, so that a list of large
+        events costs neither their bytes nor the interpreter lock.
+        """
+        offsets, following = self._places(before, wanted, first, min(limit, MOST_DIGESTS), DIGESTED_BYTES)
+        statement = _QUERY["digests"].format(paths=", ".join(f"'{path}'" for path in paths))
+        with self._guard.translated():
+            found: bytes = self._one(statement, {"offsets": orjson.dumps(offsets).decode()})
+        try:
+            rows = orjson.loads(found)
+        except orjson.JSONDecodeError as error:
+            raise garbled(self.path, "An event") from error
+        return Digests(sorted(map(Digest._make, rows), reverse=True, key=_OFFSET), following)
+
+    def _places(
+        self, before: int, wanted: EventFilter, first: int, limit: int, max_bytes: int
+    ) -> tuple[list[int], int | None]:
+        """Where wanted events are, newest first, as many as fit; and below which offset to go on."""
         types = None if wanted.types_taken is None else orjson.dumps(wanted.types_taken).decode()
-        lowest, limit = max(first, before - SCAN), min(limit, _MOST_LARGE)
+        lowest = max(first, before - SCAN)
         given = {"types": types, "subject": wanted.subject, "first": lowest, "before": before, "limit": limit + 1}
         with self._guard.translated():
             found = self._one(_QUERY["newest_before"], given) or ""
@@ -100,9 +152,9 @@ class Queries:
         for offset, size in sorted((tuple(map(int, pair.split(":"))) for pair in found.split()), reverse=True):
             max_bytes -= size
             if offsets and (len(offsets) == limit or max_bytes < 0):
-                return Newest(self._picked(offsets), offsets[-1])
+                return offsets, offsets[-1]
             offsets.append(offset)
-        return Newest(self._picked(offsets), self._end_below(lowest, first))
+        return offsets, self._end_below(lowest, first)
 
     def _end_below(self, offset: int, first: int = 0) -> int | None:
         """Where the events below an offset end, as one offset more than the newest; ``None``: none is left."""

@@ -40,6 +40,13 @@ GROUP BY subject ORDER BY newest DESC LIMIT :limit
 -- name: newest_below
 SELECT max("offset") FROM events WHERE "offset" < ?
 
+-- name: digests
+-- Some values out of the data of events. What is no JSON to SQLite has none: a list must not end at one event.
+SELECT CAST(json_group_array(json_array("offset", accepted_at, type, subject,
+    json_extract(iif(json_valid(text), text, '{{}}'), {paths}))) AS BLOB)
+FROM (SELECT "offset", accepted_at, type, subject, CAST(data AS TEXT) AS text FROM events
+      WHERE "offset" IN (SELECT value FROM json_each(:offsets)))
+
 -- name: accepted_from
 SELECT "offset", accepted_at FROM events WHERE "offset" >= ? ORDER BY "offset" LIMIT 1
 

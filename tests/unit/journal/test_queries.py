@@ -122,6 +122,42 @@ def test_the_newest_of_large_events_are_not_cut_off(store: Store, monkeypatch: p
     assert ([entry.offset for entry in entries], following) == ([8, 7, 6], 6)
 
 
+def test_digests_are_values_out_of_the_newest(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list would have to read whole events, megabytes of text among them, to show a line of each."""
+    paths = ("$.a", "$.b.c")
+    for n, data in enumerate((b'{"a":1,"b":{"c":"\\u0000\xc3\xa4"}}', b'{"a":null}', b"[2]", b'{"a":{"x":1}}')):
+        store.append([draft(str(n), data=data), dead_draft(f"dead{n}")], 7 + n)
+
+    def digests(before: int, limit: int = 100) -> tuple[list[tuple[int, int, object]], int | None]:
+        found, following = store.digests(before, EventFilter(("tasks",)), 0, paths, limit)
+        assert {each.type for each in found} <= {"relay.task.succeeded"}
+        assert all(each.subject == str(each.offset // 2) for each in found)
+        return [(each.offset, each.accepted_at, each.values) for each in found], following
+
+    last, third, second, first = (
+        (7, 10, [{"x": 1}, None]),
+        (5, 9, [None, None]),
+        (3, 8, [None, None]),
+        (1, 7, [1, "\x00ä"]),
+    )
+    assert digests(99) == ([last, third, second, first], None)
+    assert digests(7, limit=2) == ([third, second], 3)
+    assert digests(1) == ([], None)
+    monkeypatch.setattr(queries, "DIGESTED_BYTES", 20)
+    assert digests(6) == ([third, second], 3)
+    monkeypatch.setattr(queries, "MOST_DIGESTS", 1)
+    assert digests(6) == ([third], 5)
+
+
+def test_a_digest_of_what_is_no_json_has_no_values(store: Store) -> None:
+    """One damaged event would end the list of all of them."""
+    store.append([draft("a"), draft("b", data=b'{"a":')], 1)
+    assert [each.values[0] for each in store.digests(9, EventFilter(), 0, ("$.a", "$.b")).found] == [None, None]
+    store.append([draft("c", data=b'{"a":"\xff"}')], 1)
+    with pytest.raises(JournalBroken, match="has changed since"):
+        store.digests(9, EventFilter(), 0, ("$.a", "$.b"))
+
+
 def test_a_place_is_found_by_its_time(store: Store) -> None:
     """A list of the last hour would begin somewhere else."""
     for at in (10, 20, 20, 40):
