@@ -9,7 +9,7 @@ import typer
 from relay.cli import completion, options
 from relay.cli.client import gathered
 from relay.cli.connection import connect
-from relay.cli.format import age, duration
+from relay.cli.format import age, duration, searched
 from relay.cli.outcome import complain
 from relay.cli.output import write_json
 from relay.cli.table import write_table
@@ -31,26 +31,35 @@ def chats(
     client: Annotated[str | None, typer.Option(metavar="NAME", help="Only chats of this client.")] = None,
     since: options.Since = None,
     until: options.Until = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The maximum number of chats, newest first.")] = 1000,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="ORDER",
+            autocompletion=completion.chat_sorts,
+            help="newest; or duration, tokens, first_token, the highest first.",
+        ),
+    ] = "newest",
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The maximum number of chats.")] = 1000,
     config: options.Config = None,
     url: options.Url = None,
     token: options.Token = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
-    """List open and ended chats, newest first.
+    """List open and ended chats, newest first or sorted.
 
     `relay show` has all about one of them.
     """
     options.check_word(state, completion.CHAT_STATES, "--state")
-    wanted = options.given(state=state, model=model, client=client, since=since, until=until)
-    found, _ = gathered(connect(config, url, token, token_file).chats(wanted), "chats", limit)
+    options.check_word(sort, completion.CHAT_SORTS, "--sort")
+    wanted = options.given(state=state, model=model, client=client, since=since, until=until, sort=sort)
+    found, page = gathered(connect(config, url, token, token_file).chats(wanted), "chats", limit)
     if json:
-        write_json({"chats": found})
+        write_json({"chats": found, "searched_since": page["searched_since"]})
         return
     if found:
         write_table(_COLUMNS, [row(chat) for chat in found], _SPARE, prose=True)
-    complain(f"{len(found)} shown.")
+    complain(f"{len(found)} shown{searched(page)}.")
 
 
 def row(chat: dict[str, Any]) -> tuple[Any, ...]:

@@ -21,6 +21,10 @@ TASK_STATES: Final = ("pending", "overdue", "ended", "all", "submitted", "runnin
 CHAT_STATES: Final = ("all", "open", "ended", "completed", "failed", "cancelled")
 """What ``relay chats --state`` takes."""
 
+TASK_SORTS: Final = ("newest", "duration")
+CHAT_SORTS: Final = ("newest", "duration", "tokens", "first_token")
+"""What ``--sort`` of both takes."""
+
 Offer = tuple[str, str]
 """A value, and what it is in a few words."""
 
@@ -59,6 +63,18 @@ task_states = _quiet(lambda _: ((state, "") for state in TASK_STATES))
 
 chat_states = _quiet(lambda _: ((state, "") for state in CHAT_STATES))
 """The states of chats, and the words for several of them."""
+
+
+@_quiet
+def task_sorts(_: dict[str, Any]) -> Iterable[Offer]:
+    """The orders of tasks."""
+    return ((sort, "") for sort in TASK_SORTS)
+
+
+@_quiet
+def chat_sorts(_: dict[str, Any]) -> Iterable[Offer]:
+    """The orders of chats."""
+    return ((sort, "") for sort in CHAT_SORTS)
 
 
 @_quiet

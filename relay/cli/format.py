@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 _UNITS: Final = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 _SIZES: Final = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -32,6 +33,11 @@ def size(count: int) -> str:
 def counted(number: int, one: str) -> str:
     """``1 event``, ``2 events``."""
     return f"{number} {one}" if number == 1 else f"{number} {one}s"
+
+
+def searched(page: Mapping[str, Any]) -> str:
+    """How far back a sorted list goes, where that is not to the end."""
+    return f", of those since {page['searched_since']}" if page["searched_since"] else ""
 
 
 def age(instant: str) -> str:

@@ -65,7 +65,7 @@ def timeline_of(client: Client, subject: str) -> Json:
     matching = [id for id in dict.fromkeys(newest) if id.startswith(subject) and len(subject) >= LEAST_PREFIX]
     if not matching:
         message = f"No task, chat or delivery has the id {subject}, or the journal holds no event about it any more."
-        raise RelayError("unknown_subject", message, hint="`relay tasks --state all` and `relay chats` list them.")
+        raise RelayError("unknown_subject", message, hint="`relay tasks` and `relay chats` list them.")
     if len(matching) > 1:
         message = f"{len(matching)} of the newest ids begin with {subject}."
         raise RelayError("ambiguous_id", message, hint=", ".join(matching[:10]))

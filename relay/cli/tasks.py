@@ -9,13 +9,13 @@ import typer
 from relay.cli import completion, options
 from relay.cli.client import gathered
 from relay.cli.connection import connect
-from relay.cli.format import age, until
+from relay.cli.format import age, duration, searched, until
 from relay.cli.outcome import complain
 from relay.cli.output import write_json
 from relay.cli.table import write_table
 
-_COLUMNS: Final = ("TASK", "TYPE", "STATE", "VIA", "AGE", "POLLS", "NEXT POLL", "NOTE")
-_SPARE: Final = ("POLLS", "VIA", "NEXT POLL", "TYPE", "NOTE", "AGE")
+_COLUMNS: Final = ("TASK", "TYPE", "STATE", "VIA", "AGE", "DURATION", "POLLS", "NEXT POLL", "NOTE")
+_SPARE: Final = ("POLLS", "VIA", "NEXT POLL", "DURATION", "TYPE", "NOTE", "AGE")
 
 
 def tasks(
@@ -24,41 +24,48 @@ def tasks(
         typer.Option(
             metavar="STATE",
             autocompletion=completion.task_states,
-            help="pending, overdue, ended, all; or submitted, running, succeeded, failed, abandoned.",
+            help="all, pending, overdue, ended; or submitted, running, succeeded, failed, abandoned.",
         ),
-    ] = "pending",
+    ] = "all",
     kind: Annotated[
         str | None,
         typer.Option("--type", metavar="TYPE", help="Only tasks of this type, like TXT_TO_VIDEO."),
     ] = None,
     since: options.Since = None,
     until: options.Until = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The maximum number of tasks, newest first.")] = 1000,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="ORDER", autocompletion=completion.task_sorts, help="newest; or duration, the longest first."
+        ),
+    ] = "newest",
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="The maximum number of tasks.")] = 1000,
     config: options.Config = None,
     url: options.Url = None,
     token: options.Token = None,
     token_file: options.TokenFile = None,
     json: options.Json = False,
 ) -> None:
-    """List all tasks that relay knows, newest first.
+    """List all tasks that relay knows, newest first or sorted.
 
     `relay show` has all about one of them.
     """
     options.check_word(state, completion.TASK_STATES, "--state")
-    wanted = options.given(state=state, type=kind, since=since, until=until)
+    options.check_word(sort, completion.TASK_SORTS, "--sort")
+    wanted = options.given(state=state, type=kind, since=since, until=until, sort=sort)
     found, page = gathered(connect(config, url, token, token_file).tasks(wanted), "tasks", limit)
     if json:
-        write_json({"tasks": found, "counts": page["counts"]})
+        write_json({"tasks": found, "counts": page["counts"], "searched_since": page["searched_since"]})
         return
     if found:
         write_table(_COLUMNS, [row(task) for task in found], _SPARE, prose=True)
-    complain(summary(len(found), page["counts"]))
+    complain(summary(len(found), page))
 
 
-def summary(shown: int, counts: dict[str, int]) -> str:
+def summary(shown: int, page: dict[str, Any]) -> str:
     """How many are shown, and how many there are."""
-    there = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none"
-    return f"{shown} shown; submitted or watched: {there}."
+    there = ", ".join(f"{count} {state}" for state, count in page["counts"].items() if count) or "none"
+    return f"{shown} shown{searched(page)}; submitted or watched: {there}."
 
 
 def row(task: dict[str, Any]) -> tuple[Any, ...]:
@@ -66,4 +73,5 @@ def row(task: dict[str, Any]) -> tuple[Any, ...]:
     note = task["reason"] or task["trouble"]
     named = [task[name] for name in ("task_id", "task_type", "state", "known_via")]
     due = None if task["next_poll_at"] is None else until(task["next_poll_at"])
-    return (*named, age(task["submitted_at"] or task["ended_at"]), task["polls"], due, note)
+    lasted = None if task["duration_ms"] is None else duration(task["duration_ms"] / 1000)
+    return (*named, age(task["submitted_at"] or task["ended_at"]), lasted, task["polls"], due, note)

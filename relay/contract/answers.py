@@ -78,6 +78,10 @@ _TASK: Final[dict[str, Schema]] = {
     "reason": _TEXT_OR_NULL,
     "submitted_at": _TIME_OR_NULL,
     "ended_at": _TIME_OR_NULL,
+    "duration_ms": {
+        **_COUNT_OR_NULL,
+        "description": "From `submitted_at` to `ended_at`; by the upstream's own times if it was not submitted here.",
+    },
     "known_via": {
         "enum": ["submit", "watch", "webhook", "poll"],
         "description": "How relay came to know it: `submit` and `watch` are followed until they end.",
@@ -137,6 +141,10 @@ _TREND_POINT: Final[dict[str, Schema]] = {
     "ack_seconds": {**_QUANTILES, "description": "From a delivery's headers to its answer; null without any."},
     "first_token_seconds": {**_QUANTILES, "description": "From a chat's request to its first token; null without any."},
     "pending": {**_COUNT, "description": "The most events that one sink had not received, looked at every 10 s."},
+}
+_SEARCHED_SINCE: Final[Schema] = {
+    **_TIME_OR_NULL,
+    "description": "A sorted list goes back so far; null: to the beginning of the journal, or of what was asked for.",
 }
 _TRENDS: Final[dict[str, Schema]] = {
     "identity": {**_TEXT, "description": "The replica whose process this is."},
@@ -229,6 +237,7 @@ ANSWERS: Final[dict[str, Schema]] = {
         {
             "tasks": _list(reference("Task")),
             "next": _TEXT_OR_NULL,
+            "searched_since": _SEARCHED_SINCE,
             "counts": {
                 "type": "object",
                 "additionalProperties": _COUNT,
@@ -240,7 +249,7 @@ ANSWERS: Final[dict[str, Schema]] = {
     "TrendPoint": _object(_TREND_POINT),
     "Trends": _object(_TRENDS),
     "Drain": _DRAIN,
-    "ChatPage": _object({"chats": _list(_object(_CHAT)), "next": _TEXT_OR_NULL}),
+    "ChatPage": _object({"chats": _list(_object(_CHAT)), "next": _TEXT_OR_NULL, "searched_since": _SEARCHED_SINCE}),
     "TimelineEvent": _object(
         {
             "offset": _COUNT,

@@ -16,10 +16,10 @@ from relay.contract.received import RECEIVED
 from relay.contract.schemas import Schema, components, reference, schemas
 from relay.core.event import TOPICS, TYPES
 from relay.core.tasks.events import TASK_ID as ID
-from relay.edge.api.chats import CHAT_STATES
+from relay.edge.api.chats import CHAT_SORTS, CHAT_STATES
 from relay.edge.api.drain import ACCEPT_FOR
 from relay.edge.api.guard import DEFAULT_LIMIT, MAX_LIMIT
-from relay.edge.api.task_list import SELECTIONS
+from relay.edge.api.task_list import SELECTIONS, TASK_SORTS
 from relay.edge.http.problems import KINDS, PROBLEM_JSON
 
 Document = dict[str, Any]
@@ -211,7 +211,7 @@ def _api() -> Document:
     trends = "Returns what this process did in the last hour, minute by minute."
     chats = _guarded(
         "list-chats",
-        "Lists chats, newest first: those that are open, then those that have ended.",
+        "Lists chats: those that are open, then those that have ended, newest first; or sorted.",
         {200: ("ChatPage", "A page.")},
         parameters=[
             before,
@@ -220,6 +220,7 @@ def _api() -> Document:
             _parameter("model", "Only chats with this model."),
             _parameter("client", "Only chats of this client."),
             *span,
+            _sorts(CHAT_SORTS),
         ],
     )
     subjects = _guarded(
@@ -237,9 +238,16 @@ def _api() -> Document:
     timeline = {200: ("Timeline", "Its events, when each reached each sink, and absorbed duplicates.")}
     tasks = _guarded(
         "list-tasks",
-        "Lists all known tasks, newest first.",
+        "Lists all known tasks, newest first or sorted.",
         {200: ("TaskPage", "A page.")},
-        parameters=[before, limit, _states(SELECTIONS), _parameter("type", "Only tasks of this type."), *span],
+        parameters=[
+            before,
+            limit,
+            _states(SELECTIONS),
+            _parameter("type", "Only tasks of this type."),
+            *span,
+            _sorts(TASK_SORTS),
+        ],
     )
     task = {200: ("TaskWithEvents", "The task.")}
     replay = _guarded(
@@ -302,6 +310,12 @@ def _api() -> Document:
 
 def _states(known: Iterable[str]) -> Document:
     return _parameter("state", "A state, or a group of states.", {"enum": list(known), "default": "all"})
+
+
+def _sorts(known: Iterable[str]) -> Document:
+    return _parameter(
+        "sort", "The newest first; or by this, the highest first.", {"enum": list(known), "default": "newest"}
+    )
 
 
 def _guarded(

@@ -110,6 +110,10 @@ USAGES = (
     usage("tasks --state zz", "Invalid value for '--state': 'zz' is not one of them; known here: pending, …"),
     usage("tasks --state runing", "'runing' is not one of them; did you mean 'running'?"),
     usage("tasks --limit 0", "Invalid value for '--limit': Input should be greater than or equal to 1"),
+    usage(
+        "tasks --sort tokens", "Invalid value for '--sort': 'tokens' is not one of them; known here: newest, duration"
+    ),
+    usage("chats --sort token", "'token' is not one of them; did you mean 'tokens'?"),
     usage("chats --state opn", "'opn' is not one of them; did you mean 'open'?"),
     usage("dead-letters replay", "Invalid value: name dead letters, or pass --all"),
     usage("dead-letters delete --all dead-1", "Invalid value: name dead letters, or pass --all"),
@@ -441,7 +445,7 @@ FINDINGS = (
         f"show nobody {ASK}",
         FAILED,
         "No task, chat or delivery has the id nobody, or the journal holds no event about it any more.",
-        "`relay tasks --state all` and `relay chats` list them.",
+        "`relay tasks` and `relay chats` list them.",
     ),
     Wrong(
         f"dead-letters show dead-1 {ASK}",
@@ -453,6 +457,11 @@ FINDINGS = (
         f"tasks --since yesterday {ASK}",
         FAILED,
         "The parameter since must be a time like 2026-01-31T09:00:00Z, or how long ago: 15m, 2h, 7d.",
+    ),
+    Wrong(
+        f"chats --since 1h --until 2h {ASK}",
+        FAILED,
+        "The parameter since must not be later than until: 2h is longer ago than 1h.",
     ),
     Wrong(
         f"{REPLAY} --from 1 --to 99",

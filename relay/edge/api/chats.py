@@ -1,30 +1,76 @@
-"""``GET /v1/chats``: the chats, newest first: those that are open, then those whose end the journal holds."""
+"""``GET /v1/chats``: the chats, newest first or sorted: those that are open, and those whose end the journal holds."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-import orjson
 from aiohttp import web
 
+from relay.clocks import wall_ms
 from relay.core.chat.events import Outcome
 from relay.core.clock import rfc3339
-from relay.core.event import CHAT, Entry
 from relay.core.event_filter import EventFilter
+from relay.edge.api.digests import Highest, Look, count_of, look_back, rank_of, text_of
 from relay.edge.api.guard import MAX_OFFSET, json_response, one_of, page_limit
-from relay.edge.api.ranges import Range, newest, place_in, range_in
+from relay.edge.api.ranges import Range, instant, place_in, range_in
 from relay.journal.journal import Journal
 from relay.journal.projections.chats import Chats, NamedChat
+from relay.journal.queries import Digest
 
 OUTCOMES: Final[tuple[str, ...]] = get_args(Outcome)
 CHAT_STATES: Final = ("all", "open", "ended", *OUTCOMES)
 """What the parameter ``state`` may say."""
 
-_PLACE: Final = re.compile(r"(open-)?([0-9]{1,18})", re.ASCII)
 _Chat = dict[str, Any]
-_COUNTS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+_PLACE: Final = re.compile(r"(open-)?([0-9]{1,18})", re.ASCII)
+_RANKED: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
+_MOST_OPEN: Final = 10_000
+"""Open chats among which the highest are looked for."""
+
+_TOKENS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
+_PATHS: Final = (
+    *("$.reason", "$.model", "$.client"),
+    *("$.timings.started_at", "$.timings.first_token_ms", "$.timings.duration_ms"),
+    *(f"$.usage.{name}" for name in _TOKENS),
+)
+_MODEL, _CLIENT = _PATHS.index("$.model"), _PATHS.index("$.client")
+_DURATION: Final = _PATHS.index("$.timings.duration_ms")
+
+CHAT_SORTS: Final[dict[str, int]] = {
+    "newest": -1,
+    "duration": _DURATION,
+    "tokens": _PATHS.index("$.usage.total_tokens"),
+    "first_token": _PATHS.index("$.timings.first_token_ms"),
+}
+"""What the parameter ``sort`` may say, and where in a digest the value is by which the highest comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a list is to hold. ``equal``: what chats have in common, by its place in a digest."""
+
+    state: str
+    equal: Mapping[int, str]
+    span: Range
+    limit: int
+
+    def takes(self, values: Sequence[Any]) -> bool:
+        return all(values[place] == value for place, value in self.equal.items())
+
+    def open(self, rows: Sequence[NamedChat]) -> list[NamedChat]:
+        """Those of open chats that belong to it."""
+        last = MAX_OFFSET if self.span.last is None else self.span.last
+        within = (row for row in rows if self.span.first <= row.offset <= last)
+        return [row for row in within if self.takes([None, row.model, row.client])]
+
+    def ended(self) -> EventFilter:
+        """The events that end what belongs to it, but for ``equal``."""
+        types = [f"relay.chat.{outcome}" for outcome in OUTCOMES if self.state in ("all", "ended", outcome)]
+        return EventFilter(types=types)
 
 
 class ChatRoutes:
@@ -40,75 +86,100 @@ class ChatRoutes:
 
         A page may hold less than ``limit``, or nothing, and lead on: so many were looked at that are not wanted.
         """
-        limit = page_limit(request)
-        state = one_of(request, "state", CHAT_STATES, "all")
-        span = await range_in(request, self._events)
-        among_open, before = _place(request)
+        state, sort = one_of(request, "state", CHAT_STATES, "all"), one_of(request, "sort", CHAT_SORTS, "newest")
+        named = {_MODEL: request.query.get("model"), _CLIENT: request.query.get("client")}
+        equal = {place: value for place, value in named.items() if value}
+        limit, span = page_limit(request), await range_in(request, self._events)
+        asked = _Asked(state, equal, span, limit)
+        if sort == "newest":
+            chats, following, since = *await self._newest(asked, request), None
+        else:
+            chats, following, since = await self._highest(asked, sort, request)
+        return json_response({"chats": chats, "next": following, "searched_since": instant(since)})
+
+    async def _newest(self, asked: _Asked, request: web.Request) -> tuple[Sequence[_Chat], str | None]:
+        """Open chats by their beginning, then the others by their end."""
+        match = place_in(request, _PLACE, "chats")
+        among_open, before = (True, MAX_OFFSET) if match is None else (match[1] is not None, int(match[2]))
         found: list[_Chat] = []
-        if among_open and state in ("all", "open"):
-            rows = await self._chats.query(Chats.page, before, limit)
-            if len(rows) == limit:
-                return _page(_wanted(request, _open(rows, span)), f"open-{rows[-1].offset}")
-            found = _wanted(request, _open(rows, span))
-        if state == "open":
-            return _page(found, None)
-        ended, following = await self._ended(state, MAX_OFFSET if among_open else before, span, limit - len(found))
-        return _page(found + _wanted(request, ended), None if following is None else str(following))
+        if among_open and asked.state in ("all", "open"):
+            rows = await self._chats.query(Chats.page, before, asked.limit)
+            found = [_open_chat(row) for row in asked.open(rows)]
+            if len(rows) == asked.limit:
+                return found, f"open-{rows[-1].offset}"
+        if asked.state == "open":
+            return found, None
+        known = {chat["chat_id"] for chat in found}  # one may end between the two questions
 
-    async def _ended(self, state: str, before: int, span: Range, limit: int) -> tuple[Sequence[_Chat], int | None]:
-        types = [f"relay.chat.{outcome}" for outcome in OUTCOMES if state in ("all", "ended", outcome)]
-        page = await newest(self._events, before, EventFilter((CHAT,), types), span, limit)
-        return [_ended_chat(entry) for entry in page.entries], page.next
+        def take(digest: Digest) -> bool:
+            if asked.takes(digest.values) and digest.subject not in known:
+                found.append(_ended_chat(digest))
+            return len(found) == asked.limit
 
+        before = asked.span.below(MAX_OFFSET if among_open else before)
+        following = await look_back(self._look(asked), before, take, asked.limit)
+        return found, None if following is None else str(following)
 
-def _place(request: web.Request) -> tuple[bool, int]:
-    """Whether a page begins among the open chats, and below which offset."""
-    match = place_in(request, _PLACE, "chats")
-    return (True, MAX_OFFSET) if match is None else (match[1] is not None, int(match[2]))
+    async def _highest(
+        self, asked: _Asked, sort: str, request: web.Request
+    ) -> tuple[Sequence[_Chat], str | None, int | None]:
+        """Sorted by a value; and down to when it was looked for, unless to the end."""
+        match = place_in(request, _RANKED, "chats")
+        highest: Highest[NamedChat | Digest] = Highest(asked.limit, match and tuple(map(int, match.groups())))
+        place, known = CHAT_SORTS[sort], set()
+        if asked.state in ("all", "open"):
+            now = wall_ms()
+            for row in asked.open(await self._chats.query(Chats.page, MAX_OFFSET, _MOST_OPEN)):
+                known.add(row.chat_id)
+                highest.add(rank_of(max(0, now - row.opened_at) if place == _DURATION else None, row.offset), row)
 
+        def take(digest: Digest) -> bool:
+            if asked.takes(digest.values) and digest.subject not in known:
+                highest.add(rank_of(count_of(digest.values[place]), digest.offset), digest)
+            return False
 
-def _wanted(request: web.Request, chats: Sequence[_Chat]) -> list[_Chat]:
-    asked = {name: request.query[name] for name in ("model", "client") if request.query.get(name)}
-    return [chat for chat in chats if all(chat[name] == value for name, value in asked.items())]
+        stopped = None
+        if asked.state != "open":
+            stopped = await look_back(self._look(asked), asked.span.below(MAX_OFFSET), take)
+        since = None if stopped is None else await self._events.first_accepted_at(stopped - 1)
+        found, following = highest.page()
+        chats = [_ended_chat(each) if isinstance(each, Digest) else _open_chat(each) for each in found]
+        return chats, following, since
 
-
-def _page(chats: Sequence[_Chat], following: str | None) -> web.Response:
-    return json_response({"chats": chats, "next": following})
-
-
-def _open(chats: Sequence[NamedChat], span: Range) -> list[_Chat]:
-    within = [chat for chat in chats if chat.offset >= span.first and (span.last is None or chat.offset <= span.last)]
-    return [
-        {
-            "chat_id": chat.chat_id,
-            "state": "open",
-            "reason": None,
-            "model": chat.model,
-            "client": chat.client,
-            "started_at": rfc3339(chat.opened_at),
-            "ended_at": None,
-            "first_token_ms": None,
-            "duration_ms": None,
-            "usage": None,
-            "offset": chat.offset,
-        }
-        for chat in within
-    ]
+    def _look(self, asked: _Asked) -> Look:
+        wanted = asked.ended()
+        return lambda before, limit: self._events.digests(before, wanted, asked.span.first, _PATHS, limit)
 
 
-def _ended_chat(entry: Entry) -> _Chat:
-    data = orjson.loads(entry.event.data)
-    usage, timings = data["usage"] or {}, data["timings"]
+def _open_chat(chat: NamedChat) -> _Chat:
     return {
-        "chat_id": entry.event.subject,
-        "state": data["outcome"],
-        "reason": data["reason"],
-        "model": data["model"],
-        "client": data["client"],
-        "started_at": timings["started_at"],
-        "ended_at": rfc3339(entry.accepted_at),
-        "first_token_ms": timings["first_token_ms"],
-        "duration_ms": timings["duration_ms"],
-        "usage": {name: usage.get(name) for name in _COUNTS} if usage else None,
-        "offset": entry.offset,
+        "chat_id": chat.chat_id,
+        "state": "open",
+        "reason": None,
+        "model": chat.model,
+        "client": chat.client,
+        "started_at": rfc3339(chat.opened_at),
+        "ended_at": None,
+        "first_token_ms": None,
+        "duration_ms": None,
+        "usage": None,
+        "offset": chat.offset,
+    }
+
+
+def _ended_chat(digest: Digest) -> _Chat:
+    reason, model, client, started_at, first_token_ms, duration_ms, *tokens = digest.values
+    usage = dict(zip(_TOKENS, map(count_of, tokens), strict=True))
+    return {
+        "chat_id": digest.subject,
+        "state": digest.type.rpartition(".")[2],
+        "reason": reason,
+        "model": text_of(model),
+        "client": client,
+        "started_at": started_at,
+        "ended_at": rfc3339(digest.accepted_at),
+        "first_token_ms": first_token_ms,
+        "duration_ms": duration_ms,
+        "usage": None if all(value is None for value in usage.values()) else usage,
+        "offset": digest.offset,
     }

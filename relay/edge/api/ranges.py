@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from relay.clocks import wall_ms
-from relay.core.clock import parse_rfc3339
+from relay.core.clock import parse_rfc3339, rfc3339
 from relay.core.event_filter import EventFilter
 from relay.core.units import parse_duration
 from relay.edge.api.guard import MAX_OFFSET, whole_number
@@ -28,17 +28,34 @@ class Range(NamedTuple):
     first: int
     last: int | None
 
+    def below(self, before: int) -> int:
+        """Below which offset a list begins that goes backwards from ``before``."""
+        return before if self.last is None else min(before, self.last + 1)
+
 
 async def range_in(request: web.Request, events: EventLog) -> Range:
     """What ``since`` and ``until`` say, by when relay accepted the events.
 
     Raises ``ProblemError`` (``bad_request``).
     """
-    since, until = (instant_in(request, name) for name in ("since", "until"))
+    since, until = span_in(request)
     return Range(
         0 if since is None else await events.first_accepted_from(since),
         None if until is None else await events.first_accepted_from(until + 1) - 1,
     )
+
+
+def span_in(request: web.Request) -> tuple[int | None, int | None]:
+    """What ``since`` and ``until`` say, as epoch milliseconds. Raises ``ProblemError`` (``bad_request``)."""
+    since, until = (instant_in(request, name) for name in ("since", "until"))
+    if since is not None and until is not None and since > until:
+        raise ProblemError("bad_request", "The parameter since must not be later than until: 2h is longer ago than 1h.")
+    return since, until
+
+
+def instant(ms: int | None) -> str | None:
+    """An instant in epoch milliseconds as answers show it."""
+    return None if ms is None else rfc3339(ms)
 
 
 def instant_in(request: web.Request, name: str) -> int | None:
@@ -82,7 +99,7 @@ def place_in(request: web.Request, place: re.Pattern[str], things: str) -> re.Ma
 
 async def newest(events: EventLog, before: int, wanted: EventFilter, span: Range, limit: int) -> Newest:
     """Wanted entries of a span below an offset, newest first; fewer than ``limit``, or none, where few are wanted."""
-    found = Newest([], before if span.last is None else min(before, span.last + 1))
+    found = Newest([], span.below(before))
     for _ in range(_LOOKS):
         if found.next is None or found.entries:
             break

@@ -12,9 +12,9 @@ from relay.core.clock import rfc3339
 from relay.core.event import TASKS
 from relay.core.tasks.events import TASK_ID
 from relay.edge.api.guard import MAX_OFFSET, json_response, page_after, page_limit
-from relay.edge.api.ranges import place_before
+from relay.edge.api.ranges import instant, place_before
 from relay.edge.api.subject_events import Page, Trail, page_about, shown, trail_of
-from relay.edge.api.task_list import instant, shown_task
+from relay.edge.api.task_list import shown_task
 from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
 from relay.journal.projections.chats import Chats

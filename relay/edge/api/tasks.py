@@ -81,7 +81,7 @@ class TaskRoutes:
         for entry in entries:
             state = entry.event.type.rpartition(".")[2]
             if state in ENDED and found["state"] not in ENDED:  # heard of before it was registered, if it ever was
-                found = heard_of(entry) if row is None else found | ended_by(entry)
+                found = heard_of(entry) if row is None else found | ended_by(entry, row)
         return found | {"events": [shown(entry) for entry in entries]}
 
 

@@ -32,12 +32,15 @@ MAX_REASON: Final = 200
 """Characters of a reason that are kept beside the events."""
 
 _SQL = sql.statements("projections/tasks.sql")
-_SQL |= {name: _SQL[name].format(rows=_SQL["rows"]) for name in ("find", "before", "overdue_before")}
+_SQL |= {name: _SQL[name].format(rows=_SQL["rows"]) for name in ("find", "before", "overdue_before", "longest")}
 _PREFIX: Final = "relay.task."
 _TYPE: Final = re.compile(rb'\{"task_id":"[^"]*","task_type":"([^"\\]{1,80})"')
 """The head of an event's data, whose keys are in the order of ``TaskData``: parsing all of it would cost ten times as
 much, for each webhook."""
 _SCAN: Final = 1000
+MOST_SORTED: Final = 100_000
+"""Tasks, the newest ones, that are sorted: some 50 ms of a reader. A time range leads to those before them."""
+
 _MOST_OVERDUE: Final = 20_000
 
 
@@ -60,6 +63,10 @@ class Row(NamedTuple):
     ended_at: int | None
     known_via: str
     offsets: tuple[int, ...]
+
+    def lasted(self, now: int) -> int:
+        """Milliseconds from its submission to its end, or to now (of ``steady_ms``)."""
+        return max(0, (now if self.ended_at is None else self.ended_at) - self.submitted_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,16 @@ class Newest(NamedTuple):
     rows: list[Row]
     next: int | None
     reached: int
+
+
+class Longest(NamedTuple):
+    """Registered tasks, those that lasted longest first.
+
+    ``since``: when the oldest that was looked at was submitted (epoch milliseconds), ``None``: all were looked at.
+    """
+
+    rows: list[Row]
+    since: int | None
 
 
 class Tasks(Projection):
@@ -201,6 +218,30 @@ class Tasks(Projection):
             if len(rows) < _SCAN or (wanted.since is not None and reached < wanted.since):
                 return Newest(found, None, reached)
         return Newest(found, before, reached)
+
+    def longest(self, now: int, limit: int, wanted: Wanted, below: tuple[int, ...] | None = None) -> Longest:
+        """At most ``limit`` wanted tasks that lasted longest, among the ``MOST_SORTED`` newest.
+
+        ``now`` is of ``steady_ms``. ``below``: behind a task that lasted so many milliseconds, then 1 and its
+        row; 0 and anything: behind all that lasted so long.
+        """
+        lasted, is_row, row = below or (1 << 62, 1, 0)
+        given = {
+            "now": now,
+            "scan": MOST_SORTED,
+            "states": None if wanted.states is None else orjson.dumps([*wanted.states]).decode(),
+            "type": wanted.task_type,
+            "since": wanted.since,
+            "until": wanted.until,
+            "overdue_at": wanted.overdue_at,
+            "lasted": lasted,
+            "row": row if is_row else 0,
+            "limit": limit,
+        }
+        rows = [_row(columns) for columns in self._db.execute(_SQL["longest"], given)]
+        edge = self._db.execute(_SQL["edge"], {"scan": MOST_SORTED}).fetchall()
+        is_cut = len(edge) > 1 and (wanted.since is None or edge[0][0] > wanted.since)
+        return Longest(rows, edge[0][0] if is_cut else None)
 
     def _below(self, before: int, overdue_at: int | None) -> list[Any]:
         if overdue_at is None:

@@ -131,6 +131,23 @@ FROM tasks
 WHERE id IN (SELECT id FROM tasks WHERE due_at <= :now ORDER BY due_at LIMIT :most) AND id < :before
 ORDER BY id DESC LIMIT :limit
 
+-- name: longest
+-- By how long they lasted, those that have not ended until now.
+{rows}
+WHERE id IN (
+    SELECT id FROM (
+        SELECT id, max(0, coalesce(ended_at, :now) - submitted_at) AS lasted
+        FROM (SELECT id, state, task_type, submitted_at, due_at, ended_at FROM tasks ORDER BY id DESC LIMIT :scan)
+        WHERE (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
+            AND (:type IS NULL OR task_type = :type) AND (:overdue_at IS NULL OR due_at <= :overdue_at)
+            AND (:since IS NULL OR submitted_at >= :since) AND (:until IS NULL OR submitted_at <= :until))
+    WHERE (lasted, id) < (:lasted, :row) ORDER BY lasted DESC, id DESC LIMIT :limit)
+ORDER BY max(0, coalesce(ended_at, :now) - submitted_at) DESC, id DESC
+
+-- name: edge
+-- The oldest of so many newest, and the one before it.
+SELECT submitted_at FROM tasks ORDER BY id DESC LIMIT 2 OFFSET :scan - 1
+
 -- name: registered
 SELECT task_id FROM tasks WHERE task_id IN (SELECT value FROM json_each(?))
 

@@ -25,13 +25,17 @@ def test_words_are_those_that_the_options_take() -> None:
     assert "relay.chat.cancelled" in offered(completion.event_types)
     assert offered(completion.task_states) == list(completion.TASK_STATES)
     assert offered(completion.chat_states) == list(completion.CHAT_STATES)
+    assert offered(completion.task_sorts) == list(completion.TASK_SORTS)
+    assert offered(completion.chat_sorts) == list(completion.CHAT_SORTS)
     assert offered(completion.schema_names) == list(schemas())
 
 
-def test_the_states_are_those_of_the_route() -> None:
+def test_states_and_orders_are_those_of_the_route() -> None:
     """A state that the relay knows could not be found on the command line."""
     assert set(completion.TASK_STATES) == set(task_list.SELECTIONS)
     assert completion.CHAT_STATES == chats.CHAT_STATES
+    assert task_list.TASK_SORTS == completion.TASK_SORTS
+    assert tuple(chats.CHAT_SORTS) == completion.CHAT_SORTS
 
 
 def test_the_labels_are_those_of_the_named_configuration(tmp_path: Path) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from relay.clocks import wall_ms
 from relay.core.chat.events import Opening, started_draft, terminal_draft
 from relay.core.chat.recovery import restarted_draft
 from relay.core.clock import rfc3339
+from relay.edge.api import digests
 from relay.edge.api.chats import ChatRoutes
+from relay.journal import queries
 from relay.journal.journal import Journal
 from tests.services.raw_http import ask, get
 from tests.unit.edge.serving import api, opened
 
 AT = 1_700_000_000_000
+BEGAN = {"started_at": rfc3339(AT)}
 
 
 async def ended(journal: Journal, chat_id: str, outcome: str = "completed", **more: Any) -> None:
@@ -89,7 +94,106 @@ async def test_past_chats_are_listed_with_what_came_of_them(tmp_path: Path) -> N
         assert (c2["usage"], c2["reason"]) == (None, "upstream_error")
 
 
-@pytest.mark.parametrize("query", ["before=-1", "before=x", "limit=0", "limit=1001", "state=new", "since=soon"])
+async def test_chats_are_sorted_by_what_they_cost(tmp_path: Path) -> None:
+    """Which of thousands of chats took long, or many tokens, could not be seen."""
+
+    def measured(duration_ms: int | None, first_token_ms: int | None, tokens: Any) -> dict[str, Any]:
+        timings = BEGAN | {"first_byte_ms": 1, "first_token_ms": first_token_ms, "duration_ms": duration_ms}
+        return {"timings": timings, "usage": tokens and {"total_tokens": tokens}}
+
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+        await journal.append(started_draft(Opening("hangs", AT, 0.0, "m-1")))
+        await ended(journal, "c1", **measured(30, 9, 7))
+        await ended(journal, "c2", "failed", **measured(None, None, None))
+        await ended(journal, "c3", **measured(500, 3, 1000), client="batch")
+        await ended(journal, "c4", **measured(30, 5, "many"))
+
+        async def listed(query: str) -> list[str]:
+            return [chat["chat_id"] for chat in (await ask(url, get(f"/v1/chats?{query}"))).json["chats"]]
+
+        assert await listed("sort=newest") == ["hangs", "c4", "c3", "c2", "c1"]
+        assert await listed("sort=duration&state=ended") == ["c3", "c4", "c1", "c2"]
+        assert await listed("sort=tokens") == ["c3", "c1", "c4", "c2", "hangs"]
+        assert await listed("sort=first_token&client=web") == ["c1", "c4", "c2"]
+        assert await listed("sort=duration&state=open") == ["hangs"]
+        assert await listed("sort=duration&until=1h") == []
+        for limit in (1, 2, 5):
+            found: list[str] = []
+            before: str | None = ""
+            while before is not None:
+                page = (await ask(url, get(f"/v1/chats?sort=tokens&limit={limit}&before={before}"))).json
+                assert (len(page["chats"]) <= limit, page["searched_since"]) == (True, None)
+                found += [chat["chat_id"] for chat in page["chats"]]
+                before = page["next"]
+            assert found == ["c3", "c1", "c4", "c2", "hangs"]
+
+
+async def test_a_chat_that_lasts_is_the_longest_of_all(tmp_path: Path) -> None:
+    """A chat that hangs would be at the end of the list that is sorted by duration."""
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+        await journal.append(started_draft(Opening("hangs", AT, 0.0, "m-1")))
+        await ended(journal, "c1", timings=dict.fromkeys(("first_byte_ms", "first_token_ms", "duration_ms"), 0) | BEGAN)
+        opened_at = wall_ms()
+        while wall_ms() == opened_at:
+            await asyncio.sleep(0)
+        shown = (await ask(url, get("/v1/chats?sort=duration"))).json["chats"]
+        assert [(chat["chat_id"], chat["duration_ms"]) for chat in shown] == [("hangs", None), ("c1", 0)]
+
+
+async def test_a_rare_model_is_found_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page after page would be empty until the one chat with a model comes."""
+    monkeypatch.setattr(queries, "SCAN", 5)
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+        await ended(journal, "c0", model="rare")
+        for n in range(1, 12):
+            await ended(journal, f"c{n}")
+        page = (await ask(url, get("/v1/chats?model=rare&limit=5"))).json
+        assert [chat["chat_id"] for chat in page["chats"]] == ["c0"]
+        assert page["next"] is None
+        monkeypatch.setattr(digests, "_LOOKS", 2)  # it ends somewhere, and leads on
+        page = (await ask(url, get("/v1/chats?model=rare&limit=5"))).json
+        assert (page["chats"], page["next"]) == ([], "3")
+        page = (await ask(url, get("/v1/chats?sort=tokens&limit=1"))).json
+        assert [chat["chat_id"] for chat in page["chats"]] == ["c11"]
+        assert page["searched_since"] is not None
+        assert (await ask(url, get("/v1/chats?sort=tokens&state=open"))).json["searched_since"] is None
+
+
+@pytest.mark.parametrize("tokens", ["x" * 100_000, {"a": 1}, 1 << 70, -1, 1.5, True, None])
+async def test_what_an_upstream_wrote_leaves_a_list_small(tmp_path: Path, tokens: Any) -> None:
+    """One odd answer would break the list of all chats, or make it as large as the answers."""
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+        await ended(journal, "c1", model="x" * 100_000, usage={"prompt_tokens": 3, "total_tokens": tokens})
+        answer = await ask(url, get("/v1/chats?sort=tokens"))
+        assert (answer.status, len(answer.body) < 1000) == (200, True)
+        [chat] = answer.json["chats"]
+        assert chat["usage"] == {"prompt_tokens": 3, "completion_tokens": None, "total_tokens": None}
+        assert chat["model"] == "x" * 256
+
+
+async def test_a_wrong_word_says_which_are_right(tmp_path: Path) -> None:
+    """A slip would have to be looked up in the documentation."""
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+        refused = (await ask(url, get("/v1/chats?sort=price"))).json
+        assert refused["detail"] == "The parameter sort must be one of newest, duration, tokens, first_token."
+        refused = (await ask(url, get("/v1/chats?since=1h&until=2h"))).json
+        assert "since must not be later than until" in refused["detail"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sort=",
+        "sort=tokens&before=7",
+        "since=1h&until=2h",
+        "before=-1",
+        "before=x",
+        "limit=0",
+        "limit=1001",
+        "state=new",
+        "since=soon",
+    ],
+)
 async def test_a_list_that_cannot_be_is_refused(tmp_path: Path, query: str) -> None:
     """A slip in a parameter would show all chats, or none."""
     async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from relay.clocks import steady_ms, wall_ms
 from relay.core.event import Draft
 from relay.core.source import Delivery
-from relay.edge.api import ranges
+from relay.edge.api import digests
 from relay.journal import queries
+from relay.journal.projections.tasks import Tasks
 from relay.sources.novita_task import NovitaTask
-from tests.unit.edge.api.test_tasks import scene
+from tests.unit.edge.api.test_tasks import AT, Scene, scene
+from tests.unit.edge.serving import task
 
 
 async def test_a_list_goes_by_state_type_and_time(tmp_path: Path) -> None:
@@ -87,7 +91,7 @@ async def test_a_task_that_is_rare_is_found_behind_many_other_events(
 ) -> None:
     """A list would end where relay has looked far enough for one page."""
     monkeypatch.setattr(queries, "SCAN", 3)
-    monkeypatch.setattr(ranges, "_LOOKS", 2)
+    monkeypatch.setattr(digests, "_LOOKS", 2)
     async with scene(tmp_path) as s:
         await s.webhook("w1")
         await s.submit(*(f"t{n}" for n in range(20)))
@@ -105,7 +109,7 @@ async def test_a_task_that_is_rare_is_found_behind_many_other_events(
 async def test_no_page_runs_ahead_of_what_has_been_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two sources of one list, the quick one would show its oldest tasks before the newer ones of the other."""
     monkeypatch.setattr(queries, "SCAN", 3)
-    monkeypatch.setattr(ranges, "_LOOKS", 1)
+    monkeypatch.setattr(digests, "_LOOKS", 1)
     async with scene(tmp_path) as s:
         for name in ("old", "heard", *(f"t{n}" for n in range(8))):
             await (s.webhook if name == "heard" else s.submit)(name)
@@ -132,10 +136,105 @@ async def test_a_list_of_overdue_tasks_holds_those_whose_poll_is_late(tmp_path: 
         assert await s.ids("?state=overdue&type=UPSCALE") == []
 
 
+async def timed(s: Scene, task_id: str, milliseconds: int | None) -> None:
+    """A webhook with the upstream's own times."""
+    body = json.loads(task(task_id, status="TASK_STATUS_SUCCEED"))
+    if milliseconds is not None:
+        body["extra"] = {"debug_info": {"submit_time_ms": AT, "complete_time_ms": AT + milliseconds}}
+    draft = NovitaTask().normalize(Delivery(json.dumps(body).encode(), AT))
+    assert isinstance(draft, Draft)
+    await s.journal.append(draft)
+
+
+async def test_a_task_says_how_long_it_took(tmp_path: Path) -> None:
+    """Two times would have to be subtracted by hand, for each task."""
+    async with scene(tmp_path) as s:
+        await s.submit("t1", "t2")
+        await s.webhook("t1")
+        await timed(s, "w1", 4200)
+        await timed(s, "w2", None)
+        took = {shown["task_id"]: shown["duration_ms"] for shown in (await s.get()).json["tasks"]}
+        assert (took["w1"], took["w2"], took["t2"]) == (4200, None, None)
+        assert 0 <= took["t1"] < 60_000
+        assert (await s.get("/t1")).json["duration_ms"] == took["t1"]
+        assert (await s.get("/w1")).json["duration_ms"] == 4200
+
+
+async def test_tasks_are_sorted_by_how_long_they_took(tmp_path: Path) -> None:
+    """Which of thousands of tasks hang, or were slow, could not be seen."""
+    async with scene(tmp_path) as s:
+        await s.submit("t1", "t2", "t3", task_type="UPSCALE")
+        now = steady_ms()
+        await s.journal.projection(Tasks).execute(
+            lambda tasks: tasks._db.execute(
+                "UPDATE tasks SET submitted_at = ? - iif(task_id = 't1', 9000, iif(task_id = 't2', 7000, 8000))", (now,)
+            )
+        )
+        await s.webhook("t2")  # after seven seconds; the others go on
+        for name, milliseconds in (("w1", 8500), ("w2", None), ("w3", 100), ("w4", 3_600_000), ("w5", 3_600_000)):
+            await timed(s, name, milliseconds)
+        longest = ["w5", "w4", "t1", "w1", "t3", "t2", "w3", "w2"]
+        assert await s.ids("?sort=duration") == longest
+        assert await s.ids("?sort=duration&type=UPSCALE") == ["t1", "t3", "t2"]
+        assert await s.ids("?sort=duration&state=ended&limit=3") == ["w5", "w4", "w1"]
+        assert await s.ids("?sort=duration&state=submitted") == ["t1", "t3"]
+        for limit in (1, 3):
+            found: list[str] = []
+            before: str | None = ""
+            while before is not None:
+                page = (await s.get(f"?sort=duration&limit={limit}&before={before}")).json
+                assert (len(page["tasks"]) <= limit, page["searched_since"]) == (True, None)
+                found += [shown["task_id"] for shown in page["tasks"]]
+                before = page["next"]
+            assert found == longest
+
+
+async def test_a_sorted_list_says_how_far_back_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large journal the longest task would be taken for the longest of all, or be looked for without end."""
+    async with scene(tmp_path) as s:
+        await s.submit("t1", "t2", "t3")
+        for n in range(9):
+            await timed(s, f"w{n}", 9 - n)
+        assert (await s.get("?sort=duration")).json["searched_since"] is None
+        monkeypatch.setattr(queries, "SCAN", 2)
+        monkeypatch.setattr(digests, "_LOOKS", 2)
+        page = (await s.get("?sort=duration&state=succeeded")).json
+        assert [shown["task_id"] for shown in page["tasks"]] == ["w5", "w6", "w7", "w8"]
+        assert page["searched_since"] == page["tasks"][0]["ended_at"]
+        assert (await s.get("?sort=duration&state=succeeded&since=1h")).json["searched_since"] is not None
+
+
+async def test_what_is_registered_keeps_no_page_looking_through_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all tasks come through relay, each page would look for others in half a million events."""
+    async with scene(tmp_path) as s:
+        for n in range(30):
+            await s.submit(f"t{n}")
+            await s.webhook(f"t{n}")
+            now = wall_ms(), steady_ms()
+            while now[0] == wall_ms() or now[1] == steady_ms():
+                await asyncio.sleep(0)
+        looked: list[int] = []
+        real = s.journal.events.digests
+
+        async def counted(*asked: Any) -> queries.Digests:
+            page = await real(*asked)
+            looked.append(len(page.found))
+            return page
+
+        monkeypatch.setattr(s.journal.events, "digests", counted)
+        assert await s.ids("?limit=5") == [f"t{n}" for n in range(29, 24, -1)]
+        assert sum(looked) <= 10
+
+
 @pytest.mark.parametrize(
     "query",
     [
         "?state=new",
+        "?sort=tokens",
+        "?since=1h&until=2h",
+        "?sort=duration&before=7-7",
         "?limit=0",
         "?limit=1001",
         "?before=-1",

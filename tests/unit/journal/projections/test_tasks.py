@@ -290,6 +290,32 @@ def test_overdue_tasks_are_listed_without_looking_at_the_others(
     assert [row.task_id for row in tasks.newest(99, 10, wanted).rows] == ["t8", "t5"]
 
 
+def test_the_longest_are_found_among_the_newest(store: Store, tasks: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that hangs would have to be looked for page by page, or a large registry be sorted as a whole."""
+    for n in range(6):
+        store.append([submitted(f"t{n}", "UPSCALE" if n % 2 else None)], AT + n * 100)
+    store.append([reported("t0"), reported("t4")], AT + 590)  # after 590 and 190; the others go on
+    now = AT + 600
+
+    def longest(wanted: Wanted, below: tuple[int, ...] | None = None, limit: int = 9) -> list[str]:
+        return [row.task_id for row in tasks.longest(now, limit, wanted, below).rows]
+
+    assert longest(Wanted()) == ["t0", "t1", "t2", "t3", "t4", "t5"]
+    assert longest(Wanted(), limit=2) == ["t0", "t1"]
+    assert longest(Wanted(), (500, 1, 2)) == ["t2", "t3", "t4", "t5"]  # behind t1
+    assert longest(Wanted(), (400, 0, 7)) == ["t3", "t4", "t5"]  # behind another that lasted as long as t2
+    assert longest(Wanted(states={"submitted"}, task_type="UPSCALE")) == ["t1", "t3", "t5"]
+    assert longest(Wanted(since=AT + 100, until=AT + 300)) == ["t1", "t2", "t3"]
+    assert longest(Wanted(overdue_at=now)) == []
+    assert tasks.longest(now, 1, Wanted()).since is None
+    monkeypatch.setattr(tasks_module, "MOST_SORTED", 4)
+    assert longest(Wanted()) == ["t2", "t3", "t4", "t5"]
+    assert tasks.longest(now, 1, Wanted()).since == AT + 200
+    assert tasks.longest(now, 1, Wanted(since=AT + 200)).since is None
+    monkeypatch.setattr(tasks_module, "MOST_SORTED", 6)
+    assert tasks.longest(now, 1, Wanted()).since is None
+
+
 def test_overdue_tasks_are_counted(store: Store, tasks: Tasks) -> None:
     """Nobody would see that polling does not keep up."""
     store.append([submitted(f"t{n}") for n in range(3)], AT)
