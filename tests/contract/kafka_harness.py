@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 from relay.core.event import TOPICS, Event
 from relay.core.sink import Identity, Sink
 from relay.sinks.kafka import Config, connect
-from tests.services.kafka import Kafka, Record, kcat_read, shared_broker
+from tests.services.kafka import Kafka, KafkaBroker, Record, kcat_read, running_broker
+
+_running = ExitStack()
+
+
+@cache
+def _broker() -> KafkaBroker:
+    return _running.enter_context(running_broker())
 
 
 def attributes_of(record: Record) -> dict[str, str]:
@@ -19,13 +28,13 @@ def attributes_of(record: Record) -> dict[str, str]:
 
 
 class Harness:
-    """One namespace on the session's broker; ``lose`` stops the broker's process with SIGSTOP."""
+    """One namespace on the suite's own broker; ``lose`` stops the broker's process with SIGSTOP."""
 
     def __init__(self, tmp_path: Path) -> None:
         self._lost = False
 
     async def start(self) -> None:
-        self._broker = await asyncio.to_thread(shared_broker)
+        self._broker = await asyncio.to_thread(_broker)
         self._prefix = Kafka(self._broker.bootstrap).topic_prefix()
 
     def connect(self, identity: Identity, topics: Sequence[str] = TOPICS) -> Sink:
@@ -66,3 +75,8 @@ class Harness:
     async def stop(self) -> None:
         if self._lost:
             await self.restore()
+
+    @classmethod
+    def end(cls) -> None:
+        _running.close()
+        _broker.cache_clear()

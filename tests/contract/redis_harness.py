@@ -45,3 +45,7 @@ class Harness:
 
     async def stop(self) -> None:
         self._server.kill()
+
+    @classmethod
+    def end(cls) -> None:
+        """Nothing is shared."""

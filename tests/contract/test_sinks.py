@@ -44,6 +44,7 @@ class SinkHarness(Protocol):
     """What a sink's harness provides: the sink under test, a real broker, and a second pair of eyes.
 
     ``connect`` answers a new sink on the same broker and namespace each time; a new harness has a new namespace.
+    ``end`` ends what all have shared, after the last test.
     ``read`` reads a topic from its beginning with a client that shares no code with the sink: the attributes under
     their CloudEvents names, and the data. ``oversized`` is an event that the sink refuses for its size, ``None`` if
     there is no such thing. Between ``lose`` and ``restore`` the broker is gone; it comes back with its data.
@@ -57,6 +58,8 @@ class SinkHarness(Protocol):
     async def lose(self) -> None: ...
     async def restore(self) -> None: ...
     async def stop(self) -> None: ...
+    @classmethod
+    def end(cls) -> None: ...
 
 
 def test_the_suite_finds_the_sinks() -> None:
@@ -64,9 +67,19 @@ def test_the_suite_finds_the_sinks() -> None:
     assert {"kafka", "redis"} <= set(SINKS) == set(sink_plugins())
 
 
+@pytest.fixture(scope="module")
+def harnesses() -> Iterator[dict[str, type[SinkHarness]]]:
+    found = {sink: importlib.import_module(f"tests.contract.{sink}_harness").Harness for sink in SINKS}
+    yield found
+    for each in found.values():
+        each.end()
+
+
 @pytest.fixture(params=SINKS)
-async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SinkHarness]:
-    made: SinkHarness = importlib.import_module(f"tests.contract.{request.param}_harness").Harness(tmp_path)
+async def harness(
+    request: pytest.FixtureRequest, harnesses: dict[str, type[SinkHarness]], tmp_path: Path
+) -> AsyncIterator[SinkHarness]:
+    made = harnesses[request.param](tmp_path)
     try:
         await made.start()
         yield made

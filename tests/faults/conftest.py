@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.harness.lost_replies import KafkaConversation, LossyProxy, RedisConversation
 from tests.faults.harness.targets import KAFKA_VERSIONS, Target, on_kafka, on_redis
-from tests.services.kafka import VERSION, BrokerFactory, Kafka, free_port, shared_broker
+from tests.services.kafka import VERSION, BrokerFactory, Kafka, free_port, shared_kafka
 from tests.services.redis import Redis, RedisProcess
 from tests.services.tcp_proxy import TcpProxy
 
@@ -20,13 +20,13 @@ Proxied = Callable[[str], Awaitable[tuple[Target, LossyProxy]]]
 
 @pytest.fixture
 def shared(kafka: Kafka, redis_server: Redis) -> Shared:
-    """A namespace of its own on the session's servers: ``shared("kafka")``."""
+    """A namespace of its own on servers that others use, too: ``shared("kafka")``."""
 
     def make(kind: str) -> Target:
         if kind == "redis":
             return on_redis(redis_server, redis_server.prefix())
         version = KAFKA_VERSIONS[kind]
-        where = Kafka(shared_broker(version).bootstrap) if version else kafka
+        where = shared_kafka(version) if version else kafka
         return on_kafka(where, where.topic_prefix())
 
     return make

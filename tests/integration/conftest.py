@@ -68,7 +68,7 @@ class Pair:
 
 @pytest.fixture
 def pair(kafka: Kafka, redis_server: Redis) -> Pair:
-    """The session's Kafka and Redis."""
+    """The run's Kafka and the session's Redis."""
     return Pair(kafka, redis_server, kafka.topic_prefix(), redis_server.prefix())
 
 

@@ -1,4 +1,4 @@
-"""A real Kafka on loopback: one broker for the session, and brokers that a test may kill, pause and restart.
+"""A real Kafka on loopback: one broker for the whole run, and brokers that a test may kill, pause and restart.
 
 ``RELAY_TEST_KAFKA_VERSION`` picks the version (its jars come from Maven Central, once, into ``.cache/kafka``);
 ``RELAY_TEST_KAFKA=host:port`` makes ``kafka`` an existing one. ``python -m tests.services.kafka`` runs one until
@@ -33,12 +33,27 @@ from tests.services.certificates import self_signed
 from tests.services.kafka_install import VERSION, jars, java, kept
 from tests.services.ports import free_port
 from tests.services.programs import executable
+from tests.setup.cache import locked
 
 START_TIMEOUT = 150.0
 CLI_TIMEOUT = 30.0
 SETTLE_TIMEOUT = 15.0
 _OPTIONS = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
+_FEW = {
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "background.threads": "1",
+    "num.recovery.threads.per.data.dir": "1",
+    "log.cleaner.dedupe.buffer.size": "2097152",
+}
+"""For a handful of clients. What a broker of many has takes a fifth more CPU to start, and 130 MB."""
+_PROMPT = {"broker.session.timeout.ms": "1500", "broker.heartbeat.interval.ms": "300"}
+"""A killed broker is back in 4.5 s instead of 13 s."""
+_CALM = {"broker.session.timeout.ms": "6000", "broker.heartbeat.interval.ms": "1000"}
+"""Of a broker that nobody kills: half of what an idle one computes is heartbeats."""
+_RUN = "TEST_RUN_FOLDER"
+"""The environment variable that names a folder which the processes of one run share."""
 _prefixes = itertools.count(1)
 
 
@@ -269,9 +284,8 @@ class KafkaBroker:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
-            # A killed broker is back in 4.5 s instead of 13 s.
-            "broker.session.timeout.ms": "1500",
-            "broker.heartbeat.interval.ms": "300",
+            **_FEW,
+            **_PROMPT,
             **self.settings,
         }
 
@@ -345,27 +359,49 @@ def running_broker(version: str = VERSION, parent: Path | None = None) -> Iterat
             broker.kill()
 
 
-_session = contextlib.ExitStack()
-_shared: dict[str, KafkaBroker] = {}
+_started: list[KafkaBroker] = []
 
 
-def shared_broker(version: str = VERSION) -> KafkaBroker:
-    """The broker of this test session, one per version, started on first use."""
-    if version not in _shared:
-        _shared[version] = _session.enter_context(running_broker(version))
-    return _shared[version]
+def shared_kafka(version: str = VERSION) -> Kafka:
+    """The broker of this test run, one per version: the process that needs it first starts it for all."""
+    folder = Path(os.environ[_RUN]) / f"kafka-{version}"
+    folder.mkdir(exist_ok=True)
+    address = folder / "address"
+    with locked(folder / "lock"):
+        if not address.exists():
+            broker = KafkaBroker(folder / "broker", _CALM, version=version)
+            broker.launch()
+            _started.append(broker)
+            assert broker.process is not None
+            (folder / "pid").write_text(str(broker.process.pid))
+            broker.wait_until_answering()
+            address.write_text(broker.bootstrap)
+    return Kafka(address.read_text())
 
 
-def pytest_unconfigure() -> None:
-    """End the session's broker, also after an interrupted run."""
-    _session.close()
-    _shared.clear()
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the run's folder, unless this is one of the processes of a run."""
+    if _RUN not in os.environ:
+        os.environ[_RUN] = tempfile.mkdtemp(prefix="relay-run-")
+        config.add_cleanup(_end_run)
+
+
+def _end_run() -> None:
+    """Ends the run's brokers, also after an interrupted run."""
+    folder = Path(os.environ.pop(_RUN))
+    for broker in _started:
+        broker.kill()
+    for pid in folder.glob("*/pid"):  # also those that pytest-xdist's processes have started, which are gone
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid.read_text()), signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def kafka() -> Kafka:
-    """The session's Kafka: shared, so every test works under a prefix of its own and leaves the broker as it was."""
-    return Kafka(os.environ.get("RELAY_TEST_KAFKA") or shared_broker().bootstrap)
+    """The run's Kafka: shared, so every test works under a prefix of its own and leaves the broker as it was."""
+    where = os.environ.get("RELAY_TEST_KAFKA")
+    return Kafka(where) if where else shared_kafka()
 
 
 @pytest.fixture
