@@ -88,6 +88,7 @@ async def test_answers_are_as_described(relay: Bridge) -> None:
     hold(await relay.request("GET", f"/v1/tasks/{task_id}"), "get", "/v1/tasks/{id}")
     for subject in (task_id, "t2", "t1"):
         hold(await relay.request("GET", f"/v1/subjects/{subject}"), "get", "/v1/subjects/{subject}")
+    hold(await relay.request("GET", "/v1/subjects?prefix=t"), "get", "/v1/subjects")
     hold(await relay.request("GET", "/v1/tasks?state=overdue"), "get", "/v1/tasks")
     hold(await relay.request("GET", "/v1/chats"), "get", "/v1/chats")
     hold(await relay.request("GET", "/v1/status"), "get", "/v1/status")
@@ -109,6 +110,8 @@ async def test_answers_are_as_described(relay: Bridge) -> None:
         ("POST", "/webhooks/novita/wrong", "/webhooks/novita/{token}", 401),
         ("POST", f"/webhooks/novita/{TOKEN}", "/webhooks/novita/{token}", 400),
         ("GET", "/v1/events?limit=0", "/v1/events", 400),
+        ("GET", "/v1/events?type=nonsense", "/v1/events", 400),
+        ("GET", "/v1/subjects", "/v1/subjects", 400),
         ("GET", "/v1/tasks/none", "/v1/tasks/{id}", 404),
         ("GET", "/v1/subjects/none", "/v1/subjects/{subject}", 404),
         ("GET", "/v1/chats?limit=x", "/v1/chats", 400),
