@@ -156,7 +156,7 @@ async def test_clients_that_leave_before_the_first_byte_close_their_upstreams(
     row.notes.append(f"events {dict(found.ends)}, upstreams closed within {longest:.0f} ms")
     assert found.holds, found
     assert found.ends == {"cancelled: client_gone": number}
-    assert longest <= CLOSED_WITHIN
+    assert longest <= effort.within(CLOSED_WITHIN / 1e3) * 1e3
 
 
 @pytest.mark.row("R14", "stream faults")
@@ -183,7 +183,7 @@ async def test_clients_that_leave_in_mid_stream_close_their_upstreams(tmp_path: 
     row.injected("clients left in mid-stream", number)
     row.notes.append(f"events {dict(found.ends)}, upstreams closed within {longest:.0f} ms")
     assert found.holds, found
-    assert longest <= CLOSED_WITHIN
+    assert longest <= effort.within(CLOSED_WITHIN / 1e3) * 1e3
     assert all(event["data"]["choices"][0]["content"] for event in ends), "what was said until then is in the event"
 
 
