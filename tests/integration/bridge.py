@@ -204,8 +204,9 @@ class Bridge:
                     await asyncio.sleep(0.05)
 
     async def _has_all(self, sink: str) -> bool:
-        up = await self.metric("relay_sink_up", sink=sink)
-        return up == 1 and await self.metric("relay_publish_lag_events", sink=sink) == 0
+        text = await self._exposition()
+        up, lag = (sum_of(text, name, sink=sink) for name in ("relay_sink_up", "relay_publish_lag_events"))
+        return up == 1 and lag == 0
 
     async def until_up(self, sink: str) -> None:
         """Returns when a sink is open."""
