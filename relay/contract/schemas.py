@@ -8,6 +8,8 @@ what Confluent calls the record name strategy
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from typing import Any, Final
 
 import orjson
@@ -39,10 +41,13 @@ _SHARED: Final = "#/components/schemas/"
 
 def schemas() -> dict[str, Schema]:
     """The JSON Schema (2020-12) of each kind of ``data``, by name; ``$id`` is the events' ``dataschema``."""
-    return {
-        name: {"$schema": DIALECT, "$id": urn, **TypeAdapter(model).json_schema(mode="serialization")}
-        for name, (urn, model) in _MODELS.items()
-    }
+    return {name: deepcopy(_schema(name)) for name in _MODELS}
+
+
+@cache
+def _schema(name: str) -> Schema:
+    urn, model = _MODELS[name]
+    return {"$schema": DIALECT, "$id": urn, **TypeAdapter(model).json_schema(mode="serialization")}
 
 
 def rendered(document: Schema) -> bytes:
