@@ -111,7 +111,7 @@ async def test_the_story_of_a_task_says_when_and_why_its_request_is_not_there(re
 
 @pytest.mark.parametrize(
     ("capture", "says"),
-    [("metadata", "proxy.capture.request is not full."), ("none", "proxy.capture.request is none.")],
+    [("metadata", "proxy.capture.request was not full."), ("none", "proxy.capture.request was none.")],
 )
 async def test_a_prompt_that_is_not_captured_says_why(tmp_path: Path, visits: Visits, capture: str, says: str) -> None:
     """People would take it for a defect, and not find the setting."""
@@ -286,4 +286,4 @@ async def test_an_id_never_breaks(relay: Stage, visits: Visits) -> None:
                 }"""
             )
             assert lines == [1, 0], (viewport, address)
-        assert await console.page.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+            assert await console.page.evaluate("document.documentElement.scrollWidth") == viewport["width"], address

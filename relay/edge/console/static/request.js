@@ -22,8 +22,8 @@ function chatRequest(events) {
   const carrier = events.find(({ event }) => event.data?.request !== undefined)?.event;
   if (!carrier) return remark("Not known: the events that have it are no longer in the journal.");
   const { request } = carrier.data;
-  if (request === null) return remark("Not captured: ", element("code", {}, "proxy.capture.request"), " is ", element("code", {}, "none"), ".");
-  return element("div", { class: "request" }, parametersOf(request), request.messages ? conversation(request) : missing(request));
+  if (request === null) return remark("Not captured: ", element("code", {}, "proxy.capture.request"), " was ", element("code", {}, "none"), ".");
+  return element("div", {}, parametersOf(request), request.messages ? conversation(request) : missing(request));
 }
 
 function parametersOf({ parameters, messages_count: messages, tools_count: tools, bytes }) {
@@ -38,13 +38,13 @@ function missing({ bytes }) {
 }
 
 function setting() {
-  return [element("code", {}, "proxy.capture.request"), " is not ", element("code", {}, "full"), "."];
+  return [element("code", {}, "proxy.capture.request"), " was not ", element("code", {}, "full"), "."];
 }
 
 function conversation({ messages, tools }) {
   return element(
     "div",
-    { class: "transcript" },
+    { class: "messages" },
     ...messages.map(messageOf),
     tools?.length && element("details", { "data-moment": "tools" }, element("summary", {}, counted(tools.length, "tool")), verbatim(JSON.stringify(tools), "Tools")),
   );

@@ -129,19 +129,21 @@ function unknownSubject(error) {
 
 function contentOf(subject, conversation) {
   const made = outputs(outputsOf(subject));
-  const asked = requestPart(subject);
+  const request = requestPart(subject);
+  const asked = request && section("Request", request, "request");
   return [
     facts(factsOf(subject)),
+    conversation && asked,
     conversation && section("Conversation", transcript(conversation)),
     made && section("Outputs", made),
-    asked && section("Request", asked),
     section("What happened", momentList(subject)),
+    !conversation && asked,
     subject.next !== null && element("p", { class: "muted" }, "The timeline is longer than shown here: GET /v1/events?subject= has all of it."),
   ].filter(Boolean);
 }
 
-function section(title, content) {
-  return element("section", {}, element("h2", {}, title), content);
+function section(title, content, kind = null) {
+  return element("section", { class: kind }, element("h2", {}, title), content);
 }
 
 /** The outputs that were published last: a contradiction brings others. */
