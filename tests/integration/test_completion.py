@@ -24,7 +24,7 @@ _relay_completion relay
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 FISH = """
-source (_RELAY_COMPLETE=source_fish relay | psub)
+_RELAY_COMPLETE=source_fish relay | source
 complete -C "$argv"
 """
 ZSH = """
