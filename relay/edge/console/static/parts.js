@@ -84,17 +84,31 @@ export async function fill(place, load, signal) {
   }
 }
 
-/** Calls `refresh` every so many milliseconds while the view is there and seen. */
+/** Calls `refresh` every so many milliseconds while the view is there and seen; less often where it takes long. */
 export function repeatedly(refresh, milliseconds, signal) {
-  const timer = setInterval(() => document.hidden || refresh(), milliseconds);
-  signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+  let timer = setTimeout(again, milliseconds);
+  signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+
+  async function again() {
+    const began = performance.now();
+    try {
+      if (!document.hidden) await refresh();
+    } finally {
+      const pause = Math.max(milliseconds, 10 * (performance.now() - began));
+      if (!signal.aborted) timer = setTimeout(again, pause);
+    }
+  }
 }
 
-/** A table that becomes a list of cards where there is no room for its columns. */
+/**
+ * A table that becomes a list of cards where there is no room for its columns. A column is its name, or
+ * `{name, href, sorted}`: its heading leads to the list sorted by it, the highest first.
+ */
 export function table(name, columns, rows) {
-  const head = columns.map((column) => element("th", { scope: "col" }, column));
+  const head = columns.map((column) => element("th", { scope: "col", "aria-sort": column.sorted && "descending" }, headingOf(column)));
+  const names = columns.map((column) => column.name ?? column);
   const body = rows.map((cells) =>
-    element("tr", {}, ...cells.map((cell, at) => element("td", { "data-column": columns[at] }, element("div", {}, ...[cell ?? "–"].flat())))),
+    element("tr", {}, ...cells.map((cell, at) => element("td", { "data-column": names[at] }, element("div", {}, ...[cell ?? "–"].flat())))),
   );
   return element(
     "table",
@@ -104,10 +118,6 @@ export function table(name, columns, rows) {
   );
 }
 
-// Links to the same view by state; the chosen one is marked.
-export function states(view, all, chosen) {
-  const links = all.map((state) =>
-    element("li", {}, element("a", { href: `#/${view}?state=${state}`, "aria-current": state === chosen && "true" }, state)),
-  );
-  return element("nav", { class: "states", "aria-label": "States" }, element("ul", {}, ...links));
+function headingOf(column) {
+  return column.href ? element("a", { href: column.href }, column.name, column.sorted && element("span", { "aria-hidden": "true" }, " ↓")) : column;
 }

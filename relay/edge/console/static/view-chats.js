@@ -1,41 +1,66 @@
-// The chats, newest first; each links to its text, which grows while it is open.
+// The chats, open and ended; each links to its text, which grows while it is open.
 
-import { ask, withQuery } from "./api.js";
 import { element } from "./dom.js";
 import { clock, count, duration } from "./format.js";
-import { fill, heading, nothing, repeatedly, states, subjectLink, table, tag } from "./parts.js";
+import { listView } from "./lists.js";
+import { subjectLink, tag } from "./parts.js";
 
-const REFRESH = 2_000;
-const PAGE = 100;
-const COLUMNS = ["Chat", "Model", "Client", "State", "Started", "Duration", "Tokens"];
-const STATES = ["all", "open", "completed", "failed", "cancelled"];
 const TONES = { completed: "good", failed: "bad", cancelled: "odd" };
+const LIST = {
+  title: "Chats",
+  path: "/v1/chats",
+  key: "chats",
+  refresh: 2_000,
+  states: ["all", "open", "completed", "failed", "cancelled"],
+  fields: [
+    { name: "model", label: "Model", placeholder: "Any model" },
+    { name: "client", label: "Client", placeholder: "Any client" },
+    { name: "since", label: "From", is: "time" },
+    { name: "until", label: "To", is: "time" },
+    {
+      name: "sort",
+      label: "Sort",
+      choices: [["", "Newest first"], ["duration", "Longest first"], ["tokens", "Most tokens first"], ["first_token", "Slowest first token"]],
+    },
+  ],
+  known: { model: ({ model }) => model, client: ({ client }) => client },
+  columns: [
+    "Chat", "Model", "Client", "Outcome", "Ended",
+    { name: "Duration", sort: "duration" }, { name: "First token", sort: "first_token" }, { name: "Tokens", sort: "tokens" },
+  ],
+  rowOf,
+  empty: (state) => [
+    state === "open" ? "No chat is open" : "No such chat",
+    "A chat appears here when it begins, and stays as long as the journal holds its events.",
+  ],
+};
 
-export function show({ query, signal }) {
-  const state = query.get("state") ?? "all";
-  const place = element("div", {});
-  const load = () => pageOf(state, query.get("before") ?? "", signal);
-  fill(place, load, signal);
-  repeatedly(() => place.contains(document.activeElement) || fill(place, load, signal), REFRESH, signal);
-  return [heading("Chats"), states("chats", STATES, state), place];
-}
-
-async function pageOf(state, before, signal) {
-  const { chats, next } = await ask(withQuery("/v1/chats", { state, before, limit: PAGE }), { signal });
-  const more = next && element("p", {}, element("a", { href: `#/chats?state=${state}&before=${next}` }, "The next page"));
-  const body = chats.length ? table("Chats", COLUMNS, chats.map(rowOf))
-    : nothing(state === "open" ? "No chat is open" : "No such chat", "A chat appears here when it begins, and stays as long as the journal holds its events.");
-  return [body, more].filter(Boolean);
+export function show(shared) {
+  return listView("chats", LIST, shared);
 }
 
 function rowOf(chat) {
   const link = subjectLink(chat.chat_id);
   link.dataset.row = "";
-  const lasts = chat.duration_ms ?? (chat.state === "open" ? Date.now() - new Date(chat.started_at).getTime() : null);
-  const parts = [tag(chat.state, TONES[chat.state] ?? "calm"), chat.reason && element("span", { class: "muted" }, chat.reason)];
-  const tokens = chat.usage?.total_tokens;
   return [
-    link, chat.model, chat.client ?? "unnamed", parts.filter(Boolean), clock(chat.started_at),
-    lasts === null ? "–" : duration(lasts), Number.isInteger(tokens) ? count(tokens) : "–",
+    link,
+    chat.model,
+    chat.client,
+    [tag(chat.state, TONES[chat.state] ?? "calm"), chat.reason && element("span", { class: "muted" }, chat.reason)].filter(Boolean),
+    chat.ended_at ? clock(chat.ended_at) : element("span", { class: "muted" }, "open since ", clock(chat.started_at)),
+    lasted(chat),
+    chat.first_token_ms === null ? null : duration(chat.first_token_ms),
+    tokens(chat.usage),
   ];
+}
+
+function lasted({ state, started_at: start, duration_ms: milliseconds }) {
+  if (milliseconds !== null) return duration(milliseconds);
+  return state === "open" ? `${duration(Math.max(0, Date.now() - new Date(start)))} so far` : null;
+}
+
+function tokens(usage) {
+  if (!Number.isInteger(usage?.total_tokens)) return null;
+  const parts = [["prompt_tokens", "in"], ["completion_tokens", "out"]].filter(([name]) => usage[name] !== null);
+  return element("span", { title: parts.map(([name, way]) => `${count(usage[name])} ${way}`).join(", ") }, count(usage.total_tokens));
 }

@@ -2,7 +2,8 @@
 
 import { element, icon } from "./dom.js";
 import { ALL, CAPACITY, feed, MOST } from "./feed.js";
-import { clock, count, counted, localTime } from "./format.js";
+import { choice, labelled, time, valueOf } from "./filters.js";
+import { clock, count, counted } from "./format.js";
 import { button, failure, heading, subjectLink, tag, typeTag, verbatim } from "./parts.js";
 import { summaryOf, TOPICS, TYPES } from "./words.js";
 
@@ -84,8 +85,8 @@ function filters(wanted, go) {
     id: "filter-subject", type: "text", value: wanted.subject, placeholder: "Any task or chat", autocomplete: "off",
     spellcheck: "false", maxlength: "128",
   });
-  const since = instant("filter-since", wanted.since);
-  const until = instant("filter-until", wanted.until);
+  const since = time("filter-since", wanted.since);
+  const until = time("filter-until", wanted.until);
   const form = element(
     "form",
     { class: "filters", "aria-label": "Filters" },
@@ -102,9 +103,8 @@ function filters(wanted, go) {
     ),
   );
   const apply = () => {
-    const chosen = {
-      topic: topic.value, type: type.value, subject: subject.value.trim(), since: chosenTime(since), until: chosenTime(until),
-    };
+    const fields = { topic, type, subject, since, until };
+    const chosen = Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, valueOf(field)]));
     if (!isOf(chosen.type, chosen.topic)) chosen.type = "";
     const given = Object.entries(chosen).filter(([, value]) => value);
     go(given.length ? `#/events?${new URLSearchParams(given)}` : "#/events");
@@ -117,29 +117,8 @@ function filters(wanted, go) {
   return form;
 }
 
-/** A choice among values with their names; one that was asked for in the address is among them, known or not. */
-function choice(id, values, chosen) {
-  const known = values.some(([value]) => value === chosen) ? values : [...values, [chosen, chosen]];
-  return element("select", { id }, ...known.map(([value, name]) => element("option", { value, selected: value === chosen }, name)));
-}
-
-/** A field for a time in the reader's zone; it keeps what the address says, such as `15m`, until it is changed. */
-function instant(id, given) {
-  const value = localTime(given);
-  return element("input", { id, type: "datetime-local", step: "1", value, "data-given": given, "data-value": value });
-}
-
-function chosenTime({ value, dataset }) {
-  if (value === dataset.value) return dataset.given;
-  return value ? new Date(value).toISOString() : "";
-}
-
 function isOf(type, topic) {
   return !topic || topic === ALL || TYPES[type]?.topic === topic;
-}
-
-function labelled(id, text, field) {
-  return element("div", { class: "field" }, element("label", { for: id }, text), field);
 }
 
 function stateTag({ name, error }, paused) {

@@ -1,45 +1,52 @@
-// Tasks by state, newest first.
+// All tasks that relay knows, however it came to know them.
 
-import { ask, withQuery } from "./api.js";
 import { element } from "./dom.js";
-import { ago, clock, count } from "./format.js";
-import { fill, heading, nothing, repeatedly, states, subjectLink, table, tag } from "./parts.js";
+import { ago, clock, count, counted, duration } from "./format.js";
+import { listView } from "./lists.js";
+import { subjectLink, tag } from "./parts.js";
 
-const REFRESH = 5_000;
-const PAGE = 100;
-const COLUMNS = ["Task", "Type", "State", "Known by", "Since", "Polls", "Next poll"];
-const STATES = ["pending", "overdue", "running", "succeeded", "failed", "abandoned", "all"];
 const TONES = { succeeded: "good", failed: "bad", abandoned: "odd" };
+const LIST = {
+  title: "Tasks",
+  path: "/v1/tasks",
+  key: "tasks",
+  refresh: 5_000,
+  states: ["all", "pending", "overdue", "running", "succeeded", "failed", "abandoned"],
+  fields: [
+    { name: "type", label: "Type", placeholder: "Any type" },
+    { name: "since", label: "From", is: "time" },
+    { name: "until", label: "To", is: "time" },
+    { name: "sort", label: "Sort", choices: [["", "Newest first"], ["duration", "Longest first"]] },
+  ],
+  known: { type: ({ task_type: type }) => type },
+  columns: ["Task", "Type", "State", "Known by", "Since", { name: "Duration", sort: "duration" }],
+  rowOf,
+  noteOf: ({ counts }) => element("p", { class: "muted" }, countsText(counts)),
+  empty: emptyText,
+};
 
-export function show({ query, signal }) {
-  const state = query.get("state") ?? "pending";
-  const place = element("div", {});
-  const load = () => pageOf(state, query.get("before") ?? "", signal);
-  fill(place, load, signal);
-  repeatedly(() => place.contains(document.activeElement) || fill(place, load, signal), REFRESH, signal);
-  return [heading("Tasks"), states("tasks", STATES, state), place];
-}
-
-async function pageOf(state, before, signal) {
-  const page = await ask(withQuery("/v1/tasks", { state, before, limit: PAGE }), { signal });
-  const next = page.next === null ? null
-    : element("p", {}, element("a", { href: `#/tasks?state=${state}&before=${page.next}` }, "The next page"));
-  const body = page.tasks.length ? table("Tasks", COLUMNS, page.tasks.map(rowOf)) : nothing(...emptyText(state));
-  return [element("p", { class: "muted" }, countsText(page.counts)), body, next].filter(Boolean);
+export function show(shared) {
+  return listView("tasks", LIST, shared);
 }
 
 function rowOf(task) {
   const link = subjectLink(task.task_id);
   link.dataset.row = "";
-  const parts = [tag(task.state, TONES[task.state] ?? "calm"), task.reason && element("span", { class: "muted" }, task.reason)];
-  const trouble = task.trouble && element("span", { class: "muted" }, task.trouble);
-  const due = task.next_poll_at && element("span", { title: task.next_poll_at }, dueText(task.next_poll_at));
-  return [link, task.task_type, parts.filter(Boolean), task.known_via, clock(task.submitted_at ?? task.ended_at), count(task.polls), [due ?? "–", trouble].filter(Boolean)];
+  const muted = (text) => text && element("span", { class: "muted" }, text);
+  const state = [tag(task.state, TONES[task.state] ?? "calm"), muted(task.reason), muted(pollsText(task)), muted(task.trouble)];
+  return [link, task.task_type, state.filter(Boolean), task.known_via, clock(task.submitted_at ?? task.ended_at), lasted(task)];
 }
 
-function dueText(at) {
-  const late = Date.now() - new Date(at).getTime();
-  return late > 0 ? `due ${ago(at)}` : ago(at);
+/** How a task that has not ended is followed. */
+function pollsText({ polls, next_poll_at: next }) {
+  if (!next) return null;
+  const isLate = new Date(next) < Date.now();
+  return `${counted(polls, "poll")}, ${isLate ? `due ${ago(next)}` : `next ${ago(next)}`}`;
+}
+
+function lasted({ submitted_at: start, ended_at: end, duration_ms: milliseconds }) {
+  if (milliseconds !== null) return duration(milliseconds);
+  return start && !end ? `${duration(Math.max(0, Date.now() - new Date(start)))} so far` : null;
 }
 
 function countsText(counts) {
