@@ -19,6 +19,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from relay.core.errors import RelayError
 from relay.settings.model import UpstreamSettings
 from relay.telemetry.signals.upstream import UpstreamSignals
+from relay.threads import call
 from relay.upstream.addresses import Addresses
 from relay.upstream.connection import Connection, Receiver
 from relay.upstream.errors import UpstreamError, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
@@ -47,6 +48,7 @@ class Upstream:
         self._prefix = parts.path.rstrip("/")
         self._secure = secure
         self._tls = _trusting(settings.ssl_cafile) if settings.ssl_cafile else None
+        self._reading: asyncio.Future[ssl.SSLContext] | None = None
         self._idle: deque[tuple[float, Connection]] = deque()
         self._busy: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -91,8 +93,16 @@ class Upstream:
 
     async def _context(self) -> ssl.SSLContext:
         if self._tls is None:
-            # The system's authorities are 140 or so: tens of milliseconds, in which the loop goes on.
-            self._tls = await asyncio.to_thread(_trusting, None)
+            # The system's authorities are 140 or so: tens of milliseconds, in which the loop goes on. They are read
+            # once, even if the first who waits leaves, and by a thread that no exit waits for.
+            if self._reading is None:
+                self._reading = asyncio.wrap_future(call(_trusting, None))
+            reading = self._reading
+            try:
+                self._tls = await asyncio.shield(reading)
+            finally:
+                if reading.done() and self._reading is reading:
+                    self._reading = None  # the next one tries again, should it have failed
         return self._tls
 
     def send(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from relay.settings.model import UpstreamSettings
-from relay.upstream import Upstream, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
+from relay.upstream import Upstream, UpstreamReset, UpstreamTimeout, UpstreamUnreachable, client
 from tests.services.scripted_upstream import Call, Script, ScriptedUpstream, answering, chunks, ok, scripted
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -255,3 +258,27 @@ async def test_leaving_early_closes_the_connection() -> None:
         async with upstream.exchange("GET", "/") as answer:
             assert await anext(answer.pieces()) == b"one"
         await until(server.calls[0].gone.is_set)
+
+
+async def test_the_first_connections_read_the_authorities_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A burst of first chats would read them each, and somebody who left would take them from the others."""
+    reading, release, read = threading.Event(), threading.Event(), []
+
+    def trusting(cafile: Path | None) -> ssl.SSLContext:
+        read.append(cafile)
+        reading.set()
+        release.wait(30)
+        return ssl.create_default_context()
+
+    monkeypatch.setattr(client, "_trusting", trusting)
+    with socket.socket() as bound:  # and not listening
+        bound.bind(("127.0.0.1", 0))
+        upstream = Upstream(UpstreamSettings(base_url=f"https://127.0.0.1:{bound.getsockname()[1]}"))
+        leaving, *staying = (asyncio.create_task(upstream.connect()) for _ in range(4))
+        await asyncio.to_thread(reading.wait, 30)
+        leaving.cancel()
+        await asyncio.wait((leaving,))
+        release.set()
+        ends = await asyncio.gather(*staying, return_exceptions=True)
+    assert [type(end) for end in ends] == [UpstreamUnreachable] * 3
+    assert read == [None]
