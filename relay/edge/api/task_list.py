@@ -172,8 +172,9 @@ class TaskList:
         """Which events to look for; ``None``: none can be wanted."""
         states = SELECTIONS[state]
         types = [f"relay.task.{state}" for state in ENDED if states is None or state in states]
-        span = await range_in(request, self._events)
-        return _Sought(span, EventFilter(types=types), request.query.get("type")) if types else None
+        if not types:
+            return None
+        return _Sought(await range_in(request, self._events), EventFilter(types=types), request.query.get("type"))
 
     def _unregistered(self, wanted: EventFilter, first: int) -> Look:
         """A look for wanted events, those about registered tasks left out."""
