@@ -36,6 +36,8 @@ _CHECKED_AT_START: Final = 256 << 20
 
 _TABLES: Final = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('meta', 'events', 'checkpoints')"
 _ANY_TABLES: Final = "SELECT count(*) FROM sqlite_master"
+_CHECKOUTS_TABLE: Final = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'open_streams'"
+"""Until 0.1.0 journals had no application id; no other database has this table beside those of a journal."""
 _RECOVERED: Final = 16
 """Where the shared memory says how many frames of the log are valid: https://www.sqlite.org/walformat.html#hdr"""
 
@@ -85,7 +87,8 @@ class JournalCheck:
 
     def refuse_what_is_foreign(self) -> None:
         """Raises ``JournalBroken`` where the file is the database of another application."""
-        known = {APPLICATION_ID} if self._one(_ANY_TABLES) else {0, APPLICATION_ID}
+        of_a_checkout = self.is_journal() and self._one(_CHECKOUTS_TABLE)
+        known = {0, APPLICATION_ID} if of_a_checkout or not self._one(_ANY_TABLES) else {APPLICATION_ID}
         if self._one("PRAGMA application_id") not in known:
             raise not_a_journal(self.path, "the database of another application")
 
@@ -97,7 +100,7 @@ class JournalCheck:
     def refuse_other_layouts(self, oldest: int) -> None:
         """Raises ``JournalBroken`` where the layout is older than that, or of a later release."""
         found = version_of(self.db)
-        if found > newest() or found < 1:
+        if found > newest() or found < 0:
             raise JournalBroken(
                 "journal_version",
                 f"{self.path} has layout {found}; this release knows layouts up to {newest()}.",
@@ -161,7 +164,7 @@ def check_before_opening(path: Path) -> None:
         check.refuse_damaged_pages()
         check.refuse_what_is_foreign()
         if check.is_journal():
-            check.refuse_other_layouts(oldest=1)
+            check.refuse_other_layouts(oldest=0)
             check.refuse_what_is_lost()
             check.refuse_damaged_notes()
             check.refuse_forgotten_facts()

@@ -13,12 +13,12 @@ from relay.journal import sql
 from relay.journal.event_rows import DECLARED
 
 MIGRATIONS: Final = sql.statements("migrations.sql")
-"""``to_2`` leads from version 1 to version 2, and so on, without a gap."""
+"""``to_1`` leads from version 0 to version 1, and so on, without a gap. 0: of a checkout from before 0.1.0."""
 
 
 def newest() -> int:
     """The version of the layout that this relay writes."""
-    return 1 + len(MIGRATIONS)
+    return len(MIGRATIONS)
 
 
 def make_tables(db: sqlite3.Connection) -> None:
@@ -35,9 +35,12 @@ def migrate(db: sqlite3.Connection) -> None:
 
 
 def version_of(db: sqlite3.Connection) -> int:
-    """The version of a file's layout; 0: it states no valid one."""
+    """The version of a file's layout; -1: it states no valid one. Files of version 0 state 1, and have no id."""
     found = db.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-    return int(found[0]) if found and found[0].isdecimal() else 0
+    stated = int(found[0]) if found and found[0].isdecimal() else 0
+    if stated == 1 and db.execute("PRAGMA application_id").fetchone() == (0,):
+        return 0
+    return stated or -1
 
 
 def _run(db: sqlite3.Connection, script: str) -> None:

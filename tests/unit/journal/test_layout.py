@@ -9,12 +9,18 @@ from pathlib import Path
 import pytest
 
 from relay.journal import layout
+from relay.journal.check import APPLICATION_ID
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.inspect import open_existing, verify
 from relay.journal.projections import PROJECTIONS
+from relay.journal.projections.chats import Chats
+from relay.journal.projections.dead_letters import DeadLetters
+from relay.journal.projections.tasks import Tasks, Wanted
+from relay.journal.rows import SavedCheckpoint
 from relay.journal.store import Store
 from tests.unit.drafts import draft
 from tests.unit.journal.layouts import file_of, present
+from tests.unit.journal.stored import AT, delivered, drafts_of
 
 NEXT = "-- as it was\nALTER TABLE events ADD COLUMN mood TEXT;\nUPDATE events\nSET mood = 'calm';"
 
@@ -27,9 +33,12 @@ def columns(db: sqlite3.Connection) -> dict[str, set[tuple[str, ...]]]:
 
 
 def made(path: Path, version: int) -> sqlite3.Connection:
-    """A file of an earlier version, empty."""
+    """A file of an earlier version: empty, but that of a checkout."""
     db = sqlite3.connect(path, isolation_level=None)
     db.executescript(file_of(version).read_text())
+    if version:
+        db.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(version),))
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     return db
 
 
@@ -54,7 +63,6 @@ def test_a_file_of_each_version_becomes_what_a_new_file_is(tmp_path: Path, versi
     """Broken: after an update the relay would fail on the first statement that needs what the old file lacks."""
     Store(tmp_path / "new.db").close()
     with closing(made(tmp_path / "old.db", version)) as old, closing(sqlite3.connect(tmp_path / "new.db")) as new:
-        old.execute("INSERT INTO meta VALUES ('schema_version', ?)", (str(version),))
         layout.migrate(old)
         for projection in PROJECTIONS:
             projection.create(old)
@@ -104,6 +112,43 @@ def test_an_older_journal_is_not_changed_by_looking_into_it(path: Path, next_ver
     with pytest.raises(JournalBroken) as refused:
         open_existing(path)
     assert refused.value.code == "journal_version"
+
+
+def test_a_journal_of_a_checkout_from_before_the_first_release_opens_with_all_that_it_holds(path: Path) -> None:
+    """Broken: a relay that ran from a checkout would lose, or publish again, what its journal holds.
+
+    ``layout-0.sql`` is a journal that commit ee55579 wrote: deliveries, a task that runs, a chat that was open.
+    """
+    made(path, 0).close()
+    for _ in range(2):  # as it was left, and as this relay has left it
+        with closing(Store(path)) as store:
+            assert [entry.event.id for entry in store.read(0, 10, 1 << 20)] == [
+                "t-runs:submitted",
+                "t-succeeds:succeeded",
+                "t-succeeds:conflicted:9b88879a6e7571aa",
+                "t-fails:failed",
+                "dead-6e881a202d9c7c8211fe278b",
+                "chat-open:started",
+                "chat-open:chunk:0",
+            ]
+            assert store.checkpoints() == {"redis": SavedCheckpoint(2, 2, 0)}
+            assert [chat.chat_id for chat in store.projection(Chats).all()] == ["chat-open"]
+            assert [letter.subject for letter in store.projection(DeadLetters).page("", 10)] == ["t-odd"]
+            assert [task.task_id for task in store.projection(Tasks).newest(1 << 62, 10, Wanted()).rows] == ["t-runs"]
+            for body, offset in zip(delivered()[:3], (2, 3, 4), strict=True):
+                [receipt] = store.append(drafts_of(body), AT + 100_000).receipts
+                assert (receipt.result, receipt.offset) == ("duplicate", offset)
+    with closing(open_existing(path)) as look:
+        assert verify(look)[1] == []
+
+
+def test_a_journal_of_a_checkout_is_not_changed_by_looking_into_it(path: Path) -> None:
+    """Broken: `relay journal verify` would change the file before it was copied for the way back."""
+    made(path, 0).close()
+    before = path.read_bytes()
+    with pytest.raises(JournalBroken) as refused:
+        open_existing(path)
+    assert (refused.value.code, path.read_bytes()) == ("journal_version", before)
 
 
 @pytest.mark.parametrize("version", ["99", "0", "none"])
