@@ -24,7 +24,7 @@ INSTALLED := $(VENV)/.installed
 SOURCES := relay tests $(wildcard bench deploy docs)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-faults setup-deploy setup-release demo serve test faults fuzz soak mutants check build release-check image publish docs site format bench lock screenshots check-deploy check-cluster check-machine check-pythons check-format check-lint check-types check-imports check-unit check-static
+.PHONY: help setup setup-test setup-faults setup-deploy setup-cluster setup-release demo serve test faults fuzz soak mutants check build release-check image publish docs site format bench lock screenshots check-deploy check-cluster check-machine check-pythons check-format check-lint check-types check-imports check-unit check-static
 
 help: ## list the targets
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target what; do \
@@ -33,7 +33,7 @@ help: ## list the targets
 setup: ## all that the targets below need: installed (as root on Debian), fetched into .cache, or the command that does it
 	$(call set-up,test deploy)
 
-setup-test setup-faults setup-deploy setup-release: setup-%:
+setup-test setup-faults setup-deploy setup-cluster setup-release: setup-%:
 	$(call set-up,$*)
 
 # First what takes a second and may fail; with one line in the shell `make --jobs` cannot change the order.
@@ -107,8 +107,7 @@ check-deploy: setup-deploy ## image, chart, rules, dashboards, workflows and rel
 check-machine: ## the README's two commands on an empty Debian: as root, with debootstrap (ARGS="--suite=trixie --all")
 	@$(SUPPORTED) && $(PYTHON) -m deploy.tests.empty_machine $(ARGS)
 
-check-cluster: $(INSTALLED) ## the chart on a real Kubernetes of two nodes, under load: root, 25 minutes (ARGS="--sink redis --scenario zombie")
-	deploy/cluster/tools.sh
+check-cluster: setup-cluster ## the chart on a real Kubernetes of two nodes, under load: root, 25 minutes (ARGS="--sink redis --scenario zombie")
 	$(BIN)/python -m deploy.cluster $(ARGS)
 
 build: setup-release ## dist/: wheel, source archive and bill of materials of the last commit; each build has the same bytes

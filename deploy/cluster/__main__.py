@@ -2,7 +2,7 @@
 
 Under a steady load it rolls out, deletes, drains, scales and so on, and compares what was acknowledged with what is on
 the sink, read by redis-cli and kcat. Prints a table; the exit code is 0 if nothing was lost or repeated and the cluster
-did what an operator expects. Root, Linux, about 2 GB of memory and 25 minutes. ``tools.sh`` gets what is needed.
+did what an operator expects. Root, Linux, about 2 GB of memory and 25 minutes.
 """
 
 from __future__ import annotations
@@ -21,27 +21,25 @@ from deploy.cluster.brokers import BROKERS
 from deploy.cluster.images import archives, before, commit_of
 from deploy.cluster.nodes import groups_of
 from deploy.cluster.scenarios import SCENARIOS
-from deploy.tests.images import PROJECT
+from tests.setup.kubernetes import FOLDER, PROGRAMS
 
-CACHE = PROJECT / ".cache" / "cluster"
-LOGS = CACHE / "logs"
+LOGS = FOLDER / "logs"
 
 
 def main() -> int:
     """The exit code."""
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    programs = CACHE / "bin"
     started = time.monotonic()
-    images = archives(CACHE / "images", programs)
+    images = archives(FOLDER / "images", PROGRAMS)
     earlier: list[str] = []
     if arguments.before:
-        archive, chart = before(CACHE / "images", commit_of(arguments.before))
+        archive, chart = before(FOLDER / "images", commit_of(arguments.before))
         images, earlier = [*images, archive], ["--before", str(chart)]
     print(f"the images are ready after {time.monotonic() - started:.0f} s", flush=True)
     home, group = Path(tempfile.mkdtemp(prefix="relay-cluster-")), f"relay-cluster-{os.getpid()}"
     command = [sys.executable, "-m", "deploy.cluster.inside", "--home", str(home), "--group", group]
-    command += ["--programs", str(programs), "--images", *map(str, images)]
+    command += ["--programs", str(PROGRAMS), "--images", *map(str, images)]
     command += ["--sinks", *arguments.sink, "--scenarios", *arguments.scenario, *earlier]
     try:
         return isolation.run(command, groups_of(group))

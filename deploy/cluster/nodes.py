@@ -24,7 +24,7 @@ _ETCD, _ETCD_PEERS = "http://127.0.0.1:2379", "http://127.0.0.1:2380"
 
 
 class Cluster:
-    """``home``: a folder for its data and logs. ``programs``: what ``tools.sh`` built. ``images``: archives.
+    """``home``: a folder for its data and logs. ``programs``: of ``tests/setup/kubernetes.py``. ``images``: archives.
 
     ``group``: how the names of its cgroups begin; ``groups_of`` lists them.
     """

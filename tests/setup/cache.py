@@ -59,8 +59,13 @@ def pip_install(lock: Path, folder: Path | None = None) -> None:
     run_installer([*pip, "--only-binary=:all:", *target, "-r", str(lock)], folder or ROOT)
 
 
-def run_installer(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Runs what fills a folder. Raises ``NotFetchedError`` where it fails or takes ten minutes."""
+def run_installer(
+    command: list[str],
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    seconds: float = INSTALL_TIMEOUT,
+) -> None:
+    """Runs what fills a folder. Raises ``NotFetchedError`` where it fails or takes longer."""
     try:
         done = subprocess.run(
             command,
@@ -70,7 +75,7 @@ def run_installer(command: list[str], folder: Path, environment: Mapping[str, st
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=INSTALL_TIMEOUT,
+            timeout=seconds,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -21,6 +21,7 @@ from tests.e2e.consumers import examples
 from tests.e2e.sdks.install import node_modules, python_packages
 from tests.faults.harness.targets import KAFKA_VERSIONS
 from tests.services import kafka_install, registry
+from tests.setup import kubernetes
 from tests.setup.cache import ROOT, NotFetchedError, cached, offer, pip_install, run_installer
 from tests.setup.toolchains import GO, NODE
 
@@ -61,7 +62,7 @@ TOOLCHAINS = (Download("Go", PYPI, GO.fetch), Download("Node.js", PYPI, NODE.fet
 
 
 def downloads(purpose: str) -> Iterator[Download]:
-    """What is needed for ``test``, ``faults``, ``deploy`` or ``release``."""
+    """What is needed for ``test``, ``faults``, ``deploy``, ``cluster`` or ``release``."""
     yield from _OF[purpose]()
 
 
@@ -91,6 +92,11 @@ def _of_deployment() -> Iterator[Download]:
         yield Download(module, GO_PROXY, partial(_go_install, module))
 
 
+def _of_cluster() -> Iterator[Download]:
+    yield _kafka(kafka_install.VERSION)
+    yield Download(f"Kubernetes {kubernetes.VERSION}", GO_PROXY, kubernetes.build)
+
+
 def _of_release() -> Iterator[Download]:
     yield Download("what lists the materials of a release", PYPI, partial(_locked, "release"))
 
@@ -118,7 +124,13 @@ def _go_install(module: str) -> None:
     offer(program, folder / program)
 
 
-_OF = {"test": _of_tests, "faults": _of_faults, "deploy": _of_deployment, "release": _of_release}
+_OF = {
+    "test": _of_tests,
+    "faults": _of_faults,
+    "deploy": _of_deployment,
+    "cluster": _of_cluster,
+    "release": _of_release,
+}
 
 
 def main(purposes: Sequence[str]) -> int:

@@ -73,12 +73,35 @@ _DEPLOY = (
     Need("debootstrap", "debootstrap"),
     Need("strip", "binutils"),
 )
+_CLUSTER = (
+    *_PYTHON,
+    Need("git", "git"),
+    Need("openssl", "openssl"),
+    Need("java", "default-jdk-headless", at_least=17),
+    Need("mvn", "maven"),
+    Need("redis-server", "redis-server"),
+    Need("redis-cli", "redis-tools"),
+    Need("kcat", "kcat"),
+    Need("buildah", "buildah"),
+    Need("podman", "podman"),
+    Need("newuidmap", "uidmap"),
+    Need("debootstrap", "debootstrap"),
+    Need("containerd", "containerd"),
+    Need("runc", "runc"),
+    Need("/usr/lib/cni/bridge", "containernetworking-plugins"),
+    Need("ip", "iproute2"),
+    Need("iptables", "iptables"),
+    Need("nft", "nftables"),
+    Need("conntrack", "conntrack"),
+    Need("ipset", "ipset"),
+)
 _RELEASE = (*_PYTHON, Need("git", "git"), Need("buildah", "buildah"))
 NEEDS: Mapping[str, tuple[Need, ...]] = {
     "python": _PYTHON,
     "test": _TEST,
     "faults": _TEST,
     "deploy": _DEPLOY,
+    "cluster": _CLUSTER,
     "release": _RELEASE,
 }
 """By what it is for; ``python`` is the environment alone. Go and Node.js are fetched (``tests/setup/fetch.py``)."""
@@ -103,12 +126,15 @@ _MOUNT = Right(
     "exec unshare --user --map-root-user --mount mount -t tmpfs tmpfs /tmp",
     "On Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0; in a container: --privileged",
 )
-_ROOT = Right("mount small file systems", "[ $(id -u) = 0 ]", "Start it as root")
+_IS_ROOT = "[ $(id -u) = 0 ]"
+_ROOT = Right("mount small file systems", _IS_ROOT, "Start it as root")
+_NODES = Right("make the network namespaces, mounts and cgroups of nodes", _IS_ROOT, "Start it as root")
 RIGHTS: Mapping[str, tuple[Right, ...]] = {
     "python": (),
     "test": (_TRACE, _MOUNT),
     "faults": (_TRACE, _MOUNT, _ROOT),
     "deploy": (),
+    "cluster": (_NODES,),
     "release": (),
 }
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.setup import fetch
+from tests.setup import fetch, kubernetes
 from tests.setup.cache import NotFetchedError
 from tests.setup.needs import NEEDS, version
 
@@ -177,7 +177,7 @@ def test_the_fault_matrix_asks_for_root_first(path: Path) -> None:
     assert done.stderr == "This process may not mount small file systems, which tests do. Start it as root.\n"
 
 
-@pytest.mark.parametrize("target", ["test", "faults", "check-deploy", "setup"])
+@pytest.mark.parametrize("target", ["test", "faults", "check-deploy", "check-cluster", "setup"])
 def test_each_target_looks_before_it_does_anything(target: str, path: Path, tmp_path: Path) -> None:
     """An environment would be built, and packages be fetched, before the first program is found missing."""
     remove(path, ["git"])
@@ -218,3 +218,29 @@ def test_a_failed_download_names_itself_its_source_and_the_mirror(capsys: pytest
     assert "Unknown host repo.example" in failure
     assert fetch.Download("Kafka 4.1.0", fetch.MAVEN, lambda: None).failure() is None
     assert capsys.readouterr().err == ""
+
+
+def test_kubernetes_is_built_once_and_again_when_a_source_has_changed(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each check on a cluster would take 20 minutes more, or run with programs of other sources."""
+    log = tmp_path / "go.log"
+    stub(path / "go", f'echo "$*" >> {log}')
+    monkeypatch.setenv("PATH", str(path))
+    sources = tmp_path / "cluster"
+    for part in ("components", "policy", "pause"):
+        (sources / part).mkdir(parents=True)
+        (sources / part / "main.go").write_text("package main\n")
+    for name, folder in {"_CLUSTER": sources, "FOLDER": tmp_path, "PROGRAMS": tmp_path / "programs"}.items():
+        monkeypatch.setattr(kubernetes, name, folder)
+    for _ in range(2):
+        kubernetes.build()
+    assert len(log.read_text().splitlines()) == 3, "components, policy, pause"
+    (sources / "policy" / "main.go").write_text("package main // other\n")
+    kubernetes.build()
+    assert len(log.read_text().splitlines()) == 6
+    stub(path / "go", "echo no such module; exit 1")
+    (sources / "pause" / "main.go").write_text("package main // other\n")
+    for _ in range(2):
+        with pytest.raises(NotFetchedError, match="no such module"):
+            kubernetes.build()
