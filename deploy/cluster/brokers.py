@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from deploy.cluster.network import CONTROL
 from tests.faults.harness.oracle import Seen
@@ -16,11 +16,22 @@ from tests.services.redis import RedisServer
 REDIS_PORT, KAFKA_PORT = 6379, 9092
 
 
+class Server(Protocol):
+    """A process that may hang."""
+
+    def pause(self) -> None:
+        """Connections stay open and nothing answers."""
+
+    def resume(self) -> None:
+        """It goes on."""
+
+
 @dataclass(frozen=True)
 class Broker:
     """``kind`` names it everywhere. ``config``: the relay's part about it, for several replicas."""
 
     kind: str
+    server: Server
     port: int
     config: dict[str, Any]
     read: Callable[[], Awaitable[list[Seen]]]
@@ -47,20 +58,20 @@ async def start_kafka(folder: Path) -> KafkaBroker:
     return broker
 
 
-def redis(prefix: str = "relay") -> Broker:
+def redis(server: Server, prefix: str = "relay") -> Broker:
     """The sink, as several replicas need it. ``prefix``: of its keys."""
     url = f"redis://redis:{REDIS_PORT}/0"
     sink = {"type": "redis", "url": url, "prefix": f"{{{prefix}}}:", "shared_window": "7d"}
     outside = f"redis://{CONTROL}:{REDIS_PORT}/0"
-    return Broker("redis", REDIS_PORT, {"sinks": [sink]}, lambda: read_redis(outside, f"{{{prefix}}}:tasks"))
+    return Broker("redis", server, REDIS_PORT, {"sinks": [sink]}, lambda: read_redis(outside, f"{{{prefix}}}:tasks"))
 
 
-def kafka(prefix: str = "relay") -> Broker:
+def kafka(server: Server, prefix: str = "relay") -> Broker:
     """The sink, and the index that its replicas share. ``prefix``: of its topics."""
     bootstrap = f"{CONTROL}:{KAFKA_PORT}"
     sink = {"type": "kafka", "bootstrap_servers": f"kafka:{KAFKA_PORT}", "prefix": f"{prefix}."}
     config = {"sinks": [sink], "dedup": {"shared_index": f"redis://{CONTROL}:{REDIS_PORT}/4"}}
-    return Broker("kafka", KAFKA_PORT, config, lambda: read_kafka(bootstrap, f"{prefix}.tasks"))
+    return Broker("kafka", server, KAFKA_PORT, config, lambda: read_kafka(bootstrap, f"{prefix}.tasks"))
 
 
 BROKERS: dict[str, Callable[..., Broker]] = {"redis": redis, "kafka": kafka}

@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 
 from deploy.cluster import isolation
-from deploy.cluster.brokers import BROKERS, Broker, start_kafka, start_redis
+from deploy.cluster.brokers import BROKERS, Broker, Server, start_kafka, start_redis
 from deploy.cluster.nodes import Cluster, groups_of
 from deploy.cluster.release import Release
 from deploy.cluster.report import Row, table
@@ -43,7 +43,7 @@ class Check:
         await self._all(release, {name: SCENARIOS[name] for name in names})
 
     async def upgrade(self, broker: Broker, chart: Path) -> None:
-        """Installs an earlier chart and image, upgrades them to these, and goes back."""
+        """Installs an earlier chart and image, upgrades them to these, goes back, and upgrades again."""
         release = Release(self._cluster, broker, f"upgraded-{broker.kind}", chart)
         await release.install()
         await self._all(release, UPGRADES)
@@ -82,12 +82,12 @@ async def _twice(broker: Broker) -> set[str]:
 
 
 @contextlib.asynccontextmanager
-async def brokers(home: Path, sinks: list[str]) -> AsyncIterator[None]:
-    """Those that the sinks need."""
+async def brokers(home: Path, sinks: list[str]) -> AsyncIterator[Mapping[str, Server]]:
+    """Those that the sinks need, by their kind."""
     redis = await start_redis(home / "redis")
     kafka = await start_kafka(home / "kafka") if "kafka" in sinks else None
     try:
-        yield
+        yield {"redis": redis} if kafka is None else {"redis": redis, "kafka": kafka}
     finally:
         redis.kill()
         if kafka is not None:
@@ -102,12 +102,12 @@ async def check(arguments: argparse.Namespace) -> int:
     try:
         await asyncio.to_thread(cluster.up)
         print(f"two nodes are ready after {time.monotonic() - started:.0f} s", flush=True)
-        async with brokers(arguments.home, arguments.sinks):
+        async with brokers(arguments.home, arguments.sinks) as servers:
             for sink in arguments.sinks:
                 if arguments.scenarios:
-                    await checking.scenarios(BROKERS[sink](), arguments.scenarios)
+                    await checking.scenarios(BROKERS[sink](servers[sink]), arguments.scenarios)
                 if arguments.before is not None:
-                    await checking.upgrade(BROKERS[sink]("upgraded"), arguments.before)
+                    await checking.upgrade(BROKERS[sink](servers[sink], "upgraded"), arguments.before)
     finally:
         cluster.down()
         print(f"\n{table(checking.rows)}\n", flush=True)

@@ -7,9 +7,14 @@ import base64
 import json
 import os
 import secrets
+import shutil
+import sqlite3
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +33,10 @@ BEFORE = {**IMAGE, "tag": "before"}
 """An earlier one, to upgrade from."""
 RELAY_USER = 10001
 STORAGE = "shared"
+
+_WAITING = """
+SELECT count(*) FROM events WHERE "offset" > (SELECT coalesce(max("offset"), 0) FROM checkpoints) AND accepted_at < ?
+"""
 
 Values = dict[str, Any]
 
@@ -50,12 +59,30 @@ def values(broker: Broker) -> Values:
     }
 
 
+def before(broker: Broker) -> Values:
+    """The same in the words of the earlier chart and image, and more that is called otherwise now."""
+    now = values(broker)
+    config = {**now["config"], "proxy": {"send_timeout": "45s"}}
+    config["server"] = {**config["server"], "max_body": "2MiB"}
+    egress = [{"ports": [{"port": 6379, "protocol": "TCP"}, {"port": 9092, "protocol": "TCP"}]}]
+    return {**now, "image": BEFORE, "config": config, "networkPolicy": {"egress": egress}}
+
+
+def translated(broker: Broker) -> Values:
+    """What ``before`` says, in the words of these. A broker that hangs keeps no replica from ending."""
+    now = values(broker)
+    config = {**now["config"], "proxy": {"idle_timeout": "45s"}}
+    config["webhooks"] = {**config["webhooks"], "max_body": "2MiB"}
+    drain = {**now["drain"], "publishSeconds": 5}
+    return {**now, "config": config, "drain": drain, "networkPolicy": {"egress": {"brokers": {"ports": [6379, 9092]}}}}
+
+
 class Release:
     """One installation in a namespace of its own. ``chart``: an earlier one, which comes with the earlier image."""
 
     def __init__(self, cluster: Cluster, broker: Broker, namespace: str, chart: Path = CHART) -> None:
         self.cluster, self.broker, self.namespace, self.chart = cluster, broker, namespace, chart
-        self.values = values(broker) if chart == CHART else {**values(broker), "image": BEFORE}
+        self.values = values(broker) if chart == CHART else before(broker)
         self.tokens = [secrets.token_hex(24)]
         self._api_token = secrets.token_hex(24)
         home = str(cluster.home)
@@ -142,6 +169,15 @@ class Release:
         stats = json.loads(await run(*command, str(self._volume(number) / "relay.db")))
         return sum(sink["pending"] for sink in stats["sinks"])
 
+    async def taken_over(self) -> int:
+        """How many of the events that the predecessors of these pods have accepted are on no sink yet."""
+        found = 0
+        for number, pod in enumerate(await self.pods()):
+            began = datetime.fromisoformat(pod["status"]["startTime"])
+            found += _waiting(self._volume(number), before=began.timestamp() * 1000)
+        assert found, "every event was published before its replica ended"
+        return found
+
     async def write_secret(self) -> None:
         """The tokens that are valid from now on, as soon as the kubelets have them."""
         encoded = {"webhook-tokens": "\n".join(self.tokens), "api-tokens": self._api_token}
@@ -164,6 +200,15 @@ class Release:
 
     def _wait(self, seconds: float) -> tuple[str, ...]:
         return "--wait", "--timeout", f"{seconds:.0f}s"
+
+
+def _waiting(volume: Path, before: float) -> int:
+    """In a copy: the earlier relay lets nobody else open its journal."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("relay.db", "relay.db-wal"):
+            shutil.copy(volume / name, folder)
+        with closing(sqlite3.connect(Path(folder, "relay.db"))) as journal:
+            return int(journal.execute(_WAITING, (before,)).fetchone()[0])
 
 
 def is_ready(pod: Any) -> bool:

@@ -10,14 +10,16 @@ import copy
 import secrets
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
 
+from deploy.cluster.brokers import Broker
 from deploy.cluster.commands import run
 from deploy.cluster.network import NODES
-from deploy.cluster.release import IMAGE, REPLICAS, VOLUMES, Release, is_ready
+from deploy.cluster.release import IMAGE, REPLICAS, VOLUMES, Release, is_ready, translated
 from deploy.render import CHART
 from tests.faults.harness.load import SENDERS_WAIT
 
@@ -150,18 +152,51 @@ async def rotate_secrets(release: Release) -> str:
 
 
 async def upgrade(release: Release) -> str:
-    """From an earlier chart and image to these, with the journals that those have written."""
+    """From an earlier chart and image to these, and to the journals of those: the broker hangs meanwhile."""
     release.chart = CHART
-    await release.upgrade(image=IMAGE)
-    await release.settled()
-    return ""
+    with _hanging(release.broker):
+        await _refused_by_schema(release)
+        release.values = translated(release.broker)
+        await release.upgrade(wait=240)
+        await release.settled()
+        taken_over = await release.taken_over()
+    return f"former names refused by the schema; {taken_over} events came with the earlier journals"
 
 
 async def go_back(release: Release) -> str:
-    """The earlier ones go on with journals that these have written."""
-    await release.helm("rollback", "relay", "--wait", "--timeout", "180s")
+    """The earlier ones go on with the journals that these have written: the broker hangs meanwhile."""
+    with _hanging(release.broker):
+        await release.helm("rollback", "relay", "1", "--wait", "--timeout", "240s")
+        await release.settled()
+        taken_over = await release.taken_over()
+    return f"{taken_over} events came with the later journals"
+
+
+async def upgrade_again(release: Release) -> str:
+    """With journals that both have written, in turn."""
+    await release.upgrade(wait=240)
     await release.settled()
     return ""
+
+
+async def _refused_by_schema(release: Release) -> None:
+    """Tries an upgrade with the values of before. Raises ``AssertionError`` where the chart takes them."""
+    try:
+        await release.upgrade(image=IMAGE)
+    except RuntimeError as error:
+        if "egress" in str(error):
+            return
+        raise
+    raise AssertionError("the chart takes values that had another form before")
+
+
+@contextmanager
+def _hanging(broker: Broker) -> Iterator[None]:
+    broker.server.pause()
+    try:
+        yield
+    finally:
+        broker.server.resume()
 
 
 Scenario = Callable[[Release], Awaitable[str]]
@@ -177,7 +212,7 @@ SCENARIOS: dict[str, Scenario] = {
     "scale-to-1-and-back": scale_to_one_and_back,
     "secrets-rotated": rotate_secrets,
 }
-UPGRADES: dict[str, Scenario] = {"upgrade": upgrade, "back": go_back}
+UPGRADES: dict[str, Scenario] = {"upgrade": upgrade, "back": go_back, "upgrade-again": upgrade_again}
 
 
 async def _fewest(release: Release, seconds: float) -> int:
