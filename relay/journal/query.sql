@@ -84,7 +84,7 @@ INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)
 SELECT value FROM meta WHERE key = ?
 
 -- name: rename_checkpoint
-UPDATE OR IGNORE checkpoints SET sink = ?2 WHERE sink = ?1
+UPDATE OR IGNORE checkpoints SET sink = ? WHERE sink = ?
 
 -- name: forget_last_offset
 DELETE FROM sqlite_sequence WHERE name = 'events'

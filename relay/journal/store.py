@@ -354,7 +354,7 @@ class Store(Pruning):
             self._db.execute(_QUERY["forget_last_offset"])
             self._db.execute(_QUERY["save_last_offset"], (last_offset,))
             for was, label in (renamed or {}).items():
-                self._db.execute(_QUERY["rename_checkpoint"], (was, label))
+                self._db.execute(_QUERY["rename_checkpoint"], (label, was))
                 for projection in self._projections.values():
                     projection.rename_sink(was, label)
         self.journal_id, self.forks, self.last_offset = journal_id, forks, last_offset

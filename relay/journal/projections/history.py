@@ -213,7 +213,7 @@ class History(Projection):
     def rename_sink(self, was: str, label: str) -> None:
         """What is noted of it is noted under its new label."""
         for table in ("passages", "exceptions"):
-            self._db.execute(_SQL[f"rename_{table}"], (was, label))
+            self._db.execute(_SQL[f"rename_{table}"], (label, was))
 
     def _take_in(self) -> None:
         while self._arrived:

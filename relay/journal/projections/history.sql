@@ -72,10 +72,10 @@ FROM json_each(:offsets)
 SELECT "offset", via, count, first_at, last_at FROM repetitions WHERE "offset" IN (SELECT value FROM json_each(?))
 
 -- name: rename_passages
-UPDATE OR IGNORE passages SET sink = ?2 WHERE sink = ?1
+UPDATE OR IGNORE passages SET sink = ? WHERE sink = ?
 
 -- name: rename_exceptions
-UPDATE OR IGNORE passage_exceptions SET sink = ?2 WHERE sink = ?1
+UPDATE OR IGNORE passage_exceptions SET sink = ? WHERE sink = ?
 
 -- name: prune_passages
 DELETE FROM passages WHERE sink IN (SELECT sink FROM checkpoints) AND "offset" <= ?
