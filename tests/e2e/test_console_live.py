@@ -193,13 +193,23 @@ async def test_a_search_of_a_large_journal_goes_on_until_something_is_found_and_
     await expect(page.get_by_text("down to offset")).to_be_visible()
 
 
-async def test_on_a_phone_the_filters_fit(relay: Stage, visits: Visits) -> None:
-    """Half of a time would be off the screen."""
+async def test_on_a_phone_the_filters_fold_and_fit(relay: Stage, visits: Visits) -> None:
+    """The events would begin below the first screen, or half of a time would be off the screen."""
     for scheme in ("light", "dark"):
         console = await visits(relay.relay.url, viewport=PHONE, has_touch=True, is_mobile=True, color_scheme=scheme)
-        await console.open("#/events?since=1h&until=2999-01-01T00:00:00Z")
-        await expect(console.page.locator(".event")).to_have_count(100)
-        assert await console.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-        fields = console.page.locator(".filters input, .filters select")
+        page = console.page
+        await console.open("#/events?since=1h&topic=tasks&until=2999-01-01T00:00:00Z")
+        await expect(page.locator(".event")).to_have_count(100)
+        await expect(page.locator(".filters")).to_be_hidden()
+        await expect(page.locator(".event").nth(2)).to_be_in_viewport(ratio=1)
+        fold = page.get_by_role("button", name=re.compile("Filters: Topic tasks · From .* · To 2999-01-01 00:00"))
+        assert await console.axe() == []
+        await fold.click()
+        await expect(fold).to_have_attribute("aria-expanded", "true")
+        assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+        fields = page.locator(".filters input, .filters select")
         assert not any(await fields.evaluate_all("found => found.map(field => field.scrollWidth > field.clientWidth)"))
         assert await console.axe() == []
+        await page.get_by_label("Topic").select_option("chat")
+        await expect(page.get_by_role("button", name=re.compile("Filters: Topic chat"))).to_be_visible()
+        await expect(page.get_by_label("Type"), "who sets one filter sets another").to_be_visible()

@@ -23,7 +23,7 @@ export function listView(name, list, { query, go, signal }) {
   fill(place, load, signal);
   const follows = !query.has("sort") && !query.has("before");
   repeatedly(() => place.contains(document.activeElement) || fill(place, load, signal), follows ? list.refresh : STILL, signal);
-  return [heading(list.title), states(name, query, list.states, state), filters(name, query, list.fields, go), place];
+  return [heading(list.title), states(name, query, list.states, state), ...filters(name, query, list.fields, go), place];
 }
 
 async function contentOf(name, list, state, query, signal) {

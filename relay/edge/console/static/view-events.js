@@ -2,7 +2,7 @@
 
 import { element, icon } from "./dom.js";
 import { ALL, CAPACITY, feed, MOST } from "./feed.js";
-import { choice, labelled, time, valueOf } from "./filters.js";
+import { filters } from "./filters.js";
 import { clock, count, counted } from "./format.js";
 import { button, failure, heading, subjectLink, tag, typeTag, verbatim } from "./parts.js";
 import { summaryOf, TOPICS, TYPES } from "./words.js";
@@ -23,7 +23,7 @@ export function show({ query, go, signal }) {
   feed.start(wanted);
   list.append(...feed.rows.map(rowOf));
   tell();
-  return [heading("Live events", state, hold), filters(wanted, go), shown, list, empty, older];
+  return [heading("Live events", state, hold), ...filters("events", query, fieldsOf(wanted), go, fitting), shown, list, empty, older];
 
   function tell() {
     state.replaceChildren(stateTag(feed.state, feed.paused));
@@ -76,45 +76,20 @@ function expand(row, more, event) {
   else row.querySelector("pre").remove();
 }
 
-function filters(wanted, go) {
-  const topics = [["", "All but chunks"], [ALL, "All topics"], ...TOPICS.map((topic) => [topic, topic])];
-  const topic = choice("filter-topic", topics, wanted.topic);
-  const fitting = Object.keys(TYPES).filter((type) => isOf(type, wanted.topic));
-  const type = choice("filter-type", [["", "All types"], ...fitting.map((each) => [each, each])], wanted.type);
-  const subject = element("input", {
-    id: "filter-subject", type: "text", value: wanted.subject, placeholder: "Any task or chat", autocomplete: "off",
-    spellcheck: "false", maxlength: "128",
-  });
-  const since = time("filter-since", wanted.since);
-  const until = time("filter-until", wanted.until);
-  const form = element(
-    "form",
-    { class: "filters", "aria-label": "Filters" },
-    labelled("filter-topic", "Topic", topic),
-    labelled("filter-type", "Type", type),
-    labelled("filter-subject", "Subject", subject),
-    labelled("filter-since", "From", since),
-    labelled("filter-until", "To", until),
-    element(
-      "div",
-      { class: "choices" },
-      element("button", { type: "submit" }, "Apply"),
-      FILTERS.some((name) => wanted[name]) && button("Clear", { kind: "plain", onclick: () => go("#/events") }),
-    ),
-  );
-  const apply = () => {
-    const fields = { topic, type, subject, since, until };
-    const chosen = Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, valueOf(field)]));
-    if (!isOf(chosen.type, chosen.topic)) chosen.type = "";
-    const given = Object.entries(chosen).filter(([, value]) => value);
-    go(given.length ? `#/events?${new URLSearchParams(given)}` : "#/events");
-  };
-  for (const field of [topic, type, subject]) field.addEventListener("change", apply); // a time changes with each digit
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    apply();
-  });
-  return form;
+/** The fields of the filters (see filters.js); a topic leaves only types of its own. */
+function fieldsOf({ topic }) {
+  const types = Object.keys(TYPES).filter((type) => isOf(type, topic));
+  return [
+    { name: "topic", label: "Topic", choices: [["", "All but chunks"], [ALL, "All topics"], ...TOPICS.map((each) => [each, each])] },
+    { name: "type", label: "Type", choices: [["", "All types"], ...types.map((each) => [each, each])] },
+    { name: "subject", label: "Subject", placeholder: "Any task or chat" },
+    { name: "since", label: "From", is: "time" },
+    { name: "until", label: "To", is: "time" },
+  ];
+}
+
+function fitting(chosen) {
+  return isOf(chosen.type, chosen.topic) ? chosen : { ...chosen, type: "" };
 }
 
 function isOf(type, topic) {
