@@ -55,22 +55,26 @@ class Stage:
         async with self.session.post(self.relay.url + path, json=body, headers=headers) as response:
             return str((await response.json())["task_id"])
 
-    async def chat(self, text: str, simulate: str = "none", **more: Any) -> str:
-        """Begins a chat through the relay, whose model says the text again; its id. It goes on by itself."""
+    async def chat(self, text: str, simulate: str = "none", *, key: str = "", **more: Any) -> str:
+        """Begins a chat through the relay, whose model says the text again; its id. It goes on by itself.
+
+        ``key``: of the client that sends it, where it is another one than the stage's.
+        """
         begun: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        conversing = asyncio.create_task(self._converse(text, simulate, more, begun))
+        headers = {"X-Simulate": f"echo, {simulate}", **_shown(key)}
+        conversing = asyncio.create_task(self._converse(text, headers, more, begun))
         self._open.add(conversing)
         conversing.add_done_callback(self._open.discard)
         return await begun
 
-    async def _converse(self, text: str, simulate: str, more: Json, begun: asyncio.Future[str]) -> None:
+    async def _converse(self, text: str, headers: dict[str, str], more: Json, begun: asyncio.Future[str]) -> None:
         body = {
             "model": "deepseek/deepseek-v3.1",
             "stream": True,
             "messages": [{"role": "user", "content": text}],
             **more,
         }
-        url, headers = f"{self.relay.url}/openai/v1/chat/completions", {"X-Simulate": f"echo, {simulate}"}
+        url = f"{self.relay.url}/openai/v1/chat/completions"
         async with self.session.post(url, json=body, headers=headers) as response:
             begun.set_result(response.headers["X-Relay-Chat-Id"])
             with contextlib.suppress(aiohttp.ClientPayloadError):  # the test may have asked for a broken stream
@@ -108,11 +112,14 @@ class Stage:
 
 @asynccontextmanager
 async def stage(
-    directory: Path, *, redis: Redis | None = None, sinks: Sequence[Json] = (), **sections: Any
+    directory: Path, *, redis: Redis | None = None, sinks: Sequence[Json] = (), key: str = "", **sections: Any
 ) -> AsyncIterator[Stage]:
-    """A relay behind a simulated upstream, with a Redis as its sink where one is given."""
+    """A relay behind a simulated upstream, with a Redis as its sink where one is given.
+
+    ``key``: of the client that submits tasks and sends chats, where the relay knows clients.
+    """
     own = [{"type": "redis", "url": redis.url, "prefix": redis.prefix()}] if redis else []
-    async with Simulator(PACE) as simulator, aiohttp.ClientSession() as session:
+    async with Simulator(PACE) as simulator, aiohttp.ClientSession(headers=_shown(key)) as session:
         upstream = {"base_url": simulator.url}
         relay = RelayProcess(directory, sinks=[*own, *sinks], public=True, upstream=upstream, **sections)
         await relay.start()
@@ -122,6 +129,11 @@ async def stage(
         finally:
             await staged.settle()
             relay.kill()
+
+
+def _shown(key: str) -> dict[str, str]:
+    """The header with which a client shows its key."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 async def reconfigured(staged: Stage, config: Json, **sink: object) -> None:

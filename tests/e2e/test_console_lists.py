@@ -18,6 +18,7 @@ from tests.integration.deliveries import new_task, succeeded
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MODEL, OTHER = "deepseek/deepseek-v3.1", "qwen/qwen3-235b-a22b-instruct-2507"
+WEB, BATCH = "sk-web-0123456789abcdef", "sk-batch-0123456789abcdef"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ class Scene:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(module_path: Path) -> AsyncIterator[Scene]:
-    async with stage(module_path / "relay", reconcile={"first_after": "1h"}) as staged:
+    clients = {"web": {"key": WEB}, "batch": {"key": BATCH}}
+    async with stage(
+        module_path / "relay", key=WEB, reconcile={"first_after": "1h"}, proxy={"clients": clients}
+    ) as staged:
         usage = {"stream_options": {"include_usage": True}}
         tasks = {"heard": new_task()}
         assert await staged.deliver(json.loads(succeeded(tasks["heard"]))) == "accepted"
@@ -39,7 +43,8 @@ async def scene(module_path: Path) -> AsyncIterator[Scene]:
             "failed": await staged.submit("fail"),
             "video": await staged.submit(path="/v3/async/minimax-hailuo-02"),
         }
-        chats = {"slow": await staged.chat("one two three four five six", "pace=250ms", model=OTHER, **usage)}
+        slow = await staged.chat("one two three four five six", "pace=250ms", key=BATCH, model=OTHER, **usage)
+        chats = {"slow": slow}
         await staged.ended(chats["slow"])
         chats |= {
             "failed": await staged.chat("one two", "error-frame=flat"),
@@ -107,6 +112,29 @@ async def test_chats_are_filtered_together_and_the_address_says_how(scene: Scene
     await page.get_by_role("button", name="Clear").click()
     await expect(rows(page)).to_have_count(1)
     assert page.url.endswith("#/chats?state=failed")
+
+
+async def test_chats_are_filtered_by_the_client_that_sent_them(scene: Scene, visits: Visits) -> None:
+    """Whoever pays for several applications could not see which of them sends what, or fails."""
+    console = await visits(scene.stage.relay.url)
+    page, chats = console.page, scene.chats
+    await console.open("#/chats")
+    await expect(rows(page)).to_have_count(4)
+    names = page.locator("#known-client option")
+    assert await names.evaluate_all("found => found.map(option => option.value)") == ["batch", "web"]
+    await page.get_by_label("Client").fill("batch")
+    await page.keyboard.press("Enter")
+    await expect(rows(page)).to_have_count(1)
+    assert await ids(page) == [chats["slow"]]
+    await expect(rows(page).locator('[data-column="Client"]')).to_have_text("batch")
+    assert page.url.endswith("#/chats?client=batch")
+    await page.get_by_label("Client").fill("web")
+    await page.keyboard.press("Enter")
+    await expect(rows(page)).to_have_count(3)
+    await page.get_by_role("link", name="open", exact=True).click()
+    await expect(rows(page)).to_have_count(1)
+    assert await ids(page) == [chats["open"]], "an open chat has its client, too"
+    assert console.errors() == []
 
 
 async def test_a_list_is_sorted_by_a_column_or_in_the_form(scene: Scene, visits: Visits) -> None:
