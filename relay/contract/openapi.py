@@ -18,7 +18,7 @@ from relay.core.event import TOPICS, TYPES
 from relay.core.tasks.events import TASK_ID as ID
 from relay.edge.api.chats import CHAT_SORTS, CHAT_STATES
 from relay.edge.api.drain import ACCEPT_FOR
-from relay.edge.api.guard import DEFAULT_LIMIT, MAX_LIMIT
+from relay.edge.api.guard import DEFAULT_LIMIT, IDENTITY, MAX_LIMIT
 from relay.edge.api.task_list import SELECTIONS, TASK_SORTS
 from relay.edge.http.problems import KINDS, PROBLEM_JSON
 
@@ -50,6 +50,7 @@ _CHAT_REQUEST: Final[Document] = {
     "messages": [{"role": "user", "content": "Hello"}],
     "stream": True,
 }
+_IDENTITY: Final[Document] = {"description": "The `identity` of the relay that answers.", "schema": {"type": "string"}}
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 
 
@@ -328,7 +329,10 @@ def _guarded(
 ) -> Document:
     """An operation of the API, which needs its token and the journal."""
     codes = (*_SHARED_API, *codes)
-    return _operation(name, summary, codes=codes, answers=answers, security=_TOKEN, parameters=parameters)
+    operation = _operation(name, summary, codes=codes, answers=answers, security=_TOKEN, parameters=parameters)
+    for status in answers:
+        operation["responses"][str(status)]["headers"] = {IDENTITY: _IDENTITY}
+    return operation
 
 
 def _documents() -> Document:

@@ -173,14 +173,19 @@ def _application(routes: Iterable[web.RouteDef]) -> web.Application:
 
 def _api_auth(settings: Settings) -> ApiAuth:
     server = settings.server
-    on_loopback = is_loopback_host(server.host)
-    return ApiAuth(_api_tokens(settings), on_loopback=on_loopback, send_timeout=server.send_timeout)
+    return ApiAuth(
+        _api_tokens(settings),
+        on_loopback=is_loopback_host(server.host),
+        send_timeout=server.send_timeout,
+        identity=settings.identity_name,
+    )
 
 
 def _events(parts: Parts, auth: ApiAuth) -> Events:
     server = parts.settings.server
     limits = ConsumerLimits(send_timeout=server.send_timeout, max_consumers=server.max_consumers)
-    return Events(parts.journal.events, ConsumerSignals(parts.telemetry), limits, auth.client_of)
+    identity = parts.settings.identity_name
+    return Events(parts.journal.events, ConsumerSignals(parts.telemetry), limits, auth.client_of, identity)
 
 
 def _proxy(parts: Parts) -> Proxy:

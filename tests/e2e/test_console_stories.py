@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -17,10 +15,31 @@ from playwright.async_api import Locator, Route, expect
 
 from tests.e2e.conftest import Visits
 from tests.e2e.console_stage import PHONE, WITHIN, Json, Stage, Visit, stage
+from tests.services.nginx import Nginx
+from tests.services.ports import free_port
+from tests.services.relay import RelayProcess
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 API_TOKEN = "api-token-0123456789abcdef-0123456789"
+BALANCERS = """
+  server {{
+    listen 127.0.0.1:{by_path};
+    proxy_set_header Host $http_host;
+    proxy_buffering off;
+    location / {{ proxy_pass http://127.0.0.1:{first}; }}
+    location ~ ^/v1/(chats|events) {{ proxy_pass http://127.0.0.1:{second}; }}
+  }}
+  upstream relays {{ server 127.0.0.1:{first}; server 127.0.0.1:{second}; }}
+  server {{
+    listen 127.0.0.1:{by_turns};
+    proxy_set_header Host $http_host;
+    proxy_buffering off;
+    location / {{ proxy_pass http://relays; }}
+  }}
+"""
+"""In front of two replicas: one that leads each path to one of them, and one to both by turns."""
+
 PROMPT = "Why do kites fly? <b>Briefly.</b>"
 
 
@@ -244,25 +263,34 @@ async def test_a_token_that_is_refused_is_said_to_be(tmp_path: Path, visits: Vis
         assert "$RELAY_API_TOKEN" in command
 
 
-async def test_every_view_says_whose_journal_it_shows(relay: Stage, console: Visit) -> None:
+async def test_every_view_says_whose_journal_it_shows(relay: Stage, visits: Visits, tmp_path: Path) -> None:
     """Behind a balancer in front of several replicas, people would miss tasks, and look for a defect."""
-    page = console.page
-    async with relay.session.get(f"{relay.relay.url}/v1/status") as response:
-        status: dict[str, Any] = await response.json()
-    await console.open()
-    await expect(page.locator("#replica")).to_contain_text(f"Journal of {status['identity']}")
-    await expect(page.locator("#banner")).to_be_hidden()
-    identities = itertools.cycle(["relay-1", status["identity"]])
-    await page.route("**/v1/status", lambda route: route.fulfill(json={**status, "identity": next(identities)}))
-    refresh = "async () => (await import('/console/status.js')).status.refresh()"
-    await page.evaluate(refresh)
-    await expect(page.locator("#banner")).to_contain_text("Several replicas")
-    await expect(page.locator("#banner")).to_contain_text("relay-1")
-    assert await console.axe() == []
-    await page.unroute("**/v1/status")
-    for _ in range(12):
-        await page.evaluate(refresh)
-    await expect(page.locator("#banner")).to_be_hidden()
+    other = RelayProcess(tmp_path / "other", identity="relay-1")
+    await other.start()
+    inside, by_turns, by_path = relay.relay.port, free_port(), free_port()
+    site = BALANCERS.format(first=inside, second=other.port, by_turns=by_turns, by_path=by_path)
+    try:
+        async with Nginx(tmp_path / "nginx", site=site, port=by_turns):
+            console = await visits(f"http://127.0.0.1:{by_path}")
+            page = console.page
+            await console.open("#/overview")
+            await expect(page.locator("#replica")).to_contain_text("Journal of test-relay ·")
+            await expect(page.locator("#banner")).to_be_hidden()
+            await console.open("#/chats")
+            await expect(page.locator("#banner")).to_contain_text("Several replicas. relay-1, test-relay answer here")
+            await expect(page.locator("#replica")).to_contain_text("Mixed from the journals of relay-1, test-relay")
+            assert await console.axe() == []
+            await page.get_by_role("link", name="Overview", exact=True).click()
+            await expect(page.locator("#banner")).to_be_hidden()
+            await console.open("#/events")
+            await expect(page.locator("#banner")).to_contain_text("Several replicas")
+            await console.open("#/health")
+            await expect(page.locator("#banner"), "the live events go on").to_contain_text("Several replicas")
+            another = await visits(f"http://127.0.0.1:{by_turns}")
+            await another.open("#/overview")
+            await expect(another.page.locator("#banner")).to_contain_text("Several replicas")
+    finally:
+        other.kill()
 
 
 # -- ids -------------------------------------------------------------------------------------------------------------

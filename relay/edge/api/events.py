@@ -18,12 +18,13 @@ from relay.core.event_filter import EventFilter
 from relay.core.pruned import pruned_event
 from relay.edge.api.consumers import Consumer, ConsumerLimits, Consumers
 from relay.edge.api.event_reader import PIECE_EVENTS, EventReader
-from relay.edge.api.guard import MAX_OFFSET, json_response, page_limit, peer_of, several_of, whole_number
+from relay.edge.api.guard import IDENTITY, MAX_OFFSET, json_response, page_limit, peer_of, several_of, whole_number
 from relay.edge.api.ranges import Range, newest, place_before, range_in
 from relay.edge.api.subject_events import shown
 from relay.edge.http.problems import ProblemError
 from relay.journal.event_log import EventLog
 from relay.telemetry.signals.consumers import ConsumerSignals
+from relay.upstream import RawHeaders
 
 EVENT_STREAM: Final = "text/event-stream"
 
@@ -48,8 +49,10 @@ class Events:
         signals: ConsumerSignals,
         limits: ConsumerLimits | None = None,
         client_of: Callable[[web.Request], str] = peer_of,
+        identity: str = "",
     ) -> None:
         self._events = events
+        self._whose = (IDENTITY.encode(), identity.encode())  # these answers are written here, not by the guard
         self._limits = limits or ConsumerLimits()
         self.consumers = Consumers(self._limits, signals, client_of)
 
@@ -69,7 +72,7 @@ class Events:
         reader = EventReader(self._events, after, wanted, asked.last)
         with self.consumers.admitted(request, "page") as consumer:
             async with aclosing(_page(consumer, reader, limit)) as parts:
-                await _write_page(consumer, parts)
+                await _write_page(consumer, parts, [*_PAGE_HEADERS, self._whose])
             return await consumer.answer()
 
     async def _newest(self, before: int, wanted: EventFilter, span: Range, limit: int) -> web.Response:
@@ -95,7 +98,7 @@ class Events:
         resumed = request.headers.get("Last-Event-ID")
         after = self._after(resumed, "Last-Event-ID") if resumed else self._after(request.query.get("after"), "after")
         with self.consumers.admitted(request, "live") as consumer:
-            consumer.begin(_STREAM_HEADERS)
+            consumer.begin([*_STREAM_HEADERS, self._whose])
             if request.method != hdrs.METH_HEAD:
                 await self._follow(consumer, EventReader(self._events, after, wanted))
             return await consumer.answer()
@@ -166,10 +169,10 @@ def _taken_out(texts: list[bytes]) -> bytes:
     return text
 
 
-async def _write_page(consumer: Consumer, parts: AsyncGenerator[tuple[bytes, bool], None]) -> None:
+async def _write_page(consumer: Consumer, parts: AsyncGenerator[tuple[bytes, bool], None], head: RawHeaders) -> None:
     """The parts as an answer, each read when the client has taken the one before; of a known length if it is one."""
     part, last = await anext(parts)
-    consumer.begin([*_PAGE_HEADERS, (b"Content-Length", b"%d" % len(part))] if last else _PAGE_HEADERS)
+    consumer.begin([*head, (b"Content-Length", b"%d" % len(part))] if last else head)
     consumer.put(part)
     del part  # nothing is kept here that the client has to take
     try:

@@ -23,6 +23,9 @@ MAX_LIMIT: Final = 1000
 
 MAX_OFFSET: Final = (1 << 63) - 1
 
+IDENTITY: Final = "X-Relay-Identity"
+"""The header that says which relay answers: behind a balancer each answer may be of another journal."""
+
 D = TypeVar("D")
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -35,14 +38,15 @@ def peer_of(request: web.Request) -> str:
 class ApiAuth:
     """Who may use ``/v1``: holders of a token; while none is configured, the users of this machine.
 
-    The latter only on a loopback listener, and not through the pages that they have open in a browser.
+    The latter only on a loopback listener, and not through the pages that they have open in a browser. ``identity`` is
+    the relay's, for those whom it admits.
     """
 
-    def __init__(self, tokens: TokenSet, *, on_loopback: bool, send_timeout: float = 60.0) -> None:
+    def __init__(self, tokens: TokenSet, *, on_loopback: bool, send_timeout: float = 60.0, identity: str = "") -> None:
         self.tokens = tokens
         """May be exchanged for others while the relay runs."""
         self._answers = WholeAnswers(send_timeout)
-        self._on_loopback = on_loopback
+        self._on_loopback, self._identity = on_loopback, identity
 
     def guard(self, route: Route) -> Route:
         """The route behind the check; what it refuses, or fails at, ends as a problem document."""
@@ -50,7 +54,9 @@ class ApiAuth:
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
                 self._admit(request)
-                return await self._answers.written(request, await route(request))
+                answer = await route(request)
+                answer.headers[IDENTITY] = self._identity
+                return await self._answers.written(request, answer)
             except ProblemError as problem:
                 return respond(problem.answer)
             except (JournalUnavailable, JournalBroken) as error:

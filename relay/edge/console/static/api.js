@@ -4,7 +4,8 @@ const STORED = "relay.token";
 
 /**
  * Fires `token` when the token was entered or forgotten, and `unauthorized` when the relay wants one;
- * `detail.refused`: it does not accept the one that it got. */
+ * `detail.refused`: it does not accept the one that it got. Fires `answer` for each answer: `detail` has the `path` that
+ * was asked for, and the `identity` of the relay that answered. */
 export const access = new EventTarget();
 
 /** A refusal of the relay: its status, and its problem document (RFC 9457) as far as there is one. */
@@ -56,7 +57,10 @@ export async function send(path, { method = "GET", headers = {}, signal } = {}) 
   }).catch((error) => {
     throw error.name === "AbortError" ? error : new Unreachable();
   });
-  if (response.ok) return response;
+  if (response.ok) {
+    access.dispatchEvent(new CustomEvent("answer", { detail: { path, identity: response.headers.get("X-Relay-Identity") } }));
+    return response;
+  }
   const problem = await problemOf(response);
   const isCurrent = token === sessionStorage.getItem(STORED); // a late answer says nothing about a token entered since
   if (problem.status === 401 && isCurrent) access.dispatchEvent(new CustomEvent("unauthorized", { detail: { refused: token !== null } }));

@@ -20,7 +20,9 @@ const PAGE = 100; // events that are loaded at once
 const LOOKS = 10; // pages in a row that may be empty: relay looks through half a million events for each
 const GATHER = 120; // ms; events come in bursts, and the page is changed once for each
 
-/** Fires `rows` (`detail`: `{newer}`, `{older}`, each the newest first, or null where all are new) and `state`. */
+/**
+ * Fires `rows` (`detail`: `{newer}`, `{older}`, each the newest first, or null where all are new), `state`, and `begin`
+ * where the list begins anew. */
 class Feed extends EventTarget {
   /** The newest first: `{offset, event}`. */
   rows = [];
@@ -99,6 +101,7 @@ class Feed extends EventTarget {
     this.#room = CAPACITY;
     this.#forget();
     this.#empty();
+    this.dispatchEvent(new Event("begin"));
   }
 
   #empty() {

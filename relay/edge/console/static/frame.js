@@ -29,11 +29,12 @@ export function showCounts(known) {
   }
 }
 
-/** Says whose journal the views show. */
-export function showReplica({ known }) {
+/** Says whose journal the view shows. */
+export function showReplica({ known, replicas }) {
   if (!known) return;
   const place = document.getElementById("replica");
-  place.replaceChildren("Journal of ", element("strong", {}, known.identity), ` · relay ${known.version}`);
+  const whose = replicas.length > 1 ? "Mixed from the journals of " : "Journal of ";
+  place.replaceChildren(whose, element("strong", {}, replicas.join(", ")), ` · relay ${known.version}`);
 }
 
 /** What stands there instead of a view where an address leads to none. */
@@ -64,7 +65,7 @@ export function showBanner({ error: failure, replicas }, retry) {
 
 /** Each answer may come from another journal: what is shown is none of them. */
 function mixed(replicas) {
-  const detail = `${replicas.join(", ")} answer here by turns, each with a journal of its own, so the views mix them.`;
+  const detail = `${replicas.join(", ")} answer here, each with a journal of its own, so the views mix them.`;
   return { message: "Several replicas", detail, hint: "Open one of them, such as with kubectl port-forward to its pod." };
 }
 

@@ -26,6 +26,7 @@ const VIEWS = {
   health: { title: "Health", list: health.show },
 };
 
+const EVENTS = "/v1/events";
 const main = document.getElementById("main");
 let leaving = new AbortController();
 let lastHeard = feed.state.name;
@@ -65,6 +66,7 @@ function decoded(text) {
 function render() {
   leaving.abort();
   leaving = new AbortController();
+  status.forget((path) => !path.startsWith(EVENTS)); // the list of events goes on behind other views
   const { name, title, shown, id, query } = parsed(location.hash);
   document.title = `${title} · relay`;
   for (const link of document.querySelectorAll(".tabs a")) {
@@ -119,6 +121,7 @@ feed.addEventListener("state", () => {
   lastHeard = feed.state.name;
   if (lastHeard === "lost" || lastHeard === "live") status.refresh(); // the stream hears first that relay went or came
 });
+feed.addEventListener("begin", () => status.forget((path) => path.startsWith(EVENTS)));
 window.addEventListener("hashchange", navigate);
 listenToKeys(go, events.toggle);
 status.start();

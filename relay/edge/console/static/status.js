@@ -3,6 +3,7 @@
 
 import { access, ask } from "./api.js";
 
+const PATH = "/v1/status";
 const EVERY = 5_000;
 const EVERY_UNSEEN = 30_000;
 const REMEMBERED = 12; // answers: a minute of them
@@ -11,16 +12,37 @@ const REMEMBERED = 12; // answers: a minute of them
 class Status extends EventTarget {
   /** The last answer of GET /v1/status; null before the first one. */
   known = null;
-  /** The replicas that gave the newest answers: more than one behind a balancer that leads to any of them. */
-  replicas = [];
   /** Why the newest question had no answer; null while all is well. */
   error = null;
 
-  #answered = [];
+  #reporters = []; // who gave the newest answers
+  #shown = new Map(); // who answered what is shown, by what was asked for: a later answer takes the place of an earlier
   #timer = null;
   #asking = null;
 
+  /** The replicas whose journals are shown: more than one behind a balancer that leads to any of them. */
+  get replicas() {
+    return [...new Set([...this.#reporters, ...this.#shown.values()])].sort();
+  }
+
+  /** Of these paths nothing is shown any more. */
+  forget(isGone) {
+    this.#note(() => [...this.#shown.keys()].filter(isGone).forEach((path) => this.#shown.delete(path)));
+  }
+
+  #answered({ path, identity }) {
+    if (identity === null || path === PATH) return; // its own is in the document
+    this.#note(() => this.#shown.set(path, identity));
+  }
+
+  #note(change) {
+    const before = this.replicas.length;
+    change();
+    if (this.known && this.replicas.length !== before) this.dispatchEvent(new Event("change"));
+  }
+
   start() {
+    access.addEventListener("answer", ({ detail }) => this.#answered(detail));
     access.addEventListener("token", () => this.refresh());
     window.addEventListener("online", () => this.refresh());
     window.addEventListener("offline", () => this.refresh());
@@ -34,11 +56,10 @@ class Status extends EventTarget {
     const asking = (this.#asking = new AbortController());
     clearTimeout(this.#timer);
     try {
-      const answer = await ask("/v1/status", { signal: asking.signal });
+      const answer = await ask(PATH, { signal: asking.signal });
       if (asking.signal.aborted) return;
       this.known = answer;
-      this.#answered = [...this.#answered, answer.identity].slice(-REMEMBERED);
-      this.replicas = [...new Set(this.#answered)].sort();
+      this.#reporters = [...this.#reporters, answer.identity].slice(-REMEMBERED);
       this.error = null;
     } catch (error) {
       if (asking.signal.aborted) return;

@@ -80,7 +80,7 @@ class Live:
 @asynccontextmanager
 async def scene(tmp_path: Path, limits: ConsumerLimits | None = None) -> AsyncIterator[Scene]:
     async with opened(tmp_path) as journal:
-        served = Events(journal.events, ConsumerSignals(Telemetry()), limits)
+        served = Events(journal.events, ConsumerSignals(Telemetry()), limits, identity="relay-7")
         async with api({"GET /v1/events": served.get}) as url:
             yield Scene(url, journal, served)
             served.consumers.stop()
@@ -255,6 +255,14 @@ async def test_a_bad_last_event_id_is_refused(tmp_path: Path, id: str) -> None:
     async with scene(tmp_path) as s:
         reply = await s.call("", LIVE, f"Last-Event-ID: {id}")
         assert (reply.status, reply.code) == (400, "bad_request")
+
+
+async def test_pages_and_streams_say_which_relay_they_are_from(tmp_path: Path) -> None:
+    """Behind a balancer nobody could tell that the events come from one journal after another."""
+    async with scene(tmp_path) as s:
+        assert (await s.call()).headers["x-relay-identity"] == "relay-7"
+        async with s.live() as live:
+            assert "X-Relay-Identity: relay-7\r\n" in live.head
 
 
 # -- live ------------------------------------------------------------------------------------------------------------

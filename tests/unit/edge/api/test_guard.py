@@ -23,7 +23,7 @@ async def fine(_: web.Request) -> web.StreamResponse:
 
 
 def guarded(tokens: list[str], *, on_loopback: bool = True, route: Route = fine) -> AbstractAsyncContextManager[str]:
-    gate = ApiAuth(TokenSet(tokens), on_loopback=on_loopback)
+    gate = ApiAuth(TokenSet(tokens), on_loopback=on_loopback, identity="relay-7")
     return routed([web.route("*", "/v1/thing", gate.guard(route))])
 
 
@@ -53,6 +53,14 @@ async def test_without_a_token_the_api_stays_shut(headers: list[str]) -> None:
         assert (reply.status, reply.code) == (401, "unauthorized")
         assert reply.headers["www-authenticate"].startswith("Bearer")
         assert TOKENS[0].encode() not in reply.body
+
+
+async def test_each_answer_says_which_relay_gave_it() -> None:
+    """Behind a balancer nobody could tell whose journal a list is of; and strangers need not hear the name."""
+    async with guarded(TOKENS) as url:
+        answer = await ask(url, get("/v1/thing", f"Authorization: Bearer {TOKENS[0]}"))
+        assert answer.headers["x-relay-identity"] == "relay-7"
+        assert "x-relay-identity" not in (await ask(url, get("/v1/thing"))).headers
 
 
 async def test_whether_a_request_may_still_pass_is_asked_of_the_present_tokens() -> None:
