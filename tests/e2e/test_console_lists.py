@@ -115,7 +115,7 @@ async def test_chats_are_filtered_together_and_the_address_says_how(scene: Scene
 
 
 async def test_chats_are_filtered_by_the_client_that_sent_them(scene: Scene, visits: Visits) -> None:
-    """Whoever pays for several applications could not see which of them sends what, or fails."""
+    """An operator could not see which of several applications sends what, or fails."""
     console = await visits(scene.stage.relay.url)
     page, chats = console.page, scene.chats
     await console.open("#/chats")
