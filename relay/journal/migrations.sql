@@ -3,7 +3,7 @@
 -- changed.
 
 -- name: to_1
--- From a checkout before 0.1.0. Rows that it adds where it is started again, after this, still need the default.
+-- From a checkout before 0.1.0.
 PRAGMA application_id = 1380731441;
 ALTER TABLE checkpoints ADD COLUMN catch_up_to INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE open_streams RENAME TO open_chats;

@@ -35,5 +35,6 @@ CREATE TABLE checkpoints (
     dead      INTEGER NOT NULL,                 -- kept as dead letters
     absorbed  INTEGER NOT NULL,                 -- taken care of by another replica
     passed    INTEGER NOT NULL,                 -- offsets up to there that are no event of this sink
-    catch_up_to INTEGER NOT NULL                -- events up to there are history to it, and no backlog
+    -- Events up to there are history to it, and no backlog. A checkout from before 0.1.0 writes rows without it.
+    catch_up_to INTEGER NOT NULL DEFAULT 0
 ) STRICT;

@@ -142,6 +142,16 @@ def test_a_journal_of_a_checkout_from_before_the_first_release_opens_with_all_th
         assert verify(look)[1] == []
 
 
+def test_a_checkout_from_before_the_first_release_can_go_on_with_a_journal_of_this_one(path: Path) -> None:
+    """Broken: after a roll-back to it, a replica that was added meanwhile would fail on its first published event."""
+    Store(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        its_columns = 'sink, "offset", published, dead, absorbed, passed'
+        db.execute(f"INSERT INTO checkpoints ({its_columns}) VALUES ('a', 1, 1, 0, 0, 0)")
+    with closing(Store(path)) as store:
+        assert store.checkpoints() == {"a": SavedCheckpoint(1, 1, 0)}
+
+
 def test_a_journal_of_a_checkout_is_not_changed_by_looking_into_it(path: Path) -> None:
     """Broken: `relay journal verify` would change the file before it was copied for the way back."""
     made(path, 0).close()
