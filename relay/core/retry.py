@@ -1,4 +1,4 @@
-"""How long to wait before the next try. Pure: the caller rolls the dice and does the waiting."""
+"""How long to wait before the next try of what failed: publishing, polling, connecting. Pure: the caller waits."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The types of values that settings hold: each says what it accepts, and its errors never repeat the value.
+"""The types of settings beyond durations and sizes, secrets among them: each says what it accepts.
 
-And every secret among them, for keeping them out of texts.
+Their errors never repeat the value. Every secret of a configuration can be listed, to keep it out of texts.
 """
 
 from __future__ import annotations

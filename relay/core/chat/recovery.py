@@ -1,4 +1,4 @@
-"""Ends chats that were open when relay was killed, from what the journal holds of them."""
+"""What the last event of a chat says that was open when relay was killed, from what the journal holds of it. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All known tasks, newest first: those of the registry, and those that relay only heard the end of.
+"""What ``GET /v1/tasks`` lists: the tasks of the registry, and those that relay only heard the end of.
 
 The latter are in no table: their ends are found in the journal. An index of them would cost each webhook a page.
 """

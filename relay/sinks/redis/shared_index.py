@@ -1,4 +1,4 @@
-"""The index that replicas share, in Redis: which replica publishes a fact. ``relay.core.publishing.claims`` decides.
+"""The index that replicas share, kept in Redis. What is written into it, ``relay.core.publishing.claims`` decides.
 
 One connection per sink, one script call per batch, each within ``TIMEOUT`` seconds, the connecting included; Redis or
 Valkey, standalone, 6.2 or newer. Keys: ``{relay:<scope>}:`` and 16 bytes; each holds who claimed or published a fact,

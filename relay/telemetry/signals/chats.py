@@ -1,4 +1,4 @@
-"""Signals about chats."""
+"""Signals about chats: how they end, how long they and their first token take, how many tokens they use."""
 
 from __future__ import annotations
 
