@@ -20,6 +20,8 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
     """What a terminal of so many columns shows."""
     from rich.console import Console
 
+    monkeypatch.setenv("TERM", "xterm")  # one that is "dumb" has 80 columns, whatever it says
+
     def on(width: int) -> list[str]:
         console = Console(force_terminal=True, color_system=None, width=width, markup=False)
         for module in (output, table):
