@@ -48,15 +48,13 @@ demo: $(INSTALLED) ## a simulated upstream and a relay on loopback, events as th
 serve: $(INSTALLED) ## the relay itself (ARGS="--config relay.yaml")
 	$(BIN)/relay serve $(ARGS)
 
-# In the order of their names: by the number of their tests, which is pytest-xdist's order, the slowest files would come
-# last, and one process be left alone with one of them. Tests that ARGS name run one after the other, and fetch what they
-# need.
+# Tests that ARGS name run one after the other, and fetch what they need.
 test: $(if $(ARGS),$(INSTALLED),setup-test) ## every check and test, real brokers included (ARGS="tests/unit -k journal")
 	$(if $(ARGS),,@$(MAKE) --no-print-directory --jobs=2 --keep-going check-static)
-	$(BIN)/python -m pytest $(or $(ARGS),-q -n $(WORKERS) --dist loadfile --no-loadscope-reorder)
+	$(BIN)/python -m pytest $(or $(ARGS),-q --forks $(WORKERS))
 
 faults: setup-faults ## the fault matrix: kills, fills and cuts everything, and reports (ARGS=--long: three times as much, and Kafka 3.9)
-	@status=0; for rows in "-n $(SIDE_BY_SIDE) --dist worksteal" --alone; do \
+	@status=0; for rows in "--forks $(SIDE_BY_SIDE) --each" --alone; do \
 	  $(BIN)/python -m pytest -q --matrix $$rows $(ARGS) || [ $$? = 5 ] || status=1; \
 	done; exit $$status  # 5: ARGS name none of these rows
 

@@ -1,14 +1,16 @@
 """``--forks N``: tests run in N processes, which are forked once all tests are collected.
 
-Each process of pytest-xdist imports and collects all of them by itself, which takes 9 s of CPU for the unit tests; and
-it hands each report over in 1.5 ms. This is for tests without services: what a session shares, each process would have.
+Each process of pytest-xdist imports and collects all of them by itself, which takes 9 s of CPU for the unit tests
+alone, and hands each report over in 1.5 ms; for `make test` on two cores that is a minute. A process takes one file
+after the other, or with ``--each`` one test after the other, for tests that share nothing. What a session shares, each
+process has for itself.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
-from itertools import chain, groupby, pairwise
+from itertools import groupby
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -19,12 +21,17 @@ _FORK = multiprocessing.get_context("fork")
 _END_WITHIN = 10.0
 """Seconds that tests have to clean up after an interrupt."""
 
-File = list[pytest.Item]
+Hand = list[pytest.Item]
+"""What a process takes at once."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How many."""
-    parser.getgroup("forks").addoption("--forks", type=int, metavar="N", help="run the tests in N forked processes")
+    group = parser.getgroup("forks")
+    group.addoption("--forks", type=int, metavar="N", help="run the tests in N forked processes")
+    group.addoption(
+        "--each", action="store_true", help="hand each test over by itself, not with the others of its file"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -33,14 +40,13 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     forks = session.config.getoption("--forks")
     if not forks or session.testsfailed or session.config.option.collectonly:
         return None
-    # The last files first: those that look at the whole tree take longest, and would be waited for.
-    files = [list(items) for _, items in groupby(session.items, lambda item: item.path)][::-1]
+    hands = _in_order(session.items, each=session.config.getoption("--each"))
     turn = _FORK.Value("i", 0)
     processes: dict[Connection, BaseProcess] = {}
     try:
-        for _ in range(min(forks, len(files))):
+        for _ in range(min(forks, len(hands))):
             receiver, sender = _FORK.Pipe(duplex=False)
-            processes[receiver] = process = _FORK.Process(target=_run, args=(session, files, turn, sender))
+            processes[receiver] = process = _FORK.Process(target=_run, args=(session, hands, turn, sender))
             process.start()
             sender.close()  # here, so that its end is seen
         _report(session, dict(processes))
@@ -49,6 +55,19 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
             process.join(_END_WITHIN)
             process.kill()
     return True
+
+
+def _in_order(items: list[pytest.Item], *, each: bool) -> list[Hand]:
+    """What is handed over: folder by folder, and of a folder the last file first.
+
+    A process must not be left alone with something slow in the end. Those are the browser's tests, whose folder comes
+    early, and the last files of the unit tests, which look at the whole tree.
+    """
+    if each:
+        return [[item] for item in items]
+    files = [list(of_one) for _, of_one in groupby(items, lambda item: item.path)]
+    folders = groupby(files, lambda file: file[0].path.relative_to(file[0].config.rootpath).parts[:2])
+    return [file for _, of_one in folders for file in reversed(list(of_one))]
 
 
 # In the process that was asked ----------------------------------------------------------------------------------
@@ -101,8 +120,8 @@ class _Sender:
         self._connection.send(self._config.hook.pytest_report_to_serializable(config=self._config, report=report))
 
 
-def _run(session: pytest.Session, files: list[File], turn: Any, sender: Connection) -> None:
-    """Takes one file after the other, as long as there are any."""
+def _run(session: pytest.Session, hands: list[Hand], turn: Any, sender: Connection) -> None:
+    """Takes one after the other, as long as there are any."""
     plugins = session.config.pluginmanager
     capture: Any = plugins.getplugin("capturemanager")
     capture.stop_global_capturing()  # into files that all processes would share
@@ -110,20 +129,23 @@ def _run(session: pytest.Session, files: list[File], turn: Any, sender: Connecti
     plugins.unregister(name="terminalreporter")
     plugins.register(_Sender(session.config, sender))
     try:
-        for item, following in pairwise(chain(chain.from_iterable(_taken(files, turn)), [None])):
-            assert item is not None
-            session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        unraisable: Any = plugins.getplugin("unraisableexception")
-        unraisable.pytest_unconfigure(session.config)  # looks for what the last tests left
+        for hand in _taken(hands, turn):
+            # What a session shares stays: which test is the next, nobody knows before it is taken.
+            for item, following in zip(hand, [*hand[1:], session], strict=True):
+                session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
     except KeyboardInterrupt:
         pass
+    capture.stop_global_capturing()
+    session._setupstate.teardown_exact(None)
+    unraisable: Any = plugins.getplugin("unraisableexception")
+    unraisable.pytest_unconfigure(session.config)  # looks for what the last tests left
 
 
-def _taken(files: list[File], turn: Any) -> Iterator[File]:
+def _taken(hands: list[Hand], turn: Any) -> Iterator[Hand]:
     while True:
         with turn.get_lock():
             index = turn.value
             turn.value += 1
-        if index >= len(files):
+        if index >= len(hands):
             return
-        yield files[index]
+        yield hands[index]

@@ -28,7 +28,7 @@ def run(folder: Path, *options: str, **files: str) -> tuple[int, str]:
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    without = ("asyncio", "cacheprovider", "schemathesis", "xdist")
+    without = ("asyncio", "cacheprovider", "schemathesis")
     plugins = ["-p", "tests.forks", *(f"-pno:{name}" for name in without)]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--forks", "2", *plugins, "--rootdir", str(folder), *options],
@@ -61,6 +61,24 @@ def test_a_process_that_dies_fails_the_run(tmp_path: Path) -> None:
     )
     assert code == 3, output
     assert "ended with 9; it began last: test_dies.py::test_out" in output
+
+
+def test_a_service_that_does_not_end_fails_the_run(tmp_path: Path) -> None:
+    """What the end of a session's fixture says would be heard by nobody."""
+    ending = (
+        "import pytest\n@pytest.fixture(scope='session')\ndef shared():\n    yield\n    raise OSError('still there')\n"
+    )
+    code, output = run(tmp_path, "-q", conftest=ending, test_fine="def test(shared): ...\n")
+    assert code == 3, output
+    assert "OSError: still there" in output
+
+
+def test_each_test_is_handed_over_by_itself_where_that_is_wanted(tmp_path: Path) -> None:
+    """The rows of a file would wait for each other, and the fault matrix take as long as its largest file."""
+    meets = "import os, pathlib, time\nimport pytest\n@pytest.mark.parametrize('n', range(2))\ndef test_it(n):\n"
+    meets += "    pathlib.Path(str(n)).touch()\n    while not pathlib.Path(str(1 - n)).exists(): time.sleep(0.01)\n"
+    code, output = run(tmp_path, "-q", "--each", test_meets=meets)
+    assert code == 0, output
 
 
 def test_what_is_left_behind_is_found(tmp_path: Path) -> None:

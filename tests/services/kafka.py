@@ -391,7 +391,7 @@ def _end_run() -> None:
     folder = Path(os.environ.pop(_RUN))
     for broker in _started:
         broker.kill()
-    for pid in folder.glob("*/pid"):  # also those that pytest-xdist's processes have started, which are gone
+    for pid in folder.glob("*/pid"):  # also those that forked processes have started, which are gone
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid.read_text()), signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)

@@ -54,7 +54,7 @@ _TEST = (
     Need("kcat", "kcat"),
     Need("strace", "strace"),
     Need("nginx", "nginx-light"),
-    Need("chromium", "chromium"),
+    Need("chromium-headless-shell", "chromium-headless-shell"),
     Need("fish", "fish"),
     Need("zsh", "zsh"),
 )

@@ -51,7 +51,6 @@ class Court:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._seen_here = os.open(folder / "here.seen", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        self.seen_elsewhere = 0
         self._faults_here: list[Fault] = []
         self._read: Counter[Path] = Counter()
 
@@ -90,8 +89,6 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="events-")
     court = config.stash[COURT] = Court(Path(folder.name))
     config.add_cleanup(folder.cleanup)
-    if config.getoption("dist", "no") != "no":
-        return  # the tests run in processes that this one starts, each with witnesses of its own
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
     patch.setattr(Store, "_insert", Store._insert)  # undone with the rest
@@ -109,23 +106,6 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
         pytest.fail(f"{len(news)} events are not as the contract has them:\n{lines}", pytrace=False)
 
 
-SEEN = "events validated"
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A process that runs tests for another one hands over how many events it looked at."""
-    if (output := getattr(session.config, "workeroutput", None)) is not None:
-        output[SEEN] = session.config.stash[COURT].seen
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Such a process has ended."""
-    node.config.stash[COURT].seen_elsewhere += node.workeroutput[SEEN] if hasattr(node, "workeroutput") else 0
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """How many events were looked at."""
-    court = config.stash[COURT]
-    seen = court.seen + court.seen_elsewhere
-    terminalreporter.write_line(f"{seen} events validated against their schemas")
+    terminalreporter.write_line(f"{config.stash[COURT].seen} events validated against their schemas")

@@ -27,14 +27,8 @@ from tests.services.kafka import VERSION
 Size = Literal["short", "full", "long"]
 
 
-def _seed() -> int:
-    """The seed that was asked for; otherwise a random one that all processes of one run share."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-    by_chance = int(run, 16) % (1 << 31) if run else random.SystemRandom().randrange(1, 1 << 31)
-    return int(os.environ.get("RELAY_TEST_SEED") or by_chance)
-
-
-SEED = _seed()
+SEED = int(os.environ.get("RELAY_TEST_SEED") or random.SystemRandom().randrange(1, 1 << 31))
+"""That which was asked for, or one by chance."""
 REPORT = Path(__file__).resolve().parents[3] / "var" / "faults" / "REPORT.md"
 SOAKED = REPORT.with_name("SOAK.md")
 ROWS = REPORT.with_name("rows.json")
