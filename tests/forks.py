@@ -9,6 +9,8 @@ process has for itself.
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Iterator
 from itertools import groupby
 from multiprocessing.connection import Connection, wait
@@ -50,6 +52,10 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
             process.start()
             sender.close()  # here, so that its end is seen
         _report(session, dict(processes))
+    except KeyboardInterrupt:
+        for process in processes.values():
+            _interrupt(process)  # a terminal interrupts all of them, `kill` and `timeout` do not
+        raise
     finally:
         for process in processes.values():
             process.join(_END_WITHIN)
@@ -104,6 +110,11 @@ def _reap(process: BaseProcess, begun: str | None) -> None:
         raise RuntimeError(f"a process with tests ended with {process.exitcode}; it began last: {begun}")
 
 
+def _interrupt(process: BaseProcess) -> None:
+    if process.is_alive() and process.pid is not None:
+        os.kill(process.pid, signal.SIGINT)
+
+
 # In a forked one ------------------------------------------------------------------------------------------------
 
 
@@ -128,6 +139,7 @@ def _run(session: pytest.Session, hands: list[Hand], turn: Any, sender: Connecti
     capture.start_global_capturing()
     plugins.unregister(name="terminalreporter")
     plugins.register(_Sender(session.config, sender))
+    signal.signal(signal.SIGINT, _stop_once)
     try:
         for hand in _taken(hands, turn):
             # What a session shares stays: which test is the next, nobody knows before it is taken.
@@ -139,6 +151,12 @@ def _run(session: pytest.Session, hands: list[Hand], turn: Any, sender: Connecti
     session._setupstate.teardown_exact(None)
     unraisable: Any = plugins.getplugin("unraisableexception")
     unraisable.pytest_unconfigure(session.config)  # looks for what the last tests left
+
+
+def _stop_once(*_: object) -> None:
+    """The second interrupt of one Ctrl-C must not end the services' own end."""
+    signal.signal(signal.SIGINT, lambda *_: None)
+    raise KeyboardInterrupt
 
 
 def _taken(hands: list[Hand], turn: Any) -> Iterator[Hand]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,23 +27,31 @@ def shared():
 """
 
 
-def run(folder: Path, *options: str, **files: str) -> tuple[int, str]:
-    """The exit code and the output of pytest on these files."""
+@contextmanager
+def running(folder: Path, *options: str, **files: str) -> Iterator[subprocess.Popen[str]]:
+    """pytest on these files, killed in the end."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    without = ("asyncio", "cacheprovider", "schemathesis")
-    plugins = ["-p", "tests.forks", *(f"-pno:{name}" for name in without)]
-    done = subprocess.run(
+    plugins = ["-p", "tests.forks", *(f"-pno:{name}" for name in ("asyncio", "cacheprovider", "schemathesis"))]
+    process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "--forks", "2", *plugins, "--rootdir", str(folder), *options],
         cwd=folder,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
-        check=False,
     )
-    return done.returncode, done.stdout + done.stderr
+    with process:
+        yield process
+        process.kill()
+
+
+def run(folder: Path, *options: str, **files: str) -> tuple[int, str]:
+    """The exit code and the output of pytest on these files."""
+    with running(folder, *options, **files) as process:
+        output, _ = process.communicate(timeout=60)
+    return process.returncode, output
 
 
 def test_every_test_runs_once_and_failures_are_shown(tmp_path: Path) -> None:
@@ -71,6 +83,20 @@ def test_a_service_that_does_not_end_fails_the_run(tmp_path: Path) -> None:
     code, output = run(tmp_path, "-q", conftest=ending, test_fine="def test(shared): ...\n")
     assert code == 3, output
     assert "OSError: still there" in output
+
+
+def test_an_interrupt_ends_services_before_the_run_ends(tmp_path: Path) -> None:
+    """`timeout` or a person would leave brokers behind."""
+    waits = "import os, pathlib, time\ndef test_waits(shared):\n    pathlib.Path('waits').touch()\n    time.sleep(60)\n"
+    with running(tmp_path, conftest=SHARED, test_waits=waits) as process:
+        while not (tmp_path / "waits").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 2, output
+    kinds = [line.split()[0] for line in (tmp_path / "log").read_text().splitlines()]
+    assert kinds == ["begun", "ended"]
 
 
 def test_each_test_is_handed_over_by_itself_where_that_is_wanted(tmp_path: Path) -> None:
