@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 UV ?= $(firstword $(wildcard $(VENV)/bin/uv) uv)
 ARGS ?=
-# Processes that run tests side by side: half as many again as there are cores, since each waits a part of the time.
-WORKERS ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) * 3 + 1) / 2 )))
+# Processes that run tests side by side: twice as many as there are cores, since each waits a part of the time.
+WORKERS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 # Unit tests commit thousands of times, and prove nothing about disks: where Linux has room for files in memory, `make check`
 # waits for no disk. `make test` runs them on the disk.
 IN_MEMORY = $(shell df -k /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 1000000 { print "PYTEST_DEBUG_TEMPROOT=/dev/shm" }')
