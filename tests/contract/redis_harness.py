@@ -1,4 +1,4 @@
-"""Redis in the conformance suite of sinks (``test_sinks.py``), read back through redis-cli."""
+"""Redis and Valkey in the conformance suite of sinks (``test_sinks.py``), read back through redis-cli."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from relay.core.event import TASKS, TOPICS, Event
 from relay.core.sink import Identity, Sink
 from relay.sinks.redis import Config, connect
 from tests.services.redis import RedisServer, redis_cli_read
+from tests.services.valkey_install import valkey_server
 
 MAX_EVENT_BYTES = 64 * 1024
 
@@ -17,8 +18,8 @@ MAX_EVENT_BYTES = 64 * 1024
 class Harness:
     """A Redis of its own for each test, since tests kill it; it starts in a tenth of a second."""
 
-    def __init__(self, tmp_path: Path) -> None:
-        self._server = RedisServer(tmp_path / "redis")
+    def __init__(self, tmp_path: Path, program: str = "redis-server") -> None:
+        self._server = RedisServer(tmp_path / "redis", program=program)
         self._prefix = self._server.redis.prefix()
 
     async def start(self) -> None:
@@ -49,3 +50,14 @@ class Harness:
     @classmethod
     def end(cls) -> None:
         """Nothing is shared."""
+
+
+class OnValkey(Harness):
+    """The same sink on Valkey 8."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        super().__init__(tmp_path, valkey_server())
+
+
+ALSO = {"valkey": OnValkey}
+"""Other brokers that this sink is for."""

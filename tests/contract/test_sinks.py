@@ -67,19 +67,27 @@ def test_the_suite_finds_the_sinks() -> None:
     assert {"kafka", "redis"} <= set(SINKS) == set(sink_plugins())
 
 
-@pytest.fixture(scope="module")
-def harnesses() -> Iterator[dict[str, type[SinkHarness]]]:
-    found = {sink: importlib.import_module(f"tests.contract.{sink}_harness").Harness for sink in SINKS}
-    yield found
-    for each in found.values():
+def harnesses() -> Iterator[tuple[str, type[SinkHarness]]]:
+    """By the name of the broker: a sink's own, and others that it is for, too."""
+    for sink in SINKS:
+        module = importlib.import_module(f"tests.contract.{sink}_harness")
+        yield sink, module.Harness
+        yield from getattr(module, "ALSO", {}).items()
+
+
+HARNESSES = dict(harnesses())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shared() -> Iterator[None]:
+    yield
+    for each in HARNESSES.values():
         each.end()
 
 
-@pytest.fixture(params=SINKS)
-async def harness(
-    request: pytest.FixtureRequest, harnesses: dict[str, type[SinkHarness]], tmp_path: Path
-) -> AsyncIterator[SinkHarness]:
-    made = harnesses[request.param](tmp_path)
+@pytest.fixture(params=HARNESSES)
+async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SinkHarness]:
+    made = HARNESSES[request.param](tmp_path)
     try:
         await made.start()
         yield made

@@ -17,6 +17,7 @@ from tests.faults.harness.trial import Trial
 from tests.faults.test_redis_loss import failing
 from tests.services.redis import (
     CLUSTERED,
+    ON_BOTH,
     STUBBORN,
     RedisProcess,
     RedisServer,
@@ -66,8 +67,9 @@ async def move_slot(trial: Trial, nodes: Sequence[RedisServer], half: bool) -> N
 
 
 @pytest.mark.row("R25", "a cluster's slot moves")
+@ON_BOTH
 async def test_a_slot_that_moves_neither_loses_nor_repeats(
-    redis_cluster: list[RedisServer], tmp_path: Path, row: Row, effort: Effort
+    server: str, redis_cluster: list[RedisServer], tmp_path: Path, row: Row, effort: Effort
 ) -> None:
     """P2 broken: the script would stop in its middle while keys move, and its first events be appended again."""
     owner = await asyncio.to_thread(owner_of, KEY, redis_cluster)
@@ -100,8 +102,14 @@ async def die(trial: Trial, primary: RedisServer, replica: RedisServer) -> None:
 
 
 @pytest.mark.row("R26", "a cluster's primary is replaced")
+@ON_BOTH
 async def test_a_primary_that_is_replaced_neither_loses_nor_repeats(
-    redis_cluster: list[RedisServer], redis_process: RedisProcess, tmp_path: Path, row: Row, effort: Effort
+    server: str,
+    redis_cluster: list[RedisServer],
+    redis_process: RedisProcess,
+    tmp_path: Path,
+    row: Row,
+    effort: Effort,
 ) -> None:
     """P2 broken: what a failover loses would stay lost, or what it kept be repeated."""
     primary = await asyncio.to_thread(owner_of, KEY, redis_cluster)
@@ -116,8 +124,11 @@ async def test_a_primary_that_is_replaced_neither_loses_nor_repeats(
 
 
 @pytest.mark.row("R27", "a primary lives on after its failover")
+@ON_BOTH
 @pytest.mark.parametrize("redis_sentinel", [STUBBORN], indirect=True, ids=["sentinel"])
-async def test_a_primary_that_lives_on_keeps_nothing(redis_sentinel: SentinelSet, tmp_path: Path, row: Row) -> None:
+async def test_a_primary_that_lives_on_keeps_nothing(
+    server: str, redis_sentinel: SentinelSet, tmp_path: Path, row: Row
+) -> None:
     """Broken: what comes after the failover would be where nobody reads, for as long as the old primary lives."""
     servers = redis_sentinel
     where = [f"127.0.0.1:{servers.sentinel.port}"]

@@ -24,6 +24,7 @@ import redis
 
 from tests.services.ports import free_port_with_bus
 from tests.services.programs import executable
+from tests.services.valkey_install import valkey_server
 
 START_TIMEOUT = 60.0
 CLI_TIMEOUT = 20.0
@@ -96,8 +97,9 @@ class Redis:
 class RedisServer:
     """One redis-server (or Sentinel) process of a test, its data in ``directory``."""
 
-    def __init__(self, directory: Path, *options: str, port: int | None = None) -> None:
+    def __init__(self, directory: Path, *options: str, port: int | None = None, program: str = "redis-server") -> None:
         self.directory = directory
+        self.program = program
         self.port = port or free_port_with_bus()
         self.options = options
         self.extra_cli: tuple[str, ...] = ()
@@ -114,7 +116,7 @@ class RedisServer:
     def command(self) -> list[str]:
         durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
         here = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
-        return [executable("redis-server"), *here, *durable, *self.options]
+        return [executable(self.program), *here, *durable, *self.options]
 
     async def start(self) -> None:
         """Start, or start again on the same data; returns when it answers."""
@@ -180,7 +182,7 @@ class SentinelServer(RedisServer):
     """One Sentinel that watches ``primary`` under the name ``relay`` with a quorum of 1."""
 
     def __init__(self, directory: Path, primary: RedisServer) -> None:
-        super().__init__(directory)
+        super().__init__(directory, program=primary.program)
         self._primary = primary
 
     def command(self) -> list[str]:
@@ -193,7 +195,7 @@ class SentinelServer(RedisServer):
             "sentinel failover-timeout relay 3000",
         ]
         config.write_text("\n".join(lines) + "\n")
-        return [executable("redis-server"), str(config), "--sentinel"]
+        return [executable(self.program), str(config), "--sentinel"]
 
 
 @dataclass(frozen=True)
@@ -245,13 +247,22 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     server.kill()
 
 
+ON_BOTH = pytest.mark.parametrize("server", ["redis", pytest.param("valkey", marks=pytest.mark.matrix)])
+"""For rows whose servers are those of ``redis_process``."""
+
+
 @pytest.fixture
-def redis_process(tmp_path: Path) -> Iterator[RedisProcess]:
-    """A factory of a test's own Redis processes, not yet started; all are gone when the test ends."""
+def redis_process(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RedisProcess]:
+    """A factory of a test's own Redis processes, not yet started; all are gone when the test ends.
+
+    With the parameter ``server="valkey"`` they are Valkey's.
+    """
     made: list[RedisServer] = []
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    program = valkey_server() if parameters.get("server") == "valkey" else "redis-server"
 
     def make(*options: str, port: int | None = None) -> RedisServer:
-        made.append(RedisServer(tmp_path / f"redis-{len(made)}", *options, port=port))
+        made.append(RedisServer(tmp_path / f"redis-{len(made)}", *options, port=port, program=program))
         return made[-1]
 
     yield make

@@ -20,7 +20,7 @@ from tests.docs.generator import generator
 from tests.e2e.consumers import examples
 from tests.e2e.sdks.install import node_modules, python_packages
 from tests.faults.harness.targets import KAFKA_VERSIONS
-from tests.services import kafka_install, registry
+from tests.services import kafka_install, registry, valkey_install
 from tests.setup import kubernetes
 from tests.setup.cache import ROOT, NotFetchedError, cached, offer, pip_install, run_installer
 from tests.setup.toolchains import GO, NODE
@@ -34,6 +34,7 @@ ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
 PYPI = "PyPI (a mirror: PIP_INDEX_URL)"
 NPM = "the npm registry (a mirror: npm_config_registry)"
 MAVEN = "Maven Central (a mirror: ~/.m2/settings.xml)"
+DEBIAN = f"{valkey_install.MIRROR}, bookworm-backports"
 GO_PROXY = "the Go module proxy (a mirror: GOPROXY)"
 
 
@@ -69,6 +70,7 @@ def downloads(purpose: str) -> Iterator[Download]:
 def _of_tests() -> Iterator[Download]:
     yield _kafka(kafka_install.VERSION)
     yield Download("the schema registry", MAVEN, registry.unpacked)
+    yield Download("Valkey 8", DEBIAN, valkey_install.valkey_server)
     for sdk in ("openai-1", "openai-2", "openai-3", "novita-client"):
         yield Download(f"the SDK {sdk}", PYPI, partial(python_packages, sdk))
     yield Download("the SDKs for JavaScript", NPM, node_modules)
@@ -80,6 +82,7 @@ def _of_tests() -> Iterator[Download]:
 
 
 def _of_faults() -> Iterator[Download]:
+    yield Download("Valkey 8", DEBIAN, valkey_install.valkey_server)
     for version in KAFKA_VERSIONS.values():
         yield _kafka(version or kafka_install.VERSION)
 
