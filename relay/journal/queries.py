@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -37,6 +39,16 @@ SCAN: Final = 50_000
 MOST_DIGESTS: Final = 2_000
 DIGESTED_BYTES: Final = 8 << 20
 """Events, and bytes of their data, of which one look makes digests: some 20 ms more."""
+
+
+_BLOCK: Final = 10_000
+"""Offsets of which a connection may keep where wanted events are."""
+
+_SPARSE: Final = 2_000
+"""Of them, that many at most: where more are wanted, it is their digests that take the time."""
+
+_MOST_KEPT: Final = 128
+"""Such blocks: 4 MB of a connection at most. A look through half a million offsets goes through 50."""
 
 
 class Newest(NamedTuple):
@@ -103,6 +115,7 @@ class Queries:
     last_offset: int
     _guard: Guard
     _db: sqlite3.Connection
+    _kept: dict[tuple[int, str | None, str | None], array[int]]
 
     def read(self, after: int, limit: int, max_bytes: int) -> list[Entry]:
         """The entries after an offset, at most ``limit`` of them and ``max_bytes`` of data (but at least one)."""
@@ -129,7 +142,8 @@ class Queries:
         ``paths`` are two or more, such as ``$.timings.started_at``. The data stays in SQLite, so that a list of large
         events costs neither their bytes nor the interpreter lock.
         """
-        offsets, following = self._places(before, wanted, first, min(limit, MOST_DIGESTS), DIGESTED_BYTES)
+        find = self._places if limit < MOST_DIGESTS else self._kept_places
+        offsets, following = find(before, wanted, first, min(limit, MOST_DIGESTS), DIGESTED_BYTES)
         statement = _QUERY["digests"].format(paths=", ".join(f"'{path}'" for path in paths))
         with self._guard.translated():
             found: bytes = self._one(statement, {"offsets": orjson.dumps(offsets).decode()})
@@ -143,18 +157,46 @@ class Queries:
         self, before: int, wanted: EventFilter, first: int, limit: int, max_bytes: int
     ) -> tuple[list[int], int | None]:
         """Where wanted events are, newest first, as many as fit; and below which offset to go on."""
-        types = None if wanted.types_taken is None else orjson.dumps(wanted.types_taken).decode()
         lowest = max(first, before - SCAN)
-        given = {"types": types, "subject": wanted.subject, "first": lowest, "before": before, "limit": limit + 1}
+        places = self._scanned(lowest, before, wanted, limit + 1)
+        offsets, is_cut = _fitting(sorted(places, reverse=True), limit, max_bytes)
+        return offsets, offsets[-1] if is_cut else self._end_below(lowest, first)
+
+    def _kept_places(
+        self, before: int, wanted: EventFilter, first: int, limit: int, max_bytes: int
+    ) -> tuple[list[int], int | None]:
+        """The same for a look through all of a stretch, such as each page of a sorted list takes again.
+
+        Where events are does not change, so it is read once and kept; what they say is read each time.
+        """
+        lowest = max(first, before - SCAN)
+        newest = self._maybe_int(_QUERY["newest"]) or 0
+        places: list[tuple[int, int]] = []
+        for block in range(lowest // _BLOCK * _BLOCK, min(before, newest + 1), _BLOCK):
+            flat = self._block(block, wanted, is_full=block + _BLOCK <= newest)
+            places += zip(flat[::2], flat[1::2], strict=True)
+        within = sorted((place for place in places if lowest <= place[0] < before), reverse=True)
+        offsets, is_cut = _fitting(within, limit, max_bytes)
+        return offsets, offsets[-1] if is_cut else self._end_below(lowest, first)
+
+    def _block(self, first: int, wanted: EventFilter, *, is_full: bool) -> array[int]:
+        """Offset and size of each wanted event of a block, one after another. ``is_full``: no more come into it."""
+        key = (first, _json_of(wanted.types_taken), wanted.subject)
+        if (kept := self._kept.get(key)) is not None:
+            return kept
+        flat = array("q", chain.from_iterable(self._scanned(first, first + _BLOCK, wanted, -1)))
+        if is_full and len(flat) <= 2 * _SPARSE:
+            if len(self._kept) == _MOST_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = flat
+        return flat
+
+    def _scanned(self, first: int, before: int, wanted: EventFilter, limit: int) -> list[tuple[int, int]]:
+        """Offset and size of the newest wanted events of a stretch, in whatever order; -1 for all of them."""
+        given = {"types": _json_of(wanted.types_taken), "subject": wanted.subject, "first": first, "before": before}
         with self._guard.translated():
-            found = self._one(_QUERY["newest_before"], given) or ""
-        offsets: list[int] = []
-        for offset, size in sorted((tuple(map(int, pair.split(":"))) for pair in found.split()), reverse=True):
-            max_bytes -= size
-            if offsets and (len(offsets) == limit or max_bytes < 0):
-                return offsets, offsets[-1]
-            offsets.append(offset)
-        return offsets, self._end_below(lowest, first)
+            found: str = self._one(_QUERY["newest_before"], {**given, "limit": limit}) or ""
+        return [(int(offset), int(size)) for offset, _, size in (pair.partition(":") for pair in found.split())]
 
     def _end_below(self, offset: int, first: int = 0) -> int | None:
         """Where the events below an offset end, as one offset more than the newest; ``None``: none is left."""
@@ -287,6 +329,21 @@ class Queries:
     def _one(self, statement: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
         row = self._db.execute(statement, parameters).fetchone()
         return row[0] if row else None
+
+
+def _json_of(types: Sequence[str] | None) -> str | None:
+    return None if types is None else orjson.dumps(types).decode()
+
+
+def _fitting(places: Sequence[tuple[int, int]], limit: int, max_bytes: int) -> tuple[list[int], bool]:
+    """The offsets of the first places that fit together (one always does), and whether that is not all of them."""
+    offsets: list[int] = []
+    for offset, size in places:
+        max_bytes -= size
+        if offsets and (len(offsets) == limit or max_bytes < 0):
+            return offsets, True
+        offsets.append(offset)
+    return offsets, False
 
 
 def _kind(task: int, chat: int, itself: int) -> SubjectKind:

@@ -46,6 +46,7 @@ class Reader(Queries):
     ) -> None:
         self.path, self._db, self._guard = path, db, guard
         self._index, self._projections = index, projections
+        self._kept = {}
 
     def projection(self, kind: type[C]) -> C:
         """The projection of this class. Raises ``KeyError`` where the store was opened without it."""

@@ -68,7 +68,7 @@ class Store(Pruning):
         self, path: Path, *, projections: Sequence[type[Projection]] = PROJECTIONS, max_pages: int | None = None
     ) -> None:
         self.path = path = resolved(path)
-        self._guard = Guard(path)
+        self._guard, self._kept = Guard(path), {}
         with self._guard.translated():
             make_folder(path.parent)
             refuse_a_folder(path)

@@ -149,6 +149,37 @@ def test_digests_are_values_out_of_the_newest(store: Store, monkeypatch: pytest.
     assert digests(6) == ([third], 5)
 
 
+def test_what_is_kept_of_a_stretch_leaves_nothing_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sorted list would miss what came, show what was pruned, or read fifty thousand rows for each of its pages."""
+    monkeypatch.setattr(queries, "_BLOCK", 4)
+    monkeypatch.setattr(queries, "SCAN", 11)
+    monkeypatch.setattr(queries, "_MOST_KEPT", 2)
+    tasks, paths = EventFilter(("tasks",)), ("$.a", "$.b")
+
+    def found(before: int, first: int = 0, wanted: EventFilter = tasks) -> tuple[list[int], int | None]:
+        digests, following = store.digests(before, wanted, first, paths)
+        return [each.offset for each in digests], following
+
+    for n in range(9):
+        store.append([draft(f"t{n}"), dead_draft(f"d{n}")], n)
+        assert found(2 * n + 3)[0][0] == 2 * n + 1
+    assert found(19) == ([17, 15, 13, 11, 9], 8)
+    assert found(9) == ([7, 5, 3, 1], None)
+    assert found(9, first=4) == ([7, 5], None)
+    dead = EventFilter(types=("relay.delivery.dead",))
+    assert found(19, wanted=dead) == ([18, 16, 14, 12, 10, 8], 8)
+    assert len(store._kept) == 2
+    scanned: list[int] = []
+    scan = store._scanned
+    monkeypatch.setattr(store, "_scanned", lambda *asked: scanned.append(asked[0]) or scan(*asked))
+    assert found(19, wanted=dead) == found(19, wanted=dead) == ([18, 16, 14, 12, 10, 8], 8)
+    assert scanned == [16, 16], "where more may come is read each time, the rest is not"
+    while store.merge_dedup():
+        pass
+    store.prune(floor=12, older_than=99, over_size=1 << 60, chunk=99)
+    assert found(19, wanted=dead) == ([18, 16, 14], None)
+
+
 def test_a_digest_of_what_is_no_json_has_no_values(store: Store) -> None:
     """One damaged event would end the list of all of them."""
     store.append([draft("a"), draft("b", data=b'{"a":')], 1)
