@@ -362,7 +362,13 @@ def _console() -> Document:
     file = get("console-file", "Returns a file of the console.", ("text/javascript", "text/css", "image/svg+xml"))
     return {
         "/": {"get": get("console", "Returns the console, a page for people, if `console.enabled`.", ("text/html",))},
-        "/console/{file}": {"parameters": [_parameter("file", "The name of the file.", where="path")], "get": file},
+        "/console/{version}/{file}": {
+            "parameters": [
+                _parameter("version", "As the page says; it changes with the files.", where="path"),
+                _parameter("file", "The name of the file.", where="path"),
+            ],
+            "get": file,
+        },
     }
 
 

@@ -86,7 +86,7 @@ async def test_what_waited_beyond_the_bound_can_be_loaded(console: Visit) -> Non
     await expect(console.page.locator(".event")).to_have_count(100)
     offsets = await console.page.evaluate(
         """async () => {
-          const { feed, CAPACITY } = await import("/console/feed.js");
+          const { feed, CAPACITY } = await import(new URL("feed.js", document.scripts[0].src));
           const event = { type: "relay.task.submitted", subject: "t", time: new Date().toISOString(), data: {} };
           const after = feed.rows[0].offset;
           feed.pause();

@@ -15,16 +15,17 @@ _LOOPBACK_MEDIA: Final = "http://127.0.0.1:* http://localhost:*"
 """Where a simulated upstream may keep its outputs; only pages on loopback may load from there."""
 
 
-def headers_of(media_type: str, tag: str, *, on_loopback: bool) -> Mapping[str, str]:
-    """The headers of one file. ``tag`` is its entity tag, quotes included.
+ASK_AGAIN: Final = "no-cache"
+FOR_GOOD: Final = "public, max-age=31536000, immutable"
+"""What ``Cache-Control`` may say (RFC 9111, RFC 8246): a browser asks each time whether its copy is right; or never."""
 
-    Kept by browsers, but asked for again each time: a relay that was upgraded must not show half a page of each.
-    """
+
+def headers_of(media_type: str, tag: str, *, on_loopback: bool) -> Mapping[str, str]:
+    """The headers of one file, without for how long it may be kept. ``tag`` is its entity tag, quotes included."""
     return MappingProxyType(
         {
             "Content-Type": media_type,
             "ETag": tag,
-            "Cache-Control": "no-cache",
             "Content-Security-Policy": content_security_policy(on_loopback=on_loopback),
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",

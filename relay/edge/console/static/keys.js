@@ -4,7 +4,7 @@ import { showHelp } from "./dialogs.js";
 
 const TABS = ["#/overview", "#/events", "#/tasks", "#/chats", "#/dead-letters", "#/health"];
 
-export function listenToKeys(go, toggle) {
+export function listenToKeys(go) {
   document.getElementById("show-help").addEventListener("click", showHelp);
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey || document.querySelector("dialog[open]")) return;
@@ -12,20 +12,20 @@ export function listenToKeys(go, toggle) {
       if (event.key === "Escape") event.target.blur();
       return;
     }
-    const act = actionOf(event.key, go, toggle);
+    const act = actionOf(event.key, go);
     if (!act) return;
     event.preventDefault();
     act();
   });
 }
 
-function actionOf(key, go, toggle) {
+function actionOf(key, go) {
   const tab = TABS[Number(key) - 1];
   if (tab) return () => go(tab);
   return {
     "/": () => document.getElementById("search-id").focus(),
     "?": showHelp,
-    p: toggle,
+    p: () => document.querySelector("#main .hold:not([hidden])")?.click(),
     j: () => step(1),
     k: () => step(-1),
   }[key];

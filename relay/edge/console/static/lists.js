@@ -4,7 +4,7 @@ import { ask, withQuery } from "./api.js";
 import { element } from "./dom.js";
 import { addressOf, filters, propose, states } from "./filters.js";
 import { clock } from "./format.js";
-import { fill, heading, nothing, repeatedly, table } from "./parts.js";
+import { fill, growingTable, heading, nothing, repeatedly, table } from "./parts.js";
 
 const PAGE = 100;
 const STILL = 30_000; // ms; what is sorted, or further back, changes little, and takes longer to find
@@ -19,25 +19,30 @@ const LOOKS = 5; // empty pages that are passed by themselves: relay looks throu
 export function listView(name, list, { query, go, signal }) {
   const state = query.get("state") ?? list.states[0];
   const place = element("div", { class: "list" });
-  const load = () => contentOf(name, list, state, query, signal);
+  const load = () => contentOf(name, list, state, query, signal, place.firstChild ? wholeTable : growingTable);
   fill(place, load, signal);
   const follows = !query.has("sort") && !query.has("before");
   repeatedly(() => place.contains(document.activeElement) || fill(place, load, signal), follows ? list.refresh : STILL, signal);
   return [heading(list.title), states(name, query, list.states, state), ...filters(name, query, list.fields, go), place];
 }
 
-async function contentOf(name, list, state, query, signal) {
+async function contentOf(name, list, state, query, signal, made) {
   const page = await pageOf(list, state, query, signal);
   const items = page[list.key];
   for (const [field, valueOf] of Object.entries(list.known)) propose(field, items.map(valueOf).filter(Boolean));
   const before = page.next && `${addressOf(name, query, { state })}&before=${encodeURIComponent(page.next)}`;
-  const body = items.length ? [table(list.title, columnsOf(name, list, query), items.map(list.rowOf))] : emptyOf(list, state, query, before);
+  const body = items.length ? [made(list.title, columnsOf(name, list, query), items, list.rowOf)] : emptyOf(list, state, query, before);
   return [
     list.noteOf?.(page),
     page.searched_since && note("Sorted are those since ", clock(page.searched_since), ". For older ones, set To."),
     ...body,
     before && element("p", {}, element("a", { href: before }, items.length ? "The next page" : "Search further back")),
   ].filter(Boolean);
+}
+
+/** At once, where its reader may be further down already. */
+function wholeTable(name, columns, items, cellsOf) {
+  return table(name, columns, items.map(cellsOf));
 }
 
 /** The page that was asked for, or the first behind it that holds something. */

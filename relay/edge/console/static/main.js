@@ -1,35 +1,16 @@
 // The page: which view belongs to which address, and what all views share.
 
-import { access, forgetToken, hasToken } from "./api.js";
+import { Unreachable, access, forgetToken, hasToken } from "./api.js";
 import { showBanner, showCounts, showReadiness, showReplica, unknownAddress } from "./frame.js";
 import { askForToken } from "./dialogs.js";
-import { feed } from "./feed.js";
 import { listenToKeys } from "./keys.js";
+import { failure, heading } from "./parts.js";
 import { status } from "./status.js";
-import * as chats from "./view-chats.js";
-import * as deadLetters from "./view-dead-letters.js";
-import * as events from "./view-events.js";
-import * as health from "./view-health.js";
-import * as overview from "./view-overview.js";
-import * as search from "./view-search.js";
-import * as subject from "./view-subject.js";
-import * as tasks from "./view-tasks.js";
+import { loadAll, viewAt } from "./views.js";
 
-const VIEWS = {
-  overview: { title: "Overview", list: overview.show },
-  events: { title: "Live events", list: events.show },
-  search: { title: "Search", list: search.show },
-  subjects: { title: "Timeline", one: subject.show },
-  tasks: { title: "Tasks", list: tasks.show },
-  chats: { title: "Chats", list: chats.show },
-  "dead-letters": { title: "Dead letters", list: deadLetters.list, one: deadLetters.letter },
-  health: { title: "Health", list: health.show },
-};
-
-const EVENTS = "/v1/events";
+const LATER = 1_500; // ms; while the first view waits for its data, the browser is not idle enough
 const main = document.getElementById("main");
 let leaving = new AbortController();
-let lastHeard = feed.state.name;
 
 function go(address) {
   if (location.hash === address) render();
@@ -44,43 +25,35 @@ function announce(text) {
   announce.timer = setTimeout(() => (notice.textContent = ""), 6_000);
 }
 
-/** `#/dead-letters/ID?after=X` as its parts; without an address it is the overview. */
-function parsed(hash) {
-  const [path, query = ""] = (hash.match(/^#\/(.+)/)?.[1] ?? "overview").split("?");
-  const [name, ...rest] = path.split("/");
-  const id = decoded(rest.join("/"));
-  const view = VIEWS[name];
-  const shown = view && (id ? view.one : view.list);
-  if (!shown) return { name: "", title: "Unknown address", shown: unknownAddress, id: "", query: new URLSearchParams() };
-  return { name, title: id ? `${view.title} ${id}` : view.title, shown, id, query: new URLSearchParams(query) };
-}
-
-function decoded(text) {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-function render() {
+/** Shows the view of the address. Answers whether it is still wanted when it is loaded. */
+async function render() {
   leaving.abort();
   leaving = new AbortController();
-  status.forget((path) => !path.startsWith(EVENTS)); // the list of events goes on behind other views
-  const { name, title, shown, id, query } = parsed(location.hash);
+  const { signal } = leaving;
+  const { name, title, load, id, query } = viewAt(location.hash);
+  status.forget((path) => !path.startsWith("/v1/events")); // the list of events goes on behind other views
   document.title = `${title} · relay`;
   for (const link of document.querySelectorAll(".tabs a")) {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  main.replaceChildren(...shown({ id, query, go, announce, signal: leaving.signal }));
+  const view = await load().catch(notLoaded);
+  if (signal.aborted) return false;
+  const shown = (id ? view.one : view.list) ?? unknownAddress;
+  main.replaceChildren(...shown({ id, query, go, announce, signal }));
+  return true;
+}
+
+function notLoaded() {
+  const show = () => [heading("This view could not be loaded"), failure(new Unreachable(), () => location.reload())];
+  return { list: show, one: show };
 }
 
 /** Another view was asked for: its heading has the focus, so that the keyboard and a screen reader begin there. */
-function navigate() {
+async function navigate() {
   if (location.hash && !location.hash.startsWith("#/")) return;
   const kept = document.activeElement?.id;
-  render();
+  if (!(await render())) return;
   window.scrollTo(0, 0);
   (kept && main.querySelector(`#${CSS.escape(kept)}`) || main.querySelector("h1"))?.focus({ preventScroll: true });
 }
@@ -97,7 +70,6 @@ function searchFor(event) {
 
 function tokenChanged() {
   document.getElementById("forget-token").hidden = !hasToken();
-  feed.restart();
   render();
 }
 
@@ -116,13 +88,8 @@ document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
 });
-feed.addEventListener("state", () => {
-  if (feed.state.name === lastHeard) return;
-  lastHeard = feed.state.name;
-  if (lastHeard === "lost" || lastHeard === "live") status.refresh(); // the stream hears first that relay went or came
-});
-feed.addEventListener("begin", () => status.forget((path) => path.startsWith(EVENTS)));
 window.addEventListener("hashchange", navigate);
-listenToKeys(go, events.toggle);
+listenToKeys(go);
 status.start();
 render();
+setTimeout(loadAll, LATER);

@@ -5,6 +5,7 @@ import { element } from "./dom.js";
 import { indented } from "./format.js";
 import { linkTo, typeOf } from "./words.js";
 
+const FIRST_SCREEN = 30; // rows of a table: more than a screen has
 const LONGEST_ID = 40; // characters; upstream's and relay's own have 32 or 36
 
 /** The heading of a view, with what stands beside it. */
@@ -105,17 +106,33 @@ export function repeatedly(refresh, milliseconds, signal) {
  * `{name, href, sorted}`: its heading leads to the list sorted by it, the highest first.
  */
 export function table(name, columns, rows) {
+  return laidOut(name, columns, rows.map((cells) => rowOf(columns, cells)));
+}
+
+/** The same of `items`, of which those on the first screen are there at once, and the others when that is painted. */
+export function growingTable(name, columns, items, cellsOf) {
+  const made = (some) => some.map((item) => rowOf(columns, cellsOf(item)));
+  const whole = laidOut(name, columns, made(items.slice(0, FIRST_SCREEN)));
+  requestAnimationFrame(() => setTimeout(() => whole.tBodies[0].append(...made(items.slice(FIRST_SCREEN)))));
+  return whole;
+}
+
+function laidOut(name, columns, body) {
   const head = columns.map((column) => element("th", { scope: "col", "aria-sort": column.sorted && "descending" }, headingOf(column)));
-  const names = columns.map((column) => column.name ?? column);
-  const body = rows.map((cells) =>
-    element("tr", {}, ...cells.map((cell, at) => element("td", { "data-column": names[at] }, element("div", {}, ...[cell ?? "–"].flat())))),
-  );
   return element(
     "table",
     { class: "cards", "aria-label": name },
     element("thead", {}, element("tr", {}, ...head)),
     element("tbody", {}, ...body),
   );
+}
+
+function rowOf(columns, cells) {
+  return element("tr", {}, ...cells.map((cell, at) => element("td", { "data-column": nameOf(columns[at]) }, element("div", {}, ...[cell ?? "–"].flat()))));
+}
+
+function nameOf(column) {
+  return column.name ?? column;
 }
 
 function headingOf(column) {

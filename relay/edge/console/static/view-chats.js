@@ -35,7 +35,7 @@ const LIST = {
   ],
 };
 
-export function show(shared) {
+export function list(shared) {
   return listView("chats", LIST, shared);
 }
 

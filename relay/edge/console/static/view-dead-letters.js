@@ -26,7 +26,7 @@ export function list({ query, signal, announce }) {
 }
 
 /** One of them. */
-export function letter({ id, go, signal, announce }) {
+export function one({ id, go, signal, announce }) {
   const place = element("div", {});
   fill(place, () => ask(pathOf(id), { signal }).then((held) => letterOf(held, go, announce)).catch(unknownLetter), signal);
   return [heading("Dead letter", element("span", { class: "id whole" }, id)), place];

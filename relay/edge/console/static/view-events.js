@@ -1,29 +1,41 @@
 // Live events: filters that the journal answers over any time, pause, and a list of bounded length, the newest first.
 
+import { access } from "./api.js";
 import { element, icon } from "./dom.js";
 import { ALL, CAPACITY, feed, MOST } from "./feed.js";
 import { filters } from "./filters.js";
 import { clock, count, counted } from "./format.js";
 import { button, failure, heading, subjectLink, tag, typeTag, verbatim } from "./parts.js";
+import { status } from "./status.js";
 import { summaryOf, TOPICS, TYPES } from "./words.js";
 
 const FILTERS = ["topic", "type", "subject", "since", "until"];
 
-export function show({ query, go, signal }) {
+let lastHeard = feed.state.name;
+
+access.addEventListener("token", () => feed.restart());
+feed.addEventListener("begin", () => status.forget((path) => path.startsWith("/v1/events")));
+feed.addEventListener("state", () => {
+  if (feed.state.name === lastHeard) return;
+  lastHeard = feed.state.name;
+  if (lastHeard === "lost" || lastHeard === "live") status.refresh(); // the stream hears first that relay went or came
+});
+
+export function list({ query, go, signal }) {
   const wanted = Object.fromEntries(FILTERS.map((name) => [name, query.get(name) ?? ""]));
-  const list = element("ol", { class: "events", "aria-label": "Events, the newest first" });
+  const rows = element("ol", { class: "events", "aria-label": "Events, the newest first" });
   const empty = element("div", { class: "nothing", hidden: true });
   const older = element("div", { class: "older" });
   const state = element("span", { class: "state" });
   const hold = element("button", { type: "button", class: "hold", "aria-keyshortcuts": "p", onclick: toggle });
   const shown = element("p", { class: "muted shown" });
 
-  feed.addEventListener("rows", ({ detail }) => change(list, detail), { signal });
+  feed.addEventListener("rows", ({ detail }) => change(rows, detail), { signal });
   feed.addEventListener("state", tell, { signal });
   feed.start(wanted);
-  list.append(...feed.rows.map(rowOf));
+  rows.append(...feed.rows.map(rowOf));
   tell();
-  return [heading("Live events", state, hold), ...filters("events", query, fieldsOf(wanted), go, fitting), shown, list, empty, older];
+  return [heading("Live events", state, hold), ...filters("events", query, fieldsOf(wanted), go, fitting), shown, rows, empty, older];
 
   function tell() {
     state.replaceChildren(stateTag(feed.state, feed.paused));
@@ -38,9 +50,7 @@ export function show({ query, go, signal }) {
   }
 }
 
-/** Pauses, or goes on. */
-export function toggle() {
-  if (feed.wanted.until) return;
+function toggle() {
   if (feed.paused) feed.resume();
   else feed.pause();
 }

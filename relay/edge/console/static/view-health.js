@@ -5,7 +5,7 @@ import { clock, count, duration, size } from "./format.js";
 import { facts, failure, heading, nothing, tag } from "./parts.js";
 import { status } from "./status.js";
 
-export function show({ signal }) {
+export function list({ signal }) {
   const place = element("div", { class: "health" });
   const render = () => {
     const open = place.contains(document.activeElement);

@@ -11,7 +11,7 @@ import { status } from "./status.js";
 const REFRESH = 10_000;
 const LEAST = 10; // seconds, so that one event right after the start does not look like a peak
 
-export function show({ signal }) {
+export function list({ signal }) {
   const attention = element("div", {});
   const place = element("div", {});
   const look = () => {

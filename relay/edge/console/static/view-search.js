@@ -10,7 +10,7 @@ const PAGE = 50;
 const LOOKS = 10; // pages in a row that may be empty: relay looks through 50,000 events for each
 const KINDS = { task: "Task", chat: "Chat", delivery: "Unreadable delivery" };
 
-export function show({ query, signal }) {
+export function list({ query, signal }) {
   const prefix = query.get("prefix") ?? "";
   const place = element("div", { class: "found" });
   const found = new Map();

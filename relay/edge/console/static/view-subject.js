@@ -19,7 +19,7 @@ const MOST_PAGES = 5; // what is longer is cut, and says so; its end comes with 
 const REFRESH = 5_000;
 const SETTLE = 400; // ms after an event before the publications are asked for: a burst is asked for once
 
-export function show({ id, signal, announce }) {
+export function one({ id, signal, announce }) {
   const place = element("div", { class: "subject" });
   begin();
   return [

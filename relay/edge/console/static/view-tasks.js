@@ -25,7 +25,7 @@ const LIST = {
   empty: emptyText,
 };
 
-export function show(shared) {
+export function list(shared) {
   return listView("tasks", LIST, shared);
 }
 

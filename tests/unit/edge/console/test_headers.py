@@ -39,4 +39,3 @@ def test_nothing_is_guessed_referred_framed_or_shared() -> None:
     assert headers["Cross-Origin-Opener-Policy"] == headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert "camera=()" in headers["Permissions-Policy"]
     assert (headers["Content-Type"], headers["ETag"]) == ("text/css; charset=utf-8", '"1"')
-    assert headers["Cache-Control"] == "no-cache"

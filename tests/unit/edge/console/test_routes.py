@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import relay.edge.console
-from relay.edge.console import Console
+from relay.edge.console import Console, routes
 from relay.edge.console.routes import MEDIA_TYPES
 from tests.services.raw_http import ask, get
 from tests.unit.edge.serving import routed
@@ -18,6 +18,9 @@ STATIC = Path(relay.edge.console.__file__).parent / "static"
 FILES = sorted(STATIC.iterdir())
 SCRIPTS = [file for file in FILES if file.suffix == ".js"]
 PAGE = (STATIC / "index.html").read_text("utf-8")
+VERSION = Console(on_loopback=True).version
+IMPORTED = re.compile(r'^import .*from "\./([^"]+)"|^} from "\./([^"]+)"', re.MULTILINE)
+LATER = re.compile(r'import\("\./([^"]+)"\)')
 
 
 @pytest.fixture
@@ -32,34 +35,51 @@ async def test_the_page_is_at_the_root_and_says_how_to_treat_it(url: str) -> Non
     assert reply.status == 200
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
     assert "script-src 'self'" in reply.headers["content-security-policy"]
-    assert reply.body.decode() == PAGE
+    assert reply.headers["cache-control"] == "no-cache"
+    assert reply.body.decode() == PAGE.replace("/console/", f"/console/{VERSION}/")
 
 
 @pytest.mark.parametrize(("file", "content"), [pytest.param(file, file.read_bytes(), id=file.name) for file in FILES])
 async def test_every_file_is_served_under_its_policy(url: str, file: Path, content: bytes) -> None:
     """The page would miss a part, or a part would be opened alone without the page's policy."""
-    reply = await ask(url, get(f"/console/{file.name}"))
-    assert (reply.status, reply.body) == (200, content)
+    reply = await ask(url, get(f"/console/{VERSION}/{file.name}"))
+    served = content.replace(b"/console/", f"/console/{VERSION}/".encode()) if file.suffix == ".html" else content
+    assert (reply.status, reply.body) == (200, served)
     assert reply.headers["content-type"] == MEDIA_TYPES[file.suffix]
     assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
 
 
-async def test_a_file_that_the_browser_has_is_not_sent_again(url: str) -> None:
-    """Each visit would load everything again, or after an upgrade show files of two versions."""
-    first = await ask(url, get("/console/main.js"))
+async def test_a_page_that_the_browser_has_is_not_sent_again(url: str) -> None:
+    """Each visit would load it again, or after an upgrade show the one of before."""
+    first = await ask(url, get("/"))
     tag = first.headers["etag"]
-    again = await ask(url, get("/console/main.js", f'If-None-Match: "other", {tag}'))
+    again = await ask(url, get("/", f'If-None-Match: "other", {tag}'))
     assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
     assert "content-security-policy" in again.headers
-    other = await ask(url, get("/console/main.js", 'If-None-Match: "other"'))
+    other = await ask(url, get("/", 'If-None-Match: "other"'))
     assert (other.status, other.body) == (200, first.body)
-    assert (await ask(url, get("/console/dom.js"))).headers["etag"] != tag
+    assert (await ask(url, get(f"/console/{VERSION}/dom.js"))).headers["etag"] != tag
+
+
+async def test_files_are_kept_for_good_under_their_version_and_only_there(url: str) -> None:
+    """Each page would ask for forty files, or a browser keep those of another version under the name of this one."""
+    kept = (await ask(url, get(f"/console/{VERSION}/main.js"))).headers["cache-control"]
+    assert kept == "public, max-age=31536000, immutable"
+    assert (await ask(url, get("/console/another/main.js"))).headers["cache-control"] == "no-cache"
+
+
+def test_the_version_changes_with_any_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Browsers would show the console of before an upgrade, for a year."""
+    read = routes._read
+    for name in ("main.js", "index.html"):
+        monkeypatch.setattr(routes, "_read", lambda name=name: {**read(), name: read()[name] + b" "})
+        assert Console(on_loopback=True).version != VERSION
 
 
 @pytest.mark.parametrize("name", ["none.js", "..%2froutes.py", "%2e%2e%2froutes.py", "routes.py", ".", "main.js%00"])
 async def test_nothing_else_can_be_fetched(url: str, name: str) -> None:
     """Somebody could read files of the machine through the console."""
-    reply = await ask(url, get(f"/console/{name}"))
+    reply = await ask(url, get(f"/console/{VERSION}/{name}"))
     assert (reply.status, reply.json["code"]) == (404, "not_found")
 
 
@@ -88,9 +108,26 @@ def test_no_script_makes_markup_or_code_of_a_text(script: Path) -> None:
 
 def test_every_script_finds_what_it_imports_and_is_used() -> None:
     """A module would fail to load, and with it the whole page; or lie there dead."""
-    imported = {name for script in SCRIPTS for name in re.findall(r'from "\./([^"]+)"', script.read_text("utf-8"))}
+    imported = {
+        name for script in SCRIPTS for name in (*imports(script.name), *LATER.findall(script.read_text("utf-8")))
+    }
     linked = set(re.findall(r'(?:src|href)="/console/([^"]+)"', PAGE))
     assert imported | linked | {"index.html"} == {file.name for file in FILES}
+
+
+def imports(script: str) -> set[str]:
+    """What a script imports before it runs."""
+    return {one or other for one, other in IMPORTED.findall((STATIC / script).read_text("utf-8"))}
+
+
+def test_the_page_asks_at_once_for_all_that_it_needs_to_begin() -> None:
+    """The browser would find the files one after another, and wait for a round trip for each step."""
+    needed, found = {"main.js"}, {"main.js"}
+    while found:
+        found = {name for script in found for name in imports(script)} - needed
+        needed |= found
+    assert set(re.findall(r'rel="modulepreload" href="/console/([^"]+)"', PAGE)) == needed - {"main.js", "views.js"}
+    assert imports("views.js") == set(), "the first view must be on its way before the rest is here"
 
 
 def test_every_icon_that_is_named_is_drawn() -> None:
