@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
@@ -30,6 +29,7 @@ from relay.journal.journal import Journal, Policy, open_journal
 from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.projections.tasks import PENDING, Tasks
 from relay.journal.store import SQLITE_VERSION
+from relay.journal.volume import free_bytes
 from relay.publishing.claims import Claims
 from relay.publishing.publisher import Publisher, as_fatal
 from relay.reconciler.watch import CARE, TaskReconciliation
@@ -277,7 +277,7 @@ class Relay:
         self._journal_signals.journal_looked_at(
             events=journal.events.count(), bytes=journal.condition.size, dead_letters=letters
         )
-        self._health.looked_at(await asyncio.to_thread(_free_bytes, Path(self.settings.journal.path).parent))
+        self._health.looked_at(await asyncio.to_thread(free_bytes, journal.path.parent))
         if self._watch is not None:
             await self._watch.update_gauges()
         for label, signals in self._sink_signals.items():
@@ -369,15 +369,6 @@ async def _bounded(closing: Coroutine[Any, Any, None], timeout: float) -> None:
             "The journal could not be closed in time.",
             hint="Check the disk under journal.path; the next start recovers what was acknowledged.",
         ) from None
-
-
-def _free_bytes(folder: Path) -> int | None:
-    """What the disk under a folder still takes from this user, in bytes."""
-    try:
-        found = os.statvfs(folder)
-    except OSError:
-        return None
-    return found.f_bavail * found.f_frsize
 
 
 async def _done(future: asyncio.Future[Any]) -> None:

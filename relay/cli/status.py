@@ -10,7 +10,7 @@ import typer
 
 from relay.cli import options
 from relay.cli.connection import connect
-from relay.cli.doctor.findings import Finding
+from relay.cli.doctor.findings import LITTLE_SPACE, Finding
 from relay.cli.format import age, counted, duration, size
 from relay.cli.outcome import FAILED
 from relay.cli.output import write_facts, write_finding, write_json, write_line
@@ -92,6 +92,10 @@ def _others(status: Json) -> Iterator[Finding]:
     if overdue > MANY_OVERDUE:
         hint = "Raise reconcile.max_rate, or see whether the upstream refuses polls: `relay tasks --state overdue`."
         yield Finding("tasks", "warning", f"{overdue} should have been polled by now", hint, "tasks_overdue")
+    free = status["journal"]["disk_free_bytes"]
+    if free is not None and free < LITTLE_SPACE:
+        hint = "Make room: a full disk refuses every webhook."
+        yield Finding("disk", "warning", f"has {size(free)} left for the journal", hint, "disk_filling")
     if status["upstream"]["up"] is False:
         hint = "`relay doctor` tries the address and the key."
         yield Finding("upstream", "warning", "is unreachable, or refuses or fails polls", hint, "upstream_down")
@@ -105,6 +109,8 @@ def facts(url: str, status: Json) -> Iterator[tuple[str, str]]:
     journal, tasks = status["journal"], status["tasks"]
     yield "relay", f"{status['identity']}, {status['version']}, at {url}, up for {duration(up)}"
     yield "journal", f"{counted(journal['events'], 'event')}, {size(journal['bytes'])}, offset {journal['last_offset']}"
+    if (free := journal["disk_free_bytes"]) is not None:
+        yield "disk", f"{size(free)} free; full, it takes no event"
     yield "dead letters", str(journal["dead_letters"])
     yield "tasks", f"{tasks['pending']} pending, {tasks['overdue']} overdue"
     yield "chats", f"{status['chats']['open']} open"

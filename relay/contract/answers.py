@@ -121,7 +121,13 @@ _STATUS: Final[dict[str, Schema]] = {
     "now": _TIME,
     "ready": _object({"ok": {"type": "boolean"}, "reasons": _list(_TEXT)}),
     "drain": reference("Drain"),
-    "journal": _object({"id": _TEXT, **dict.fromkeys(("events", "bytes", "last_offset", "dead_letters"), _COUNT)}),
+    "journal": _object(
+        {
+            "id": _TEXT,
+            **dict.fromkeys(("events", "bytes", "last_offset", "dead_letters"), _COUNT),
+            "disk_free_bytes": _COUNT_OR_NULL,
+        }
+    ),
     "sinks": _list(_object(_SINK)),
     "chats": _object({"open": _COUNT}),
     "tasks": _object(

@@ -64,6 +64,7 @@ class Journal:
         self.concealed = Concealed()
         """Secrets that no event may hold, no matter who made it. May be exchanged for others."""
         self._store, self._policy, self._signals = store, policy, signals
+        self.path = store.path
         self.condition = Condition(store.size(), signals)
         self.broken = self.condition.broken
         self._writer = Writer(store, committed=self._committed, failed=self.condition.failed, overdue=self._shorten_log)

@@ -22,6 +22,15 @@ def resolved(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def free_bytes(folder: Path) -> int | None:
+    """What the disk under a folder still takes from this user, in bytes; ``None`` where nobody can say."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize  # not f_bfree: file systems hold blocks back that only root may use
+
+
 def log_of(path: Path) -> Path:
     """The write-ahead log of a journal."""
     return path.with_name(path.name + "-wal")

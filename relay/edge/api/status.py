@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from relay.journal.projections.chats import Chats
 from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.projections.tasks import PENDING, Tasks
 from relay.journal.sink_progress import SinkProgress
+from relay.journal.volume import free_bytes
 from relay.telemetry.signals.sinks import SinkFigures, SinkSignals, Trouble
 from relay.telemetry.signals.upstream import UpstreamSignals
 
@@ -69,6 +71,7 @@ class StatusRoutes:
                     "id": journal.progress.journal_id,
                     "events": journal.events.count(),
                     "bytes": journal.condition.size,
+                    "disk_free_bytes": await asyncio.to_thread(free_bytes, journal.path.parent),
                     "last_offset": journal.events.last_offset,
                     "dead_letters": await self._letters.query(DeadLetters.count),
                 },

@@ -26,7 +26,7 @@ WELL: dict[str, Any] = {
     "started_at": "2026-01-31T09:00:00.000Z",
     "now": "2026-01-31T12:05:00.000Z",
     "ready": {"ok": True, "reasons": []},
-    "journal": {"events": 9, "bytes": 1 << 20, "last_offset": 9, "dead_letters": 0},
+    "journal": {"events": 9, "bytes": 1 << 20, "last_offset": 9, "dead_letters": 0, "disk_free_bytes": 5 << 30},
     "sinks": [SINK],
     "chats": {"open": 2},
     "tasks": {"pending": 3, "overdue": 1},
@@ -57,6 +57,7 @@ CASES: list[tuple[dict[str, Any], tuple[str, str, str | None]]] = [
     (with_sink(up=None), ("warning", "sink kafka", "sink_opening")),
     (with_sink(pending=5, lag_seconds=61.0), ("warning", "sink kafka", "sink_late")),
     ({"journal": WELL["journal"] | {"dead_letters": 2}}, ("warning", "dead letters", "dead")),
+    ({"journal": WELL["journal"] | {"disk_free_bytes": 63 << 20}}, ("warning", "disk", "disk_filling")),
     ({"tasks": {"pending": 300, "overdue": 101}}, ("warning", "tasks", "tasks_overdue")),
     ({"upstream": {"up": False}}, ("warning", "upstream", "upstream_down")),
 ]
@@ -95,4 +96,6 @@ def test_the_rest_is_there_in_a_few_lines() -> None:
     shown = dict(facts("http://x", WELL))
     assert shown["relay"] == "relay-0, 1.2.3, at http://x, up for 3h 5m"
     assert shown["journal"] == "9 events, 1.0 MiB, offset 9"
+    assert shown["disk"] == "5.0 GiB free; full, it takes no event"
+    assert "disk" not in dict(facts("http://x", WELL | {"journal": WELL["journal"] | {"disk_free_bytes": None}}))
     assert (shown["tasks"], shown["chats"], shown["upstream"]) == ("3 pending, 1 overdue", "2 open", "up")

@@ -1,8 +1,9 @@
 // What somebody should look at: the same that `relay status` finds. Pure: it reads one answer of GET /v1/status.
 
-import { count, counted, duration } from "./format.js";
+import { count, counted, duration, size } from "./format.js";
 
 const LATE = 60; // seconds, as in relay status
+const LITTLE_SPACE = 64 * 1024 * 1024; // bytes, as in relay status and relay doctor
 const MANY_OVERDUE = 100; // tasks, as in relay status
 const DRAINS = {
   draining: "relay drains: it accepts deliveries until its chats have ended and its sinks have everything",
@@ -46,6 +47,10 @@ function ofTheRest({ journal, tasks, upstream }) {
   if (tasks.overdue > MANY_OVERDUE) {
     const hint = "Raise reconcile.max_rate, or see whether the upstream refuses polls.";
     note("tasks_overdue", `${count(tasks.overdue)} tasks should have been polled by now`, hint, ["#/tasks?state=overdue", "Overdue tasks"]);
+  }
+  if (journal.disk_free_bytes !== null && journal.disk_free_bytes < LITTLE_SPACE) {
+    const text = `The journal's disk has ${size(journal.disk_free_bytes)} left`;
+    note("disk_filling", text, "Make room: a full disk refuses every webhook.", ["#/health", "Health"]);
   }
   if (upstream.up === false) {
     const hint = "relay doctor tries the address and the key.";

@@ -24,6 +24,7 @@ function contentOf(status) {
     section("Journal", facts([
       ["Events held", count(status.journal.events)],
       ["Size", size(status.journal.bytes)],
+      ["Free on its disk", status.journal.disk_free_bytes === null ? null : size(status.journal.disk_free_bytes)],
       ["Last offset", count(status.journal.last_offset)],
       ["Dead letters", link("#/dead-letters", count(status.journal.dead_letters))],
     ])),
