@@ -44,6 +44,7 @@ _WORDS: Final = {
     "_webhook_token": "secret: letters, digits and `._~+=-`",
     "_signing_secret": "secret: `whsec_` and base64",
     "_redis_url": "secret: a `redis://`, `rediss://` or `unix://` address",
+    "_proxy_url": "secret: an `http://` or `https://` address, or `direct`",
     "_sha256": "64 hex digits",
     "_network": "network, such as `10.0.0.0/8`",
     "_host": "host or address",

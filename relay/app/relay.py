@@ -105,6 +105,7 @@ class Relay:
         for message in warnings(settings):
             self.signals.warned(message)
         self.upstream = Upstream(settings.upstream, self._upstream_signals)
+        self._tell_egress()
         self.journal = await self._open_journal()
         try:
             self._start_publishers()
@@ -257,6 +258,12 @@ class Relay:
             self._edge.reconfigure(settings, self._concealed)
         if self._watch is not None:
             self._watch.reconfigure(settings)
+        if self.upstream.reconfigure(settings.upstream):
+            self._tell_egress()
+
+    def _tell_egress(self) -> None:
+        if (egress := self.upstream.egress) is not None:
+            self._upstream_signals.egress_proxy_used(str(egress), egress.source)
 
     # -- looking -----------------------------------------------------------------------------------------------
 

@@ -43,22 +43,51 @@ class Reloader:
         self._check_every = check_every
         self._wanted = wanted or asyncio.Event()
         self._checking: Future[Any] | None = None
+        self._seen: list[_Mark] | None = None  # a file may have changed since the start: the first check reads it again
+        self._lock = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
+        self._look_again_at = 0.0
+        relay.upstream.renew = self.look
 
     async def run(self) -> None:
         """Reloads whenever it is wanted or a secret's file has changed, for as long as it runs."""
-        seen: list[_Mark] | None = None  # a file may have changed since the start: the first check reads it again
         while True:
             try:
                 async with asyncio.timeout(self._check_every):
                     await self._wanted.wait()
             except TimeoutError:
-                files = self._relay.settings.secret_files
-                if not files or ((marks := await self._marks()) is not None and marks == seen):
-                    continue
-            asked = self._wanted.is_set()
+                async with self._lock:
+                    await self._check()
+                continue
             self._wanted.clear()
-            seen = await self._marks()
-            await self.reload(asked=asked)
+            async with self._lock:
+                self._seen = await self._marks()
+                await self.reload()
+
+    async def look(self) -> None:
+        """Checks the files now: somebody refuses a secret, which may just have been replaced. Once a second at most."""
+        loop = asyncio.get_running_loop()
+        if self._looking is None and loop.time() >= self._look_again_at:
+            self._look_again_at = loop.time() + 1.0
+            self._looking = asyncio.create_task(self._look())
+        if self._looking is not None:
+            await asyncio.shield(self._looking)  # for all who ask meanwhile, also if one of them leaves
+
+    async def _look(self) -> None:
+        try:
+            async with self._lock:
+                await self._check()
+        finally:
+            self._looking = None
+
+    async def _check(self) -> None:
+        """Reads the configuration again if the file of a secret has changed."""
+        if not self._relay.settings.secret_files:
+            return
+        marks = await self._marks()
+        if marks is None or marks != self._seen:
+            self._seen = marks
+            await self.reload(asked=False)
 
     async def reload(self, *, asked: bool = True) -> None:
         """Reads the configuration and takes over what may be. ``asked``: says so even if that is nothing."""

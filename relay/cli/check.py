@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import typer
 
 from relay.cli import configured, options
-from relay.cli.client import NETWORK_ERRORS, exchange
 from relay.cli.doctor.findings import Finding
 from relay.cli.outcome import BAD_CONFIGURATION, FAILED, tell
 from relay.cli.output import write_finding, write_json, write_line
 from relay.cli.serve import run_loop
 from relay.core.errors import RelayError
-from relay.core.network import why
 
 if TYPE_CHECKING:
     from relay.core.sink import Advice, Identity, SinkConfig
     from relay.settings import ConfigError, Settings
+    from relay.settings.model import UpstreamSettings
 
 CHECK_SUFFIX: Final = "-check"
 """Behind the identity, so that the check fences no relay that is running."""
@@ -96,8 +94,8 @@ async def _reach_all(settings: Settings, *, progress: bool) -> list[Reached]:
     reached = []
     if settings.dedup.shared_index is not None:
         tries.append(reach_index(settings.dedup.shared_index.get_secret_value()))
-    # One after the other, so that the lines come in the order of the configuration; http.client blocks: in a thread.
-    for attempt in (*tries, asyncio.to_thread(reach_upstream, settings.upstream.base_url)):
+    # One after the other, so that the lines come in the order of the configuration.
+    for attempt in (*tries, reach_upstream(settings.upstream)):
         result = await attempt
         reached.append(result)
         if progress:
@@ -146,12 +144,13 @@ async def reach_index(url: str) -> Reached:
     return Reached(name, True, message="answers")
 
 
-def reach_upstream(base_url: str) -> Reached:
+async def reach_upstream(settings: UpstreamSettings) -> Reached:
     """Any answer over HTTP will do: without a key there is nothing to be had."""
-    try:
-        with exchange(urlsplit(base_url), "HEAD", "", timeout=_UPSTREAM_WITHIN) as response:
-            status = response.status
-    except NETWORK_ERRORS as error:
-        message = f"{base_url} cannot be reached: {why(error)}."
-        return Reached("upstream", False, "upstream_unreachable", message, "Check upstream.base_url and the network.")
-    return Reached("upstream", True, message=f"{base_url} answers (HTTP {status})")
+    from relay.cli.doctor.upstream import ask
+
+    way = await ask(settings, "HEAD", "/", within=_UPSTREAM_WITHIN)
+    steps = "".join(f"; {step}" for step in way.steps)
+    if way.status is None:
+        message = f"{settings.base_url} cannot be reached: {way.failure.rstrip('.')}{steps}."
+        return Reached("upstream", False, "upstream_unreachable", message, way.hint)
+    return Reached("upstream", True, message=f"{settings.base_url} answers (HTTP {way.status}){steps}")

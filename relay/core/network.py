@@ -13,6 +13,8 @@ def why(error: BaseException) -> str:
     """The reason of a failed exchange, without a capital and a full stop: it goes on a sentence."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, ConnectionRefusedError):  # of which asyncio says "Connect call failed ('192.0.2.1', 443)"
+        return "Connection refused"
     reason = getattr(error, "reason", None)
     if verdict := getattr(error, "verify_message", None):
         return f"its certificate is not trusted ({str(verdict).rstrip('.')})"

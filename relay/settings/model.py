@@ -35,6 +35,7 @@ from relay.settings.values import (
     HttpUrl,
     Network,
     Port,
+    ProxyUrl,
     RedisUrl,
     Secret,
     Sha256,
@@ -144,7 +145,10 @@ class WebhooksSettings(Section):
 
 
 class UpstreamSettings(Section):
-    """The API behind the proxy and the reconciler. There is no total timeout: a stream may last for hours."""
+    """The API behind the proxy and the reconciler. There is no total timeout: a stream may last for hours.
+
+    ``proxy``: the egress proxy, or ``direct``; ``None``: as ``HTTPS_PROXY`` and ``NO_PROXY`` say.
+    """
 
     base_url: HttpUrl = "https://api.novita.ai"
     api_key: Secret | None = None
@@ -153,6 +157,7 @@ class UpstreamSettings(Section):
     idle_timeout: PositiveDuration = 300.0
     keepalive_timeout: Duration = 15.0
     ssl_cafile: Path | None = None
+    proxy: ProxyUrl | None = None
 
 
 class ClientSettings(Section):

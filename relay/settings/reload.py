@@ -20,6 +20,7 @@ RELOADED = frozenset(
         "webhooks.novita.signature_tolerance",
         "webhooks.novita.allow_from",
         "upstream.api_key",
+        "upstream.proxy",
         "proxy.clients",
     }
 )
@@ -52,7 +53,7 @@ def _held(current: Settings, written: Settings) -> Iterator[str]:
     a configuration that nobody wrote. A new key would go to the old address; a door would stand open."""
     moved = current.upstream.base_url != written.upstream.base_url
     if moved:
-        yield "upstream.api_key"
+        yield from ("upstream.api_key", "upstream.proxy")
     key = current.upstream.api_key if moved else written.upstream.api_key
     if key is not None and not written.proxy.clients:
         yield "proxy.clients"

@@ -11,13 +11,16 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{1,255}", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9._~+=-]+", re.ASCII)
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
+DIRECT = "direct"
+"""``upstream.proxy``: no proxy, whatever the environment says; the word is that of proxy auto-configuration."""
+
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 _MAKE_ONE = "make one with: openssl rand -hex 32"
 
@@ -76,6 +79,27 @@ def _is_redis_address(url: str) -> bool:
         return False
 
 
+def why_no_proxy(url: str) -> str | None:
+    """What is wrong with the address of an HTTP proxy, as the end of a sentence that does not quote it."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid or not (url.isascii() and url.isprintable()) or " " in url:
+        return "must be an address like http://user:password@proxy.example:3128; http:// or https:// are possible"
+    if parts.path.strip("/") or "?" in url or "#" in url:
+        return "must end with the port; write # as %23, ? as %3F and / as %2F in a user or password"
+    return None
+
+
+def _proxy_url(secret: SecretStr) -> SecretStr:
+    url = secret.get_secret_value()
+    if url != DIRECT and (reason := why_no_proxy(url)):
+        raise ValueError(f"{reason}; {DIRECT}: no proxy at all")
+    return secret
+
+
 def _sha256(text: str) -> str:
     if not _SHA256.fullmatch(text):
         raise ValueError("must be the SHA-256 of the key in 64 hex digits: printf %s KEY | sha256sum")
@@ -131,6 +155,9 @@ SigningSecret = Annotated[Secret, AfterValidator(_signing_secret)]
 RedisUrl = Annotated[Secret, AfterValidator(_redis_url)]
 """A Redis address; a secret, as it may hold a password."""
 
+ProxyUrl = Annotated[Secret, AfterValidator(_proxy_url)]
+"""The address of an HTTP proxy, or ``direct``; a secret, as it may hold a password."""
+
 Sha256 = Annotated[str, AfterValidator(_sha256)]
 """64 hex digits, held in lower case."""
 
@@ -171,4 +198,4 @@ def _secret_part(text: str) -> Iterator[str]:
     if "://" not in text:
         yield text
     elif password := urlsplit(text).password:
-        yield password
+        yield from {password, unquote(password)}

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,13 +18,16 @@ from urllib.parse import urlsplit
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from relay.core.errors import RelayError
+from relay.core.network import why
 from relay.settings.model import UpstreamSettings
 from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.threads import call
 from relay.upstream.addresses import Addresses
 from relay.upstream.connection import Connection, Receiver
-from relay.upstream.errors import UpstreamError, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
+from relay.upstream.egress import EgressProxy, egress_proxy
+from relay.upstream.errors import EgressRefused, UpstreamError, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
 from relay.upstream.headers import RawHeaders, declared_length
+from relay.upstream.tunnel import no_proxy, through
 from relay.upstream.wire import Head, Malformed, request_head
 
 RequestBody = bytes | bytearray | AsyncIterator[bytes]
@@ -33,16 +37,20 @@ _REPEATABLE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
 class Upstream:
-    """The upstream at ``base_url``. No redirects, no decompression, no proxy from the environment, no total timeout."""
+    """The upstream at ``base_url``, through an egress proxy where there is one. No redirects, no total timeout."""
 
     def __init__(self, settings: UpstreamSettings, signals: UpstreamSignals | None = None) -> None:
-        """Raises ``RelayError`` where ``ssl_cafile`` holds no certificates."""
+        """Raises ``RelayError`` where ``ssl_cafile`` holds no certificates, or ``HTTPS_PROXY`` no proxy."""
         parts = urlsplit(settings.base_url)
         secure = parts.scheme == "https"
         self.base_url = settings.base_url
         self._settings = settings
         self._signals = signals
         self._addresses = Addresses()
+        self.egress = egress_proxy(settings, os.environ)
+        """The egress proxy of new connections; ``None``: they go straight to the upstream."""
+        self.renew: Callable[[], Awaitable[None]] | None = None
+        """Reads the secrets again: a proxy that refuses them may have got others a moment ago."""
         self._address = (parts.hostname or "", parts.port or (443 if secure else 80))
         self._host = parts.netloc.encode("ascii")
         self._prefix = parts.path.rstrip("/")
@@ -53,6 +61,18 @@ class Upstream:
         self._busy: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
+
+    def reconfigure(self, settings: UpstreamSettings) -> bool:
+        """Goes through another egress proxy, or shows it other credentials; whether that is so. Nothing is cut off."""
+        egress = egress_proxy(settings, os.environ)
+        if egress == self.egress:
+            return False
+        self.egress = egress
+        while self._idle:
+            self._idle.pop()[1].cancel()
+        for connection in self._busy:
+            connection.retire()
+        return True
 
     # -- taking an answer as it comes --------------------------------------------------------------------------
 
@@ -67,29 +87,62 @@ class Upstream:
 
     async def connect(self) -> Connection:
         """A new connection. Raises ``UpstreamUnreachable`` or ``UpstreamTimeout``."""
-        loop = asyncio.get_running_loop()
+        egress = self.egress
+        try:
+            return await self._connect(egress)
+        except EgressRefused:
+            if self.renew is not None:
+                await self.renew()
+            if self.egress == egress:
+                raise
+        return await self._connect(self.egress)
+
+    async def _connect(self, egress: EgressProxy | None) -> Connection:
         if self._closed:
             raise UpstreamUnreachable("the relay is shutting down")
+        limit = self._settings.connect_timeout
         try:
-            async with asyncio.timeout(self._settings.connect_timeout):
-                host, port = self._address
-                tls = await self._context() if self._secure else None
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-                _, connection = await loop.create_connection(
-                    lambda: Connection(loop, self._freed),
-                    sock=await self._addresses.connected(found, loop.time()),
-                    ssl=tls,
-                    server_hostname=host if tls is not None else None,
-                )
+            async with asyncio.timeout(limit):
+                connection = await (self._straight() if egress is None else self._through(egress))
         except TimeoutError:
-            self._reached(False)
-            raise UpstreamTimeout("connect_timeout", self._settings.connect_timeout, sent=False) from None
+            who = "The upstream" if egress is None else "The egress proxy, or the upstream behind it,"
+            raise self._failed(UpstreamTimeout("connect_timeout", limit, sent=False, who=who), egress) from None
         except OSError as error:
-            self._reached(False)
-            raise UpstreamUnreachable(error.strerror or type(error).__name__) from None
+            raise self._failed(UpstreamUnreachable(why(error)), egress) from None
+        except UpstreamUnreachable as error:
+            raise self._failed(error, egress) from None
         self._busy.add(connection)
-        self._reached(True)
+        if egress != self.egress:
+            connection.retire()
+        self._reached()
         return connection
+
+    async def _straight(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        tls = await self._context() if self._secure else None
+        _, connection = await loop.create_connection(
+            lambda: Connection(loop, self._freed),
+            sock=await self._connected(self._address),
+            ssl=tls,
+            server_hostname=self._address[0] if tls is not None else None,
+        )
+        return connection
+
+    async def _through(self, egress: EgressProxy) -> Connection:
+        tls = await self._context() if self._secure or egress.secure else None
+        try:
+            connected = await self._connected((egress.host, egress.port))
+        except OSError as error:
+            raise no_proxy(egress, why(error)) from None
+        connection = Connection(asyncio.get_running_loop(), self._freed)
+        ways = {"tls": tls if self._secure else None, "proxy_tls": tls if egress.secure else None}
+        await through(egress, connected, self._address, connection, **ways)
+        return connection
+
+    async def _connected(self, address: tuple[str, int]) -> socket.socket:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
+        return await self._addresses.connected(found, loop.time())
 
     async def _context(self) -> ssl.SSLContext:
         if self._tls is None:
@@ -212,7 +265,7 @@ class Upstream:
             return
         loop = asyncio.get_running_loop()
         self._idle.append((loop.time(), connection))
-        self._reached(True)
+        self._reached()
         if self._sweeper is None:
             self._sweeper = loop.call_later(self._settings.keepalive_timeout, self._sweep)
 
@@ -226,9 +279,14 @@ class Upstream:
             due = self._idle[0][0] + self._settings.keepalive_timeout
             self._sweeper = loop.call_at(due, self._sweep)
 
-    def _reached(self, reached: bool) -> None:
+    def _reached(self) -> None:
         if self._signals is not None:
-            self._signals.upstream_reached(reached)
+            self._signals.upstream_reached(True)
+
+    def _failed(self, error: UpstreamError, egress: EgressProxy | None) -> UpstreamError:
+        if self._signals is not None:
+            self._signals.connection_failed(error.message, error.hint, str(egress) if egress is not None else None)
+        return error
 
     async def close(self) -> None:
         self._closed = True
@@ -260,6 +318,7 @@ class Incoming:
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Connection | None = connection
+        self.tls = connection.tls
         self._head: Head | None = None
         self._pieces: deque[bytes] = deque()
         self._held = 0
@@ -348,6 +407,11 @@ class Answer:
         self.headers: CIMultiDictProxy[str] = CIMultiDictProxy(
             CIMultiDict((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)
         )
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """What was negotiated; ``None`` in clear text."""
+        return self._incoming.tls
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes, without its transfer coding. Raises ``UpstreamReset`` or ``UpstreamTimeout``."""

@@ -16,6 +16,7 @@ Why relay has a client of its own, and not aiohttp's or httpx (docs/adr/0005-cha
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -60,6 +61,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._writable: asyncio.Future[None] | None = None
         self._flushed: Callable[[], None] | None = None
+        self.tls: ssl.SSLObject | None = None
+        """What was negotiated with the upstream; ``None`` in clear text."""
 
     # -- for the client ----------------------------------------------------------------------------------------
 
@@ -125,6 +128,16 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def retire(self) -> None:
+        """Serves what is under way, and is closed then: new requests go another way."""
+        freed = self._freed
+
+        def last(connection: Connection) -> None:
+            connection.cancel()
+            freed(connection)
+
+        self._freed = last
+
     def pause(self) -> None:
         """Reads no further until ``resume``: the upstream feels that the client is slow."""
         self._paused = True
@@ -143,6 +156,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection is there, TLS included."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are not instances of it
+        self.tls = transport.get_extra_info("ssl_object")
 
     def data_received(self, data: bytes) -> None:
         """Hands on what came."""

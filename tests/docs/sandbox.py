@@ -25,6 +25,9 @@ FOLDER: Final = "folder"
 TOKEN: Final = "0123456789abcdef0123456789abcdef0123456789abcdef"
 """Stands for every ``<token>`` and every secret."""
 
+_ADDRESSES: Final = {"egress-proxy": f"http://relay:{TOKEN}@proxy.example.com:3128"}
+"""What is in the files of secrets that are addresses."""
+
 _PORTS: Final = re.compile(r"(?<![\w.])(8080|8081|9090|9091)\b")
 _SECRETS: Final = re.compile(r"/(?:run/secrets|etc/relay/secrets)/([a-z0-9.-]+)")
 _LOOSE: Final = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -74,7 +77,7 @@ class Sandbox:
     def _secret(self, match: re.Match[str]) -> str:
         path = self.folder / "secrets" / match[1]
         if not path.exists():
-            self._write(path, f"{TOKEN}\n")
+            self._write(path, f"{_ADDRESSES.get(match[1], TOKEN)}\n")
         return str(path)
 
     def _write(self, path: Path, text: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.docs.sandbox import FOLDER, TOKEN, answers
 from tests.services.certificates import self_signed
+from tests.services.egress_proxies import EgressProxy
 from tests.services.kafka import START_TIMEOUT, BrokerFactory, Kafka, jars, secured
 from tests.services.ports import free_port
 from tests.services.redis import RedisProcess, RedisServer, SentinelSet
@@ -41,6 +42,19 @@ async def _until_listening(process: subprocess.Popen[bytes], port: int) -> None:
         while not await answers(port):
             assert process.poll() is None, "the simulator has ended"
             await asyncio.sleep(0.02)
+
+
+def egress_proxy(request: pytest.FixtureRequest, folder: Path) -> Places:
+    """A squid that wants a password, and behind it a stand-in for the upstream."""
+    proxy = EgressProxy("squid")
+    request.addfinalizer(proxy.stop)
+    proxy.start()
+    base_url = upstream(request, folder)["RELAY_UPSTREAM__BASE_URL"].replace("127.0.0.1", "localhost")
+    return {
+        "RELAY_UPSTREAM__BASE_URL": base_url,
+        "relay:<password>@proxy.example.com:3128": proxy.url().removeprefix("http://"),
+        "proxy.example.com:3128": f"127.0.0.1:{proxy.port}",
+    }
 
 
 def kafka(request: pytest.FixtureRequest, _folder: Path) -> Places:
@@ -122,6 +136,7 @@ def checkout(_request: pytest.FixtureRequest, folder: Path) -> Places:
 SERVICES: dict[str, Start] = {
     "checkout": checkout,
     "upstream": upstream,
+    "egress-proxy": egress_proxy,
     "kafka": kafka,
     "kafka-tls-sasl": kafka_tls_sasl,
     "redis": redis,

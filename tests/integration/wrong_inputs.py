@@ -178,6 +178,7 @@ CONFIGURATIONS = (
         "upstream: {base_url: api.novita.ai}",
         "upstream.base_url: must be a URL that begins with https:// or http:// and names a host",
     ),
+    config("upstream: {proxy: 'proxy.example:3128'}", "upstream.proxy: must be an address like http://user:password@…"),
     config("sinks: {type: kafka}", "sinks: must be a list, like [a, b]"),
     config("sinks: [kafka]", "sinks.0: must be a mapping of keys to values, like {type: kafka}"),
     config("sinks: [{url: 'redis://x'}]", "sinks.0.type: is required; known here: kafka, redis"),
@@ -425,6 +426,11 @@ CONNECTIONS = (
         "upstream: {base_url: 'https://127.0.0.1:{web}'}",
         "https://127.0.0.1:… cannot be reached: it does not speak TLS.",
         "Check upstream.base_url and the network.",
+    ),
+    connect(
+        "upstream: {proxy: 'http://127.0.0.1:{web}'}",
+        "… cannot be reached: the egress proxy opened no tunnel to api.novita.ai:443 (HTTP 501); …",
+        "Check whether the proxy reaches the upstream: its log says why it did not.",
     ),
     Wrong(
         "register-schemas http://127.0.0.1:{closed}",

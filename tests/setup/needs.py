@@ -54,6 +54,8 @@ _TEST = (
     Need("kcat", "kcat"),
     Need("strace", "strace"),
     Need("nginx", "nginx-light"),
+    Need("squid", "squid"),
+    Need("tinyproxy", "tinyproxy-bin"),
     Need("chromium-headless-shell", "chromium-headless-shell"),
     Need("fish", "fish"),
     Need("zsh", "zsh"),

@@ -31,6 +31,7 @@ TESTED_ELSEWHERE = {
     "relay/app/relay.py": "wires the parts; tests/integration and tests/e2e run them wired",
     "relay/cli/doctor/command.py": "tests/integration/test_doctor.py runs the doctor beside what is broken",
     "relay/cli/doctor/network.py": "tests/integration/test_doctor.py has it reach real servers, and others",
+    "relay/cli/doctor/upstream.py": "tests/integration/test_egress_proxy.py has it go through real proxies",
     "relay/journal/sql.py": "hands out the statements; every test of tests/unit/journal goes through it",
     "relay/core/sink.py": "values and the port; every sink of tests/contract goes through them",
     "relay/core/event.py": "values; tests/unit/core/test_cloudevents.py and test_dedup.py go through them",

@@ -137,7 +137,7 @@ def _index(settings: Settings) -> Sequence[tuple[str, Coroutine[Any, Any, Found]
 async def _upstream(settings: Settings, clock: _Clock) -> Found:
     found, ahead = await network.check_upstream(settings)
     clock.heard(ahead, settings.upstream.base_url)
-    return [found]
+    return found
 
 
 async def _webhooks(settings: Settings, clock: _Clock, *, running: bool) -> Found:

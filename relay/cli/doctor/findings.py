@@ -171,9 +171,6 @@ def _judge_admitted(url: str, code: str | None) -> Finding:
 
 def judge_key(result: str, base_url: str, *, with_key: bool) -> Finding:
     """What a poll for a task that does not exist brought (a result of ``relay.core.tasks.reconcile``)."""
-    if result in ("unreachable", "timeout"):
-        message = f"{base_url} cannot be reached" if result == "unreachable" else f"{base_url} does not answer in time"
-        return Finding("upstream", "failed", message, "Check upstream.base_url and the network.", result)
     if result == "unauthorized" and with_key:
         message = f"{base_url} refuses the key"
         return Finding("upstream", "failed", message, "Set upstream.api_key to a valid key.", "key_refused")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from relay.cli.doctor.findings import (
     problem_code,
     skew,
 )
-from relay.core.errors import RelayError
 from relay.core.network import why
 
 if TYPE_CHECKING:
@@ -108,31 +106,20 @@ def _with_token(url: str, settings: Settings) -> Finding:
     return judge_token(url, problem_code(heard.body))
 
 
-async def check_upstream(settings: Settings) -> tuple[Finding, float | None]:
+async def check_upstream(settings: Settings) -> tuple[list[Finding], float | None]:
     """A poll for a task that nobody has, which is free and needs the key; and this clock's lead over that there."""
+    from relay.cli.doctor.upstream import ask
     from relay.core.tasks.reconcile import PollAnswer, result_of
-    from relay.upstream import Upstream, UpstreamError
 
     base_url, key = settings.upstream.base_url, settings.upstream_key
     headers = [(b"Accept", b"application/json"), *([(b"Authorization", f"Bearer {key}".encode())] if key else [])]
-    ahead = None
-    try:
-        upstream = Upstream(settings.upstream)
-    except RelayError as error:
-        return Finding("upstream", "failed", error.message, error.hint, error.code), None
     target = f"/v3/async/task-result?task_id=relay-doctor-{uuid4().hex}"
-    try:
-        sent = time.time()
-        async with asyncio.timeout(ANSWER_WITHIN), upstream.exchange("GET", target, headers) as answer:
-            ahead = skew(answer.headers.get("Date"), sent, time.time())
-            result = result_of(PollAnswer(answer.status, await answer.read(_READ), None), None)
-    except TimeoutError:
-        result = "timeout"
-    except UpstreamError:
-        result = "unreachable"
-    finally:
-        await upstream.close()
-    return judge_key(result, base_url, with_key=key is not None), ahead
+    way = await ask(settings.upstream, "GET", target, headers, within=ANSWER_WITHIN)
+    if way.status is None:
+        message = f"{base_url} cannot be reached: {way.failure.rstrip('.')}"
+        return [*way.findings(), Finding("upstream", "failed", message, way.hint, way.code)], None
+    result = result_of(PollAnswer(way.status, way.body, None), None)
+    return [*way.findings(), judge_key(result, base_url, with_key=key is not None)], way.ahead
 
 
 async def check_sink(settings: Settings, config: SinkConfig) -> list[Finding]:

@@ -15,6 +15,8 @@ class UpstreamSignals:
         self._reached = self._polled = True
         self._tried = False
         self._up.set(1)
+        self._log = telemetry.log
+        self._trouble = ""
 
     @property
     def up(self) -> bool | None:
@@ -25,6 +27,17 @@ class UpstreamSignals:
         """A connection was used, or could not be made."""
         self._reached = reached
         self._note()
+
+    def connection_failed(self, error: str, hint: str, egress_proxy: str | None) -> None:
+        """No connection could be made. The proxy has no credentials here; a trouble that stays is one line."""
+        if self._reached or error != self._trouble:
+            self._log.warning("upstream not reached", error=error, hint=hint, egress_proxy=egress_proxy)
+        self._trouble = error
+        self.upstream_reached(False)
+
+    def egress_proxy_used(self, egress_proxy: str, source: str) -> None:
+        """New connections go through this proxy, which the setting or variable ``source`` names."""
+        self._log.info("upstream through an egress proxy", egress_proxy=egress_proxy, source=source)
 
     def polls_answered(self, answered: bool) -> None:
         """Polls are answered as they should be, or are refused or failed at: requests of clients may still do well."""

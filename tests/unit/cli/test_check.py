@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typer.testing import CliRunner
 from relay.cli.check import reach_sink, reach_upstream
 from relay.cli.commands import app
 from relay.core.sink import Identity
+from relay.settings.model import UpstreamSettings
 from relay.simulator.server import Simulator
 from relay.sinks.redis import Config
 
@@ -49,11 +49,12 @@ async def test_a_missing_sink_is_reported(closed_port: int) -> None:
 async def test_any_answer_of_the_upstream_will_do() -> None:
     """The check would need an API key to succeed."""
     async with Simulator() as simulator:
-        reached = await asyncio.to_thread(reach_upstream, simulator.url)
+        reached = await reach_upstream(UpstreamSettings(base_url=simulator.url))
     assert reached.ok
     assert "HTTP 404" in (reached.message or "")
 
 
-def test_a_missing_upstream_is_reported(closed_port: int) -> None:
+async def test_a_missing_upstream_is_reported(closed_port: int) -> None:
     """A typing mistake in upstream.base_url would show only when the first task is lost."""
-    assert reach_upstream(f"http://127.0.0.1:{closed_port}").code == "upstream_unreachable"
+    reached = await reach_upstream(UpstreamSettings(base_url=f"http://127.0.0.1:{closed_port}"))
+    assert reached.code == "upstream_unreachable"

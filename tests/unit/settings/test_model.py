@@ -20,7 +20,7 @@ journal:   {path: var/relay.db, retention: 7d, max_size: 10GiB}
 webhooks:
   max_body: 1MiB
   novita:  {tokens: [], signing_secrets: [], allow_from: []}
-upstream:  {base_url: "https://api.novita.ai", api_key: null}
+upstream:  {base_url: "https://api.novita.ai", api_key: null, proxy: null}
 proxy:
   clients: {}
   chunks: coalesced

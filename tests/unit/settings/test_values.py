@@ -10,6 +10,7 @@ from relay.settings.values import (
     HttpUrl,
     Network,
     Port,
+    ProxyUrl,
     RedisUrl,
     Secret,
     Sha256,
@@ -24,6 +25,7 @@ class Values(BaseModel):
     token: WebhookToken | None = None
     signing: SigningSecret | None = None
     redis: RedisUrl | None = None
+    proxy: ProxyUrl | None = None
     sha256: Sha256 | None = None
     network: Network | None = None
     host: Host | None = None
@@ -66,6 +68,9 @@ def test_values_are_taken_and_put_into_one_form(key: str, value: object, held: o
         ("redis", "redis://:pw@host/0"),
         ("redis", "rediss://host"),
         ("redis", "unix:///run/redis.sock"),
+        ("proxy", "http://user:pass%2Fword@proxy.example:3128"),
+        ("proxy", "https://[::1]:443/"),
+        ("proxy", "direct"),
     ],
 )
 def test_secrets_are_taken_as_they_are(key: str, value: str) -> None:
@@ -91,6 +96,12 @@ def test_secrets_are_taken_as_they_are(key: str, value: str) -> None:
         ("redis", "redis://host:99999", "database number"),
         ("redis", "redis://host/zero", "database number"),
         ("redis", "redis://host/0?timeout=1", "database number"),
+        ("proxy", "proxy.example:3128", "http://user:password@proxy.example:3128"),
+        ("proxy", "socks5://proxy.example", "http:// or https:// are possible"),
+        ("proxy", "none", "direct: no proxy at all"),
+        ("proxy", "http://user:pa/ss@proxy.example", "http://user:password@proxy.example:3128"),
+        ("proxy", "http://proxy.example/path", "must end with the port"),
+        ("proxy", "http://proxy.example?x", "must end with the port"),
         ("sha256", "ab" * 31, "64 hex digits"),
         ("sha256", "zz" * 32, "64 hex digits"),
         ("network", "10.1.2.3/8", "write 10.0.0.0/8"),

@@ -139,6 +139,9 @@ async def test_it_knows_whether_the_upstream_is_there() -> None:
         def upstream_reached(self, reached: bool) -> None:
             self.reached.append(reached)
 
+        def connection_failed(self, *_: object) -> None:
+            self.reached.append(False)
+
     noted = Noted()
     async with scripted(answering(ok())) as server:
         upstream = Upstream(UpstreamSettings(base_url=server.url), noted)

@@ -253,6 +253,9 @@ class Transport:
     def __init__(self) -> None:
         self.aborted = False
 
+    def get_extra_info(self, _: str) -> None:
+        """In clear text."""
+
     def is_closing(self) -> bool:
         return self.aborted
 

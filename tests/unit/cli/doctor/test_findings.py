@@ -127,8 +127,6 @@ def test_a_token_that_is_known_there_shows() -> None:
         ("unauthorized", True, "failed"),
         ("unauthorized", False, "warning"),
         ("rate_limited", True, "warning"),
-        ("unreachable", False, "failed"),
-        ("timeout", False, "failed"),
     ],
 )
 def test_a_key_is_judged_by_a_poll_for_no_task(result: str, with_key: bool, status: str) -> None:

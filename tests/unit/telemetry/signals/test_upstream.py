@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from relay.telemetry.log import configure_logging
 from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.telemetry.telemetry import Telemetry
+from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import values
 
 
@@ -25,3 +27,19 @@ def test_clients_that_do_well_do_not_hide_that_polls_are_refused() -> None:
     assert values(telemetry, "relay_upstream_up") == {(): 0}
     upstream.polls_answered(True)
     assert values(telemetry, "relay_upstream_up") == {(): 1}
+
+
+def test_a_trouble_that_stays_is_reported_once(log: Log) -> None:
+    """Each chat would be a line for as long as an outage lasts; or nobody would learn why there is one."""
+    configure_logging("info", "json")
+    upstream = UpstreamSignals(Telemetry())
+    for error in ("away", "away", "refused"):
+        upstream.connection_failed(error, "h", "http://proxy:3128")
+    upstream.upstream_reached(True)
+    upstream.connection_failed("refused", "h", None)
+    assert [(line["error"], line["egress_proxy"]) for line in log.lines] == [
+        ("away", "http://proxy:3128"),
+        ("refused", "http://proxy:3128"),
+        ("refused", None),
+    ]
+    assert upstream.up is False
