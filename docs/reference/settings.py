@@ -145,7 +145,8 @@ def _sink(kind: str, config: type[SinkConfig], meaning: Mapping[Path_, str]) -> 
     for name, field in config.model_fields.items():
         if name != "type":
             row = _row(("sinks", kind, name), field, meaning)
-            rows.append([code(name), *row[1:-1], _variable(("sinks", "0", name))])
+            reloaded = " ↻" if name in config.RELOADED else ""
+            rows.append([code(name), *row[1:-2], row[-2] + reloaded, _variable(("sinks", "0", name))])
     return _table(rows)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from relay.clocks import until
+from relay.core.sink import SinkConfig
 from relay.publishing.publisher import Publisher
 from relay.telemetry.signals.sinks import SinkSignals
 
@@ -22,6 +23,11 @@ class Publishers:
         task = asyncio.create_task(publisher.run(), name=f"publisher {publisher.label}")
         self._running[publisher] = task, signals
         return task
+
+    def reconfigure(self, configs: Mapping[str, SinkConfig]) -> None:
+        """Has the sinks go on with these configurations, by label, as far as they can."""
+        for publisher in self._running:
+            publisher.reconfigure(configs[publisher.label])
 
     def have(self, offset: int) -> bool:
         """Whether every sink has shown that it has all events up to this one."""

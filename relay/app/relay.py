@@ -258,6 +258,7 @@ class Relay:
             self._edge.reconfigure(settings, self._concealed)
         if self._watch is not None:
             self._watch.reconfigure(settings)
+        self._publishers.reconfigure({config.label: config for config in settings.sinks})
         if self.upstream.reconfigure(settings.upstream):
             self._tell_egress()
 

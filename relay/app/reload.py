@@ -1,4 +1,5 @@
-"""Applies changed secrets, clients and log level while relay runs: on SIGHUP, and when the file of a secret changes.
+"""Applies changed secrets, clients and log level while relay runs: on SIGHUP, and when a file with a secret or a
+certificate changes.
 
 Kubernetes replaces mounted secrets in place without a signal, so the files are checked now and then.
 """
@@ -24,7 +25,7 @@ READ_WITHIN = 30.0
 """Seconds for the whole configuration. Each file of a secret has its own bound; this is for what else may hang."""
 
 CHECK_EVERY = 10.0
-"""Seconds between two checks of the files of secrets."""
+"""Seconds between two checks of the files."""
 
 Reread = Callable[[], Settings]
 """Reads the configuration again. Raises ``RelayError`` where it is not valid."""
@@ -81,8 +82,8 @@ class Reloader:
             self._looking = None
 
     async def _check(self) -> None:
-        """Reads the configuration again if the file of a secret has changed."""
-        if not self._relay.settings.secret_files:
+        """Reads the configuration again if one of its files has changed."""
+        if not self._relay.settings.watched_files:
             return
         marks = await self._marks()
         if marks is None or marks != self._seen:
@@ -110,7 +111,7 @@ class Reloader:
     async def _marks(self) -> list[_Mark] | None:
         """What changes with a secret; ``None``: a file system hangs, so nothing is known."""
         try:
-            return await self._answered(_marks_of, self._relay.settings.secret_files)
+            return await self._answered(_marks_of, self._relay.settings.watched_files)
         except TimeoutError:
             return None
 

@@ -5,9 +5,9 @@ A sink never retries, logs or counts: the publisher does all three, once, around
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,12 +20,20 @@ class SinkConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    RELOADED: ClassVar[frozenset[str]] = frozenset()
+    """Keys that a ``Reconfigurable`` sink takes over while it runs: what it logs in with."""
+
     type: str
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] | None = None
 
     @property
     def label(self) -> str:
         return self.name or self.type
+
+    @property
+    def files(self) -> Sequence[str]:
+        """Files that the sink itself reads, such as certificates: a change of one is a change of the configuration."""
+        return ()
 
     def name_of(self, topic: str) -> str:
         """What a topic is called on this sink."""
@@ -247,6 +255,33 @@ class Glancing(Protocol):
     """
 
     async def glance(self) -> Checkpoint | None: ...
+
+
+@runtime_checkable
+class Reconfigurable(Protocol):
+    """A sink that goes on with other credentials, without being opened again.
+
+    ``reconfigure`` is called whenever the configuration was read again, also while a batch is under way. ``config``
+    differs in ``RELOADED`` keys only, or not at all where just one of ``files`` has changed. It holds from the next
+    batch on, whose ``publish`` raises ``SinkUnavailable`` where the server refuses the new credentials.
+    """
+
+    def reconfigure(self, config: Any) -> None: ...
+
+
+Step = tuple[str, Callable[[], Awaitable[str]]]
+"""A step on the way to a server: what it does, and how to take it. It answers what was found, or raises
+``SinkUnavailable``."""
+
+
+@runtime_checkable
+class Stepwise(Protocol):
+    """A sink whose opening can be watched step by step, by people who look for what is wrong.
+
+    ``steps`` are to be taken in their order, up to the first that fails; after the last one the sink is open.
+    """
+
+    def steps(self) -> Sequence[Step]: ...
 
 
 @runtime_checkable

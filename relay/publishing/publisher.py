@@ -22,7 +22,18 @@ from relay.core.publishing.claims import Shared, facts_of
 from relay.core.publishing.lineage import earlier, resume
 from relay.core.publishing.settle import Advance, SplitBatch, ToDeadLetters, settle
 from relay.core.retry import Backoff
-from relay.core.sink import Batch, Checkpoint, MayLoseWrites, Outcome, Refused, Renamable, Sink, SinkUnavailable
+from relay.core.sink import (
+    Batch,
+    Checkpoint,
+    MayLoseWrites,
+    Outcome,
+    Reconfigurable,
+    Refused,
+    Renamable,
+    Sink,
+    SinkConfig,
+    SinkUnavailable,
+)
 from relay.journal.errors import JournalUnavailable
 from relay.journal.event_log import EventLog
 from relay.journal.journal import Journal
@@ -69,6 +80,11 @@ class Publisher:
     def has(self, offset: int) -> bool:
         """Whether the sink itself has shown that it has all events up to this one."""
         return offset == 0 or (self._held is not None and self._position >= offset)
+
+    def reconfigure(self, config: SinkConfig) -> None:
+        """Has the sink go on with other credentials, if it can."""
+        if isinstance(self._sink, Reconfigurable):
+            self._sink.reconfigure(config)
 
     async def run(self) -> None:
         """Publishes until ``stop``; raises ``SinkFenced`` when another process has taken over this identity."""

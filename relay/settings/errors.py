@@ -58,10 +58,16 @@ def variable_of(key: str) -> str:
     return "RELAY_" + key.upper().replace(".", "__")
 
 
+_MANY = 4
+"""Known words that begin like an unknown one: more than these would hide what is wrong."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint that names the known word that was probably meant, or else all of them."""
     words = list(known)
     begun = [known for known in words if known.startswith(word.lower() + "_")]
+    if len(begun) > _MANY:
+        return f"did you mean {', '.join(begun[:_MANY])} or another of them?"
     if len(begun) > 1:
         return f"did you mean {', '.join(begun[:-1])} or {begun[-1]}?"
     match = get_close_matches(word.lower(), words, n=1, cutoff=0.6)

@@ -366,6 +366,11 @@ class Settings(Section):
         return self._secret_files
 
     @property
+    def watched_files(self) -> tuple[Path, ...]:
+        """All files whose change is one of the configuration: of secrets, and those that the sinks read."""
+        return (*self._secret_files, *(Path(file) for sink in self.sinks for file in sink.files))
+
+    @property
     def late_files(self) -> tuple[str, ...]:
         """Files of secrets that did not answer: what they held before is in force."""
         return self._late_files

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from pydantic import BaseModel
@@ -38,14 +38,14 @@ class Reloaded(NamedTuple):
 def take_over(current: Settings, written: Settings) -> Reloaded:
     """The current settings with what can be taken over of those that were written since."""
     differing = tuple(_differing(current, written, ""))
-    held = set(_held(current, written))
-    changed = tuple(key for key in differing if key in RELOADED - held)
+    reloaded = (RELOADED | _reloaded_of_sinks(current, differing)) - set(_held(current, written))
+    changed = tuple(key for key in differing if key in reloaded)
     settings = current
     for key in changed:
         settings = _with(settings, key.split("."), written)
     if settings is not current:
         settings.note_secret_files(map(str, written.secret_files))
-    return Reloaded(settings, changed, tuple(key for key in differing if key not in RELOADED - held))
+    return Reloaded(settings, changed, tuple(key for key in differing if key not in reloaded))
 
 
 def _held(current: Settings, written: Settings) -> Iterator[str]:
@@ -61,11 +61,25 @@ def _held(current: Settings, written: Settings) -> Iterator[str]:
         yield "server.api_tokens"
 
 
+def _reloaded_of_sinks(current: Settings, differing: Sequence[str]) -> frozenset[str]:
+    """What the sinks take over themselves; nothing of one that changes otherwise, too: its new password may be that of
+    another server."""
+    found: set[str] = set()
+    for index, sink in enumerate(current.sinks):
+        keys = {key for key in differing if key.startswith(f"sinks.{index}.")}
+        if keys <= {f"sinks.{index}.{name}" for name in sink.RELOADED}:
+            found |= keys
+    return frozenset(found)
+
+
 def _differing(current: BaseModel, written: BaseModel, prefix: str) -> Iterator[str]:
     for name in type(current).model_fields:
         before, after, key = getattr(current, name), getattr(written, name), prefix + name
         if isinstance(before, BaseModel) and isinstance(after, BaseModel):
             yield from _differing(before, after, f"{key}.")
+        elif name == "sinks" and [each.label for each in before] == [each.label for each in after]:
+            for index, (sink, other) in enumerate(zip(before, after, strict=True)):
+                yield from _differing(sink, other, f"{key}.{index}.")
         elif before != after:
             yield key
 
@@ -73,4 +87,9 @@ def _differing(current: BaseModel, written: BaseModel, prefix: str) -> Iterator[
 def _with(current: M, path: list[str], written: M) -> M:
     name, *rest = path
     value = getattr(written, name)
+    if isinstance(value, tuple) and rest:
+        index = int(rest[0])
+        of_this = tuple(getattr(current, name))
+        sink = _with(of_this[index], rest[1:], value[index])
+        return current.model_copy(update={name: (*of_this[:index], sink, *of_this[index + 1 :])})
     return current.model_copy(update={name: _with(getattr(current, name), rest, value) if rest else value})

@@ -6,6 +6,7 @@ import pytest
 
 from relay.settings import Settings, load, take_over
 from relay.settings.reload import RELOADED
+from relay.sinks.kafka import Config
 
 
 def settings(tmp_path: Path, text: str) -> Settings:
@@ -105,3 +106,42 @@ def test_a_key_that_is_taken_away_frees_its_clients(tmp_path: Path) -> None:
     reloaded = take_over(settings(tmp_path, KEYED), settings(tmp_path, text))
     assert reloaded.changed == ("upstream.api_key", "proxy.clients")
     assert reloaded.settings.upstream_key is None
+
+
+SINKS = """
+sinks:
+  - {type: kafka, bootstrap_servers: "a:1", security_protocol: SASL_SSL, sasl_plain_username: u,
+     sasl_plain_password: old-password, ssl_cafile: ca.pem}
+  - {type: kafka, name: other, bootstrap_servers: "b:1", security_protocol: SASL_SSL, sasl_plain_username: u,
+     sasl_plain_password: old-password}
+"""
+
+
+def with_sinks(tmp_path: Path, text: str) -> Settings:
+    file = tmp_path / "relay.yaml"
+    file.write_text(text)
+    return load(file, {}, {"kafka": Config})
+
+
+def test_a_sink_takes_over_what_it_logs_in_with(tmp_path: Path) -> None:
+    """A rotated password would wait for a restart, or be sent to another server than the one that it is for."""
+    before = with_sinks(tmp_path, SINKS)
+    written = with_sinks(tmp_path, SINKS.replace("old-password", "new-password").replace("b:1", "c:1"))
+    reloaded = take_over(before, written)
+    assert reloaded.changed == ("sinks.0.sasl_plain_password",)
+    assert reloaded.waiting == ("sinks.1.bootstrap_servers", "sinks.1.sasl_plain_password")
+    passwords = [sink.sasl_plain_password.get_secret_value() for sink in reloaded.settings.sinks]  # type: ignore[attr-defined]
+    assert passwords == ["new-password", "old-password"]
+    assert take_over(before, with_sinks(tmp_path, SINKS)) == (before, (), ())
+
+
+def test_another_list_of_sinks_waits(tmp_path: Path) -> None:
+    """Half a change of the sinks would take effect."""
+    before = with_sinks(tmp_path, SINKS)
+    written = with_sinks(tmp_path, SINKS.replace("name: other", "name: another").replace("old-", "new-"))
+    assert take_over(before, written) == (before, (), ("sinks",))
+
+
+def test_a_certificate_is_watched_like_a_secret(tmp_path: Path) -> None:
+    """A renewed certificate would be used after the next restart only."""
+    assert with_sinks(tmp_path, SINKS).watched_files == (Path("ca.pem"),)
