@@ -1,5 +1,6 @@
 # The relay's image: nothing but the public base image and PyPI is needed to build it.
-#   docker build -t relay .        (podman and buildah do as well; with --build-arg TRACING=yes it can trace)
+#   docker build -t relay .        (podman and buildah do as well)
+# Extras, by default none: --build-arg EXTRAS="msk otel"
 # A release pins the base by its digest (deploy/release/image.sh); so can you: --build-arg BASE=...@sha256:...
 ARG BASE=docker.io/library/python:3.13-slim-bookworm
 
@@ -8,11 +9,11 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /src
 # The environment has no pip of its own: the base's installs into it, and stays behind.
 RUN python -m venv --without-pip /opt/relay && python -m venv /opt/build
-ARG TRACING=no
-COPY requirements/run.txt requirements/otel.txt requirements/build.txt requirements/
+ARG EXTRAS=""
+COPY requirements/*.txt requirements/
 RUN /opt/build/bin/pip install --require-hashes --only-binary=:all: -r requirements/build.txt \
  && /opt/build/bin/pip --python /opt/relay/bin/python install --require-hashes --only-binary=:all: --no-compile \
-    -r requirements/$([ "$TRACING" = yes ] && echo otel || echo run).txt
+    -r requirements/run.txt $(for extra in $EXTRAS; do echo "-r requirements/$extra.txt"; done)
 COPY pyproject.toml README.md LICENSE ./
 COPY relay relay
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/wheels . \

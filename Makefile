@@ -146,8 +146,10 @@ LOCK = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 -
 lock: ## write requirements/*.txt again from pyproject.toml (ARGS="--upgrade"); needs uv
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv. Install it: $(BIN)/pip install uv" >&2; exit 1; }
 	$(LOCK) pyproject.toml --output-file requirements/run.txt
-	$(LOCK) pyproject.toml --extra otel --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
-	$(LOCK) pyproject.toml --extra otel --constraints requirements/dev.txt --output-file requirements/otel.txt
+	$(LOCK) pyproject.toml --all-extras --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	for extra in compression msk otel; do \
+	  $(LOCK) pyproject.toml --extra $$extra --constraints requirements/dev.txt --output-file requirements/$$extra.txt || exit; \
+	done
 	$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 	$(LOCK) --group deploy --constraints requirements/dev.txt --output-file requirements/deploy.txt
 	$(LOCK) --group release --constraints requirements/dev.txt --output-file requirements/release.txt

@@ -224,4 +224,4 @@ def test_an_image_that_can_trace_is_built_on_demand(image: str) -> None:
     check = ("check", "--config", "/etc/relay/relay.yaml")
     refused = run(*command, image, *check, check=False)
     assert (refused.returncode, "relay-bridge[otel]" in refused.stderr) == (78, True), refused
-    run(*command, build(f"{IMAGE}-tracing", "TRACING=yes"), *check)
+    run(*command, build(f"{IMAGE}-tracing", "EXTRAS=otel"), *check)

@@ -17,7 +17,7 @@ from relay.cli.serve import run_loop
 from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
-    from relay.core.sink import Advice, Identity, SinkConfig
+    from relay.core.sink import Advice, Identity, Sink, SinkConfig
     from relay.settings import ConfigError, Settings
     from relay.settings.model import UpstreamSettings
 
@@ -26,6 +26,14 @@ CHECK_SUFFIX: Final = "-check"
 
 _SINK_WITHIN: Final = 60.0
 _UPSTREAM_WITHIN: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A step on the way to a server, and what was found there."""
+
+    step: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,10 @@ class Reached:
     message: str | None = None
     hint: str | None = None
     advice: tuple[Advice, ...] = ()
+    steps: tuple[Passed, ...] = ()
+    """Those that worked, in their order."""
+    step: str | None = None
+    """The one that failed, where steps are known."""
 
 
 def check(
@@ -104,6 +116,8 @@ async def _reach_all(settings: Settings, *, progress: bool) -> list[Reached]:
 
 
 def _say(result: Reached) -> None:
+    for passed in result.steps:
+        write_finding(Finding(result.name, "ok", f"{passed.step}: {passed.message}"))
     write_finding(Finding(result.name, "ok" if result.ok else "failed", result.message or "", result.hint or ""))
     for advice in result.advice:
         write_finding(Finding(result.name, "warning", f"{advice.message} {advice.hint}"))
@@ -116,17 +130,40 @@ async def reach_sink(config: SinkConfig, identity: Identity) -> Reached:
 
     name = f"sink {config.label}"
     sink = connect(config, identity)
+    walk = _Walk()
     try:
         async with asyncio.timeout(_SINK_WITHIN):
-            await sink.open()
+            await walk.open(sink)
             advice = tuple(await sink.advice()) if isinstance(sink, Advising) else ()
     except RelayError as error:
-        return Reached(name, False, error.code, error.message, error.hint or None)
+        return walk.ended(name, error.code, error.message, error.hint or None)
     except TimeoutError:
-        return Reached(name, False, "timeout", f"No answer within {_SINK_WITHIN:g} s.")
+        return walk.ended(name, "timeout", f"No answer within {_SINK_WITHIN:g} s.")
     finally:
         await sink.close()
-    return Reached(name, True, message=f"opened as {identity.name}", advice=advice)
+    return Reached(name, True, message=f"opened as {identity.name}", advice=advice, steps=tuple(walk.passed))
+
+
+class _Walk:
+    """How far a sink was opened."""
+
+    def __init__(self) -> None:
+        self.passed: list[Passed] = []
+        self._at: str | None = None
+
+    async def open(self, sink: Sink) -> None:
+        from relay.core.sink import Stepwise
+
+        if not isinstance(sink, Stepwise):
+            await sink.open()
+            return
+        for self._at, take in sink.steps():
+            self.passed.append(Passed(self._at, await take()))
+        self._at = None
+
+    def ended(self, name: str, code: str, message: str, hint: str | None = None) -> Reached:
+        where = f"{self._at}: " if self._at else ""
+        return Reached(name, False, code, where + message, hint, steps=tuple(self.passed), step=self._at)
 
 
 async def reach_index(url: str) -> Reached:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,11 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.docs.sandbox import FOLDER, TOKEN, answers
 from tests.services.certificates import self_signed
+<<<<<<< HEAD
 from tests.services.egress_proxies import EgressProxy
+=======
+from tests.services.guarded_kafka import AWS, guarded_kafka
+>>>>>>> ff1c786 (Publish to Kafka with tokens, IAM and certificates that are renewed while it goes on)
 from tests.services.kafka import START_TIMEOUT, BrokerFactory, Kafka, jars, secured
 from tests.services.ports import free_port
 from tests.services.redis import RedisProcess, RedisServer, SentinelSet
@@ -84,6 +89,29 @@ def kafka_tls_sasl(request: pytest.FixtureRequest, folder: Path) -> Places:
     }
 
 
+def kafka_managed(request: pytest.FixtureRequest, folder: Path) -> Places:
+    """One Kafka that checks logins as the providers of the page do, each at its own address."""
+    stack = ExitStack()
+    request.addfinalizer(stack.close)
+    guarded = stack.enter_context(guarded_kafka(folder / "guarded", secret=TOKEN, password=TOKEN))
+    variables: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    for name, value in {**AWS, "SSL_CERT_FILE": str(guarded.authority.cert)}.items():
+        variables.setenv(name, value)
+    token = folder / "token"
+    token.write_text(guarded.provider.token())
+    oauth, endpoint = guarded.broker.listener("OAUTH"), guarded.provider.token_endpoint
+    return {
+        "boot-abc12.c2.kafka-serverless.eu-west-1.amazonaws.com:9098": guarded.broker.listener("IAM"),
+        "pkc-abc12.eu-west-1.aws.confluent.cloud:9092": oauth,
+        "pkc-key12.eu-west-1.aws.confluent.cloud:9092": guarded.broker.listener("AUTH"),
+        "example.servicebus.windows.net:9093": oauth,
+        "bootstrap.example.eu-west1.managedkafka.my-project.cloud.goog:9092": oauth,
+        "https://login.example.com/oauth2/token": endpoint,
+        "https://login.microsoftonline.com/tenant-id/oauth2/v2.0/token": endpoint,
+        "/run/secrets/kafka-token": str(token),
+    }
+
+
 def redis(request: pytest.FixtureRequest, _folder: Path) -> Places:
     """A Redis of the page's own."""
     make: RedisProcess = request.getfixturevalue("redis_process")
@@ -139,6 +167,7 @@ SERVICES: dict[str, Start] = {
     "egress-proxy": egress_proxy,
     "kafka": kafka,
     "kafka-tls-sasl": kafka_tls_sasl,
+    "kafka-managed": kafka_managed,
     "redis": redis,
     "redis-sentinel": redis_sentinel,
     "redis-cluster": redis_cluster,

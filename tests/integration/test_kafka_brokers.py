@@ -15,7 +15,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from relay.core.sink import Checkpoint, Identity, Published, SinkUnavailable
 from relay.sinks.kafka import Config
 from relay.sinks.kafka.checkpoint import TOPIC_CONFIG
-from relay.sinks.kafka.client import connection_options, let_go, start
+from relay.sinks.kafka.client import let_go, start
+from relay.sinks.kafka.logins import connection_options
 from relay.sinks.kafka.sink import KafkaSink
 from tests.integration.test_kafka_sink import JOURNAL, Sinks, batch, entry
 from tests.services.kafka import BrokerFactory, Kafka, KafkaBroker, kcat_read, secured

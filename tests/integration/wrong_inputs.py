@@ -186,11 +186,11 @@ CONFIGURATIONS = (
     config("sinks: [{type: redis}, {type: redis}]", "sinks: two sinks have the label redis: give each its own name"),
     config(
         "sinks: [{type: kafka, sasl: {mechanism: PLAIN}}]",
-        "sinks.0.sasl: unknown key; did you mean sasl_mechanism, sasl_plain_username, sasl_plain_password or …",
+        "sinks.0.sasl: unknown key; did you mean sasl_mechanism, sasl_plain_username, sasl_plain_password, …",
     ),
     config(
         "sinks: [{type: kafka, security_protocol: SASL_SSL}]",
-        "sinks.0: security_protocol SASL_* needs sasl_plain_username and sasl_plain_password",
+        "sinks.0: sasl_mechanism PLAIN needs sasl_plain_username and sasl_plain_password",
     ),
     config(
         "sinks: [{type: kafka, security_protocol: TLS}]", "sinks.0.security_protocol: must be 'PLAINTEXT', 'SSL', …"

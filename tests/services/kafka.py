@@ -158,6 +158,10 @@ class KafkaBroker:
     listeners: Mapping[str, str] = field(default_factory=dict)
     version: str = VERSION
     process: subprocess.Popen[bytes] | None = None
+    options: tuple[str, ...] = ()
+    """Further ones of the JVM."""
+    classpath: str = ""
+    """What comes after Kafka's own jars."""
 
     def __post_init__(self) -> None:
         self.port, self._controller_port = free_port(), free_port()
@@ -202,7 +206,7 @@ class KafkaBroker:
                 shutil.copytree(_formatted(self.version), self.directory / "data")
             else:
                 self.format()
-        self.run_with(f"-XX:SharedArchiveFile={_classes(self.version)}")
+        self.run_with(f"-XX:SharedArchiveFile={_classes(self.version)}", *self.options)
 
     def configure(self) -> None:
         """Write the configuration that ``format`` and ``run_with`` read."""
@@ -215,7 +219,7 @@ class KafkaBroker:
 
     def run_with(self, *options: str) -> None:
         """Start the process on formatted storage, with further options of the JVM."""
-        program = [java()[0], *_OPTIONS, *options, "-cp", f"{jars(self.version)}/*", "kafka.Kafka"]
+        program = [java()[0], *_OPTIONS, *options, "-cp", f"{jars(self.version)}/*{self.classpath}", "kafka.Kafka"]
         with (self.directory / "output.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*program, str(self._configuration)], stdout=log, stderr=log, cwd=self.directory
@@ -347,10 +351,10 @@ BrokerFactory = Callable[..., KafkaBroker]
 
 
 @contextlib.contextmanager
-def running_broker(version: str = VERSION, parent: Path | None = None) -> Iterator[KafkaBroker]:
-    """A broker on a temporary folder (in ``parent``, else where those are), killed in the end."""
+def running_broker(version: str = VERSION, parent: Path | None = None, **fields: Any) -> Iterator[KafkaBroker]:
+    """A broker on a temporary folder (in ``parent``, else where those are), killed in the end; with further fields."""
     with tempfile.TemporaryDirectory(prefix="relay-kafka-", dir=parent) as directory:
-        broker = KafkaBroker(Path(directory) / "broker", version=version)
+        broker = KafkaBroker(Path(directory) / "broker", version=version, **fields)
         try:
             broker.launch()
             broker.wait_until_answering()

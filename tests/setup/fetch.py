@@ -20,7 +20,7 @@ from tests.docs.generator import generator
 from tests.e2e.consumers import examples
 from tests.e2e.sdks.install import node_modules, python_packages
 from tests.faults.harness.targets import KAFKA_VERSIONS
-from tests.services import kafka_install, registry, valkey_install
+from tests.services import kafka_install, oidc, registry, valkey_install
 from tests.setup import kubernetes
 from tests.setup.cache import ROOT, NotFetchedError, cached, offer, pip_install, run_installer
 from tests.setup.toolchains import GO, NODE
@@ -75,6 +75,7 @@ def _of_tests() -> Iterator[Download]:
         yield Download(f"the SDK {sdk}", PYPI, partial(python_packages, sdk))
     yield Download("the SDKs for JavaScript", NPM, node_modules)
     yield Download("the accessibility checks", NPM, partial(node_modules, ROOT / "tests/e2e/axe", "axe"))
+    yield Download("the OIDC provider", NPM, oidc.modules)
     yield Download("the parser of AsyncAPI", NPM, partial(node_modules, ROOT / "tests/contract/asyncapi", "asyncapi"))
     yield Download("what builds the site", PYPI, generator)
     for language, source in {"python": PYPI, "node": NPM, "go": GO_PROXY, "java": MAVEN}.items():

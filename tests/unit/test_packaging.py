@@ -18,14 +18,14 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 RUN = PYPROJECT["project"]["dependencies"]
-TRACING = PYPROJECT["project"]["optional-dependencies"]["otel"]
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
 GROUPS = PYPROJECT["dependency-groups"]
 BUILD, DEPLOY, RELEASE = GROUPS["build"], GROUPS["deploy"], GROUPS["release"]
 DEV = [need for need in GROUPS["dev"] if need != {"include-group": "build"}] + BUILD
 LOCKS = {
     "run.txt": RUN,
-    "dev.txt": [*RUN, *TRACING, *DEV],
-    "otel.txt": [*RUN, *TRACING],
+    "dev.txt": [*RUN, *(need for needs in EXTRAS.values() for need in needs), *DEV],
+    **{f"{extra}.txt": [*RUN, *needs] for extra, needs in EXTRAS.items()},
     "build.txt": BUILD,
     "deploy.txt": DEPLOY,
     "release.txt": RELEASE,
@@ -58,13 +58,14 @@ def test_every_dependency_is_locked_within_its_range(name: str, wanted: list[str
 def test_what_is_tested_is_what_runs() -> None:
     """The tests would pass with other versions than those that are deployed."""
     tested = locked("dev.txt")
-    for name in ("run.txt", "otel.txt", "build.txt"):
+    for name in ("run.txt", "build.txt", *(f"{extra}.txt" for extra in EXTRAS)):
         assert locked(name).items() <= tested.items()
 
 
-def test_the_relay_itself_needs_no_opentelemetry() -> None:
-    """Every installation would carry what only tracing needs: the SDK, protobuf, requests and what they bring."""
-    assert not [name for name in locked("run.txt") if name.startswith(("opentelemetry", "protobuf", "requests"))]
+def test_the_relay_itself_needs_no_extra() -> None:
+    """Every installation would carry what only tracing or MSK needs: the SDKs, protobuf, 32 MB of AWS's services."""
+    extra = ("opentelemetry", "protobuf", "requests", "boto", "cramjam")
+    assert not [name for name in locked("run.txt") if name.startswith(extra)]
 
 
 @pytest.mark.parametrize("name", LOCKS)

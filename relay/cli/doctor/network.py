@@ -141,4 +141,5 @@ async def check_index(url: str) -> list[Finding]:
 def _findings(reached: Reached) -> list[Finding]:
     status: Status = "ok" if reached.ok else "failed"
     advice = [Finding(reached.name, "warning", each.message, each.hint, each.code) for each in reached.advice]
-    return [Finding(reached.name, status, reached.message or "", reached.hint or "", reached.code), *advice]
+    steps = [Finding(reached.name, "ok", f"{passed.step}: {passed.message}") for passed in reached.steps]
+    return [*steps, Finding(reached.name, status, reached.message or "", reached.hint or "", reached.code), *advice]

@@ -11,74 +11,45 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import ssl
 import struct
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.conn import CloseReason, collect_hosts, create_conn
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.conn import CloseReason
+from aiokafka.errors import KafkaConnectionError
 
 from relay.core.sink import SinkUnavailable
 from relay.sinks.kafka.config import Config
-from relay.sinks.kafka.errors import no_connection
+from relay.sinks.kafka.handshake import greet, servers
+from relay.sinks.kafka.logins import Login
 from relay.sinks.kafka.stranger import stranger
+
+T = TypeVar("T")
 
 _LOST = frozenset({CloseReason.CONNECTION_BROKEN, CloseReason.CONNECTION_TIMEOUT, CloseReason.OUT_OF_SYNC})
 _RESET = struct.pack("ii", 1, 0)
-RETRY_BACKOFF_MS = 100
 _SLOW = 3.0
 """Seconds after which a start is slow."""
 
 
-def connection_options(config: Config, client_id: str) -> dict[str, Any]:
-    """What every aiokafka client needs to connect. Raises ``SinkUnavailable`` where a TLS file cannot be read."""
-    options: dict[str, Any] = {
-        "bootstrap_servers": config.bootstrap_servers,
-        "client_id": config.client_id or client_id,
-        "request_timeout_ms": int(config.request_timeout * 1000),
-        "retry_backoff_ms": RETRY_BACKOFF_MS,
-        "security_protocol": config.security_protocol,
-    }
-    if config.security_protocol in ("SSL", "SASL_SSL"):
-        options["ssl_context"] = _ssl_context(config)
-    if config.security_protocol.startswith("SASL"):
-        options["sasl_mechanism"] = config.sasl_mechanism
-        options["sasl_plain_username"] = config.sasl_plain_username
-        if config.sasl_plain_password is not None:
-            options["sasl_plain_password"] = config.sasl_plain_password.get_secret_value()
-    return options
-
-
-def _ssl_context(config: Config) -> ssl.SSLContext:
-    """Built at each connect, so that rotated certificates are picked up by the next reopening."""
-    try:
-        context = ssl.create_default_context(cafile=config.ssl_cafile)
-        context.check_hostname = config.ssl_check_hostname
-        if config.ssl_certfile is not None:
-            password = config.ssl_password.get_secret_value() if config.ssl_password else ""
-            context.load_cert_chain(config.ssl_certfile, config.ssl_keyfile, password)
-    except (OSError, ssl.SSLError) as error:
-        raise SinkUnavailable(
-            "tls_files",
-            f"The TLS files of the Kafka sink cannot be used: {error.strerror or type(error).__name__}.",
-            hint="Check ssl_cafile, ssl_certfile, ssl_keyfile and ssl_password: PEM files, readable by the relay.",
-        ) from error
-    return context
-
-
 async def start(client: Any, options: dict[str, Any]) -> None:
     """``client.start()``, but a failure says why: aiokafka only logs that, and raises that no broker was reached."""
-    starting, looking = asyncio.ensure_future(client.start()), asyncio.ensure_future(_stranger_behind(options))
+    try:
+        await answered(client.start(), options)
+    except KafkaConnectionError:
+        await greet(options)
+        raise
+
+
+async def answered(connecting: Coroutine[Any, Any, T], options: dict[str, Any]) -> T:
+    """What ``connecting`` answers. Raises ``SinkUnavailable`` as soon as it shows that no Kafka listens there."""
+    starting, looking = asyncio.ensure_future(connecting), asyncio.ensure_future(_stranger_behind(options))
     try:
         await asyncio.wait((starting, looking), return_when=asyncio.FIRST_COMPLETED)
         if not starting.done() and (found := looking.result()) is not None:
             raise found
-        await starting
-    except KafkaConnectionError:
-        await _meet_the_reason(options)
-        raise
+        return await starting
     finally:
         for task in (starting, looking):
             task.cancel()
@@ -89,37 +60,7 @@ async def _stranger_behind(options: dict[str, Any]) -> SinkUnavailable | None:
     """Looks whether Kafka listens there at all, once that is in doubt."""
     await asyncio.sleep(_SLOW)
     # With TLS the handshake shows what is wrong.
-    return await stranger(_servers(options)) if options["security_protocol"].endswith("PLAINTEXT") else None
-
-
-def _servers(options: dict[str, Any]) -> list[tuple[str, int]]:
-    return [(host, port) for host, port, _ in collect_hosts(options["bootstrap_servers"], randomize=False)]
-
-
-async def _meet_the_reason(options: dict[str, Any]) -> None:
-    """Tries each bootstrap server again, and raises what the last one said, if it still says something."""
-    options = {key: value for key, value in options.items() if key != "retry_backoff_ms"}
-    servers = _servers(options)
-    del options["bootstrap_servers"]
-    failure: Exception | None = None
-    for host, port in servers:
-        try:
-            connection = await create_conn(host, port, **options)
-        except (OSError, KafkaError) as error:
-            failure = _in_plain_words(error) if options.get("ssl_context") else error
-            if isinstance(failure, OSError) and not isinstance(failure, TimeoutError):
-                failure = no_connection(f"{host}:{port}", failure)
-        else:
-            connection._writer.transport.abort()
-            return
-    if failure is not None:
-        raise failure
-
-
-def _in_plain_words(error: Exception) -> Exception:
-    """A port without TLS hangs up on the handshake, and so looks like one that is down."""
-    hung_up = isinstance(error, ssl.SSLEOFError | ConnectionResetError | ConnectionAbortedError)
-    return ssl.SSLError(0, "the broker closed the connection during the TLS handshake") if hung_up else error
+    return await stranger(servers(options)) if options["security_protocol"].endswith("PLAINTEXT") else None
 
 
 async def let_go(client: Any, stop: Callable[[], Awaitable[None]]) -> None:
@@ -154,13 +95,14 @@ class Session:
     """
 
     def __init__(
-        self, config: Config, transactional_id: str, options: dict[str, Any], max_batch_size: int, seconds: float
+        self, config: Config, transactional_id: str, login: Login, max_batch_size: int, seconds: float
     ) -> None:
+        self.login = login
         self.lost_connections = 0
         self.seconds = seconds
         more = seconds - config.publish_timeout
         self.producer: Any = AIOKafkaProducer(
-            **options | {"request_timeout_ms": int((config.request_timeout + more) * 1000)},
+            **login.options | {"request_timeout_ms": int((config.request_timeout + more) * 1000)},
             transactional_id=transactional_id,
             transaction_timeout_ms=int((config.transaction_timeout + more) * 1000),
             acks="all",
@@ -181,6 +123,18 @@ class Session:
             notify(connection, reason)
 
         client._on_connection_closed = on_close
+
+    def reconnect(self, login: Login) -> None:
+        """Goes on with other credentials: between two transactions nothing is in doubt, so the producer stays.
+
+        aiokafka opens each connection when it is needed, and none of them can change its credentials (KIP-368).
+        """
+        client, options = self.producer.client, login.options
+        self.login = login
+        for name in ("ssl_context", "sasl_plain_username", "sasl_plain_password", "sasl_oauth_token_provider"):
+            setattr(client, f"_{name}", options.get(name))
+        for connection in list(client._conns.values()):
+            connection.close(reason=CloseReason.SHUTDOWN)
 
     @property
     def alive(self) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
+from typing import Any
 
 from aiokafka import errors as kafka
 
@@ -48,6 +50,11 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
         "Check sasl_mechanism, sasl_plain_username and sasl_plain_password.",
     ),
     (
+        (kafka.IllegalSaslStateError,),
+        "authentication",
+        "The broker has ended the login. relay logs in again: what it says then is the reason.",
+    ),
+    (
         (ssl.SSLError,),
         "tls_failed",
         "Check ssl_cafile, that the certificate names the hosts of bootstrap_servers, and that security_protocol fits "
@@ -83,6 +90,24 @@ def no_connection(server: str, error: OSError) -> SinkUnavailable:
         return SinkUnavailable("tls_failed", f"No TLS connection to Kafka {server}: {why(error)}.", hint=hint)
     hint = "Check bootstrap_servers and security_protocol, and whether the broker is up."
     return SinkUnavailable("unreachable", f"No connection to Kafka {server}: {why(error)}.", hint=hint)
+
+
+_LOGIN_HINTS = {
+    "OAUTHBEARER": "Compare the token with what the broker expects: issuer, audience, its signature's key, the clocks. "
+    "Check sasl_oauthbearer_scope and sasl_oauthbearer_extensions.",
+    "AWS_MSK_IAM": "The role needs kafka-cluster:Connect on this cluster. Check aws_region, the clock, and the port, "
+    "which has to be the one for IAM (9098).",
+}
+
+
+def refused_login(server: str, options: Mapping[str, Any], error: BaseException) -> SinkUnavailable:
+    """Which mechanism the broker refused, and what it said; of a token, which one it was."""
+    provider = options.get("sasl_oauth_token_provider")
+    mechanism = provider.mechanism if provider is not None else options["sasl_mechanism"]
+    which = f" with the token ({provider.description})" if provider is not None else ""
+    hint = _LOGIN_HINTS.get(mechanism, "Check sasl_mechanism, sasl_plain_username and sasl_plain_password.")
+    message = f"Kafka {server} refuses the login by {mechanism}{which}: {_text_of(error)}."
+    return SinkUnavailable("authentication", message, hint=hint)
 
 
 def unauthorized(what: str) -> SinkUnavailable:

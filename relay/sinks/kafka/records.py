@@ -91,12 +91,12 @@ class RecordBatch:
 class Packer:
     """Packs entries into record batches as full as they get: one partition takes one batch per request.
 
-    ``partitions`` counts those of each logical topic, ``new_builder`` gives an empty aiokafka ``BatchBuilder``, and
-    ``max_record`` (bytes) is what a record may take including its batch's overhead. ``too_large``: the size of each
-    record above that, by its place in the batch.
+    ``names`` and ``partitions`` say of each logical topic what it is called and how many partitions it has.
+    ``new_builder`` gives an empty aiokafka ``BatchBuilder``, and ``max_record`` (bytes) is what a record may take
+    including its batch's overhead. ``too_large``: the size of each record above that, by its place in the batch.
     """
 
-    prefix: str
+    names: Mapping[str, str]
     partitions: Mapping[str, int]
     render: Render
     new_builder: Callable[[], Any]
@@ -139,6 +139,6 @@ class Packer:
         full = self._open.get(place)
         if full is not None:
             self._full.append(full)
-        batch = RecordBatch(self.prefix + topic, partition, self.new_builder(), full.round + 1 if full else 0)
+        batch = RecordBatch(self.names[topic], partition, self.new_builder(), full.round + 1 if full else 0)
         self._open[place] = batch
         return batch

@@ -29,15 +29,19 @@ from relay.core.sink import (
     Refused,
     SinkFenced,
     SinkUnavailable,
+    Step,
     Withheld,
     without_topic,
 )
 from relay.sinks.kafka.advice import advice_on, durability
 from relay.sinks.kafka.checkpoint import Ledger, read_back, topic_name
-from relay.sinks.kafka.client import Session, connection_options
+from relay.sinks.kafka.client import Session, answered
 from relay.sinks.kafka.config import Config
 from relay.sinks.kafka.errors import RECORD_TOO_LARGE, unavailable
+from relay.sinks.kafka.handshake import greet
+from relay.sinks.kafka.logins import Login, Logins, login_until, options_of
 from relay.sinks.kafka.records import Packer, RecordBatch, render_binary, render_structured
+from relay.sinks.kafka.steps import Way, may_write
 from relay.sinks.kafka.topics import ensure_topics, exists
 from relay.sinks.kafka.transaction import at_once, is_too_large, transact
 
@@ -58,7 +62,7 @@ def transactional_id(config: Config, name: Name) -> str:
 
 
 class KafkaSink:
-    """The ports ``Sink``, ``Shared``, ``Renamable`` and ``Advising`` over Kafka.
+    """The ports ``Sink``, ``Shared``, ``Renamable``, ``Reconfigurable`` and ``Advising`` over Kafka.
 
     The transactional id is prefix, identity and label: one producer can hold it.
     """
@@ -71,11 +75,14 @@ class KafkaSink:
         self._config = config
         self._identity = identity
         self._topics = topics
+        self._names = {topic: config.name_of(topic) for topic in topics}
         self._transactional_id = transactional_id(config, Name(identity.name, config.label))
         self._ledger = Ledger(topic_name(config.prefix, identity), identity, config.label)
         self._render = render_binary if config.content_mode == "binary" else render_structured
         self._batch_size = config.max_request_size
         self._session: Session | None = None
+        self._logins = Logins(self._log_in, self._renewed)
+        self._publishing = False
         self._opened = False
         self._owner = False
         self._settled: Checkpoint | None = None
@@ -92,9 +99,9 @@ class KafkaSink:
 
     async def glance(self) -> Checkpoint | None:
         """The checkpoint as it is committed now; fences nobody. Raises ``SinkUnavailable``."""
-        options = self._options()
         try:
             async with asyncio.timeout(self._config.open_timeout):
+                options = (await self._logins.current()).options
                 if not await exists(options, self._ledger.topic):
                     return None
                 return (await read_back(self._ledger, options)).checkpoint
@@ -110,11 +117,20 @@ class KafkaSink:
         if (refused := without_topic(batch, self._topics)) is not None:
             return refused
         session = await self._producing(batch.seconds)
+        self._publishing = True
         try:
             return await self._publish(session, batch)
         except BaseException:
             await self.close()
             raise
+        finally:
+            self._publishing = False
+
+    def reconfigure(self, config: Config) -> None:
+        """With other credentials from the next transaction on; the same ones may stand in files that have changed."""
+        self._config = config
+        if config.security_protocol != "PLAINTEXT":
+            self._logins.forget()
 
     async def take_over(self, former: Name, inheritance: Inheritance) -> Checkpoint | None:
         """Carries the checkpoint over from another identity or label, whose producer is fenced first: what it left open
@@ -131,7 +147,8 @@ class KafkaSink:
         return taken
 
     async def _succeed(self, former: Name, inheritance: Inheritance) -> Checkpoint | None:
-        options = self._options()
+        login = await self._logins.current()
+        options = login.options
         identity = Identity(former.identity, self._identity.instance)
         ledger = Ledger(topic_name(self._config.prefix, identity), identity, former.label)
         if not await exists(options, ledger.topic):
@@ -139,7 +156,7 @@ class KafkaSink:
         session = Session(
             self._config,
             transactional_id(self._config, former),
-            options,
+            login,
             self._batch_size,
             self._config.publish_timeout,
         )
@@ -163,16 +180,34 @@ class KafkaSink:
         """Whether acknowledged events outlive the loss of a broker. Silent where the relay may not ask."""
         if not self._opened:
             raise SinkUnavailable("not_open", "The Kafka sink is not open.")
-        names = [*map(self._config.name_of, self._topics), self._ledger.topic]
+        names = [*self._names.values(), self._ledger.topic]
         try:
             async with asyncio.timeout(self._config.open_timeout):
-                return advice_on(await durability(self._options(), names), self._config.partitions)
+                found = await durability((await self._logins.current()).options, names)
+                return advice_on(found, self._config.partitions)
         except Exception as error:
             raise unavailable(error, "asking for the topics' settings") from error
+
+    def steps(self) -> Sequence[Step]:
+        """To the broker, through the login, to a transaction and the right to write."""
+        way = Way(self._config, f"relay-{self._identity.name}")
+        return [*way.steps(), ("produce", self._produce), ("authorize", self._authorize)]
+
+    async def _produce(self) -> str:
+        await self.open()
+        return f"committed a transaction as {self._transactional_id}, in {self._ledger.topic}"
+
+    async def _authorize(self) -> str:
+        session = await self._producing()
+        try:
+            return await may_write(session, self._names, self._config.publish_timeout)
+        except Exception as error:
+            raise unavailable(error, "taking topics into a transaction") from error
 
     async def close(self) -> None:
         """Let go of the producer; an open transaction is left to the next opening, or to its timeout."""
         self._opened = False
+        self._logins.forget()
         await self._discard()
 
     async def _discard(self) -> None:
@@ -184,9 +219,9 @@ class KafkaSink:
         """The producer, or a new one: after one that was given up although nothing is unknown, or had less time."""
         if not self._opened:
             raise SinkUnavailable("not_open", "The Kafka sink is not open.")
-        if self._session is not None and self._session.seconds >= seconds:
-            return self._session
         try:
+            if self._session is not None and self._session.seconds >= seconds:
+                return await self._logged_in(self._session)
             await self._discard()
             if await self._start(seconds) != self._settled:
                 raise SinkUnavailable("fenced", "The checkpoint was moved by another process.")
@@ -195,6 +230,34 @@ class KafkaSink:
             raise
         assert self._session is not None
         return self._session
+
+    async def _logged_in(self, session: Session) -> Session:
+        """With what is good now: it may have been renewed since the last batch."""
+        login = self._logins.held
+        if login is None:
+            async with asyncio.timeout(self._config.open_timeout):
+                login = await self._logins.current()
+        if session.login is not login:
+            session.reconnect(login)
+        return session
+
+    def _renewed(self, login: Login) -> None:
+        """Not in the middle of a transaction: the next one begins with it."""
+        if self._session is not None and not self._publishing:
+            self._session.reconnect(login)
+
+    async def _log_in(self) -> Login:
+        """A login that a broker has taken, just now; without TLS and SASL there is nothing that it could refuse."""
+        config = self._config
+        try:
+            async with asyncio.timeout(config.open_timeout):
+                options, lifetime = await options_of(config, f"relay-{self._identity.name}")
+                secured = config.security_protocol != "PLAINTEXT"
+                greeting = await answered(greet(options), options) if secured else None
+        except Exception as error:
+            raise unavailable(error, "logging in to Kafka") from error
+        now = asyncio.get_running_loop().time()
+        return login_until(options, now, lifetime, greeting.session_lifetime if greeting else None)
 
     async def _start(self, seconds: float = 0.0) -> Checkpoint | None:
         try:
@@ -212,15 +275,16 @@ class KafkaSink:
         What is read up to is a record of our own, committed by the new producer: no stale leader, no transaction
         that is still being completed can hide a newer checkpoint from this read.
         """
-        options = self._options()
+        login = await self._logins.current()
+        options = login.options
         await ensure_topics(self._config, options, self._topics, self._ledger.topic)
         if self._owner:
             self._check_owner((await read_back(self._ledger, options)).owner)
-        session = Session(self._config, self._transactional_id, options, self._batch_size, seconds)
+        session = Session(self._config, self._transactional_id, login, self._batch_size, seconds)
         self._session = session
         await session.producer.start()
-        for topic in self._topics:
-            await session.producer.partitions_for(self._config.name_of(topic))
+        for name in self._names.values():
+            await session.producer.partitions_for(name)
         # A marker of our own: it claims the identity or, when that is ours already, only marks the place.
         marker = await self._write(session, self._ledger.topic, self._ledger.marker_record(claim=not self._owner))
         found = await read_back(self._ledger, options, marker + 1)
@@ -228,9 +292,6 @@ class KafkaSink:
             self._check_owner(found.owner)
         self._owner = True
         return found.checkpoint
-
-    def _options(self) -> dict[str, Any]:
-        return connection_options(self._config, f"relay-{self._identity.name}")
 
     def _check_owner(self, owner: str | None) -> None:
         if owner is not None and owner != self._identity.instance:
@@ -287,7 +348,7 @@ class KafkaSink:
 
     def _packer(self, session: Session) -> Packer:
         return Packer(
-            self._config.prefix,
+            self._names,
             self._partitions(session),
             self._render,
             session.producer.create_batch,
@@ -325,7 +386,7 @@ class KafkaSink:
     def _partitions(self, session: Session) -> Mapping[str, int]:
         """As the metadata has it now: a topic may be given more partitions at any time."""
         cluster = session.producer.client.cluster
-        counts = {topic: len(cluster.partitions_for_topic(self._config.name_of(topic)) or ()) for topic in self._topics}
+        counts = {topic: len(cluster.partitions_for_topic(name) or ()) for topic, name in self._names.items()}
         if not all(counts.values()):
             raise SinkUnavailable("topics_missing", "A topic of the Kafka sink is gone.", hint="Was it deleted?")
         return counts

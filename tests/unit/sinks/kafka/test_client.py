@@ -12,14 +12,15 @@ import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import CloseReason
 
-from relay.sinks.kafka.client import Session, connection_options, let_go
+from relay.sinks.kafka.client import Session, let_go
 from relay.sinks.kafka.config import Config
+from relay.sinks.kafka.logins import Login, connection_options
 
 CONFIG = Config(type="kafka", bootstrap_servers="127.0.0.1:1")
 
 
 def session() -> Session:
-    return Session(CONFIG, "id", connection_options(CONFIG, "relay-0"), 1000, 10.0)
+    return Session(CONFIG, "id", Login(connection_options(CONFIG, "relay-0")), 1000, 10.0)
 
 
 def test_every_client_connects_as_configured() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import errors as kafka
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.partitioner import murmur2 as reference
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -19,8 +20,9 @@ from relay.core.event import Entry, Event
 from relay.core.sink import Checkpoint, Identity, SinkUnavailable
 from relay.sinks.kafka import Config
 from relay.sinks.kafka.checkpoint import Found, Ledger, spans, topic_name
-from relay.sinks.kafka.client import Session, connection_options, start
+from relay.sinks.kafka.client import Session, start
 from relay.sinks.kafka.errors import unavailable
+from relay.sinks.kafka.logins import Login, connection_options
 from relay.sinks.kafka.records import Packer, murmur2, partition_of, render_binary
 
 LEDGER = Ledger("relay.checkpoint.relay-0", Identity("relay-0", "mine"), "kafka")
@@ -61,7 +63,7 @@ def entry(offset: int, size: int, subject: str) -> Entry:
 
 
 def packer(limit: int, partitions: int = 3) -> Packer:
-    return Packer("p.", {"tasks": partitions}, render_binary, lambda: BatchBuilder(limit, 0), limit)
+    return Packer({"tasks": "p.tasks"}, {"tasks": partitions}, render_binary, lambda: BatchBuilder(limit, 0), limit)
 
 
 @given(st.lists(st.tuples(st.integers(2, 600), st.sampled_from("abcdef")), max_size=40))
@@ -198,7 +200,7 @@ async def test_letting_go_ends_a_sender_that_waits_without_limit() -> None:
     """If this fails, each reopening while Kafka is away leaves tasks behind (reliability trap C)."""
     before = asyncio.all_tasks()
     options = connection_options(config(bootstrap_servers="127.0.0.1:1"), "relay-0")
-    session = Session(config(), "id", options, 1000, 10.0)
+    session = Session(config(), "id", Login(options), 1000, 10.0)
     sender = session.producer._sender
 
     async def stuck(self: Any = sender) -> None:
@@ -233,16 +235,16 @@ def test_missing_tls_files_are_reported(key: str) -> None:
 async def test_a_start_that_failed_for_no_reason_that_is_left_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     """If this fails, a broker that was away for a moment leaves a client behind that was never started."""
     aborted: list[bool] = []
-    transport = SimpleNamespace(abort=lambda: aborted.append(True))
+    transport = SimpleNamespace(abort=lambda: aborted.append(True), get_extra_info=lambda _: None)
 
-    async def reached(*_: object, **__: object) -> object:
-        return SimpleNamespace(_writer=SimpleNamespace(transport=transport))
+    async def reached(connection: Any) -> None:
+        connection._writer = SimpleNamespace(transport=transport)
 
     class Client:
         async def start(self) -> None:
             raise kafka.KafkaConnectionError("nobody was reached")
 
-    monkeypatch.setattr("relay.sinks.kafka.client.create_conn", reached)
+    monkeypatch.setattr(AIOKafkaConnection, "connect", reached)
     with pytest.raises(kafka.KafkaConnectionError, match="nobody was reached"):
         await start(Client(), connection_options(config(), "relay-0"))
     assert aborted == [True]
@@ -253,16 +255,15 @@ async def test_the_last_server_that_was_tried_says_why_none_was_reached(monkeypa
     servers = [f"127.0.0.1:{port}" for port in range(1, 9)]
     tried: list[str] = []
 
-    async def refused(host: str, port: int, **options: object) -> object:
-        assert "retry_backoff_ms" not in options
-        tried.append(f"{host}:{port}")
+    async def refused(connection: Any) -> None:
+        tried.append(f"{connection.host}:{connection.port}")
         raise ConnectionRefusedError(111, "Connection refused")
 
     class Client:
         async def start(self) -> None:
             raise kafka.KafkaConnectionError("nobody was reached")
 
-    monkeypatch.setattr("relay.sinks.kafka.client.create_conn", refused)
+    monkeypatch.setattr(AIOKafkaConnection, "connect", refused)
     with pytest.raises(SinkUnavailable, match=f"No connection to Kafka {servers[-1]}: Connection refused"):
         await start(Client(), connection_options(config(bootstrap_servers=",".join(servers)), "relay-0"))
     assert tried == servers

@@ -18,7 +18,8 @@ from relay.core.sink import Batch, Checkpoint, Identity, Published, Refused, Sin
 from relay.sinks.kafka import Config, connect
 from relay.sinks.kafka import sink as module
 from relay.sinks.kafka.checkpoint import Found
-from relay.sinks.kafka.client import Session, connection_options
+from relay.sinks.kafka.client import Session
+from relay.sinks.kafka.logins import Login, connection_options
 from relay.sinks.kafka.sink import KafkaSink
 
 HELD = Checkpoint("journal", 4)
@@ -70,8 +71,9 @@ class StubSession:
     alive = True
     lost_connections = 0
 
-    def __init__(self, world: World, seconds: float) -> None:
+    def __init__(self, world: World, login: Login, seconds: float) -> None:
         self.producer = StubProducer(world)
+        self.login = login
         self.seconds = seconds
         self.discarded = False
 
@@ -98,7 +100,7 @@ class World:
     async def _at_once(self, *_: object) -> None: ...
 
     def _new_session(self, *arguments: Any) -> StubSession:
-        self.sessions.append(StubSession(self, arguments[-1]))
+        self.sessions.append(StubSession(self, arguments[2], arguments[-1]))
         return self.sessions[-1]
 
     async def _read_back(self, *_: object) -> Found:
@@ -276,7 +278,7 @@ async def test_trap_c_letting_go_waits_for_no_broker() -> None:
     """TRAP C. Broken: ``stop()`` and ``abort_transaction()`` flush first, and so wait without limit for a broker that
     is away; the relay could not end, nor open the sink again."""
     options = connection_options(Config(type="kafka", bootstrap_servers="127.0.0.1:1"), "relay-0")
-    session = Session(Config(type="kafka"), "id", options, 1000, 10.0)
+    session = Session(Config(type="kafka"), "id", Login(options), 1000, 10.0)
 
     async def forever(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
@@ -314,7 +316,7 @@ async def test_trap_d_a_batch_that_is_given_more_time_gets_a_producer_that_waits
     assert await world.sink.publish(batch()) == [Published()] * 3
     assert [session.seconds for session in world.sessions] == [10.0, 12.0]
     config = Config(type="kafka", bootstrap_servers="127.0.0.1:1")
-    session = Session(config, "id", connection_options(config, "relay-0"), 1000, 12.0)
+    session = Session(config, "id", Login(connection_options(config, "relay-0")), 1000, 12.0)
     producer = session.producer
     assert producer.client._request_timeout_ms == producer._request_timeout_ms == 22_000
     assert producer._txn_manager.transaction_timeout_ms == 17_000

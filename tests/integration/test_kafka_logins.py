@@ -1,0 +1,309 @@
+"""The Kafka sink against a broker that checks each login, and ends a connection with its credential."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.core.sink import Batch, Checkpoint, Published, SinkUnavailable
+from relay.sinks.kafka import Config
+from relay.sinks.kafka.sink import KafkaSink
+from tests.integration.test_kafka_sink import JOURNAL, Sinks, batch, entry
+from tests.services.guarded_kafka import (
+    ACCESS_KEY,
+    AWS,
+    BRIEF,
+    IAM_SECONDS,
+    LOGIN_SECONDS,
+    PASSWORDS,
+    REGION,
+    GuardedKafka,
+    guarded_kafka,
+)
+from tests.services.kafka import Kafka
+from tests.services.oidc import Client, new_key
+
+GAP = 5.0
+"""Seconds without a commit that a renewal may take."""
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GuardedKafka]:
+    with guarded_kafka(tmp_path_factory.mktemp("guarded")) as running:
+        yield running
+
+
+@pytest.fixture
+async def sinks(guarded: GuardedKafka) -> AsyncIterator[Sinks]:
+    made = Sinks(guarded.broker.bootstrap, Kafka(guarded.broker.bootstrap).topic_prefix())
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A key of AWS's in the environment."""
+    for name, value in AWS.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+async def refusal(sink: KafkaSink) -> SinkUnavailable:
+    """Why the sink cannot be opened: nothing that is not tried again."""
+    with pytest.raises(SinkUnavailable) as caught:
+        await sink.open()
+    return caught.value
+
+
+class Load:
+    """Publishes batches one after the other, and notes the longest time between two commits."""
+
+    def __init__(self, sink: KafkaSink, sinks: Sinks) -> None:
+        self.sink, self._sinks = sink, sinks
+        self.published, self.longest = 0, 0.0
+
+    async def publish(self, seconds: float = 0.0) -> None:
+        """For so long; at least one batch."""
+        began = last = time.monotonic()
+        while True:
+            entries = [entry(self.published + n) for n in range(1, 11)]
+            await self.sink.publish(Batch(entries, Checkpoint(JOURNAL, self.published + 10)))
+            self.published += 10
+            self.longest, last = max(self.longest, time.monotonic() - last), time.monotonic()
+            if last - began >= seconds:
+                return
+
+    async def verify(self) -> None:
+        """Each event is there once."""
+        expected = sorted(f"{n}:succeeded" for n in range(1, self.published + 1))
+        assert await self._sinks.ids() == expected
+        print(f"{self.published} events, at most {self.longest:.3f} s between two commits")
+        assert self.longest < GAP
+
+
+async def test_the_broker_of_these_tests_takes_no_forged_token(
+    guarded: GuardedKafka, sinks: Sinks, tmp_path: Path
+) -> None:
+    """If this fails, nothing that the other tests show is true: such a broker takes anything.
+
+    Nor would an operator learn why a token is refused: the broker says only that it is.
+    """
+    token = guarded.provider.token
+    bad = {
+        "subject relay": token(key=new_key(tmp_path / "other.pem")),
+        "audience other": token(aud="other"),
+        "issuer https://elsewhere.test": token(iss="https://elsewhere.test"),
+        "expired 6": token(exp=int(time.time()) - 60),
+        "not a JWT": "nonsense",
+    }
+    for shown, forged in bad.items():
+        error = await refusal(sinks.make(**guarded.token(forged)))
+        assert error.code == "authentication"
+        assert "refuses the login by OAUTHBEARER" in error.message
+        assert shown in error.message
+        assert forged not in f"{error} {error.__cause__!r}"
+    assert await sinks.make(**guarded.token(token())).open() is None
+
+
+async def test_a_token_that_is_not_to_be_had_is_reported(guarded: GuardedKafka, sinks: Sinks) -> None:
+    """If this fails, an operator with a wrong secret looks for the fault at Kafka, or finds the secret in a log."""
+    wrong = Client("relay", "wr0ng-secret")
+    error = await refusal(sinks.make(**guarded.oauth(wrong)))
+    assert (error.code, wrong.secret in str(error)) == ("authentication", False)
+    assert f"{guarded.provider.token_endpoint} answers 401 to the client relay (invalid_client" in error.message
+    nowhere = guarded.oauth() | {"sasl_oauthbearer_token_endpoint_url": "http://127.0.0.1:1/token"}
+    error = await refusal(sinks.make(**nowhere))
+    assert error.code == "unreachable"
+    assert "http://127.0.0.1:1/token cannot be reached" in error.message
+
+
+async def test_client_credentials(guarded: GuardedKafka, sinks: Sinks) -> None:
+    """If this fails, no Kafka that takes only the tokens of an OIDC provider can be reached."""
+    keys = {"sasl_oauthbearer_scope": "produce", "sasl_oauthbearer_extensions": {"pool": "a"}}
+    sink = sinks.make(**guarded.oauth(**keys))
+    await sink.open()
+    assert await sink.publish(batch(entry(1))) == [Published()]
+    assert await sinks.ids() == ["1:succeeded"]
+
+
+async def kept(sink: KafkaSink, load: Load, seconds: float) -> None:
+    """Publishes for so long, during which the producer stays, and no connection is lost."""
+    session = sink._session
+    assert session is not None
+    await load.publish(seconds)
+    assert sink._session is session, "the producer was given up"
+    assert session.lost_connections == 0
+
+
+async def test_tokens_are_renewed_while_events_are_published(guarded: GuardedKafka, sinks: Sinks) -> None:
+    """If this fails, publishing stops each time that a token ends: its connections end with it (KIP-368)."""
+    load = Load(sink := sinks.make(**guarded.oauth(BRIEF)), sinks)
+    await sink.open()
+    await kept(sink, load, 1.4 * BRIEF.seconds)
+    await load.verify()
+
+
+async def test_tokens_of_iam_are_signed_and_renewed(
+    guarded: GuardedKafka, sinks: Sinks, aws: pytest.MonkeyPatch
+) -> None:
+    """If this fails, MSK Serverless cannot be reached, or publishing stops when the first token ends."""
+    load = Load(sink := sinks.make(**guarded.iam()), sinks)
+    await sink.open()
+    await kept(sink, load, 1.4 * IAM_SECONDS)
+    await load.verify()
+
+
+async def test_a_token_of_iam_that_is_refused_or_not_to_be_had_is_reported(
+    guarded: GuardedKafka, sinks: Sinks, aws: pytest.MonkeyPatch
+) -> None:
+    """If this fails, nobody learns that a role, a region or a key is the wrong one, or the key is in the log (P8)."""
+    aws.setenv("AWS_SECRET_ACCESS_KEY", "an0ther-key")
+    error = await refusal(sinks.make(**guarded.iam()))
+    assert error.code == "authentication"
+    assert "refuses the login by AWS_MSK_IAM with the token (signed at 2" in error.message
+    assert f"{ACCESS_KEY}/" in error.message
+    assert f"/{REGION}/kafka-cluster/" in error.message
+    assert "an0ther-key" not in str(error)
+    aws.delenv("AWS_ACCESS_KEY_ID")
+    error = await refusal(sinks.make(**guarded.iam()))
+    assert "No token for AWS_MSK_IAM: no AWS credentials were found." in error.message
+
+
+async def test_a_login_by_password_is_made_again_before_the_broker_ends_it(guarded: GuardedKafka, sinks: Sinks) -> None:
+    """If this fails, a broker with connections.max.reauth.ms cuts a connection in the middle of a transaction."""
+    guarded.set_scram("relay", "first-word")
+    load = Load(sink := sinks.make(**guarded.password("relay", "first-word", "SCRAM-SHA-512")), sinks)
+    await sink.open()
+    await kept(sink, load, 1.4 * LOGIN_SECONDS)
+    guarded.set_scram("relay", "second-word")
+    sink.reconfigure(config_of(sink, sasl_plain_password="second-word"))
+    await kept(sink, load, 1.4 * LOGIN_SECONDS)
+    await load.verify()
+
+
+def config_of(sink: KafkaSink, **keys: Any) -> Config:
+    """The sink's configuration with other secrets."""
+    before = sink._config.model_dump()
+    secrets = {name: value.get_secret_value() for name, value in before.items() if hasattr(value, "get_secret_value")}
+    return Config(**before | secrets | keys)
+
+
+async def test_a_token_that_cannot_be_renewed_loses_nothing(guarded: GuardedKafka, sinks: Sinks) -> None:
+    """P2 broken: events would be lost or doubled while the provider is away, or the relay would not go on after it."""
+    load = Load(sink := sinks.make(**guarded.oauth(BRIEF)), sinks)
+    await sink.open()
+    guarded.provider.stop()
+    try:
+        with pytest.raises(SinkUnavailable):
+            await load.publish(30)
+        error = await refusal(sink)
+        assert "token endpoint" in error.message
+        assert "cannot be reached" in error.message
+    finally:
+        guarded.provider.start()
+    await go_on(load)
+
+
+async def go_on(load: Load) -> None:
+    """As the publisher does after ``SinkUnavailable``."""
+    held = await load.sink.open()
+    assert held is not None
+    assert held.offset - load.published in (0, 10)
+    load.published = held.offset
+    await load.publish()
+    load.longest = 0.0
+    await load.verify()
+
+
+Change = Callable[[GuardedKafka], tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]
+"""Keys of a sink, good ones to go on with, and bad ones."""
+
+
+def passwords(guarded: GuardedKafka) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Another user of PLAIN, and one with a wrong password."""
+    keys = guarded.password("relay", PASSWORDS["relay"])
+    other = {"sasl_plain_username": "other", "sasl_plain_password": PASSWORDS["other"]}
+    return keys, other, {"sasl_plain_password": "wr0ng-word"}
+
+
+def certificates(guarded: GuardedKafka) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Another certificate of the authority, and one that has ended."""
+    good, other, ended = (guarded.certificate(*guarded.authority.issue(name, days)) for name, days in ISSUED)
+    return good, other, ended
+
+
+ISSUED = (("good", 2), ("other", 2), ("ended", 0))
+
+
+def tokens(guarded: GuardedKafka) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Another token from the file, and one that has expired."""
+    ended = guarded.provider.token(exp=int(time.time()) - 60)
+    good, other = (guarded.token(guarded.provider.token(jti=name)) for name in ("one", "other"))
+    return good, other, guarded.token(ended)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        pytest.param(passwords, "authentication", id="PLAIN"),
+        pytest.param(certificates, "tls_failed", id="certificate"),
+        pytest.param(tokens, "authentication", id="token"),
+    ],
+)
+async def test_credentials_are_changed_while_events_are_published(
+    guarded: GuardedKafka, sinks: Sinks, change: Change, code: str
+) -> None:
+    """If this fails, a rotation needs a restart, or loses or repeats what is under way; or a wrong secret ends all."""
+    keys, other, bad = change(guarded)
+    load = Load(sink := sinks.make(**keys), sinks)
+    await sink.open()
+    await load.publish(0.3)
+    sink.reconfigure(config_of(sink, **other))
+    await kept(sink, load, 0.3)
+    sink.reconfigure(config_of(sink, **bad))
+    with pytest.raises(SinkUnavailable) as caught:
+        await load.publish()
+    assert caught.value.code == code, caught.value
+    assert caught.value.hint
+    sink.reconfigure(config_of(sink, **other))
+    await go_on(load)
+
+
+async def test_only_certificates_of_the_authority_are_let_in(guarded: GuardedKafka, sinks: Sinks) -> None:
+    """If this fails, a broker with ssl.client.auth=required cannot be reached, or nobody learns what it misses."""
+    error = await refusal(sinks.make(**guarded.certificate(None, None)))
+    assert error.code == "tls_failed"
+    assert "ssl_certfile" in error.hint
+    error = await refusal(sinks.make(**guarded.certificate(*guarded.stranger.issue("relay"))))
+    assert error.code == "tls_failed"
+    guarded.allow("User:CN=relay", sinks.prefix)
+    cert, key = guarded.authority.issue("relay")
+    sink = sinks.make(**guarded.certificate(cert, key))
+    await sink.open()
+    assert await sink.publish(batch(entry(1))) == [Published()]
+    error = await refusal(sinks.make("second", **guarded.certificate(*guarded.authority.issue("intruder"))))
+    assert error.code == "authorization"
+    assert sinks.prefix in error.message
+
+
+async def test_the_steps_show_how_far_it_goes(guarded: GuardedKafka, sinks: Sinks) -> None:
+    """If this fails, an operator does not learn whether name, network, TLS, login or rights are to blame."""
+    sink = sinks.make(**guarded.oauth(), topics={"chat": f"{sinks.prefix}denied.chat"})
+    found = {name: await take() for name, take in sink.steps()}
+    assert list(found) == ["resolve", "connect", "tls", "authenticate", "produce", "authorize"]
+    assert found["tls"].startswith("TLSv1.3, TLS_")
+    assert "the broker's certificate ends in 2 days" in found["tls"]
+    assert "let in by OAUTHBEARER, with the token (issuer http" in found["authenticate"]
+    assert f"{sinks.prefix}denied.chat" in found["authorize"]
+    await sink.close()
+    guarded.allow("User:somebody", f"{sinks.prefix}denied.")
+    guarded.allow("User:relay", f"{sinks.prefix}denied.", "Describe")
+    steps = dict(sink.steps())
+    await steps["produce"]()
+    with pytest.raises(SinkUnavailable, match=rf"rights are missing on the topic {sinks.prefix}denied\.chat") as caught:
+        await steps["authorize"]()
+    assert caught.value.code == "authorization"
