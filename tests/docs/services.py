@@ -15,11 +15,8 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.docs.sandbox import FOLDER, TOKEN, answers
 from tests.services.certificates import self_signed
-<<<<<<< HEAD
 from tests.services.egress_proxies import EgressProxy
-=======
 from tests.services.guarded_kafka import AWS, guarded_kafka
->>>>>>> ff1c786 (Publish to Kafka with tokens, IAM and certificates that are renewed while it goes on)
 from tests.services.kafka import START_TIMEOUT, BrokerFactory, Kafka, jars, secured
 from tests.services.ports import free_port
 from tests.services.redis import RedisProcess, RedisServer, SentinelSet
