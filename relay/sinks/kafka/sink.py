@@ -82,7 +82,7 @@ class KafkaSink:
         self._batch_size = config.max_request_size
         self._session: Session | None = None
         self._logins = Logins(self._log_in, self._renewed)
-        self._publishing = False
+        self._in_transaction = False
         self._opened = False
         self._owner = False
         self._settled: Checkpoint | None = None
@@ -117,14 +117,14 @@ class KafkaSink:
         if (refused := without_topic(batch, self._topics)) is not None:
             return refused
         session = await self._producing(batch.seconds)
-        self._publishing = True
+        self._in_transaction = True
         try:
             return await self._publish(session, batch)
         except BaseException:
             await self.close()
             raise
         finally:
-            self._publishing = False
+            self._in_transaction = False
 
     def reconfigure(self, config: Config) -> None:
         """With other credentials from the next transaction on; the same ones may stand in files that have changed."""
@@ -243,7 +243,7 @@ class KafkaSink:
 
     def _renewed(self, login: Login) -> None:
         """Not in the middle of a transaction: the next one begins with it."""
-        if self._session is not None and not self._publishing:
+        if self._session is not None and not self._in_transaction:
             self._session.reconnect(login)
 
     async def _log_in(self) -> Login:
@@ -260,6 +260,7 @@ class KafkaSink:
         return login_until(options, now, lifetime, greeting.session_lifetime if greeting else None)
 
     async def _start(self, seconds: float = 0.0) -> Checkpoint | None:
+        self._in_transaction = True
         try:
             async with asyncio.timeout(self._config.open_timeout):
                 return await self._take_over(max(seconds, self._config.publish_timeout))
@@ -268,6 +269,8 @@ class KafkaSink:
             if isinstance(error, Exception) and not isinstance(error, SinkFenced):
                 raise unavailable(error, "opening the Kafka sink") from error
             raise
+        finally:
+            self._in_transaction = False
 
     async def _take_over(self, seconds: float) -> Checkpoint | None:
         """The order matters: InitProducerId first, then read (reliability trap F). Only topics are looked at before.
