@@ -40,7 +40,7 @@ def test_a_certificate_that_ends_soon_is_noticed(certificate: dict[str, str], sh
     ],
 )
 def test_there_are_only_the_steps_that_are_taken(protocol: str, steps: list[str]) -> None:
-    """If this fails, the doctor speaks of TLS where there is none."""
+    """If this fails, the doctor reports on TLS where there is none."""
     user = {"sasl_plain_username": "relay", "sasl_plain_password": "word"}
     way = Way(Config(type="kafka", security_protocol=protocol, **user), "relay")
     assert [name for name, _ in way.steps()] == steps
