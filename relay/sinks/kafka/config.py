@@ -85,7 +85,7 @@ class Config(SinkConfig):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] = "PLAIN"
     sasl_plain_username: str | None = None
     sasl_plain_password: SecretStr | None = None
-    sasl_oauthbearer_token_endpoint_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$")] | None = None
+    sasl_oauthbearer_token_endpoint_url: Annotated[str, Field(pattern="^https?://[!-~]+$")] | None = None
     """Of the OIDC provider that issues tokens for ``sasl_oauthbearer_client_id`` (RFC 6749, 4.4)."""
     sasl_oauthbearer_client_id: str | None = None
     sasl_oauthbearer_client_secret: SecretStr | None = None
