@@ -6,6 +6,14 @@ from typing import Final
 
 _NO_TLS: Final = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 """OpenSSL's reasons for an answer that is not TLS."""
+_OUR_CERTIFICATE: Final = (
+    "BAD_CERTIFICATE",
+    "CERTIFICATE_REQUIRED",
+    "CERTIFICATE_UNKNOWN",
+    "CERTIFICATE_EXPIRED",
+    "CA",
+)
+"""The ends of OpenSSL's reasons, all of them alerts, for a server that wants another certificate of its client."""
 _HUNG_UP: Final = {"UNEXPECTED_EOF_WHILE_READING"}
 
 
@@ -20,6 +28,8 @@ def why(error: BaseException) -> str:
         return f"its certificate is not trusted ({str(verdict).rstrip('.')})"
     if speaks_no_tls(error):
         return "it does not speak TLS"
+    if refuses_our_certificate(error):
+        return f"it does not accept relay's certificate, or misses one ({reason})"
     if reason in _HUNG_UP:
         return "it closed the connection during the TLS handshake"
     if isinstance(reason, str) and reason:
@@ -30,6 +40,12 @@ def why(error: BaseException) -> str:
             f"its name cannot be resolved ({error.strerror})" if type(error).__name__ == "gaierror" else error.strerror
         )
     return f"{type(error).__name__} {error}".strip()
+
+
+def refuses_our_certificate(error: BaseException) -> bool:
+    """Whether the other side has ended a TLS handshake because of the client's certificate."""
+    reason = str(getattr(error, "reason", ""))
+    return "_ALERT_" in reason and reason.endswith(_OUR_CERTIFICATE)
 
 
 def speaks_no_tls(error: BaseException) -> bool:

@@ -17,8 +17,10 @@ from tests.services.oidc import AUDIENCE, Client, OidcProvider
 from tests.services.programs import executable
 
 SECRET = "s3cret/+: word"
-RELAY, BRIEF = Client("relay", SECRET), Client("brief", SECRET, seconds=5)
-"""Who may have tokens; those of the second are good for a few seconds."""
+ENDS_AFTER = 5
+"""Seconds after which the broker ends connections: by password, by IAM, and by a token of ``BRIEF``."""
+RELAY, BRIEF = Client("relay", SECRET), Client("brief", SECRET, seconds=ENDS_AFTER)
+"""Who may have tokens."""
 ACCESS_KEY, SECRET_KEY, REGION = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "eu-west-1"
 AWS = {
     "AWS_ACCESS_KEY_ID": ACCESS_KEY,
@@ -28,12 +30,8 @@ AWS = {
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
 }
 """The variables from which AWS's libraries read that key; nothing else is asked."""
-IAM_SECONDS = 5
-"""For which the broker lets a token of IAM be good. Amazon's signer makes them good for 900."""
 PASSWORDS = {"relay": "first-password", "other": "second-password"}
 """The users of PLAIN."""
-LOGIN_SECONDS = 4
-"""After which a connection by password is ended, and so has to be made again (KIP-368)."""
 _BEARER = "org.apache.kafka.common.security.oauthbearer"
 _LOGIN = "org.apache.kafka.common.security"
 
@@ -159,7 +157,7 @@ def _oauth(provider: OidcProvider, jwks: Path) -> dict[str, str]:
 
 
 def _iam() -> dict[str, str]:
-    options = {"access": ACCESS_KEY, "secret": SECRET_KEY, "region": REGION, "seconds": str(IAM_SECONDS)}
+    options = {"access": ACCESS_KEY, "secret": SECRET_KEY, "region": REGION, "seconds": str(ENDS_AFTER)}
     options["unsecuredLoginStringClaim_sub"] = "broker"  # where there are options, Kafka wants its own to be among them
     said = " ".join(f'{name}="{value}"' for name, value in options.items())
     return {
@@ -171,7 +169,7 @@ def _iam() -> dict[str, str]:
 
 def _passwords(password: str) -> dict[str, str]:
     users = " ".join(f"user_{user}='{word}'" for user, word in (PASSWORDS | {"relay": password}).items())
-    milliseconds = str(LOGIN_SECONDS * 1000)
+    milliseconds = str(ENDS_AFTER * 1000)
     return {
         "listener.name.auth.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
         "listener.name.auth.plain.sasl.jaas.config": f"{_LOGIN}.plain.PlainLoginModule required {users};",

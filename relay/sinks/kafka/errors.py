@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka import errors as kafka
 
-from relay.core.network import speaks_no_tls, why
+from relay.core.network import refuses_our_certificate, speaks_no_tls, why
 from relay.core.sink import SinkUnavailable
 
 TOO_LARGE = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError, kafka.RecordTooLargeError)
@@ -87,6 +87,8 @@ def no_connection(server: str, error: OSError) -> SinkUnavailable:
         hint = next(hint for types, code, hint in _CODES if code == "tls_failed")
         if speaks_no_tls(error):
             hint = "That port takes plain connections: name Kafka's TLS port, or set security_protocol accordingly."
+        elif refuses_our_certificate(error):
+            hint = "Set ssl_certfile and ssl_keyfile to a certificate that the broker trusts and that has not ended."
         return SinkUnavailable("tls_failed", f"No TLS connection to Kafka {server}: {why(error)}.", hint=hint)
     hint = "Check bootstrap_servers and security_protocol, and whether the broker is up."
     return SinkUnavailable("unreachable", f"No connection to Kafka {server}: {why(error)}.", hint=hint)

@@ -18,6 +18,9 @@ def tls_error(reason: str, verdict: str = "") -> ssl.SSLError:
     return error
 
 
+REFUSES = "it does not accept relay's certificate, or misses one"
+
+
 @pytest.mark.parametrize(
     ("error", "text"),
     [
@@ -28,6 +31,9 @@ def tls_error(reason: str, verdict: str = "") -> ssl.SSLError:
         (tls_error("WRONG_VERSION_NUMBER"), "it does not speak TLS"),
         (tls_error("UNEXPECTED_EOF_WHILE_READING"), "it closed the connection during the TLS handshake"),
         (tls_error("NO_CIPHERS"), "TLS failed (NO_CIPHERS)"),
+        (tls_error("TLSV13_ALERT_CERTIFICATE_REQUIRED"), f"{REFUSES} (TLSV13_ALERT_CERTIFICATE_REQUIRED)"),
+        (tls_error("TLSV1_ALERT_UNKNOWN_CA"), f"{REFUSES} (TLSV1_ALERT_UNKNOWN_CA)"),
+        (tls_error("SSLV3_ALERT_HANDSHAKE_FAILURE"), "TLS failed (SSLV3_ALERT_HANDSHAKE_FAILURE)"),
         (ConnectionResetError(), "ConnectionResetError"),
     ],
 )
