@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,6 +18,7 @@ from relay.core.sink import Batch, Checkpoint, Published, SinkUnavailable
 from relay.sinks.kafka import Config
 from relay.sinks.kafka.sink import KafkaSink
 from tests.integration.test_kafka_sink import JOURNAL, Sinks, batch, entry
+from tests.integration.test_wrong_inputs import page_rows, pattern
 from tests.services.guarded_kafka import (
     ACCESS_KEY,
     AWS,
@@ -57,7 +59,14 @@ async def refusal(sink: KafkaSink) -> SinkUnavailable:
     """Why the sink cannot be opened: nothing that is not tried again."""
     with pytest.raises(SinkUnavailable) as caught:
         await sink.open()
+    explained(caught.value)
     return caught.value
+
+
+def explained(error: SinkUnavailable) -> None:
+    """The page about errors has this one."""
+    rows = page_rows()["Kafka does not let relay in"]
+    assert any(re.search(pattern(says), error.message) for says in rows), error.message
 
 
 class Load:
@@ -257,6 +266,7 @@ async def test_credentials_are_changed_while_events_are_published(
     with pytest.raises(SinkUnavailable) as caught:
         await load.publish()
     assert caught.value.code == code, caught.value
+    explained(caught.value)
     assert caught.value.hint
     sink.reconfigure(config_of(sink, **other))
     await go_on(load)
