@@ -17,7 +17,7 @@ from tests.services.oidc import AUDIENCE, Client, OidcProvider
 from tests.services.programs import executable
 
 SECRET = "s3cret/+: word"
-ENDS_AFTER = 5
+ENDS_AFTER = 8
 """Seconds after which the broker ends connections: by password, by IAM, and by a token of ``BRIEF``."""
 RELAY, BRIEF = Client("relay", SECRET), Client("brief", SECRET, seconds=ENDS_AFTER)
 """Who may have tokens."""
@@ -34,6 +34,10 @@ PASSWORDS = {"relay": "first-password", "other": "second-password"}
 """The users of PLAIN."""
 _BEARER = "org.apache.kafka.common.security.oauthbearer"
 _LOGIN = "org.apache.kafka.common.security"
+
+
+_PATIENT = {"open_timeout": "2m", "publish_timeout": "1m", "request_timeout": "5m", "transaction_timeout": "5m"}
+"""Of a sink on a machine that does many other things."""
 
 
 @dataclass
@@ -75,7 +79,8 @@ class GuardedKafka:
 
     def _keys(self, listener: str, **keys: Any) -> dict[str, Any]:
         bootstrap, cafile = self.broker.listener(listener), str(self.authority.cert)
-        return {"security_protocol": "SASL_SSL", "bootstrap_servers": bootstrap, "ssl_cafile": cafile, **keys}
+        usual = {"security_protocol": "SASL_SSL", "bootstrap_servers": bootstrap, "ssl_cafile": cafile}
+        return usual | _PATIENT | keys
 
     def allow(self, principal: str, prefix: str, operation: str = "All") -> None:
         """From now on only those to whom it is allowed may do anything with the topics of a prefix."""
