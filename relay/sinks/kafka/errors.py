@@ -50,6 +50,7 @@ _CODES: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
         "Check sasl_mechanism, sasl_plain_username and sasl_plain_password.",
     ),
     (
+        # Of a token that a broker has refused: aiokafka takes it for accepted, and goes on.
         (kafka.IllegalSaslStateError,),
         "authentication",
         "The broker has ended the login. relay logs in again: what it says then is the reason.",
