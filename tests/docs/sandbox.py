@@ -41,7 +41,7 @@ class Sandbox:
         self.folder = folder
         self._ports = {port: str(free_port()) for port in ("8080", "8081", "9090", "9091")}
         given = places or {}
-        self._variables = {name: value for name, value in given.items() if name.startswith("RELAY_")}
+        self._variables = {name: value for name, value in given.items() if name.startswith(("RELAY_", "SSL_"))}
         found = {name: place for name, place in given.items() if name not in self._variables}
         self._places = {"<token>": TOKEN, **found}  # in the order given: one may be a part of another
         self._running: dict[str, asyncio.subprocess.Process] = {}

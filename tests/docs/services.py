@@ -18,11 +18,12 @@ from tests.services.certificates import self_signed
 from tests.services.egress_proxies import EgressProxy
 from tests.services.guarded_kafka import AWS, guarded_kafka
 from tests.services.kafka import START_TIMEOUT, BrokerFactory, Kafka, jars, secured
-from tests.services.ports import free_port
-from tests.services.redis import RedisProcess, RedisServer, SentinelSet
+from tests.services.ports import free_port, free_port_with_bus
+from tests.services.redis import RedisProcess, RedisServer, SentinelSet, until
+from tests.services.valkey_install import valkey_server
 
 Places = dict[str, str]
-"""What stands in the page, and what is here; or a variable of relay's and its value."""
+"""What stands in the page, and what is here; or a variable of the environment and its value."""
 
 Start = Callable[[pytest.FixtureRequest, Path], Places]
 
@@ -149,6 +150,29 @@ def redis_tls(request: pytest.FixtureRequest, folder: Path) -> Places:
     return {"redis.example.com:6380": f"127.0.0.1:{port}", "/etc/relay/tls/ca.pem": str(cert)}
 
 
+def redis_managed(request: pytest.FixtureRequest, folder: Path) -> Places:
+    """A Valkey cluster of one node with TLS and a user, and without the commands that managed services forbid."""
+    cert, key = self_signed(folder / "tls")
+    port = free_port_with_bus()
+    files = {"--tls-cert-file": cert, "--tls-key-file": key, "--tls-ca-cert-file": cert}
+    options = [part for name, file in files.items() for part in (name, str(file))]
+    forbidden = [part for name in ("CONFIG", "DEBUG", "SHUTDOWN") for part in ("--rename-command", name, "")]
+    rights = "~{relay}:* -@all +evalsha +script|load +type +time +hmget +hset +xadd +cluster|slots".split()
+    server = RedisServer(
+        folder / "managed",
+        *("--tls-port", str(port), *options, "--tls-auth-clients", "no", "--port", "0"),
+        *("--cluster-enabled", "yes", *forbidden, "--user", "relay", "on", f">{TOKEN}", *rights),
+        port=port,
+        program=valkey_server(),
+    )
+    request.addfinalizer(server.kill)
+    server.extra_cli = ("--tls", "--cacert", str(cert))
+    asyncio.run(server.start())
+    server.cli("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+    asyncio.run(until(lambda: b"cluster_state:ok" in server.cli("CLUSTER", "INFO")))
+    return {"redis.example.com:6379": f"localhost:{port}", "SSL_CERT_FILE": str(cert)}
+
+
 def checkout(_request: pytest.FixtureRequest, folder: Path) -> Places:
     """The page's folder is a copy of what is checked out here, as far as its commands touch it."""
     left_out = shutil.ignore_patterns("node_modules", "__pycache__", "*.pyc")
@@ -169,4 +193,5 @@ SERVICES: dict[str, Start] = {
     "redis-sentinel": redis_sentinel,
     "redis-cluster": redis_cluster,
     "redis-tls": redis_tls,
+    "redis-managed": redis_managed,
 }
