@@ -167,11 +167,11 @@ async def test_tasks_are_sorted_by_how_long_they_took(tmp_path: Path) -> None:
         now = steady_ms()
         await s.journal.projection(Tasks).execute(
             lambda tasks: tasks._db.execute(
-                "UPDATE tasks SET submitted_at = ? - iif(task_id = 't1', 9000, iif(task_id = 't2', 7000, 8000))", (now,)
+                "UPDATE tasks SET submitted_at = ? - iif(task_id = 't1', 9e6, iif(task_id = 't2', 7e6, 8e6))", (now,)
             )
         )
-        await s.webhook("t2")  # after seven seconds; the others go on
-        for name, milliseconds in (("w1", 8500), ("w2", None), ("w3", 100), ("w4", 3_600_000), ("w5", 3_600_000)):
+        await s.webhook("t2")  # after two hours; the others go on, so what is between them is minutes away
+        for name, milliseconds in (("w1", 8_500_000), ("w2", None), ("w3", 100), ("w4", 10**8), ("w5", 10**8)):
             await timed(s, name, milliseconds)
         longest = ["w5", "w4", "t1", "w1", "t3", "t2", "w3", "w2"]
         assert await s.ids("?sort=duration") == longest
