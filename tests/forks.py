@@ -27,6 +27,18 @@ Hand = list[pytest.Item]
 """What a process takes at once."""
 
 
+class Hooks:
+    """What plugins may do in each of the processes."""
+
+    def pytest_forked(self, config: pytest.Config) -> None:
+        """A process has begun, and will take tests."""
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Makes them known."""
+    pluginmanager.add_hookspecs(Hooks)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How many."""
     group = parser.getgroup("forks")
@@ -140,6 +152,7 @@ def _run(session: pytest.Session, hands: list[Hand], turn: Any, sender: Connecti
     plugins.unregister(name="terminalreporter")
     plugins.register(_Sender(session.config, sender))
     signal.signal(signal.SIGINT, _stop_once)
+    session.config.hook.pytest_forked(config=session.config)
     try:
         for hand in _taken(hands, turn):
             # What a session shares stays: which test is the next, nobody knows before it is taken.
