@@ -161,7 +161,7 @@ async def test_what_ends_is_renewed_while_events_are_published(guarded: GuardedK
 
     Or a broker with ``connections.max.reauth.ms`` cuts connections by password in the middle of a transaction.
     """
-    guarded.set_scram("relay", "first-word")
+    await asyncio.to_thread(guarded.set_scram, "relay", "first-word")
     password = guarded.password("relay", "first-word", "SCRAM-SHA-512")
     async with AsyncExitStack() as stack:
         loads = []
@@ -328,7 +328,7 @@ async def test_only_certificates_of_the_authority_are_let_in(guarded: GuardedKaf
     assert "ssl_certfile" in error.hint
     error = await refusal(sinks.make(**guarded.certificate(*guarded.stranger.issue("relay"))))
     assert error.code == "tls_failed"
-    guarded.allow("User:CN=relay", sinks.prefix)
+    await asyncio.to_thread(guarded.allow, "User:CN=relay", sinks.prefix)
     cert, key = guarded.authority.issue("relay")
     sink = sinks.make(**guarded.certificate(cert, key))
     await sink.open()
@@ -348,8 +348,7 @@ async def test_the_steps_show_how_far_it_goes(guarded: GuardedKafka, sinks: Sink
     assert "let in by OAUTHBEARER, with the token (issuer http" in found["authenticate"]
     assert f"{sinks.prefix}denied.chat" in found["authorize"]
     await sink.close()
-    guarded.allow("User:somebody", f"{sinks.prefix}denied.")
-    guarded.allow("User:relay", f"{sinks.prefix}denied.", "Describe")
+    await asyncio.to_thread(guarded.allow, "User:relay", f"{sinks.prefix}denied.", "Describe")
     steps = dict(sink.steps())
     await steps["produce"]()
     with pytest.raises(SinkUnavailable, match=rf"rights are missing on the topic {sinks.prefix}denied\.chat") as caught:
