@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from tests.integration import consumers
 from tests.integration.bridge import Bridge, Sink, kafka_sink, redis_sink
 from tests.integration.consumers import Message
 from tests.services.kafka import Kafka
-from tests.services.redis import Redis, redis_cli
+from tests.services.redis import Redis, RedisProcess, RedisServer, redis_cli
 
 MakeBridge = Callable[..., Bridge]
 
@@ -77,3 +78,33 @@ def swift_maintenance(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets the journal look after itself within a second: dedup keys are merged each minute, rows leave after that."""
     monkeypatch.setattr(maintenance, "_MERGE_EVERY", 0.1)
     monkeypatch.setattr(maintenance, "_EVERY", 0.05)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``ca.crt``, and ``server.crt`` with ``server.key`` for 127.0.0.1 signed by it."""
+    directory = tmp_path_factory.mktemp("tls")
+    (directory / "san").write_text("subjectAltName=IP:127.0.0.1\n")
+    new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes"]
+
+    def run(*args: str) -> None:
+        subprocess.run(args, cwd=directory, check=True, capture_output=True, timeout=60)
+
+    run(*new, "-x509", "-days", "2", "-subj", "/CN=test ca", "-keyout", "ca.key", "-out", "ca.crt")
+    run(*new, "-subj", "/CN=server", "-keyout", "server.key", "-out", "server.csr")
+    sign = ["openssl", "x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
+    run(*sign, "-days", "2", "-extfile", "san", "-out", "server.crt")
+    return directory
+
+
+@pytest.fixture
+async def tls_server(redis_process: RedisProcess, certificates: Path) -> RedisServer:
+    """A Redis that speaks only TLS and asks for a client certificate."""
+    port = redis_process().port
+    files = {"tls-cert-file": "server.crt", "tls-key-file": "server.key", "tls-ca-cert-file": "ca.crt"}
+    options = [part for key, name in files.items() for part in (f"--{key}", str(certificates / name))]
+    server = redis_process("--tls-port", str(port), *options, "--port", "0", port=port)
+    names = {"--cacert": "ca.crt", "--cert": "server.crt", "--key": "server.key"}
+    server.extra_cli = ("--tls", *(part for key, name in names.items() for part in (key, str(certificates / name))))
+    await server.start()
+    return server

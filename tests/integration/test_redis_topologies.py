@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -240,36 +239,6 @@ async def test_cluster_without_the_setting_says_so(make_sink: Connect, redis_clu
     error = await unavailable(make_sink(stranger.url).open())
     assert error.code == "moved"
     assert "cluster: true" in error.hint
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``ca.crt``, and ``server.crt`` with ``server.key`` for 127.0.0.1 signed by it."""
-    directory = tmp_path_factory.mktemp("tls")
-    (directory / "san").write_text("subjectAltName=IP:127.0.0.1\n")
-    new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes"]
-
-    def run(*args: str) -> None:
-        subprocess.run(args, cwd=directory, check=True, capture_output=True, timeout=60)
-
-    run(*new, "-x509", "-days", "2", "-subj", "/CN=test ca", "-keyout", "ca.key", "-out", "ca.crt")
-    run(*new, "-subj", "/CN=server", "-keyout", "server.key", "-out", "server.csr")
-    sign = ["openssl", "x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial"]
-    run(*sign, "-days", "2", "-extfile", "san", "-out", "server.crt")
-    return directory
-
-
-@pytest.fixture
-async def tls_server(redis_process: RedisProcess, certificates: Path) -> RedisServer:
-    """A Redis that speaks only TLS and asks for a client certificate."""
-    port = redis_process().port
-    files = {"tls-cert-file": "server.crt", "tls-key-file": "server.key", "tls-ca-cert-file": "ca.crt"}
-    options = [part for key, name in files.items() for part in (f"--{key}", str(certificates / name))]
-    server = redis_process("--tls-port", str(port), *options, "--port", "0", port=port)
-    names = {"--cacert": "ca.crt", "--cert": "server.crt", "--key": "server.key"}
-    server.extra_cli = ("--tls", *(part for key, name in names.items() for part in (key, str(certificates / name))))
-    await server.start()
-    return server
 
 
 async def test_tls_with_a_client_certificate(make_sink: Connect, tls_server: RedisServer, certificates: Path) -> None:

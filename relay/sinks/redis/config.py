@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -80,6 +80,8 @@ class Config(SinkConfig):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
+    RELOADED: ClassVar[frozenset[str]] = frozenset({"username", "password", "sentinel_username", "sentinel_password"})
+
     type: Literal["redis"]
     url: SecretStr = SecretStr("redis://localhost:6379/0")
     prefix: str = "{relay}:"
@@ -106,6 +108,10 @@ class Config(SinkConfig):
     wait_timeout: Annotated[Duration, Field(gt=0)] = 1.0
     allow_eviction: bool = False
     shared_window: Annotated[Duration, Field(gt=0)] | None = None
+
+    @property
+    def files(self) -> Sequence[str]:
+        return [file for file in (self.ssl_ca_certs, self.ssl_certfile, self.ssl_keyfile) if file is not None]
 
     @field_validator("url")
     @classmethod

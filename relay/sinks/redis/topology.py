@@ -42,6 +42,12 @@ class Locator:
         self._learned: tuple[Node, ...] = ()
         self._sentinels = Sentinels(endpoints) if endpoints.sentinels else None
 
+    def reconfigure(self, endpoints: Endpoints) -> None:
+        """Logs in with other credentials from the next connection on."""
+        self._endpoints = endpoints
+        if self._sentinels is not None:
+            self._sentinels.reconfigure(endpoints)
+
     async def connect(self) -> Wire:
         """Raises ``SinkUnavailable`` if no candidate can be reached, after a bounded time for each."""
         if self._sentinels is not None:
@@ -104,8 +110,12 @@ class Sentinels:
     """What they say of the primary. One that is cut off may know less than was heard before: ``_epoch``."""
 
     def __init__(self, endpoints: Endpoints) -> None:
-        self._endpoints = replace(endpoints, rights=_SENTINEL_RIGHTS)
+        self.reconfigure(endpoints)
         self._epoch = 0
+
+    def reconfigure(self, endpoints: Endpoints) -> None:
+        """Asks with other credentials from now on."""
+        self._endpoints = replace(endpoints, rights=_SENTINEL_RIGHTS)
 
     async def primary(self) -> Node:
         """By the first answer that is not older than what was heard before; raises ``SinkUnavailable``."""
