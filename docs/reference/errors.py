@@ -100,6 +100,7 @@ _KINDS: Final = {
     "Unreadable",
     "Refused",
 }
+_LISTENING: Final = ("relay/edge/http/listener.py",)
 _ELSEWHERE: Final = ("relay/edge/", "relay/simulator/", "relay/demo/", "relay/core/errors.py")
 """Where the answers over HTTP are made, which have their own table, and what is no part of a relay in production."""
 
@@ -156,7 +157,7 @@ def _call(path: str, node: ast.Call, names: Mapping[str, str]) -> Iterator[Raise
     kind = getattr(node.func, "id", "")
     if kind not in _KINDS or not node.args:
         return
-    if path.startswith(_ELSEWHERE) and kind != "Unreadable" and path != "relay/edge/http/server.py":
+    if path.startswith(_ELSEWHERE) and kind != "Unreadable" and path not in _LISTENING:
         return
     texts = [_text(argument, names) for argument in node.args]
     if kind == "SinkFenced":

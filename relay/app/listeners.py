@@ -7,7 +7,8 @@ import socket
 
 from relay.core.errors import RelayError
 from relay.edge.build import Edge
-from relay.edge.http.server import Limits, Listener
+from relay.edge.http.listener import Listener
+from relay.edge.http.server import Limits
 from relay.settings import Settings
 from relay.systemd import inherited
 from relay.telemetry.signals.http import HttpSignals

@@ -7,9 +7,6 @@ drops all of them; hence the options are set here, in one place, and a test read
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,12 +18,7 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from relay.clocks import until
-from relay.core.errors import RelayError
-from relay.core.network import why
 from relay.edge.http import problems
-from relay.edge.http.accept_queue import emptied, take_no_more
-from relay.edge.http.aiohttp_internals import require_internals
 from relay.edge.http.fast_path import FastPath, Shortcut
 from relay.edge.http.heads import MAX_HEAD, HeadLimit, HeadTooLarge
 from relay.telemetry.signals.http import HttpSignals
@@ -34,16 +26,11 @@ from relay.telemetry.signals.http import HttpSignals
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 RequestFactory = Callable[..., web.BaseRequest]
 
-_PARTING = 1.0  # seconds in which a peer that is turned away can read why, before a reset would take it away
-_LINGERING = 2.0  # the same for one whose body was not read to its end
+PARTING = 1.0  # seconds in which a peer that is turned away can read why, before a reset would take it away
 _PARTING_CONNECTIONS = 1000  # beyond the limit; further ones are dropped, or this were no limit
 _LOOKED_AT = 256  # connections, the oldest, among which one is sought that can make room for a new one
 _GRACE = 0.05  # seconds for which a connection may say nothing in whatever case: its request is on the way
-_TICK = 0.02
 _FIRST_WORD = 0.5  # seconds for which a new connection may be silent while draining: its request is on the way
-_TURNS = 10  # of the loop, in which what asyncio has accepted becomes connections
-_HANDSHAKE = 0.005  # seconds in which a peer that the kernel has answered confirms it: a round trip within a cluster
-_BACKLOG = 1024
 _PIPELINED = 2  # requests that wait behind the one under way, before no more is read
 
 
@@ -224,7 +211,7 @@ class Connection(RequestHandler):
     def _part(self) -> None:
         """Takes nothing more; closes later, since a peer that is still sending would have the answer reset."""
         self._force_close = True
-        self._loop.call_later(_PARTING, self.force_close)
+        self._loop.call_later(PARTING, self.force_close)
 
     def handle_error(
         self,
@@ -316,131 +303,6 @@ class Server(web.Server):
             if isinstance(connection, Connection) and connection.stays_silent:
                 connection.part()
         return any(connection._force_close for connection in self._connections)
-
-
-class Listener:
-    """One bound address serving one handler; ``Listener.url`` is known after ``start``."""
-
-    def __init__(
-        self,
-        handler: Handler,
-        *,
-        host: str,
-        port: int,
-        limits: Limits,
-        signals: HttpSignals,
-        request_factory: RequestFactory | None = None,
-        shortcut: Shortcut | None = None,
-    ) -> None:
-        self._host, self._port = host, port
-        options = {
-            "header_timeout": limits.header_timeout,
-            "signals": signals,
-            "shortcut": shortcut,
-            "keepalive_timeout": limits.keepalive_timeout,
-            "access_log": None,  # it would print the path, and with it the token
-            "auto_decompress": False,
-            "lingering_time": _LINGERING,
-        }
-        self.server = Server(
-            handler,
-            options=options,
-            max_connections=limits.max_connections,
-            handler_cancellation=True,
-            request_factory=request_factory,
-        )
-        self._listening: asyncio.Server | None = None
-        self._outlived = False  # by its socket
-
-    async def start(self, inherited: socket.socket | None = None) -> None:
-        """Binds, or serves a listening socket that goes on without this process.
-
-        Raises ``RelayError`` when the address cannot be had, or aiohttp is not as relay needs it.
-        """
-        require_internals(self.server)
-        loop = asyncio.get_running_loop()
-        self._outlived = inherited is not None
-        where: dict[str, Any] = {"host": self._host, "port": self._port, "reuse_address": True}
-        try:
-            self._listening = await loop.create_server(
-                self.server,
-                **({"sock": inherited} if inherited else where),
-                backlog=_BACKLOG,
-            )
-        except OSError as error:
-            # Here asyncio makes a text that has the whole address in it, too.
-            reason = os.strerror(error.errno) if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL) else why(error)
-            raise RelayError(
-                "address_unavailable",
-                f"Cannot listen on {self._host}:{self._port}: {reason}.",
-                hint="Stop what uses this port (ss -ltnp), or choose another server.port or admin.port. The host "
-                "must be an address of this machine.",
-            ) from error
-
-    @property
-    def url(self) -> str:
-        """Where it listens, with the port that was really bound."""
-        assert self._listening is not None, "the listener has not been started"
-        bound: tuple[Any, ...] = self._listening.sockets[0].getsockname()
-        family = self._listening.sockets[0].family
-        host = f"[{bound[0]}]" if family == socket.AF_INET6 else bound[0]
-        return f"http://{host}:{bound[1]}"
-
-    async def stop_listening(self) -> None:
-        """Takes no new connections; the open ones go on, and so do those that the kernel has taken already.
-
-        Those of an inherited socket wait in it for the next process.
-        """
-        if self._listening is None:
-            return
-        loop, listening = asyncio.get_running_loop(), self._listening.sockets
-        ours = [] if self._outlived else listening
-        queues = [socket.fromfd(each.fileno(), each.family, each.type) for each in ours]
-        for each in listening:
-            loop.remove_reader(each.fileno())  # asyncio fails at connections that it accepts just before the close
-        for _ in range(_TURNS):
-            await asyncio.sleep(0)
-        # From here to the close new peers are not even refused, and ask again a second later: no turn more than needed.
-        for each in ours:
-            take_no_more(each)
-        if ours:
-            await asyncio.sleep(_HANDSHAKE)
-        self._listening.close()
-        # The kernel resets what waits in a queue when its last descriptor is closed; that is ours, and empty by then.
-        waiting = [connection for queue in queues for connection in emptied(queue, _BACKLOG)]
-        serving = [loop.connect_accepted_socket(self.server, connection) for connection in waiting]
-        await asyncio.gather(*serving, return_exceptions=True)
-
-    async def drain(self, timeout: float, last_call: float) -> None:
-        """Waits until what is under way has ended: ``timeout`` seconds at most.
-
-        It goes on listening, and serves what comes, for the ``last_call`` at least: senders which do not know yet are
-        answered, and asked to close, instead of refused. That is cut short when nobody is connected. Connections on
-        which nothing is asked stay: a request may be on its way on them.
-        """
-        self.server.draining = True
-        begun = self.server.busy()
-
-        def have_ended() -> bool:
-            begun.intersection_update(self.server.busy())
-            return not begun
-
-        await until(lambda: not self.server.connections, min(last_call, timeout))
-        await until(have_ended, timeout - last_call)
-
-    async def stop(self, timeout: float) -> None:
-        """Ends within ``timeout`` seconds: parts from silent connections, and then takes no more.
-
-        What is under way may end. aiohttp's own way stops reading from all connections first, and so would lose the
-        bodies being received.
-        """
-        self.server.draining = True
-        deadline = asyncio.get_running_loop().time() + timeout
-        await until(lambda: not self.server.part_from_silent(), min(_PARTING, timeout / 2))
-        await self.stop_listening()
-        left = deadline - asyncio.get_running_loop().time()
-        await until(lambda: not (self.server.part_from_silent() or self.server.connections), left)
-        await self.server.shutdown(_TICK)
 
 
 def _forget_cancellation(task: asyncio.Task[None]) -> None:

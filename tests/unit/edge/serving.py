@@ -14,8 +14,9 @@ from relay.edge.api.guard import ApiAuth, Route
 from relay.edge.dispatch import Dispatcher
 from relay.edge.http.auth import AddressFilter, Networks, SignatureVerifier, TokenSet
 from relay.edge.http.bodies import BodyLimits
+from relay.edge.http.listener import Listener
 from relay.edge.http.routed import Routed
-from relay.edge.http.server import Limits, Listener
+from relay.edge.http.server import Limits
 from relay.edge.task_addresses import TaskAddresses
 from relay.edge.webhooks import DeliveryAuth, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal

@@ -15,7 +15,8 @@ from relay.core.event import Event
 from relay.edge.chat.admission import Chat
 from relay.edge.chat.event_queue import ChatEventQueue
 from relay.edge.http.bodies import BodyLimits
-from relay.edge.http.server import Limits, Listener
+from relay.edge.http.listener import Listener
+from relay.edge.http.server import Limits
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy, ProxyRoutes
 from relay.journal.journal import Journal, Policy

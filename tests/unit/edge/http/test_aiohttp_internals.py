@@ -14,7 +14,8 @@ from aiohttp.web_protocol import RequestHandler
 import relay
 from relay.core.errors import RelayError
 from relay.edge.http.aiohttp_internals import NAMES, OF_SERVERS, require_internals
-from relay.edge.http.server import Limits, Listener
+from relay.edge.http.listener import Listener
+from relay.edge.http.server import Limits
 from tests.unit.edge.http.test_server import Noted, echo
 
 

@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 
 from relay.edge.http.bodies import Bodies, BodyLimits
+from relay.edge.http.listener import Listener
 from relay.edge.http.problems import ProblemError
-from relay.edge.http.server import Limits, Listener, respond
+from relay.edge.http.server import Limits, respond
 from relay.telemetry.signals.http import HttpSignals
 from relay.telemetry.telemetry import Telemetry
 from tests.services.raw_http import ask, chunked, post, wire

@@ -14,7 +14,8 @@ from relay.core.event import Draft, Receipt
 from relay.edge.http.auth import AddressFilter, SignatureVerifier, TokenSet
 from relay.edge.http.bodies import BodyLimits
 from relay.edge.http.fast_path import MAX_BODY
-from relay.edge.http.server import Connection, Limits, Listener
+from relay.edge.http.listener import Listener
+from relay.edge.http.server import Connection, Limits
 from relay.edge.webhooks import DeliveryAuth, Inbox, Webhooks
 from relay.journal.journal import Journal, Policy, open_journal
 from relay.sources.novita_task import NovitaTask

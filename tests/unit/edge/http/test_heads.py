@@ -13,7 +13,8 @@ from aiohttp import http_parser, web
 
 from relay.edge.http.fast_path import FastPath
 from relay.edge.http.heads import MAX_HEAD, HeadLimit, HeadTooLarge
-from relay.edge.http.server import Connection, Limits, Listener
+from relay.edge.http.listener import Listener
+from relay.edge.http.server import Connection, Limits
 from relay.telemetry.signals.http import HttpSignals
 from relay.telemetry.telemetry import Telemetry
 from tests.services.raw_http import Wire, ask, chunked, get, post, wire

@@ -11,7 +11,8 @@ import pytest
 from aiohttp import web
 
 from relay.core.errors import RelayError
-from relay.edge.http.server import Connection, Handler, Limits, Listener, Server
+from relay.edge.http.listener import Listener
+from relay.edge.http.server import Connection, Handler, Limits, Server
 from tests.services.raw_http import Wire, ask, get, post, wire
 
 SHORT = Limits(header_timeout=0.5)

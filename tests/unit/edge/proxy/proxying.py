@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.edge.http.bodies import BodyLimits
-from relay.edge.http.server import Limits, Listener
+from relay.edge.http.listener import Listener
+from relay.edge.http.server import Limits
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy, ProxyRoutes
 from relay.settings.model import ProxySettings, UpstreamSettings

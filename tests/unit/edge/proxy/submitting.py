@@ -12,7 +12,8 @@ import orjson
 from aiohttp import web
 
 from relay.edge.http.bodies import BodyLimits
-from relay.edge.http.server import Limits, Listener
+from relay.edge.http.listener import Listener
+from relay.edge.http.server import Limits
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy
 from relay.edge.proxy.submissions import Submissions
