@@ -55,13 +55,14 @@ def inherited(names: frozenset[str], environ: MutableMapping[str, str] = os.envi
 def _listening(label: str, number: int) -> socket.socket:
     try:
         found = socket.socket(fileno=number)
-        is_tcp = found.family in (socket.AF_INET, socket.AF_INET6) and found.type == socket.SOCK_STREAM
-        if is_tcp and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        families = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+        is_stream = found.family in families and found.type == socket.SOCK_STREAM
+        if is_stream and found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             found.set_inheritable(False)
             return found
     except OSError as error:
         raise _wrong(f"The descriptor {number} ({label}) is no socket: {error.strerror}") from error
-    raise _wrong(f"The descriptor {number} ({label}) is no TCP socket that listens")
+    raise _wrong(f"The descriptor {number} ({label}) is no stream socket that listens")
 
 
 def _wrong(message: str) -> RelayError:

@@ -100,7 +100,7 @@ _KINDS: Final = {
     "Unreadable",
     "Refused",
 }
-_LISTENING: Final = ("relay/edge/http/listener.py",)
+_LISTENING: Final = ("relay/edge/http/listener.py", "relay/edge/http/tls.py")
 _ELSEWHERE: Final = ("relay/edge/", "relay/simulator/", "relay/demo/", "relay/core/errors.py")
 """Where the answers over HTTP are made, which have their own table, and what is no part of a relay in production."""
 

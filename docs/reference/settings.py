@@ -124,8 +124,8 @@ def _section(path: Path_, model: Any, meaning: Mapping[Path_, str]) -> str:
 def _rows(path: Path_, model: type[BaseModel], meaning: Mapping[Path_, str]) -> Iterator[list[str]]:
     for name, field in model.model_fields.items():
         inner = (*path, name)
-        if _is_section(field.annotation):
-            yield from _rows(inner, field.annotation, meaning)  # type: ignore[arg-type]
+        if section := _section_in(field.annotation):
+            yield from _rows(inner, section, meaning)
         elif inner == ("proxy", "clients"):
             yield [
                 code("proxy.clients"),
@@ -168,7 +168,9 @@ def _variable(path: Path_) -> str:
 
 def _default(field: FieldInfo, kind: str) -> str:
     value = field.get_default(call_default_factory=True)
-    if field.is_required() or (value is None and kind == ""):
+    if field.is_required():
+        return "required"
+    if value is None and kind == "":
         return ""
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
@@ -188,6 +190,12 @@ def _default(field: FieldInfo, kind: str) -> str:
 
 def _is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """A section, also one that may be left out."""
+    parts = get_args(annotation) if NoneType in get_args(annotation) else (annotation,)
+    return next((each for each in parts if _is_section(each)), None)
 
 
 def _described(annotation: Any, metadata: list[Any]) -> tuple[str, str]:

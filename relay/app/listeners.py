@@ -7,9 +7,13 @@ import socket
 
 from relay.core.errors import RelayError
 from relay.edge.build import Edge
+from relay.edge.http.arrival import Preamble
+from relay.edge.http.auth import networks
 from relay.edge.http.listener import Listener
 from relay.edge.http.server import Limits
+from relay.edge.http.tls import Certificate
 from relay.settings import Settings
+from relay.settings.values import UNIX
 from relay.systemd import inherited
 from relay.telemetry.signals.http import HttpSignals
 
@@ -24,6 +28,11 @@ class Listeners:
         self._edge, self._settings = edge, settings
         server, admin = settings.server, settings.admin
         limits = Limits(server.header_timeout, server.keepalive_timeout, server.max_connections)
+        certificates = {
+            name: Certificate(tls, name) for name, tls in (("server", server.tls), ("admin", admin.tls)) if tls
+        }
+        self._certificates = tuple(certificates.values())
+        proxies = networks(server.trusted_proxies) if server.proxy_protocol else None
         self.main = Listener(
             edge.main,
             host=server.host,
@@ -32,6 +41,7 @@ class Listeners:
             signals=signals,
             request_factory=edge.main.request_factory,
             shortcut=edge.main,
+            preamble=Preamble(certificates.get("server"), proxies, server.header_timeout),
         )
         self.admin = Listener(
             edge.probes,
@@ -40,6 +50,7 @@ class Listeners:
             limits=_ADMIN_LIMITS,
             signals=signals,
             request_factory=edge.probes.request_factory,
+            preamble=Preamble(certificates.get("admin"), None, _ADMIN_LIMITS.header_timeout),
         )
 
     async def open(self) -> None:
@@ -50,6 +61,22 @@ class Listeners:
                 _require_address(name, given[name], address.host, address.port)
         await self.main.start(given.get("main"))
         await self.admin.start(given.get("admin"))  # last: who reads "ready" must be able to connect
+
+    def renew_certificates(self) -> list[str]:
+        """Reads those files again, which may block; answers the listeners whose certificates have changed.
+
+        Raises ``RelayError`` for a certificate that cannot be used: the one of before stays.
+        """
+        refused, renewed = [], []
+        for certificate in self._certificates:
+            try:
+                if certificate.renew():
+                    renewed.append(certificate.section)
+            except RelayError as error:
+                refused.append(error)
+        if refused:
+            raise refused[0]
+        return renewed
 
     def ask_to_close(self, yes: bool) -> None:
         """Whether each answer of the main listener asks its client to close the connection."""
@@ -80,10 +107,16 @@ def _require_address(name: str, given: socket.socket, host: str, port: int) -> N
     Raises ``RelayError`` where it is another; port 0 is any.
     """
     bound = given.getsockname()
-    same = bound[0] == host or any({bound[0], host} <= alike for alike in _ALIKE)
-    if not same or port not in (0, bound[1]):
+    if given.family == socket.AF_UNIX:
+        there, same = f"{UNIX}{bound}", f"{UNIX}{bound}" == host
+    else:
+        there = f"{bound[0]}:{bound[1]}"
+        same = bound[0] == host or any({bound[0], host} <= alike for alike in _ALIKE)
+        same = same and port in (0, bound[1])
+    if not same:
+        configured = host if host.startswith(UNIX) else f"{host}:{port}"
         raise RelayError(
             "socket_activation",
-            f"systemd listens on {bound[0]}:{bound[1]} for {name}; the configuration says {host}:{port}.",
+            f"systemd listens on {there} for {name}; the configuration says {configured}.",
             hint="Give ListenStream= and the host and port of server or admin the same address.",
         )

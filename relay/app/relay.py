@@ -178,6 +178,13 @@ class Relay:
         assert self._listeners is not None, "the relay has not been started"
         return self._listeners.admin.url
 
+    def renew_certificates(self) -> list[str]:
+        """Reads the listeners' certificates again, which may block; answers whose have changed.
+
+        Raises ``RelayError`` for one that cannot be used: the one of before stays.
+        """
+        return self._listeners.renew_certificates() if self._listeners is not None else []
+
     async def _open_journal(self, *, must_exist: bool = False) -> Journal:
         settings = self.settings
         policy = Policy(

@@ -91,7 +91,14 @@ class Reloader:
             await self.reload(asked=False)
 
     async def reload(self, *, asked: bool = True) -> None:
-        """Reads the configuration and takes over what may be. ``asked``: says so even if that is nothing."""
+        """Reads the configuration and the certificates, and takes over what may be; neither waits for the other.
+
+        ``asked``: says so even if that is nothing.
+        """
+        await self._reload_configuration(asked=asked)
+        await self._renew_certificates()
+
+    async def _reload_configuration(self, *, asked: bool) -> None:
         relay = self._relay
         try:
             written = await self._answered(self._reread)
@@ -107,6 +114,16 @@ class Reloader:
         relay.signals.reread(written.late_files)
         if asked or reloaded.changed:
             relay.signals.reloaded(reloaded.changed, reloaded.waiting)
+
+    async def _renew_certificates(self) -> None:
+        try:
+            renewed = await self._answered(self._relay.renew_certificates)
+            if renewed:
+                self._relay.signals.certificates_reloaded(renewed)
+        except TimeoutError:
+            self._relay.signals.certificates_refused(f"They could not be read within {READ_WITHIN:g} s.")
+        except RelayError as error:
+            self._relay.signals.certificates_refused(error.message)
 
     async def _marks(self) -> list[_Mark] | None:
         """What changes with a secret; ``None``: a file system hangs, so nothing is known."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import SplitResult, quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
+from relay.cli.exchange import NETWORK_ERRORS, Address, exchange, parts_of
 from relay.core.errors import RelayError
 from relay.core.network import speaks_no_tls, why
 
@@ -25,8 +26,6 @@ ANSWER_WITHIN: Final = 10.0
 SILENT_FOR: Final = 45.0
 """Seconds without a byte after which a live stream is taken for dead; the relay sends a heartbeat every 15."""
 PAGE: Final = 1000
-
-NETWORK_ERRORS: Final = (OSError, http.client.HTTPException)
 
 
 class Unreachable(RelayError):
@@ -50,11 +49,11 @@ class Frame:
 
 
 class Client:
-    """One relay. ``url`` must be ``http(s)://host[:port][/path]``; ``ValueError`` otherwise."""
+    """One relay. A URL must be ``http(s)://host[:port][/path]`` or ``unix:/path``; ``ValueError`` otherwise."""
 
-    def __init__(self, url: str, token: str | None = None) -> None:
-        self.url = url.rstrip("/")
-        self._parts = parts_of(url, "http://127.0.0.1:8080")
+    def __init__(self, where: str | Address, token: str | None = None) -> None:
+        self._address = where if isinstance(where, Address) else Address(parts_of(where, "http://127.0.0.1:8080"))
+        self.url = self._address.parts.geturl().rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def status(self) -> Json:
@@ -174,9 +173,9 @@ class Client:
         sent = {**self._headers, **headers}
         try:
             with exchange(
-                self._parts, method, path, headers=sent, timeout=ANSWER_WITHIN, silent_for=silent_for
+                self._address, method, path, headers=sent, timeout=ANSWER_WITHIN, silent_for=silent_for
             ) as response:
-                if response.status >= 300:
+                if response.status >= 300:  # a redirect, too: the token is for this address only
                     raise self._refusal(response.status, response.read())
                 yield response
         except NETWORK_ERRORS as error:
@@ -235,39 +234,6 @@ def frames(lines: Iterable[bytes]) -> Iterator[Frame | None]:
             kind = value.decode()
         elif name == b"data":
             data = value
-
-
-def parts_of(url: str, example: str) -> SplitResult:
-    """The parts of ``http(s)://host[:port][/path]``. Raises ``ValueError`` for anything else."""
-    parts = urlsplit(url)
-    _ = parts.port  # says by itself that it is no number
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"must look like {example}")
-    return parts
-
-
-@contextmanager
-def exchange(
-    parts: SplitResult,
-    method: str,
-    path: str,
-    body: bytes | None = None,
-    headers: Mapping[str, str] | None = None,
-    *,
-    timeout: float,
-    silent_for: float | None = None,
-) -> Iterator[http.client.HTTPResponse]:
-    """Asks the address of an ``http`` or ``https`` URL, below its path, for one answer.
-
-    ``timeout``: seconds for the connection, and for each wait for bytes if ``silent_for`` says nothing else.
-    Certificates are verified against those that the system trusts. Raises ``NETWORK_ERRORS``.
-    """
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    with closing(kind(parts.hostname or "", parts.port, timeout=timeout)) as connection:
-        connection.connect()
-        connection.sock.settimeout(silent_for or timeout)
-        connection.request(method, parts.path.rstrip("/") + path, body, headers or {})
-        yield connection.getresponse()
 
 
 def _document(body: bytes) -> Json | None:

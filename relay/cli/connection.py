@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 
 from relay.cli import configured
 from relay.cli.client import Client
+from relay.cli.exchange import Address, address_of
 from relay.core.errors import RelayError
+from relay.core.network import why
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound
 
 
 def connect(config: Path | None, url: str | None, token: str | None, token_file: Path | None) -> Client:
@@ -23,29 +25,30 @@ def connect(config: Path | None, url: str | None, token: str | None, token_file:
     if token_file is not None:
         token = read_token(token_file)
     if url is None:
-        url, known = configured_address(config)
-        token = token or known
+        address, known = configured_address(config)
+        return Client(address, _checked(token or known))
     try:
         return Client(url, _checked(token))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="'--url'") from None
 
 
-def configured_address(config: Path | None) -> tuple[str, str | None]:
-    """The main listener's URL, and a token that it takes, if there are any."""
+def configured_address(config: Path | None) -> tuple[Address, str | None]:
+    """The main listener's address, and a token that it takes, if there are any. Raises ``RelayError``."""
     if not configured.is_configured(config):
-        return DEFAULT_URL, None
+        return Address(urlsplit(DEFAULT_URL)), None
     server = configured.load(config).server
-    if server.port == 0:
+    if server.port == 0 and not server.host.startswith("unix:"):
         raise RelayError("no_address", "server.port is 0, so only the relay's log shows the port.", hint="Give --url.")
     tokens = [token.get_secret_value() for token in server.api_tokens]
-    return f"http://{reachable(server.host)}:{server.port}", next(iter(tokens), None)
-
-
-def reachable(host: str) -> str:
-    """A listener's host as it is reached from this machine, in the form that a URL takes."""
-    host = _ANY_ADDRESS.get(host, host).strip("[]")
-    return f"[{host}]" if ":" in host else host
+    try:
+        return address_of(server), next(iter(tokens), None)
+    except OSError as error:
+        raise RelayError(
+            "bad_certificates",
+            f"server.tls cannot be read: {why(error)}.",
+            hint="Run this as the user that relay runs as, or pass an address with --url.",
+        ) from None
 
 
 def read_token(path: Path) -> str:

@@ -18,8 +18,8 @@ from urllib.parse import quote
 import typer
 
 from relay.cli import options
-from relay.cli.client import NETWORK_ERRORS, exchange, parts_of
 from relay.cli.connection import read_token
+from relay.cli.exchange import NETWORK_ERRORS, exchange, parts_of
 from relay.cli.output import write_json
 from relay.cli.table import write_table
 from relay.core.errors import RelayError

@@ -31,6 +31,7 @@ from pydantic_core import PydanticCustomError
 from relay.core.sink import SinkConfig
 from relay.core.units import Duration, Size
 from relay.settings.values import (
+    UNIX,
     Host,
     HttpUrl,
     Network,
@@ -59,6 +60,12 @@ def _require_room(section: str, max_body: int, max_inflight_bytes: int) -> None:
         raise _conflict(f"{section}.max_inflight_bytes", reason)
 
 
+def _require_port(section: str, host: str, tls: TlsSettings | None) -> None:
+    if tls is not None and host.startswith(UNIX):
+        reason = f"has no use on a unix socket, which nobody can read on the way: remove it, or {section}.host"
+        raise _conflict(f"{section}.tls", reason)
+
+
 class Section(BaseModel):
     """A part of the configuration: no unknown keys, no changes, no values in error texts."""
 
@@ -66,8 +73,21 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+class TlsSettings(Section):
+    """TLS of a listener, 1.2 and newer. ``client_ca_file``: whose certificates clients must have; ``None``: none."""
+
+    cert_file: Path
+    key_file: Path
+    client_ca_file: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that are named."""
+        return tuple(filter(None, (self.cert_file, self.key_file, self.client_ca_file)))
+
+
 class ServerSettings(Section):
-    """The main listener."""
+    """The main listener. ``proxy_protocol``: each connection begins with the header of one of ``trusted_proxies``."""
 
     host: Host = "127.0.0.1"
     port: Port = 8080
@@ -80,11 +100,28 @@ class ServerSettings(Section):
     send_timeout: PositiveDuration = 60.0
     max_consumers: Annotated[int, Field(ge=1)] = 2000
     max_connections: Annotated[int, Field(ge=1)] = 10_000
+    tls: TlsSettings | None = None
+    proxy_protocol: bool = False
 
     @property
     def is_public(self) -> bool:
         """Whether others than this machine's users reach it: through a proxy, to which ``public_url`` leads."""
         return self.public_url is not None and not is_loopback_host(urlsplit(self.public_url).hostname or "")
+
+    @model_validator(mode="after")
+    def _tls_has_a_port(self) -> Self:
+        _require_port("server", self.host, self.tls)
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_may_connect(self) -> Self:
+        if self.proxy_protocol and not self.trusted_proxies and not self.host.startswith(UNIX):
+            raise _conflict(
+                "server.trusted_proxies",
+                "is empty while server.proxy_protocol is true, so relay would refuse every connection: add the "
+                "networks of the proxies, like 10.0.0.0/8",
+            )
+        return self
 
     @model_validator(mode="after")
     def _the_api_is_guarded(self) -> Self:
@@ -102,6 +139,12 @@ class AdminSettings(Section):
 
     host: Host = "127.0.0.1"
     port: Port = 9090
+    tls: TlsSettings | None = None
+
+    @model_validator(mode="after")
+    def _tls_has_a_port(self) -> Self:
+        _require_port("admin", self.host, self.tls)
+        return self
 
 
 class JournalSettings(Section):
@@ -320,7 +363,11 @@ class Settings(Section):
     @classmethod
     def _listeners_differ(cls, admin: AdminSettings, info: Info) -> AdminSettings:
         server: ServerSettings | None = info.data.get("server")
-        if server is not None and admin.port == server.port != 0 and admin.host == server.host:
+        if server is None or admin.host != server.host:
+            return admin
+        if admin.host.startswith(UNIX):
+            raise _conflict("admin.host", "is also server.host; give each listener a socket of its own")
+        if admin.port == server.port != 0:
             raise _conflict("admin.port", "is also server.port on the same host; give each listener its own")
         return admin
 
@@ -367,8 +414,9 @@ class Settings(Section):
 
     @property
     def watched_files(self) -> tuple[Path, ...]:
-        """All files whose change is one of the configuration: of secrets, and those that the sinks read."""
-        return (*self._secret_files, *(Path(file) for sink in self.sinks for file in sink.files))
+        """All files whose change is one of the configuration: of secrets, of certificates, and what the sinks read."""
+        listening = (file for tls in (self.server.tls, self.admin.tls) if tls is not None for file in tls.files)
+        return (*self._secret_files, *listening, *(Path(file) for sink in self.sinks for file in sink.files))
 
     @property
     def late_files(self) -> tuple[str, ...]:

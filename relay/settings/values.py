@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 import re
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
@@ -21,12 +22,17 @@ _SHA256 = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 DIRECT = "direct"
 """``upstream.proxy``: no proxy, whatever the environment says; the word is that of proxy auto-configuration."""
 
+UNIX = "unix:"
+"""With what the host of a listener begins that is the path of a socket, as nginx writes it."""
+
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 _MAKE_ONE = "make one with: openssl rand -hex 32"
 
 
 def is_loopback_host(host: str) -> bool:
     """Whether only this machine can reach a listener (or a server) at this host."""
+    if host.startswith(UNIX):
+        return True
     try:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -122,12 +128,26 @@ def _why_no_network(text: str) -> str:
 
 
 def _host(text: str) -> str:
+    if text.startswith(UNIX):
+        return _socket_path(text)
     host = text.removeprefix("[").removesuffix("]")
     if not _HOST.fullmatch(host):
         raise ValueError(
             "must be a host name or an IP address, like 127.0.0.1, 0.0.0.0 or ::1; the port has its own key"
         )
     return host
+
+
+def _socket_path(text: str) -> str:
+    # Linux has room for 108 bytes (unix(7)), of which the last is zero.
+    if (
+        not text.startswith(f"{UNIX}/")
+        or text.endswith("/")
+        or "\0" in text
+        or len(os.fsencode(text)) > 107 + len(UNIX)
+    ):
+        raise ValueError("must be the full path of a socket, at most 107 bytes, like unix:/run/relay/relay.sock")
+    return text
 
 
 def _origin(text: str) -> str:
@@ -165,7 +185,7 @@ Network = Annotated[str, AfterValidator(_network)]
 """A CIDR, IPv4 or IPv6; a bare address is a network of one."""
 
 Host = Annotated[str, AfterValidator(_host)]
-"""A host name or an IP address to bind, without brackets."""
+"""A host name or an IP address to bind, without brackets; or ``unix:`` and the path of a socket."""
 
 HttpUrl = Annotated[str, AfterValidator(_origin)]
 """``http`` or ``https``, a path at most; held without a slash at the end."""

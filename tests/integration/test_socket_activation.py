@@ -81,7 +81,7 @@ async def test_a_restart_refuses_nobody(relay: RelayProcess) -> None:
         ("web={main}", "1", "systemd passes 1 sockets, named web"),
         ("main={main}", "2", "systemd passes 2 sockets, named main"),
         ("main={main},main={main}", "2", "named main:main"),
-        ("main={connected}", "1", "no TCP socket that listens"),
+        ("main={connected}", "1", "no stream socket that listens"),
         ("main={file}", "1", "is no socket"),
         ("main={other}", "1", "the configuration says 127.0.0.1:"),
     ],

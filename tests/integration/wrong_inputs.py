@@ -178,6 +178,8 @@ CONFIGURATIONS = (
         "upstream: {base_url: api.novita.ai}",
         "upstream.base_url: must be a URL that begins with https:// or http:// and names a host",
     ),
+    config("server: {proxy_protocol: true}", "server.trusted_proxies: is empty while server.proxy_protocol is true…"),
+    config("server: {host: 'unix:relay.sock'}", "server.host: must be the full path of a socket…"),
     config("upstream: {proxy: 'proxy.example:3128'}", "upstream.proxy: must be an address like http://user:password@…"),
     config("sinks: {type: kafka}", "sinks: must be a list, like [a, b]"),
     config("sinks: [kafka]", "sinks.0: must be a mapping of keys to values, like {type: kafka}"),

@@ -29,6 +29,7 @@ hosts_file {folder}/hosts
 access_log stdio:{folder}/access.log
 cache_log {folder}/cache.log
 pid_filename none
+visible_hostname squid.test
 cache deny all
 max_filedescriptors 1024
 shutdown_lifetime 0 seconds

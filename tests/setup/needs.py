@@ -54,6 +54,7 @@ _TEST = (
     Need("kcat", "kcat"),
     Need("strace", "strace"),
     Need("nginx", "nginx-light"),
+    Need("haproxy", "haproxy"),
     Need("squid", "squid"),
     Need("tinyproxy", "tinyproxy-bin"),
     Need("chromium-headless-shell", "chromium-headless-shell"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
+from types import NoneType
+from typing import get_args
 
 import pytest
 from prometheus_client.core import CounterMetricFamily
@@ -41,7 +43,8 @@ def keys_of(model: type[BaseModel], prefix: str) -> set[str]:
     """Every key of a model that holds a value, with its path."""
     found: set[str] = set()
     for name, field in model.model_fields.items():
-        inner = field.annotation
+        parts = get_args(field.annotation)
+        inner = parts[0] if NoneType in parts else field.annotation  # a section may be left out
         is_section = isinstance(inner, type) and issubclass(inner, BaseModel)
         found |= keys_of(inner, f"{prefix}{name}.") if is_section else {prefix + name}  # type: ignore[arg-type]
     return found

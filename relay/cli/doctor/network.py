@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-from relay.cli.client import NETWORK_ERRORS, exchange
-from relay.cli.connection import reachable
 from relay.cli.doctor.findings import (
     Finding,
     Status,
@@ -20,6 +18,7 @@ from relay.cli.doctor.findings import (
     problem_code,
     skew,
 )
+from relay.cli.exchange import NETWORK_ERRORS, Address, address_of, exchange
 from relay.core.network import why
 
 if TYPE_CHECKING:
@@ -41,28 +40,28 @@ class Heard:
     ahead: float | None
 
 
-def get(url: str, path: str) -> Heard:
+def get(address: Address, path: str) -> Heard:
     """One GET, within its time; no redirect is followed. Raises ``NETWORK_ERRORS``."""
     sent = time.time()
-    with exchange(urlsplit(url), "GET", path, timeout=ANSWER_WITHIN) as response:
+    with exchange(address, "GET", path, timeout=ANSWER_WITHIN) as response:
         received = time.time()
         return Heard(response.status, response.read(_READ), skew(response.getheader("Date"), sent, received))
 
 
 def check_relay(settings: Settings) -> Finding | None:
     """Whether the relay that runs is ready; ``None``: none answers."""
-    url = f"http://{reachable(settings.admin.host)}:{settings.admin.port}"
-    if settings.admin.port == 0:
+    if settings.admin.port == 0 and not settings.admin.host.startswith("unix:"):
         message = "admin.port is 0, so the doctor cannot find a running relay"
         return Finding("relay", "warning", message, "Set a port.", "no_address")
     try:
-        heard = get(url, "/readyz")
+        address = address_of(settings.admin)
+        heard = get(address, "/readyz")
         document = json.loads(heard.body)
         ready, reasons = document["status"] == "ready", [str(reason) for reason in document["reasons"]]
     except NETWORK_ERRORS:
         return None
     except (ValueError, TypeError, KeyError):
-        message = f"something other than relay answers at {url}"
+        message = f"something other than relay answers at {address.parts.geturl()}"
         return Finding("relay", "failed", message, "Choose another admin.port, or stop what uses it.", "not_a_relay")
     if not ready:
         message = f"runs, but is not ready: {', '.join(reasons)}"
@@ -80,7 +79,7 @@ def check_webhooks(settings: Settings, *, running: bool) -> tuple[Finding | None
     if url is None:
         return None, None
     try:
-        heard = get(url, _WEBHOOKS)
+        heard = get(Address(urlsplit(url)), _WEBHOOKS)
         found = judge_public(url, heard.status, problem_code(heard.body))
         if found is None:
             found = _with_token(url, settings)
@@ -102,7 +101,7 @@ def _with_token(url: str, settings: Settings) -> Finding:
     # In clear text everybody on the way would read the token.
     if parts.scheme != "https" and not is_loopback_host(parts.hostname or ""):
         return Finding("webhooks", "ok", f"{url} leads to a relay (no token was shown in clear text)")
-    heard = get(url, f"{_WEBHOOKS}/{quote(tokens[0].get_secret_value(), safe='')}")
+    heard = get(Address(urlsplit(url)), f"{_WEBHOOKS}/{quote(tokens[0].get_secret_value(), safe='')}")
     return judge_token(url, problem_code(heard.body))
 
 

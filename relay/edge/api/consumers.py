@@ -219,7 +219,7 @@ def _in_step(request: web.Request, yes: bool) -> None:
     """
     transport = request.transport
     if transport is not None:
-        transport.set_write_buffer_limits(high=0 if yes else None)
-        if _NOTSENT_LOWAT is not None:
-            ahead = _KERNEL_AHEAD if yes else 0
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, ahead)
+        transport.set_write_buffer_limits(high=1 if yes else None)  # with 0, TLS in asyncio waits for an empty buffer
+        beneath = transport.get_extra_info("socket")
+        if _NOTSENT_LOWAT is not None and beneath.family != socket.AF_UNIX:
+            beneath.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _KERNEL_AHEAD if yes else 0)

@@ -115,6 +115,12 @@ def is_loopback(address: str) -> bool:
     return parsed is not None and parsed.is_loopback
 
 
+def is_within(address: str, allowed: Networks) -> bool:
+    """Whether an address is in one of the networks; what is no IP address is in none."""
+    parsed = _parse(address)
+    return parsed is not None and _within(parsed, allowed)
+
+
 class AddressFilter:
     """An allow-list of CIDRs. An empty one is false and lets everybody pass."""
 
@@ -126,10 +132,7 @@ class AddressFilter:
 
     def allows(self, address: str) -> bool:
         """Whether the address is on the list; what is no IP address is on none."""
-        if not self._networks:
-            return True
-        parsed = _parse(address)
-        return parsed is not None and _within(parsed, self._networks)
+        return not self._networks or is_within(address, self._networks)
 
     def __bool__(self) -> bool:
         return bool(self._networks)

@@ -6,6 +6,8 @@ import asyncio
 import errno
 import os
 import socket
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 from relay.clocks import until
@@ -13,8 +15,10 @@ from relay.core.errors import RelayError
 from relay.core.network import why
 from relay.edge.http.accept_queue import emptied, take_no_more
 from relay.edge.http.aiohttp_internals import require_internals
+from relay.edge.http.arrival import LOCAL, Arrivals, Preamble
 from relay.edge.http.fast_path import Shortcut
 from relay.edge.http.server import PARTING, Handler, Limits, RequestFactory, Server
+from relay.edge.http.unix_socket import bind, path_of_socket, remove
 from relay.telemetry.signals.http import HttpSignals
 
 _LINGERING = 2.0  # the same for one whose body was not read to its end
@@ -37,8 +41,13 @@ class Listener:
         signals: HttpSignals,
         request_factory: RequestFactory | None = None,
         shortcut: Shortcut | None = None,
+        preamble: Preamble = Preamble(),  # noqa: B008 - frozen
     ) -> None:
+        """``host``: a name, an address, or ``unix:`` and the path of a socket. ``preamble``: what comes before HTTP."""
         self._host, self._port = host, port
+        self._path = path_of_socket(host)
+        self._preamble, self._signals = preamble, signals
+        self._arrivals: Arrivals | None = None
         options = {
             "header_timeout": limits.header_timeout,
             "signals": signals,
@@ -64,33 +73,47 @@ class Listener:
         Raises ``RelayError`` when the address cannot be had, or aiohttp is not as relay needs it.
         """
         require_internals(self.server)
-        loop = asyncio.get_running_loop()
         self._outlived = inherited is not None
-        where: dict[str, Any] = {"host": self._host, "port": self._port, "reuse_address": True}
         try:
-            self._listening = await loop.create_server(
-                self.server,
-                **({"sock": inherited} if inherited else where),
-                backlog=_BACKLOG,
-            )
+            self._listening = await self._bound(inherited)
         except OSError as error:
             # Here asyncio makes a text that has the whole address in it, too.
             reason = os.strerror(error.errno) if error.errno in (errno.EADDRINUSE, errno.EADDRNOTAVAIL) else why(error)
             raise RelayError(
                 "address_unavailable",
-                f"Cannot listen on {self._host}:{self._port}: {reason}.",
+                f"Cannot listen on {self._place}: {reason}.",
                 hint="Stop what uses this port (ss -ltnp), or choose another server.port or admin.port. The host "
                 "must be an address of this machine.",
             ) from error
 
+        if self._preamble:
+            self._arrivals = Arrivals(self.server, self._preamble, self._signals)
+            self._arrivals.listen(self._listening.sockets, _BACKLOG)
+
+    async def _bound(self, inherited: socket.socket | None) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {"backlog": _BACKLOG, "start_serving": not self._preamble}
+        if self._path is not None:
+            local = inherited or bind(self._path)
+            return await loop.create_unix_server(partial(self.server.connection, LOCAL), sock=local, **options)
+        where: dict[str, Any] = {"host": self._host, "port": self._port, "reuse_address": True}
+        return await loop.create_server(self.server, **({"sock": inherited} if inherited else where), **options)
+
+    @property
+    def _place(self) -> str:
+        return self._host if self._path is not None else f"{self._host}:{self._port}"
+
     @property
     def url(self) -> str:
-        """Where it listens, with the port that was really bound."""
+        """Where it listens, with the port that was really bound; ``unix:`` and its path for a socket."""
         assert self._listening is not None, "the listener has not been started"
+        if self._path is not None:
+            return self._host
+        scheme = "https" if self._preamble.certificate is not None else "http"
         bound: tuple[Any, ...] = self._listening.sockets[0].getsockname()
         family = self._listening.sockets[0].family
         host = f"[{bound[0]}]" if family == socket.AF_INET6 else bound[0]
-        return f"http://{host}:{bound[1]}"
+        return f"{scheme}://{host}:{bound[1]}"
 
     async def stop_listening(self) -> None:
         """Takes no new connections; the open ones go on, and so do those that the kernel has taken already.
@@ -102,6 +125,10 @@ class Listener:
         loop, listening = asyncio.get_running_loop(), self._listening.sockets
         ours = [] if self._outlived else listening
         queues = [socket.fromfd(each.fileno(), each.family, each.type) for each in ours]
+        if self._arrivals is not None:
+            self._arrivals.close()
+        if self._path is not None and ours:
+            remove(self._path)
         for each in listening:
             loop.remove_reader(each.fileno())  # asyncio fails at connections that it accepts just before the close
         for _ in range(_TURNS):
@@ -114,8 +141,13 @@ class Listener:
         self._listening.close()
         # The kernel resets what waits in a queue when its last descriptor is closed; that is ours, and empty by then.
         waiting = [connection for queue in queues for connection in emptied(queue, _BACKLOG)]
-        serving = [loop.connect_accepted_socket(self.server, connection) for connection in waiting]
-        await asyncio.gather(*serving, return_exceptions=True)
+        await asyncio.gather(*filter(None, map(self._serve, waiting)), return_exceptions=True)
+
+    def _serve(self, connection: socket.socket) -> Awaitable[Any] | None:
+        if self._arrivals is not None:
+            return self._arrivals.admit(connection)
+        factory = self.server if self._path is None else partial(self.server.connection, LOCAL)
+        return asyncio.get_running_loop().connect_accepted_socket(factory, connection)
 
     async def drain(self, timeout: float, last_call: float) -> None:
         """Waits until what is under way has ended: ``timeout`` seconds at most.
@@ -140,10 +172,15 @@ class Listener:
         What is under way may end. aiohttp's own way stops reading from all connections first, and so would lose the
         bodies being received.
         """
-        self.server.draining = True
+        server = self.server
+        server.draining = True
         deadline = asyncio.get_running_loop().time() + timeout
-        await until(lambda: not self.server.part_from_silent(), min(PARTING, timeout / 2))
+        await until(lambda: not server.part_from_silent(), min(PARTING, timeout / 2))
         await self.stop_listening()
         left = deadline - asyncio.get_running_loop().time()
-        await until(lambda: not (self.server.part_from_silent() or self.server.connections), left)
-        await self.server.shutdown(_TICK)
+        await until(
+            lambda: not (self.server.part_from_silent() or self.server.connections or self.server.arriving), left
+        )
+        if self._arrivals is not None:
+            self._arrivals.cancel()
+        await server.shutdown(_TICK)

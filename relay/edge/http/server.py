@@ -24,12 +24,14 @@ from relay.edge.http.heads import MAX_HEAD, HeadLimit, HeadTooLarge
 from relay.telemetry.signals.http import HttpSignals
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Peer = tuple[Any, ...]
+"""Address and port of a connection's other end, and what IPv6 adds."""
 RequestFactory = Callable[..., web.BaseRequest]
 
 PARTING = 1.0  # seconds in which a peer that is turned away can read why, before a reset would take it away
 _PARTING_CONNECTIONS = 1000  # beyond the limit; further ones are dropped, or this were no limit
 _LOOKED_AT = 256  # connections, the oldest, among which one is sought that can make room for a new one
-_GRACE = 0.05  # seconds for which a connection may say nothing in whatever case: its request is on the way
+GRACE = 0.05  # seconds for which a connection may say nothing in whatever case: its request is on the way
 _FIRST_WORD = 0.5  # seconds for which a new connection may be silent while draining: its request is on the way
 _PIPELINED = 2  # requests that wait behind the one under way, before no more is read
 
@@ -195,7 +197,7 @@ class Connection(RequestHandler):
     def turn_away(self, refusal: problems.Answer) -> None:
         """Answers without a request, reads nothing more, and closes once the peer has had the time to read it."""
         if self.transport is not None:
-            self.transport.write(_unasked(refusal))
+            self.transport.write(unasked(refusal))
         self.part()
 
     def part(self) -> None:
@@ -206,7 +208,10 @@ class Connection(RequestHandler):
         """
         self._part()
         if self.transport is not None:
-            self.transport.write_eof()
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            else:
+                self.transport.close()  # TLS says by itself that no more comes, and waits for the peer to say so
 
     def _part(self) -> None:
         """Takes nothing more; closes later, since a peer that is still sending would have the answer reset."""
@@ -256,6 +261,21 @@ class Connection(RequestHandler):
             self._head_timer = None
 
 
+class Introduced(Connection):
+    """A connection for which somebody says who its other end is: a proxy, or the owner of a unix socket."""
+
+    __slots__ = ("_peer",)
+
+    def __init__(self, server: Server, *, peer: Peer, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._peer = peer
+
+    @property
+    def peername(self) -> Peer:
+        """Who asks."""
+        return self._peer
+
+
 class Server(web.Server):
     """Makes our connections, and turns new ones away over the limit."""
 
@@ -263,12 +283,22 @@ class Server(web.Server):
         super().__init__(handler, **server)
         self._options = options
         self._max_connections = max_connections
+        self.arriving = 0
+        """Connections on which HTTP has not begun, since a proxy's header or TLS comes first; they count."""
         self.draining = False
         """While set, each answer asks its peer to close; requests are still served."""
 
     def __call__(self) -> RequestHandler:
         """One connection. A wrong option is an error here, not a warning that drops all options."""
         return Connection(self, loop=self._loop, **self._options)
+
+    def connection(self, peer: Peer) -> RequestHandler:
+        """One connection with this peer, wherever its socket leads."""
+        return Introduced(self, peer=peer, loop=self._loop, **self._options)
+
+    def admits_one_more(self) -> bool:
+        """Whether there is room for another connection, if need be that of one that waits."""
+        return len(self._connections) + self.arriving < self._max_connections or self._one_made_room()
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Counts the connection; over the limit one that waits makes room, or this one gets a 503."""
@@ -288,7 +318,7 @@ class Server(web.Server):
         A stranger could otherwise keep everybody out, the probes too, by connections on which nothing is said.
         """
         for connection in islice(self._connections, _LOOKED_AT):
-            if isinstance(connection, Connection) and connection.unused_for() > _GRACE:
+            if isinstance(connection, Connection) and connection.unused_for() > GRACE:
                 connection.force_close()
                 return True
         return False
@@ -322,7 +352,7 @@ def respond(refusal: problems.Answer) -> web.Response:
     return web.Response(status=refusal.status, body=refusal.body, headers=dict(refusal.headers))
 
 
-def _unasked(refusal: problems.Answer) -> bytes:
+def unasked(refusal: problems.Answer) -> bytes:
     """An answer to a request that was not, or not wholly, read."""
     headers = {**refusal.headers, "Connection": "close", "Content-Length": str(len(refusal.body))}
     lines = [f"HTTP/1.1 {refusal.status} {HTTPStatus(refusal.status).phrase}"]

@@ -19,13 +19,15 @@ def config(tmp_path: Path) -> Path:
 
 def test_a_listener_on_every_address_is_asked_over_loopback(config: Path) -> None:
     """`relay tail` beside the relay would try to connect to no address at all."""
-    assert configured_address(config) == ("http://[::1]:81", "token-of-the-configuration")
+    address, token = configured_address(config)
+    assert (address.parts.geturl(), token) == ("http://[::1]:81", "token-of-the-configuration")
 
 
 def test_without_configuration_the_default_address_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`relay tail` beside a relay without configuration would need an address."""
     monkeypatch.chdir(tmp_path)
-    assert configured_address(None) == (DEFAULT_URL, None)
+    address, token = configured_address(None)
+    assert (address.parts.geturl(), token) == (DEFAULT_URL, None)
 
 
 def test_the_configured_token_goes_to_the_configured_address_only(config: Path) -> None:

@@ -35,7 +35,15 @@ identity:  null
 """
 
 BEYOND_THE_CONTRACT = """
-server:   {header_timeout: 10s, keepalive_timeout: 75s, max_connections: 10000, send_timeout: 1m, max_consumers: 2000}
+server:
+  header_timeout: 10s
+  keepalive_timeout: 75s
+  max_connections: 10000
+  send_timeout: 1m
+  max_consumers: 2000
+  proxy_protocol: false
+  tls: null
+admin: {tls: null}
 journal:  {dead_letter_retention: 30d, must_exist: false, max_backlog: 1000000}
 webhooks: {max_inflight_bytes: 64MiB, body_timeout: 10s, novita: {signature_tolerance: 5m}}
 upstream: {connect_timeout: 5s, first_byte_timeout: 10m, idle_timeout: 5m, keepalive_timeout: 15s, ssl_cafile: null}

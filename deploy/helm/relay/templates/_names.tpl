@@ -70,6 +70,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- mergeOverwrite (deepCopy .Values.config) $ours | toYaml -}}
 {{- end -}}
 
+{{/* What the admin listener speaks. */}}
+{{- define "relay.adminScheme" -}}
+{{- ternary "https" "http" (not (empty (dig "admin" "tls" nil .Values.config))) -}}
+{{- end -}}
+
+{{/* The same for kubelet, whose default is HTTP. */}}
+{{- define "relay.probeScheme" -}}
+{{- if eq (include "relay.adminScheme" .) "https" }}, scheme: HTTPS{{ end -}}
+{{- end -}}
+
 {{/* How long preStop takes at most. */}}
 {{- define "relay.preStopSeconds" -}}
 {{- add (int .Values.drain.preStopSeconds) (int .Values.drain.publishSeconds) -}}

@@ -190,7 +190,7 @@ async def test_connections_over_the_limit_are_refused_with_the_reason() -> None:
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n", get("/")], ids=["nothing", "half a head", "a request"])
 async def test_a_connection_on_which_nothing_is_asked_makes_room(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stranger with as many connections as there may be would keep everybody out, the probes too."""
-    monkeypatch.setattr("relay.edge.http.server._GRACE", 0.05)
+    monkeypatch.setattr("relay.edge.http.server.GRACE", 0.05)
     async with (
         listening(limits=Limits(max_connections=2)) as listener,
         wire(listener.url) as first,
@@ -211,7 +211,7 @@ async def test_a_connection_on_which_nothing_is_asked_makes_room(said: bytes, mo
 async def test_far_over_the_limit_connections_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that wait to read their refusal would be no limit at all."""
     monkeypatch.setattr("relay.edge.http.server._PARTING_CONNECTIONS", 1)
-    monkeypatch.setattr("relay.edge.http.server._GRACE", 1000.0)
+    monkeypatch.setattr("relay.edge.http.server.GRACE", 1000.0)
     limits = Limits(max_connections=1)
     async with listening(limits=limits) as listener, wire(listener.url) as first, wire(listener.url) as second:
         assert (await second.answer()).status == 503
