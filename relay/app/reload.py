@@ -66,16 +66,19 @@ class Reloader:
                 await self.reload()
 
     async def look(self) -> None:
-        """Checks the files now: somebody refuses a secret, which may just have been replaced. Once a second at most."""
-        loop = asyncio.get_running_loop()
-        if self._looking is None and loop.time() >= self._look_again_at:
-            self._look_again_at = loop.time() + 1.0
+        """Checks the files now: somebody refuses a secret, which may just have been replaced.
+
+        Once a second at most: who comes earlier waits for the next check.
+        """
+        if self._looking is None:
             self._looking = asyncio.create_task(self._look())
-        if self._looking is not None:
-            await asyncio.shield(self._looking)  # for all who ask meanwhile, also if one of them leaves
+        await asyncio.shield(self._looking)  # it is for all who ask meanwhile, also if one of them leaves
 
     async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
+            await asyncio.sleep(self._look_again_at - loop.time())
+            self._look_again_at = loop.time() + 1.0
             async with self._lock:
                 await self._check()
         finally:

@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tests.services.relay import RelayProcess
 from tests.services.scripted_upstream import Call, ScriptedUpstream, chunks, ok, scripted
 from tests.unit.edge.chat.chatting import HEAD, PATH, frame
 
-OTHER = "relay-2"
+USERS = (USER, "relay-2", "relay-3")
 SECRETS = (*PASSWORDS.values(), "password%2Fof%3Athe%40proxy", "cmVsYXk6")
 """In every form in which a log could have them; the last is how ``relay:`` begins in base64."""
 TASK = json.dumps({"task_id": "t-1"}).encode()
@@ -218,7 +219,7 @@ async def test_credentials_are_rotated_under_load(
                     failed.append(body)
 
         load = asyncio.gather(*(client(ask) for ask in (made.chat, made.submit) * 3))
-        for old, new in ((USER, OTHER), (OTHER, USER)):
+        for old, new in pairwise(USERS):  # none twice: squid remembers for a while whom it has refused
             before = len(made.lines("configuration reloaded"))
             proxy.allow(old, new)
             made.say(user=new)
