@@ -6,10 +6,12 @@ the place of the real one, which syncs a disk and cannot run in virtual time.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from relay.core.chat.events import STARTED
@@ -93,6 +95,7 @@ class TwinStore:
 
     def __init__(self, disk: Disk, new_id: Callable[[], str]) -> None:
         self.disk = disk
+        self.path = Path(os.devnull)
         self.full = False
         self.group_bytes = 8 << 20
         self.history = TwinHistory()
