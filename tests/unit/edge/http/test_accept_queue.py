@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from relay.edge.http import server
+from relay.edge.http import listener as listener_module
 from relay.edge.http.accept_queue import emptied, take_no_more
 from tests.unit.edge.http.test_server import listening as listener_of_its_own
 
@@ -61,7 +61,7 @@ async def test_new_peers_are_dropped_for_a_moment_only(monkeypatch: pytest.Monke
         dropped_since = turns
         take_no_more(listening)
 
-    monkeypatch.setattr(server, "take_no_more", noted)
+    monkeypatch.setattr(listener_module, "take_no_more", noted)
     async with listener_of_its_own() as listener:
         loop.call_soon(busy)
         await listener.stop_listening()
