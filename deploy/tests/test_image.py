@@ -25,7 +25,7 @@ PODMAN = ("podman", "--runtime", "runc", "--cgroup-manager=cgroupfs")
 API_TOKEN = "api-token-of-enough-length-012345"
 BEARER = {"Authorization": f"Bearer {API_TOKEN}"}
 START_TIMEOUT = 120.0
-"""Seconds; beside all other tests on two cores a container took 12 to be ready, and once more than 30."""
+"""Seconds; beside all other tests on two cores a container took 12 to be ready, and one more than 30."""
 
 pytestmark = pytest.mark.timeout(600)
 
