@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import TYPE_CHECKING
 
 from relay.core.errors import RelayError
 from relay.edge.build import Edge
-from relay.edge.http.arrival import Preamble
 from relay.edge.http.auth import networks
 from relay.edge.http.listener import Listener
-from relay.edge.http.server import Limits
-from relay.edge.http.tls import Certificate
+from relay.edge.http.server import Limits, Preamble
 from relay.settings import Settings
 from relay.settings.values import UNIX
 from relay.systemd import inherited
 from relay.telemetry.signals.http import HttpSignals
+
+if TYPE_CHECKING:
+    from relay.edge.http.tls import Certificate
+    from relay.settings.model import TlsSettings
 
 _ALIKE = ({"0.0.0.0", "::"}, {"127.0.0.1", "::1", "localhost"})  # noqa: S104 - compared, not bound
 _ADMIN_LIMITS = Limits(max_connections=800)
@@ -29,7 +32,7 @@ class Listeners:
         server, admin = settings.server, settings.admin
         limits = Limits(server.header_timeout, server.keepalive_timeout, server.max_connections)
         certificates = {
-            name: Certificate(tls, name) for name, tls in (("server", server.tls), ("admin", admin.tls)) if tls
+            name: _certificate(tls, name) for name, tls in (("server", server.tls), ("admin", admin.tls)) if tls
         }
         self._certificates = tuple(certificates.values())
         proxies = networks(server.trusted_proxies) if server.proxy_protocol else None
@@ -99,6 +102,12 @@ class Listeners:
         deadline = loop.time() + timeout
         await self.main.stop(timeout)
         await self._edge.finish(lambda: deadline - loop.time())
+
+
+def _certificate(tls: TlsSettings, section: str) -> Certificate:
+    from relay.edge.http.tls import Certificate  # which few relays need
+
+    return Certificate(tls, section)
 
 
 def _require_address(name: str, given: socket.socket, host: str, port: int) -> None:

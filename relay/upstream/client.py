@@ -27,7 +27,6 @@ from relay.upstream.connection import Connection, Receiver
 from relay.upstream.egress import EgressProxy, egress_proxy
 from relay.upstream.errors import EgressRefused, UpstreamError, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
 from relay.upstream.headers import RawHeaders, declared_length
-from relay.upstream.tunnel import no_proxy, through
 from relay.upstream.wire import Head, Malformed, request_head
 
 RequestBody = bytes | bytearray | AsyncIterator[bytes]
@@ -129,6 +128,8 @@ class Upstream:
         return connection
 
     async def _through(self, egress: EgressProxy) -> Connection:
+        from relay.upstream.tunnel import no_proxy, through  # which few relays need
+
         tls = await self._context() if self._secure or egress.secure else None
         try:
             connected = await self._connected((egress.host, egress.port))

@@ -9,39 +9,19 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from relay.core.network import why
 from relay.edge.http import problems
-from relay.edge.http.auth import Networks, is_within
+from relay.edge.http.auth import is_within
 from relay.edge.http.proxy_protocol import FIXED, NotAccepted, client_of, length_of_rest
-from relay.edge.http.server import GRACE, PARTING, Peer, Server, unasked
-from relay.edge.http.tls import Certificate
+from relay.edge.http.server import GRACE, LOCAL, PARTING, Peer, Preamble, Server, unasked
 from relay.telemetry.signals.http import HttpSignals
-
-LOCAL: Final = ("127.0.0.1", 0)
-"""Who connects to a unix socket: somebody on this machine, whom the file's permissions let in."""
 
 _AT_ONCE = 256  # connections that are accepted in one turn of the loop
 _UNREAD = 64 << 10
 _REST = 1.0  # seconds without accepting where the process has no descriptor left
 _HANDSHAKE_RECORD = b"\x16"  # RFC 8446, 5.1
-
-
-@dataclass(frozen=True, slots=True)
-class Preamble:
-    """What comes before HTTP. ``proxies``: who has to send a PROXY header, and nobody else is let in; ``None``: none.
-
-    ``timeout``: seconds for all of it.
-    """
-
-    certificate: Certificate | None = None
-    proxies: Networks | None = None
-    timeout: float = 10.0
-
-    def __bool__(self) -> bool:
-        return self.certificate is not None or self.proxies is not None
 
 
 class Arrivals:

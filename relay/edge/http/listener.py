@@ -7,19 +7,23 @@ import errno
 import os
 import socket
 from collections.abc import Awaitable
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from relay.clocks import until
 from relay.core.errors import RelayError
 from relay.core.network import why
 from relay.edge.http.accept_queue import emptied, take_no_more
 from relay.edge.http.aiohttp_internals import require_internals
-from relay.edge.http.arrival import LOCAL, Arrivals, Preamble
 from relay.edge.http.fast_path import Shortcut
-from relay.edge.http.server import PARTING, Handler, Limits, RequestFactory, Server
-from relay.edge.http.unix_socket import bind, path_of_socket, remove
+from relay.edge.http.server import LOCAL, PARTING, Handler, Limits, Preamble, RequestFactory, Server
+from relay.settings.values import UNIX
 from relay.telemetry.signals.http import HttpSignals
+
+if TYPE_CHECKING:
+    from relay.edge.http.arrival import Arrivals
 
 _LINGERING = 2.0  # the same for one whose body was not read to its end
 _TICK = 0.02
@@ -45,7 +49,7 @@ class Listener:
     ) -> None:
         """``host``: a name, an address, or ``unix:`` and the path of a socket. ``preamble``: what comes before HTTP."""
         self._host, self._port = host, port
-        self._path = path_of_socket(host)
+        self._path = Path(host.removeprefix(UNIX)) if host.startswith(UNIX) else None
         self._preamble, self._signals = preamble, signals
         self._arrivals: Arrivals | None = None
         options = {
@@ -87,6 +91,8 @@ class Listener:
             ) from error
 
         if self._preamble:
+            from relay.edge.http.arrival import Arrivals  # which few relays need
+
             self._arrivals = Arrivals(self.server, self._preamble, self._signals)
             self._arrivals.listen(self._listening.sockets, _BACKLOG)
 
@@ -94,6 +100,8 @@ class Listener:
         loop = asyncio.get_running_loop()
         options: dict[str, Any] = {"backlog": _BACKLOG, "start_serving": not self._preamble}
         if self._path is not None:
+            from relay.edge.http.unix_socket import bind
+
             local = inherited or bind(self._path)
             return await loop.create_unix_server(partial(self.server.connection, LOCAL), sock=local, **options)
         where: dict[str, Any] = {"host": self._host, "port": self._port, "reuse_address": True}
@@ -128,7 +136,8 @@ class Listener:
         if self._arrivals is not None:
             self._arrivals.close()
         if self._path is not None and ours:
-            remove(self._path)
+            with suppress(OSError):
+                self._path.unlink()
         for each in listening:
             loop.remove_reader(each.fileno())  # asyncio fails at connections that it accepts just before the close
         for _ in range(_TURNS):

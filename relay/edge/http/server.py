@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
@@ -23,9 +23,15 @@ from relay.edge.http.fast_path import FastPath, Shortcut
 from relay.edge.http.heads import MAX_HEAD, HeadLimit, HeadTooLarge
 from relay.telemetry.signals.http import HttpSignals
 
+if TYPE_CHECKING:
+    from relay.edge.http.auth import Networks
+    from relay.edge.http.tls import Certificate
+
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Peer = tuple[Any, ...]
 """Address and port of a connection's other end, and what IPv6 adds."""
+LOCAL: Peer = ("127.0.0.1", 0)
+"""Who connects to a unix socket: somebody on this machine, whom the file's permissions let in."""
 RequestFactory = Callable[..., web.BaseRequest]
 
 PARTING = 1.0  # seconds in which a peer that is turned away can read why, before a reset would take it away
@@ -43,6 +49,21 @@ class Limits:
     header_timeout: float = 10.0
     keepalive_timeout: float = 75.0
     max_connections: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Preamble:
+    """What comes before HTTP. ``proxies``: who has to send a PROXY header, and nobody else is let in; ``None``: none.
+
+    ``timeout``: seconds for all of it.
+    """
+
+    certificate: Certificate | None = None
+    proxies: Networks | None = None
+    timeout: float = 10.0
+
+    def __bool__(self) -> bool:
+        return self.certificate is not None or self.proxies is not None
 
 
 class Flow(Protocol):

@@ -6,19 +6,11 @@ import errno
 import os
 import socket
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from relay.settings.values import UNIX
-
 _MODE: Final = 0o660
 """The owner and the group may connect; a group of the folder's own (setgid) lets a proxy of another user in."""
-
-
-def path_of_socket(host: str) -> Path | None:
-    """``None``: the host is one of TCP."""
-    return Path(host.removeprefix(UNIX)) if host.startswith(UNIX) else None
 
 
 def bind(path: Path) -> socket.socket:
@@ -55,9 +47,3 @@ def _remove_stale(path: Path) -> None:
         except BlockingIOError:  # its queue is full
             pass
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-
-
-def remove(path: Path) -> None:
-    """Removes the file of a socket that ends."""
-    with suppress(OSError):
-        path.unlink()

@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -285,3 +285,40 @@ async def test_the_first_connections_read_the_authorities_once(monkeypatch: pyte
         ends = await asyncio.gather(*staying, return_exceptions=True)
     assert [type(end) for end in ends] == [UpstreamUnreachable] * 3
     assert read == [None]
+
+
+@pytest.mark.parametrize(("method", "times"), [("GET", 2), ("POST", 1)])
+async def test_a_connection_that_the_upstream_closes_meanwhile_repeats_nothing_that_costs(
+    method: str, times: int
+) -> None:
+    """A task or a chat would be paid for twice; or a poll would fail each time the upstream closes what was idle."""
+
+    async def script(call: Call) -> None:
+        if call.line.endswith("/first HTTP/1.1") or len(server.calls) > 2:
+            await call.send(ok())
+        else:
+            call.writer.close()  # the request was on its way, as far as relay knows
+
+    async with between(script) as (server, upstream):
+        async with upstream.exchange("GET", "/first") as answer:
+            await answer.read(10)
+        with nullcontext() if times == 2 else pytest.raises(UpstreamReset) as caught:
+            async with upstream.exchange(method, "/second", [], b"") as answer:
+                assert answer.status == 200
+        assert caught is None or caught.value.sent
+        assert len(server.calls) == 1 + times
+
+
+async def test_nothing_is_sent_on_a_connection_that_is_known_to_be_closed() -> None:
+    """A chat would fail although nothing of it was sent, since the upstream had closed what was idle."""
+
+    async def script(call: Call) -> None:
+        await call.send(ok())
+        call.writer.close()
+
+    async with between(script) as (server, upstream):
+        for number in (1, 2):
+            async with upstream.exchange("POST", "/", [], b"x") as answer:
+                assert answer.status == 200
+            await until(lambda: upstream.idle() is None)
+            assert server.connections == number

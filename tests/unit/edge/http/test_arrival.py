@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from relay.edge.http.arrival import Preamble
 from relay.edge.http.auth import networks
 from relay.edge.http.listener import Listener
 from relay.edge.http.proxy_protocol import SIGNATURE
-from relay.edge.http.server import Limits
+from relay.edge.http.server import Limits, Preamble
 from relay.edge.http.tls import Certificate
 from relay.settings.model import TlsSettings
 from relay.telemetry.signals.http import HttpSignals
