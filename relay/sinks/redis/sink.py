@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from collections.abc import Sequence, Set
 from importlib.resources import files
 from typing import Any
@@ -55,7 +54,7 @@ from relay.core.sink import (
     without_topic,
 )
 from relay.sinks.redis import places
-from relay.sinks.redis.config import RIGHTS, Config, Endpoints, Node
+from relay.sinks.redis.config import RIGHTS, Config, Node
 from relay.sinks.redis.topology import Locator
 from relay.sinks.redis.wire import Wire, failure
 
@@ -83,7 +82,6 @@ class RedisSink:
         self._identity = identity
         self._keys = (_checkpoint_key(config, identity.name), *map(config.name_of, topics))
         self._places = {topic: place for place, topic in enumerate(topics, start=2)}
-        self._login = _login(config)
         self._outdated = False
         self._locator = Locator(config.endpoints(), self._keys[0])
         self._options = (len(topics), _milliseconds(config.retention), _milliseconds(config.shared_window))
@@ -99,7 +97,8 @@ class RedisSink:
         await self.close()
         if self._fenced:
             raise self._fence()
-        wire = await self._connected()
+        self._outdated = False  # before: credentials may change again meanwhile
+        wire = await self._locator.connect()
         try:
             await self._inspect(wire)
             if self._config.wait_replicas:
@@ -119,10 +118,9 @@ class RedisSink:
         return await places.glance(await self._locator.connect(), self._keys[0])
 
     def reconfigure(self, config: Config) -> None:
-        """The next batch has a connection of its own where the credentials, or a file of them, have changed."""
-        login = _login(config)
-        if login != self._login:
-            self._config, self._login, self._outdated = config, login, True
+        """The next batch has a connection of its own where the credentials have changed, or a file may have."""
+        if config != self._config or config.files:
+            self._config, self._outdated = config, True
             self._locator.reconfigure(config.endpoints())
 
     async def publish(self, batch: Batch) -> Sequence[Outcome]:
@@ -135,7 +133,8 @@ class RedisSink:
         wire = self._wire
         try:
             self._refuse_predecessor(wire)
-            wire = self._wire = await self._up_to_date(wire)
+            if self._outdated:
+                wire = self._wire = await self._renewed(wire)
             absorbed = await self._append(wire, batch)
             await self._replicated(wire)
         except UnicodeEncodeError:
@@ -190,20 +189,15 @@ class RedisSink:
         if wire is not None:
             await wire.close()
 
-    async def _connected(self) -> Wire:
-        self._outdated = False  # before: credentials may change again meanwhile
-        return await self._locator.connect()
-
-    async def _up_to_date(self, wire: Wire) -> Wire:
-        """This connection, or another one to the same node that has logged in with the present credentials."""
-        if not self._outdated:
-            return wire
-        renewed = await self._connected()
+    async def _renewed(self, wire: Wire) -> Wire:
+        """A connection to the same node that has logged in with the present credentials, instead of this one."""
+        self._outdated = False
+        await wire.close()
+        renewed = await self._locator.connect()
         if renewed.node != wire.node:
             renewed.abort()
             message = f"{renewed.node} is the primary, and no longer {wire.node}."
             raise SinkUnavailable("failed_over", message, hint="relay continues there by itself.")
-        await wire.close()
         return renewed
 
     def _refuse_predecessor(self, wire: Wire) -> None:
@@ -333,19 +327,6 @@ class RedisSink:
         setting = await _ask_if_allowed(wire, "CONFIG", "GET", "proto-max-bulk-len")
         bulk = int(setting[1]) if setting else self._config.max_event_bytes
         self._max_event_bytes = min(self._config.max_event_bytes, bulk)
-
-
-def _login(config: Config) -> tuple[Endpoints, Sequence[tuple[int, int, int]]]:
-    """What a connection logs in with: it changes with the credentials, and with each file that holds some."""
-    return config.endpoints(), [_mark(file) for file in config.files]
-
-
-def _mark(file: str) -> tuple[int, int, int]:
-    try:
-        found = os.stat(file)
-    except OSError:  # connecting says so
-        return 0, 0, 0
-    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 async def _ask_if_allowed(wire: Wire, *command: str) -> Any:
