@@ -154,9 +154,10 @@ class Visit:
     asked_for: list[str] = field(default_factory=list)
 
     async def open(self, fragment: str = "#/events") -> None:
-        """Goes to a view."""
+        """Goes to a view, and waits until it is there: the one before it stays until it has been loaded."""
+        await self.page.evaluate("document.querySelector('main h1')?.setAttribute('data-left', '')")
         await self.page.goto(f"{self.url}/{fragment}")
-        await self.page.locator("main h1").wait_for()
+        await self.page.locator("main h1:not([data-left])").wait_for()
 
     def row(self, subject: str) -> Locator:
         """What the live events show of a task or a stream."""
