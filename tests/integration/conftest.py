@@ -14,6 +14,7 @@ from relay.journal import maintenance
 from tests.integration import consumers
 from tests.integration.bridge import Bridge, Sink, kafka_sink, redis_sink
 from tests.integration.consumers import Message
+from tests.integration.redis_publishing import Connect, sinks
 from tests.services.kafka import Kafka
 from tests.services.redis import Redis, RedisProcess, RedisServer, redis_cli
 
@@ -108,3 +109,18 @@ async def tls_server(redis_process: RedisProcess, certificates: Path) -> RedisSe
     server.extra_cli = ("--tls", *(part for key, name in names.items() for part in (key, str(certificates / name))))
     await server.start()
     return server
+
+
+@pytest.fixture
+async def make_sink() -> AsyncIterator[Connect]:
+    """Redis sinks that are closed when the test ends."""
+    async with sinks() as make:
+        yield make
+
+
+@pytest.fixture
+async def server(redis_process: RedisProcess) -> RedisServer:
+    """A Redis of the test's own."""
+    made = redis_process()
+    await made.start()
+    return made

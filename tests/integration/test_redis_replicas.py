@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from relay.core.event import CHAT, Draft, Entry
 from relay.core.sink import Absorbed, Batch, Checkpoint, Published, Sink, SinkUnavailable
-from tests.integration.redis_publishing import Connect, ids, sinks, unavailable
-from tests.services.redis import RedisProcess, RedisServer, redis_cli_read, until
+from tests.integration.redis_publishing import Connect, ids, unavailable
+from tests.services.redis import RedisServer, redis_cli_read, until
 from tests.unit.drafts import dead_draft, draft
 
 PUBLISHED, ABSORBED = Published(), Absorbed()
-
-
-@pytest.fixture
-async def server(redis_process: RedisProcess) -> RedisServer:
-    server = redis_process()
-    await server.start()
-    return server
-
-
-@pytest.fixture
-async def make_sink() -> AsyncIterator[Connect]:
-    async with sinks() as make:
-        yield make
 
 
 async def replica(make: Connect, server: RedisServer, name: str, *, window: str | None = "1h") -> Sink:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from relay.core.sink import Absorbed, Checkpoint, Published, Sink
 from relay.sinks.redis.wire import RIGHTS
-from tests.integration.redis_publishing import Connect, deliver, expected_ids, ids, sinks, unavailable
+from tests.integration.redis_publishing import Connect, deliver, expected_ids, ids, unavailable
 from tests.integration.test_redis_replicas import batch, kinds
 from tests.services.redis import RedisProcess, RedisServer, until
 from tests.unit.drafts import draft
@@ -22,13 +21,6 @@ RULES = tuple(ACL.replace("<token>", "s3cret").split()[3:])
 GRANTED = tuple(rule for rule in RULES if rule.startswith("+"))
 IN_A_SCRIPT = ("type", "time", "hmget", "hset", "xadd", "xtrim", "get", "set")
 EVERYTHING: dict[str, Any] = {"shared_window": "1h", "retention": "1h", "wait_replicas": 1}
-
-
-@pytest.fixture
-async def make_sink() -> AsyncIterator[Connect]:
-    """Sinks that are closed when the test ends."""
-    async with sinks() as make:
-        yield make
 
 
 @pytest.fixture

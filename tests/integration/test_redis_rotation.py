@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +12,17 @@ import pytest
 from relay.core.sink import Sink
 from relay.sinks.redis import Config
 from relay.sinks.redis.sink import RedisSink
-from tests.integration.redis_publishing import Connect, batch, deliver, expected_ids, ids, sinks, unavailable
-from tests.services.redis import RedisProcess, RedisServer
+from tests.integration.redis_publishing import Connect, batch, deliver, expected_ids, ids, unavailable
+from tests.services.redis import RedisServer
 
 RIGHTS = ("~{relay}:*", "+@all")
 
 
 @pytest.fixture
-async def make_sink() -> AsyncIterator[Connect]:
-    """Sinks that are closed when the test ends."""
-    async with sinks() as make:
-        yield make
-
-
-@pytest.fixture
-async def server(redis_process: RedisProcess) -> RedisServer:
+async def server(server: RedisServer) -> RedisServer:
     """A Redis with a user ``relay``, whose password is ``old``."""
-    made = redis_process()
-    await made.start()
-    made.cli("ACL", "SETUSER", "relay", "on", ">old", *RIGHTS)
-    return made
+    server.cli("ACL", "SETUSER", "relay", "on", ">old", *RIGHTS)
+    return server
 
 
 def reconfigured(sink: Sink, url: str, **keys: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,30 +18,14 @@ from tests.integration.redis_publishing import (
     entry,
     expected_ids,
     ids,
-    sinks,
     unavailable,
 )
 from tests.services.redis import Redis, RedisProcess, RedisServer, until
 from tests.services.tcp_proxy import TcpProxy
 
 
-@pytest.fixture
-async def make_sink() -> AsyncIterator[Connect]:
-    """Sinks that are closed when the test ends."""
-    async with sinks() as make:
-        yield make
-
-
 def checkpoint_offset(server: RedisServer, name: str = "relay-0") -> bytes:
     return server.cli("HGET", f"{{relay}}:checkpoint:{name}", "offset")
-
-
-@pytest.fixture
-async def server(redis_process: RedisProcess) -> RedisServer:
-    """A Redis of the test's own."""
-    made = redis_process()
-    await made.start()
-    return made
 
 
 async def test_flushed_script_cache_goes_unnoticed(make_sink: Connect, server: RedisServer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,6 @@ from tests.integration.redis_publishing import (
     entry,
     expected_ids,
     ids,
-    sinks,
     unavailable,
 )
 from tests.services.redis import (
@@ -36,21 +35,6 @@ from tests.services.tcp_proxy import TcpProxy
 from tests.unit.drafts import draft
 
 TASKS_KEY = "{relay}:tasks"
-
-
-@pytest.fixture
-async def make_sink() -> AsyncIterator[Connect]:
-    """Sinks that are closed when the test ends."""
-    async with sinks() as make:
-        yield make
-
-
-@pytest.fixture
-async def server(redis_process: RedisProcess) -> RedisServer:
-    """A Redis of the test's own."""
-    made = redis_process()
-    await made.start()
-    return made
 
 
 async def test_sentinel_failover(make_sink: Connect, redis_sentinel: SentinelSet) -> None:

@@ -13,7 +13,7 @@ from relay.core.event import Draft, Entry
 from relay.core.publishing.claims import NO_STATEMENT, Claimed, Fact, IndexUnavailable, facts_of
 from relay.sinks.redis import shared_index
 from relay.sinks.redis.shared_index import INDEX_RIGHTS, RedisIndex
-from tests.services.redis import RedisProcess, RedisServer
+from tests.services.redis import RedisServer
 from tests.services.tcp_proxy import TcpProxy
 from tests.unit.drafts import dead_draft, draft
 
@@ -22,14 +22,6 @@ LEASE = 60.0
 WINDOW = 3600.0
 
 MakeIndex = Callable[..., RedisIndex]
-
-
-@pytest.fixture
-async def server(redis_process: RedisProcess) -> RedisServer:
-    """A Redis of the test's own."""
-    server = redis_process()
-    await server.start()
-    return server
 
 
 @pytest.fixture

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from tests.services.ports import free_port
-from tests.services.programs import executable
+from tests.services.programs import Listening, executable
 
 _CONFIG: Final = """
 defaults
@@ -22,32 +20,14 @@ listen relay
 """
 
 
-class Haproxy:
-    """``async with``: what connects to ``port`` gets to ``target``, with a header of version 2 before it."""
+class Haproxy(Listening):
+    """What connects to ``port`` gets to ``target``, with a header of version 2 before it."""
 
     def __init__(self, folder: Path, target: int) -> None:
-        self.port = free_port()
+        super().__init__(free_port())
         folder.mkdir(parents=True, exist_ok=True)
         self._config = folder / "haproxy.cfg"
         self._config.write_text(_CONFIG.format(port=self.port, target=target))
-        self._process: subprocess.Popen[bytes] | None = None
 
-    async def __aenter__(self) -> Self:
-        self._process = subprocess.Popen([executable("haproxy"), "-db", "-f", str(self._config)])  # noqa: ASYNC220
-        async with asyncio.timeout(10):
-            while not await self._listens():
-                await asyncio.sleep(0.02)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        await asyncio.to_thread(self._process.wait, 10)
-
-    async def _listens(self) -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
-            return False
-        writer.close()
-        return True
+    def command(self) -> list[str]:
+        return [executable("haproxy"), "-db", "-f", str(self._config)]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 from tests.services.ports import free_port
+from tests.services.programs import Listening, executable
 
 _CONFIG = """
 daemon off;
@@ -42,41 +40,23 @@ _SITE = """
 """
 
 
-class Nginx:
-    """``async with``: it answers. With its defaults: a request goes to another relay only if it was not sent yet."""
+class Nginx(Listening):
+    """With its defaults: a request goes to another relay only if it was not sent yet."""
 
     def __init__(self, directory: Path, ports: Sequence[int] = (), *, site: str = "", port: int = 0) -> None:
         """``site``: a configuration of its own, which listens on ``port``."""
+        super().__init__(port or free_port())
         self.directory = directory
-        self.port = port or free_port()
         servers = "\n".join(f"    server 127.0.0.1:{port} max_fails=0;" for port in ports)
         self._site = site or _SITE.format(servers=servers, port=self.port)
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def __aenter__(self) -> Self:
+    def command(self) -> list[str]:
         self.directory.mkdir(parents=True, exist_ok=True)
         config = self.directory / "nginx.conf"
         config.write_text(_CONFIG.format(directory=self.directory, site=self._site))
-        self._process = subprocess.Popen(["nginx", "-c", str(config), "-e", str(self.directory / "error.log")])  # noqa: ASYNC220
-        async with asyncio.timeout(10):
-            while not await self._listens():
-                await asyncio.sleep(0.02)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        await asyncio.to_thread(self._process.wait, 10)
-
-    async def _listens(self) -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
-            return False
-        writer.close()
-        return True
+        return [executable("nginx"), "-c", str(config), "-e", str(self.directory / "error.log")]
