@@ -7,12 +7,12 @@ import socket
 from typing import TYPE_CHECKING
 
 from relay.core.errors import RelayError
+from relay.core.network import UNIX
 from relay.edge.build import Edge
 from relay.edge.http.auth import networks
 from relay.edge.http.listener import Listener
 from relay.edge.http.server import Limits, Preamble
 from relay.settings import Settings
-from relay.settings.values import UNIX
 from relay.systemd import inherited
 from relay.telemetry.signals.http import HttpSignals
 

@@ -11,7 +11,7 @@ from relay.cli import configured
 from relay.cli.client import Client
 from relay.cli.exchange import Address, address_of
 from relay.core.errors import RelayError
-from relay.core.network import why
+from relay.core.network import UNIX, why
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
@@ -38,7 +38,7 @@ def configured_address(config: Path | None) -> tuple[Address, str | None]:
     if not configured.is_configured(config):
         return Address(urlsplit(DEFAULT_URL)), None
     server = configured.load(config).server
-    if server.port == 0 and not server.host.startswith("unix:"):
+    if server.port == 0 and not server.host.startswith(UNIX):
         raise RelayError("no_address", "server.port is 0, so only the relay's log shows the port.", hint="Give --url.")
     tokens = [token.get_secret_value() for token in server.api_tokens]
     try:

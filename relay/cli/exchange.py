@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, urlsplit
 
+from relay.core.network import UNIX, authority
+
 if TYPE_CHECKING:
     from relay.settings.model import AdminSettings, ServerSettings, TlsSettings
 
 NETWORK_ERRORS: Final = (OSError, http.client.HTTPException)
 
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound
-_OWN_NAME: Final = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
-"""What a proxy sends that asks in its own name (PROXY protocol, version 2, ``LOCAL``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +48,19 @@ def address_of(listener: ServerSettings | AdminSettings) -> Address:
 
     Raises ``OSError`` where the files of its certificate cannot be read.
     """
-    preface = _OWN_NAME if getattr(listener, "proxy_protocol", False) else b""
-    if listener.host.startswith("unix:"):
+    preface = _preface() if getattr(listener, "proxy_protocol", False) else b""
+    if listener.host.startswith(UNIX):
         return Address(urlsplit(listener.host), None, preface)
-    host = reachable(listener.host)
+    reachable = authority(_ANY_ADDRESS.get(listener.host, listener.host).strip("[]"), listener.port)
     if listener.tls is None:
-        return Address(urlsplit(f"http://{host}:{listener.port}"), None, preface)
-    return Address(urlsplit(f"https://{host}:{listener.port}"), _trusting(listener.tls), preface)
+        return Address(urlsplit(f"http://{reachable}"), None, preface)
+    return Address(urlsplit(f"https://{reachable}"), _trusting(listener.tls), preface)
 
 
-def reachable(host: str) -> str:
-    """A listener's host as it is reached from this machine, in the form that a URL takes."""
-    host = _ANY_ADDRESS.get(host, host).strip("[]")
-    return f"[{host}]" if ":" in host else host
+def _preface() -> bytes:
+    from relay.edge.http.proxy_protocol import OWN_NAME  # which few relays need
+
+    return OWN_NAME
 
 
 def _trusting(tls: TlsSettings) -> ssl.SSLContext:

@@ -1,8 +1,14 @@
-"""Why a connection failed, in a few words: clients wrap the reason in class names, numbers and places in C files."""
+"""How an address is written, and why a connection failed, in a few words.
+
+Clients wrap the reason in class names, numbers and places in C files.
+"""
 
 from __future__ import annotations
 
 from typing import Final
+
+UNIX: Final = "unix:"
+"""With what the host of a listener begins that is the path of a socket, as nginx writes it."""
 
 _NO_TLS: Final = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 """OpenSSL's reasons for an answer that is not TLS."""
@@ -15,6 +21,11 @@ _OUR_CERTIFICATE: Final = (
 )
 """The ends of OpenSSL's reasons, all of them alerts, for a server that wants another certificate of its client."""
 _HUNG_UP: Final = {"UNEXPECTED_EOF_WHILE_READING"}
+
+
+def authority(host: str, port: int) -> str:
+    """Host and port as they stand in a URL (RFC 3986, 3.2), and in ``CONNECT``."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def why(error: BaseException) -> str:

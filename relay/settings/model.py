@@ -28,10 +28,10 @@ from pydantic import (
 from pydantic import ValidationInfo as Info
 from pydantic_core import PydanticCustomError
 
+from relay.core.network import UNIX
 from relay.core.sink import SinkConfig
 from relay.core.units import Duration, Size
 from relay.settings.values import (
-    UNIX,
     Host,
     HttpUrl,
     Network,

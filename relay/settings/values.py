@@ -16,14 +16,13 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
+from relay.core.network import UNIX
+
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{1,255}", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9._~+=-]+", re.ASCII)
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
 DIRECT = "direct"
 """``upstream.proxy``: no proxy, whatever the environment says; the word is that of proxy auto-configuration."""
-
-UNIX = "unix:"
-"""With what the host of a listener begins that is the path of a socket, as nginx writes it."""
 
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 _MAKE_ONE = "make one with: openssl rand -hex 32"

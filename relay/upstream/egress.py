@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from relay.core.errors import RelayError
+from relay.core.network import authority
 from relay.settings.model import UpstreamSettings
 from relay.settings.values import DIRECT, is_loopback_host, why_no_proxy
 
@@ -33,11 +34,6 @@ class EgressProxy:
 
     def __str__(self) -> str:
         return f"{'https' if self.secure else 'http'}://{authority(self.host, self.port)}"
-
-
-def authority(host: str, port: int) -> str:
-    """Host and port as they stand in a URL and in ``CONNECT``."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def egress_proxy(settings: UpstreamSettings, environ: Mapping[str, str]) -> EgressProxy | None:

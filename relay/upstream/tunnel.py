@@ -7,9 +7,9 @@ import socket
 import ssl
 from typing import Final, cast
 
-from relay.core.network import why
+from relay.core.network import authority, why
 from relay.upstream.connection import Connection
-from relay.upstream.egress import EgressProxy, authority
+from relay.upstream.egress import EgressProxy
 from relay.upstream.errors import EgressRefused, UpstreamUnreachable
 from relay.upstream.headers import first
 from relay.upstream.wire import Head, Malformed, parse_head

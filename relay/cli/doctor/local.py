@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay.cli.doctor.findings import Finding, judge_descriptors, judge_disk, judge_space
 from relay.core.errors import RelayError
+from relay.core.network import UNIX
 
 if TYPE_CHECKING:
     from relay.settings import Settings
@@ -118,7 +119,7 @@ def check_addresses(settings: Settings) -> Finding:
         ("server", settings.server.host, settings.server.port),
         ("admin", settings.admin.host, settings.admin.port),
     ):
-        if host.startswith("unix:"):
+        if host.startswith(UNIX):
             continue  # what an earlier relay has left there is replaced
         try:
             _bind(host, port)

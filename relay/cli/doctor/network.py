@@ -19,7 +19,7 @@ from relay.cli.doctor.findings import (
     skew,
 )
 from relay.cli.exchange import NETWORK_ERRORS, Address, address_of, exchange
-from relay.core.network import why
+from relay.core.network import UNIX, why
 
 if TYPE_CHECKING:
     from relay.cli.check import Reached
@@ -50,7 +50,7 @@ def get(address: Address, path: str) -> Heard:
 
 def check_relay(settings: Settings) -> Finding | None:
     """Whether the relay that runs is ready; ``None``: none answers."""
-    if settings.admin.port == 0 and not settings.admin.host.startswith("unix:"):
+    if settings.admin.port == 0 and not settings.admin.host.startswith(UNIX):
         message = "admin.port is 0, so the doctor cannot find a running relay"
         return Finding("relay", "warning", message, "Set a port.", "no_address")
     try:

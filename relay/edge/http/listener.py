@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from relay.clocks import until
 from relay.core.errors import RelayError
-from relay.core.network import why
+from relay.core.network import UNIX, authority, why
 from relay.edge.http.accept_queue import emptied, take_no_more
 from relay.edge.http.aiohttp_internals import require_internals
 from relay.edge.http.fast_path import Shortcut
 from relay.edge.http.server import LOCAL, PARTING, Handler, Limits, Preamble, RequestFactory, Server
-from relay.settings.values import UNIX
 from relay.telemetry.signals.http import HttpSignals
 
 if TYPE_CHECKING:
@@ -119,9 +118,7 @@ class Listener:
             return self._host
         scheme = "https" if self._preamble.certificate is not None else "http"
         bound: tuple[Any, ...] = self._listening.sockets[0].getsockname()
-        family = self._listening.sockets[0].family
-        host = f"[{bound[0]}]" if family == socket.AF_INET6 else bound[0]
-        return f"{scheme}://{host}:{bound[1]}"
+        return f"{scheme}://{authority(*bound[:2])}"
 
     async def stop_listening(self) -> None:
         """Takes no new connections; the open ones go on, and so do those that the kernel has taken already.
@@ -187,9 +184,7 @@ class Listener:
         await until(lambda: not server.part_from_silent(), min(PARTING, timeout / 2))
         await self.stop_listening()
         left = deadline - asyncio.get_running_loop().time()
-        await until(
-            lambda: not (self.server.part_from_silent() or self.server.connections or self.server.arriving), left
-        )
+        await until(lambda: not (server.part_from_silent() or server.connections or server.arriving), left)
         if self._arrivals is not None:
             self._arrivals.cancel()
         await server.shutdown(_TICK)

@@ -15,6 +15,9 @@ MAX_REST: Final = 4096
 """Bytes after those; addresses take 36 at most, and what proxies add to them a few hundred."""
 
 _LOCAL, _PROXIED = 0x20, 0x21
+OWN_NAME: Final = SIGNATURE + bytes((_LOCAL, 0, 0, 0))
+"""The header of a proxy that asks in its own name."""
+
 _UNKNOWN, _TCP4, _TCP6 = 0x00, 0x11, 0x21
 _SIZES: Final = {_TCP4: 4, _TCP6: 16}
 

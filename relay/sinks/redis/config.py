@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from relay.core.network import authority
 from relay.core.sink import SinkConfig
 from relay.core.units import Duration, Size
 
@@ -23,9 +24,7 @@ class Node(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        if not self.port:
-            return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return authority(self.host, self.port) if self.port else self.host
 
 
 RIGHTS = (
