@@ -15,7 +15,7 @@ import pytest
 from tests.docs.pages import ROOT
 from tests.docs.sandbox import FOLDER, TOKEN, answers
 from tests.services.certificates import self_signed
-from tests.services.egress_proxies import EgressProxy
+from tests.services.egress_proxies import egress_proxy as running_proxy
 from tests.services.guarded_kafka import AWS, guarded_kafka
 from tests.services.kafka import START_TIMEOUT, BrokerFactory, Kafka, jars, secured
 from tests.services.ports import free_port, free_port_with_bus
@@ -49,9 +49,9 @@ async def _until_listening(process: subprocess.Popen[bytes], port: int) -> None:
 
 def egress_proxy(request: pytest.FixtureRequest, folder: Path) -> Places:
     """A squid that wants a password, and behind it a stand-in for the upstream."""
-    proxy = EgressProxy("squid")
-    request.addfinalizer(proxy.stop)
-    proxy.start()
+    stack = ExitStack()
+    request.addfinalizer(stack.close)
+    proxy = stack.enter_context(running_proxy("squid"))
     base_url = upstream(request, folder)["RELAY_UPSTREAM__BASE_URL"].replace("127.0.0.1", "localhost")
     return {
         "RELAY_UPSTREAM__BASE_URL": base_url,

@@ -7,7 +7,6 @@ import itertools
 import json
 import signal
 import ssl
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.services.haproxy import Haproxy
 from tests.services.in_process import PATH, task
 from tests.services.nginx import Nginx
 from tests.services.ports import free_port
+from tests.services.programs import open_folder
 from tests.services.relay import TOKEN, RelayProcess
 
 API_TOKEN = "api-token-of-enough-length-0123456789"
@@ -37,10 +37,9 @@ def relay(tmp_path: Path) -> Iterator[RelayProcess]:
 
 @pytest.fixture
 def outside() -> Iterator[Path]:
-    """A folder that other users may enter, unlike pytest's: nginx' worker is another one where root runs the tests."""
-    with tempfile.TemporaryDirectory(prefix="relay-test-socket-") as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
+    """For sockets: nginx' worker, another user where root runs the tests, may not enter pytest's folders."""
+    with open_folder() as folder:
+        yield folder
 
 
 def certified(folder: Path) -> dict[str, str]:

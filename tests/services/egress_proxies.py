@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.services.ports import free_port
-from tests.services.programs import executable
+from tests.services.programs import executable, open_folder
 
 USER: Final = "relay"
 PASSWORDS: Final = {"squid": "password/of:the@proxy", "tinyproxy": "password-of-the-proxy"}
@@ -58,14 +57,11 @@ FilterDefaultDeny Yes
 class EgressProxy:
     """A proxy that runs. Squid leads to ``UPSTREAM`` and ``localhost``, tinyproxy to ``localhost``."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, folder: Path) -> None:
         self.kind, self.password = kind, PASSWORDS[kind]
         self.port = free_port()
         self._changes = 0
-        # Not one of pytest's folders: squid's helper runs as another user, who may not enter those of root.
-        self._folder = tempfile.TemporaryDirectory(prefix="relay-test-egress-")
-        self.folder = Path(self._folder.name)
-        self.folder.chmod(0o777)
+        self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, user: str = USER, password: str | None = None) -> str:
@@ -117,7 +113,6 @@ class EgressProxy:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(10)
-        self._folder.cleanup()
 
     def _listens(self) -> bool:
         try:
@@ -130,9 +125,10 @@ class EgressProxy:
 @contextmanager
 def egress_proxy(kind: str) -> Iterator[EgressProxy]:
     """A squid or a tinyproxy of one's own."""
-    proxy = EgressProxy(kind)
-    try:
-        proxy.start()
-        yield proxy
-    finally:
-        proxy.stop()
+    with open_folder() as folder:
+        proxy = EgressProxy(kind, folder)
+        try:
+            proxy.start()
+            yield proxy
+        finally:
+            proxy.stop()

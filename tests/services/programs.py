@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
 import pytest
@@ -17,6 +20,18 @@ def executable(name: str) -> str:
     if found is None:
         pytest.fail(f"{name} is not on the path: `make setup` installs it, or says how. Start tests with make.")
     return found
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder in which every user may write: started by root, squid and nginx' worker become another one.
+
+    pytest's folders, and a ``TMPDIR`` like ``mktemp -d`` makes it, let nobody else in.
+    """
+    with tempfile.TemporaryDirectory(prefix="relay-test-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield folder
 
 
 class Listening:
