@@ -242,6 +242,11 @@ STARTS = (
         ADDRESS,
         "server: {host: 192.0.2.1, port: 0}\nadmin: {port: 0}\njournal: {path: place}\n",
     ),
+    start(
+        "server.tls.cert_file and key_file cannot be used: No such file or directory.",
+        "They must be readable files in PEM: the certificate with its chain, and its key without a password.",
+        "server: {port: 0, tls: {cert_file: cert.pem, key_file: key.pem}}\nadmin: {port: 0}\njournal: {path: place}\n",
+    ),
     start("… is not a relay journal: it is a folder.", NAME_A_FILE, FREE, before=folder),
     start(NO_DATABASE, FOREIGN, FREE, before=letter),
     start("The journal …/place/relay.db cannot be opened: Not a directory.", UNOPENED, IN_PLACE, before=file_as_folder),
