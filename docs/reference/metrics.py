@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric
 
 from docs.reference.markdown import code, page, table
-from relay.telemetry import gen_ai
+from relay.core.chat.events import TOKENS
 from relay.telemetry.metrics import Histogram
 from relay.telemetry.signals import chats
 from relay.telemetry.signals.claims import ClaimSignals
@@ -37,7 +37,7 @@ the `type` of events are one of [these](events.md); `code` is one of [these](err
 """
 _VALUES: Final = {
     "outcome": ("completed", "failed", "cancelled"),
-    "kind": (*gen_ai._TOKENS.values(), *gen_ai._DETAILS.values()),
+    "kind": TOKENS,
 }
 """Values of labels that show up only once a chat has ended."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from relay import __version__
+from relay.apis import apis
 from relay.app.drain import Drain
 from relay.app.listeners import Listeners
 from relay.app.plugins import connect
@@ -140,7 +141,7 @@ class Relay:
         self.upstream = Upstream(self.settings.upstream, self._upstream_signals)
         self.journal = await self._open_journal(must_exist=True)
         try:
-            self._ending_chats = await end_open_chats(self.journal, ChatSignals(self.telemetry))
+            self._ending_chats = await end_open_chats(self.journal, apis(), ChatSignals(self.telemetry))
             self._start_publishers()
             failing = asyncio.create_task(self.failure())
             caught_up = until(lambda: self._publishers.have(self.journal.events.last_offset), timeout)
@@ -237,13 +238,14 @@ class Relay:
 
     async def _build_edge(self, task_entered: Callable[[], None]) -> Edge:
         chats = ChatSignals(self.telemetry)
-        self._ending_chats = await end_open_chats(self.journal, chats)
+        self._ending_chats = await end_open_chats(self.journal, apis(), chats)
         parts = Parts(
             settings=self.settings,
             journal=self.journal,
             upstream=self.upstream,
             telemetry=self.telemetry,
             sources=self._sources,
+            apis=apis(),
             submitted=self._novita,
             concealed=self._concealed,
             documents=_documents(),

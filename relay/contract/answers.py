@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, get_args
+from typing import Any, Final, get_args
+
+import orjson
 
 from relay.contract.schemas import Schema, reference, schemas
+from relay.core.chat.api import Api
 from relay.core.event import CONTENT_TYPE, SPECVERSION, TOPICS
 from relay.core.tasks.events import TASK_ID
 from relay.edge.api.chats import OUTCOMES
@@ -33,6 +36,9 @@ def _list(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
+_CODE: Final = "a code"
+
+
 def problem_schema(codes: Sequence[str]) -> Schema:
     """An RFC 9457 problem with one of these codes. Raises ``KeyError`` for an unknown code."""
     statuses = sorted({KINDS[code].status for code in codes})
@@ -49,11 +55,17 @@ def problem_schema(codes: Sequence[str]) -> Schema:
     )
 
 
-def openai_error_schema(codes: Sequence[str]) -> Schema:
-    """One of these codes in OpenAI's shape, on the OpenAI routes."""
-    return _object(
-        {"error": _object({"message": _TEXT, "type": _TEXT, "param": _TEXT_OR_NULL, "code": {"enum": list(codes)}})}
-    )
+def shaped_error_schema(api: Api, codes: Sequence[str]) -> Schema:
+    """One of these codes in the shape of an API's errors, by the one that it makes itself."""
+    return _shape(orjson.loads(api.error_body(400, _CODE, "")), codes)
+
+
+def _shape(value: Any, codes: Sequence[str]) -> Schema:
+    if isinstance(value, dict):
+        return _object({key: _shape(part, codes) for key, part in value.items()})
+    if value == _CODE:
+        return {"enum": list(codes)}
+    return _TEXT if isinstance(value, str) else _TEXT_OR_NULL
 
 
 _EVENT: Final = _object(

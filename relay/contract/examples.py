@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 
+from relay.apis.chat_completions import API as CHAT_COMPLETIONS
 from relay.core.chat.events import Opening, started_draft
 from relay.core.chat.outcome import Ending
 from relay.core.chat.tap import Capture, Closed, Tap
@@ -115,7 +116,7 @@ def _opening() -> Opening:
 
 
 def _streamed(frames: list[bytes], ending: Ending) -> Closed:
-    tap = Tap(_opening(), Capture())
+    tap = Tap(_opening(), Capture(), CHAT_COMPLETIONS)
     tap.answered(200, "text/event-stream")
     for frame in frames:
         tap.feed(frame, 0.1)

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from relay.contract.answers import ANSWERS, openai_error_schema, problem_schema
+from relay.apis import apis
+from relay.contract.answers import ANSWERS, problem_schema, shaped_error_schema
 from relay.contract.examples import SUCCEEDED, TASK_ID, enveloped
 from relay.contract.received import RECEIVED
 from relay.contract.schemas import Schema, components, reference, schemas
+from relay.core.chat.api import Api
 from relay.core.event import TOPICS, TYPES
 from relay.core.tasks.events import TASK_ID as ID
 from relay.edge.api.chats import CHAT_SORTS, CHAT_STATES
@@ -112,19 +114,19 @@ def _webhooks() -> Document:
 
 def _chats() -> Document:
     paths: Document = {}
-    for number, base in enumerate(("/openai/v1", "/openai", "/v3/openai")):
-        post = _passed(
-            "chat" if not number else f"chat-{number}", "Creates a chat, streamed or not.", _CHAT, openai=True
-        )
-        post["responses"]["200"] = {
-            "description": "The upstream's answer, byte for byte.",
-            "headers": {"X-Relay-Chat-Id": {"description": "The chat's id.", "schema": {"type": "string"}}},
-            "content": {"text/event-stream": {}, _JSON: {}},
-        }
-        post["requestBody"] = _body_passed(_CHAT_REQUEST)
-        paths[f"{base}/chat/completions"] = {"post": post}
-    for name, prefix in (("openai", "/openai"), ("v3-openai", "/v3/openai")):
-        paths[prefix + "/{path}"] = _passed_through(name, "Passes through all other OpenAI routes.", openai=True)
+    for name, api in apis().items():
+        for number, base in enumerate((f"{api.prefixes[0]}v1", *(prefix.rstrip("/") for prefix in api.prefixes))):
+            post = _passed(f"{name}-{number}" if number else name, "Creates a chat, streamed or not.", _CHAT, api)
+            post["responses"]["200"] = {
+                "description": "The upstream's answer, byte for byte.",
+                "headers": {"X-Relay-Chat-Id": {"description": "The chat's id.", "schema": {"type": "string"}}},
+                "content": {"text/event-stream": {}, _JSON: {}},
+            }
+            post["requestBody"] = _body_passed(_CHAT_REQUEST if name == "chat_completions" else None)
+            paths[base + api.route] = {"post": post}
+        for prefix in api.prefixes:
+            family = prefix.strip("/").replace("/", "-")
+            paths[prefix + "{path}"] = _passed_through(family, f"Passes through all other routes of {prefix}", api)
     return paths
 
 
@@ -388,16 +390,16 @@ def _probes() -> Document:
     }
 
 
-def _passed_through(name: str, summary: str, *, openai: bool = False) -> Document:
+def _passed_through(name: str, summary: str, api: Api | None = None) -> Document:
     path = _parameter("path", "The rest of the path, including slashes.", where="path")
-    methods = {method: _passed(f"{name}-{method}", summary, _PROXIED, openai=openai) for method in _METHODS}
+    methods = {method: _passed(f"{name}-{method}", summary, _PROXIED, api) for method in _METHODS}
     for method in ("post", "put", "patch"):
         methods[method]["requestBody"] = _body_passed()
     return {"parameters": [path], **methods}
 
 
-def _passed(name: str, summary: str, codes: Sequence[str], *, openai: bool = False) -> Document:
-    operation = _operation(name, summary, codes=codes, security=_CLIENT, openai=openai)
+def _passed(name: str, summary: str, codes: Sequence[str], api: Api | None = None) -> Document:
+    operation = _operation(name, summary, codes=codes, security=_CLIENT, api=api)
     for refusal in operation["responses"].values():
         refusal["description"] = f"From relay: {refusal['description']} Or the upstream's answer, unchanged."
         refusal["content"] = _or_the_upstreams(refusal["content"])
@@ -428,14 +430,14 @@ def _operation(
     answers: Mapping[int, tuple[str | None, str]] | None = None,
     security: Sequence[Document] = (),
     parameters: Sequence[Document] = (),
-    openai: bool = False,
+    api: Api | None = None,
 ) -> Document:
-    """``answers``: the schema's name and a description by status; ``openai``: problems take OpenAI's shape."""
+    """``answers``: the schema's name and a description by status; ``api``: problems take its shape."""
     responses: dict[str, Document] = {}
     for status, (schema, text) in (answers or {}).items():
         content = {"content": {_JSON: {"schema": reference(schema)}}} if schema else {}
         responses[str(status)] = {"description": text, **content}
-    for number, refusal in _refusals((*codes, *EVERYWHERE), openai=openai).items():
+    for number, refusal in _refusals((*codes, *EVERYWHERE), api=api).items():
         held = responses.setdefault(number, refusal)
         if held is not refusal:  # a probe's 503 is no problem document, but the listener's own is
             held["content"] |= refusal["content"]
@@ -447,17 +449,17 @@ def _operation(
     return operation
 
 
-def _refusals(codes: Sequence[str], *, openai: bool) -> Document:
+def _refusals(codes: Sequence[str], *, api: Api | None) -> Document:
     by_status: dict[int, list[str]] = {}
     for code in dict.fromkeys(codes):
         by_status.setdefault(KINDS[code].status, []).append(code)
-    return {str(status): _refusal(status, found, openai=openai) for status, found in sorted(by_status.items())}
+    return {str(status): _refusal(status, found, api=api) for status, found in sorted(by_status.items())}
 
 
-def _refusal(status: int, codes: list[str], *, openai: bool) -> Document:
+def _refusal(status: int, codes: list[str], *, api: Api | None) -> Document:
     text = "; ".join(f"`{code}`: {KINDS[code].title}" for code in codes) + "."
-    content = {_JSON: {"schema": openai_error_schema(codes)}} if openai else {}
-    as_problems = [code for code in codes if not openai or code in EVERYWHERE]  # the listener knows no routes
+    content = {_JSON: {"schema": shaped_error_schema(api, codes)}} if api else {}
+    as_problems = [code for code in codes if not api or code in EVERYWHERE]  # the listener knows no routes
     if as_problems:
         content[PROBLEM_JSON] = {"schema": problem_schema(as_problems)}
     refusal: Document = {"description": text, "content": content}

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from relay import __version__
 from relay.clocks import wall_ms
+from relay.core.chat.api import Api
 from relay.core.conceal import Concealed
 from relay.core.source import Source, Submittable
 from relay.edge.api.chats import ChatRoutes
@@ -35,6 +36,7 @@ from relay.edge.http.auth import AddressFilter, SignatureVerifier, TokenSet, net
 from relay.edge.http.bodies import BodyLimits
 from relay.edge.http.routed import Routed
 from relay.edge.intake import Intake
+from relay.edge.proxy.apis import Apis
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Pages, Proxy, ProxyRoutes
 from relay.edge.proxy.submissions import Submissions
@@ -70,6 +72,7 @@ class Parts:
     upstream: Upstream
     telemetry: Telemetry
     sources: Mapping[str, Source]
+    apis: Mapping[str, Api]
     submitted: Submittable
     concealed: Concealed
     documents: ContractRoutes
@@ -190,12 +193,12 @@ def _events(parts: Parts, auth: ApiAuth) -> Events:
 
 def _proxy(parts: Parts) -> Proxy:
     settings, server = parts.settings.proxy, parts.settings.server
-    clients = Clients(settings, parts.settings.upstream_key)
+    clients, apis = Clients(settings, parts.settings.upstream_key), Apis(parts.apis)
     limits = BodyLimits(settings.max_body, settings.max_inflight_bytes, settings.body_timeout, "proxy")
     public = urlsplit(server.public_url or "").netloc.lower()
     pages = Pages(public or None) if is_loopback_host(server.host) else None
     idle = settings.idle_timeout
-    return Proxy(parts.upstream, clients, limits, idle_timeout=idle, concealed=parts.concealed, pages=pages)
+    return Proxy(parts.upstream, clients, apis, limits, idle_timeout=idle, concealed=parts.concealed, pages=pages)
 
 
 def _submissions(parts: Parts, proxy: Proxy, addresses: TaskAddresses, intake: Intake) -> Submissions:

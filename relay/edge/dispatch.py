@@ -7,15 +7,15 @@ from aiohttp import web
 from relay.edge.http.fast_path import Message, Respond
 from relay.edge.http.routed import Routed
 from relay.edge.http.server import Handler, path_of
-from relay.edge.proxy.proxy import is_proxied
+from relay.edge.proxy.proxy import ProxyRoutes
 from relay.edge.webhooks import PREFIX, Webhooks
 
 
 class Dispatcher:
-    def __init__(self, app: web.Application, deliveries: Webhooks, proxied: Handler | None = None) -> None:
+    def __init__(self, app: web.Application, deliveries: Webhooks, proxied: ProxyRoutes | None = None) -> None:
         self._routed = Routed(app)
         self._deliveries = deliveries
-        self._proxied: Handler = proxied or self._routed
+        self._proxied = proxied
         self.request_factory = self._routed.request_factory
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -25,7 +25,9 @@ class Dispatcher:
     def _part(self, path: str) -> Handler:
         if path.startswith(PREFIX):
             return self._deliveries
-        return self._proxied if is_proxied(path) else self._routed
+        if self._proxied is not None and self._proxied.serve(path):
+            return self._proxied
+        return self._routed
 
     def take(self, message: Message, body: bytes, remote: str, respond: Respond) -> bool:
         """The short way for deliveries."""

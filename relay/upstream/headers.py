@@ -27,7 +27,9 @@ HOP_BY_HOP = frozenset(
 """RFC 9110, 7.6.1 and 11.7; ``Keep-Alive`` and ``Proxy-Connection`` from before it."""
 
 _REQUEST_ONLY = HOP_BY_HOP | {b"host", b"content-length", b"expect"}
-_KEPT_OF_CONNECTION = frozenset((b"content-length", b"content-type", b"content-encoding", b"authorization", b"host"))
+_KEPT_OF_CONNECTION = frozenset(
+    (b"content-length", b"content-type", b"content-encoding", b"authorization", b"x-api-key", b"host")
+)
 
 
 def request_headers(received: RawHeaders) -> list[tuple[bytes, bytes]]:

@@ -13,10 +13,11 @@ from aiohttp.web_urldispatcher import Resource
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from relay.apis import apis
 from relay.contract.examples import FAILED, SUCCEEDED
 from relay.contract.openapi import openapi
 from relay.contract.schemas import schemas
-from relay.edge.proxy.proxy import is_proxied
+from relay.edge.proxy.apis import Apis
 from relay.edge.webhooks import PREFIX
 from tests.integration.bridge import TOKEN, Answer, Bridge
 
@@ -71,7 +72,7 @@ async def test_the_routes_are_those_of_the_application(tmp_path: Path, monkeypat
         (method, path)
         for path, operations in DOCUMENT["paths"].items()
         for method in operations.keys() & METHODS
-        if not is_proxied(path) and not f"{path}/".startswith(PREFIX)
+        if not Apis(apis()).proxied(path) and not f"{path}/".startswith(PREFIX)
     }
     assert described == {(method, path) for method, path in registered if method != "head"}
 

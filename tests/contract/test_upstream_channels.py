@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import pytest
 
+from relay.apis.chat_completions import API as CHAT_COMPLETIONS
 from relay.core.chat.events import Opening
 from relay.core.chat.tap import Capture, Closed, Tap
 from relay.core.dedup import judge
@@ -181,7 +182,7 @@ STREAM_CHUNKS = {
 
 def streamed(*payloads: bytes) -> Closed:
     """The events of a stream of these messages: one ``data:`` line each."""
-    tap = Tap(Opening("chat-1", 1_748_563_200_000, 0.0), Capture())
+    tap = Tap(Opening("chat-1", 1_748_563_200_000, 0.0), Capture(), CHAT_COMPLETIONS)
     tap.answered(200, "text/event-stream")
     for payload in payloads:
         tap.feed(b"data: %b\n\n" % payload, 0.1)

@@ -15,8 +15,8 @@ from typing import Any, Final
 import h11
 import orjson
 
+from relay.apis.chat_completions import ChatCompletion
 from relay.app.plugins import sink_plugins
-from relay.core.chat.assembly import Assembly
 from relay.core.chat.reader import StreamReader
 from relay.core.chat.sse import SSEEvent, SSEParser
 from relay.core.json_scan import Unwalkable, Walk
@@ -140,7 +140,7 @@ def sse(data: bytes) -> None:
             assert _plainly(pieces, most) == [event.data for event in whole], "the short way reads other events"
         if most > len(data):
             assert [(event.data, event.name) for event in whole] == _by_the_standard(data), "not what the standard says"
-    reader = StreamReader(Assembly())
+    reader = StreamReader(ChatCompletion())
     reader.read(data)
     reader.close()
     for _, chunks in reader.released():
@@ -158,8 +158,8 @@ def _plainly(pieces: list[bytes], most: int) -> list[bytes]:
     """The data of the events, read the short way where that is possible."""
     parser, found = SSEParser(max_event=most), []
     for piece in pieces:
-        frames = parser.take_plain(piece)
-        found += [event.data for event in parser.take(piece)] if frames is None else frames
+        plain = parser.take_plain(piece)
+        found += [event.data for event in parser.take(piece)] if plain is None else plain.data
     return found + [event.data for event in parser.close()]
 
 

@@ -1,20 +1,16 @@
-"""Assembles what the model said, the ``choices`` of a terminal event, from the chunks of a stream or the body of an
-answer.
+"""Assembles what the model said, the ``choices`` of a terminal event: what all APIs of conversations share.
 
-Chunk objects: https://platform.openai.com/docs/api-reference/chat-streaming, and whatever else compatible servers send.
-Anything may be missing, null or of another type; nothing here raises for it.
-
-Why relay does not use OpenAI's own ``ChatCompletionStreamState``: it takes one model object per chunk and bounds
-nothing. Here a run of chunks that differ in one text is added at once (``keep``): a part of the 1.1 us a frame in
-``sse.py``. ``tests/unit/core/chat/test_tap.py`` holds the bounds.
+Each API reads its own chunks into one of these (``relay/apis``). Anything in a chunk may be missing, null or of another
+type; nothing here raises for it. What is kept is bounded. ``tests/unit/core/chat/test_tap.py`` holds the bounds.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Final
 
-from relay.core.chat.error import error_of, upstream_error
-from relay.core.chat.events import Choice, ToolCall, UpstreamError
+from relay.core.chat.error import error_of
+from relay.core.chat.events import Choice, Tokens, ToolCall, UpstreamError
 
 MAX_TEXT: Final = 1_000_000
 """Characters of all texts of a stream that are kept: more than an event can carry."""
@@ -28,15 +24,19 @@ MAX_WORD: Final = 1024
 _MANY: Final = 512
 """Pieces of a text after which they are joined: each costs 50 bytes on top of its own."""
 
-_ORDINARY: Final = frozenset("id object created model choices usage system_fingerprint service_tier provider".split())
 
+class Assembly(ABC):
+    """What an answer has said so far. ``content``: whether its texts are kept. ``max_text``: how much of them.
 
-class Assembly:
-    """What a stream has said so far. ``content``: whether its texts are kept. ``max_text``: how much of them.
-
-    ``begun``: content, reasoning or a tool call came. ``finished``: a choice has its ``finish_reason``. ``truncated``:
-    texts were left out, because there were too many.
+    ``begun``: content, reasoning or a tool call came. ``finished``: a choice has its ``finish_reason``. ``done``: the
+    chunk came with which the API ends an answer. ``truncated``: texts were left out, because there were too many.
     """
+
+    sentinel: ClassVar[bytes] = b""
+    """What the data of the event begins with that ends a stream and is no chunk. Empty: a chunk ends it."""
+
+    named: ClassVar[bool] = False
+    """Whether each event has a line with its name, which its chunk repeats as ``type``."""
 
     def __init__(self, *, content: bool = True, max_text: int = MAX_TEXT) -> None:
         self.completion_id: str | None = None
@@ -45,124 +45,91 @@ class Assembly:
         self.error: UpstreamError | None = None
         self.begun = False
         self.finished = False
+        self.done = False
         self.truncated = False
         self._content = content
         self._room = max_text
-        self._choices: dict[int, _Parts] = {}
+        self._choices: dict[int, Parts] = {}
+
+    @abstractmethod
+    def add(self, chunk: dict[str, Any]) -> None:
+        """One chunk of a stream."""
+
+    @abstractmethod
+    def add_body(self, document: dict[str, Any]) -> None:
+        """The whole answer to a request that asked for no stream."""
+
+    @abstractmethod
+    def tokens(self) -> Tokens:
+        """What ``usage`` says, in the words that are the same for all APIs."""
+
+    @staticmethod
+    @abstractmethod
+    def without_texts(chunk: dict[str, Any]) -> dict[str, Any]:
+        """What of a chunk may be published without content: only what is known to hold no text of the model."""
+
+    def only_text(self, chunk: Any) -> tuple[list[str], str] | None:
+        """If all that a chunk would add, were it added again, is one text: where that is kept, and the text."""
+        return None
 
     @property
     def empty(self) -> bool:
         """Whether no choice came."""
         return not self._choices
 
-    def add(self, chunk: dict[str, Any]) -> None:
-        """One chunk of a stream."""
-        self._add(chunk, "delta")
-
-    def add_body(self, document: dict[str, Any]) -> None:
-        """The whole answer to a request that asked for no stream."""
-        self._add(document, "message")
-
-    def only_text(self, chunk: Any) -> tuple[list[str], str] | None:
-        """If all that a chunk would add, were it added again, is one text: where that is kept, and the text."""
-        if type(chunk) is not dict or chunk.get("usage"):
-            return None
-        if not _ORDINARY.issuperset(chunk) and error_of(chunk) is not None:
-            return None
-        choices = chunk.get("choices")
-        choice = choices[0] if type(choices) is list and len(choices) == 1 else None
-        if type(choice) is not dict or choice.get("finish_reason"):
-            return None
-        index, delta = choice.get("index"), choice.get("delta")
-        parts = self._choices.get(index if type(index) is int else 0)
-        return parts.only_text(delta) if parts is not None and type(delta) is dict else None
-
     def keep(self, texts: list[str], said: list[str]) -> None:
         """What ``only_text`` found in some chunks: the texts of each, in order, for one place."""
         whole = "".join(said)
         if whole and len(whole) <= self._room:
-            self._keep(texts, whole)
+            self.keep_text(texts, whole)
         else:
             for text in said:
-                self._keep(texts, text)
+                self.keep_text(texts, text)
 
     def choices(self) -> list[Choice]:
         """The choices in the order of their index."""
         return [self._choices[index].choice(index, self._content) for index in sorted(self._choices)]
 
-    def _add(self, document: dict[str, Any], said: str) -> None:
-        if not _ORDINARY.issuperset(document):
-            self.error = self.error or error_of(document)
+    def name(self, document: dict[str, Any]) -> None:
+        """Takes the answer's id and its model from where both stand, unless they are known."""
         if self.completion_id is None or self.model is None:
-            self.completion_id = self.completion_id or _word(document.get("id"))
-            self.model = self.model or _word(document.get("model"))
-        usage = document.get("usage")
-        if usage and type(usage) is dict:
-            self.usage = usage
-        choices = document.get("choices")
-        if type(choices) is list:
-            for position, choice in enumerate(choices):
-                if type(choice) is dict:
-                    self._add_choice(choice, position, said)
+            self.completion_id = self.completion_id or word(document.get("id"))
+            self.model = self.model or word(document.get("model"))
 
-    def _add_choice(self, choice: dict[str, Any], position: int, said: str) -> None:
-        index = choice.get("index")
-        parts = self._parts(index if type(index) is int else position)
-        if parts is None:
-            return
-        delta = choice.get(said)
-        if type(delta) is dict and delta:
-            content = delta.get("content")
-            if content is not None:
-                self._keep(parts.content, content if type(content) is str else _joined(content, "text"))
-            if len(delta) > 1 or content is None:
-                self._add_rest(parts, delta)
-        finish = choice.get("finish_reason")
-        if finish and type(finish) is str:
-            parts.finish_reason = finish[:MAX_WORD]
-            self.finished = True
-            if finish == "error":
-                self.error = self.error or upstream_error(None, None, None)
+    def find_error(self, document: dict[str, Any]) -> None:
+        """Takes the error that a chunk or a body reports; the first one stays."""
+        self.error = self.error or error_of(document)
 
-    def _add_rest(self, parts: _Parts, delta: dict[str, Any]) -> None:
-        """Everything that is not content."""
-        parts.role = parts.role or _word(delta.get("role"))
-        reasoning = _reasoning(delta)
-        if reasoning is not None:
-            self._keep(parts.reasoning, reasoning)
-        calls = delta.get("tool_calls")
-        if type(calls) is list:
-            for call in calls:
-                if type(call) is dict:
-                    self._add_call(parts, call)
+    def finish(self, parts: Parts, reason: str) -> None:
+        """A choice has ended."""
+        parts.finish_reason = reason[:MAX_WORD]
+        self.finished = True
 
-    def _add_call(self, parts: _Parts, call: dict[str, Any]) -> None:
-        self.begun = True
-        function = call.get("function")
-        if type(function) is not dict:
-            function = {}
-        name = _word(function.get("name"))
-        kept = parts.call(call.get("index"), _word(call.get("id")), name)
-        if kept is None:
-            self.truncated = True
-            return
-        kept.id = kept.id or _word(call.get("id"))
-        kept.type = kept.type or _word(call.get("type"))
-        kept.name = kept.name or name
-        arguments = function.get("arguments")
-        if type(arguments) is str:
-            self._keep(kept.arguments, arguments)
-
-    def _parts(self, index: int) -> _Parts | None:
+    def parts(self, index: int) -> Parts | None:
+        """The choice with this index; ``None``: there are too many."""
         parts = self._choices.get(index)
         if parts is None:
             if len(self._choices) >= MAX_PARTS:
                 self.truncated = True
                 return None
-            parts = self._choices[index] = _Parts()
+            parts = self._choices[index] = Parts()
         return parts
 
-    def _keep(self, texts: list[str], text: str) -> None:
+    def add_call(self, parts: Parts, index: Any, call_id: Any, kind: Any, name: Any) -> Call | None:
+        """The tool call that something belongs to, with what is new about it; ``None``: there are too many."""
+        self.begun = True
+        name = word(name)
+        call = parts.call(index, word(call_id), name)
+        if call is None:
+            self.truncated = True
+            return None
+        call.id = call.id or word(call_id)
+        call.type = call.type or word(kind)
+        call.name = call.name or name
+        return call
+
+    def keep_text(self, texts: list[str], text: str) -> None:
+        """One more piece of a text, as far as there is room."""
         if text:
             self.begun = True
             self._room -= len(text)
@@ -178,7 +145,7 @@ class Assembly:
                 texts[:] = ("".join(texts),)
 
 
-class _Parts:
+class Parts:
     """What one choice has said so far."""
 
     __slots__ = ("calls", "content", "finish_reason", "reasoning", "role")
@@ -187,16 +154,16 @@ class _Parts:
         self.role: str | None = None
         self.content: list[str] = []
         self.reasoning: list[str] = []
-        self.calls: dict[int, _Call] = {}
+        self.calls: dict[int, Call] = {}
         self.finish_reason: str | None = None
 
-    def call(self, index: Any, call_id: str | None, name: str | None) -> _Call | None:
+    def call(self, index: Any, call_id: str | None, name: str | None) -> Call | None:
         """The tool call that a delta goes on with. Without an index, a new id or a name begins the next one."""
         if type(index) is not int:
             index = self._unnumbered(call_id, name)
         call = self.calls.get(index)
         if call is None and len(self.calls) < MAX_PARTS:
-            call = self.calls[index] = _Call()
+            call = self.calls[index] = Call()
         return call
 
     def _unnumbered(self, call_id: str | None, name: str | None) -> int:
@@ -205,23 +172,6 @@ class _Parts:
                 return index
         last = max(self.calls, default=-1)
         return last + 1 if call_id is not None or name is not None or last < 0 else last
-
-    def only_text(self, delta: dict[str, Any]) -> tuple[list[str], str] | None:
-        """If a delta adds nothing but one text: where that is kept, and the text."""
-        content, reasoning = delta.get("content"), _reasoning(delta)
-        if delta.get("tool_calls"):
-            return None if content or reasoning else self._only_arguments(delta["tool_calls"])
-        if content and type(content) is str:
-            return (self.content, content) if reasoning is None else None
-        return (self.reasoning, reasoning) if reasoning is not None and not content else None
-
-    def _only_arguments(self, calls: Any) -> tuple[list[str], str] | None:
-        call = calls[0] if type(calls) is list and len(calls) == 1 else None
-        if type(call) is not dict or type(call.get("index")) is not int or call.get("index") not in self.calls:
-            return None
-        function = call.get("function")
-        arguments = function.get("arguments") if type(function) is dict else None
-        return (self.calls[call["index"]].arguments, arguments) if arguments and type(arguments) is str else None
 
     def choice(self, index: int, content: bool) -> Choice:
         return {
@@ -234,7 +184,7 @@ class _Parts:
         }
 
 
-class _Call:
+class Call:
     """What came of one tool call so far."""
 
     __slots__ = ("arguments", "id", "name", "type")
@@ -255,22 +205,18 @@ class _Call:
         }
 
 
-def _reasoning(delta: dict[str, Any]) -> str | None:
-    """Of one delta: servers that send the text under two names at once mean it once."""
-    for key in ("reasoning_content", "reasoning"):
-        value = delta.get(key)
-        if value and type(value) is str:
-            return value
-    details = delta.get("reasoning_details")
-    return (_joined(details, "text") or _joined(details, "summary") or None) if details else None
-
-
-def _joined(parts: Any, key: str) -> str:
+def joined(parts: Any, key: str) -> str:
     """The texts of a list of parts, ``{"type": "text", "text": ...}``."""
     if type(parts) is not list:
         return ""
     return "".join(part[key] for part in parts if type(part) is dict and type(part.get(key)) is str)
 
 
-def _word(value: Any) -> str | None:
+def word(value: Any) -> str | None:
+    """A short text, as far as it is one; none for an empty one."""
     return value[:MAX_WORD] if value and type(value) is str else None
+
+
+def count(value: Any) -> int | None:
+    """A number of tokens, as far as it is one: an upstream may write anything there."""
+    return value if type(value) is int and 0 <= value < 1 << 40 else None

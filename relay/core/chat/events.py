@@ -53,6 +53,14 @@ Reason = Literal[
     "upstream_timeout",
     "upstream_unreachable",
 ]
+ApiName = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[a-z][a-z0-9_]{0,31}$",
+        description="The API that was called: `chat_completions`, `completions`, `responses` or `messages`; null if "
+        "the chat's beginning is no longer retained.",
+    ),
+]
 ChatId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$", description="relay's id of the chat.")]
 
 
@@ -62,12 +70,21 @@ class RequestData(TypedDict):
     parameters: Annotated[
         dict[str, Any], Field(description="Numbers, booleans and known words, such as `temperature`; no free text.")
     ]
-    messages_count: Annotated[int | None, Field(ge=0, description="Number of messages in the request.")]
+    messages_count: Annotated[
+        int | None, Field(ge=0, description="Number of messages in the request; a text counts as one.")
+    ]
     tools_count: Annotated[int | None, Field(ge=0, description="Number of tools offered to the model.")]
     bytes: Annotated[int, Field(ge=0, description="Size of the request's body.")]
+    system: Annotated[
+        str | list[Any] | None,
+        Field(description="`system` or `instructions` as sent, where the API has them; null in the same cases."),
+    ]
     messages: Annotated[
-        list[Any] | None,
-        Field(description="As sent; null if larger than 256 KiB, or unless `capture.request` is `full`."),
+        str | list[Any] | None,
+        Field(
+            description="`messages`, `input` or `prompt` as sent; null if larger than 256 KiB together with `system` "
+            "and `tools`, or unless `capture.request` is `full`."
+        ),
     ]
     tools: Annotated[list[Any] | None, Field(description="As sent; null in the same cases as `messages`.")]
 
@@ -76,6 +93,7 @@ class ChatStarted(TypedDict):
     """`data` of the event `relay.chat.started`. Unknown is null, never absent."""
 
     chat_id: ChatId
+    api: ApiName
     model: Annotated[str | None, Field(description="The model that was requested.")]
     stream: Annotated[bool, Field(description="Whether the client requested a stream.")]
     started_at: Annotated[Timestamp, Field(description="When the request was received.")]
@@ -136,6 +154,26 @@ class UpstreamError(TypedDict):
     ]
 
 
+class Tokens(TypedDict):
+    """Numbers of tokens; null where the upstream does not say."""
+
+    input: Annotated[int | None, Field(ge=0, description="Read, those from and into a cache included.")]
+    output: Annotated[int | None, Field(ge=0, description="Generated, reasoning included.")]
+    cached: Annotated[int | None, Field(ge=0, description="Of the input: those read from a cache.")]
+    cache_written: Annotated[int | None, Field(ge=0, description="Of the input: those written into a cache.")]
+    reasoning: Annotated[int | None, Field(ge=0, description="Of the output: those of the reasoning.")]
+
+
+TOKENS: Final[tuple[Literal["input", "output", "cached", "cache_written", "reasoning"], ...]] = (
+    "input",
+    "output",
+    "cached",
+    "cache_written",
+    "reasoning",
+)
+"""The kinds of tokens, as metrics label them."""
+
+
 class ChatTimings(TypedDict):
     """When things happened, in whole milliseconds after `started_at`."""
 
@@ -151,6 +189,7 @@ class ChatData(TypedDict):
     """`data` of the events that end a chat. Unknown is null, never absent."""
 
     chat_id: ChatId
+    api: ApiName
     completion_id: Annotated[str | None, Field(description="The upstream's id of the answer.")]
     model: Annotated[str | None, Field(description="As the upstream names it, else as it was requested.")]
     outcome: Annotated[Outcome, Field(description="How it ended.")]
@@ -159,6 +198,7 @@ class ChatData(TypedDict):
     error: Annotated[UpstreamError | None, Field(description="The upstream's error, if it reported one.")]
     choices: Annotated[list[Choice], Field(description="The assembled answers, sorted by index.")]
     usage: Annotated[dict[str, Any] | None, Field(description="As the upstream reported it, with all its keys.")]
+    tokens: Annotated[Tokens, Field(description="What `usage` says, in the same words for every API.")]
     usage_source: Annotated[Literal["reported", "absent"], Field(description="Whether the upstream reported `usage`.")]
     chunks: Annotated[int, Field(ge=0, description="Number of chunk objects from the upstream; 0 if not streamed.")]
     bytes: Annotated[int | None, Field(ge=0, description="Size of the answer's body; null if relay was restarted.")]
@@ -185,6 +225,7 @@ class Opening:
     client: str | None = None
     request: RequestData | None = None
     traceparent: str | None = None
+    api: str = "chat_completions"
 
     @property
     def model_asked(self) -> str | None:
@@ -204,6 +245,7 @@ def started_draft(opening: Opening) -> Draft:
     """``relay.chat.started``: once per chat."""
     data: ChatStarted = {
         "chat_id": opening.chat_id,
+        "api": opening.api,
         "model": opening.model_asked,
         "stream": opening.stream,
         "started_at": rfc3339(opening.started_at),

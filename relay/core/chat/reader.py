@@ -8,7 +8,7 @@ from relay.core.chat.assembly import Assembly
 from relay.core.chat.error import error_of_status
 from relay.core.chat.json import read_json, write_json
 from relay.core.chat.size import MAX_DATA
-from relay.core.chat.sse import SSEParser
+from relay.core.chat.sse import PlainEvents, SSEParser
 from relay.core.chat.template import Template, learn, runs
 from relay.core.event import one_line
 
@@ -21,7 +21,6 @@ MAX_CHUNK: Final = MAX_DATA - 1024
 MAX_BODY: Final = 4 << 20
 """Bytes of an answer that is no stream; a larger one is not read."""
 
-_DONE: Final = b"[DONE]"  # the SDKs' rule: the data begins with it
 _SHOWN: Final = 2000
 _MAX_LESSONS: Final = 16
 _WORTHWHILE: Final = 4
@@ -34,39 +33,44 @@ HeldRun = tuple[int, list[bytes]]
 class StreamReader:
     """Reads a stream of chunks into an assembly. ``hold``: keep them for chunk events; ``content``: with their texts.
 
-    ``done``: ``[DONE]`` came; what follows is ignored, as clients do. ``chunks``: chunk objects so far. ``gaps``: those
-    that could not be read or held. ``held_bytes``: of the chunks that are held. ``token_end``: the byte of the stream
-    after the first frame that has content, reasoning or a tool call.
+    ``done``: the API's own end came. What follows a sentinel is ignored, as clients do. ``chunks``: chunk objects so
+    far. ``gaps``: those that could not be read or held. ``held_bytes``: of the chunks that are held. ``token_end``: the
+    byte of the stream after the first frame that has content, reasoning or a tool call.
     """
 
     def __init__(self, assembly: Assembly, *, hold: bool = True, content: bool = True) -> None:
-        self.done = False
         self.chunks = 0
         self.gaps = 0
         self.token_end: int | None = None
         self._assembly = assembly
+        self._sentinel = assembly.sentinel  # the SDKs' rule: the data begins with it
+        self._closed = False
         self._hold_chunks = hold
         self._content = content
-        self._parser = SSEParser()
+        self._parser = SSEParser(named=assembly.named)
         self._template: Template | None = None
         self._lessons = 0
         self._held: list[HeldRun] = []
         self.held_bytes = 0
         self._held_next = 0  # the place of a chunk that goes on with the last run
 
+    @property
+    def done(self) -> bool:
+        return self._closed or self._assembly.done
+
     def read(self, data: bytes) -> None:
-        if self.done:
+        if self._closed:
             return
         start = self._parser.position
-        frames = self._parser.take_plain(data)
-        if frames is not None:
-            self._read_plain(frames, start)
+        plain = self._parser.take_plain(data)
+        if plain is not None:
+            self._read_plain(plain, start)
         else:
             for event in self._parser.take(data):
                 self._read_event(event.data, event.end, event.name, event.oversized)
 
     def close(self) -> None:
-        if not self.done:
+        if not self._closed:
             for event in self._parser.close():
                 self._read_event(event.data, event.end, event.name, event.oversized)
 
@@ -76,14 +80,14 @@ class StreamReader:
         self.held_bytes = 0
         return held
 
-    def _read_plain(self, frames: list[bytes], start: int) -> None:
-        """``start``: where the first frame begins in the stream."""
-        position = 0
+    def _read_plain(self, plain: PlainEvents, start: int) -> None:
+        """``start``: where the first event begins in the stream."""
+        frames, position = plain.data, 0
         while self._assembly.begun is False and position < len(frames):
-            start += len(frames[position]) + 8
+            start += plain.size(position)
             self._read_event(frames[position], start)
             position += 1
-        if not self.done:
+        if not self._closed:
             self._read_frames(frames[position:] if position else frames)
 
     def _read_frames(self, frames: list[bytes]) -> None:
@@ -92,7 +96,7 @@ class StreamReader:
             self._read_each(frames)
             return
         for run in runs(template, frames):
-            if self.done:
+            if self._closed:
                 return
             if run.said is None:
                 self._read_each(run.frames)  # which may learn another template, for the next frames that come
@@ -116,10 +120,10 @@ class StreamReader:
 
     def _read_event(self, data: bytes, end: int, name: str = "", oversized: bool = False) -> dict[str, Any] | None:
         """One event, which ends at ``end`` in the stream. Its chunk, if it is one."""
-        if self.done or not (data or oversized):
+        if self._closed or not (data or oversized):
             return None
-        if data.startswith(_DONE):
-            self.done = True
+        if self._sentinel and data.startswith(self._sentinel):
+            self._closed = True
             return None
         try:
             chunk, exact = read_json(data)
@@ -139,7 +143,7 @@ class StreamReader:
     def _hold(self, chunk: dict[str, Any], data: bytes | None) -> None:
         if self._hold_chunks:
             if not self._content:
-                data = write_json(without_texts(chunk))
+                data = write_json(self._assembly.without_texts(chunk))
             self._put([write_json(chunk) if data is None else data], self.chunks)
         self.chunks += 1
 
@@ -147,7 +151,7 @@ class StreamReader:
         """Chunks that were not parsed one by one, all made by the template."""
         if self._hold_chunks:
             if not self._content:
-                frames = [write_json(without_texts(read_json(frames[0])[0]))] * len(frames)
+                frames = [write_json(self._assembly.without_texts(read_json(frames[0])[0]))] * len(frames)
             self._put(frames, self.chunks)
         self.chunks += len(frames)
 
@@ -205,31 +209,3 @@ class BodyReader:
             self.unreadable = True
         if status is not None and status >= 400:
             self._assembly.error = error_of_status(document, body[:_SHOWN].decode(errors="replace"))
-
-
-def without_texts(chunk: dict[str, Any]) -> dict[str, Any]:
-    """What of a chunk may be published without content: only what is known to hold no text of the model."""
-    bare: dict[str, Any] = {key: chunk[key] for key in ("id", "object", "created", "model", "usage") if key in chunk}
-    choices = chunk.get("choices")
-    if type(choices) is list:
-        bare["choices"] = [_bare_choice(choice) for choice in choices if type(choice) is dict]
-    return bare
-
-
-def _bare_choice(choice: dict[str, Any]) -> dict[str, Any]:
-    bare: dict[str, Any] = {key: choice[key] for key in ("index", "finish_reason") if key in choice}
-    delta = choice.get("delta")
-    if type(delta) is dict:
-        bare["delta"] = {"role": delta["role"]} if "role" in delta else {}
-        calls = delta.get("tool_calls")
-        if type(calls) is list:
-            bare["delta"]["tool_calls"] = [_bare_call(call) for call in calls if type(call) is dict]
-    return bare
-
-
-def _bare_call(call: dict[str, Any]) -> dict[str, Any]:
-    bare: dict[str, Any] = {key: call[key] for key in ("index", "id", "type") if key in call}
-    function = call.get("function")
-    if type(function) is dict and "name" in function:
-        bare["function"] = {"name": function["name"]}
-    return bare

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import orjson
 
-from relay.core.chat.assembly import Assembly
+from relay.core.chat.api import Api
 from relay.core.chat.events import ChatChunk, ChatData, ChatStarted, terminal_draft
 from relay.core.chat.outcome import Seen, verdict
 from relay.core.chat.size import fitted
 from relay.core.clock import rfc3339
 from relay.core.event import Draft, Event
 
+_FIRST = "chat_completions"
+"""Reads the chunks of a chat of which only they are left: it passes over what it does not know."""
 
-def restarted_draft(started: Event, chunks: Iterable[Event], now: int) -> Draft:
+
+def restarted_draft(started: Event, chunks: Iterable[Event], now: int, apis: Mapping[str, Api]) -> Draft:
     """``relay.chat.failed``, reason ``relay_restarted``. ``now``: epoch milliseconds.
 
     ``started`` is the chat's ``relay.chat.started``, ``chunks`` its ``relay.chat.chunk`` in the order of the journal,
-    as many as are left. What they do not say (bytes, durations) is null; chunks missing between them are ``gaps``.
+    as many as are left; ``apis``: all, by their names. What the events do not say (bytes, durations) is null; chunks
+    missing between them are ``gaps``.
     """
     opened: ChatStarted = orjson.loads(started.data)
-    assembly = Assembly()
+    name = opened.get("api")  # a journal from before there were several has none
+    assembly = apis[name or _FIRST].assembly()
     count, expected = 0, 0
     for event in chunks:
         written: ChatChunk = orjson.loads(event.data)
@@ -32,6 +37,7 @@ def restarted_draft(started: Event, chunks: Iterable[Event], now: int) -> Draft:
     ended = verdict(Seen(), "relay_restarted")
     data: ChatData = {
         "chat_id": started.subject,
+        "api": name,
         "completion_id": assembly.completion_id,
         "model": assembly.model or opened["model"],
         "outcome": ended.outcome,
@@ -40,6 +46,7 @@ def restarted_draft(started: Event, chunks: Iterable[Event], now: int) -> Draft:
         "error": assembly.error,
         "choices": assembly.choices(),
         "usage": assembly.usage,
+        "tokens": assembly.tokens(),
         "usage_source": "absent" if assembly.usage is None else "reported",
         "chunks": expected,
         "bytes": None,

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
+from relay.core.chat.api import Said
 from relay.core.chat.events import RequestData
 from relay.core.chat.json import write_json
 from relay.core.json_scan import Body, Member, Unwalkable, Walk
@@ -26,7 +27,7 @@ _SMALL: Final = 16 << 10
 """Bytes of a body that is parsed: half a megabyte and a millisecond, whatever is in it."""
 
 _LIMITS: Final = dict.fromkeys(("stream_options", "response_format"), 64 << 10)
-_SAID: Final = ("messages", "tools")
+_TOOLS: Final = "tools"
 _MAX_PARAMETERS: Final = 64
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _WORD: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
@@ -41,27 +42,29 @@ class ChatRequest(NamedTuple):
     data: RequestData | None
 
 
-def read_request(body: Body, capture: RequestCapture) -> ChatRequest:
+def read_request(body: Body, capture: RequestCapture, said: Said) -> ChatRequest:
     """What a request says. One that cannot be read is for the upstream to refuse, and says nothing."""
     if (document := _parsed(body)) is not None:
-        messages, tools = document.get("messages"), document.get("tools")
-        counts = (len(messages) if isinstance(messages, list) else None, len(tools) if isinstance(tools, list) else 0)
-        return _request(document, counts, len(body), capture)
+        messages, tools = document.get(said.messages), document.get(_TOOLS)
+        counts = (_number(messages), len(tools) if isinstance(tools, list) else 0)
+        return _request(document, counts, len(body), capture, said)
     try:
         members = Walk(body).members().found
     except Unwalkable:
         members = []
     found = {member.key: member for member in members}
-    full = capture == "full" and sum(_size(found.get(key)) for key in _SAID) <= MAX_MESSAGES
-    limits = _LIMITS | dict.fromkeys(_SAID, MAX_MESSAGES if full else 0)
+    texts = [key for key in (said.messages, said.system, _TOOLS) if key is not None]
+    full = capture == "full" and sum(_size(found.get(key)) for key in texts) <= MAX_MESSAGES
+    limits = _LIMITS | dict.fromkeys(texts, MAX_MESSAGES if full else 0)
     values = {key: member.value(body, limits.get(key, _MAX_SCALAR)) for key, member in found.items()}
     values["model"] = _model(body, members)
-    said, offered = (found.get(key) for key in _SAID)
-    return _request(values, (_items(body, said), _items(body, offered) or 0), len(body), capture)
+    counts = (_items(body, found.get(said.messages)), _items(body, found.get(_TOOLS)) or 0)
+    return _request(values, counts, len(body), capture, said)
 
 
 def _parsed(body: Body) -> dict[str, Any] | None:
     """A small body, which a parser reads ten times faster; not one in which a key may be there twice."""
+    # Of two models the upstream may read the other one, and so serve a client what it may not use.
     if len(body) > _SMALL or b"\\u" in body or body.lower().count(b'"model"') != 1:
         return None
     try:
@@ -72,7 +75,7 @@ def _parsed(body: Body) -> dict[str, Any] | None:
 
 
 def _request(
-    values: Mapping[str, Any], counts: tuple[int | None, int], size: int, capture: RequestCapture
+    values: Mapping[str, Any], counts: tuple[int | None, int], size: int, capture: RequestCapture, said: Said
 ) -> ChatRequest:
     """``values``: of the members; ``counts``: of messages and of tools."""
     model, stream = values.get("model"), values.get("stream") is True
@@ -84,13 +87,16 @@ def _request(
         "messages_count": counts[0],
         "tools_count": counts[1],
         "bytes": size,
+        "system": None,
         "messages": None,
         "tools": None,
     }
-    said, offered = (values.get(key) for key in _SAID)
-    if capture == "full" and len(write_json([said, offered])) <= MAX_MESSAGES:
-        data["messages"] = said if isinstance(said, list) else None
-        data["tools"] = offered if isinstance(offered, list) else None
+    system = values.get(said.system) if said.system is not None else None
+    messages, tools = values.get(said.messages), values.get(_TOOLS)
+    if capture == "full" and len(write_json([system, messages, tools])) <= MAX_MESSAGES:
+        data["system"] = system if isinstance(system, str | list) else None
+        data["messages"] = messages if isinstance(messages, str | list) else None
+        data["tools"] = tools if isinstance(tools, list) else None
     return ChatRequest(model, stream, data)
 
 
@@ -122,8 +128,16 @@ def _parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     return parameters
 
 
+def _number(messages: Any) -> int | None:
+    """Of messages; a text is one."""
+    return len(messages) if isinstance(messages, list) else (1 if isinstance(messages, str) else None)
+
+
 def _items(body: Body, member: Member | None) -> int | None:
-    return member.items if member is not None and body[member.start : member.start + 1] == b"[" else None
+    if member is None:
+        return None
+    begins = bytes(body[member.start : member.start + 1])
+    return member.items if begins == b"[" else (1 if begins == b'"' else None)
 
 
 def _size(member: Member | None) -> int:

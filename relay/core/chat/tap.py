@@ -1,6 +1,6 @@
 """Records one chat: it gets the bytes that the proxy forwards, and gives events now and then, and at the end.
 
-    tap = Tap(opening, capture)
+    tap = Tap(opening, capture, api)
     append(started_draft(opening))             # once the request is allowed
     tap.answered(status, content_type)         # the head of the answer that goes to the client
     tap.feed(piece, now)                       # each piece, after it was handed to the client: costs next to nothing
@@ -23,7 +23,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from relay.core.chat.assembly import MAX_TEXT, Assembly
+from relay.core.chat.api import Api
+from relay.core.chat.assembly import MAX_TEXT
 from relay.core.chat.error import upstream_error
 from relay.core.chat.events import ChatData, Opening, chunk_draft, chunk_key, terminal_draft
 from relay.core.chat.outcome import Ending, Seen, Verdict, verdict
@@ -62,10 +63,10 @@ class Closed(NamedTuple):
 class Tap:
     """The recorder of one stream; see above for its use. ``capture`` is shared by all streams."""
 
-    def __init__(self, opening: Opening, capture: Capture) -> None:
+    def __init__(self, opening: Opening, capture: Capture, api: Api) -> None:
         self._opening = opening
         self._capture = capture
-        self._assembly = Assembly(content=capture.content, max_text=capture.max_text)
+        self._assembly = api.assembly(content=capture.content, max_text=capture.max_text)
         self._stream = StreamReader(self._assembly, hold=capture.chunks != "off", content=capture.content)
         self._body: BodyReader | None = None  # instead of the stream
         self._status: int | None = None
@@ -205,6 +206,7 @@ class Tap:
             error = upstream_error(error["code"], error["type"], None)
         return {
             "chat_id": opening.chat_id,
+            "api": opening.api,
             "completion_id": assembly.completion_id,
             "model": assembly.model or opening.model_asked,
             "outcome": ended.outcome,
@@ -213,6 +215,7 @@ class Tap:
             "error": error,
             "choices": assembly.choices(),
             "usage": assembly.usage,
+            "tokens": assembly.tokens(),
             "usage_source": "absent" if assembly.usage is None else "reported",
             "chunks": self._stream.chunks,
             "bytes": self._bytes,

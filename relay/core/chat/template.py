@@ -17,7 +17,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-_TEXT_KEY: Final = re.compile(rb'"(?:content|reasoning_content|reasoning|text|arguments)"[ ]?:[ ]?"')
+_TEXT_KEY: Final = re.compile(
+    rb'"(?:content|reasoning_content|reasoning|text|arguments|thinking|partial_json|delta)"[ ]?:[ ]?"'
+)
 _INSIDE: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*')
 _PROBE: Final = "\x7fprobe\x7f"
 

@@ -1,4 +1,4 @@
-"""Chat completions: who may start one, and what all of them share.
+"""Chats: who may start one, and what all of them share.
 
 ``ChatStream`` moves the bytes, ``ChatCapture`` and ``ChatEventQueue`` get the events into the journal. A stream waits
 for none of its events.
@@ -24,8 +24,9 @@ from relay.edge.http.bodies import scanned
 from relay.edge.http.problems import ProblemError
 from relay.edge.http.trace import onward, trace_of
 from relay.edge.intake import Intake
+from relay.edge.proxy.apis import Called
 from relay.edge.proxy.clients import Client
-from relay.edge.proxy.proxy import Proxy, refused
+from relay.edge.proxy.proxy import Proxy
 from relay.settings.model import ProxySettings
 from relay.telemetry.signals.chats import ChatSignals
 from relay.upstream.headers import replaced
@@ -47,23 +48,23 @@ class Chat:
         self._streams: dict[ChatCapture, ChatStream] = {}
         self._held: Counter[str | None] = Counter()
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """One chat completion, streaming or not."""
+    async def __call__(self, request: web.BaseRequest, called: Called) -> web.StreamResponse:
+        """One chat of the API that is called, streaming or not."""
         client: Client | None = None
         try:
             client = self._proxy.admit(request)
             self._require_room(client)
             with self.intake.entered(chat=True):
                 async with self._proxy.bodies.received(request, client.name) as received:
-                    read = await scanned(read_request, received.body, self._settings.capture.request)
-                    stream = self._open(request, client, read)
+                    read = await scanned(read_request, received.body, self._settings.capture.request, called.api.said)
+                    stream = self._open(request, client, read, called)
                     await stream.begin(received)
                 return await stream.finished()
         except ProblemError as problem:
             self._signals.chat_refused(problem.code, client.name if client else None)
-            return refused(request, problem)
+            return self._proxy.refused(request, problem)
         except RelayError as error:
-            return refused(request, error)
+            return self._proxy.refused(request, error)
 
     @property
     def busy(self) -> bool:
@@ -93,13 +94,14 @@ class Chat:
         if client.max_concurrent is not None and self._held[client.name] >= client.max_concurrent:
             raise ProblemError("too_many_chats", f"At most {client.max_concurrent} at once.")
 
-    def _open(self, request: web.BaseRequest, client: Client, read: ChatRequest) -> ChatStream:
+    def _open(self, request: web.BaseRequest, client: Client, read: ChatRequest, called: Called) -> ChatStream:
         client.require_model(read.model)
         self._require_place(client)  # again: others may have come while the body did
         received = Opening(
             chat_id=uuid4().hex,
             started_at=wall_ms(),
             opened=asyncio.get_running_loop().time(),
+            api=called.name,
             model=read.model,
             stream=read.stream,
             client=client.name,
@@ -107,7 +109,9 @@ class Chat:
             traceparent=trace_of(request.headers),
         )
         opening = self._signals.chat_begun(received)
-        record = ChatCapture(opening, self._capture, self._queue, self._signals, lambda: self._closed(record, client))
+        record = ChatCapture(
+            opening, self._capture, called.api, self._queue, self._signals, lambda: self._closed(record, client)
+        )
         # What is compressed cannot be read on its way.
         headers = replaced(self._proxy.outbound(request), b"accept-encoding", b"identity")
         headers = onward(headers, received.traceparent, opening.traceparent)
@@ -115,6 +119,7 @@ class Chat:
             request,
             headers,
             self._proxy.upstream,
+            called.api,
             record,
             self._settings,
             client.on_disconnect,

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable
 
+from relay.core.chat.api import Api
 from relay.core.chat.events import Opening, started_draft
 from relay.core.chat.outcome import Ending
 from relay.core.chat.tap import Capture, Closed, Tap
@@ -30,6 +31,7 @@ class ChatCapture:
     """One stream's record: ``begin``, ``answered``, ``feed`` with each piece, ``end``. ``closed`` is called at last."""
 
     __slots__ = (
+        "_api",
         "_capture",
         "_closed",
         "_events",
@@ -48,15 +50,16 @@ class ChatCapture:
         self,
         opening: Opening,
         capture: Capture,
+        api: Api,
         queue: ChatEventQueue,
         signals: ChatSignals,
         closed: Callable[[], None],
     ) -> None:
-        self._opening, self._capture = opening, capture
+        self._opening, self._capture, self._api = opening, capture, api
         self._queue, self._signals, self._closed = queue, signals, closed
         self._loop = asyncio.get_running_loop()
         self._events = ChatEvents(queue)
-        self._tap: Tap | None = Tap(opening, capture)
+        self._tap: Tap | None = Tap(opening, capture, api)
         self._timer: asyncio.TimerHandle | None = None
         self._unread = 0
         self._read_at = time.perf_counter()
@@ -144,7 +147,7 @@ class ChatCapture:
 
     def _bare(self, ending: Ending, at: float) -> Closed:
         """The ending of a stream of which nothing could be read."""
-        tap = Tap(self._opening, self._capture)
+        tap = Tap(self._opening, self._capture, self._api)
         if self.left:
             tap.client_left()
         return tap.end(ending, at)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 
 from relay.clocks import wall_ms
+from relay.core.chat.api import Api
 from relay.core.chat.events import CHAT_SOURCE, STARTED, ChatStarted
 from relay.core.chat.recovery import restarted_draft
 from relay.core.clock import rfc3339
 from relay.core.event import CHAT, Draft, Event
 from relay.journal.errors import JournalUnavailable
-from relay.journal.journal import Journal, Projected
+from relay.journal.journal import Journal
 from relay.journal.projections.chats import Chats, OpenChat, Remains
 from relay.telemetry.signals.chats import ChatSignals
 
@@ -26,7 +27,7 @@ _TIMEOUT = 5.0
 _AGAIN = 0.5
 
 
-async def end_open_chats(journal: Journal, signals: ChatSignals) -> asyncio.Task[None] | None:
+async def end_open_chats(journal: Journal, apis: Mapping[str, Api], signals: ChatSignals) -> asyncio.Task[None] | None:
     """Writes ``relay.chat.failed``, reason ``relay_restarted``, for each stream that the journal has no ending of.
 
     Where the journal accepts nothing (full disk), the start does not wait for it: the task that goes on is answered.
@@ -36,7 +37,7 @@ async def end_open_chats(journal: Journal, signals: ChatSignals) -> asyncio.Task
     found = await chats.query(Chats.all)
     if not found:
         return None
-    closing = asyncio.create_task(_close(journal, chats, found, signals), name="end open chats")
+    closing = asyncio.create_task(_close(journal, apis, found, signals), name="end open chats")
     await asyncio.wait((closing,), timeout=_TIMEOUT)
     if not closing.done():
         return closing
@@ -44,13 +45,14 @@ async def end_open_chats(journal: Journal, signals: ChatSignals) -> asyncio.Task
     return None
 
 
-async def _close(journal: Journal, chats: Projected[Chats], found: Sequence[OpenChat], signals: ChatSignals) -> None:
+async def _close(journal: Journal, apis: Mapping[str, Api], found: Sequence[OpenChat], signals: ChatSignals) -> None:
+    chats = journal.projection(Chats)
     chunks = await chats.query(Chats.chunks)
     for start in range(0, len(found), _AT_ONCE):
         endings = []
         for chat in found[start : start + _AT_ONCE]:
             remains = await chats.query(Chats.remains, chat, chunks.get(chat.chat_id, []))
-            endings.append(_ending(chat, remains))
+            endings.append(_ending(chat, remains, apis))
         await asyncio.gather(*(_written(journal, ending) for ending in endings))
     signals.chats_closed(len(found))
 
@@ -65,15 +67,15 @@ async def _written(journal: Journal, ending: Draft) -> None:
             return
 
 
-def _ending(chat: OpenChat, remains: Remains) -> Draft:
-    now = wall_ms()
-    return restarted_draft(remains.started or _beginning(chat), remains.chunks, now)
+def _ending(chat: OpenChat, remains: Remains, apis: Mapping[str, Api]) -> Draft:
+    return restarted_draft(remains.started or _beginning(chat), remains.chunks, wall_ms(), apis)
 
 
 def _beginning(chat: OpenChat) -> Event:
     """Stands for a beginning that was pruned: what is known without it."""
     data: ChatStarted = {
         "chat_id": chat.chat_id,
+        "api": None,
         "model": None,
         "stream": True,
         "started_at": rfc3339(chat.opened_at),

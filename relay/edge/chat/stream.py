@@ -1,4 +1,4 @@
-"""One chat completion between its client and the upstream: its bytes, and how it ends.
+"""One chat between its client and the upstream: its bytes, and how it ends.
 
 What the upstream sends is written to the client in the same turn of the event loop, without a task. What the upstream
 does, the client sees: an answer that breaks off there breaks off here. What the relay itself does (a time-out, its own
@@ -14,6 +14,7 @@ from typing import cast
 
 from aiohttp import web
 
+from relay.core.chat.api import Api
 from relay.core.chat.outcome import Ending
 from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
@@ -52,13 +53,14 @@ class ChatStream:
         request: web.BaseRequest,
         headers: RawHeaders,
         upstream: Upstream,
+        api: Api,
         record: ChatCapture,
         settings: ProxySettings,
         on_disconnect: OnDisconnect,
         concealed: Concealed,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._request, self._headers, self._upstream = request, headers, upstream
+        self._request, self._headers, self._upstream, self._api = request, headers, upstream, api
         self._record, self._settings, self._on_disconnect = record, settings, on_disconnect
         self._client: RawResponse | None = RawResponse(request, settings.idle_timeout)
         self._concealed = concealed
@@ -253,11 +255,11 @@ class ChatStream:
             connection.cancel()
 
     def _say(self, code: str, message: str) -> None:
-        """An error of the relay's own, where the stream has a border: SDKs raise it (OpenAI's shape)."""
+        """An error of the relay's own, where the stream has a border, in the API's shape: SDKs raise it."""
         client = self._client
         if client is not None and self._is_stream and not client.framed and self._record.at_border():
             with suppress(ConnectionError):
-                client.put(b"data: " + problems.openai_error(code, message) + b"\n\n")
+                client.put(self._api.error_frame(problems.KINDS[code].status, code, message))
 
     def _break_off(self, ending: Ending) -> None:
         """Closes without an end, so that the client can tell."""

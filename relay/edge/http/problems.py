@@ -6,7 +6,7 @@ second for "stop for good" (promise P1). Each 503 carries ``Retry-After``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -187,23 +187,17 @@ def journal_code(error: BaseException) -> str:
     return code if code in ("backlog_full", "journal_stalled", "journal_busy") else "journal_unavailable"
 
 
-def openai_error(code: str, message: str) -> bytes:
-    """The same in OpenAI's shape, ``{"error": {message, type, param, code}}``, for the OpenAI routes.
+def shaped_answer(
+    body_of: Callable[[int, str, str], bytes], code: str, detail: str = "", *, hint: str = "", allow: Sequence[str] = ()
+) -> Answer:
+    """``answer`` in an API's own shape: ``body_of`` makes it of status, code and message.
 
-    Source: https://platform.openai.com/docs/guides/error-codes
-    """
-    error = {"message": message, "type": _openai_type(KINDS[code].status), "param": None, "code": code}
-    return orjson.dumps({"error": error})
-
-
-def openai_answer(code: str, detail: str = "", *, hint: str = "", allow: Sequence[str] = ()) -> Answer:
-    """``answer`` for the OpenAI routes. That shape has no place for a hint, so it follows the message.
-
-    Raises ``KeyError`` for a code that is not in ``KINDS``.
+    Those shapes have no place for a hint, so it follows the message. Raises ``KeyError`` for a code that is not in
+    ``KINDS``.
     """
     kind = KINDS[code]
     message = f"{detail or kind.title + '.'} {hint or kind.hint}"
-    body = openai_error(code, message)
+    body = body_of(kind.status, code, message)
     return Answer(kind.status, body, {"Content-Type": "application/json", **_headers(kind.status, allow)})
 
 
@@ -216,9 +210,3 @@ def _headers(status: int, allow: Sequence[str]) -> dict[str, str]:
     if status in (429, 503):
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return headers
-
-
-def _openai_type(status: int) -> str:
-    if status == 429:
-        return "rate_limit_error"
-    return "server_error" if status >= 500 else "invalid_request_error"

@@ -17,7 +17,13 @@ from relay.edge.http.auth import bearer, token_digest
 from relay.edge.http.problems import ProblemError
 from relay.settings.model import OnDisconnect, ProxySettings
 from relay.upstream import RawHeaders
-from relay.upstream.headers import replaced
+from relay.upstream.headers import first, replaced
+
+API_KEY = "x-api-key"
+"""The header in which Anthropic's clients show their key; beside it, or instead of it, ``Authorization``."""
+
+_API_KEY = API_KEY.encode()
+_BEARER = b"Bearer "
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +64,15 @@ class Clients:
         if not self._known:
             return self._anybody
         shown = headers.get(hdrs.AUTHORIZATION)
-        # Novita's own SDK for JavaScript sends the key without a scheme.
-        digest = token_digest(bearer(shown) or (shown or "").strip())
+        # Novita's own SDK for JavaScript sends the key without a scheme, older ones of Anthropic's under another name.
+        keys = (headers.get(API_KEY, "").strip(), bearer(shown) or (shown or "").strip())
         found: Client | None = None
-        for known, client in self._known:  # no early exit: the time must not tell how many were compared
-            if compare_digest(known, digest):
-                found = client
+        for digest in map(token_digest, keys):
+            for known, client in self._known:  # no early exit: the time must not tell how many were compared
+                if compare_digest(known, digest):
+                    found = client
         if found is None:
-            raise ProblemError("unauthorized", "No client of this relay has the key in Authorization.")
+            raise ProblemError("unauthorized", "No client of this relay has the key in Authorization or x-api-key.")
         return found
 
     def authorized(self, headers: RawHeaders) -> RawHeaders:
@@ -75,4 +82,6 @@ class Clients:
         """
         if self._injected is None:
             return headers
+        if first(headers, _API_KEY) is not None:
+            headers = replaced(headers, _API_KEY, self._injected.removeprefix(_BEARER))
         return replaced(replaced(headers, b"authorization", self._injected), b"accept-encoding", b"identity")

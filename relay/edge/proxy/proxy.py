@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 
@@ -18,21 +17,17 @@ from relay.core.chat.request import model_of
 from relay.core.conceal import Concealed, Cover
 from relay.core.errors import RelayError
 from relay.core.target import why_odd
-from relay.edge.http import problems
 from relay.edge.http.bodies import Bodies, BodyLimits, invite, piece_of, require_known_coding, scanned
 from relay.edge.http.budget import Budget
 from relay.edge.http.local_access import why_of_a_page
 from relay.edge.http.problems import ProblemError
 from relay.edge.http.raw_response import RawResponse
 from relay.edge.http.server import path_of, respond
+from relay.edge.proxy.apis import Apis, Called, plain
 from relay.edge.proxy.clients import Client, Clients
 from relay.upstream import Answer, RawHeaders, RequestBody, Upstream, request_headers, response_headers
 
-OPENAI_PREFIXES = ("/openai/", "/v3/openai/")
-TASK_PREFIXES = ("/v3/", "/v3beta/")
-
 TASK_RESULT = "/v3/async/task-result"
-_COMPLETIONS = "/chat/completions"
 
 NOTHING = Concealed()
 
@@ -41,34 +36,7 @@ _REFUSED = frozenset(("TRACE", "CONNECT"))
 """The first has a server show the request as it got it, with the key that the relay added to it."""
 
 Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-def is_proxied(path: str) -> bool:
-    """Whether a path belongs to the upstream."""
-    return path.startswith(OPENAI_PREFIXES) or path.startswith(TASK_PREFIXES)
-
-
-def is_openai(path: str) -> bool:
-    """Whether clients expect errors in OpenAI's shape there, and models are limited."""
-    return plain(path).startswith(OPENAI_PREFIXES)
-
-
-def plain(target: str) -> str:
-    """The path that a server may take this for: decoded, without empty and dotted segments, without a query.
-
-    What goes on is the target as it came; but a client must not get past a limit, or past being recorded, by another
-    spelling of a route.
-    """
-    path = target.partition("?")[0]
-    if "%" not in path and "//" not in path and "/." not in path:
-        return path
-    kept: list[str] = []
-    for segment in unquote(path).split("/"):
-        if segment == "..":
-            del kept[-1:]
-        elif segment not in ("", "."):
-            kept.append(segment)
-    return "/" + "/".join(kept)
+ChatRoute = Callable[[web.BaseRequest, Called], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +53,7 @@ class Proxy:
         self,
         upstream: Upstream,
         clients: Clients,
+        apis: Apis,
         limits: BodyLimits,
         *,
         idle_timeout: float = 60.0,
@@ -96,6 +65,7 @@ class Proxy:
         """Secrets that no answer may show. May be exchanged for others while the relay runs."""
         self.upstream = upstream
         self.clients = clients
+        self.apis = apis
         self.bodies = Bodies(limits)
         self.answers = Budget(limits.max_inflight_bytes // 2)
         """Of those that are held as a whole before their clients see them."""
@@ -107,7 +77,7 @@ class Proxy:
             async with self._outbound_body(request, self.admit(request)) as body:
                 return await self._exchange(request, body, outgoing)
         except (RelayError, ProblemError) as error:
-            return outgoing.abort() if outgoing.begun else refused(request, error)
+            return outgoing.abort() if outgoing.begun else self.refused(request, error)
 
     async def _exchange(self, request: web.BaseRequest, body: RequestBody, outgoing: RawResponse) -> web.StreamResponse:
         headers = self.outbound(request)
@@ -132,13 +102,20 @@ class Proxy:
             raise ProblemError(*verdict)
         return client
 
+    def refused(self, request: web.BaseRequest, error: RelayError | ProblemError) -> web.StreamResponse:
+        """The error in the shape that the route's clients read."""
+        response = respond(self.apis.answer(path_of(request), error))
+        if request.body_exists and not request.content.is_eof():
+            response.force_close()  # the rest of the body is not waited for
+        return response
+
     def outbound(self, request: web.BaseRequest) -> RawHeaders:
         """The request's headers as they go to the upstream, with the key that goes there."""
         return self.clients.authorized(request_headers(request.raw_headers))
 
     @asynccontextmanager
     async def _outbound_body(self, request: web.BaseRequest, client: Client) -> AsyncIterator[RequestBody]:
-        if client.models and not is_openai(path_of(request)):
+        if client.models and self.apis.family(path_of(request)) is None:
             # Limits are by endpoint and model there, and only submissions and questions for results are known so well.
             raise ProblemError("model_not_allowed", "The client may only submit tasks here and request their results.")
         if not request.body_exists:
@@ -168,8 +145,12 @@ class Proxy:
 class ProxyRoutes:
     """Which part of the proxy serves which of the upstream's routes."""
 
-    def __init__(self, proxy: Route, *, submissions: Route, chat: Route) -> None:
+    def __init__(self, proxy: Proxy, *, submissions: Route, chat: ChatRoute) -> None:
         self._proxy, self._submissions, self._chat = proxy, submissions, chat
+
+    def serve(self, path: str) -> bool:
+        """Whether a path belongs to the upstream."""
+        return self._proxy.apis.proxied(path)
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, served by the part that it belongs to."""
@@ -177,14 +158,15 @@ class ProxyRoutes:
         try:
             _require_plain(request, target)
         except ProblemError as problem:
-            return refused(request, problem)
-        return await self._part(request.method, target)(request)
-
-    def _part(self, method: str, target: str) -> Route:
+            return self._proxy.refused(request, problem)
         path = plain(target)
-        if is_openai(path):
-            chats = method == hdrs.METH_POST and path.rstrip("/").endswith(_COMPLETIONS)
-            return self._chat if chats else self._proxy
+        if request.method == hdrs.METH_POST and (called := self._proxy.apis.begun(path)) is not None:
+            return await self._chat(request, called)
+        return await self._part(request.method, path)(request)
+
+    def _part(self, method: str, path: str) -> Route:
+        if self._proxy.apis.family(path) is not None:
+            return self._proxy
         if method == hdrs.METH_POST or (method == hdrs.METH_GET and path == TASK_RESULT):
             return self._submissions
         return self._proxy
@@ -205,26 +187,6 @@ def _is_text(answer: Answer) -> bool:
         return True
     kind = answer.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
     return kind.endswith("json") or (kind.startswith("text/") and kind != "text/event-stream")
-
-
-def refused(request: web.BaseRequest, error: RelayError | ProblemError) -> web.StreamResponse:
-    """The error in the shape that the route's clients read: OpenAI's, or a problem document."""
-    response = respond(_openai_answer(error) if is_openai(path_of(request)) else _problem(error))
-    if request.body_exists and not request.content.is_eof():
-        response.force_close()  # the rest of the body is not waited for
-    return response
-
-
-def _problem(error: RelayError | ProblemError) -> problems.Answer:
-    return error.answer if isinstance(error, ProblemError) else problems.answer_to(error)
-
-
-def _openai_answer(error: RelayError | ProblemError) -> problems.Answer:
-    if isinstance(error, ProblemError):
-        return problems.openai_answer(error.code, error.detail, allow=error.allow)
-    if error.code not in problems.KINDS:
-        return problems.openai_answer("internal")
-    return problems.openai_answer(error.code, error.message, hint=error.hint)
 
 
 async def _streamed(request: web.BaseRequest, timeout: float) -> AsyncIterator[bytes]:

@@ -29,7 +29,7 @@ from relay.edge.http.raw_response import RawResponse
 from relay.edge.http.server import path_of, respond
 from relay.edge.http.trace import onward, trace_of
 from relay.edge.intake import Intake
-from relay.edge.proxy.proxy import Proxy, refused
+from relay.edge.proxy.proxy import Proxy
 from relay.edge.proxy.task_writer import TaskWriter
 from relay.edge.task_addresses import Given, TaskAddresses
 from relay.telemetry.signals.submissions import SubmissionSignals
@@ -122,7 +122,7 @@ class Submissions:
                     return await self._exchange(request, outgoing, received)
         except ProblemError as problem:
             self._signals.submission_rejected(problem.code)
-            return refused(request, problem)
+            return self._proxy.refused(request, problem)
         except ConnectionError:
             return outgoing.abort()  # the client has gone
 
@@ -212,7 +212,7 @@ class Submissions:
         except ConnectionError:
             return outgoing.abort()  # the client has gone
         except (UpstreamError, ProblemError) as error:
-            return outgoing.abort() if outgoing.begun else refused(request, error)
+            return outgoing.abort() if outgoing.begun else self._proxy.refused(request, error)
 
     async def _show(self, outgoing: RawResponse, answer: Answer, traceparent: str | None) -> web.StreamResponse:
         """Hands a result on. Where it is the end of a task, that is observed like a webhook."""

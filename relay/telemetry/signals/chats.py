@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from relay.core.chat.events import ChatData, Opening
-from relay.telemetry.gen_ai import answer_attributes, request_attributes, token_counts
+from relay.core.chat.events import TOKENS, ChatData, Opening
+from relay.telemetry.gen_ai import answer_attributes, request_attributes
 from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.metrics import SECONDS, Series
 from relay.telemetry.spans import Span
@@ -71,8 +71,8 @@ class ChatSignals:
             self._duration.observe(timings["duration_ms"] / 1000)
         if timings["first_token_ms"] is not None:
             self._series(data["model"]).observe(timings["first_token_ms"] / 1000)
-        for kind, tokens in token_counts(data["usage"] or {}).items():
-            if tokens:
+        for kind in TOKENS:
+            if tokens := data["tokens"][kind]:
                 self._tokens.labels(kind).inc(tokens)
         if data["outcome"] == "failed":
             self._tell_failure(data)

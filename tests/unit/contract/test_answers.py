@@ -6,11 +6,13 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 
-from relay.contract.answers import ANSWERS, openai_error_schema, problem_schema
+from relay.apis import apis
+from relay.contract.answers import ANSWERS, problem_schema, shaped_error_schema
 from relay.contract.examples import events
 from relay.contract.schemas import components
+from relay.core.chat.api import Api
 from relay.core.cloudevents import structured_json
-from relay.edge.http.problems import KINDS, answer, openai_answer
+from relay.edge.http.problems import KINDS, answer, shaped_answer
 
 
 @pytest.mark.parametrize("code", KINDS)
@@ -22,12 +24,13 @@ def test_each_refusal_follows_the_schema_of_its_code_only(code: str) -> None:
     assert not Draft202012Validator(problem_schema(others)).is_valid(body)
 
 
+@pytest.mark.parametrize("api", apis().values(), ids=apis())
 @pytest.mark.parametrize("code", KINDS)
-def test_each_refusal_in_openais_shape_follows_its_schema(code: str) -> None:
-    """A client of the OpenAI routes could not read a refusal."""
-    body = orjson.loads(openai_answer(code, "Why.").body)
-    assert Draft202012Validator(openai_error_schema([code])).is_valid(body)
-    assert not Draft202012Validator(openai_error_schema(["another"])).is_valid(body)
+def test_each_refusal_in_an_apis_shape_follows_its_schema(code: str, api: Api) -> None:
+    """A client of these routes could not read a refusal."""
+    body = orjson.loads(shaped_answer(api.error_body, code, "Why.").body)
+    assert Draft202012Validator(shaped_error_schema(api, [code])).is_valid(body)
+    assert not Draft202012Validator(shaped_error_schema(api, ["another"])).is_valid(body)
 
 
 @pytest.mark.parametrize("type_", events())

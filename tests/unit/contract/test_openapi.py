@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 from jsonschema import Draft202012Validator
 
+from relay.apis import apis
 from relay.contract.openapi import openapi
 from relay.edge.http.problems import KINDS
-from relay.edge.proxy.proxy import OPENAI_PREFIXES, TASK_PREFIXES
+from relay.edge.proxy.apis import TASK_PREFIXES, Apis
 
 DOCUMENT = orjson.loads(orjson.dumps(openapi("1.2.3")))
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -47,7 +48,7 @@ def test_every_code_is_where_its_status_is_and_no_other() -> None:
 
 def test_every_prefix_that_is_proxied_is_described() -> None:
     """A client would not learn that a route of the upstream is there."""
-    assert {f"{prefix}{{path}}" for prefix in (*OPENAI_PREFIXES, *TASK_PREFIXES)} <= DOCUMENT["paths"].keys()
+    assert {f"{prefix}{{path}}" for prefix in (*Apis(apis()).prefixes, *TASK_PREFIXES)} <= DOCUMENT["paths"].keys()
 
 
 def test_every_example_follows_its_schema() -> None:

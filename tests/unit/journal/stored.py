@@ -20,6 +20,7 @@ from typing import Any, Final
 import orjson
 
 from relay import __version__
+from relay.apis import apis
 from relay.cli.journal import exported
 from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
 from relay.core.chat.recovery import restarted_draft
@@ -170,7 +171,7 @@ def fill(store: Store) -> list[dict[str, Any]]:
         store.append([opened], AT + 30)
         store.append(chunks, AT + 40)
         if chat == "chat-ends":
-            store.append([restarted_draft(opened.event, [each.event for each in chunks], AT + 50)], AT + 50)
+            store.append([restarted_draft(opened.event, [each.event for each in chunks], AT + 50, apis())], AT + 50)
     _settle(store)
     take_names(store, NAMES)  # a fork: it has another identity from here
     store.append([*drafts_of(_result("t-after-the-fork"))], AT + 70)

@@ -1,116 +1,70 @@
-"""What the chunks of a stream say, put together."""
+"""What all APIs of conversations share when an answer is put together: what is kept of it, and how much."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
+import pytest
 
-from relay.core.chat.assembly import Assembly
-from relay.core.chat.events import Choice
+from relay.apis import apis
+from relay.core.chat.api import Api
+from relay.core.chat.assembly import MAX_PARTS, MAX_WORD, count, joined, word
 
-
-def put_together(*deltas: dict[str, Any], **settings: Any) -> Choice:
-    assembly = Assembly(**settings)
-    for delta in deltas:
-        assembly.add({"choices": [{"index": 0, "delta": delta}]})
-    (choice,) = assembly.choices()
-    return choice
+EACH = pytest.mark.parametrize("api", apis().values(), ids=apis())
 
 
-def test_content_is_null_if_there_was_none() -> None:
-    """An answer that is nothing but tool calls would look like an empty text, or the other way round."""
-    assert put_together({"content": None})["content"] is None
-    assert put_together({"content": ""})["content"] == ""
-    assert put_together({"content": ""}, {"content": "a"}, {"content": "b"})["content"] == "ab"
-
-
-def test_reasoning_under_two_names_is_published_once() -> None:
-    """Servers that send the same text as reasoning and as reasoning_content would have it doubled."""
-    choice = put_together(
-        {"reasoning_content": "a", "reasoning": "a"},
-        {"reasoning": "b", "content": None},
-        {"reasoning_details": [{"type": "reasoning.text", "text": "c"}], "content": ""},
-        {
-            "reasoning_details": [
-                {"type": "reasoning.summary", "summary": "d"},
-                {"type": "reasoning.encrypted", "data": "x"},
-            ]
-        },
-    )
-    assert choice["reasoning_content"] == "abcd"
-
-
-def test_tool_calls_without_an_index_are_told_apart() -> None:
-    """The arguments of two calls would run into one."""
-    choice = put_together(
-        {"tool_calls": [{"id": "a", "function": {"name": "one", "arguments": "1"}}]},
-        {"tool_calls": [{"function": {"arguments": "2"}}]},
-        {"tool_calls": [{"id": "b", "function": {"name": "two", "arguments": "3"}}]},
-        {"tool_calls": [{"id": "a", "function": {"arguments": "4"}}]},
-    )
-    calls = [(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in choice["tool_calls"]]
-    assert calls == [("a", "one", "124"), ("b", "two", "3")]
-
-
-def test_texts_beyond_the_bound_are_left_out_and_marked() -> None:
+@EACH
+def test_texts_beyond_the_bound_are_left_out_and_marked(api: Api) -> None:
     """One endless stream would fill the memory."""
-    assembly = Assembly(max_text=10)
+    assembly = api.assembly(max_text=10)
+    parts = assembly.parts(0)
+    assert parts is not None
     for _ in range(100):
-        assembly.add({"choices": [{"index": 0, "delta": {"content": "1234"}, "finish_reason": "stop"}]})
-    assert assembly.truncated
-    assert assembly.choices()[0]["content"] == "12341234"
-    assert assembly.finished
+        assembly.keep(parts.content, ["abc", "d"])
+    assert (assembly.choices()[0]["content"], assembly.truncated, assembly.begun) == ("abcdabcd", True, True)
 
 
-def test_a_text_that_just_fits_is_kept() -> None:
-    """An answer of exactly the bound would be marked as cut."""
-    assembly = Assembly(max_text=4)
-    assembly.add({"choices": [{"index": 0, "delta": {"content": "1234"}}]})
-    assert (assembly.choices()[0]["content"], assembly.truncated) == ("1234", False)
+@EACH
+def test_many_pieces_are_joined_on_the_way(api: Api) -> None:
+    """A stream of single characters would take fifty times the memory of its text."""
+    assembly = api.assembly()
+    parts = assembly.parts(0)
+    assert parts is not None
+    for _ in range(5000):
+        assembly.keep_text(parts.content, "x")
+    assert len(parts.content) < 600
+    assert assembly.choices()[0]["content"] == "x" * 5000
 
 
-def test_only_a_text_is_taken_for_one() -> None:
-    """Frames like one whose content is a list, or empty, would be read as texts: their content would be wrong."""
-    assembly = Assembly()
-    for content, said in (("a", "a"), ([{"type": "text", "text": "a"}], None), ("", None)):
-        chunk = {"choices": [{"index": 0, "delta": {"content": content}}]}
-        assembly.add(chunk)
-        found = assembly.only_text(chunk)
-        assert (found and found[1]) == said
+@EACH
+def test_choices_and_calls_are_bounded(api: Api) -> None:
+    """One hostile answer could number its choices up to the end of memory."""
+    assembly = api.assembly()
+    assert [assembly.parts(index) is None for index in range(MAX_PARTS + 1)] == [False] * MAX_PARTS + [True]
+    parts = assembly.parts(0)
+    assert parts is not None
+    calls = [assembly.add_call(parts, index, "id", "function", "f") for index in range(MAX_PARTS + 1)]
+    assert (calls[-1], assembly.truncated) == (None, True)
 
 
-def test_without_content_only_the_texts_are_missing() -> None:
-    """Texts would leave the relay though they may not, or counts and names be lost with them."""
-    choice = put_together(
-        {"role": "assistant", "content": "a", "reasoning_content": "b"},
-        {"tool_calls": [{"index": 0, "id": "i", "function": {"name": "n", "arguments": "c"}}]},
-        content=False,
-    )
-    assert (choice["role"], choice["content"], choice["reasoning_content"]) == ("assistant", None, None)
-    assert choice["tool_calls"][0]["function"] == {"name": "n", "arguments": None}
+@EACH
+def test_nothing_said_is_nothing_known(api: Api) -> None:
+    """A chat without an answer would count tokens, or end as one that was answered."""
+    assembly = api.assembly()
+    assert (assembly.empty, assembly.begun, assembly.finished, assembly.done) == (True, False, False, False)
+    assert set(assembly.tokens().values()) == {None}
+    assert api.assembly.without_texts({}) == {}
 
 
-scalars = st.sampled_from([None, True, 0, -1, 1.5, "", "x", "stop", "error", [], {}, [None], ["x"], {"text": "x"}])
-values = scalars | st.lists(scalars, max_size=2)
+@pytest.mark.parametrize("value", [None, "5", True, -1, 1.5, 1 << 60, [], {}])
+def test_only_a_number_of_tokens_counts_as_one(value: Any) -> None:
+    """A counter would go down, or a metric get a text."""
+    assert count(value) is None
+    assert (count(0), count(7)) == (0, 7)
 
 
-def like(keys: str, inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.dictionaries(st.sampled_from(keys.split()), inner | values, max_size=6)
-
-
-calls = like("index id type function", like("name arguments", values))
-deltas = like("role content reasoning reasoning_content reasoning_details tool_calls", st.lists(calls, max_size=3))
-choices = like("index delta message finish_reason", deltas)
-chunks = like("id model choices usage error code reason message error_type x", st.lists(choices, max_size=3))
-
-
-@given(st.lists(chunks, max_size=5), st.booleans())
-def test_anything_can_be_put_together(stream: list[dict[str, Any]], content: bool) -> None:
-    """One odd chunk would raise, and the stream would have no ending."""
-    assembly = Assembly(content=content)
-    for chunk in stream:
-        assembly.add(chunk)
-        assembly.add_body(chunk)
-    assert all(set(choice) == set(Choice.__annotations__) for choice in assembly.choices())
+def test_words_and_lists_of_parts_are_read_as_far_as_they_are_some() -> None:
+    """A server that is nearly compatible would cost the recording."""
+    assert (word("x" * 5000), word(""), word(7)) == ("x" * MAX_WORD, None, None)
+    assert joined([{"text": "a"}, None, {"text": 1}, {"text": "b"}], "text") == "ab"
+    assert joined("ab", "text") == ""

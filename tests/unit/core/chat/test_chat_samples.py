@@ -13,6 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
+from relay.apis.chat_completions import API as CHAT_COMPLETIONS
 from relay.core.chat.events import ChatChunk, ChatData, Opening
 from relay.core.chat.tap import Capture, ChunkEvents, Tap
 from relay.core.event import Draft
@@ -34,7 +35,7 @@ def by_relay(
     sample: ChatSample, pieces: list[bytes], *, due: bool = False, chunks: ChunkEvents = "coalesced"
 ) -> Content:
     """Through the recorder, in pieces; ``due``: asked for chunk events after each piece."""
-    tap = Tap(OPENING, Capture(chunks=chunks, chunk_interval=0.0))
+    tap = Tap(OPENING, Capture(chunks=chunks, chunk_interval=0.0), CHAT_COMPLETIONS)
     tap.answered(sample.status, sample.content_type)
     drafts: list[Draft] = []
     for number, piece in enumerate(pieces, 1):
@@ -75,7 +76,7 @@ def test_a_sample_that_comes_byte_by_byte_says_the_same(sample: ChatSample) -> N
 @EACH
 def test_every_event_of_a_sample_matches_its_schema(sample: ChatSample, content: bool) -> None:
     """Consumers' generated types would refuse an event."""
-    tap = Tap(OPENING, Capture(content=content))
+    tap = Tap(OPENING, Capture(content=content), CHAT_COMPLETIONS)
     tap.answered(sample.status, sample.content_type)
     tap.feed(sample.body, 0.5)
     closed = tap.end(sample.ending, 1.0)
@@ -87,7 +88,7 @@ def test_every_event_of_a_sample_matches_its_schema(sample: ChatSample, content:
 @EACH
 def test_without_content_the_rest_is_the_same(sample: ChatSample) -> None:
     """Counts, finish reasons, usage or the outcome would be lost with the texts, or a text not be lost."""
-    tap = Tap(OPENING, Capture(content=False))
+    tap = Tap(OPENING, Capture(content=False), CHAT_COMPLETIONS)
     tap.answered(sample.status, sample.content_type)
     tap.feed(sample.body, 0.5)
     data = tap.end(sample.ending, 1.0).data

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relay.core.chat.assembly import Assembly
-from relay.core.chat.reader import MAX_CHUNK, MAX_HELD, BodyReader, StreamReader, without_texts
+from relay.apis.chat_completions import ChatCompletion
+from relay.core.chat.reader import MAX_CHUNK, MAX_HELD, BodyReader, StreamReader
 
 
 def frame(text: str, key: str = "content", **keys: Any) -> bytes:
     return b"data: %b\n\n" % orjson.dumps({"choices": [{"index": 0, "delta": {key: text}}], **keys})
 
 
-def read(*pieces: bytes, **settings: Any) -> tuple[Assembly, StreamReader]:
-    assembly = Assembly()
+def read(*pieces: bytes, **settings: Any) -> tuple[ChatCompletion, StreamReader]:
+    assembly = ChatCompletion()
     reader = StreamReader(assembly, **settings)
     for piece in pieces:
         reader.read(piece)
@@ -66,7 +66,7 @@ def test_in_bulk_as_frame_by_frame(stream: list[bytes], hold: bool, repeat: int,
 def test_in_bulk_texts_are_cut_where_they_are_cut_frame_by_frame(max_text: int) -> None:
     """How much of a long answer an event has would depend on how it was read."""
     stream = [frame("four")] * 10
-    one, many = Assembly(max_text=max_text), Assembly(max_text=max_text)
+    one, many = ChatCompletion(max_text=max_text), ChatCompletion(max_text=max_text)
     single, bulk = StreamReader(one), StreamReader(many)
     for part in stream:
         single.read(part)
@@ -130,7 +130,7 @@ def test_without_content_chunks_keep_what_is_no_text() -> None:
         "usage": {"total_tokens": 1},
         "error": {"message": "secret"},
     }
-    assert without_texts(chunk) == {
+    assert ChatCompletion.without_texts(chunk) == {
         "id": "c1",
         "model": "m",
         "choices": [
@@ -145,7 +145,7 @@ def test_without_content_chunks_keep_what_is_no_text() -> None:
         ],
         "usage": {"total_tokens": 1},
     }
-    assert without_texts({"choices": None, "x": "secret"}) == {}
+    assert ChatCompletion.without_texts({"choices": None, "x": "secret"}) == {}
     _, reader = read(b"".join([frame("secret")] * 50), content=False)
     ((_, chunks),) = reader.released()
     assert set(chunks) == {b'{"choices":[{"index":0,"delta":{}}]}'}
@@ -171,7 +171,7 @@ def test_what_comes_after_done_is_ignored() -> None:
 )
 def test_blank_lines_around_a_body_are_no_harm(body: bytes) -> None:
     """Upstreams that send blank lines while they work would be reported as broken."""
-    assembly = Assembly()
+    assembly = ChatCompletion()
     reader = BodyReader(assembly)
     for byte in body:
         reader.read(bytes((byte,)))
@@ -182,7 +182,7 @@ def test_blank_lines_around_a_body_are_no_harm(body: bytes) -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1]", b'"text"', b'{"cut":'])
 def test_a_body_that_is_no_json_object_is_unreadable(body: bytes) -> None:
     """A gateway's error page would be published as an answer of the model."""
-    reader = BodyReader(Assembly())
+    reader = BodyReader(ChatCompletion())
     reader.read(body)
     reader.close(200)
     assert (reader.done, reader.unreadable) == (False, True)
@@ -190,7 +190,7 @@ def test_a_body_that_is_no_json_object_is_unreadable(body: bytes) -> None:
 
 def test_a_body_too_large_is_not_read() -> None:
     """One answer would fill the memory, or be reported as broken because it is large."""
-    assembly = Assembly()
+    assembly = ChatCompletion()
     reader = BodyReader(assembly, max_body=10)
     for _ in range(5):
         reader.read(b"x" * 4)
@@ -202,7 +202,7 @@ def test_a_body_too_large_is_not_read() -> None:
 def test_a_body_as_large_as_it_may_be_is_read() -> None:
     """If this fails, an answer at the limit is reported as one beyond it."""
     body = b'{"choices":[]}'
-    reader = BodyReader(Assembly(), max_body=len(body))
+    reader = BodyReader(ChatCompletion(), max_body=len(body))
     reader.read(body)
     reader.close(200)
     assert (reader.done, reader.oversized) == (True, False)

@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
+from relay.apis.chat_completions import API as CHAT_COMPLETIONS
+from relay.core.chat.api import Said
 from relay.core.chat.events import RequestData
 from relay.core.chat.request import MAX_MESSAGES, RequestCapture, model_of, read_request
 
@@ -32,7 +34,7 @@ REQUEST: dict[str, Any] = {
 
 def recorded(document: dict[str, Any], capture: RequestCapture) -> RequestData:
     """What the events say about a request with this body."""
-    data = read_request(orjson.dumps(document), capture).data
+    data = read_request(orjson.dumps(document), capture, CHAT_COMPLETIONS.said).data
     assert data is not None
     return data
 
@@ -52,6 +54,7 @@ def test_metadata_has_parameters_and_counts_and_no_texts() -> None:
         "messages_count": 2,
         "tools_count": 1,
         "bytes": len(orjson.dumps(REQUEST)),
+        "system": None,
         "messages": None,
         "tools": None,
     }
@@ -66,7 +69,7 @@ def test_full_has_the_messages_too() -> None:
 
 def test_none_has_nothing() -> None:
     """A request would be published although capture is off."""
-    read = read_request(orjson.dumps(REQUEST), "none")
+    read = read_request(orjson.dumps(REQUEST), "none", CHAT_COMPLETIONS.said)
     assert (read.model, read.stream, read.data) == ("org/m", True, None)
 
 
@@ -78,15 +81,24 @@ def test_messages_too_large_for_an_event_are_left_out() -> None:
 
 def test_messages_that_just_fit_into_an_event_are_published() -> None:
     """The documented limit would not be the limit."""
-    around = len(b'[[""],null]')  # messages and tools, as they count
+    around = len(b'[null,[""],null]')  # system, messages and tools, as they count
     for size, fits in ((MAX_MESSAGES - around, True), (MAX_MESSAGES - around + 1, False)):
         data = recorded({"messages": ["x" * size]}, "full")
         assert (data["messages"] is not None) is fits
 
 
+def test_a_text_is_one_message() -> None:
+    """A prompt, or the input of a response, would be recorded as nothing."""
+    for padding in ("", "y" * 20_000):  # a large body is not parsed as a whole
+        body = orjson.dumps({"model": "m", "input": "x", "instructions": "Be brief.", "padding": padding})
+        data = read_request(body, "full", Said("input", "instructions")).data
+        assert data is not None
+        assert (data["messages"], data["messages_count"], data["system"]) == ("x", 1, "Be brief.")
+
+
 def test_odd_requests_are_published_as_far_as_they_go() -> None:
     """A request that the upstream will refuse would fail in the relay instead."""
-    data = recorded({"messages": "x", "tools": {}, "stream_options": [], "response_format": []}, "full")
+    data = recorded({"messages": {}, "tools": {}, "stream_options": [], "response_format": []}, "full")
     assert (data["messages_count"], data["tools_count"], data["messages"], data["parameters"]) == (None, 0, None, {})
     assert len(recorded({f"k{number}": 1 for number in range(500)}, "metadata")["parameters"]) == 64
 
@@ -95,7 +107,7 @@ def test_odd_requests_are_published_as_far_as_they_go() -> None:
 def test_a_body_that_names_no_model(body: bytes) -> None:
     """A request that the upstream will refuse would fail in the relay instead."""
     assert model_of(body) is None
-    assert read_request(body, "full")[:2] == (None, False)
+    assert read_request(body, "full", CHAT_COMPLETIONS.said)[:2] == (None, False)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +122,7 @@ def test_a_body_that_names_no_model(body: bytes) -> None:
 def test_an_ambiguous_model_is_not_used(body: bytes) -> None:
     """A client would be let in by one model, and served by the other."""
     assert model_of(body) is None
-    assert read_request(body, "none").model is None
+    assert read_request(body, "none", CHAT_COMPLETIONS.said).model is None
 
 
 @pytest.mark.parametrize("capture", ["metadata", "full"])
@@ -118,7 +130,7 @@ def test_a_body_is_never_parsed_as_a_whole(capture: RequestCapture) -> None:
     """62 MiB of brackets took 2 GB of memory, and ten seconds of everybody's time."""
     body = b'{"model":"m","messages":[' + b"[]," * 100_000 + b"[]]}"
     tracemalloc.start()
-    read_request(body, capture)
+    read_request(body, capture, CHAT_COMPLETIONS.said)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1 << 18

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from relay.apis.chat_completions import API as CHAT_COMPLETIONS
 from relay.core.chat.events import ChatData, Opening
 from relay.core.chat.json import write_json
 from relay.core.chat.size import MAX_DATA, fitted
@@ -12,7 +13,7 @@ from relay.core.chat.tap import Capture, Tap
 
 
 def ending(content: str) -> ChatData:
-    tap = Tap(Opening("s1", 1_700_000_000_000, 0.0), Capture(max_text=1 << 30, max_body=1 << 30))
+    tap = Tap(Opening("s1", 1_700_000_000_000, 0.0), Capture(max_text=1 << 30, max_body=1 << 30), CHAT_COMPLETIONS)
     tap.answered(200, "application/json")
     tap.feed(orjson.dumps({"choices": [{"message": {"content": content}}]}), 0.1)
     return tap.end("end", 0.2).data

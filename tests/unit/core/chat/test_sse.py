@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -23,22 +24,35 @@ def parsed(pieces: list[bytes]) -> list[SSEEvent]:
     return events + parser.close()
 
 
-def parsed_plainly(pieces: list[bytes]) -> list[SSEEvent]:
+def parsed_plainly(pieces: list[bytes], *, named: bool = False) -> list[SSEEvent]:
     """Read with the short way wherever it is open."""
-    parser = SSEParser()
+    parser = SSEParser(named=named)
     events: list[SSEEvent] = []
     for piece in pieces:
         end = parser.position
-        frames = parser.take_plain(piece)
-        if frames is None:
+        plain = parser.take_plain(piece)
+        if plain is None:
             events += parser.take(piece)
             continue
-        for frame in frames:
-            end += len(frame) + 8
-            events.append(SSEEvent(frame, end))
+        for place, data in enumerate(plain.data):
+            end += plain.size(place)
+            events.append(SSEEvent(data, end))
         assert parser.position == end
     return events + parser.close()
 
+
+NAMED_LINES = [
+    b"event: a\n",
+    b"event: error\n",
+    b"data: 1\n",
+    b"data: \n",
+    b"data\n",
+    b"\n",
+    b"\r\n",
+    b": c\n",
+    b"\xef\xbb\xbf",
+]
+"""What named streams are made of, and what disturbs them."""
 
 READERS = pytest.mark.parametrize("read", [parsed, parsed_plainly])
 
@@ -118,10 +132,27 @@ def test_within_an_event_is_no_border(tail: bytes) -> None:
 def test_plain_streams_take_the_short_way() -> None:
     """Every stream would be read the long way."""
     parser = SSEParser()
-    assert parser.take_plain(b"data: 1\n\ndata: 2\n\nda") == [b"1", b"2"]
+    assert parser.take_plain(b"data: 1\n\ndata: 2\n\nda") == ([b"1", b"2"], None)
     assert parser.take_plain(b"ta: 3\n") is None
     assert parser.take(b"ta: 3\n") == []
-    assert parser.take_plain(b"\ndata: 4\n\n") == [b"3", b"4"]
+    assert parser.take_plain(b"\ndata: 4\n\n") == ([b"3", b"4"], None)
+
+
+def test_named_streams_take_the_short_way() -> None:
+    """Every stream of the APIs that name their events would be read the long way."""
+    parser = SSEParser(named=True)
+    assert parser.take_plain(b"event: a\ndata: 1\n\nevent: bb\ndata: 2\n\nev") == ([b"1", b"2"], [18, 19])
+    assert parser.take_plain(b"ent: a\ndata: 3\n\n") == ([b"3"], [18])
+
+
+@given(st.lists(st.sampled_from(NAMED_LINES)).map(b"".join), st.data())
+def test_a_named_stream_says_the_same_in_both_ways(stream: bytes, data: st.DataObject) -> None:
+    """What an event says would depend on whether its neighbours are plain, an error be taken for a chunk."""
+    places = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=4)))
+    cuts = [0, *places, len(stream)]
+    pieces = [stream[start:end] for start, end in pairwise(cuts)]
+    plain = [(event.data, event.end, event.name == "error") for event in parsed_plainly(pieces, named=True)]
+    assert plain == [(event.data, event.end, event.name == "error") for event in parsed(pieces)]
 
 
 @pytest.mark.parametrize("read", [SSEParser.take, SSEParser.take_plain])
@@ -135,8 +166,8 @@ def test_an_event_beyond_the_bound_is_passed_over_and_marked(read: object, end: 
             parser = SSEParser(max_event=20)
             events: list[SSEEvent] = []
             for piece in (stream[:cut], stream[cut : cut + 1], stream[cut + 1 :]):
-                if read is SSEParser.take_plain and (frames := parser.take_plain(piece)) is not None:
-                    events += [SSEEvent(frame, 0) for frame in frames]
+                if read is SSEParser.take_plain and (plain := parser.take_plain(piece)) is not None:
+                    events += [SSEEvent(data, 0) for data in plain.data]
                 else:
                     events += parser.take(piece)
             assert [event.oversized for event in [*events, *parser.close()]] == [False, oversized, False], cut

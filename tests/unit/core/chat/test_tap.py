@@ -11,6 +11,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
+from relay.apis import apis
+from relay.apis.chat_completions import API as CHAT_COMPLETIONS
 from relay.core.chat.events import ChatData, Opening, started_draft
 from relay.core.chat.outcome import Ending
 from relay.core.chat.recovery import restarted_draft
@@ -38,7 +40,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def tap(**capture: Any) -> Tap:
-    made = Tap(OPENING, Capture(**capture))
+    made = Tap(OPENING, Capture(**capture), CHAT_COMPLETIONS)
     made.answered(200, "text/event-stream; charset=utf-8")
     return made
 
@@ -92,14 +94,14 @@ def test_chunk_events_come_when_they_are_due() -> None:
 @pytest.mark.parametrize("content_type", ["text/event-stream", "application/json", None])
 def test_an_answer_without_a_byte_ends_too(content_type: str | None) -> None:
     """A stream of which nothing came would have no ending."""
-    made = Tap(OPENING, Capture())
+    made = Tap(OPENING, Capture(), CHAT_COMPLETIONS)
     made.answered(200, content_type)
     assert made.end("client_gone", 101.0).data["outcome"] == "cancelled"
 
 
 def test_without_an_answer_the_status_is_null() -> None:
     """An unreachable upstream would be reported with a status that it never sent."""
-    data = Tap(OPENING, Capture()).end("upstream_unreachable", 101.0).data
+    data = Tap(OPENING, Capture(), CHAT_COMPLETIONS).end("upstream_unreachable", 101.0).data
     assert (data["http_status"], data["outcome"], data["reason"]) == (None, "failed", "upstream_unreachable")
 
 
@@ -108,7 +110,7 @@ def test_without_an_answer_the_status_is_null() -> None:
 )
 def test_an_answer_too_large_to_be_read_ends_as_its_transport_did(ending: Ending, outcome: str) -> None:
     """A large answer would be reported as broken, or a broken one as complete."""
-    made = Tap(OPENING, Capture(max_body=100))
+    made = Tap(OPENING, Capture(max_body=100), CHAT_COMPLETIONS)
     made.answered(200, "application/json")
     made.feed(b'{"choices": [' + b" " * 200, 101.0)
     data = made.end(ending, 102.0).data
@@ -225,7 +227,7 @@ def test_memory_is_bounded_whatever_comes() -> None:
         (b"x" * 1000, "text/event-stream"),
         (b" " * 1000, ""),
     ):
-        made = Tap(OPENING, Capture())
+        made = Tap(OPENING, Capture(), CHAT_COMPLETIONS)
         made.answered(200, content_type)
         made.feed(b"data: ", 100.0)
         for _ in range(1000):  # a warm-up: everything that fills up is full
@@ -285,7 +287,7 @@ def test_the_border_is_known_however_the_bytes_came() -> None:
 def test_what_the_body_is_counts_for_more_than_what_it_is_called(content_type: str | None) -> None:
     """A server that mislabels its answers would have none of them understood."""
     for body, content in ((said("a") + FINISH + DONE, "a"), (b'\n{"choices":[{"message":{"content":"b"}}]}', "b")):
-        made = Tap(OPENING, Capture())
+        made = Tap(OPENING, Capture(), CHAT_COMPLETIONS)
         made.answered(200, content_type)
         made.feed(body[:1], 100.1)
         made.feed(body[1:], 100.1)
@@ -309,7 +311,7 @@ def test_a_stream_has_one_ending_whichever_it_is() -> None:
     """A stream that had its ending in the journal when the relay died would get a second one at the restart."""
     endings = [ended(said("a"), FINISH), ended(said("a")), ended(said("a"), ending="client_gone")]
     drafts = [closed.terminal for closed in endings]
-    drafts.append(restarted_draft(started_draft(OPENING).event, [], 1_700_000_000_000))
+    drafts.append(restarted_draft(started_draft(OPENING).event, [], 1_700_000_000_000, apis()))
     assert [draft.event.id for draft in drafts] == ["s1:completed", "s1:failed", "s1:cancelled", "s1:failed"]
     assert len({draft.key for draft in drafts}) == 1
     assert {judge(draft, drafts[0].fingerprint) for draft in drafts} == {None}
@@ -320,7 +322,7 @@ def test_words_are_bounded_too() -> None:
     """A name of a megabyte would make an event that no broker takes, and its stream would have no ending."""
     long = "x" * 900_000
     call = {"tool_calls": [{"index": 0, "id": long, "type": long, "function": {"name": long, "arguments": "{}"}}]}
-    made = Tap(dataclasses.replace(OPENING, model=long), Capture())
+    made = Tap(dataclasses.replace(OPENING, model=long), Capture(), CHAT_COMPLETIONS)
     assert len(started_draft(dataclasses.replace(OPENING, model=long)).event.data) < 1000
     made.answered(200, "text/event-stream")
     for part in (frame({"role": long}), frame(call), b'data: {"id":"%b","model":"%b"}\n\n' % ((long.encode(),) * 2)):

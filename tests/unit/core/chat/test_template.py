@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.chat.assembly import Assembly
+from relay.apis.chat_completions import ChatCompletion
 from relay.core.chat.template import Run, Template, learn, runs, strings_of
 
 TEXTS: list[str] = []
@@ -18,7 +18,7 @@ TEMPLATE = Template(b'{"c":"', b'"}', TEXTS)
 
 def learnt(frame: bytes) -> Template | None:
     """As a reader learns: from a frame whose chunk was added."""
-    assembly = Assembly()
+    assembly = ChatCompletion()
     chunk = orjson.loads(frame)
     assembly.add(chunk)
     found = assembly.only_text(chunk)
@@ -47,7 +47,7 @@ def test_the_one_text_of_a_chunk_is_found(frame: bytes) -> None:
     template = learnt(frame)
     assert template is not None
     with_another = orjson.loads(template.prefix + b"other" + template.suffix)
-    assembly = Assembly()
+    assembly = ChatCompletion()
     assembly.add(with_another)
     found = assembly.only_text(with_another)
     assert found is not None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from relay.apis import apis
 from relay.clocks import wall_ms
 from relay.core.chat.events import Opening, started_draft, terminal_draft
 from relay.core.chat.recovery import restarted_draft
@@ -27,6 +28,7 @@ BEGAN = {"started_at": rfc3339(AT)}
 async def ended(journal: Journal, chat_id: str, outcome: str = "completed", **more: Any) -> None:
     data = {
         "chat_id": chat_id,
+        "api": "chat_completions",
         "completion_id": None,
         "outcome": outcome,
         "reason": None if outcome == "completed" else "upstream_error",
@@ -36,6 +38,7 @@ async def ended(journal: Journal, chat_id: str, outcome: str = "completed", **mo
         "error": None,
         "choices": [],
         "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7, "other": [1]},
+        "tokens": {"input": 3, "output": 4, "cached": None, "cache_written": None, "reasoning": None},
         "usage_source": "reported",
         "chunks": 0,
         "bytes": 9,
@@ -54,7 +57,7 @@ async def test_chats_are_listed_with_who_asked_what(tmp_path: Path) -> None:
         beginnings = [started_draft(Opening(f"s{n}", AT, 0.0, "m-1", client="web")) for n in range(5)]
         for beginning in beginnings:
             await journal.append(beginning)
-        await journal.append(restarted_draft(beginnings[1].event, [], AT))
+        await journal.append(restarted_draft(beginnings[1].event, [], AT, apis()))
         first = (await ask(url, get("/v1/chats?state=open&limit=2"))).json
         assert [chat["chat_id"] for chat in first["chats"]] == ["s4", "s3"]
         shown = first["chats"][0]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from relay.apis import apis
 from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
 from relay.core.chat.recovery import restarted_draft
 from relay.core.dead import refused_draft, unreadable_draft
@@ -67,7 +68,7 @@ class Scene:
         for n in range(chunks):
             await self.journal.append(chunk_draft(chat_id, chunk_key(chat_id), n, [b"{}"], time=TIME))
             await self.webhook(f"beside-{chat_id}-{n}")
-        await self.journal.append(restarted_draft(beginning.event, [], AT))
+        await self.journal.append(restarted_draft(beginning.event, [], AT, apis()))
 
 
 @asynccontextmanager

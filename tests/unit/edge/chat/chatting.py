@@ -11,12 +11,14 @@ from typing import Any
 
 import orjson
 
+from relay.apis import apis
 from relay.core.event import Event
 from relay.edge.chat.admission import Chat
 from relay.edge.chat.event_queue import ChatEventQueue
 from relay.edge.http.bodies import BodyLimits
 from relay.edge.http.listener import Listener
 from relay.edge.http.server import Limits
+from relay.edge.proxy.apis import Apis
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy, ProxyRoutes
 from relay.journal.journal import Journal, Policy
@@ -112,7 +114,8 @@ async def chatting(
     sinks = ("kafka",) if policy else ()
     async with opened(tmp_path, *sinks, policy=policy) as journal, scripted(script) as server:
         upstream = Upstream((timeouts or UpstreamSettings()).model_copy(update={"base_url": base_url or server.url}))
-        proxy = Proxy(upstream, Clients(proxy_settings, api_key), BodyLimits(1 << 20, 4 << 20, 5.0, "proxy"))
+        bodies = BodyLimits(1 << 20, 4 << 20, 5.0, "proxy")
+        proxy = Proxy(upstream, Clients(proxy_settings, api_key), Apis(apis()), bodies)
         queue = ChatEventQueue(journal)
         chat = Chat(proxy, queue, proxy_settings, ChatSignals(telemetry))
         routes = ProxyRoutes(proxy, submissions=proxy, chat=chat)

@@ -9,6 +9,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from relay.apis.chat_completions import API as CHAT_COMPLETIONS
+from relay.core.chat.api import Api
 from relay.core.chat.events import Opening
 from relay.core.chat.tap import Capture, Tap
 from relay.edge.chat import capture
@@ -35,7 +37,9 @@ class Recorded:
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         opening = Opening("s1", 1, asyncio.get_running_loop().time())
         signals = ChatSignals(telemetry)
-        self.record = ChatCapture(opening, capture, self.queue, signals, lambda: self._closed.set_result(None))
+        self.record = ChatCapture(
+            opening, capture, CHAT_COMPLETIONS, self.queue, signals, lambda: self._closed.set_result(None)
+        )
         self.record.begin()
         self.record.answered(200, "text/event-stream")
 
@@ -104,8 +108,8 @@ class Broken(Tap):
     step = ""
     made = 0
 
-    def __init__(self, opening: Opening, capture: Capture) -> None:
-        super().__init__(opening, capture)
+    def __init__(self, opening: Opening, capture: Capture, api: Api) -> None:
+        super().__init__(opening, capture, api)
         Broken.made += 1
         if Broken.made == 1:
             setattr(self, Broken.step, self._fail)

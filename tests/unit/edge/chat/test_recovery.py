@@ -8,6 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from relay.apis import apis
 from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
 from relay.edge.chat import recovery
 from relay.edge.chat.recovery import end_open_chats
@@ -40,7 +41,7 @@ async def test_each_open_stream_gets_one_ending_with_what_was_said(
         await left_open(journal, "a", "b", "c")
     for _ in range(2):
         async with opened(tmp_path) as journal:
-            await end_open_chats(journal, ChatSignals(telemetry))
+            await end_open_chats(journal, apis(), ChatSignals(telemetry))
             endings = [entry.event for entry in await journal.events.read(9, 100)]
         telemetry = Telemetry()
     assert [(event.type, event.subject) for event in endings] == [("relay.chat.failed", name) for name in "abc"]
@@ -57,7 +58,7 @@ async def test_a_stream_whose_beginning_was_pruned_ends_too(tmp_path: Path) -> N
             lambda table: table._db.execute('DELETE FROM events WHERE "offset" = 1')
         )
         telemetry = Telemetry()
-        await end_open_chats(journal, ChatSignals(telemetry))
+        await end_open_chats(journal, apis(), ChatSignals(telemetry))
         ending = (await journal.events.read(3, 10))[0].event
     data = orjson.loads(ending.data)
     assert (ending.type, data["chat_id"], data["client"]) == ("relay.chat.failed", "a", None)
@@ -80,7 +81,7 @@ async def test_a_start_waits_once_for_a_disk_that_takes_nothing(
     async with opened(tmp_path) as journal:
         journal.condition.full = JournalUnavailable("disk_full", "Full.", hint="")
         async with asyncio.timeout(10):  # to wait for each would take 20 s
-            going_on = await end_open_chats(journal, ChatSignals(telemetry))
+            going_on = await end_open_chats(journal, apis(), ChatSignals(telemetry))
         assert going_on is not None
         journal.condition.full = None
         async with asyncio.timeout(20):

@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from relay.apis import apis
 from relay.edge.http.bodies import BodyLimits
 from relay.edge.http.listener import Listener
 from relay.edge.http.server import Limits
+from relay.edge.proxy.apis import Apis
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy, ProxyRoutes
 from relay.settings.model import ProxySettings, UpstreamSettings
@@ -45,8 +47,9 @@ async def proxying(
     known = Clients(ProxySettings.model_validate({"clients": clients or {}}), api_key)
     async with scripted(script) as server:
         upstream = Upstream((timeouts or UpstreamSettings()).model_copy(update={"base_url": base_url or server.url}))
-        proxy = Proxy(upstream, known, limits or BodyLimits(1 << 20, 4 << 20, 5.0, "proxy"), idle_timeout=idle_timeout)
-        routes = ProxyRoutes(proxy, submissions=proxy, chat=proxy)
+        limits = limits or BodyLimits(1 << 20, 4 << 20, 5.0, "proxy")
+        proxy = Proxy(upstream, known, Apis(apis()), limits, idle_timeout=idle_timeout)
+        routes = ProxyRoutes(proxy, submissions=proxy, chat=lambda request, _called: proxy(request))
         listener = Listener(routes, host="127.0.0.1", port=0, limits=Limits(), signals=HttpSignals(telemetry))
         await listener.start()
         try:

@@ -11,9 +11,11 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from relay.apis import apis
 from relay.edge.http.bodies import BodyLimits
 from relay.edge.http.listener import Listener
 from relay.edge.http.server import Limits
+from relay.edge.proxy.apis import Apis
 from relay.edge.proxy.clients import Clients
 from relay.edge.proxy.proxy import Proxy
 from relay.edge.proxy.submissions import Submissions
@@ -86,7 +88,9 @@ async def submitting(
     signals = SubmissionSignals(telemetry)
     async with scripted(script) as behind:
         upstream = Upstream(timeouts.model_copy(update={"base_url": base_url or behind.url}))
-        proxy = Proxy(upstream, Clients(settings or ProxySettings(), api_key), limits, idle_timeout=idle_timeout)
+        proxy = Proxy(
+            upstream, Clients(settings or ProxySettings(), api_key), Apis(apis()), limits, idle_timeout=idle_timeout
+        )
         addresses = TaskAddresses(journal.projection(Addresses), 60.0, webhook)
         submissions = Submissions(proxy, NovitaTask(), TaskWriter(journal, signals, timeout), signals, addresses)
 

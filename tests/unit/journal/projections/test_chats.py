@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.apis import apis
 from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
 from relay.core.chat.recovery import restarted_draft
 from relay.core.event import Draft
@@ -34,7 +35,7 @@ def chunk(chat_id: str, first: int) -> Draft:
 
 
 def ended(chat_id: str) -> Draft:
-    return restarted_draft(started(chat_id).event, [], 2)
+    return restarted_draft(started(chat_id).event, [], 2, apis())
 
 
 def open_ids(store: Store) -> list[str]:

@@ -1,0 +1,168 @@
+"""Chat completions, ``POST …/chat/completions``.
+
+https://platform.openai.com/docs/api-reference/chat-streaming, and whatever else compatible servers send.
+
+Why relay does not use OpenAI's own ``ChatCompletionStreamState``: it takes one model object per chunk and bounds
+nothing. Here a run of chunks that differ in one text is added at once (``keep``): a part of the 1.1 us a frame in
+``relay/core/chat/sse.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from relay.apis._openai import PREFIXES, error_body, error_frame, openai_tokens
+from relay.core.chat.api import Api
+from relay.core.chat.assembly import Assembly, Parts, joined, word
+from relay.core.chat.error import error_of, upstream_error
+from relay.core.chat.events import Tokens
+
+_ORDINARY: Final = frozenset("id object created model choices usage system_fingerprint service_tier provider".split())
+
+
+class ChatCompletion(Assembly):
+    """``choices`` of ``delta`` or ``message``, and ``[DONE]``."""
+
+    sentinel = b"[DONE]"
+
+    def add(self, chunk: dict[str, Any]) -> None:
+        self._add(chunk, "delta")
+
+    def add_body(self, document: dict[str, Any]) -> None:
+        self._add(document, "message")
+
+    def tokens(self) -> Tokens:
+        return openai_tokens(self.usage)
+
+    def only_text(self, chunk: Any) -> tuple[list[str], str] | None:
+        """If all that a chunk would add, were it added again, is one text: where that is kept, and the text."""
+        if type(chunk) is not dict or chunk.get("usage"):
+            return None
+        if not _ORDINARY.issuperset(chunk) and error_of(chunk) is not None:
+            return None
+        choices = chunk.get("choices")
+        choice = choices[0] if type(choices) is list and len(choices) == 1 else None
+        if type(choice) is not dict or choice.get("finish_reason"):
+            return None
+        index, delta = choice.get("index"), choice.get("delta")
+        parts = self._choices.get(index if type(index) is int else 0)
+        return _only_text(parts, delta) if parts is not None and type(delta) is dict else None
+
+    def _add(self, document: dict[str, Any], said: str) -> None:
+        if not _ORDINARY.issuperset(document):
+            self.find_error(document)
+        self.name(document)
+        usage = document.get("usage")
+        if usage and type(usage) is dict:
+            self.usage = usage
+        choices = document.get("choices")  # null beside an error at DeepInfra
+        if type(choices) is list:
+            for position, choice in enumerate(choices):
+                if type(choice) is dict:
+                    self._add_choice(choice, position, said)
+
+    def _add_choice(self, choice: dict[str, Any], position: int, said: str) -> None:
+        index = choice.get("index")
+        parts = self.parts(index if type(index) is int else position)
+        if parts is None:
+            return
+        delta = choice.get(said)
+        if type(delta) is dict and delta:
+            content = delta.get("content")
+            if content is not None:
+                self.keep_text(parts.content, content if type(content) is str else joined(content, "text"))
+            if len(delta) > 1 or content is None:
+                self._add_rest(parts, delta)
+        finish = choice.get("finish_reason")
+        if finish and type(finish) is str:
+            self.finish(parts, finish)
+            if finish == "error":
+                self.error = self.error or upstream_error(None, None, None)
+
+    def _add_rest(self, parts: Parts, delta: dict[str, Any]) -> None:
+        """Everything that is not content."""
+        parts.role = parts.role or word(delta.get("role"))
+        reasoning = _reasoning(delta)
+        if reasoning is not None:
+            self.keep_text(parts.reasoning, reasoning)
+        calls = delta.get("tool_calls")
+        if type(calls) is list:
+            for call in calls:
+                if type(call) is dict:
+                    self._add_call(parts, call)
+
+    def _add_call(self, parts: Parts, call: dict[str, Any]) -> None:
+        function = call.get("function")
+        if type(function) is not dict:
+            function = {}
+        kept = self.add_call(parts, call.get("index"), call.get("id"), call.get("type"), function.get("name"))
+        arguments = function.get("arguments")
+        if kept is not None and type(arguments) is str:
+            self.keep_text(kept.arguments, arguments)
+
+    @staticmethod
+    def without_texts(chunk: dict[str, Any]) -> dict[str, Any]:
+        bare: dict[str, Any] = {
+            key: chunk[key] for key in ("id", "object", "created", "model", "usage") if key in chunk
+        }
+        choices = chunk.get("choices")
+        if type(choices) is list:
+            bare["choices"] = [_bare_choice(choice) for choice in choices if type(choice) is dict]
+        return bare
+
+
+def _only_text(parts: Parts, delta: dict[str, Any]) -> tuple[list[str], str] | None:
+    """If a delta adds nothing but one text: where that is kept, and the text."""
+    content, reasoning = delta.get("content"), _reasoning(delta)
+    if delta.get("tool_calls"):
+        return None if content or reasoning else _only_arguments(parts, delta["tool_calls"])
+    if content and type(content) is str:
+        return (parts.content, content) if reasoning is None else None
+    return (parts.reasoning, reasoning) if reasoning is not None and not content else None
+
+
+def _only_arguments(parts: Parts, calls: Any) -> tuple[list[str], str] | None:
+    call = calls[0] if type(calls) is list and len(calls) == 1 else None
+    if type(call) is not dict or type(call.get("index")) is not int or call.get("index") not in parts.calls:
+        return None
+    function = call.get("function")
+    arguments = function.get("arguments") if type(function) is dict else None
+    return (parts.calls[call["index"]].arguments, arguments) if arguments and type(arguments) is str else None
+
+
+def _reasoning(delta: dict[str, Any]) -> str | None:
+    """Of one delta: servers that send the text under two names at once mean it once."""
+    for key in ("reasoning_content", "reasoning"):
+        value = delta.get(key)
+        if value and type(value) is str:
+            return value
+    details = delta.get("reasoning_details")
+    return (joined(details, "text") or joined(details, "summary") or None) if details else None
+
+
+def _bare_choice(choice: dict[str, Any]) -> dict[str, Any]:
+    bare: dict[str, Any] = {key: choice[key] for key in ("index", "finish_reason") if key in choice}
+    delta = choice.get("delta")
+    if type(delta) is dict:
+        bare["delta"] = {"role": delta["role"]} if "role" in delta else {}
+        calls = delta.get("tool_calls")
+        if type(calls) is list:
+            bare["delta"]["tool_calls"] = [_bare_call(call) for call in calls if type(call) is dict]
+    return bare
+
+
+def _bare_call(call: dict[str, Any]) -> dict[str, Any]:
+    bare: dict[str, Any] = {key: call[key] for key in ("index", "id", "type") if key in call}
+    function = call.get("function")
+    if type(function) is dict and "name" in function:
+        bare["function"] = {"name": function["name"]}
+    return bare
+
+
+API: Final = Api(
+    prefixes=PREFIXES,
+    route="/chat/completions",
+    assembly=ChatCompletion,
+    error_body=error_body,
+    error_frame=error_frame,
+)

@@ -1,0 +1,18 @@
+"""The APIs of conversations are found by their files."""
+
+from __future__ import annotations
+
+from relay.apis import apis
+
+
+def test_every_file_is_an_api() -> None:
+    """An API would be there and its chats pass unrecorded, or a part of one be taken for one."""
+    assert {"chat_completions", "completions", "messages"} <= set(apis())
+    assert not [name for name in apis() if name.startswith("_")]
+
+
+def test_no_two_answer_to_the_same_path() -> None:
+    """A chat would be read by the rules of another API."""
+    routes = [(prefix, api.route) for api in apis().values() for prefix in api.prefixes]
+    assert len(routes) == len(set(routes))
+    assert all(prefix.startswith("/") and prefix.endswith("/") for prefix, _ in routes)
