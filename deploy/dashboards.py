@@ -1,6 +1,6 @@
 """Writes the Grafana dashboard: ``python -m deploy.dashboards``. A test compares the committed file with it.
 
-Four rows, each a question of the reader: is anything lost or late, how fast, what flows, is it healthy.
+Five rows, each a question of the reader: is anything lost or late, how fast, what flows, who spends, is it healthy.
 """
 
 from __future__ import annotations
@@ -159,8 +159,8 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel(
             "Chats ended",
-            "By outcome and reason.",
-            _rate("relay_chats_total", "outcome, reason"),
+            "By API, outcome and reason.",
+            _rate("relay_chats_total", "api, outcome, reason"),
             unit="ops",
             stacked=True,
             alert="RelayChatsFailing",
@@ -188,6 +188,35 @@ ROWS: dict[str, list[Panel]] = {
             alert="RelayTasksOverdue",
         ),
         Panel("Polls", "By result.", _rate("relay_polls_total", "result"), unit="ops", stacked=True),
+    ],
+    "Who spends what?": [
+        *(
+            Panel(
+                f"Tokens by {title}",
+                "Input and output, as the upstream reported them.",
+                _rate("relay_chat_tokens_total", label, '$mine, kind=~"input|output"'),
+                unit="ops",
+                stacked=True,
+            )
+            for label, title in (("client", "client"), ("model", "model"), ("api", "API"))
+        ),
+        Panel(
+            "Tokens in the last day",
+            "By client and model.",
+            [
+                (
+                    'sum by (client, model) (increase(relay_chat_tokens_total{$mine, kind=~"input|output"}[1d]))',
+                    "{{client}} {{model}}",
+                )
+            ],
+        ),
+        Panel(
+            "Refused for a limit",
+            "By client, and the limit that it has used up.",
+            _rate("relay_clients_limited_total", "client, limit"),
+            unit="ops",
+            stacked=True,
+        ),
     ],
     "Is it healthy?": [
         Panel(
@@ -260,7 +289,7 @@ def dashboard() -> dict[str, Any]:
     return {
         "title": "relay",
         "uid": "relay",
-        "description": "Is anything lost or late? How fast is relay? What flows? Is it healthy?",
+        "description": "Is anything lost or late? How fast is relay? What flows? Who spends what? Is it healthy?",
         "tags": ["relay"],
         "editable": True,
         "graphTooltip": 1,

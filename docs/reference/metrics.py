@@ -12,6 +12,7 @@ from relay.core.chat.events import TOKENS
 from relay.telemetry.metrics import Histogram
 from relay.telemetry.signals import chats
 from relay.telemetry.signals.claims import ClaimSignals
+from relay.telemetry.signals.clients import LIMITS, MAX_CLIENTS, ClientSignals
 from relay.telemetry.signals.consumers import ConsumerSignals
 from relay.telemetry.signals.deliveries import DeliverySignals
 from relay.telemetry.signals.http import HttpSignals
@@ -31,13 +32,16 @@ dashboard.
 
 The table lists a label's values if they are a fixed set. `sink` is the sink's `name`, or else its `type`; `topic` and
 the `type` of events are one of [these](events.md); `code` is one of [these](errors.md#codes-of-the-relay-itself);
-`model` is one of the first {chats.MAX_MODELS} that answered, then `other`; the `reason` of a chat is one of
-[these](../chat-events.md#how-a-chat-ended), and that of a dead letter one of
+`api` is one of [these](../chat-events.md); `model` is one of the first {chats.MAX_MODELS} that answered, then `other`;
+`client` is a name under `proxy.clients`, one of the first {MAX_CLIENTS}, then `other`, and empty for an unnamed client;
+of tokens there are {chats.MAX_SPENDERS} combinations of the three, and in further ones `model` is `other`; the `reason`
+of a chat is one of [these](../chat-events.md#how-a-chat-ended), and that of a dead letter one of
 [these](errors.md#reasons-of-dead-letters).
 """
 _VALUES: Final = {
     "outcome": ("completed", "failed", "cancelled"),
     "kind": TOKENS,
+    "limit": LIMITS,
 }
 """Values of labels that show up only once a chat has ended."""
 
@@ -64,6 +68,7 @@ def _registry() -> CollectorRegistry:
     for signals in (HealthSignals, HttpSignals, JournalSignals, ProcessSignals, ConsumerSignals, SubmissionSignals):
         signals(telemetry)
     chats.ChatSignals(telemetry)
+    ClientSignals(telemetry)
     DeliverySignals(telemetry, "novita")
     TaskSignals(telemetry, UpstreamSignals(telemetry))
     ClaimSignals(telemetry, "kafka")

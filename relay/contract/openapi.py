@@ -38,7 +38,8 @@ _WEBHOOK: Final = (
     *(*_JOURNAL, "backlog_full", "draining", *_BODY),
 )
 _PROXIED: Final = (
-    *("unauthorized", "model_not_allowed", "upstream_unreachable", "upstream_reset", "upstream_timeout", *_BODY),
+    *("unauthorized", "model_not_allowed", "rate_limited", *_BODY),
+    *("upstream_unreachable", "upstream_reset", "upstream_timeout"),
 )
 _CHAT: Final = (*_PROXIED, "too_many_chats", "draining")
 _SUBMISSION: Final = (*_PROXIED, "submission_outcome_unknown", *_JOURNAL, "backlog_full", "draining")

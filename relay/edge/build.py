@@ -48,6 +48,7 @@ from relay.journal.projections.task_addresses import Addresses
 from relay.settings import Settings
 from relay.settings.values import is_loopback_host
 from relay.telemetry.signals.chats import ChatSignals
+from relay.telemetry.signals.clients import ClientSignals
 from relay.telemetry.signals.consumers import ConsumerSignals
 from relay.telemetry.signals.deliveries import DeliverySignals
 from relay.telemetry.signals.sinks import SinkSignals
@@ -193,7 +194,8 @@ def _events(parts: Parts, auth: ApiAuth) -> Events:
 
 def _proxy(parts: Parts) -> Proxy:
     settings, server = parts.settings.proxy, parts.settings.server
-    clients, apis = Clients(settings, parts.settings.upstream_key), Apis(parts.apis)
+    clients = Clients(settings, parts.settings.upstream_key, signals=ClientSignals(parts.telemetry))
+    apis = Apis(parts.apis)
     limits = BodyLimits(settings.max_body, settings.max_inflight_bytes, settings.body_timeout, "proxy")
     public = urlsplit(server.public_url or "").netloc.lower()
     pages = Pages(public or None) if is_loopback_host(server.host) else None

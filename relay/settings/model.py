@@ -204,12 +204,17 @@ class UpstreamSettings(Section):
 
 
 class ClientSettings(Section):
-    """One client of the proxy. No ``models``: all of them. No ``on_disconnect``: as ``proxy.on_disconnect`` says."""
+    """One client of the proxy. No ``models``: all of them. No ``on_disconnect``: as ``proxy.on_disconnect`` says.
+
+    Without one of the limits it has none. ``tokens_per_minute`` counts those of chats that have ended.
+    """
 
     key: Secret | None = None
     key_sha256: Sha256 | None = None
     models: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     max_concurrent: Annotated[int, Field(ge=1)] | None = None
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    tokens_per_minute: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
     on_disconnect: OnDisconnect | None = None
 
     @model_validator(mode="after")

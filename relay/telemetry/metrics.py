@@ -21,6 +21,26 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 """Buckets for durations."""
 
 
+OTHER = "other"
+"""The label of values that have none of their own, because there are too many."""
+
+
+class LabelValues:
+    """The values that one label takes: at most so many, the first ones, and ``OTHER``. Nobody else bounds them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: set[str] = set()
+
+    def of(self, value: str) -> str:
+        """The value itself, or ``OTHER``."""
+        if value not in self._values:
+            if len(self._values) >= self._most:
+                return OTHER
+            self._values.add(value)
+        return value
+
+
 class Metrics:
     """The metrics of one process. Each is declared by the signals that move it, and is the same one if declared again.
 

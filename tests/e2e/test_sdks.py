@@ -37,6 +37,7 @@ OTHER_NAMES = {"APIStatusError": "APIError", "JSONDecodeError": "SyntaxError"}
 """What the JavaScript package calls an error that has another name in Python."""
 AI_CALLS = ("stream", "create")
 KEY = "sk-test-0123456789abcdef"
+FRUGAL = "sk-frugal-0123456789abcdef"
 """With which every client here comes."""
 EVENTS_WITHIN = 20.0
 """Seconds for the last events to be committed, on a machine whose disk others keep busy."""
@@ -198,6 +199,7 @@ REFUSALS = {
     "an unknown key": ("AuthenticationError", 401, "invalid_request_error", "unauthorized"),
     "a model that is not allowed": ("PermissionDeniedError", 403, "invalid_request_error", "model_not_allowed"),
     "too many chats": ("RateLimitError", 429, "rate_limit_error", "too_many_chats"),
+    "a limit used up": ("RateLimitError", 429, "rate_limit_error", "rate_limited"),
     "no upstream": ("InternalServerError", 502, "server_error", "upstream_unreachable"),
 }
 
@@ -206,7 +208,10 @@ REFUSALS = {
 async def test_the_relays_own_refusals_are_errors_that_the_sdks_read(sdk: str, tmp_path: Path) -> None:
     """An application could not distinguish a refusal by the relay from one by the upstream, nor learn the reason."""
     run = partial(run_python, 3, "sync") if sdk == "python" else partial(run_node, "openai_client.mjs", tmp_path)
-    clients = {"app": {"key": KEY, "models": [MODEL], "max_concurrent": 1}}
+    clients = {
+        "app": {"key": KEY, "models": [MODEL], "max_concurrent": 1},
+        "frugal": {"key": FRUGAL, "requests_per_minute": 1},
+    }
     async with Simulator(Options()) as simulator:
         relay = RelayProcess(tmp_path / "relay", upstream={"base_url": simulator.url}, proxy={"clients": clients})
         await relay.start()
@@ -214,6 +219,8 @@ async def test_the_relays_own_refusals_are_errors_that_the_sdks_read(sdk: str, t
         unlike = [
             {**case, "id": "an unknown key", "key": "sk-another-0123456789abcdef"},
             {**case, "id": "a model that is not allowed", "params": BODY | {"model": "org/other"}},
+            {**case, "id": "within the limit", "key": FRUGAL},
+            {**case, "id": "a limit used up", "key": FRUGAL},
         ]
         try:
             results = (await asyncio.to_thread(run, unlike))["results"]
@@ -225,7 +232,7 @@ async def test_the_relays_own_refusals_are_errors_that_the_sdks_read(sdk: str, t
             results += (await asyncio.to_thread(run, [{**case, "id": "no upstream"}]))["results"]
         finally:
             await relay.stop()
-    errors = {result["id"]: result["error"] for result in results}
+    errors = {result["id"]: result["error"] for result in results if result["id"] != "within the limit"}
     seen = {name: tuple(error[key] for key in ("class", "status", "type", "code")) for name, error in errors.items()}
     assert seen == REFUSALS
     assert all(error["body"]["message"] for error in errors.values())

@@ -13,7 +13,8 @@ from uuid import uuid4
 from aiohttp import web
 
 from relay.clocks import until, wall_ms
-from relay.core.chat.events import Opening
+from relay.core.chat.events import ChatData, Opening
+from relay.core.chat.quota import tokens_of
 from relay.core.chat.request import ChatRequest, read_request
 from relay.core.chat.tap import Capture
 from relay.core.errors import RelayError
@@ -54,6 +55,7 @@ class Chat:
         try:
             client = self._proxy.admit(request)
             self._require_room(client)
+            self._proxy.clients.count(client, chat=True)
             with self.intake.entered(chat=True):
                 async with self._proxy.bodies.received(request, client.name) as received:
                     read = await scanned(read_request, received.body, self._settings.capture.request, called.api.said)
@@ -92,6 +94,7 @@ class Chat:
 
     def _require_place(self, client: Client) -> None:
         if client.max_concurrent is not None and self._held[client.name] >= client.max_concurrent:
+            self._proxy.clients.limited(client, "max_concurrent")
             raise ProblemError("too_many_chats", f"At most {client.max_concurrent} at once.")
 
     def _open(self, request: web.BaseRequest, client: Client, read: ChatRequest, called: Called) -> ChatStream:
@@ -110,7 +113,12 @@ class Chat:
         )
         opening = self._signals.chat_begun(received)
         record = ChatCapture(
-            opening, self._capture, called.api, self._queue, self._signals, lambda: self._closed(record, client)
+            opening,
+            self._capture,
+            called.api,
+            self._queue,
+            self._signals,
+            lambda data: self._closed(record, client, data),
         )
         # What is compressed cannot be read on its way.
         headers = replaced(self._proxy.outbound(request), b"accept-encoding", b"identity")
@@ -129,6 +137,7 @@ class Chat:
         self._held[client.name] += 1
         return stream
 
-    def _closed(self, record: ChatCapture, client: Client) -> None:
+    def _closed(self, record: ChatCapture, client: Client, data: ChatData) -> None:
+        self._proxy.clients.spend(client, tokens_of(data))
         del self._streams[record]
         self._held[client.name] -= 1

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from relay.core.chat.api import Api
-from relay.core.chat.events import Opening, started_draft
+from relay.core.chat.events import ChatData, Opening, started_draft
 from relay.core.chat.outcome import Ending
 from relay.core.chat.tap import Capture, Closed, Tap
 from relay.edge.chat.event_queue import ChatEventQueue, ChatEvents
@@ -53,7 +53,7 @@ class ChatCapture:
         api: Api,
         queue: ChatEventQueue,
         signals: ChatSignals,
-        closed: Callable[[], None],
+        closed: Callable[[ChatData], None],
     ) -> None:
         self._opening, self._capture, self._api = opening, capture, api
         self._queue, self._signals, self._closed = queue, signals, closed
@@ -143,7 +143,7 @@ class ChatCapture:
         self._events.put((*closed.chunks, closed.terminal))
         self._tap = None
         self._signals.chat_ended(closed.data)
-        self._closed()
+        self._closed(closed.data)
 
     def _bare(self, ending: Ending, at: float) -> Closed:
         """The ending of a stream of which nothing could be read."""

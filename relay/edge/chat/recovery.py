@@ -15,7 +15,7 @@ from relay.core.clock import rfc3339
 from relay.core.event import CHAT, Draft, Event
 from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
-from relay.journal.projections.chats import Chats, OpenChat, Remains
+from relay.journal.projections.chats import Chats, OpenChat
 from relay.telemetry.signals.chats import ChatSignals
 
 _AT_ONCE = 50
@@ -48,13 +48,16 @@ async def end_open_chats(journal: Journal, apis: Mapping[str, Api], signals: Cha
 async def _close(journal: Journal, apis: Mapping[str, Api], found: Sequence[OpenChat], signals: ChatSignals) -> None:
     chats = journal.projection(Chats)
     chunks = await chats.query(Chats.chunks)
+    closed: list[str | None] = []
     for start in range(0, len(found), _AT_ONCE):
         endings = []
         for chat in found[start : start + _AT_ONCE]:
             remains = await chats.query(Chats.remains, chat, chunks.get(chat.chat_id, []))
-            endings.append(_ending(chat, remains, apis))
+            beginning = remains.started or _beginning(chat)
+            closed.append(orjson.loads(beginning.data).get("api"))
+            endings.append(restarted_draft(beginning, remains.chunks, wall_ms(), apis))
         await asyncio.gather(*(_written(journal, ending) for ending in endings))
-    signals.chats_closed(len(found))
+    signals.chats_closed(closed)
 
 
 async def _written(journal: Journal, ending: Draft) -> None:
@@ -65,10 +68,6 @@ async def _written(journal: Journal, ending: Draft) -> None:
             await asyncio.sleep(_AGAIN)
         else:
             return
-
-
-def _ending(chat: OpenChat, remains: Remains, apis: Mapping[str, Api]) -> Draft:
-    return restarted_draft(remains.started or _beginning(chat), remains.chunks, wall_ms(), apis)
 
 
 def _beginning(chat: OpenChat) -> Event:

@@ -77,6 +77,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "too_many_chats": Kind(
             429, "The client has too many open chats", "Wait for one to end, or raise max_concurrent."
         ),
+        "rate_limited": Kind(
+            429,
+            "The client has used up a limit of its own",
+            "Try again after the time in Retry-After; the operator may raise the limit under proxy.clients.",
+        ),
         "head_too_large": Kind(
             431,
             "The request headers are too large",
@@ -152,14 +157,22 @@ def problem(status: int, code: str, title: str, detail: str = "", hint: str = ""
     return orjson.dumps(document)
 
 
-def answer(code: str, detail: str = "", *, hint: str = "", allow: Sequence[str] = ()) -> Answer:
-    """The refusal with this code. ``hint`` replaces the usual one; ``allow`` lists the methods beside a 405.
+def answer(
+    code: str,
+    detail: str = "",
+    *,
+    hint: str = "",
+    allow: Sequence[str] = (),
+    retry_after: int = RETRY_AFTER_SECONDS,
+) -> Answer:
+    """The refusal with this code. ``hint`` replaces the usual one; ``allow`` lists the methods beside a 405;
+    ``retry_after`` are the seconds beside a 429 or a 503.
 
     Raises ``KeyError`` for a code that is not in ``KINDS``: it would be in no document.
     """
     kind = KINDS[code]
     body = problem(kind.status, code, kind.title, detail, hint or kind.hint)
-    return Answer(kind.status, body, {"Content-Type": PROBLEM_JSON, **_headers(kind.status, allow)})
+    return Answer(kind.status, body, {"Content-Type": PROBLEM_JSON, **_headers(kind.status, allow, retry_after)})
 
 
 def answer_to(error: RelayError) -> Answer:
@@ -175,10 +188,12 @@ def answer_to(error: RelayError) -> Answer:
 class ProblemError(Exception):
     """Ends a request with the answer to this problem. Raises ``KeyError`` for a code that is not in ``KINDS``."""
 
-    def __init__(self, code: str, detail: str = "", allow: Sequence[str] = ()) -> None:
+    def __init__(
+        self, code: str, detail: str = "", allow: Sequence[str] = (), retry_after: int = RETRY_AFTER_SECONDS
+    ) -> None:
         super().__init__(code)
-        self.code, self.detail, self.allow = code, detail, allow
-        self.answer = answer(code, detail, allow=allow)
+        self.code, self.detail, self.allow, self.retry_after = code, detail, allow, retry_after
+        self.answer = answer(code, detail, allow=allow, retry_after=retry_after)
 
 
 def journal_code(error: BaseException) -> str:
@@ -188,7 +203,13 @@ def journal_code(error: BaseException) -> str:
 
 
 def shaped_answer(
-    body_of: Callable[[int, str, str], bytes], code: str, detail: str = "", *, hint: str = "", allow: Sequence[str] = ()
+    body_of: Callable[[int, str, str], bytes],
+    code: str,
+    detail: str = "",
+    *,
+    hint: str = "",
+    allow: Sequence[str] = (),
+    retry_after: int = RETRY_AFTER_SECONDS,
 ) -> Answer:
     """``answer`` in an API's own shape: ``body_of`` makes it of status, code and message.
 
@@ -198,15 +219,15 @@ def shaped_answer(
     kind = KINDS[code]
     message = f"{detail or kind.title + '.'} {hint or kind.hint}"
     body = body_of(kind.status, code, message)
-    return Answer(kind.status, body, {"Content-Type": "application/json", **_headers(kind.status, allow)})
+    return Answer(kind.status, body, {"Content-Type": "application/json", **_headers(kind.status, allow, retry_after)})
 
 
-def _headers(status: int, allow: Sequence[str]) -> dict[str, str]:
+def _headers(status: int, allow: Sequence[str], retry_after: int) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="relay"'  # RFC 9110, 15.5.2: a 401 must carry a challenge
     if status == 405:
         headers["Allow"] = ", ".join(allow)  # RFC 9110, 15.5.6: so must a 405, even if it is empty
     if status in (429, 503):
-        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        headers["Retry-After"] = str(retry_after)
     return headers

@@ -52,7 +52,9 @@ class Apis:
         if api is None:
             return error.answer if isinstance(error, ProblemError) else problems.answer_to(error)
         if isinstance(error, ProblemError):
-            return problems.shaped_answer(api.error_body, error.code, error.detail, allow=error.allow)
+            return problems.shaped_answer(
+                api.error_body, error.code, error.detail, allow=error.allow, retry_after=error.retry_after
+            )
         if error.code not in problems.KINDS:
             return problems.shaped_answer(api.error_body, "internal")
         return problems.shaped_answer(api.error_body, error.code, error.message, hint=error.hint)

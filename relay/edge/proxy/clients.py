@@ -7,15 +7,19 @@ their own upstream keys go on, and the relay knows their names by the keys' dige
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from hmac import compare_digest
 
 from aiohttp import hdrs
 
+from relay.core.chat.quota import Quota
 from relay.edge.http.auth import bearer, token_digest
 from relay.edge.http.problems import ProblemError
-from relay.settings.model import OnDisconnect, ProxySettings
+from relay.settings.model import ClientSettings, OnDisconnect, ProxySettings
+from relay.telemetry.signals.clients import ClientSignals
+from relay.telemetry.telemetry import Telemetry
 from relay.upstream import RawHeaders
 from relay.upstream.headers import first, replaced
 
@@ -34,6 +38,7 @@ class Client:
     models: frozenset[str] = frozenset()
     max_concurrent: int | None = None
     on_disconnect: OnDisconnect = "cancel"
+    quota: Quota = field(default_factory=Quota, compare=False)
 
     def require_model(self, model: object) -> None:
         """Raises ``ProblemError`` where the client may not use this model."""
@@ -42,19 +47,29 @@ class Client:
 
 
 class Clients:
-    """The clients by the digests of their keys."""
+    """The clients by the digests of their keys. ``now``: a monotonic clock, in seconds."""
 
-    def __init__(self, proxy: ProxySettings, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        proxy: ProxySettings,
+        api_key: str | None = None,
+        *,
+        signals: ClientSignals | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._signals, self._now = signals or ClientSignals(Telemetry()), now
+        self._quotas: dict[str, Quota] = {}
         self.reconfigure(proxy, api_key)
 
     def reconfigure(self, proxy: ProxySettings, api_key: str | None) -> None:
-        """Knows these clients, and this key of the upstream's, from the next request on."""
+        """Knows these clients, and this key of the upstream's, from the next request on.
+
+        Clients that were known have used what they have used: a reload hands out no fresh minute.
+        """
+        self._quotas = {name: self._quotas.get(name) or Quota() for name in proxy.clients}
         self._anybody = Client(on_disconnect=proxy.on_disconnect)
         self._known = [
-            (
-                settings.key_digest,
-                Client(name, frozenset(settings.models), settings.max_concurrent, proxy.on_disconnect_of(name)),
-            )
+            (settings.key_digest, self._client(name, settings, proxy.on_disconnect_of(name)))
             for name, settings in proxy.clients.items()
         ]
         self._injected = f"Bearer {api_key}".encode("ascii") if api_key is not None else None
@@ -74,6 +89,30 @@ class Clients:
         if found is None:
             raise ProblemError("unauthorized", "No client of this relay has the key in Authorization or x-api-key.")
         return found
+
+    def count(self, client: Client, *, chat: bool = False) -> None:
+        """One request more of a client, which may begin a ``chat``.
+
+        Raises ``ProblemError`` (``rate_limited``) where it has used up a limit of its own.
+        """
+        exceeded = client.quota.admit(self._now(), chat=chat)
+        if exceeded is not None:
+            self.limited(client, exceeded.limit)
+            detail = f"{exceeded.limit} is {exceeded.allowed}, and used up."
+            raise ProblemError("rate_limited", detail, retry_after=exceeded.retry_after)
+
+    def limited(self, client: Client, limit: str) -> None:
+        """A request of the client is refused because of a limit of its own."""
+        self._signals.limited(client.name or "", limit)
+
+    def spend(self, client: Client, tokens: int) -> None:
+        """A chat of the client has ended, and counts so many tokens."""
+        client.quota.spend(self._now(), tokens)
+
+    def _client(self, name: str, settings: ClientSettings, on_disconnect: OnDisconnect) -> Client:
+        quota = self._quotas[name]
+        quota.limit(settings.requests_per_minute, settings.tokens_per_minute, self._now())
+        return Client(name, frozenset(settings.models), settings.max_concurrent, on_disconnect, quota)
 
     def authorized(self, headers: RawHeaders) -> RawHeaders:
         """The headers as they go to the upstream: the relay's key instead of the client's, if there is one.

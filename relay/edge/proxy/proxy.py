@@ -32,6 +32,8 @@ TASK_RESULT = "/v3/async/task-result"
 NOTHING = Concealed()
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_FREE = frozenset(("GET", "HEAD", "OPTIONS"))
+"""They count for no limit: to ask for a result again and again must not cost a client its chats."""
 _REFUSED = frozenset(("TRACE", "CONNECT"))
 """The first has a server show the request as it got it, with the key that the relay added to it."""
 
@@ -74,7 +76,10 @@ class Proxy:
         """One request, passed through in both directions as it comes."""
         outgoing = self.outgoing(request)
         try:
-            async with self._outbound_body(request, self.admit(request)) as body:
+            client = self.admit(request)
+            if request.method not in _FREE:
+                self.clients.count(client)
+            async with self._outbound_body(request, client) as body:
                 return await self._exchange(request, body, outgoing)
         except (RelayError, ProblemError) as error:
             return outgoing.abort() if outgoing.begun else self.refused(request, error)

@@ -116,6 +116,7 @@ class Submissions:
         try:
             client = self._proxy.admit(request)
             self._writer.require_journal()
+            self._proxy.clients.count(client)
             with self._intake.entered():
                 async with self._proxy.bodies.received(request, client.name) as received:
                     client.require_model(await _model(request, received.body) if client.models else None)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+
+from prometheus_client import Counter
 
 from relay.core.chat.events import TOKENS, ChatData, Opening
 from relay.telemetry.gen_ai import answer_attributes, request_attributes
 from relay.telemetry.log import LogRateLimiter
-from relay.telemetry.metrics import SECONDS, Series
+from relay.telemetry.metrics import OTHER, SECONDS, LabelValues
+from relay.telemetry.signals.clients import MAX_CLIENTS
 from relay.telemetry.spans import Span
 from relay.telemetry.telemetry import Telemetry
 
 MAX_MODELS = 100
 """Models that get a label of their own; a client may ask for any name, so there must be an end to them."""
 
-OTHER = "other"
+MAX_SPENDERS = 1000
+"""Combinations of API, client and model that get a series of their own for each kind of tokens."""
 
 _OVERHEAD = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
@@ -24,7 +29,7 @@ class ChatSignals:
         self._telemetry = telemetry
         metrics = telemetry.metrics
         self._active = metrics.gauge("relay_chats_active", "Open chats.")
-        self._ended = metrics.counter("relay_chats", "Chats ended, by outcome.", "outcome", "reason")
+        self._ended = metrics.counter("relay_chats", "Chats ended, by outcome.", "api", "outcome", "reason")
         self._first_token = metrics.histogram(
             "relay_chat_first_token_seconds", "Time from a chat request to its first token.", SECONDS, "model"
         )
@@ -36,8 +41,11 @@ class ChatSignals:
             "Time that relay adds before the first byte: from request read to request sent, including the connection.",
             _OVERHEAD,
         ).series()
-        self._tokens = metrics.counter("relay_chat_tokens", "Tokens that the upstream reported.", "kind")
-        self._models: dict[str, Series] = {}
+        self._tokens = metrics.counter(
+            "relay_chat_tokens", "Tokens that the upstream reported.", "kind", "api", "client", "model"
+        )
+        self._models, self._clients = LabelValues(MAX_MODELS), LabelValues(MAX_CLIENTS)
+        self._spenders: dict[tuple[str, str, str], dict[str, Counter]] = {}
         self._limiters: dict[str, LogRateLimiter] = {}
         self._spans: dict[str, Span] = {}
 
@@ -65,22 +73,26 @@ class ChatSignals:
         if (span := self._spans.pop(data["chat_id"], None)) is not None:
             span.note(answer_attributes(data))
             span.end(error=data["reason"] if data["outcome"] == "failed" else None)
-        self._ended.labels(data["outcome"], data["reason"] or "").inc()
+        self._ended.labels(data["api"] or "", data["outcome"], data["reason"] or "").inc()
         timings = data["timings"]
         if timings["duration_ms"] is not None:
             self._duration.observe(timings["duration_ms"] / 1000)
         if timings["first_token_ms"] is not None:
-            self._series(data["model"]).observe(timings["first_token_ms"] / 1000)
-        for kind in TOKENS:
-            if tokens := data["tokens"][kind]:
-                self._tokens.labels(kind).inc(tokens)
+            series = self._first_token.series(self._models.of(data["model"] or OTHER))
+            series.observe(timings["first_token_ms"] / 1000)
+        if any(data["tokens"].values()):
+            spender = self._spender(data)
+            for kind in TOKENS:
+                if tokens := data["tokens"][kind]:
+                    spender[kind].inc(tokens)
         if data["outcome"] == "failed":
             self._tell_failure(data)
 
-    def chats_closed(self, count: int) -> None:
-        """Chats that were under way when the relay was killed have their ending."""
-        self._ended.labels("failed", "relay_restarted").inc(count)
-        self._telemetry.log.warning("open chats from before the restart closed", chats=count)
+    def chats_closed(self, apis: Sequence[str | None]) -> None:
+        """Chats that were under way when the relay was killed have their ending: the API of each."""
+        for api in apis:
+            self._ended.labels(api or "", "failed", "relay_restarted").inc()
+        self._telemetry.log.warning("open chats from before the restart closed", chats=len(apis))
 
     def chats_unrecorded(self, count: int) -> None:
         """The relay ends, and the journal has not taken all events of these chats."""
@@ -95,14 +107,15 @@ class ChatSignals:
         """A bug in the recorder; the stream itself goes on."""
         self._telemetry.log.error("chat recording failed", error=type(error).__name__, exc_info=error)
 
-    def _series(self, model: str | None) -> Series:
-        name = model or OTHER
-        if name not in self._models and len(self._models) >= MAX_MODELS:
-            name = OTHER
-        series = self._models.get(name)
-        if series is None:
-            series = self._models[name] = self._first_token.series(name)
-        return series
+    def _spender(self, data: ChatData) -> dict[str, Counter]:
+        """The counters of who spends: only chats that used tokens get there, so no made-up name does."""
+        api, client = data["api"] or "", self._clients.of(data["client"] or "")
+        key = api, client, self._models.of(data["model"] or OTHER)
+        if key not in self._spenders and len(self._spenders) >= MAX_SPENDERS:
+            key = api, client, OTHER
+        if key not in self._spenders:
+            self._spenders[key] = {kind: self._tokens.labels(kind, *key) for kind in TOKENS}
+        return self._spenders[key]
 
     def _tell_failure(self, data: ChatData) -> None:
         reason = data["reason"] or ""

@@ -8,6 +8,7 @@ from relay.edge.http.problems import KINDS
 PAGE = Path(__file__).parents[3] / "docs" / "webhooks.md"
 ELSEWHERE = {
     "model_not_allowed",
+    "rate_limited",
     "too_many_chats",
     "too_many_consumers",
     "upstream_reset",

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from relay.edge.chat import event_queue
 from relay.journal.journal import Policy
-from tests.services.raw_http import ask, post, wire
+from tests.services.raw_http import ask, get, post, wire
 from tests.services.scripted_upstream import Call, Script, answering, chunks, ok
 from tests.unit.edge.chat.chatting import (
     DONE,
@@ -115,6 +115,41 @@ async def test_a_client_has_no_more_streams_than_it_may(tmp_path: Path) -> None:
                     await other.reader.readuntil(b"data: ")
             await until(lambda: not served.chat._streams)
         assert len(await served.events()) == 3 * 4
+
+
+MESSAGES = "/anthropic/v1/messages"
+SPENT = frame("a", "stop").replace(b'"choices"', b'"usage":{"prompt_tokens":70,"completion_tokens":50},"choices"')
+
+
+async def test_a_client_that_has_spent_its_tokens_begins_no_chat_until_they_are_back(tmp_path: Path) -> None:
+    """One client could spend the upstream's whole credit; or others, or its other requests, would pay for it."""
+    named = clients(web={"tokens_per_minute": 100}, batch={})
+    async with chatting(tmp_path, streaming(SPENT, DONE), clients=named, api_key="up") as served:
+        assert (await ask(served.url, asking("a/m", shown("web")))).status == 200
+        await served.ending()
+        refused = await ask(served.url, asking("a/m", shown("web")))
+        assert (refused.status, refused.json["error"]["code"]) == (429, "rate_limited")
+        assert 1 <= int(refused.headers["retry-after"]) <= 13
+        other = await ask(served.url, post(MESSAGES, b'{"model":"a/m"}', shown("web")))
+        assert other.json["type"] == "error"
+        assert other.json["error"]["type"] == "rate_limit_error"
+        assert (await ask(served.url, asking("a/m", shown("batch")))).status == 200
+        assert (await ask(served.url, post("/openai/v1/embeddings", b"{}", shown("web")))).status == 200
+        assert len(served.upstream.calls) == 3
+
+
+async def test_requests_of_all_kinds_count_but_questions(tmp_path: Path) -> None:
+    """A client would get around its limit on another route, or use it up by asking for the models."""
+    named = clients(web={"requests_per_minute": 2})
+    async with chatting(tmp_path, PLAIN, clients=named, api_key="up") as served:
+        for _ in range(5):
+            assert (await ask(served.url, get("/openai/v1/models", shown("web")), "GET")).status == 200
+        assert (await ask(served.url, asking("a/m", shown("web")))).status == 200
+        assert (await ask(served.url, post("/openai/v1/embeddings", b"{}", shown("web")))).status == 200
+        for request in (asking("a/m", shown("web")), post("/openai/v1/embeddings", b"{}", shown("web"))):
+            refused = await ask(served.url, request)
+            assert (refused.status, refused.json["error"]["code"]) == (429, "rate_limited")
+            assert 1 <= int(refused.headers["retry-after"]) <= 30
 
 
 async def test_a_place_counts_for_one_stream_though_two_requests_come_at_once(tmp_path: Path) -> None:

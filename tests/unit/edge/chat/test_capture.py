@@ -38,7 +38,7 @@ class Recorded:
         opening = Opening("s1", 1, asyncio.get_running_loop().time())
         signals = ChatSignals(telemetry)
         self.record = ChatCapture(
-            opening, capture, CHAT_COMPLETIONS, self.queue, signals, lambda: self._closed.set_result(None)
+            opening, capture, CHAT_COMPLETIONS, self.queue, signals, lambda _: self._closed.set_result(None)
         )
         self.record.begin()
         self.record.answered(200, "text/event-stream")

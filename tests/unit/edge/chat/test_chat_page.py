@@ -16,6 +16,7 @@ ERRORS = {
     "payload_too_large",
     "body_timeout",
     "bad_request",
+    "rate_limited",
     "too_many_chats",
     "unsupported_transfer_coding",
     "overloaded",

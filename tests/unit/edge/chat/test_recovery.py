@@ -63,7 +63,7 @@ async def test_a_stream_whose_beginning_was_pruned_ends_too(tmp_path: Path) -> N
     data = orjson.loads(ending.data)
     assert (ending.type, data["chat_id"], data["client"]) == ("relay.chat.failed", "a", None)
     assert data["choices"][0]["content"] == "Hello"
-    labels = {"outcome": "failed", "reason": "relay_restarted"}
+    labels = {"api": "", "outcome": "failed", "reason": "relay_restarted"}
     assert telemetry.metrics.registry.get_sample_value("relay_chats_total", labels) == 1
 
 

@@ -53,7 +53,7 @@ async def test_a_completed_stream_is_published_with_what_was_said(tmp_path: Path
     assert [event.type for event in events] == ["relay.chat.started", "relay.chat.chunk", "relay.chat.completed"]
     assert started.subject == chunk.subject == ending["chat_id"]
     assert ending["choices"][0]["content"] == "Hello"
-    assert served.metric("relay_chats_total", outcome="completed", reason="") == 1
+    assert served.metric("relay_chats_total", api="chat_completions", outcome="completed", reason="") == 1
     assert served.metric("relay_chats_active") == 0
 
 
@@ -148,7 +148,7 @@ async def test_a_client_that_leaves_takes_the_upstream_with_it(tmp_path: Path, s
             await served.upstream.calls[0].gone.wait()
         ending = await served.ending()
     assert (ending["type"], ending["reason"]) == ("relay.chat.cancelled", "client_gone")
-    assert served.metric("relay_chats_total", outcome="cancelled", reason="client_gone") == 1
+    assert served.metric("relay_chats_total", api="chat_completions", outcome="cancelled", reason="client_gone") == 1
 
 
 async def test_a_client_that_leaves_after_the_end_has_it_all(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from multidict import CIMultiDict
 from relay.edge.http.problems import ProblemError
 from relay.edge.proxy.clients import Client, Clients
 from relay.settings.model import ProxySettings
+from relay.telemetry.signals.clients import ClientSignals
+from relay.telemetry.telemetry import Telemetry
 
 KEY, OTHER = "relay-key-of-web-0123456789", "relay-key-of-batch-0123456789"
 
@@ -77,3 +79,56 @@ def test_a_client_may_use_its_models_only() -> None:
         with pytest.raises(ProblemError) as caught:
             Client(models=frozenset({"a"})).require_model(model)
         assert caught.value.code == "model_not_allowed"
+
+
+class Hour:
+    """A clock that a test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def limited(limits: dict[str, Any], clock: Hour, signals: ClientSignals | None = None) -> Clients:
+    settings = ProxySettings.model_validate({"clients": {"web": {"key": KEY, **limits}}})
+    return Clients(settings, None, signals=signals, now=clock)
+
+
+def test_a_client_that_has_used_up_its_limit_reads_when_to_come_again() -> None:
+    """SDKs would retry at once, or a client would not learn which limit to have raised."""
+    telemetry, clock = Telemetry(), Hour()
+    known = limited({"requests_per_minute": 2}, clock, ClientSignals(telemetry))
+    web = known.admit(shown(KEY))
+    known.count(web)
+    known.count(web, chat=True)
+    with pytest.raises(ProblemError) as caught:
+        known.count(web)
+    answer = caught.value.answer
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "30")
+    assert b"requests_per_minute is 2" in answer.body
+    labels = {"client": "web", "limit": "requests_per_minute"}
+    assert telemetry.metrics.registry.get_sample_value("relay_clients_limited_total", labels) == 1
+    clock.now = 30.0
+    known.count(web)
+
+
+def test_a_reload_keeps_what_was_used_and_forgets_clients_that_are_gone() -> None:
+    """Each reload would hand out a fresh minute; or memory would grow with each name that was ever configured."""
+    clock = Hour()
+    known = limited({"tokens_per_minute": 100}, clock)
+    before = known.admit(shown(KEY))
+    known.reconfigure(ProxySettings.model_validate({"clients": {"web": {"key": KEY, "tokens_per_minute": 200}}}), None)
+    known.spend(before, 300)  # a chat that began before the reload
+    with pytest.raises(ProblemError) as caught:
+        known.count(known.admit(shown(KEY)), chat=True)
+    assert caught.value.answer.headers["Retry-After"] == "31"
+    known.reconfigure(ProxySettings.model_validate({"clients": {"batch": {"key": OTHER}}}), None)
+    assert list(known._quotas) == ["batch"]
+
+
+def test_nobody_without_a_name_is_limited() -> None:
+    """A relay without clients would refuse requests."""
+    known = clients(None)
+    for _ in range(10_000):
+        known.count(known.admit(CIMultiDict()), chat=True)

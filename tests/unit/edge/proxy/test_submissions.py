@@ -185,6 +185,21 @@ async def test_a_body_of_twenty_megabytes_goes_both_ways(journal: Journal) -> No
         assert relay.proxy.bodies.inflight == 0
 
 
+async def test_a_submission_counts_and_a_question_for_its_result_does_not(journal: Journal) -> None:
+    """A client would get around its limit with tasks, or could not ask what became of them."""
+    settings = ProxySettings.model_validate({"clients": {"web": {"key": "k" * 32, "requests_per_minute": 1}}})
+    key = f"Authorization: Bearer {'k' * 32}"
+    async with submitting(journal, answering(TAKEN), settings=settings) as relay:
+        for _ in range(3):
+            result = await ask(relay.url, get("/v3/async/task-result?task_id=t1", key), "GET")
+            assert result.status == 200
+        assert (await ask(relay.url, post("/v3/async/txt2img", b"{}", key))).status == 200
+        refused = await ask(relay.url, post("/v3/async/txt2img", b"{}", key))
+        assert (refused.status, refused.code) == (429, "rate_limited")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert len(relay.upstream.calls) == 4
+
+
 async def test_a_body_over_the_limit_is_refused_before_anything_is_sent(journal: Journal) -> None:
     """The relay would run out of memory, or the upstream be paid for half an image."""
     limits = BodyLimits(max_body=1000, max_inflight_bytes=1500, timeout=5.0, section="proxy")
