@@ -17,7 +17,9 @@ from relay.cli.serve import run_loop
 from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
-    from relay.core.sink import Advice, Identity, Sink, SinkConfig
+    from collections.abc import Sequence
+
+    from relay.core.sink import Advice, Identity, Sink, SinkConfig, Step
     from relay.settings import ConfigError, Settings
     from relay.settings.model import UpstreamSettings
 
@@ -145,7 +147,7 @@ async def reach_sink(config: SinkConfig, identity: Identity) -> Reached:
 
 
 class _Walk:
-    """How far a sink was opened."""
+    """How far it went on the way to a server."""
 
     def __init__(self) -> None:
         self.passed: list[Passed] = []
@@ -154,10 +156,11 @@ class _Walk:
     async def open(self, sink: Sink) -> None:
         from relay.core.sink import Stepwise
 
-        if not isinstance(sink, Stepwise):
-            await sink.open()
-            return
-        for self._at, take in sink.steps():
+        await (self.take(sink.steps()) if isinstance(sink, Stepwise) else sink.open())
+
+    async def take(self, steps: Sequence[Step]) -> None:
+        """Each in its order, up to the first that fails."""
+        for self._at, take in steps:
             self.passed.append(Passed(self._at, await take()))
         self._at = None
 
@@ -172,13 +175,14 @@ async def reach_index(url: str) -> Reached:
 
     name = "dedup.shared_index"
     index = RedisIndex(url, scope="check", identity="check", origin=lambda: "check", lease=1.0, window=1.0)
+    walk = _Walk()
     try:
-        await index.reach()
+        await walk.take(index.steps())
     except RelayError as error:
-        return Reached(name, False, error.code, error.message, error.hint or None)
+        return walk.ended(name, error.code, error.message, error.hint or None)
     finally:
         await index.close()
-    return Reached(name, True, message="answers")
+    return Reached(name, True, message="answers", steps=tuple(walk.passed))
 
 
 async def reach_upstream(settings: UpstreamSettings) -> Reached:

@@ -344,7 +344,7 @@ async def test_the_steps_show_how_far_it_goes(guarded: GuardedKafka, sinks: Sink
     found = {name: await take() for name, take in sink.steps()}
     assert list(found) == ["resolve", "connect", "tls", "authenticate", "produce", "authorize"]
     assert found["tls"].startswith("TLSv1.3, TLS_")
-    assert "the broker's certificate ends in 2 days" in found["tls"]
+    assert "the certificate of the broker ends in 2 days" in found["tls"]
     assert "let in by OAUTHBEARER, with the token (issuer http" in found["authenticate"]
     assert f"{sinks.prefix}denied.chat" in found["authorize"]
     await sink.close()

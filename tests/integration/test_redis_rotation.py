@@ -92,7 +92,7 @@ async def test_a_new_certificate_is_used_for_the_next_batch(
     await deliver(sink, 5)
     (tmp_path / "server.key").write_text("no key")
     reconfigured(sink, url, **paths)
-    assert (await unavailable(sink.publish(batch(6, 8)))).code == "tls_failed"
+    assert (await unavailable(sink.publish(batch(6, 8)))).code == "tls_files"
     shutil.copy(certificates / "server.key", tmp_path / "server.key")
     reconfigured(sink, url, **paths)
     await deliver(sink, 10)

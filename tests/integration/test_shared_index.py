@@ -290,7 +290,7 @@ def limited(server: RedisServer, *rules: str) -> RedisIndex:
 async def test_what_the_hint_grants_is_enough(server: RedisServer) -> None:
     """An operator who grants what the hint names would have an index that cannot do all that it has to."""
     index = limited(server)
-    await index.reach()
+    await dict(index.steps())["authorize"]()
     await published(index, ended("t", 1))
     await index.claim([ended("u", 2)])
     await index.release([ended("u", 2)])
@@ -301,7 +301,7 @@ async def test_what_the_hint_grants_is_enough(server: RedisServer) -> None:
 async def test_a_missing_right_is_named_before_anything_is_written(server: RedisServer, command: str) -> None:
     """An index that can claim and not release would hold up the other replicas, and nothing would name the right."""
     index = limited(server, f"-{command}")
-    for attempt in (index.reach, lambda: index.claim([ended("t", 1)])):
+    for attempt in (dict(index.steps())["authorize"], lambda: index.claim([ended("t", 1)])):
         with pytest.raises(IndexUnavailable) as refused:
             await attempt()
         assert (refused.value.code, refused.value.hint) == ("forbidden", INDEX_RIGHTS)
@@ -313,7 +313,7 @@ async def test_a_missing_right_is_named_before_anything_is_written(server: Redis
 async def test_a_right_that_is_taken_away_leaves_no_half_of_a_claim(server: RedisServer, command: str) -> None:
     """Some facts of a batch would be held for the lease by a replica that believes to have none of them."""
     index = limited(server)
-    await index.reach()
+    await dict(index.steps())["authorize"]()
     server.cli("ACL", "SETUSER", "index", f"-{command}")
     with pytest.raises(IndexUnavailable) as refused:
         await index.claim([ended("t", 1), ended("u", 2)])

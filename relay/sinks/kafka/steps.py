@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from aiokafka import TopicPartition
 
 from relay.core.sink import Step
+from relay.core.tls import described_tls
 from relay.sinks.kafka.client import Session, answered
 from relay.sinks.kafka.config import Config
 from relay.sinks.kafka.errors import no_connection, unavailable
@@ -21,8 +21,6 @@ from relay.sinks.kafka.logins import connection_options, options_of
 T = TypeVar("T")
 _WITHIN = 10.0
 """Seconds for each step up to the login; aiokafka's own limits are meant for a broker that may come back."""
-_SOON = 14 * 86_400
-"""Seconds before its end from which a certificate should be renewed."""
 
 
 class Way:
@@ -79,7 +77,7 @@ class Way:
         context = connection_options(self._config, self._client_id)["ssl_context"]
         _, writer = await asyncio.open_connection(host.strip("[]"), port, ssl=context)
         try:
-            return described_tls(writer.get_extra_info("ssl_object"), time.time())
+            return described_tls(writer.get_extra_info("ssl_object"), time.time(), "the broker")
         finally:
             writer.transport.abort()
 
@@ -103,17 +101,6 @@ def _bounded(name: str, step: Callable[[], Awaitable[str]]) -> Callable[[], Awai
             raise unavailable(error, name) from error
 
     return run
-
-
-def described_tls(tls: Any, now: float) -> str:
-    """What was negotiated, and when the broker's certificate ends. ``now``: epoch seconds."""
-    cipher, certificate = tls.cipher(), tls.getpeercert() or {}
-    text = f"{tls.version()}, {cipher[0] if cipher else 'no cipher'}"
-    if "notAfter" not in certificate:
-        return text
-    left = ssl.cert_time_to_seconds(certificate["notAfter"]) - now
-    soon = ": renew it" if left < _SOON else ""
-    return f"{text}; the broker's certificate ends in {left / 86_400:.0f} days, at {certificate['notAfter']}{soon}"
 
 
 async def may_write(session: Session, names: Mapping[str, str], timeout: float) -> str:

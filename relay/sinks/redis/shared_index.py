@@ -22,8 +22,9 @@ from typing import Any
 from redis.exceptions import NoScriptError, RedisError
 
 from relay.core.publishing.claims import KIND_LETTERS, Claimed, Fact, IndexUnavailable, Verdict
-from relay.core.sink import SinkUnavailable
+from relay.core.sink import SinkUnavailable, Step
 from relay.sinks.redis.config import Config
+from relay.sinks.redis.steps import Way
 from relay.sinks.redis.topology import Locator
 from relay.sinks.redis.wire import Wire, failure
 
@@ -58,7 +59,8 @@ class RedisIndex:
         keys = {"type": "redis", "url": url, "socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
         endpoints = Config.model_validate({**keys, "wait_timeout": TIMEOUT / 2}).endpoints()
         self._scope = f"{{relay:{scope}}}:"
-        self._locator = Locator(replace(endpoints, rights=INDEX_RIGHTS), self._scope)
+        self._endpoints = replace(endpoints, rights=INDEX_RIGHTS)
+        self._locator = Locator(self._endpoints, self._scope)
         self._identity, self._origin = identity, origin
         self._lease, self._window = int(lease * 1000), int(window * 1000)
         self._wire: Wire | None = None
@@ -86,10 +88,14 @@ class RedisIndex:
             for part in _parts(facts):
                 await self._run("release", self._lease, part)
 
-    async def reach(self) -> None:
-        """Sees whether the index answers and runs its script. Raises ``IndexUnavailable``."""
+    def steps(self) -> Sequence[Step]:
+        """To its Redis, through the login, to the right to run the script; they raise ``RelayError``."""
+        return [*Way(self._endpoints, f"{self._scope}none").steps(), ("authorize", self._authorize)]
+
+    async def _authorize(self) -> str:
         async with self._bounded():
             await self._connected()
+        return f"may run the script on {self._scope}*"
 
     async def close(self) -> None:
         """Raises nothing."""

@@ -1,7 +1,7 @@
 -- One script for everything that the sink writes: the checkpoint's owner, the events, and the checkpoint itself.
 --
 -- KEYS  the checkpoint hash (journal_id, offset, dead, absorbed, instance, epoch), the streams, then what facts need:
---       'claim' gets one key that no fact has if there is a window, 'publish' two for each fact: its own, its statement's
+--       'claim' and 'prove' get one key that no fact has if there is a window, 'publish' two for each fact: its own, its statement's
 --       'reach' gets one key, to see whether the user may read and write it
 -- ARGV  operation, instance, epoch ('' for the first claim of a process), number of streams, age in ms past which
 --       entries are trimmed ('' for never), window in ms in which other replicas' facts are absorbed ('' for none)
@@ -27,6 +27,7 @@
 --   XADD       is its own proof: what denies the command denies the first one
 -- Should one of them fail in the middle all the same, the checkpoint is left at the last event that is on its stream.
 -- 'claim' proves all commands before it claims, by calls that change nothing: so a missing right shows when opening.
+-- 'prove' does that only.
 -- Offsets stay strings: tostring(1e15) is '1e+15'.
 
 if ARGV[1] == 'reach' then return {'OK'} end
@@ -69,10 +70,11 @@ local function denied()
   return found
 end
 
-if operation == 'claim' then
+if operation == 'claim' or operation == 'prove' then
   local found = denied()
   if found[2] then return found end
 end
+if operation == 'prove' then return {'OK'} end
 
 for place = 1, last_stream do
   local found = redis.call('TYPE', KEYS[place]).ok

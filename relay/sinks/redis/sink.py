@@ -50,11 +50,13 @@ from relay.core.sink import (
     Refused,
     SinkFenced,
     SinkUnavailable,
+    Step,
     Withheld,
     without_topic,
 )
 from relay.sinks.redis import places
 from relay.sinks.redis.config import RIGHTS, Config, Node
+from relay.sinks.redis.steps import Way
 from relay.sinks.redis.topology import Locator
 from relay.sinks.redis.wire import Wire, failure
 
@@ -101,8 +103,6 @@ class RedisSink:
         wire = await self._locator.connect()
         try:
             await self._inspect(wire)
-            if self._config.wait_replicas:
-                await wire.call("WAIT", 0, 1)  # answers at once, and whether it may be asked
             self._held = await self._claim(wire)
             await self._replicated(wire)
         except BaseException:
@@ -112,6 +112,23 @@ class RedisSink:
         if self._config.sentinels:
             self._successor = asyncio.create_task(self._locator.successor(wire.node))
         return self._held
+
+    def steps(self) -> Sequence[Step]:
+        """To the node that has the keys, through the login, to the rights, to a claim of the checkpoint."""
+        way = Way(self._config.endpoints(), self._keys[0])
+        return [*way.steps(), ("authorize", self._authorize), ("write", self._write)]
+
+    async def _authorize(self) -> str:
+        wire = await self._locator.connect()
+        try:
+            await self._run_proven(wire, "prove")
+        finally:
+            await wire.close()
+        return f"may do on {self._config.prefix}* what relay does"
+
+    async def _write(self) -> str:
+        await self.open()
+        return f"claimed {self._keys[0]}"
 
     async def glance(self) -> Checkpoint | None:
         """The checkpoint as it is now; claims nothing. Raises ``SinkUnavailable``."""
@@ -243,17 +260,23 @@ class RedisSink:
         return keys, events
 
     async def _claim(self, wire: Wire) -> Checkpoint | None:
+        _, epoch, *_ = await self._run_proven(wire, "claim")
+        self._epoch = epoch.decode()
+        return await places.read(wire, self._keys[0])  # it moves no more but by our own hand, or by a later claim
+
+    async def _run_proven(self, wire: Wire, operation: str) -> Any:
+        """Proves that the user has all rights, and then does what the operation says."""
+        if self._config.wait_replicas:
+            await wire.call("WAIT", 0, 1)  # answers at once, and whether it may be asked
         # Loaded here and not by NOSCRIPT alone, so that a server that forbids scripts shows when opening.
         await wire.call("SCRIPT", "LOAD", SCRIPT)
         keys = [self._facts_under + _NO_FACTS_KEY] if self._facts_under else []
         try:
-            _, epoch, *_ = await self._run(wire, "claim", keys)
+            return await self._run(wire, operation, keys)
         except SinkUnavailable as error:
             if error.code == "forbidden" and "access" in error.message:  # as Redis says it of keys, not of commands
                 await self._find_forbidden_key(wire, keys)
             raise
-        self._epoch = epoch.decode()
-        return await places.read(wire, self._keys[0])  # it moves no more but by our own hand, or by a later claim
 
     async def _find_forbidden_key(self, wire: Wire, more: Sequence[bytes]) -> None:
         """Raises ``SinkUnavailable`` with its name; Redis says of several keys only that one of them is forbidden."""

@@ -127,11 +127,17 @@ class Sentinels:
                 if isinstance(found, Named) and found.epoch >= self._epoch:
                     return self._believed(found)
                 older += [found] if isinstance(found, Named) else []
-                tried += [found] if isinstance(found, str) else []
+                tried += [str(found)] if isinstance(found, SinkUnavailable) else []
         if older:
             return self._believed(max(older, key=lambda answer: answer.epoch))
         message = f"No Sentinel named a primary for service {self._endpoints.service_name!r}: {' '.join(tried)}"
         raise SinkUnavailable("no_primary", message, hint="See sentinels and service_name.")
+
+    async def heard(self) -> Sequence[str]:
+        """What each of them says, or why it says nothing."""
+        async with self._asked() as asked:
+            said = zip(self._endpoints.sentinels, await asyncio.gather(*asked), strict=True)
+            return [f"{by} names {it.node}." if isinstance(it, Named) else it.message for by, it in said]
 
     async def successor(self, node: Node) -> Node | None:
         """Who has taken the place of ``node``, by the newest that any of them says. Raises nothing."""
@@ -148,7 +154,7 @@ class Sentinels:
         return found.node
 
     @asynccontextmanager
-    async def _asked(self) -> AsyncIterator[list[asyncio.Task[Named | str]]]:
+    async def _asked(self) -> AsyncIterator[list[asyncio.Task[Named | SinkUnavailable]]]:
         """A question to each of them, ended when the answers that matter are there."""
         asked = [asyncio.create_task(self._ask(sentinel)) for sentinel in self._endpoints.sentinels]
         try:
@@ -158,7 +164,7 @@ class Sentinels:
                 task.cancel()
             await asyncio.gather(*asked, return_exceptions=True)
 
-    async def _ask(self, sentinel: Node) -> Named | str:
+    async def _ask(self, sentinel: Node) -> Named | SinkUnavailable:
         """Its answer, or why there is none."""
         service = self._endpoints.service_name
         try:
@@ -169,8 +175,10 @@ class Sentinels:
             finally:
                 await wire.close()
         except SinkUnavailable as error:
-            return str(error)
-        return Named(Node(address[0].decode(), int(address[1])), epoch) if address else f"{sentinel} does not know it."
+            return error
+        if not address:
+            return SinkUnavailable("no_primary", f"{sentinel} does not know it.")
+        return Named(Node(address[0].decode(), int(address[1])), epoch)
 
     async def _epoch_of(self, wire: Wire) -> int:
         """Since when the answer holds; 0 where that may not be asked."""

@@ -25,7 +25,7 @@ from redis.exceptions import AuthenticationError, InvalidResponse, RedisError, R
 from redis.exceptions import ConnectionError as LinkError
 from redis.exceptions import TimeoutError as LinkTimeout
 
-from relay.core.network import speaks_no_tls, why
+from relay.core.network import refuses_our_certificate, speaks_no_tls, why
 from relay.core.sink import SinkUnavailable
 from relay.sinks.redis.config import RIGHTS, Endpoints, Node
 
@@ -59,6 +59,8 @@ _FAILURES: dict[str, tuple[str, str]] = {
 
 
 _PLAIN = "Is it a TLS port? One without TLS needs a redis:// url."
+_TLS = "See ssl_ca_certs, ssl_certfile and ssl_check_hostname; TLS needs a rediss:// url."
+_OTHER_CERTIFICATE = "Set ssl_certfile and ssl_keyfile to a certificate that Redis trusts and that has not ended."
 _STRANGER = "Which service listens there? Name Redis' port in url; a TLS port needs a rediss:// url."
 _SLOW = "Is it Redis, and not overloaded? A TLS port needs a rediss:// url, a slow link a higher socket_timeout."
 
@@ -81,12 +83,14 @@ def failure(error: BaseException, node: Node, rights: str = RIGHTS) -> SinkUnava
         return SinkUnavailable(code, f"Redis {node} refused: {word} {text.removeprefix(word).strip()}.", hint=hint)
     if isinstance(error, ResponseError):
         return SinkUnavailable("rejected", f"Redis {node} refused: {text}.")
-    cause = error.__context__ or error.__cause__
+    return _no_connection(error if isinstance(error, OSError) else error.__context__ or error.__cause__, node, text)
+
+
+def _no_connection(cause: BaseException | None, node: Node, text: str) -> SinkUnavailable:
     if isinstance(cause, OSError) and (cause.strerror or isinstance(cause, ssl.SSLError)):
         text = why(cause)
     if isinstance(cause, ssl.SSLError):
-        hint = "See ssl_ca_certs, ssl_certfile and ssl_check_hostname; TLS needs a rediss:// url."
-        hint = _PLAIN if speaks_no_tls(cause) else hint
+        hint = _OTHER_CERTIFICATE if refuses_our_certificate(cause) else _PLAIN if speaks_no_tls(cause) else _TLS
         return SinkUnavailable("tls_failed", f"No TLS connection to Redis {node}: {text}.", hint=hint)
     return SinkUnavailable(
         "unreachable",
@@ -155,12 +159,16 @@ async def dial(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> 
     except BaseException as error:
         connection._close()  # type: ignore[no-untyped-call]
         if isinstance(error, TimeoutError | LinkTimeout) and endpoints.tls is not None:
-            message = f"Redis {node} did not complete the TLS handshake in time."
-            raise SinkUnavailable("tls_failed", message, hint=_PLAIN) from None
+            raise slow_handshake(node) from None
         if isinstance(error, RedisError | OSError):
             raise failure(error, node, endpoints.rights) from None
         raise
     return Wire(connection, node, endpoints.timeout, endpoints.rights)
+
+
+def slow_handshake(node: Node) -> SinkUnavailable:
+    """A Redis without TLS waits for more of what it takes for a command."""
+    return SinkUnavailable("tls_failed", f"Redis {node} did not complete the TLS handshake in time.", hint=_PLAIN)
 
 
 def _connection(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) -> AbstractConnection:
@@ -174,5 +182,22 @@ def _connection(node: Node, endpoints: Endpoints, options: Mapping[str, Any]) ->
     if not node.port:
         return UnixDomainSocketConnection(path=node.host, **arguments)
     if endpoints.tls is not None:
-        return SSLConnection(host=node.host, port=node.port, **endpoints.tls, **arguments)
+        connection = SSLConnection(host=node.host, port=node.port, **endpoints.tls, **arguments)
+        _context_of(connection)  # redis-py would say of a file that is wrong that there is no connection
+        return connection
     return Connection(host=node.host, port=node.port, **arguments)
+
+
+def tls_context(endpoints: Endpoints) -> ssl.SSLContext:
+    """With the certificates as they are now. Raises ``SinkUnavailable`` where they cannot be used."""
+    return _context_of(SSLConnection(**endpoints.tls or {}))
+
+
+def _context_of(connection: SSLConnection) -> ssl.SSLContext:
+    try:
+        return connection.ssl_context.get()
+    except (OSError, ValueError) as error:
+        files = ", ".join(filter(None, (connection.ca_certs, connection.certfile, connection.keyfile)))
+        message = f"The TLS files for Redis cannot be used: {files}: {why(error)}."
+        hint = "Check ssl_ca_certs, ssl_certfile and ssl_keyfile: PEM files, readable by the relay."
+        raise SinkUnavailable("tls_files", message, hint=hint) from error

@@ -114,8 +114,8 @@ class Fleet:
         self.asked = Sentinels(Endpoints((), 1.0, 1.0, sentinels=nodes, service_name="relay"))
         monkeypatch.setattr(self.asked, "_ask", self._ask)
 
-    async def _ask(self, sentinel: Node) -> Named | str:
-        return self.said[sentinel.host] or f"{sentinel} is away."
+    async def _ask(self, sentinel: Node) -> Named | SinkUnavailable:
+        return self.said[sentinel.host] or SinkUnavailable("unreachable", f"{sentinel} is away.")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""What a TLS handshake has led to, in words."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from typing import Any, Final
+
+_DAY: Final = 86_400
+_SOON: Final = 14 * _DAY
+"""Seconds before its end from which a certificate should be renewed."""
+
+
+def described_tls(tls: Any, now: float, whose: str) -> str:
+    """What was negotiated, and when the certificate of ``whose`` ends, where it was looked at.
+
+    ``tls``: the connection's ``ssl.SSLObject``. ``now``: epoch seconds.
+    """
+    cipher, certificate = tls.cipher(), tls.getpeercert() or {}
+    text = f"{tls.version()}, {cipher[0] if cipher else 'no cipher'}"
+    if "notAfter" not in certificate:
+        return text
+    ends = ssl.cert_time_to_seconds(certificate["notAfter"])
+    at = datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    soon = ": renew it" if ends - now < _SOON else ""
+    return f"{text}; the certificate of {whose} ends in {(ends - now) / _DAY:.0f} days, at {at}{soon}"
