@@ -18,8 +18,12 @@ def error_body(status: int, code: str, message: str) -> bytes:
 
     Source: https://platform.openai.com/docs/guides/error-codes
     """
-    error = {"message": message, "type": _kind(status), "param": None, "code": code}
-    return orjson.dumps({"error": error})
+    return orjson.dumps({"error": openai_error(status, code, message)})
+
+
+def openai_error(status: int, code: str, message: str) -> dict[str, str | None]:
+    """The error itself."""
+    return {"message": message, "type": _kind(status), "param": None, "code": code}
 
 
 def error_frame(status: int, code: str, message: str) -> bytes:

@@ -76,7 +76,7 @@ class Message(Assembly):
         index, delta = chunk.get("index"), chunk.get("delta")
         if type(index) is not int or type(delta) is not dict or index in self._given:
             return None
-        texts, key = self._blocks.get(index), _TEXTS.get(delta.get("type", ""))
+        texts, key = self._blocks.get(index), _TEXTS.get(word(delta.get("type")) or "")
         text = delta.get(key) if key is not None else None
         return (texts, text) if texts is not None and text and type(text) is str else None
 
@@ -107,7 +107,7 @@ class Message(Assembly):
     def _begin_block(self, index: int, block: Any, *, whole: bool) -> None:
         if type(block) is not dict:
             return
-        kind = block.get("type")
+        kind = word(block.get("type"))
         if kind in _CALLS:
             self._begin_call(index, block, whole=whole)
         elif kind in ("text", "thinking"):
@@ -129,7 +129,7 @@ class Message(Assembly):
 
     def _add_delta(self, chunk: dict[str, Any]) -> None:
         index, delta = _index(chunk), chunk.get("delta")
-        key = _TEXTS.get(delta.get("type", "")) if type(delta) is dict else None
+        key = _TEXTS.get(word(delta.get("type")) or "") if type(delta) is dict else None
         text = delta.get(key) if type(delta) is dict and key is not None else None
         if key is None or type(text) is not str:
             return

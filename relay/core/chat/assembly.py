@@ -72,6 +72,14 @@ class Assembly(ABC):
         """If all that a chunk would add, were it added again, is one text: where that is kept, and the text."""
         return None
 
+    def passed_over(self, name: str) -> None:  # noqa: B027 - most APIs end with an event that is small
+        """An event with this name was too large to be read."""
+
+    @staticmethod
+    def alike(frames: list[bytes]) -> list[bytes]:
+        """The frames, none with a LF in it, without what differs in each and is no text: so that a template fits."""
+        return frames
+
     @property
     def empty(self) -> bool:
         """Whether no choice came."""

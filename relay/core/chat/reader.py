@@ -95,14 +95,17 @@ class StreamReader:
         if template is None or len(frames) < _WORTHWHILE:
             self._read_each(frames)
             return
-        for run in runs(template, frames):
+        place = 0
+        for run in runs(template, self._assembly.alike(frames)):
             if self._closed:
                 return
+            received = frames[place : place + len(run.frames)]
+            place += len(received)
             if run.said is None:
-                self._read_each(run.frames)  # which may learn another template, for the next frames that come
+                self._read_each(received)  # which may learn another template, for the next frames that come
             else:
                 self._assembly.keep(template.texts, run.said)
-                self._hold_all(run.frames)
+                self._hold_all(received)
 
     def _read_each(self, frames: list[bytes]) -> None:
         for place, frame in enumerate(frames):
@@ -111,9 +114,10 @@ class StreamReader:
                 added = self._assembly.only_text(chunk)
                 if added is None:
                     continue
+                frame, following = self._assembly.alike(frames[place : place + 2])
                 template = learn(frame, added[0], self._assembly.only_text)
                 self._lessons += 1
-                if template is not None and template.fits(frames[place + 1]):
+                if template is not None and template.fits(following):
                     self._template = template
                     self._read_frames(frames[place + 1 :])
                     return
@@ -122,6 +126,8 @@ class StreamReader:
         """One event, which ends at ``end`` in the stream. Its chunk, if it is one."""
         if self._closed or not (data or oversized):
             return None
+        if oversized:
+            self._assembly.passed_over(name)
         if self._sentinel and data.startswith(self._sentinel):
             self._closed = True
             return None

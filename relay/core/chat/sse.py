@@ -28,6 +28,8 @@ _AROUND: Final = len(_SEPARATOR)
 _NAME: Final = b"event: "
 _NEXT_NAME: Final = b"\n\nevent: "
 _ERROR: Final = b"event: error\n"
+_FIRST_NAME: Final = re.compile(rb"[\r\n]*event: ?([^\r\n]*)[\r\n]")
+_MAX_NAME: Final = 256
 _LINE_END: Final = rb"(?:\r\n|\n|\r(?!\n))"
 # Two line ends. Written so that each branch begins with one byte, which lets the search skip all others quickly.
 _BORDER: Final = re.compile(rb"\n%b|\r\n%b|\r(?:\r\n|\r(?!\n))" % (_LINE_END, _LINE_END))
@@ -39,7 +41,8 @@ class SSEEvent(NamedTuple):
     """One event. ``data`` is as received, not decoded; ``end`` is the byte of the stream after its blank
     line.
 
-    ``oversized``: the event was larger than the parser holds, and only that much is known of it.
+    ``oversized``: the event was larger than the parser holds, and only that much is known of it, and its name, if that
+    came first.
     """
 
     data: bytes
@@ -75,6 +78,7 @@ class SSEParser:
         self._tail = b""  # what came after the last border
         self._at_start = True
         self._skipping = False  # within an event that is too large; the tail is then the last few bytes of it
+        self._name = ""  # of that event
 
     def take(self, data: bytes) -> list[SSEEvent]:
         """The events that these bytes complete, in order."""
@@ -135,6 +139,8 @@ class SSEParser:
     def _bounded(self, tail: bytes) -> bytes:
         """What is to be held of an event that is not complete: all of it, or the little that its border needs."""
         if self._skipping or self._is_oversized(tail):
+            if not self._skipping:
+                self._name = self._first_name(tail)
             self._skipping = True
             self.position += max(0, len(tail) - _REACH)
             return tail[-_REACH:]
@@ -143,12 +149,18 @@ class SSEParser:
     def _is_oversized(self, frame: bytes) -> bool:
         return len(frame) > self._max_event and len(frame.strip(_LINE_ENDS)) > self._max_event
 
+    def _first_name(self, frame: bytes) -> str:
+        """The name of an event that is too large, from its beginning, which is the same wherever it was cut."""
+        named = _FIRST_NAME.match(frame, 0, min(self._max_event, _MAX_NAME))
+        return named[1].decode(errors="replace") if named is not None else ""
+
     def _event(self, frame: bytes) -> SSEEvent | None:
         """The event that the lines up to a blank line make; ``None`` if they hold no data."""
         self.position += len(frame)
         if self._skipping or self._is_oversized(frame):
+            first = self._name if self._skipping else self._first_name(frame)
             self._skipping = False
-            return SSEEvent(b"", self.position, oversized=True)
+            return SSEEvent(b"", self.position, first, oversized=True)
         data: list[bytes] = []
         name = b""
         for line in frame.splitlines():

@@ -134,6 +134,10 @@ def test_the_short_way_is_taken() -> None:
         [event("content_block_delta", index="0", delta=None), begin(0, "text", text=None)],
         [event("content_block_start", index=0, content_block=[])],
         [event("message_start", message=None), event("message_delta", delta=None, usage=[])],
+        [
+            event("content_block_delta", index=0, delta={"type": []}),
+            event("content_block_start", content_block={"type": {}}),
+        ],
         [begin(0, "tool_use"), delta(0, "input_json_delta"), delta(0, "no_such_delta", text="x")],
     ],
 )
