@@ -45,7 +45,8 @@ def test_every_alert_fires_when_it_must_and_only_then(name: str) -> None:
 def test_every_alert_is_tested_both_ways() -> None:
     """A new alert would go out untried."""
     files = (TESTS.with_name(f"{name}.tests.yaml") for name in NAMES)
-    names = [test["name"] for file in files for test in yaml.safe_load(file.read_text("utf-8"))["tests"]]
+    tests = [test for file in files for test in yaml.safe_load(file.read_text("utf-8"))["tests"]]
+    names = [test["name"] for test in tests if "alert_rule_test" in test]
     assert names == [f"{alert['alert']} {ends}" for alert in ALERTS for ends in ("fires", "stays silent")]
 
 

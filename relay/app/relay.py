@@ -46,13 +46,13 @@ from relay.telemetry.signals.sinks import SinkSignals
 from relay.telemetry.signals.tasks import TaskSignals
 from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.telemetry.telemetry import Telemetry
-from relay.telemetry.tracing import open_spans
+from relay.telemetry.tracing import open_inferences, open_spans
 from relay.telemetry.trends import Trends
 from relay.upstream import Upstream
 
 _FIRST = asyncio.FIRST_COMPLETED
 _LEASE_MARGIN = 5.0  # seconds from a claim to the begin of its transaction
-_ENDLESS = ("journal maintenance", "loop watch", "trends", CARE)
+_ENDLESS = ("journal maintenance", "loop watch", "trends", "otlp metrics", CARE)
 """Tasks that do not end by themselves."""
 
 _FOR_THE_REST = 8.0  # seconds, at most, of a drain that are kept for the publishers and the journal
@@ -103,6 +103,8 @@ class Relay:
         """Opens the journal, starts the publishers, then listens. Raises ``RelayError`` when something is amiss."""
         settings = self.settings
         self.telemetry.spans = open_spans(settings.tracing, settings.identity_name)
+        otlp, metrics = settings.telemetry.otlp, self.telemetry.metrics
+        self.telemetry.inferences = open_inferences(otlp, settings.identity_name, metrics)
         for message in warnings(settings):
             self.signals.warned(message)
         self.upstream = Upstream(settings.upstream, self._upstream_signals)
@@ -113,6 +115,9 @@ class Relay:
             self._tasks.append(asyncio.create_task(self.journal.maintenance.run(), name="journal maintenance"))
             self._tasks.append(asyncio.create_task(self._health.watch_the_loop(), name="loop watch"))
             self._tasks.append(asyncio.create_task(self._trends.run(self._most_pending), name="trends"))
+            if self.telemetry.inferences.on:
+                sending = self.telemetry.inferences.run(self._update_gauges)
+                self._tasks.append(asyncio.create_task(sending, name="otlp metrics"))
             polled = NovitaTask(progressed=True, raw=settings.tasks.raw)
             tasks = TaskSignals(self.telemetry, self._upstream_signals)
             self._watch = TaskReconciliation(settings, self.journal, self.upstream, polled, tasks)
@@ -350,7 +355,9 @@ class Relay:
         finally:
             if self._listeners is not None:
                 await self._listeners.admin.stop(1.0)
-            await self.telemetry.spans.close(_LAST_SPANS)
+            await asyncio.gather(
+                *(each.close(_LAST_SPANS) for each in (self.telemetry.spans, self.telemetry.inferences))
+            )
         self.signals.stopped(self._pending())
 
 

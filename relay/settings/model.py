@@ -339,9 +339,31 @@ class TracingSettings(Section):
     @field_validator("enabled")
     @classmethod
     def _is_installed(cls, enabled: bool) -> bool:
-        if enabled and not _has_opentelemetry():
-            raise ValueError("needs OpenTelemetry, which is not installed: pip install 'relay-bridge[otel]'")
-        return enabled
+        return _require_opentelemetry(enabled)
+
+
+class OtlpSettings(Section):
+    """Metrics and events for an OpenTelemetry collector. ``endpoint``: ``None``: as the variables ``OTEL_*`` say.
+
+    ``metrics`` are sent each ``interval``; ``events`` has the details of each chat, with ``content`` what was said.
+    """
+
+    endpoint: HttpUrl | None = None
+    metrics: bool = False
+    interval: Annotated[Duration, Field(ge=1)] = 60.0
+    events: bool = False
+    content: bool = False
+
+    @field_validator("metrics", "events")
+    @classmethod
+    def _is_installed(cls, enabled: bool) -> bool:
+        return _require_opentelemetry(enabled)
+
+
+class TelemetrySettings(Section):
+    """What is sent elsewhere beside spans."""
+
+    otlp: OtlpSettings = OtlpSettings()
 
 
 class Settings(Section):
@@ -360,6 +382,7 @@ class Settings(Section):
     console: ConsoleSettings = ConsoleSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     identity: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = None
     _secret_files: tuple[Path, ...] = PrivateAttr(())
     _late_files: tuple[str, ...] = PrivateAttr(())
@@ -439,6 +462,12 @@ class Settings(Section):
         if self.identity is not None:
             return self.identity
         return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip("-.")[:100] or "relay"
+
+
+def _require_opentelemetry(enabled: bool) -> bool:
+    if enabled and not _has_opentelemetry():
+        raise ValueError("needs OpenTelemetry, which is not installed: pip install 'relay-bridge[otel]'")
+    return enabled
 
 
 def _has_opentelemetry() -> bool:

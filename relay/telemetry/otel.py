@@ -1,4 +1,4 @@
-"""Spans by OpenTelemetry's SDK, sent as OTLP over HTTP. The one home of ``opentelemetry``, imported if tracing is on.
+"""Spans by OpenTelemetry's SDK, sent as OTLP over HTTP. Imported if tracing is on.
 
 A span that ends is put into a bounded queue, and a thread of the SDK's sends them. Nothing waits for the collector:
 when it is slow or away, the oldest spans are lost, and the log says so.
@@ -46,7 +46,7 @@ class OtelSpans(Spans):
     def __init__(self, instance: str, *, endpoint: str | None = None, sample_ratio: float | None = None) -> None:
         self._provider = TracerProvider(
             sampler=None if sample_ratio is None else ParentBased(TraceIdRatioBased(sample_ratio)),
-            resource=_resource(instance),
+            resource=resource_of(instance),
             shutdown_on_exit=False,  # it would wait for the collector; ``close`` does, for as long as its caller allows
         )
         self._exporter = _Watched(endpoint=None if endpoint is None else endpoint + _PATH)
@@ -63,14 +63,14 @@ class OtelSpans(Spans):
         links: Sequence[str] = (),
         at: int | None = None,
     ) -> Span:
-        above = _context_of(parent) if parent is not None else None
+        above = context_of(parent) if parent is not None else None
         span = self._tracer.start_span(
             name,
             # An empty context: a trace goes from part to part as text here, never by what happens to be current.
             context=trace.set_span_in_context(trace.NonRecordingSpan(above or trace.INVALID_SPAN_CONTEXT)),
             kind=_KINDS[kind],
             attributes=_without_none(attributes),
-            links=[trace.Link(context) for link in links if (context := _context_of(link)) is not None],
+            links=[trace.Link(context) for link in links if (context := context_of(link)) is not None],
             start_time=at,
         )
         return _OtelSpan(span)
@@ -127,14 +127,14 @@ class _Watched(OTLPSpanExporter):
         return result
 
 
-def _resource(instance: str) -> Resource:
+def resource_of(instance: str) -> Resource:
     """Who sends the spans. What ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES`` say goes first."""
     ours = {"service.name": "relay", "service.version": __version__, "service.instance.id": instance}
     said = OTELResourceDetector().detect().attributes
     return Resource.create({key: value for key, value in ours.items() if key not in said})
 
 
-def _context_of(traceparent: str) -> trace.SpanContext | None:
+def context_of(traceparent: str) -> trace.SpanContext | None:
     """``None``: not valid (an event from a journal of before it was checked)."""
     if traceparent_of((traceparent,)) is None:
         return None

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from relay.telemetry.inferences import SILENT, Inferences
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.spans import OFF, Spans
 
@@ -19,3 +20,5 @@ class Telemetry:
     log: Any = field(default_factory=lambda: structlog.get_logger("relay"))
     spans: Spans = OFF
     """Replaced before anything is signalled, where tracing is on."""
+    inferences: Inferences = SILENT
+    """The same, where ``telemetry.otlp`` is on."""

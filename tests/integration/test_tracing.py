@@ -254,6 +254,7 @@ KNOWN = {
     "gen_ai.response.model",
     "gen_ai.response.time_to_first_chunk",
     "gen_ai.usage.cache_read.input_tokens",
+    "gen_ai.usage.cache_write.input_tokens",
     "gen_ai.usage.input_tokens",
     "gen_ai.usage.output_tokens",
     "gen_ai.usage.reasoning.output_tokens",
@@ -275,6 +276,7 @@ KNOWN = {
     "relay.poll.result",
     "relay.sink",
     "relay.chat.id",
+    "relay.chat.api",
     "relay.task.id",
 }
 """Read this list before adding an attribute: no address, no header, nothing that was said."""

@@ -1,4 +1,4 @@
-"""A collector of traces: takes OTLP over HTTP, as OpenTelemetry's does, and shows what it received."""
+"""A collector of traces, metrics and events: takes OTLP over HTTP, as OpenTelemetry's does, and shows what came."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -40,6 +45,27 @@ class Span:
         return self.trace, self.id
 
 
+@dataclass(frozen=True)
+class Point:
+    """One data point. ``value``: a number, or of a histogram its count, sum, bounds and counts between them."""
+
+    unit: str
+    kind: str
+    attributes: dict[str, Any]
+    value: Any
+    scope: str
+
+
+@dataclass(frozen=True)
+class LogEvent:
+    """One log record that is an event. ``trace`` and ``span`` in hex, of one without: empty."""
+
+    name: str
+    attributes: dict[str, Any]
+    trace: str
+    span: str
+
+
 @dataclass
 class Collector:
     """What arrived so far."""
@@ -47,6 +73,10 @@ class Collector:
     url: str = ""
     bodies: list[bytes] = field(default_factory=list)
     spans: list[Span] = field(default_factory=list)
+    reports: int = 0
+    metrics: dict[str, list[Point]] = field(default_factory=dict)
+    """Those of the last report."""
+    events: list[LogEvent] = field(default_factory=list)
 
     def named(self, name: str) -> list[Span]:
         return [span for span in self.spans if span.name == name]
@@ -71,6 +101,24 @@ class Collector:
         answer = ExportTraceServiceResponse().SerializeToString()
         return web.Response(body=answer, content_type="application/x-protobuf")
 
+    async def _take_metrics(self, request: web.Request) -> web.Response:
+        self.bodies.append(body := await request.read())
+        self.metrics = _metrics(ExportMetricsServiceRequest.FromString(body))
+        self.reports += 1
+        answer = ExportMetricsServiceResponse().SerializeToString()
+        return web.Response(body=answer, content_type="application/x-protobuf")
+
+    async def _take_events(self, request: web.Request) -> web.Response:
+        self.bodies.append(body := await request.read())
+        for group in ExportLogsServiceRequest.FromString(body).resource_logs:
+            for scope in group.scope_logs:
+                self.events += [
+                    LogEvent(each.event_name, _attributes(each.attributes), each.trace_id.hex(), each.span_id.hex())
+                    for each in scope.log_records
+                ]
+        answer = ExportLogsServiceResponse().SerializeToString()
+        return web.Response(body=answer, content_type="application/x-protobuf")
+
 
 @asynccontextmanager
 async def collector() -> AsyncIterator[Collector]:
@@ -78,6 +126,8 @@ async def collector() -> AsyncIterator[Collector]:
     collecting = Collector()
     app = web.Application(client_max_size=64 << 20)
     app.router.add_post("/v1/traces", collecting._take)
+    app.router.add_post("/v1/metrics", collecting._take_metrics)
+    app.router.add_post("/v1/logs", collecting._take_events)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -114,6 +164,26 @@ def _span(span: trace_pb2.Span, resource: dict[str, Any]) -> Span:
     )
 
 
+def _metrics(request: ExportMetricsServiceRequest) -> dict[str, list[Point]]:
+    found: dict[str, list[Point]] = {}
+    for group in request.resource_metrics:
+        for scope in group.scope_metrics:
+            for metric in scope.metrics:
+                kind = metric.WhichOneof("data")
+                points = getattr(metric, kind).data_points
+                found.setdefault(metric.name, []).extend(
+                    Point(metric.unit, kind, _attributes(point.attributes), _number(point, kind), scope.schema_url)
+                    for point in points
+                )
+    return found
+
+
+def _number(point: Any, kind: str) -> Any:
+    if kind == "histogram":
+        return point.count, point.sum, list(point.explicit_bounds), list(point.bucket_counts)
+    return getattr(point, point.WhichOneof("value"))
+
+
 def _attributes(pairs: Any) -> dict[str, Any]:
     return {pair.key: _value(pair.value) for pair in pairs}
 
@@ -122,4 +192,6 @@ def _value(value: Any) -> Any:
     kind = value.WhichOneof("value")
     if kind == "array_value":
         return [_value(each) for each in value.array_value.values]
+    if kind == "kvlist_value":
+        return _attributes(value.kvlist_value.values)
     return getattr(value, kind)

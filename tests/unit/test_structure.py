@@ -26,6 +26,7 @@ TESTED_ELSEWHERE = {
     "relay/app/listeners.py": "binds the edge; tests/integration and tests/e2e run it bound",
     "relay/edge/http/tls.py": "tests/unit/edge/http/test_arrival.py shakes hands with it",
     "relay/cli/exchange.py": "tests/integration/test_listeners.py has relay's commands reach every kind of listener",
+    "relay/telemetry/inferences.py": "does nothing; tests/unit/telemetry/test_otel_inferences.py tests its subclass",
     "relay/edge/http/listener.py": "tests/unit/edge/http/test_server.py serves with it",
     "relay/edge/build.py": "wires the edge; tests/integration and tests/e2e run it wired",
     "relay/app/plugins.py": "every test of tests/contract and tests/integration finds its sinks through it",

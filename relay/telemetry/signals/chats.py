@@ -8,7 +8,7 @@ from dataclasses import replace
 from prometheus_client import Counter
 
 from relay.core.chat.events import TOKENS, ChatData, Opening
-from relay.telemetry.gen_ai import answer_attributes, request_attributes
+from relay.telemetry.gen_ai import answer_attributes, request_attributes, span_name
 from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.metrics import OTHER, SECONDS, LabelValues
 from relay.telemetry.signals.clients import MAX_CLIENTS
@@ -54,8 +54,7 @@ class ChatSignals:
         spans = self._telemetry.spans
         if not spans.on:
             return opening
-        name = f"chat {opening.model_asked}" if opening.model_asked else "chat"
-        span = spans.begin(name, "client", request_attributes(opening), parent=opening.traceparent)
+        span = spans.begin(span_name(opening), "client", request_attributes(opening), parent=opening.traceparent)
         self._spans[opening.chat_id] = span
         return replace(opening, traceparent=span.traceparent)
 
@@ -67,12 +66,15 @@ class ChatSignals:
         """Its request is on the way to the upstream, so long after it was read."""
         self._overhead.observe(seconds)
 
-    def chat_ended(self, data: ChatData) -> None:
-        """It has ended, and this is what its event says."""
+    def chat_ended(self, data: ChatData, asked: str | None = None) -> None:
+        """It has ended, and this is what its event says; ``asked``: the model that was asked for."""
         self._active.dec()
-        if (span := self._spans.pop(data["chat_id"], None)) is not None:
+        span = self._spans.pop(data["chat_id"], None)
+        if span is not None:
             span.note(answer_attributes(data))
             span.end(error=data["reason"] if data["outcome"] == "failed" else None)
+        if self._telemetry.inferences.on:
+            self._telemetry.inferences.ended(asked, data, span.traceparent if span is not None else None)
         self._ended.labels(data["api"] or "", data["outcome"], data["reason"] or "").inc()
         timings = data["timings"]
         if timings["duration_ms"] is not None:

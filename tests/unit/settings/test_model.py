@@ -59,6 +59,7 @@ reconcile: {unknown_timeout: 10m}
 tasks:    {progressed: false, raw: true}
 log:      {level: info, format: auto}
 tracing:  {enabled: false, endpoint: null, sample_ratio: null}
+telemetry: {otlp: {endpoint: null, metrics: false, interval: 60s, events: false, content: false}}
 """
 
 KEY = "k" * 32

@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from relay.core.chat.events import TOKENS, ChatData, Opening
-from relay.telemetry.gen_ai import answer_attributes, request_attributes
+from relay.telemetry.gen_ai import (
+    answer_attributes,
+    event_attributes,
+    metric_attributes,
+    request_attributes,
+    span_name,
+    tokens_counted,
+)
 
 
 def ended(**changes: Any) -> ChatData:
     choice = {"index": 0, "role": "assistant", "content": "the answer", "reasoning_content": "hm", "tool_calls": []}
     data: dict[str, Any] = {
         "chat_id": "s1",
+        "api": "messages",
         "completion_id": "c1",
         "model": "a/m-0825",
         "outcome": "completed",
@@ -23,7 +31,7 @@ def ended(**changes: Any) -> ChatData:
         "chunks": 9,
         "timings": {"started_at": "", "first_byte_ms": 12, "first_token_ms": 20, "duration_ms": 900},
         "client": "web",
-        "request": {"messages": [{"role": "user", "content": "the prompt"}]},
+        "request": {"system": "the rules", "messages": [{"role": "user", "content": "the prompt"}]},
     }
     return data | changes  # type: ignore[return-value]
 
@@ -41,6 +49,7 @@ def test_a_request_has_its_model() -> None:
         "gen_ai.request.model": "a/m",
         "gen_ai.request.stream": True,
         "relay.chat.id": "s1",
+        "relay.chat.api": "chat_completions",
         "relay.client": "web",
     }
 
@@ -78,3 +87,73 @@ def test_a_model_that_did_not_answer_is_not_reported_as_one_that_did() -> None:
         "relay.chat.reason": "upstream_reset",
         "relay.chat.chunks": 0,
     }
+
+
+def test_each_api_is_called_what_the_conventions_call_it() -> None:
+    """A completion would be counted among chats, or a chat under a name that no view knows."""
+    named = {api: span_name(Opening("s1", 0, 0.0, model="a/m", api=api)) for api in ("completions", "messages")}
+    assert named == {"completions": "text_completion a/m", "messages": "chat a/m"}
+    assert span_name(Opening("s1", 0, 0.0)) == "chat"
+
+
+def test_metrics_say_of_a_chat_what_the_conventions_want_and_no_more() -> None:
+    """Every collector would keep a series for each chat; or the views of models would stay empty."""
+    assert metric_attributes("a/m", ended(api="completions", outcome="failed", reason="truncated")) == {
+        "gen_ai.operation.name": "text_completion",
+        "gen_ai.provider.name": "novita",
+        "gen_ai.request.model": "a/m",
+        "gen_ai.response.model": "a/m-0825",
+        "error.type": "truncated",
+    }
+    assert len(metric_attributes("m" * 256, ended())["gen_ai.request.model"]) == 100
+    assert "error.type" not in metric_attributes(None, ended(outcome="cancelled", reason="client_gone"))
+    assert tokens_counted(ended()) == {
+        "input_tokens": 5,
+        "output_tokens": 7,
+        "cache_read.input_tokens": 3,
+        "reasoning.output_tokens": 2,
+    }
+
+
+def test_an_event_has_no_content_unless_the_setting_says_so() -> None:
+    """Conversations would be in the logs of everybody who wanted the figures."""
+    bare = event_attributes("a/m", ended(), content=False)
+    assert "the " not in str(bare)
+    assert (bare["gen_ai.request.model"], bare["gen_ai.usage.output_tokens"]) == ("a/m", 7)
+    assert (bare["relay.chat.id"], bare["relay.client"]) == ("s1", "web")
+
+
+def test_an_event_with_content_has_the_parts_that_the_conventions_define() -> None:
+    """Tools that show conversations would show none, or not who said what."""
+    call = {"index": 0, "id": "c", "type": "function", "function": {"name": "now", "arguments": "{}"}}
+    choice = {"index": 0, "role": None, "content": "the answer", "reasoning_content": "hm", "finish_reason": "stop"}
+    said = [
+        {"role": "user", "content": "hi"},
+        {"role": "user", "content": [{"type": "text", "text": "see"}, {"type": "image", "source": {}}, 7]},
+        {"role": 1, "content": None},
+        "alone",
+    ]
+    data = ended(choices=[choice | {"tool_calls": [call]}], request={"system": "rules", "messages": said})
+    found = event_attributes(None, data, content=True)
+    assert found["gen_ai.system_instructions"] == [{"type": "text", "content": "rules"}]
+    assert found["gen_ai.input.messages"] == [
+        {"role": "user", "parts": [{"type": "text", "content": "hi"}]},
+        {
+            "role": "user",
+            "parts": [{"type": "text", "content": "see"}, {"type": "image"}, {"type": "unknown"}],
+        },
+        {"role": "user", "parts": []},
+        {"role": "user", "parts": [{"type": "text", "content": "alone"}]},
+    ]
+    assert found["gen_ai.output.messages"] == [
+        {
+            "role": "assistant",
+            "parts": [
+                {"type": "reasoning", "content": "hm"},
+                {"type": "text", "content": "the answer"},
+                {"type": "tool_call", "id": "c", "name": "now", "arguments": "{}"},
+            ],
+            "finish_reason": "stop",
+        }
+    ]
+    assert "gen_ai.input.messages" not in event_attributes(None, ended(request=None), content=True)
