@@ -18,7 +18,7 @@ from relay.telemetry.signals.http import HttpSignals
 
 if TYPE_CHECKING:
     from relay.edge.http.tls import Certificate
-    from relay.settings.model import TlsSettings
+    from relay.settings.tls import TlsSettings
 
 _ALIKE = ({"0.0.0.0", "::"}, {"127.0.0.1", "::1", "localhost"})  # noqa: S104 - compared, not bound
 _ADMIN_LIMITS = Limits(max_connections=800)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from relay import __version__
@@ -50,6 +50,9 @@ from relay.telemetry.tracing import open_inferences, open_spans
 from relay.telemetry.trends import Trends
 from relay.upstream import Upstream
 
+if TYPE_CHECKING:
+    from relay.sinks.redis.shared_index import RedisIndex
+
 _FIRST = asyncio.FIRST_COMPLETED
 _LEASE_MARGIN = 5.0  # seconds from a claim to the begin of its transaction
 _ENDLESS = ("journal maintenance", "loop watch", "trends", "otlp metrics", CARE)
@@ -90,6 +93,7 @@ class Relay:
         self._edge: Edge | None = None
         self._listeners: Listeners | None = None
         self._publishers = Publishers()
+        self._indexes: list[RedisIndex] = []
         self._drain: Drain | None = None
         self._watch: TaskReconciliation | None = None
         self._sink_signals: dict[str, SinkSignals] = {}
@@ -226,19 +230,20 @@ class Relay:
 
     def _claims(self, label: str, sink: Sink) -> Claims | None:
         """What keeps this sink free of repetitions that several replicas accept, where it cannot do so itself."""
-        url = self.settings.dedup.shared_index
-        if url is None or not isinstance(sink, Shared):
+        login = self.settings.dedup.index_login
+        if login is None or not isinstance(sink, Shared):
             return None
         from relay.sinks.redis.shared_index import RedisIndex  # loads redis-py, which few relays need for this
 
         index = RedisIndex(
-            url.get_secret_value(),
+            login,
             scope=sink.scope,
             identity=self.settings.identity_name,
             origin=lambda: self.journal.progress.lineage.origin,
             lease=sink.in_doubt + _LEASE_MARGIN,
             window=self.settings.dedup.window,
         )
+        self._indexes.append(index)
         return Claims(index, ClaimSignals(self.telemetry, label))
 
     async def _build_edge(self, task_entered: Callable[[], None]) -> Edge:
@@ -273,6 +278,9 @@ class Relay:
         if self._watch is not None:
             self._watch.reconfigure(settings)
         self._publishers.reconfigure({config.label: config for config in settings.sinks})
+        if (login := settings.dedup.index_login) is not None:
+            for index in self._indexes:
+                index.reconfigure(login)
         if self.upstream.reconfigure(settings.upstream):
             self._tell_egress()
 

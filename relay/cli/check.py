@@ -17,7 +17,7 @@ from relay.cli.serve import run_loop
 from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from relay.core.sink import Advice, Identity, Sink, SinkConfig, Step
     from relay.settings import ConfigError, Settings
@@ -106,8 +106,8 @@ async def _reach_all(settings: Settings, *, progress: bool) -> list[Reached]:
     identity = Identity(settings.identity_name + CHECK_SUFFIX, uuid4().hex)
     tries = [reach_sink(config, identity) for config in settings.sinks]
     reached = []
-    if settings.dedup.shared_index is not None:
-        tries.append(reach_index(settings.dedup.shared_index.get_secret_value()))
+    if (login := settings.dedup.index_login) is not None:
+        tries.append(reach_index(login))
     # One after the other, so that the lines come in the order of the configuration.
     for attempt in (*tries, reach_upstream(settings.upstream)):
         result = await attempt
@@ -169,12 +169,12 @@ class _Walk:
         return Reached(name, False, code, where + message, hint, steps=tuple(self.passed), step=self._at)
 
 
-async def reach_index(url: str) -> Reached:
+async def reach_index(login: Mapping[str, str]) -> Reached:
     """Runs the script of the shared index, in a place of its own."""
     from relay.sinks.redis.shared_index import RedisIndex
 
     name = "dedup.shared_index"
-    index = RedisIndex(url, scope="check", identity="check", origin=lambda: "check", lease=1.0, window=1.0)
+    index = RedisIndex(login, scope="check", identity="check", origin=lambda: "check", lease=1.0, window=1.0)
     walk = _Walk()
     try:
         await walk.take(index.steps())

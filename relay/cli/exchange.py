@@ -14,7 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 from relay.core.network import UNIX, authority
 
 if TYPE_CHECKING:
-    from relay.settings.model import AdminSettings, ServerSettings, TlsSettings
+    from relay.settings.model import AdminSettings, ServerSettings
+    from relay.settings.tls import TlsSettings
 
 NETWORK_ERRORS: Final = (OSError, http.client.HTTPException)
 

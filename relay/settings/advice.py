@@ -77,3 +77,6 @@ def _without_use(settings: Settings) -> Iterator[str]:
             "dedup.shared_index is set, but no sink needs it: it is for replicas that feed one Kafka; if they feed "
             "one Redis, set the sink's shared_window."
         )
+    login = settings.dedup.index_login
+    if settings.dedup.shared_index_tls is not None and not (login and login["url"].startswith("rediss://")):
+        yield "dedup.shared_index_tls is set, but is used only if dedup.shared_index begins with rediss:// (TLS)."

@@ -16,9 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     SerializeAsAny,
@@ -31,6 +29,7 @@ from pydantic_core import PydanticCustomError
 from relay.core.network import UNIX
 from relay.core.sink import SinkConfig
 from relay.core.units import Duration, Size
+from relay.settings.tls import IndexTlsSettings, Section, TlsSettings
 from relay.settings.values import (
     Host,
     HttpUrl,
@@ -64,26 +63,6 @@ def _require_port(section: str, host: str, tls: TlsSettings | None) -> None:
     if tls is not None and host.startswith(UNIX):
         reason = f"has no use on a unix socket, which nobody can read on the way: remove it, or {section}.host"
         raise _conflict(f"{section}.tls", reason)
-
-
-class Section(BaseModel):
-    """A part of the configuration: no unknown keys, no changes, no values in error texts."""
-
-    # An error's text reaches the terminal and the log, and the input may be a secret.
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class TlsSettings(Section):
-    """TLS of a listener, 1.2 and newer. ``client_ca_file``: whose certificates clients must have; ``None``: none."""
-
-    cert_file: Path
-    key_file: Path
-    client_ca_file: Path | None = None
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """All that are named."""
-        return tuple(filter(None, (self.cert_file, self.key_file, self.client_ca_file)))
 
 
 class ServerSettings(Section):
@@ -241,7 +220,8 @@ class CaptureSettings(Section):
 class ProxySettings(Section):
     """The proxy in front of the upstream. ``max_inflight_bytes`` counts the bodies of all its requests together."""
 
-    clients: dict[ClientName, ClientSettings] = {}
+    # Pydantic copies it, so that no two configurations share it.
+    clients: dict[ClientName, ClientSettings] = {}  # noqa: RUF012
     chunks: Literal["off", "coalesced", "each"] = "coalesced"
     chunk_interval: Duration = 0.25
     on_disconnect: OnDisconnect = "cancel"
@@ -304,6 +284,19 @@ class DedupSettings(Section):
 
     window: PositiveDuration = 7 * 86_400.0
     shared_index: RedisUrl | None = None
+    shared_index_tls: IndexTlsSettings | None = None
+
+    @property
+    def index_login(self) -> dict[str, str] | None:
+        """The address and the certificates of the shared index, as keys of a Redis sink; ``None`` without one."""
+        if self.shared_index is None:
+            return None
+        return {"url": self.shared_index.get_secret_value(), **(self.shared_index_tls or IndexTlsSettings()).keys}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files with certificates."""
+        return tuple(map(Path, (self.shared_index_tls or IndexTlsSettings()).keys.values()))
 
 
 class TasksSettings(Section):
@@ -444,7 +437,12 @@ class Settings(Section):
     def watched_files(self) -> tuple[Path, ...]:
         """All files whose change is one of the configuration: of secrets, of certificates, and what the sinks read."""
         listening = (file for tls in (self.server.tls, self.admin.tls) if tls is not None for file in tls.files)
-        return (*self._secret_files, *listening, *(Path(file) for sink in self.sinks for file in sink.files))
+        return (
+            *self._secret_files,
+            *listening,
+            *self.dedup.files,
+            *(Path(file) for sink in self.sinks for file in sink.files),
+        )
 
     @property
     def late_files(self) -> tuple[str, ...]:

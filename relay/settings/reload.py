@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from relay.settings.model import Settings
 
@@ -22,6 +23,7 @@ RELOADED = frozenset(
         "upstream.api_key",
         "upstream.proxy",
         "proxy.clients",
+        "dedup.shared_index",
     }
 )
 """Keys whose change takes effect without a restart: who may do what, with which secrets, and how much is logged."""
@@ -50,15 +52,25 @@ def take_over(current: Settings, written: Settings) -> Reloaded:
 
 def _held(current: Settings, written: Settings) -> Iterator[str]:
     """Keys that wait although they could be taken over: what they go with waits, and one without the other would be
-    a configuration that nobody wrote. A new key would go to the old address; a door would stand open."""
+    a configuration that nobody wrote. A new key would go to the old address; a door would stand open; replicas that
+    share another index know nothing of what is claimed in this one."""
     moved = current.upstream.base_url != written.upstream.base_url
     if moved:
         yield from ("upstream.api_key", "upstream.proxy")
     key = current.upstream.api_key if moved else written.upstream.api_key
     if key is not None and not written.proxy.clients:
         yield "proxy.clients"
+    if _without_login(current.dedup.shared_index) != _without_login(written.dedup.shared_index):
+        yield "dedup.shared_index"
     if current.server.is_public and not written.server.api_tokens:
         yield "server.api_tokens"
+
+
+def _without_login(url: SecretStr | None) -> str | None:
+    if url is None:
+        return None
+    parts = urlsplit(url.get_secret_value())
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _reloaded_of_sinks(current: Settings, differing: Sequence[str]) -> frozenset[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def sections_for(kind: str, redis_server: Redis) -> dict[str, Any]:
     return {"dedup": {"shared_index": redis_server.url}} if kind == "kafka" else {}
 
 
-async def deal(sender: Sender, bodies: list[bytes]) -> None:
+async def deal(sender: Sender, bodies: Sequence[bytes]) -> None:
     """Posts all bodies through ``CLIENTS`` clients, each until it has its 2xx."""
     queue = iter(bodies)
 

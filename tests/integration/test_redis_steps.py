@@ -168,7 +168,7 @@ async def test_the_shared_index_has_steps_too(server: RedisServer) -> None:
     """If this fails, an operator learns of an index that is away by its metric only."""
     server.cli("ACL", "SETUSER", "index", "on", ">s3cret", "~*", "+@all")
     url = f"redis://index:s3cret@127.0.0.1:{server.port}/0"
-    index = RedisIndex(url, scope="k", identity="a", origin=lambda: "j", lease=1.0, window=1.0)
+    index = RedisIndex({"url": url}, scope="k", identity="a", origin=lambda: "j", lease=1.0, window=1.0)
     found, error = await walked(index)
     await index.close()
     assert error is None

@@ -96,7 +96,7 @@ class Replica:
     async def start(self) -> None:
         self.journal: Journal = await open_journal(self._path, ["memory"], Policy(), JournalSignals(self.telemetry))
         index = RedisIndex(
-            self._server.url,
+            {"url": self._server.url},
             scope="place",
             identity=self.name,
             origin=lambda: self.journal.progress.lineage.origin,

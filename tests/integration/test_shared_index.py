@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -34,7 +36,9 @@ async def replica(server: RedisServer) -> AsyncIterator[MakeIndex]:
     ) -> RedisIndex:
         url = f"redis://127.0.0.1:{port or server.port}/0"
         owner = f"{identity}-{origin}"
-        made.append(RedisIndex(url, scope=scope, identity=identity, origin=lambda: owner, lease=lease, window=WINDOW))
+        made.append(
+            RedisIndex({"url": url}, scope=scope, identity=identity, origin=lambda: owner, lease=lease, window=WINDOW)
+        )
         return made[-1]
 
     yield make
@@ -256,7 +260,7 @@ async def test_an_index_that_does_not_answer_is_given_up_in_time(
 async def test_a_refused_password_is_reported_and_not_shown(replica: MakeIndex, server: RedisServer) -> None:
     """An operator would not learn why the index is away, or find its password in the log."""
     index = RedisIndex(
-        f"redis://:hush@127.0.0.1:{server.port}/0",
+        {"url": f"redis://:hush@127.0.0.1:{server.port}/0"},
         scope="kafka",
         identity="a",
         origin=lambda: "j",
@@ -273,7 +277,7 @@ async def test_a_refused_password_is_reported_and_not_shown(replica: MakeIndex, 
 def test_an_address_of_another_kind_is_refused() -> None:
     """A misspelt address would show only when the first event is published."""
     with pytest.raises(ValueError, match="url"):
-        RedisIndex("http://x", scope="k", identity="a", origin=lambda: "j", lease=1.0, window=1.0)
+        RedisIndex({"url": "http://x"}, scope="k", identity="a", origin=lambda: "j", lease=1.0, window=1.0)
 
 
 NEEDED = tuple(re.findall(r"\+([a-z|]+)", INDEX_RIGHTS))
@@ -284,7 +288,7 @@ def limited(server: RedisServer, *rules: str) -> RedisIndex:
     granted = [f"+{command}" for command in NEEDED]
     server.cli("ACL", "SETUSER", "index", "on", ">s3cret", "~{relay:*", "-@all", *granted, *rules)
     url = f"redis://index:s3cret@127.0.0.1:{server.port}/0"
-    return RedisIndex(url, scope="kafka", identity="a", origin=lambda: "j", lease=LEASE, window=WINDOW)
+    return RedisIndex({"url": url}, scope="kafka", identity="a", origin=lambda: "j", lease=LEASE, window=WINDOW)
 
 
 async def test_what_the_hint_grants_is_enough(server: RedisServer) -> None:
@@ -333,3 +337,51 @@ async def test_one_batch_may_state_the_same_fact_twice(replica: MakeIndex) -> No
         "absorbed",
     ]
     assert verdicts(await b.claim([ended("t", 7, says="y")])) == []
+
+
+async def test_another_login_holds_from_the_next_call_on(server: RedisServer) -> None:
+    """The old password would be needed until the connection breaks, and a wrong one stay unnoticed as long."""
+    rights = ("~{relay:*", "+@all")
+    server.cli("ACL", "SETUSER", "index", "on", ">old", *rights)
+    login = {"url": f"redis://index:old@127.0.0.1:{server.port}/0"}
+    index = RedisIndex(login, scope="kafka", identity="a", origin=lambda: "j", lease=LEASE, window=WINDOW)
+    await published(index, ended("t", 1))
+    index.reconfigure(login)
+    before = logins(server)
+    await published(index, ended("u", 2))
+    assert logins(server) == before, "nothing has changed, and so nobody logs in again"
+    server.cli("ACL", "SETUSER", "index", ">new", "<old")
+    index.reconfigure({"url": f"redis://index:wr0ng@127.0.0.1:{server.port}/0"})
+    with pytest.raises(IndexUnavailable) as refused:
+        await index.claim([ended("v", 3)])
+    assert (refused.value.code, "wr0ng" in str(refused.value)) == ("auth_failed", False)
+    index.reconfigure({"url": f"redis://index:new@127.0.0.1:{server.port}/0"})
+    await published(index, ended("v", 3))
+    assert not set(before) & set(logins(server))
+    await index.close()
+
+
+def logins(server: RedisServer) -> list[str]:
+    """The ids of the connections of the index."""
+    return [line.split()[0] for line in server.cli("CLIENT", "LIST").decode().splitlines() if " user=index " in line]
+
+
+async def test_a_changed_certificate_holds_from_the_next_call_on(
+    tls_server: RedisServer, certificates: Path, tmp_path: Path
+) -> None:
+    """An index with TLS could not be used, or its certificate would end although it was renewed in place."""
+    names = {"ssl_ca_certs": "ca.crt", "ssl_certfile": "server.crt", "ssl_keyfile": "server.key"}
+    for name in names.values():
+        shutil.copy(certificates / name, tmp_path / name)
+    files = {key: str(tmp_path / name) for key, name in names.items()}
+    login = {"url": f"rediss://127.0.0.1:{tls_server.port}/0", **files}
+    index = RedisIndex(login, scope="kafka", identity="a", origin=lambda: "j", lease=LEASE, window=WINDOW)
+    await published(index, ended("t", 1))
+    (tmp_path / "server.key").write_text("no key")
+    index.reconfigure(login)
+    with pytest.raises(IndexUnavailable) as refused:
+        await index.claim([ended("u", 2)])
+    assert refused.value.code == "tls_files"
+    shutil.copy(certificates / "server.key", tmp_path / "server.key")
+    await published(index, ended("u", 2))
+    await index.close()

@@ -130,8 +130,8 @@ class _Clock:
 
 
 def _index(settings: Settings) -> Sequence[tuple[str, Coroutine[Any, Any, Found]]]:
-    shared = settings.dedup.shared_index
-    return [("dedup.shared_index", network.check_index(shared.get_secret_value()))] if shared is not None else []
+    login = settings.dedup.index_login
+    return [("dedup.shared_index", network.check_index(login))] if login is not None else []
 
 
 async def _upstream(settings: Settings, clock: _Clock) -> Found:

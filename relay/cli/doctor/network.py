@@ -22,6 +22,8 @@ from relay.cli.exchange import NETWORK_ERRORS, Address, address_of, exchange
 from relay.core.network import UNIX, why
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from relay.cli.check import Reached
     from relay.core.sink import SinkConfig
     from relay.settings import Settings
@@ -130,11 +132,11 @@ async def check_sink(settings: Settings, config: SinkConfig) -> list[Finding]:
     return _findings(reached)
 
 
-async def check_index(url: str) -> list[Finding]:
+async def check_index(login: Mapping[str, str]) -> list[Finding]:
     """The index that replicas share."""
     from relay.cli.check import reach_index
 
-    return _findings(await reach_index(url))
+    return _findings(await reach_index(login))
 
 
 def _findings(reached: Reached) -> list[Finding]:

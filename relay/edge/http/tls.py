@@ -7,7 +7,7 @@ from pathlib import Path
 
 from relay.core.errors import RelayError
 from relay.core.network import why
-from relay.settings.model import TlsSettings
+from relay.settings.tls import TlsSettings
 
 
 class Certificate:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib.resources import files
@@ -23,7 +23,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from relay.core.publishing.claims import KIND_LETTERS, Claimed, Fact, IndexUnavailable, Verdict
 from relay.core.sink import SinkUnavailable, Step
-from relay.sinks.redis.config import Config
+from relay.sinks.redis.config import Config, Endpoints
 from relay.sinks.redis.steps import Way
 from relay.sinks.redis.topology import Locator
 from relay.sinks.redis.wire import Wire, failure
@@ -50,20 +50,34 @@ def owner_of(identity: str, origin: str) -> bytes:
 class RedisIndex:
     """The port ``SharedIndex`` over Redis. ``lease`` and ``window`` in seconds; used by one task at a time.
 
-    ``origin`` is asked at each call: a journal may learn of a fork while the relay runs.
+    ``login``: ``url`` and the certificates, as keys of a Redis sink. ``origin`` is asked at each call: a journal may
+    learn of a fork while the relay runs.
     """
 
     def __init__(
-        self, url: str, *, scope: str, identity: str, origin: Callable[[], str], lease: float, window: float
+        self,
+        login: Mapping[str, str],
+        *,
+        scope: str,
+        identity: str,
+        origin: Callable[[], str],
+        lease: float,
+        window: float,
     ) -> None:
-        keys = {"type": "redis", "url": url, "socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
-        endpoints = Config.model_validate({**keys, "wait_timeout": TIMEOUT / 2}).endpoints()
         self._scope = f"{{relay:{scope}}}:"
-        self._endpoints = replace(endpoints, rights=INDEX_RIGHTS)
+        self._endpoints = _endpoints(login)
+        self._outdated = False
         self._locator = Locator(self._endpoints, self._scope)
         self._identity, self._origin = identity, origin
         self._lease, self._window = int(lease * 1000), int(window * 1000)
         self._wire: Wire | None = None
+
+    def reconfigure(self, login: Mapping[str, str]) -> None:
+        """The next call has a connection of its own where the login has changed, or a certificate may have."""
+        endpoints = _endpoints(login)
+        if endpoints != self._endpoints or endpoints.tls is not None:
+            self._endpoints, self._outdated = endpoints, True
+            self._locator.reconfigure(endpoints)
 
     async def claim(self, facts: Sequence[Fact]) -> Claimed:
         """Raises ``IndexUnavailable``; what was claimed all the same is ours when asked again, or ends by its lease."""
@@ -103,16 +117,18 @@ class RedisIndex:
         if wire is not None:
             await wire.close()
 
+    def _drop(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.abort()
+
     @asynccontextmanager
     async def _bounded(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(TIMEOUT):
                 yield
         except BaseException as error:
-            # A late reply must not be taken for the answer to the next call.
-            wire, self._wire = self._wire, None
-            if wire is not None:
-                wire.abort()
+            self._drop()  # a late reply must not be taken for the answer to the next call
             if isinstance(error, TimeoutError):
                 hint = "Is Redis overloaded, or far away? See dedup.shared_index."
                 raise IndexUnavailable("timeout", f"No answer within {TIMEOUT:g} s.", hint=hint) from None
@@ -122,6 +138,9 @@ class RedisIndex:
 
     async def _connected(self) -> Wire:
         """The connection; a new one has shown that its user may do all that the script does."""
+        if self._outdated:
+            self._outdated = False
+            self._drop()
         if self._wire is None:
             self._wire = await self._locator.connect()
             answer = await self._call(self._wire, [f"{self._scope}none"], "reach", b"", self._lease)
@@ -148,6 +167,12 @@ class RedisIndex:
             return await wire.call(*command)
         except (RedisError, OSError) as error:
             raise failure(error, wire.node, INDEX_RIGHTS) from None
+
+
+def _endpoints(login: Mapping[str, str]) -> Endpoints:
+    timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT, "wait_timeout": TIMEOUT / 2}
+    endpoints = Config.model_validate({"type": "redis", **timeouts, **login}).endpoints()
+    return replace(endpoints, rights=INDEX_RIGHTS)
 
 
 def _parts(facts: Sequence[Fact]) -> Iterator[Sequence[Fact]]:

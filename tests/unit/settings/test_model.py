@@ -44,6 +44,7 @@ server:
   proxy_protocol: false
   tls: null
 admin: {tls: null}
+dedup: {shared_index_tls: null}
 journal:  {dead_letter_retention: 30d, must_exist: false, max_backlog: 1000000}
 webhooks: {max_inflight_bytes: 64MiB, body_timeout: 10s, novita: {signature_tolerance: 5m}}
 upstream: {connect_timeout: 5s, first_byte_timeout: 10m, idle_timeout: 5m, keepalive_timeout: 15s, ssl_cafile: null}

@@ -145,3 +145,28 @@ def test_another_list_of_sinks_waits(tmp_path: Path) -> None:
 def test_a_certificate_is_watched_like_a_secret(tmp_path: Path) -> None:
     """A renewed certificate would be used after the next restart only."""
     assert with_sinks(tmp_path, SINKS).watched_files == (Path("ca.pem"),)
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("redis://relay:new@one:6379/1", True),
+        ("redis://other:new@one:6379/1", True),
+        ("redis://one:6379/1", True),
+        ("redis://relay:new@two:6379/1", False),
+        ("redis://relay:new@one:6379/2", False),
+        ("rediss://relay:new@one:6379/1", False),
+        (None, False),
+    ],
+)
+def test_another_login_at_the_shared_index_is_taken_over_and_another_index_waits(
+    tmp_path: Path, url: str | None, taken: bool
+) -> None:
+    """A rotation would need a restart; or replicas would claim in two places, and publish twice."""
+    before = settings(tmp_path, "dedup: {shared_index: 'redis://relay:old@one:6379/1'}")
+    written = settings(tmp_path, f"dedup: {{shared_index: {url or 'null'}}}")
+    reloaded = take_over(before, written)
+    assert (reloaded.changed, reloaded.waiting) == (
+        (("dedup.shared_index",), ()) if taken else ((), ("dedup.shared_index",))
+    )
+    assert reloaded.settings.dedup == (written if taken else before).dedup

@@ -16,7 +16,7 @@ from relay.edge.http.listener import Listener
 from relay.edge.http.proxy_protocol import SIGNATURE
 from relay.edge.http.server import Limits, Preamble
 from relay.edge.http.tls import Certificate
-from relay.settings.model import TlsSettings
+from relay.settings.tls import TlsSettings
 from relay.telemetry.signals.http import HttpSignals
 from relay.telemetry.telemetry import Telemetry
 from tests.services.certificates import self_signed

@@ -36,7 +36,7 @@ class Wire:
 
 
 def index_over(wire: Wire) -> RedisIndex:
-    index = RedisIndex("redis://h", scope="k", identity="a", origin=lambda: "journal", lease=1.0, window=1.0)
+    index = RedisIndex({"url": "redis://h"}, scope="k", identity="a", origin=lambda: "journal", lease=1.0, window=1.0)
     index._wire = wire  # type: ignore[assignment]
     return index
 
