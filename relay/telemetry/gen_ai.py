@@ -12,9 +12,6 @@ from typing import Any, Final
 from relay.core.chat.events import ChatData, Choice, Opening
 from relay.telemetry.spans import Attributes
 
-VERSION: Final = "0.1.0"
-SCHEMA: Final = f"https://opentelemetry.io/schemas/gen-ai/{VERSION}"
-
 PROVIDER: Final = "novita"
 """``gen_ai.provider.name``: the convention's list of known ones is open."""
 
@@ -69,9 +66,10 @@ def answer_attributes(data: ChatData) -> Attributes:
         "gen_ai.response.time_to_first_chunk": _seconds(timings["first_byte_ms"]) if data["chunks"] else None,
         "gen_ai.usage.input_tokens": tokens["input"],
         "gen_ai.usage.output_tokens": tokens["output"],
-        "gen_ai.usage.cache_read.input_tokens": tokens["cached"],
-        "gen_ai.usage.cache_write.input_tokens": tokens["cache_written"],
-        "gen_ai.usage.reasoning.output_tokens": tokens["reasoning"],
+        # The conventions want those that are parts of others only where they are not 0.
+        "gen_ai.usage.cache_read.input_tokens": tokens["cached"] or None,
+        "gen_ai.usage.cache_write.input_tokens": tokens["cache_written"] or None,
+        "gen_ai.usage.reasoning.output_tokens": tokens["reasoning"] or None,
         "http.response.status_code": data["http_status"],
         "relay.chat.time_to_first_token": _seconds(timings["first_token_ms"]),
         "relay.chat.outcome": data["outcome"],

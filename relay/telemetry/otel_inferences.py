@@ -33,7 +33,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from relay import __version__
 from relay.core.chat.events import ChatData
 from relay.settings.model import OtlpSettings
-from relay.telemetry.gen_ai import EVENT, SCHEMA, event_attributes, metric_attributes, tokens_counted
+from relay.telemetry.gen_ai import EVENT, event_attributes, metric_attributes, tokens_counted
 from relay.telemetry.inferences import Inferences
 from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.metrics import Metrics
@@ -86,9 +86,7 @@ class _MetricSender:
         self._limiter = LogRateLimiter(lines=1)
         self._resource = resource_of(instance)
         self._reader = InMemoryMetricReader()
-        meter = MeterProvider((self._reader,), self._resource, shutdown_on_exit=False).get_meter(
-            "relay", __version__, SCHEMA
-        )
+        meter = MeterProvider((self._reader,), self._resource, shutdown_on_exit=False).get_meter("relay", __version__)
 
         def seconds(name: str, what: str) -> Any:
             return meter.create_histogram(name, "s", what, explicit_bucket_boundaries_advisory=SECONDS)
@@ -126,12 +124,12 @@ class _MetricSender:
             structlog.get_logger("relay").warning("metrics not exported", hint=_HINT, **suppressed)
 
     def _read(self) -> MetricsData:
-        ours = points_of(self._relays.registry.collect(), self._begun, time.time_ns())
-        scopes = [ScopeMetrics(_SCOPE, ours, "")]
+        found = points_of(self._relays.registry.collect(), self._begun, time.time_ns())
         counted = self._reader.get_metrics_data()
         for resource in counted.resource_metrics if counted is not None else ():
-            scopes += resource.scope_metrics
-        return MetricsData([ResourceMetrics(self._resource, scopes, "")])
+            for scope in resource.scope_metrics:
+                found += scope.metrics  # in one scope: of two that are equal the exporter sends the last one only
+        return MetricsData([ResourceMetrics(self._resource, [ScopeMetrics(_SCOPE, found, "")], "")])
 
 
 class _EventSender:
@@ -140,7 +138,7 @@ class _EventSender:
         self._provider = LoggerProvider(resource_of(instance), shutdown_on_exit=False)
         exporter = _WatchedEvents(endpoint=None if endpoint is None else endpoint + "/v1/logs")
         self._provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
-        self._logger = self._provider.get_logger("relay", __version__, SCHEMA)
+        self._logger = self._provider.get_logger("relay", __version__)
 
     def ended(self, asked: str | None, data: ChatData, traceparent: str | None) -> None:
         span = context_of(traceparent) if traceparent is not None else None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from relay.simulator.chat.exchanges import Exchange
 from relay.simulator.chat.scripts import WORD
@@ -195,6 +196,29 @@ async def test_the_ai_package_of_vercel(stage: Stage, tmp_path: Path) -> None:
     await assert_nothing_is_noticed(stage, lived, as_known)
 
 
+@pytest.mark.parametrize("sdk", ["python", "javascript"])
+async def test_an_sdk_waits_as_long_as_the_limit_says_and_then_gets_its_answer(sdk: str, tmp_path: Path) -> None:
+    """Applications would fail at each limit, since what SDKs wait by themselves is too short for it."""
+    run = partial(run_python, 3, "sync") if sdk == "python" else partial(run_node, "openai_client.mjs", tmp_path)
+    limit = 12  # one each 5 s: an SDK of its own accord tries again after 0.5 s
+    clients = {"app": {"key": KEY, "requests_per_minute": limit}}
+    async with Simulator(Options()) as simulator:
+        relay = RelayProcess(tmp_path / "relay", upstream={"base_url": simulator.url}, proxy={"clients": clients})
+        await relay.start()
+        case = {"url": f"{relay.url}/openai/v1", "headers": {}, "call": "stream", "params": BODY, "retries": 1}
+        try:
+            async with ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
+                statuses = []
+                while 429 not in statuses:
+                    async with session.post(f"{relay.url}/openai/v1/chat/completions", json=BODY) as answer:
+                        statuses.append(answer.status)
+            assert len(statuses) > limit
+            [result] = (await asyncio.to_thread(run, [{**case, "id": "waits"}]))["results"]
+        finally:
+            await relay.stop()
+    assert result["error"] is None
+
+
 REFUSALS = {
     "an unknown key": ("AuthenticationError", 401, "invalid_request_error", "unauthorized"),
     "a model that is not allowed": ("PermissionDeniedError", 403, "invalid_request_error", "model_not_allowed"),
@@ -219,11 +243,12 @@ async def test_the_relays_own_refusals_are_errors_that_the_sdks_read(sdk: str, t
         unlike = [
             {**case, "id": "an unknown key", "key": "sk-another-0123456789abcdef"},
             {**case, "id": "a model that is not allowed", "params": BODY | {"model": "org/other"}},
-            {**case, "id": "within the limit", "key": FRUGAL},
-            {**case, "id": "a limit used up", "key": FRUGAL},
         ]
         try:
             results = (await asyncio.to_thread(run, unlike))["results"]
+            frugal = [{**case, "id": "a limit used up", "key": FRUGAL}]
+            assert (await asyncio.to_thread(run, frugal))["results"][0]["error"] is None
+            results += (await asyncio.to_thread(run, frugal))["results"]
             async with chat_client(relay.url) as held:
                 await held.ask({"Authorization": f"Bearer {KEY}", "X-Simulate": "hang"})
                 await held.head()
@@ -232,7 +257,7 @@ async def test_the_relays_own_refusals_are_errors_that_the_sdks_read(sdk: str, t
             results += (await asyncio.to_thread(run, [{**case, "id": "no upstream"}]))["results"]
         finally:
             await relay.stop()
-    errors = {result["id"]: result["error"] for result in results if result["id"] != "within the limit"}
+    errors = {result["id"]: result["error"] for result in results}
     seen = {name: tuple(error[key] for key in ("class", "status", "type", "code")) for name, error in errors.items()}
     assert seen == REFUSALS
     assert all(error["body"]["message"] for error in errors.values())

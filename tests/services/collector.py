@@ -53,7 +53,6 @@ class Point:
     kind: str
     attributes: dict[str, Any]
     value: Any
-    scope: str
 
 
 @dataclass(frozen=True)
@@ -172,8 +171,7 @@ def _metrics(request: ExportMetricsServiceRequest) -> dict[str, list[Point]]:
                 kind = metric.WhichOneof("data")
                 points = getattr(metric, kind).data_points
                 found.setdefault(metric.name, []).extend(
-                    Point(metric.unit, kind, _attributes(point.attributes), _number(point, kind), scope.schema_url)
-                    for point in points
+                    Point(metric.unit, kind, _attributes(point.attributes), _number(point, kind)) for point in points
                 )
     return found
 

@@ -27,7 +27,7 @@ def ended(**changes: Any) -> ChatData:
         "http_status": 200,
         "error": {"code": "1", "type": "t", "message": "the message"},
         "choices": [choice | {"finish_reason": "stop"}],
-        "tokens": {"input": 5, "output": 7, "cached": 3, "cache_written": None, "reasoning": 2},
+        "tokens": {"input": 5, "output": 7, "cached": 3, "cache_written": 0, "reasoning": 2},
         "chunks": 9,
         "timings": {"started_at": "", "first_byte_ms": 12, "first_token_ms": 20, "duration_ms": 900},
         "client": "web",
