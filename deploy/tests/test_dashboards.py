@@ -88,11 +88,18 @@ async def running(*command: str, answers: str) -> AsyncIterator[None]:
         await asyncio.to_thread(process.wait, 15)
 
 
+KEYS = {"web": "web-key-0123456789abcdef0123", "frugal": "frugal-key-0123456789abcdef"}
+CLIENTS = {"web": {"key": KEYS["web"]}, "frugal": {"key": KEYS["frugal"], "requests_per_minute": 1}}
+
+
 async def busy(relay: RelayProcess, session: aiohttp.ClientSession) -> None:
-    """Tasks with lost webhooks, chats that end in every way, a dead letter: again and again."""
+    """Lost webhooks, a client over its limit, chats that end in every way, a dead letter: again and again."""
     while True:
-        async with session.post(f"{relay.url}/v3/async/txt2img", json={"request": {"prompt": "kite"}}) as response:
-            await response.read()
+        task = {"request": {"prompt": "kite"}}
+        for key in KEYS.values():
+            shown = {"Authorization": f"Bearer {key}"}
+            async with session.post(f"{relay.url}/v3/async/txt2img", json=task, headers=shown) as response:
+                await response.read()
         words = "none" if os.urandom(1)[0] % 3 else "truncated"
         chat = {
             "model": "deepseek/deepseek-v3.1",
@@ -101,6 +108,7 @@ async def busy(relay: RelayProcess, session: aiohttp.ClientSession) -> None:
             "stream_options": {"include_usage": True},
         }
         url, headers = f"{relay.url}/openai/v1/chat/completions", {"X-Simulate": words}
+        headers["Authorization"] = f"Bearer {KEYS['web']}"
         async with session.post(url, json=chat, headers=headers) as response:
             with contextlib.suppress(aiohttp.ClientError):
                 await response.read()
@@ -148,6 +156,7 @@ async def test_every_panel_shows_something_of_a_relay_under_load(tmp_path: Path)
         tmp_path / "relay",
         sinks=[{"type": "redis", "url": redis.redis.url}],
         upstream={"base_url": f"http://127.0.0.1:{simulator}"},
+        proxy={"clients": CLIENTS},
         reconcile={"first_after": "500ms", "every": "500ms", "max_rate": 50},
     )
     config = json.loads(relay.config.read_text())

@@ -115,3 +115,28 @@ def test_a_chat_counts_what_was_reported_or_else_its_chunks(
     """A client could get around its limit by not asking for the usage, or by leaving just before the end."""
     data: Any = {"outcome": outcome, "tokens": dict(zip(("input", "output"), reported, strict=True)), "chunks": chunks}
     assert tokens_of(data) == expected
+
+
+def test_time_that_passed_before_a_chat_ended_brings_nothing_back_afterwards() -> None:
+    """A client that was idle could use two minutes' worth: what it did not use, and then that of the wait."""
+    made = quota(tokens=60)
+    made.spend(3600.0, 60)
+    assert made.admit(3600.0, chat=True) == Exceeded("tokens_per_minute", 60, 1)
+
+
+def test_another_limit_counts_from_what_is_used_at_that_moment() -> None:
+    """A reload would give back what was used, or take what had come back."""
+    made = quota(requests=60)
+    assert admitted(made, 0.0, 60) == 60
+    made.limit(120, None, 30.0)
+    assert admitted(made, 30.0, 200) == 90
+
+
+def test_a_lower_limit_shortens_what_is_owed_to_an_hour_of_it() -> None:
+    """A client that owes would be locked out for days by a lower limit."""
+    made = quota(tokens=1000)
+    made.spend(0.0, 59_000)
+    made.limit(None, 10, 0.0)
+    refused = made.admit(0.0, chat=True)
+    assert refused is not None
+    assert 3500 <= refused.retry_after <= 3600
