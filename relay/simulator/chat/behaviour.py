@@ -42,7 +42,10 @@ class Behaviour(Directed):
     echo: bool = False
     """The content is the last message of the request."""
     reasoning: str = ""
-    """Reasoning comes before the content: as ``reasoning_content``, ``reasoning_details``, both, or ``<think>``."""
+    """Reasoning comes before the content: as ``reasoning_content``, ``reasoning_details``, both, or ``<think>``.
+
+    Messages have one style of their own beside ``<think>``; responses have texts, summaries, or both.
+    """
     tools: int = 0
     """So many tool calls; 0: one where the request offers tools and has no result of one yet."""
     finish: str = ""
@@ -50,7 +53,10 @@ class Behaviour(Directed):
     finish_reason: str = ""
     """What it says; ``absent``: it never comes (earendil-works/pi#6225), ``empty``: ``""`` (sgl-project/sglang#3912)"""
     usage: str = ""
-    """Where usage stands if it is asked for: on a ``chunk`` of its own, on that of the ``finish``, or nowhere."""
+    """Where usage stands if it is asked for: on a ``chunk`` of its own, on that of the ``finish``, or nowhere.
+
+    Messages and responses have one place for it.
+    """
     unknown_keys: bool = False
     """Chunks, choices and deltas have keys that are documented nowhere."""
     null_choices: bool = False
@@ -64,7 +70,10 @@ class Behaviour(Directed):
     blank_lines: bool = False
     """Blank lines before a body that is not streamed (DeepSeek), and between frames."""
     done: str = ""
-    """``event``: ``[DONE]`` is an event with a name; ``absent``: it never comes; ``alone``: nothing comes before it."""
+    """``event``: ``[DONE]`` is an event with a name; ``absent``: it never comes; ``alone``: nothing comes before it.
+
+    Where another event ends a stream, the latter two are about that, and ``event`` adds a ``[DONE]``.
+    """
 
     # the delivery
     slow: float = 0.0
@@ -84,13 +93,16 @@ class Behaviour(Directed):
     error: int = 0
     """This HTTP status instead of an answer."""
     error_body: str = ""
-    """What the body of that error is: Novita's ``flat`` object, ``openai``'s, or the ``text`` of a gateway."""
+    """What the body of that error is: Novita's ``flat`` object, ``openai``'s, ``anthropic``'s, a gateway's ``text``."""
     retry_after: str = ""
     """The error says ``Retry-After``: this text."""
     should_retry: str = ""
     """The error says ``x-should-retry``, which the OpenAI SDKs obey."""
     error_frame: str = ""
-    """An error in the stream, in the shape that this server is known for; nothing follows it but the stream's end."""
+    """An error in the stream, in the shape that this server is known for; nothing follows it but the stream's end.
+
+    ``own``: in that of the API; ``failed``: a response says that it failed.
+    """
     truncated: bool = False
     """The stream ends cleanly in mid-answer: no ``finish_reason``, no ``[DONE]``."""
     cut: bool = False
@@ -153,10 +165,10 @@ _READERS: dict[str, Reader] = {
     "bytes": _number(1, MOST_BYTES),
     "batch": _number(10, 1000),
     "error": lambda value, _: status(value, STATUSES, 503),
-    "error_body": _one_of("flat", "openai", "text"),
+    "error_body": _one_of("flat", "openai", "text", "anthropic"),
     "retry_after": lambda value, _: value or "1",
     "should_retry": _one_of("true", "false"),
-    "error_frame": _one_of("openai", "text", "event", "vllm", "openrouter", "flat", "deepinfra"),
+    "error_frame": _one_of("own", "openai", "text", "event", "vllm", "openrouter", "flat", "deepinfra", "failed"),
     "stall": lambda value, faults: duration(value, faults.stall_by),
     "at": _number(1, MOST_CHUNKS),
 }

@@ -1,4 +1,4 @@
-"""The models, and the routes beside chat that answer in one piece: completions, embeddings, rerank."""
+"""The models, and the routes that answer in one piece: embeddings, rerank."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from random import Random
 
-from relay.simulator.requests import InvalidSubmission, Json
+from relay.simulator.chat.request import texts
+from relay.simulator.requests import Json
 
 CREATED = 1_700_000_000
 MODELS: Mapping[str, str] = {
@@ -42,45 +43,20 @@ def model(model_id: str) -> Json:
     }
 
 
-def completion(body: Json, rng: Random, now: int) -> Json:
-    """The older text completion; ``now`` in epoch seconds."""
-    prompt = _texts(body, "prompt")
-    choices = [
-        {"index": index, "text": f" {text} and the wind", "logprobs": None, "finish_reason": "stop"}
-        for index, text in enumerate(prompt)
-    ]
-    return {
-        "id": f"cmpl-{rng.getrandbits(128):032x}",
-        "object": "text_completion",
-        "created": now,
-        "model": body["model"],
-        "choices": choices,
-        "usage": _usage(prompt, 3 * len(prompt)),
-    }
-
-
 def embeddings(body: Json, rng: Random, now: int) -> Json:
-    texts = _texts(body, "input")
-    data = [{"object": "embedding", "index": index, "embedding": _vector(rng)} for index in range(len(texts))]
-    return {"object": "list", "model": body["model"], "data": data, "usage": _usage(texts, 0)}
+    given = texts(body, "input")
+    data = [{"object": "embedding", "index": index, "embedding": _vector(rng)} for index in range(len(given))]
+    return {"object": "list", "model": body["model"], "data": data, "usage": _usage(given)}
 
 
 def rerank(body: Json, rng: Random, now: int) -> Json:
     """The best document first."""
-    documents = _texts(body, "documents")
+    documents = texts(body, "documents")
     scores = sorted(((rng.random(), index) for index in range(len(documents))), reverse=True)
     results = [
         {"index": index, "document": {"text": documents[index]}, "relevance_score": score} for score, index in scores
     ]
     return {"id": f"rerank-{rng.getrandbits(64):016x}", "model": body["model"], "results": results}
-
-
-def _texts(body: Json, key: str) -> list[str]:
-    value = body.get(key)
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-        raise InvalidSubmission(f"{key} is not a text or a list of texts")
-    return texts
 
 
 def _vector(rng: Random) -> list[float]:
@@ -89,10 +65,6 @@ def _vector(rng: Random) -> list[float]:
     return [value / length for value in values]
 
 
-def _usage(texts: list[str], completion_tokens: int) -> Json:
-    prompt_tokens = sum(len(text.split()) for text in texts)
-    return {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
-    }
+def _usage(given: list[str]) -> Json:
+    prompt_tokens = sum(len(text.split()) for text in given)
+    return {"prompt_tokens": prompt_tokens, "completion_tokens": 0, "total_tokens": prompt_tokens}

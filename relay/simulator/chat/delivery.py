@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from itertools import chain, islice
@@ -56,12 +56,19 @@ NEWLINES = {"crlf": b"\r\n", "cr": b"\r"}
 
 
 def streamed(
-    frames: Iterable[bytes], broken_by: Iterable[bytes], behaviour: Behaviour, rng: Random, middle: int
+    frames: Iterable[bytes],
+    broken_by: Callable[[int], Iterable[bytes]],
+    behaviour: Behaviour,
+    rng: Random,
+    middle: int,
 ) -> Answer:
-    """A stream of ``frames``; the fault, if any, strikes within the first ``middle`` frames and sends ``broken_by``."""
+    """A stream of ``frames``; the fault, if any, strikes within the first ``middle`` frames.
+
+    What ``broken_by`` gives for the number of frames before it is sent then.
+    """
     at = behaviour.at or rng.randint(1, max(1, middle))
     comment = _framed(COMMENTS[behaviour.comments], behaviour) if behaviour.comments else b""
-    sent = chain(_until(frames, at, behaviour), broken_by if behaviour.error_frame else ())
+    sent = chain(_until(frames, at, behaviour), broken_by(at - 1) if behaviour.error_frame else ())
     framed = (comment + _framed(frame, behaviour) for frame in sent)
     pieces = _paced(framed, at, behaviour)
     return Answer(200, STREAM_HEADERS, _cut(pieces, behaviour, rng), _end(behaviour), behaviour.slow)

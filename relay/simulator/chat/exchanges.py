@@ -1,4 +1,4 @@
-"""What the simulator saw of its clients on the OpenAI routes: the reference for checking a proxy."""
+"""What the simulator saw of its clients on the routes of conversations: the reference for checking a proxy."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 CLIENT_GONE = "client_gone"
 STOPPED = "stopped"
+KEYS = ("authorization", "x-api-key")
+"""The headers that carry one."""
 
 
 @dataclass(slots=True)
@@ -72,5 +74,5 @@ class Exchanges:
 
 
 def _as_json(exchange: Exchange) -> dict[str, Any]:
-    shown = {name: value for name, value in exchange.headers.items() if name.lower() != "authorization"}
+    shown = {name: value for name, value in exchange.headers.items() if name.lower() not in KEYS}
     return {field.name: getattr(exchange, field.name) for field in fields(exchange)} | {"headers": shown}

@@ -61,11 +61,12 @@ class Reply:
         return sum(len(choice.reasoning) for choice in self.choices)
 
 
-def invent(request: ChatRequest, behaviour: Behaviour, rng: Random, now: int) -> Reply:
-    """The answer to a request at ``now`` (epoch seconds)."""
+def invent(
+    request: ChatRequest, behaviour: Behaviour, rng: Random, now: int, ids: Sequence[str] = ("chatcmpl-",)
+) -> Reply:
+    """The answer to a request at ``now`` (epoch seconds); its id begins with one of ``ids``."""
     return Reply(
-        # with and without the prefix, as observed in different years
-        completion_id=rng.choice(("chatcmpl-", "")) + f"{rng.getrandbits(128):032x}",
+        completion_id=rng.choice(ids) + f"{rng.getrandbits(128):032x}",
         created=now,
         model=request.model,
         choices=tuple(_choice(request, behaviour, rng) for _ in range(request.choices)),
@@ -75,7 +76,7 @@ def invent(request: ChatRequest, behaviour: Behaviour, rng: Random, now: int) ->
 
 def _choice(request: ChatRequest, behaviour: Behaviour, rng: Random) -> Choice:
     calls = behaviour.tools or (1 if request.tools else 0)
-    style = behaviour.reasoning or request.reasons
+    style = behaviour.reasoning
     reasoning = _words(rng, rng.randint(3, 9)) if style else ()
     tool_calls = tuple(_tool_call(request.tools, number, rng) for number in range(calls))
     content = () if calls else _content(request, behaviour, rng)

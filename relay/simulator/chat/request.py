@@ -1,10 +1,11 @@
-"""Reads a chat completion request, as far as it affects the answer (vendor page create-chat-completion)."""
+"""A request as far as it affects the answer, whatever its API, and how its members are read."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relay.simulator.requests import InvalidSubmission, Json, object_in
+from relay.simulator.requests import InvalidSubmission, Json
 
 MOST_CHOICES = 128
 
@@ -13,6 +14,7 @@ MOST_CHOICES = 128
 class ChatRequest:
     """``prompt`` is the text of the last message; ``tools`` the functions offered that may be called now.
 
+    Each of these has a ``name`` and a JSON Schema of its ``parameters``.
     ``reasons``: the style in which the model shows its reasoning, as ``Behaviour.reasoning`` names it, or empty.
     """
 
@@ -27,61 +29,55 @@ class ChatRequest:
     reasons: str
 
 
-def read(body: Json) -> ChatRequest:
-    """Raises ``InvalidSubmission``. ``max_tokens`` is marked as required, but clients leave it out and are served."""
-    model, messages = body.get("model"), body.get("messages")
-    if not isinstance(model, str) or not model:
+def model(body: Json) -> str:
+    """Raises ``InvalidSubmission``, as all of these do."""
+    name = body.get("model")
+    if not isinstance(name, str) or not name:
         raise InvalidSubmission("model is not a string")
-    if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
-        raise InvalidSubmission("messages is not a list of messages")
-    texts = [_text(message.get("content")) for message in messages]
-    stream = _flag(body, "stream")
-    options = object_in(body, "stream_options")
-    return ChatRequest(
-        model=model,
-        stream=stream,
-        include_usage=not stream or _flag(options, "include_usage"),
-        choices=_number(body, "n", MOST_CHOICES) or 1,
-        max_tokens=_number(body, "max_tokens") or _number(body, "max_completion_tokens"),
-        prompt=texts[-1],
-        prompt_tokens=sum(4 + len(text.split()) for text in texts),
-        tools=_callable(body, messages[-1]),
-        reasons=_reasons(model, body),
-    )
+    return name
 
 
-def _callable(body: Json, last: Json) -> tuple[Json, ...]:
-    """The functions that a model would call now: none after the result of one, only the chosen one if one is."""
-    chosen = body.get("tool_choice")
-    tools = body.get("tools") or []
-    if not isinstance(tools, list) or not all(isinstance(tool, dict) and "function" in tool for tool in tools):
-        raise InvalidSubmission("tools is not a list of functions")
-    if last.get("role") == "tool" or chosen == "none":
-        return ()
-    functions = [tool["function"] for tool in tools]
-    if isinstance(chosen, dict):
-        name = object_in(chosen, "function").get("name")
-        functions = [function for function in functions if function.get("name") == name]
-    return tuple(functions)
+def list_of(body: Json, key: str) -> list[Json]:
+    """A list of objects, of which there is at least one."""
+    items = body.get(key)
+    if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
+        raise InvalidSubmission(f"{key} is not a list of {key}")
+    return items
 
 
-def _reasons(model: str, body: Json) -> str:
-    """Where reasoning is seen: R1 streams ``<think>`` unless asked to separate it; ``enable_thinking`` is on."""
-    if "-r1" in model:
-        return "content" if _flag(body, "separate_reasoning") else "think"
-    thinks = "glm-4.5" in model or "kimi-k2-thinking" in model
-    if not thinks or body.get("enable_thinking") is False:
-        return ""
-    return "details" if "kimi" in model else "content"
+def texts(body: Json, key: str) -> list[str]:
+    """One text, or a list of them."""
+    value = body.get(key)
+    found = [value] if isinstance(value, str) else value
+    if not isinstance(found, list) or not found or not all(isinstance(each, str) for each in found):
+        raise InvalidSubmission(f"{key} is not a text or a list of texts")
+    return found
 
 
-def _text(content: object) -> str:
+def text(content: object) -> str:
+    """The texts of a message, which has one or several parts."""
     if isinstance(content, list):
         return " ".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     return content if isinstance(content, str) else ""
 
 
-def _flag(holder: Json, key: str) -> bool:
+def callable_now(functions: Sequence[Json], chosen: object, *, forbidden: bool) -> tuple[Json, ...]:
+    """The functions that a model would call: none after the result of one, only the one that is ``chosen`` by name."""
+    if forbidden:
+        return ()
+    return tuple(function for function in functions if chosen is None or function.get("name") == chosen)
+
+
+def choices_of(body: Json) -> int:
+    return _number(body, "n", MOST_CHOICES) or 1
+
+
+def max_tokens(body: Json, *keys: str) -> int | None:
+    """The first of these that is there."""
+    return next(filter(None, (_number(body, key) for key in keys)), None)
+
+
+def flag(holder: Json, key: str) -> bool:
     value = holder.get(key)
     if value is not None and not isinstance(value, bool):
         raise InvalidSubmission(f"{key} is not true or false")

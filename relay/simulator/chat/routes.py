@@ -1,4 +1,4 @@
-"""The OpenAI routes over HTTP, under the current base path and the older ones that clients still use."""
+"""The routes of conversations over HTTP, under the current base paths and the older ones that clients still use."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
 from typing import Any
 from urllib.parse import unquote
@@ -15,19 +16,21 @@ from aiohttp import web
 
 from relay.clocks import wall_ms
 from relay.simulator.access import RateLimit, admits
-from relay.simulator.chat import catalog, frames, reply, scripts
+from relay.simulator.chat import catalog, reply, scripts
+from relay.simulator.chat.apis import APIS
+from relay.simulator.chat.apis.api import OPENAI_BASES, Api
+from relay.simulator.chat.apis.messages import BASES as ANTHROPIC_BASES
+from relay.simulator.chat.apis.messages import input_tokens
 from relay.simulator.chat.behaviour import Behaviour, draw, parse
 from relay.simulator.chat.delivery import Answer, End, streamed, whole
 from relay.simulator.chat.exchanges import CLIENT_GONE, STOPPED, Exchanges
 from relay.simulator.chat.playing import play
 from relay.simulator.chat.refusals import ApiError, document, error_answer, requested_error, unrouted
-from relay.simulator.chat.request import read
 from relay.simulator.directives import HEADER, UnknownFault
 from relay.simulator.options import Options
 from relay.simulator.requests import InvalidSubmission, Json, Lottery, read_object
 
-BASES = ("/openai/v1", "/v3/openai/v1", "/v3/openai", "/openai")
-_ROOTS = ("/openai", "/v3/openai")
+_ROOTS = ("/openai", "/v3/openai", "/anthropic")
 SCRIPTS_PATH = "/_simulator/scripts"
 EXCHANGES_PATH = "/_simulator/exchanges"
 
@@ -37,7 +40,7 @@ Endpoint = Callable[[web.Request, bytes], Answer]
 
 
 class Chat:
-    """Answers the OpenAI routes, and reports what it saw of their clients."""
+    """Answers the routes of conversations, and reports what it saw of their clients."""
 
     def __init__(self, options: Options) -> None:
         self.exchanges = Exchanges(options.retained)
@@ -48,15 +51,16 @@ class Chat:
         self._serving: set[asyncio.Task[Any]] = set()
 
     def routes(self) -> list[web.RouteDef]:
-        one_piece = {"completions": catalog.completion, "embeddings": catalog.embeddings, "rerank": catalog.rerank}
         found = [
-            ("POST", "chat/completions", self._chat),
-            *(("POST", name, self._in_one_piece(make)) for name, make in one_piece.items()),
-            ("GET", "models", self._models),
-            ("GET", "models/{name:.+}", self._model),
+            *((api.bases, "POST", api.route, self._chat(api)) for api in APIS),
+            (ANTHROPIC_BASES, "POST", "messages/count_tokens", self._count_tokens),
+            (OPENAI_BASES, "POST", "embeddings", self._in_one_piece(catalog.embeddings)),
+            (OPENAI_BASES, "POST", "rerank", self._in_one_piece(catalog.rerank)),
+            (OPENAI_BASES, "GET", "models", self._models),
+            (OPENAI_BASES, "GET", "models/{name:.+}", self._model),
         ]
         return [
-            *(web.route(m, f"{base}/{path}", self._served(endpoint)) for base in BASES for m, path, endpoint in found),
+            *(web.route(m, f"{base}/{path}", self._served(end)) for bases, m, path, end in found for base in bases),
             *(web.route("*", f"{base}/{{name:.*}}", self._served(lambda *_: unrouted())) for base in _ROOTS),
             web.get(EXCHANGES_PATH, self._show_exchanges),
             web.post(SCRIPTS_PATH, self._register),
@@ -69,19 +73,29 @@ class Chat:
 
     # -- what each route answers -----------------------------------------------------------------------------------
 
-    def _chat(self, call: web.Request, raw: bytes) -> Answer:
+    def _chat(self, api: Api) -> Endpoint:
+        def answer(call: web.Request, raw: bytes) -> Answer:
+            body, rng, behaviour = self._let_in(call, raw)
+            if behaviour.no_answer:
+                return Answer(None, delay=behaviour.slow, end=End.RESET if behaviour.reset else End.CUT)
+            if behaviour.error:
+                return requested_error(behaviour, rng, _shape(call))
+            request = api.read(body)
+            behaviour = api.expressed(behaviour, request)
+            said = reply.invent(request, behaviour, rng, int(time.time()), api.ids)
+            if not request.stream:
+                return whole(api.document(said, behaviour), behaviour, rng)
+            broken_by = partial(api.error_frames, behaviour.error_frame, said)
+            frames = api.stream(said, request, behaviour, rng)
+            return streamed(frames, broken_by, behaviour, rng, said.completion_tokens)
+
+        return answer
+
+    def _count_tokens(self, call: web.Request, raw: bytes) -> Answer:
         body, rng, behaviour = self._let_in(call, raw)
-        if behaviour.no_answer:
-            return Answer(None, delay=behaviour.slow, end=End.RESET if behaviour.reset else End.CUT)
         if behaviour.error:
-            return requested_error(behaviour, rng)
-        request = read(body)
-        said = reply.invent(request, behaviour, rng, int(time.time()))
-        if not request.stream:
-            return whole(frames.document(said, behaviour), behaviour, rng)
-        broken_by = frames.error_frames(behaviour.error_frame, said)
-        answer = frames.stream(said, request, behaviour, rng)
-        return streamed(answer, broken_by, behaviour, rng, said.completion_tokens)
+            return requested_error(behaviour, rng, _shape(call))
+        return document({"input_tokens": input_tokens(body)})
 
     def _in_one_piece(self, make: Callable[[Json, Random, int], Json]) -> Endpoint:
         def answer(call: web.Request, raw: bytes) -> Answer:
@@ -123,7 +137,7 @@ class Chat:
 
     def _check_key(self, call: web.Request) -> None:
         """No key and a wrong key differ, as in the vendor's table and in what was observed."""
-        offered = call.headers.get("Authorization")
+        offered = call.headers.get("Authorization") or (_anthropic(call) and call.headers.get("x-api-key")) or None
         if not admits(offered, self._options.api_keys):
             raise (
                 ApiError(401, "failed to authenticate") if offered else ApiError(403, "missing key", "INVALID_API_KEY")
@@ -160,9 +174,9 @@ class Chat:
             script_id = scripts.named_in(call.headers.get(HEADER, ""))
             return self.scripts.next(script_id) if script_id is not None else endpoint(call, raw)
         except (InvalidSubmission, UnknownFault) as problem:
-            return error_answer(ApiError(400, str(problem)))
+            return error_answer(ApiError(400, str(problem)), _shape(call))
         except ApiError as error:
-            return error_answer(error)
+            return error_answer(error, _shape(call))
 
     async def _show_exchanges(self, request: web.Request) -> web.Response:
         after = request.query.get("after", "0")
@@ -174,3 +188,12 @@ class Chat:
         except (InvalidSubmission, scripts.InvalidScript) as problem:
             return web.json_response({"error": str(problem)}, status=400)
         return web.json_response({"id": script_id, "header": f"{HEADER}: {scripts.WORD}={script_id}"})
+
+
+def _anthropic(call: web.Request) -> bool:
+    return call.path.startswith(ANTHROPIC_BASES)
+
+
+def _shape(call: web.Request) -> str:
+    """Of errors on this path."""
+    return "anthropic" if _anthropic(call) else "flat"

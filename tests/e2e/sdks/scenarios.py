@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import Any
 
-from relay.simulator.chat import catalog, frames, reply
+from relay.simulator.chat import catalog, reply
+from relay.simulator.chat.apis import APIS
 from relay.simulator.chat.behaviour import parse
 from relay.simulator.chat.delivery import Answer, End, Piece, streamed, whole
 from relay.simulator.chat.refusals import document, requested_error, unrouted
-from relay.simulator.chat.request import read
 from relay.simulator.rates import Faults
 
 Json = dict[str, Any]
@@ -19,6 +20,14 @@ Json = dict[str, Any]
 CREATED = 1_700_000_000
 MODEL = "deepseek/deepseek-v3.1"
 BODY: Json = {"model": MODEL, "messages": [{"role": "user", "content": "fly a kite"}]}
+BODIES: dict[str, Json] = {
+    "chat_completions": BODY,
+    "completions": {"model": MODEL, "prompt": "fly a kite"},
+    "responses": {"model": MODEL, "input": "fly a kite"},
+    "messages": {**BODY, "max_tokens": 1000},
+}
+"""What is asked, by API."""
+_APIS = {api.route.replace("/", "_"): api for api in APIS}
 WEATHER: Json = {
     "type": "function",
     "function": {
@@ -49,19 +58,20 @@ class Scenario:
     leave_after: int | None = None
 
 
-def simulated(words: str = "", **more: Any) -> Answer:
+def simulated(words: str = "", api: str = "chat_completions", **more: Any) -> Answer:
     """The stream, or the document, that the simulator answers to a request with ``X-Simulate: <words>``."""
-    request = read(BODY | {"stream": True, "stream_options": {"include_usage": True}} | more)
+    spoken = _APIS[api]
     behaviour, rng = parse(words, Faults()), Random(7)
     if behaviour.error:
-        return _kept(requested_error(behaviour, rng))
-    said = reply.invent(request, behaviour, rng, CREATED)
+        return _kept(requested_error(behaviour, rng, "anthropic" if api == "messages" else "flat"))
+    request = spoken.read(BODIES[api] | {"stream": True, "stream_options": {"include_usage": True}} | more)
+    behaviour = spoken.expressed(behaviour, request)
+    said = reply.invent(request, behaviour, rng, CREATED, spoken.ids)
     if not request.stream:
-        return _kept(whole(frames.document(said, behaviour), behaviour, rng))
-    broken_by = frames.error_frames(behaviour.error_frame, said)
-    return _kept(
-        streamed(frames.stream(said, request, behaviour, rng), broken_by, behaviour, rng, said.completion_tokens)
-    )
+        return _kept(whole(spoken.document(said, behaviour), behaviour, rng))
+    broken_by = partial(spoken.error_frames, behaviour.error_frame, said)
+    frames = spoken.stream(said, request, behaviour, rng)
+    return _kept(streamed(frames, broken_by, behaviour, rng, said.completion_tokens))
 
 
 def _kept(answer: Answer) -> Answer:
@@ -164,12 +174,6 @@ def _documents() -> list[Scenario]:
             [document(catalog.embeddings({"model": "baai/bge-m3", "input": ["a"]}, Random(1), CREATED))],
             "embeddings",
             {"model": "baai/bge-m3", "input": ["a"], "encoding_format": "float"},
-        ),
-        Scenario(
-            "completions",
-            [document(catalog.completion({"model": MODEL, "prompt": "a"}, Random(1), CREATED))],
-            "completions",
-            {"model": MODEL, "prompt": "a"},
         ),
     ]
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from relay.simulator.chat import behaviour
-from relay.simulator.chat.routes import BASES, EXCHANGES_PATH, SCRIPTS_PATH
+from relay.simulator.chat.apis import APIS
+from relay.simulator.chat.routes import EXCHANGES_PATH, SCRIPTS_PATH
 from relay.simulator.outages import TROUBLES
 from relay.simulator.server import LEDGER_PATH, OUTAGES_PATH
 from relay.simulator.tasks.faults import DIRECTIVES
@@ -28,7 +29,14 @@ def test_every_rate_and_address_is_named() -> None:
     """A rate would be tried that is refused, or a route looked for where it is not."""
     rates = PAGE.partition("You can give rates for")[2].partition(".")[0]
     assert set(re.findall(r"`([a-z-]+)`", rates)) == {word.replace("_", "-") for word in behaviour.CHAT_FAULTS}
-    for place in (*BASES, LEDGER_PATH, OUTAGES_PATH, SCRIPTS_PATH, EXCHANGES_PATH):
+    for place in (
+        *(base for api in APIS for base in api.bases),
+        LEDGER_PATH,
+        OUTAGES_PATH,
+        SCRIPTS_PATH,
+        EXCHANGES_PATH,
+    ):
         assert place in PAGE
+    assert all(f"`{api.route}`" in PAGE for api in APIS)
     for trouble in TROUBLES:
         assert f"`{trouble}`" in PAGE.partition("## Outages")[2]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.simulator.chat.catalog import MODELS, completion, embeddings, model, models, rerank
+from relay.simulator.chat.catalog import MODELS, embeddings, model, models, rerank
 from relay.simulator.requests import InvalidSubmission
 
 
@@ -17,13 +17,6 @@ def test_each_model_is_listed_and_found() -> None:
     assert all(model(model_id)["object"] == "model" for model_id in listed)
     with pytest.raises(KeyError):
         model("org/none")
-
-
-def test_a_completion_answers_each_prompt() -> None:
-    """The older route would answer in another shape than clients read."""
-    said = completion({"model": "org/m", "prompt": ["one", "two"]}, Random(1), 5)
-    assert [choice["index"] for choice in said["choices"]] == [0, 1]
-    assert said["object"] == "text_completion"
 
 
 def test_embeddings_are_unit_vectors_one_per_text() -> None:

@@ -12,8 +12,13 @@ FRAMES = [b"data: %d\n\n" % number for number in range(10)]
 BROKEN = [b'data: {"error":1}\n\n']
 
 
+def broken(after: int) -> list[bytes]:
+    assert 0 <= after < len(FRAMES)
+    return BROKEN
+
+
 def answer(behaviour: Behaviour, frames: Iterable[bytes] = FRAMES) -> Answer:
-    return streamed(frames, BROKEN, behaviour, Random(5), len(FRAMES))
+    return streamed(frames, broken, behaviour, Random(5), len(FRAMES))
 
 
 def data(made: Answer) -> bytes:
@@ -76,7 +81,7 @@ def test_a_fault_strikes_where_it_is_asked_to(behaviour: Behaviour, sent: bytes,
 def test_a_fault_without_a_place_strikes_within_the_stream() -> None:
     """Some streams that should break would reach their end."""
     for seed in range(50):
-        made = streamed(FRAMES, BROKEN, Behaviour(truncated=True), Random(seed), len(FRAMES))
+        made = streamed(FRAMES, broken, Behaviour(truncated=True), Random(seed), len(FRAMES))
         assert len(data(made)) < len(b"".join(FRAMES))
 
 
@@ -104,7 +109,7 @@ def test_frames_are_made_as_they_are_sent() -> None:
             made.append(1)
             yield b"data: x\n\n"
 
-    pieces = iter(streamed(endless(), [], Behaviour(), Random(1), 5).pieces)
+    pieces = iter(streamed(endless(), broken, Behaviour(), Random(1), 5).pieces)
     assert next(pieces) == Piece(b"data: x\n\n")
     assert len(made) < 5
 

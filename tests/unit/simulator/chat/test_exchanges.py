@@ -5,7 +5,9 @@ from relay.simulator.chat.exchanges import Exchanges
 
 def entered(exchanges: Exchanges, number: int) -> None:
     for _ in range(number):
-        exchanges.enter("POST", "/openai/v1/chat/completions?a=1", {"Authorization": "Bearer k", "X-A": "b"}, 5)
+        exchanges.enter(
+            "POST", "/openai/v1/chat/completions?a=1", {"Authorization": "Bearer k", "X-API-Key": "k", "X-A": "b"}, 5
+        )
 
 
 def test_only_the_newest_are_kept_and_numbers_go_on() -> None:

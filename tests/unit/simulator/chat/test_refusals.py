@@ -53,6 +53,10 @@ def test_an_error_can_say_how_to_retry_and_in_other_shapes() -> None:
     answer = requested_error(behaviour, Random(1))
     assert set(answer.headers) >= {("Retry-After", "2"), ("x-should-retry", "false")}
     assert set(body(answer)) == {"error"}
+    assert body(requested_error(Behaviour(error=429), Random(1), "anthropic")) == {
+        "type": "error",
+        "error": {"type": "rate_limit_error", "message": "the simulator was asked to fail here"},
+    }
     gateway = requested_error(Behaviour(error=502, error_body="text"), Random(1))
     assert gateway.headers == (("Content-Type", "text/plain"),)
 

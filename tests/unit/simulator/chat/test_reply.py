@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
+from relay.simulator.chat.apis.chat_completions import read
 from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.reply import Reply, invent
-from relay.simulator.chat.request import read
 
 
 def said(behaviour: Behaviour | None = None, *, seed: int = 1, **more: Any) -> Reply:

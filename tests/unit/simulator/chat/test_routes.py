@@ -10,7 +10,7 @@ import orjson
 import pytest
 from yarl import URL
 
-from relay.simulator.chat.routes import BASES
+from relay.simulator.chat.apis.api import OPENAI_BASES as BASES
 from relay.simulator.options import Options
 from relay.simulator.rates import Faults
 from relay.simulator.server import Simulator
@@ -53,7 +53,6 @@ async def test_the_other_routes_are_there(session: aiohttp.ClientSession, simula
     """A proxy would have nothing to pass through."""
     url = simulator.url + base
     for route, more in (
-        ("completions", {"prompt": "a"}),
         ("embeddings", {"input": "a"}),
         ("rerank", {"documents": ["a"]}),
     ):
@@ -91,6 +90,47 @@ async def test_a_request_that_is_wrong_is_refused_in_the_flat_shape(
     got, kind, raw = await post(session, simulator.url + CHAT, body)
     document = orjson.loads(raw)
     assert (got, kind, document["code"], document["reason"]) == (status, "application/json", status, reason)
+
+
+async def test_messages_are_answered_counted_and_refused_in_their_own_shape(session: aiohttp.ClientSession) -> None:
+    """Clients of Anthropic's API would meet OpenAI's half of the upstream."""
+    body = {**BODY, "max_tokens": 9, "system": "be brief"}
+    async with Simulator(Options(api_keys=("k",))) as simulator:
+        for base in ("/anthropic/v1", "/anthropic"):
+            url = f"{simulator.url}{base}/messages"
+            for key in ({"X-Api-Key": "k"}, {"Authorization": "Bearer k"}):
+                status, _, raw = await post(session, url, body, key)
+                assert (status, orjson.loads(raw)["type"]) == (200, "message")
+            _, kind, raw = await post(session, url, body | {"stream": True}, {"X-Api-Key": "k"})
+            assert (kind, raw.startswith(b"event: message_start\n")) == ("text/event-stream", True)
+            status, _, raw = await post(session, f"{url}/count_tokens", body, {"X-Api-Key": "k"})
+            assert (status, list(orjson.loads(raw))) == (200, ["input_tokens"])
+            for key, status, kind in (({"X-Api-Key": "x"}, 401, "authentication_error"), ({}, 403, "permission_error")):
+                got, _, raw = await post(session, url, body, key)
+                assert (got, orjson.loads(raw)["error"]["type"]) == (status, kind)
+        assert (await post(session, f"{simulator.url}/openai/v1/responses", {}, {"X-Api-Key": "k"}))[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/openai/v1/completions", {"prompt": "fly a kite"}),
+        ("/openai/v1/responses", {"input": "fly a kite"}),
+        ("/anthropic/v1/messages", BODY | {"max_tokens": 100}),
+    ],
+)
+async def test_each_api_fails_as_it_is_asked_to(
+    session: aiohttp.ClientSession, simulator: Simulator, path: str, body: Any
+) -> None:
+    """Faults could be tried on chat completions only."""
+    url, body = simulator.url + path, {"model": STREAM["model"], **body, "stream": True}
+    assert (await post(session, url, body, {"X-Simulate": "error=503"}))[0] == 503
+    _, _, raw = await post(session, url, body, {"X-Simulate": "truncated, at=4"})
+    assert raw.count(b"data: ") == 3
+    _, _, raw = await post(session, url, body, {"X-Simulate": "error-frame, at=4"})
+    assert (raw.count(b"data: "), b"overloaded" in raw) == (4, True)
+    with pytest.raises(aiohttp.ClientError):
+        await post(session, url, body, {"X-Simulate": "cut, at=2"})
 
 
 async def test_no_key_and_a_wrong_key_are_told_apart(session: aiohttp.ClientSession) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import orjson
 import pytest
 
+from relay.simulator.chat.apis.api import DONE
+from relay.simulator.chat.apis.chat_completions import document, error_frames, read, stream
 from relay.simulator.chat.behaviour import Behaviour
-from relay.simulator.chat.frames import DONE, document, error_frames, stream
 from relay.simulator.chat.reply import invent
-from relay.simulator.chat.request import read
+from relay.simulator.requests import InvalidSubmission
 
 Json = dict[str, Any]
 
@@ -110,7 +111,7 @@ def test_tool_calls_come_by_index_in_pieces() -> None:
     assert "id" not in calls[-1]
 
 
-def test_choices_take_turns() -> None:
+def test_choices_are_mixed() -> None:
     """Several choices would come one after the other, and never mixed as they do."""
     order = [chunk["choices"][0]["index"] for chunk in chunks_of(frames_of(Behaviour(chunks=5), n=3))]
     assert order[:6] == [0, 1, 2, 0, 1, 2]
@@ -156,7 +157,7 @@ def test_a_stream_can_end_without_done() -> None:
 def test_each_server_has_its_shape_of_error(shape: str, has: bytes) -> None:
     """An error in mid-stream would be taken for a chunk, unseen."""
     reply = invent(read(request()), Behaviour(), Random(1), 1)
-    sent = b"".join(error_frames(shape, reply))
+    sent = b"".join(error_frames(shape, reply, 3))
     assert has in sent
     assert sent.endswith(b"\n\n")
 
@@ -174,3 +175,76 @@ def test_a_document_says_what_the_stream_says() -> None:
         assert message["finish_reason"] == choice.finish_reason
     called = orjson.loads(document(invent(read(request()), Behaviour(tools=1), Random(1), 1), behaviour))
     assert called["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "look_up"
+
+
+TOOL = {"type": "function", "function": {"name": "look"}}
+OTHER = {"type": "function", "function": {"name": "listen"}}
+
+
+def test_a_plain_request_asks_for_one_answer_in_one_piece() -> None:
+    """The defaults of the API would not be those of the simulator."""
+    asked = read({"model": "org/m", "messages": [{"role": "user", "content": "fly a kite"}]})
+    assert (asked.model, asked.stream, asked.choices, asked.max_tokens) == ("org/m", False, 1, None)
+    assert asked.include_usage, "an answer in one piece always has it"
+    assert (asked.prompt, asked.tools, asked.reasons) == ("fly a kite", (), "")
+
+
+def test_a_stream_has_usage_only_if_it_was_asked_for() -> None:
+    """Every stream would have a usage chunk, and a proxy that needs one would never miss it."""
+    assert not read(request(stream=True)).include_usage
+    assert read(request(stream=True, stream_options={"include_usage": True})).include_usage
+
+
+@pytest.mark.parametrize(
+    ("more", "called"),
+    [
+        ({"tools": [TOOL, OTHER]}, ["look", "listen"]),
+        ({"tools": [TOOL], "tool_choice": "none"}, []),
+        ({"tools": [TOOL, OTHER], "tool_choice": {"type": "function", "function": {"name": "listen"}}}, ["listen"]),
+        ({"tools": [TOOL], "messages": [{"role": "tool", "content": "7", "tool_call_id": "c"}]}, []),
+    ],
+)
+def test_tools_are_called_when_a_model_would_call_them(more: dict[str, Any], called: list[str]) -> None:
+    """A conversation with tools would go round in circles, or never call one."""
+    assert [function["name"] for function in read(request(**more)).tools] == called
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "style"),
+    [
+        ("deepseek/deepseek-r1-turbo", {}, "think"),
+        ("deepseek/deepseek-r1-turbo", {"separate_reasoning": True}, "content"),
+        ("zai-org/glm-4.5", {}, "content"),
+        ("zai-org/glm-4.5", {"enable_thinking": False}, ""),
+        ("moonshotai/kimi-k2-thinking", {}, "details"),
+    ],
+)
+def test_each_model_shows_its_reasoning_in_its_style(model: str, more: dict[str, Any], style: str) -> None:
+    """A style of reasoning would never be met without a header that asks for it."""
+    assert read(request(model=model, **more)).reasons == style
+
+
+def test_a_message_in_parts_is_read() -> None:
+    """A request with a picture would have no prompt."""
+    parts = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "x"}}]
+    assert read(request(messages=[{"role": "user", "content": parts}])).prompt.strip() == "look"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"model": 3}, "model"),
+        ({"messages": []}, "messages"),
+        ({"messages": ["hi"]}, "messages"),
+        ({"stream": "yes"}, "stream"),
+        ({"n": 129}, "n is not"),
+        ({"n": True}, "n is not"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"tools": [{}]}, "tools"),
+        ({"stream_options": 3}, "stream_options"),
+    ],
+)
+def test_an_invalid_request_is_refused_with_its_fault(wrong: dict[str, Any], message: str) -> None:
+    """A client's mistake would be answered like any request."""
+    with pytest.raises(InvalidSubmission, match=message):
+        read(request(**wrong))
