@@ -53,18 +53,18 @@ class Message(Assembly):
             self._add_end(chunk.get("delta"), chunk.get("usage"))
         elif kind == "message_stop":
             self.done = True
-        elif chunk.get("error"):
+        else:
             self.find_error(chunk)
 
     def add_body(self, document: dict[str, Any]) -> None:
-        if document.get("error"):
+        blocks, role = document.get("content"), word(document.get("role"))
+        if document.get("error") or (type(blocks) is not list and role is None):
             self.find_error(document)
             return
         self.name(document)
         if (parts := self.parts(0)) is None:
             return
-        parts.role = parts.role or word(document.get("role"))
-        blocks = document.get("content")
+        parts.role = parts.role or role
         if type(blocks) is list:
             for index, block in enumerate(blocks):
                 self._begin_block(index, block, whole=True)
@@ -154,17 +154,24 @@ class Message(Assembly):
     def _texts(self, index: int, kind: str) -> list[str] | None:
         if (parts := self.parts(0)) is None:
             return None
-        texts = parts.content if kind == "text" else parts.reasoning
-        return texts if self._place(index, texts) else None
+        if self._is_full(index):
+            self.truncated = True
+            return None
+        texts = self._blocks[index] = parts.section(index, reasoning=kind != "text")
+        self._given.discard(index)
+        return texts
 
     def _place(self, index: int, texts: list[str]) -> bool:
         """What comes for a block goes there, unless there are too many blocks."""
-        if index not in self._blocks and len(self._blocks) >= MAX_PARTS:
+        if self._is_full(index):
             self.truncated = True
             return False
         self._blocks[index] = texts
         self._given.discard(index)
         return True
+
+    def _is_full(self, index: int) -> bool:
+        return index not in self._blocks and len(self._blocks) >= MAX_PARTS
 
     def _add_end(self, delta: Any, usage: Any) -> None:
         if type(usage) is dict:  # later counts are of the whole answer, and leave out what has not changed

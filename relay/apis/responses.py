@@ -122,7 +122,7 @@ class Response(Assembly):
         if kind in _ARGUMENTS:
             place = self._calls.get(index)
             return None if place is None else parts.calls[place].arguments
-        return parts.content if kind in _CONTENT else parts.reasoning
+        return parts.section(index, reasoning=kind in _REASONING)
 
     def _begin_item(self, index: int, item: Any) -> None:
         if type(item) is not dict or (parts := self.parts(0)) is None:
@@ -159,10 +159,10 @@ class Response(Assembly):
         kind = word(item.get("type"))
         if kind == "message":
             for text in _said(item.get("content")):
-                self.keep_text(parts.content, text)
+                self.keep_text(parts.section(index, reasoning=False), text)
         elif kind == "reasoning":
             if text := joined(item.get("summary"), "text") + joined(item.get("content"), "text"):
-                self.keep_text(parts.reasoning, text)
+                self.keep_text(parts.section(index, reasoning=True), text)
         elif kind in _CALLS and index in self._calls:
             given = item.get(_CALLS[kind])
             if type(given) is str:

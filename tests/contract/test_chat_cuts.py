@@ -26,4 +26,4 @@ def test_in_a_thousand_random_cuts_the_samples_say_the_same() -> None:
         pieces = [sample.body[start:end] for start, end in zip([0, *cuts], [*cuts, None], strict=True)]
         chunks = chance.choice(("coalesced", "each"))
         read = by_relay(sample, pieces, due=chance.random() < 0.5, chunks=chunks)
-        assert read == by_reference(sample), (sample.name, cuts)
+        assert read == by_reference(sample), (sample.api, sample.name, cuts)

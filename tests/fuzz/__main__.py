@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "fuzz"
-NAMES = ("wire", "sse", "json_scan", "settings", "journal")
+NAMES = ("wire", "sse", "apis", "json_scan", "settings", "journal")
 _LONGEST_RUN = 20  # seconds for one input: more is a hang
 _MOST_MEMORY = 1024  # MiB
 

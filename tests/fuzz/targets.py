@@ -15,10 +15,13 @@ from typing import Any, Final
 import h11
 import orjson
 
+from relay.apis import apis
 from relay.apis.chat_completions import ChatCompletion
 from relay.app.plugins import sink_plugins
+from relay.core.chat.events import Opening
 from relay.core.chat.reader import StreamReader
 from relay.core.chat.sse import SSEEvent, SSEParser
+from relay.core.chat.tap import Capture, Tap
 from relay.core.json_scan import Unwalkable, Walk
 from relay.settings.errors import ConfigError
 from relay.settings.load import load
@@ -116,7 +119,7 @@ def _unframed(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes
 
 
 def _wire_seeds() -> Iterator[bytes]:
-    for path in sorted(SAMPLES.glob("novita_chat/*.sse"))[:8]:
+    for path in sorted(SAMPLES.glob("chat_completions/*.sse"))[:8]:
         body = path.read_bytes()
         yield b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         yield b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x;a=b\r\n%b\r\n0\r\nT: x\r\n\r\n" % (
@@ -187,8 +190,46 @@ def _by_the_standard(data: bytes) -> list[tuple[bytes, str]]:
 
 
 def _sse_seeds() -> Iterator[bytes]:
-    for path in sorted(SAMPLES.glob("novita_chat/*.sse")):
+    for path in sorted(SAMPLES.glob("chat_completions/*.sse")):
         yield path.read_bytes()
+
+
+# -- apis: what an answer says ----------------------------------------------------------------------------------------
+
+
+def apis_of_chats(data: bytes) -> None:
+    """Whatever comes as an answer of any API, one end is made of it, the same however it was cut."""
+    for api in apis():
+        whole = _ending(api, [data], content=True)
+        for pieces in cuts(data):
+            assert _ending(api, pieces, content=True) == whole, "what an answer says depends on where it was cut"
+        bare = _ending(api, [data], content=False)
+        assert all(choice["content"] is choice["reasoning_content"] is None for choice in bare["choices"]), "a text"
+        assert [bare[key] for key in _SAME] == [whole[key] for key in _SAME], "more than the texts is missing"
+
+
+_SAME: Final = ("completion_id", "model", "outcome", "reason", "usage", "tokens", "chunks", "gaps")
+
+
+def _ending(api: str, pieces: list[bytes], *, content: bool) -> Any:
+    tap = Tap(Opening("fuzz", 0, 0.0, api=api), Capture(content=content), apis()[api])
+    tap.answered(200, "text/event-stream")
+    for piece in pieces:
+        tap.feed(piece, 0.5)
+        tap.due(0.5)
+    closed = tap.end("end", 1.0)
+    for draft in closed.chunks:
+        for chunk in orjson.loads(draft.event.data)["chunks"]:
+            assert type(chunk) is dict, "a chunk that is no object"
+    return orjson.loads(closed.terminal.event.data)
+
+
+def _api_seeds() -> Iterator[bytes]:
+    for api in apis():
+        for path in sorted(SAMPLES.glob(f"{api}/*.sse")):
+            yield path.read_bytes()
+        for path in sorted(SAMPLES.glob(f"{api}/*.body")):
+            yield path.read_bytes()
 
 
 # -- core/json_scan: the scan of a request's JSON ---------------------------------------------------------------------
@@ -330,6 +371,7 @@ TARGETS: Final[Mapping[str, Target]] = MappingProxyType(
     {
         "wire": Target(wire, _wire_seeds, 1024),
         "sse": Target(sse, _sse_seeds, 512),
+        "apis": Target(apis_of_chats, _api_seeds, 2048),
         "json_scan": Target(json_scan, _json_seeds, 4000),
         "settings": Target(settings, _settings_seeds, 4096),
         "journal": Target(journal, _journal_seeds, _EDIT * _MOST_EDITS),

@@ -156,7 +156,7 @@ class Assembly(ABC):
 class Parts:
     """What one choice has said so far."""
 
-    __slots__ = ("calls", "content", "finish_reason", "reasoning", "role")
+    __slots__ = ("calls", "content", "finish_reason", "reasoning", "role", "sections")
 
     def __init__(self) -> None:
         self.role: str | None = None
@@ -164,6 +164,11 @@ class Parts:
         self.reasoning: list[str] = []
         self.calls: dict[int, Call] = {}
         self.finish_reason: str | None = None
+        self.sections: dict[tuple[bool, int], list[str]] = {}
+
+    def section(self, place: int, *, reasoning: bool) -> list[str]:
+        """A part of the content or of the reasoning, for APIs that number them: joined in the order of their places."""
+        return self.sections.setdefault((reasoning, place), [])
 
     def call(self, index: Any, call_id: str | None, name: str | None) -> Call | None:
         """The tool call that a delta goes on with. Without an index, a new id or a name begins the next one."""
@@ -185,11 +190,19 @@ class Parts:
         return {
             "index": index,
             "role": self.role,
-            "content": "".join(self.content) if self.content else None,
-            "reasoning_content": "".join(self.reasoning) if self.reasoning else None,
+            "content": self._whole(self.content, reasoning=False),
+            "reasoning_content": self._whole(self.reasoning, reasoning=True),
             "tool_calls": [self.calls[place].tool_call(place, content) for place in sorted(self.calls)],
             "finish_reason": self.finish_reason,
         }
+
+    def _whole(self, texts: list[str], *, reasoning: bool) -> str | None:
+        if self.sections:
+            texts = [
+                *texts,
+                *(piece for key in sorted(self.sections) if key[0] is reasoning for piece in self.sections[key]),
+            ]
+        return "".join(texts) if texts else None
 
 
 class Call:

@@ -39,6 +39,7 @@ ChunkEvents = Literal["off", "coalesced", "each"]
 _MAX_PENDING: Final = 64 * 1024
 _BORDER_REACH: Final = 4
 _STREAM_STARTS: Final = (b"data:", b"event:", b":", b"id:", b"retry:")
+_LONGEST_START: Final = max(map(len, _STREAM_STARTS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Tap:
         self._assembly = api.assembly(content=capture.content, max_text=capture.max_text)
         self._stream = StreamReader(self._assembly, hold=capture.chunks != "off", content=capture.content)
         self._body: BodyReader | None = None  # instead of the stream
+        self._chosen = False
         self._status: int | None = None
         self._pieces: list[bytes] = []
         self._times: list[float] = []
@@ -116,13 +118,13 @@ class Tap:
 
     def client_left(self) -> None:
         """The client has gone and the relay reads on: what comes now adds to the content; the outcome is decided."""
-        self._absorb()
+        self._absorb(last=True)
         if self._left is None:
             self._left = verdict(self._seen(), "client_gone")
 
     def end(self, ending: Ending, now: float, *, thin: bool = False) -> Closed:
         """The stream has ended. Called once; nothing may be called after it."""
-        self._absorb()
+        self._absorb(last=True)
         if self._body is None:
             self._stream.close()
         else:
@@ -133,14 +135,18 @@ class Tap:
         terminal = terminal_draft(data, fitted(data), time=time, traceparent=self._opening.traceparent)
         return Closed(chunks, terminal, data)
 
-    def _absorb(self) -> None:
-        """Reads what was put off."""
+    def _absorb(self, *, last: bool = False) -> None:
+        """Reads what was put off, unless that is too little to tell what it is; ``last``: it is all there is."""
         if not self._pieces:
             return
         data = b"".join(self._pieces)
+        if not self._chosen:
+            beginning = data.lstrip()
+            if len(beginning) < _LONGEST_START and not last and self._pending <= _MAX_PENDING:
+                return
+            self._choose_reader(beginning)
         if self._bytes == 0 and data:
             self._first_byte = next(at for piece, at in zip(self._pieces, self._times, strict=True) if piece)
-            self._choose_reader(data.lstrip())
         if self._body is None:
             self._stream.read(data)
             if self._first_token is None and self._stream.token_end is not None:
@@ -155,6 +161,7 @@ class Tap:
 
     def _choose_reader(self, beginning: bytes) -> None:
         """By what there is rather than by what its ``Content-Type`` says: servers that fail mix the two up."""
+        self._chosen = bool(beginning)
         if beginning.startswith(b"{") and self._body is None:
             self._body = BodyReader(self._assembly, max_body=self._capture.max_body)
         elif beginning.startswith(_STREAM_STARTS):

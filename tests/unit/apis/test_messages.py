@@ -157,6 +157,13 @@ def test_a_block_that_was_not_announced_is_read_by_its_deltas() -> None:
     assert (choice["content"], choice["tool_calls"][0]["function"]["arguments"]) == ("a", "{}")
 
 
+def test_blocks_that_come_by_turns_are_joined_in_their_order() -> None:
+    """Two texts would be mixed into one that nobody said."""
+    turns = [(1, "c"), (0, "a"), (1, "d"), (0, "b")]
+    (choice,) = put_together(*(delta(index, "text_delta", text=text) for index, text in turns)).choices()
+    assert choice["content"] == "abcd"
+
+
 def test_an_input_that_came_whole_is_not_doubled_by_its_pieces() -> None:
     """Arguments would be no JSON."""
     given = begin(0, "tool_use", id="t", name="f", input={"a": 1})

@@ -207,6 +207,13 @@ def test_interleaved_items_are_told_apart() -> None:
     assert told == [("5", "be"), ("3", "ac"), (None, "d")]
 
 
+def test_texts_that_come_by_turns_are_joined_in_the_order_of_their_items() -> None:
+    """Two texts would be mixed into one that nobody said."""
+    turns = [(1, "c"), (0, "a"), (1, "d"), (0, "b")]
+    (choice,) = put_together(*(text(said, index) for index, said in turns)).choices()
+    assert choice["content"] == "abcd"
+
+
 def test_calls_of_other_kinds_are_calls() -> None:
     """What a model asked of an MCP server or a tool without a schema would not be recorded."""
     response = Response()

@@ -13,29 +13,29 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
-from relay.apis.chat_completions import API as CHAT_COMPLETIONS
+from relay.apis import apis
 from relay.core.chat.events import ChatChunk, ChatData, Opening
 from relay.core.chat.tap import Capture, ChunkEvents, Tap
 from relay.core.event import Draft
 from tests.chat_reference import Content, content_of_body, content_of_stream
-from tests.chat_samples import EXPECTED, FOLDER, SAMPLES, ChatSample
+from tests.chat_samples import EXPECTED, FOLDERS, SAMPLES, ChatSample
 
 OPENING = Opening("s1", 1_700_000_000_000, 0.0)
 ENDING = Draft202012Validator(TypeAdapter(ChatData).json_schema())
 CHUNKS = Draft202012Validator(TypeAdapter(ChatChunk).json_schema())
-EACH = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+EACH = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: f"{sample.api}-{sample.name}")
 
 
 def by_reference(sample: ChatSample) -> Content:
     read = content_of_stream if sample.is_stream else content_of_body
-    return read(sample.body, sample.status, sample.ending)
+    return read(sample.api, sample.body, sample.status, sample.ending)
 
 
 def by_relay(
     sample: ChatSample, pieces: list[bytes], *, due: bool = False, chunks: ChunkEvents = "coalesced"
 ) -> Content:
     """Through the recorder, in pieces; ``due``: asked for chunk events after each piece."""
-    tap = Tap(OPENING, Capture(chunks=chunks, chunk_interval=0.0), CHAT_COMPLETIONS)
+    tap = Tap(OPENING, Capture(chunks=chunks, chunk_interval=0.0), apis()[sample.api])
     tap.answered(sample.status, sample.content_type)
     drafts: list[Draft] = []
     for number, piece in enumerate(pieces, 1):
@@ -76,7 +76,7 @@ def test_a_sample_that_comes_byte_by_byte_says_the_same(sample: ChatSample) -> N
 @EACH
 def test_every_event_of_a_sample_matches_its_schema(sample: ChatSample, content: bool) -> None:
     """Consumers' generated types would refuse an event."""
-    tap = Tap(OPENING, Capture(content=content), CHAT_COMPLETIONS)
+    tap = Tap(OPENING, Capture(content=content), apis()[sample.api])
     tap.answered(sample.status, sample.content_type)
     tap.feed(sample.body, 0.5)
     closed = tap.end(sample.ending, 1.0)
@@ -88,7 +88,7 @@ def test_every_event_of_a_sample_matches_its_schema(sample: ChatSample, content:
 @EACH
 def test_without_content_the_rest_is_the_same(sample: ChatSample) -> None:
     """Counts, finish reasons, usage or the outcome would be lost with the texts, or a text not be lost."""
-    tap = Tap(OPENING, Capture(content=False), CHAT_COMPLETIONS)
+    tap = Tap(OPENING, Capture(content=False), apis()[sample.api])
     tap.answered(sample.status, sample.content_type)
     tap.feed(sample.body, 0.5)
     data = tap.end(sample.ending, 1.0).data
@@ -101,9 +101,10 @@ def test_without_content_the_rest_is_the_same(sample: ChatSample) -> None:
             assert call["function"] == {"name": whole["function"]["name"], "arguments": None}
 
 
-def test_every_sample_has_its_expectation() -> None:
-    """A sample could be added, or an expectation left behind, without being tested."""
-    names = {sample.name for sample in SAMPLES}
-    bodies = {path.stem for path in FOLDER.iterdir() if not path.name.endswith(EXPECTED)}
+@pytest.mark.parametrize("api", apis())
+def test_every_api_has_its_samples(api: str) -> None:
+    """An API could be added, a sample added or an expectation left behind, without being tested."""
+    names = {sample.name for sample in SAMPLES if sample.api == api}
+    bodies = {path.stem for path in (FOLDERS / api).iterdir() if not path.name.endswith(EXPECTED)}
     assert names == bodies
     assert len(names) >= 40
