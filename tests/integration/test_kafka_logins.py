@@ -24,14 +24,17 @@ from tests.services.guarded_kafka import (
     AWS,
     BRIEF,
     ENDS_AFTER,
+    NOWHERE_ELSE,
     PASSWORDS,
     REGION,
+    SECRET_KEY,
     GuardedKafka,
     guarded_kafka,
 )
 from tests.services.kafka import Kafka
 from tests.services.oidc import Client, new_key
 from tests.services.relay import RelayProcess
+from tests.services.sts import identity, running_sts
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +192,27 @@ async def test_a_token_of_iam_that_is_refused_or_not_to_be_had_is_reported(
     aws.delenv("AWS_ACCESS_KEY_ID")
     error = await refusal(sinks.make(**guarded.iam()))
     assert "No token for AWS_MSK_IAM: no AWS credentials were found." in error.message
+
+
+async def test_the_role_of_a_service_account(
+    guarded: GuardedKafka, sinks: Sinks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """If this fails, IRSA on EKS lets nobody in, or only until kubelet has renewed the token of the service account."""
+    file = tmp_path / "token"
+    with running_sts(ACCESS_KEY, SECRET_KEY) as sts:
+        for name, value in {**NOWHERE_ELSE, **identity(file, sts)}.items():
+            monkeypatch.setenv(name, value)
+        sink = sinks.make(**guarded.iam())
+        for word in ("first", "second"):
+            sts.token = word
+            error = await refusal(sink)
+            assert "No token for AWS_MSK_IAM: " in error.message
+            file.write_text(word)
+            await sink.open()
+            assert await sink.publish(batch(entry(1))) == [Published()]
+            await sink.close()
+    assert "ExpiredToken" in error.message
+    assert set(sts.granted) == {"first", "second"}
 
 
 def config_of(sink: KafkaSink, **keys: Any) -> Config:

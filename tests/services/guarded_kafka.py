@@ -22,13 +22,12 @@ ENDS_AFTER = 8
 RELAY, BRIEF = Client("relay", SECRET), Client("brief", SECRET, seconds=ENDS_AFTER)
 """Who may have tokens."""
 ACCESS_KEY, SECRET_KEY, REGION = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "eu-west-1"
-AWS = {
-    "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-    "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+NOWHERE_ELSE = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": "/dev/null",
     "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
 }
+AWS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, **NOWHERE_ELSE}
 """The variables from which AWS's libraries read that key; nothing else is asked."""
 PASSWORDS = {"relay": "first-password", "other": "second-password"}
 """The users of PLAIN."""
@@ -87,6 +86,19 @@ class GuardedKafka:
         tool = ["org.apache.kafka.tools.AclCommand", "--bootstrap-server", self.broker.bootstrap]
         rule = ["--add", "--allow-principal", principal, "--resource-pattern-type", "prefixed", "--topic", prefix]
         self.broker.run(*tool, *rule, "--operation", operation)
+
+    def deny(self, principal: str, kind: str, prefix: str) -> None:
+        """From now on they may not write to the resources of a kind (``--topic``, ...) with a prefix."""
+        self.broker.run(*self._rule("--add", principal, kind, prefix))
+
+    def permit(self, principal: str, kind: str, prefix: str) -> None:
+        """Takes that back."""
+        self.broker.run(*self._rule("--remove", principal, kind, prefix), "--force")
+
+    def _rule(self, change: str, principal: str, kind: str, prefix: str) -> list[str]:
+        tool = ["org.apache.kafka.tools.AclCommand", "--bootstrap-server", self.broker.bootstrap, change]
+        whom = ["--deny-principal", principal, "--operation", "Write"]
+        return [*tool, *whom, "--resource-pattern-type", "prefixed", kind, prefix]
 
     def set_scram(self, user: str, password: str) -> None:
         """Gives a user of SCRAM a password, instead of the one before."""

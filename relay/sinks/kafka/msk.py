@@ -46,6 +46,8 @@ def _sign(region: str) -> str:
         token, _ = MSKAuthTokenProvider.generate_auth_token(region)
     except (BotoCoreError, ClientError) as error:
         raise _none(f"{type(error).__name__}: {error}") from error
+    except OSError as error:  # the token of the service account
+        raise _none(f"{error.filename} cannot be read: {error.strerror}") from error
     except (AttributeError, ValueError) as error:  # what the signer raises where there are no credentials
         raise _none("no AWS credentials were found") from error
     return str(token)
