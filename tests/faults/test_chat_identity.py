@@ -16,7 +16,7 @@ from relay.simulator.server import Simulator
 from tests.chat_samples import SAMPLES, ChatSample
 from tests.faults.harness.matrix import SEED, Effort, Row
 from tests.faults.harness.streams import TERMINAL, events_of
-from tests.services.chat import BODY, Broken, chat_client
+from tests.services.chat import BODY, Broken, chat_client, path_of
 from tests.services.relay import RelayProcess
 
 ENDS = {"end": End.COMPLETE, "upstream_reset": End.CUT, "client_gone": End.HANG}
@@ -50,7 +50,8 @@ async def test_a_client_gets_the_upstreams_bytes_and_consumers_what_they_say(
         async def one(sample: ChatSample, pieces: tuple[Piece, ...]) -> tuple[str, ChatSample, str | None]:
             answer = Answer(sample.status, (("Content-Type", sample.content_type),), pieces, ENDS[sample.ending])
             async with places, chat_client(relay.url) as client:
-                await client.ask({"X-Simulate": f"script={simulator.scripts.register([answer])}"})
+                script = {"X-Simulate": f"script={simulator.scripts.register([answer])}"}
+                await client.ask(script, path=path_of(sample.api))
                 await client.head()
                 wrong = await _difference(client, sample)
                 return client.chat_id, sample, wrong
@@ -69,7 +70,7 @@ async def test_a_client_gets_the_upstreams_bytes_and_consumers_what_they_say(
         wanted = sample.data | {"model": sample.data["model"] or BODY["model"]}
         assert {key: data[key] for key in wanted} == wanted, sample.name
         assert data["bytes"] == len(sample.body)
-        assert data["http_status"] == sample.status
+        assert (data["http_status"], data["api"]) == (sample.status, sample.api)
 
 
 async def _difference(client: Any, sample: ChatSample) -> str | None:

@@ -11,18 +11,21 @@ from typing import Any, TypeVar
 
 import pytest
 
+from relay.apis import apis
 from relay.simulator.chat.exchanges import Exchange
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
 from tests.faults.harness.matrix import SEED, Effort, Row
 from tests.faults.harness.streams import Balance, balance, events_of, resident
-from tests.services.chat import Broken, ChatClient, chat_client
+from tests.services.chat import Broken, ChatClient, body_of, chat_client, path_of
 from tests.services.relay import RelayProcess
 
 MIB = 1024 * 1024
 CLOSED_WITHIN = 250.0
 """Milliseconds after a client has left, by which its upstream is closed."""
-DONE = b"data: [DONE]\n\n"
+APIS = tuple(apis())
+ENDS = (b"data: [DONE]", b'"message_stop"', b'"response.completed"')
+"""What an upstream's own end of a stream looks like."""
 
 T = TypeVar("T")
 
@@ -39,9 +42,10 @@ class Scene:
 
     @contextlib.asynccontextmanager
     async def asking(self, simulate: str, label: str, *, buffer: int | None = None) -> AsyncIterator[ChatClient]:
-        """A client that has asked the relay; ``label`` names its request at the upstream."""
+        """A client that has asked the relay; ``label`` names it at the upstream, its number decides the API."""
+        api = APIS[int(label.rpartition(" ")[2]) % len(APIS)]
         async with chat_client(self.relay.url, receive_buffer=buffer) as client:
-            await client.ask({"X-Simulate": simulate, "X-Label": label})
+            await client.ask({"X-Simulate": simulate, "X-Label": label}, body_of(api), path_of(api))
             yield client
 
     def upstream_of(self, label: str) -> Exchange:
@@ -128,7 +132,7 @@ async def test_a_reset_in_mid_frame_is_reported_to_the_client_and_in_one_event(
     row.notes.append(f"events {dict(found.ends)}, relay {before / MIB:.0f} MiB")
     assert len(expected) == number
     assert found.holds, found
-    assert not [chat_id for chat_id, body, _ in seen if DONE in body], "a [DONE] was invented"
+    assert not [chat_id for chat_id, body, _ in seen for end in ENDS if end in body], "an end was invented"
     assert all(broken or b'"error"' in body for _, body, broken in seen), "a clean end was invented"
     assert all(len(body) >= sent[each] for each, (_, body, _) in enumerate(seen)), "bytes that had come were dropped"
 
@@ -185,6 +189,7 @@ async def test_clients_that_leave_in_mid_stream_close_their_upstreams(tmp_path: 
     assert found.holds, found
     assert longest <= effort.within(CLOSED_WITHIN / 1e3) * 1e3
     assert all(event["data"]["choices"][0]["content"] for event in ends), "what was said until then is in the event"
+    assert {event["data"]["api"] for event in ends} == set(APIS)
 
 
 FORWARDED_ONLY = {"chunks": "off", "capture": {"content": False}}

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from relay.apis import apis
+
 PATH = "/openai/v1/chat/completions"
 BODY: Mapping[str, Any] = {
     "model": "deepseek/deepseek-v3.1",
@@ -19,6 +21,23 @@ BODY: Mapping[str, Any] = {
     "stream": True,
     "stream_options": {"include_usage": True},
 }
+
+
+def path_of(api: str) -> str:
+    """Where an API of conversations is."""
+    return f"{apis()[api].prefixes[0]}v1{apis()[api].route}"
+
+
+def body_of(api: str) -> Mapping[str, Any]:
+    """A request for a stream of this API."""
+    if api == "chat_completions":
+        return BODY
+    asked = {"completions": "prompt", "responses": "input"}.get(api, "messages")
+    said = BODY["messages"] if asked == "messages" else "fly a kite"
+    limit = {"max_tokens": 4096} if api == "messages" else {}
+    return {"model": BODY["model"], "stream": True, asked: said, **limit}
+
+
 TIMEOUT = 30.0
 """Seconds that any step here waits at most."""
 
