@@ -79,7 +79,7 @@ def answer_attributes(data: ChatData) -> Attributes:
 
 
 def metric_attributes(asked: str | None, data: ChatData) -> dict[str, str]:
-    """Of the metrics of a chat. The SDK keeps 2000 combinations of a metric, and counts further ones as one."""
+    """Of the metrics of a chat."""
     found = {
         "gen_ai.operation.name": operation(data["api"]),
         "gen_ai.provider.name": PROVIDER,

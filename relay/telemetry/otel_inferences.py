@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from opentelemetry import context, trace
@@ -20,9 +20,7 @@ from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExportResult
-from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
-    InMemoryMetricReader,
     MetricExportResult,
     MetricsData,
     ResourceMetrics,
@@ -33,16 +31,13 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from relay import __version__
 from relay.core.chat.events import ChatData
 from relay.settings.model import OtlpSettings
-from relay.telemetry.gen_ai import EVENT, event_attributes, metric_attributes, tokens_counted
+from relay.telemetry.gen_ai import EVENT, event_attributes
 from relay.telemetry.inferences import Inferences
 from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.otel import context_of, resource_of
-from relay.telemetry.otel_metrics import points_of
+from relay.telemetry.otel_metrics import InferenceFigures, points_of
 from relay.threads import call
-
-SECONDS: Final = tuple(0.01 * 2**power for power in range(14))
-"""The bounds that the conventions ask for: 0.01 to 81.92."""
 
 _SCOPE: Final = InstrumentationScope("relay", __version__)
 _HINT: Final = "Check telemetry.otlp.endpoint, and whether the collector takes OTLP over HTTP there."
@@ -60,7 +55,7 @@ class OtelInferences(Inferences):
 
     def ended(self, asked: str | None, data: ChatData, traceparent: str | None) -> None:
         if self._metrics is not None:
-            self._metrics.ended(asked, data)
+            self._metrics.figures.ended(asked, data)
         if self._events is not None:
             self._events.ended(asked, data, traceparent)
 
@@ -85,34 +80,7 @@ class _MetricSender:
         self._exporter = OTLPMetricExporter(endpoint=None if endpoint is None else endpoint + "/v1/metrics")
         self._limiter = LogRateLimiter(lines=1)
         self._resource = resource_of(instance)
-        self._reader = InMemoryMetricReader()
-        meter = MeterProvider((self._reader,), self._resource, shutdown_on_exit=False).get_meter("relay", __version__)
-
-        def seconds(name: str, what: str) -> Any:
-            return meter.create_histogram(name, "s", what, explicit_bucket_boundaries_advisory=SECONDS)
-
-        self._duration = seconds("gen_ai.client.inference.duration", "From the request to the end of its answer.")
-        self._first = seconds("gen_ai.client.inference.time_to_first_chunk", "From the request to the first chunk.")
-        self._tokens = {
-            name: meter.create_counter(f"gen_ai.client.inference.usage.{name}", "{token}", "Tokens used.")
-            for name in (
-                "input_tokens",
-                "output_tokens",
-                "cache_read.input_tokens",
-                "cache_write.input_tokens",
-                "reasoning.output_tokens",
-            )
-        }
-
-    def ended(self, asked: str | None, data: ChatData) -> None:
-        attributes, timings = metric_attributes(asked, data), data["timings"]
-        if timings["duration_ms"] is not None:
-            self._duration.record(timings["duration_ms"] / 1000, attributes)
-        attributes.pop("error.type", None)
-        if timings["first_byte_ms"] is not None and data["chunks"]:
-            self._first.record(timings["first_byte_ms"] / 1000, attributes)
-        for name, tokens in tokens_counted(data).items():
-            self._tokens[name].add(tokens, attributes | {"gen_ai.token.modality": "unknown"})
+        self.figures = InferenceFigures()
 
     async def send(self) -> None:
         """Reads everything in this turn, and sends it from a thread that nobody has to wait for."""
@@ -124,11 +92,8 @@ class _MetricSender:
             structlog.get_logger("relay").warning("metrics not exported", hint=_HINT, **suppressed)
 
     def _read(self) -> MetricsData:
-        found = points_of(self._relays.registry.collect(), self._begun, time.time_ns())
-        counted = self._reader.get_metrics_data()
-        for resource in counted.resource_metrics if counted is not None else ():
-            for scope in resource.scope_metrics:
-                found += scope.metrics  # in one scope: of two that are equal the exporter sends the last one only
+        now = time.time_ns()
+        found = points_of(self._relays.registry.collect(), self._begun, now) + self.figures.points(self._begun, now)
         return MetricsData([ResourceMetrics(self._resource, [ScopeMetrics(_SCOPE, found, "")], "")])
 
 
