@@ -22,7 +22,7 @@ from relay.simulator.chat.scripts import WORD
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
 from tests.e2e.sdks.install import run_node, run_python
-from tests.e2e.sdks.scenarios import BODY, MODEL, SCENARIOS, Scenario
+from tests.e2e.sdks.scenarios import BODY, MODEL, SCENARIOS, Scenario, scenarios_of
 from tests.faults.harness.streams import Balance, balance, events_of
 from tests.services.chat import chat_client
 from tests.services.relay import RelayProcess
@@ -37,6 +37,8 @@ PYTHON = [(major, mode) for major in VERSIONS for mode in ("sync", "async")]
 OTHER_NAMES = {"APIStatusError": "APIError", "JSONDecodeError": "SyntaxError"}
 """What the JavaScript package calls an error that has another name in Python."""
 AI_CALLS = ("stream", "create")
+RECORDED = ("/completions", "/responses", "/messages")
+"""The routes of which each attempt is a chat."""
 KEY = "sk-test-0123456789abcdef"
 FRUGAL = "sk-frugal-0123456789abcdef"
 """With which every client here comes."""
@@ -74,11 +76,12 @@ class Stage:
     async def play(self, run: Run, version: str, scenarios: list[Scenario]) -> list[tuple[Scenario, Lived, Lived]]:
         """Each scenario, lived through directly and through the relay, by one SDK in one process."""
         scripts = {(way, scenario.name): self._script(scenario) for way in self._ways for scenario in scenarios}
-        self._through = {script for (way, _), script in scripts.items() if way == "through"}
+        self._through |= {script for (way, _), script in scripts.items() if way == "through"}
         cases = [
             {
                 "id": [way, scenario.name],
-                "url": f"{base}/openai/v1",
+                "url": base + ("/anthropic" if scenario.api == "messages" else "/openai/v1"),
+                "api": scenario.api,
                 "headers": {"X-Simulate": f"script={scripts[way, scenario.name]}"},
                 "call": scenario.call,
                 "params": scenario.params,
@@ -98,7 +101,7 @@ class Stage:
     async def assert_events_balance(self) -> None:
         """Each attempt that came through the relay, repeated or not, is a chat with exactly one terminal event."""
         # One that the upstream does not answer is refused by the relay itself, and has its event all the same.
-        asked = [seen for seen in self._attempts(self._through) if seen.target.endswith("/chat/completions")]
+        asked = [seen for seen in self._attempts(self._through) if seen.target.endswith(RECORDED)]
         found = Balance()
         with suppress(TimeoutError):  # the figures say more
             async with asyncio.timeout(EVENTS_WITHIN):
@@ -217,6 +220,49 @@ async def test_an_sdk_waits_as_long_as_the_limit_says_and_then_gets_its_answer(s
         finally:
             await relay.stop()
     assert result["error"] is None
+
+
+ANTHROPIC = {0: "0.60.0", 2: "2.14.0"}
+"""The older one shows its key in ``x-api-key``, the newer one in ``Authorization``."""
+
+
+def as_attempted(scenario: Scenario, direct: Lived) -> bool:
+    """Whether a scenario of ``scenarios_of`` is what it means to be: asked as often, with an error or without."""
+    return direct.attempts == scenario.attempts and (bool(direct.error) or not scenario.error)
+
+
+@pytest.mark.parametrize(("major", "mode"), [(2, "sync"), (3, "async")])
+async def test_the_newer_and_the_older_api_of_the_openai_package(stage: Stage, major: int, mode: str) -> None:
+    """Applications that use responses or completions would notice the relay."""
+    for api in ("responses", "completions"):
+        lived = await stage.play(partial(run_python, major, mode), VERSIONS[major], scenarios_of(api))
+        await assert_nothing_is_noticed(stage, lived, as_attempted)
+
+
+@pytest.mark.parametrize(("major", "mode"), [(0, "sync"), (2, "async")])
+async def test_the_anthropic_package_for_python(stage: Stage, major: int, mode: str) -> None:
+    """Applications of Anthropic's SDK would see other events, errors or repetitions than without the relay."""
+    run = partial(run_python, major, mode, sdk="anthropic")
+    lived = await stage.play(run, ANTHROPIC[major], scenarios_of("messages"))
+    await assert_nothing_is_noticed(stage, lived, as_attempted)
+
+
+@pytest.mark.parametrize(
+    ("script", "version", "api"),
+    [
+        ("anthropic_client.mjs", "1.14.0", "messages"),
+        ("openai_client.mjs", "6.30.1", "responses"),
+        ("ai_client.mjs", "6.0.326", "messages"),
+        ("ai_client.mjs", "6.0.326", "responses"),
+    ],
+)
+async def test_the_packages_for_javascript_with_other_apis(
+    stage: Stage, tmp_path: Path, script: str, version: str, api: str
+) -> None:
+    """Applications in JavaScript that use another API than chat completions would notice the relay."""
+    scenarios = [each for each in scenarios_of(api) if script != "ai_client.mjs" or each.call in AI_CALLS]
+    lived = await stage.play(partial(run_node, script, tmp_path), version, scenarios)
+    await assert_nothing_is_noticed(stage, lived, as_attempted)
 
 
 REFUSALS = {

@@ -1,4 +1,4 @@
-// What the two JavaScript clients share: cases from stdin, a few at once, results to stdout.
+// What the JavaScript clients share: cases from stdin, a few at once, results to stdout.
 
 import { readFileSync } from "node:fs";
 
@@ -22,4 +22,36 @@ export async function run(version, play) {
 export function versionOf(name) {
   const path = new URL(`./node_modules/${name}/package.json`, import.meta.url);
   return JSON.parse(readFileSync(path, "utf8")).version;
+}
+
+// The packages of OpenAI and Anthropic are built alike: `resourceOf` makes a client and names the API's part of it.
+export async function playWith(resourceOf, c) {
+  const result = { id: c.id, chunks: [], answer: null, error: null };
+  const settings = { baseURL: c.url, apiKey: c.key ?? KEY, defaultHeaders: c.headers, timeout: 20000 };
+  try {
+    const resource = resourceOf(c.retries === undefined ? settings : { ...settings, maxRetries: c.retries }, c);
+    if (c.call === "stream") {
+      const stream = await resource.create({ stream: true, ...c.params });
+      for await (const chunk of stream) {
+        result.chunks.push(chunk);
+        if (result.chunks.length === c.leave_after) break; // ending the loop aborts the request
+      }
+    } else if (c.call === "models") {
+      result.answer = (await resource.list()).data;
+    } else if (c.call === "count_tokens") {
+      result.answer = await resource.countTokens(c.params);
+    } else {
+      result.answer = await resource.create(c.params);
+    }
+  } catch (error) {
+    result.error = {
+      class: error.constructor.name,
+      status: error.status ?? null,
+      code: error.code ?? null,
+      type: error.type ?? null,
+      body: error.error ?? null,
+      message: error.message,
+    };
+  }
+  return result;
 }

@@ -41,9 +41,9 @@ def node_modules(locked_in: Path = HERE, name: str = "npm") -> Path:
     return cached(f"sdks/{name}", b"".join((locked_in / file).read_bytes() for file in names), install) / "node_modules"
 
 
-def run_python(major: int, mode: str, cases: list[Json]) -> Json:
-    """Plays cases with the Python SDK; ``mode`` is ``sync`` or ``async``. Answers its version and the results."""
-    return _played_in_python(f"openai-{major}", ["openai_client.py", mode], cases)
+def run_python(major: int, mode: str, cases: list[Json], sdk: str = "openai") -> Json:
+    """Plays cases with a Python SDK; ``mode`` is ``sync`` or ``async``. Answers its version and the results."""
+    return _played_in_python(f"{sdk}-{major}", ["python_client.py", sdk, mode], cases)
 
 
 def run_novita(cases: list[Json]) -> Json:
@@ -58,7 +58,7 @@ def run_node(script: str, folder: Path, cases: list[Json]) -> Json:
     modules = folder / "node_modules"
     if not modules.exists():
         modules.symlink_to(node_modules())
-    environment = {"NO_PROXY": "*", "PATH": os.environ["PATH"], "AI_SDK_LOG_WARNINGS": "false"}
+    environment = {"NO_PROXY": "*", "PATH": os.environ["PATH"]}
     return _played([executable("node"), str(folder / script)], environment, cases)
 
 

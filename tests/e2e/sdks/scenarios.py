@@ -49,13 +49,14 @@ class Scenario:
 
     name: str
     answers: Sequence[Answer]
-    call: str = "stream"
+    call: str = "stream"  # of the resource that is named after the API
     params: Json = field(default_factory=lambda: BODY)
     error: str | None = None
     attempts: int = 1
     ai_attempts: int | None = None
     breaks: bool = False
     leave_after: int | None = None
+    api: str = "chat_completions"
 
 
 def simulated(words: str = "", api: str = "chat_completions", **more: Any) -> Answer:
@@ -79,9 +80,9 @@ def _kept(answer: Answer) -> Answer:
     return replace(answer, pieces=tuple(answer.pieces))
 
 
-def refused(status: int, *headers: tuple[str, str], words: str = "") -> Answer:
-    """An error, by default in Novita's flat shape, with further headers."""
-    answer = simulated(f"error={status},{words}")
+def refused(status: int, *headers: tuple[str, str], words: str = "", api: str = "chat_completions") -> Answer:
+    """An error, by default in the API's own shape, with further headers."""
+    answer = simulated(f"error={status},{words}", api)
     return replace(answer, headers=(*answer.headers, *headers))
 
 
@@ -239,3 +240,82 @@ def _retries() -> list[Scenario]:
 
 
 SCENARIOS = (*_streams(), *_broken_streams(), *_documents(), *_errors(), *_retries())
+
+_IMAGE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+_SCHEMA = WEATHER["function"]["parameters"]
+_TOOLS: dict[str, Json] = {
+    "responses": {"tools": [{"type": "function", "name": "weather", "parameters": _SCHEMA, "strict": False}]},
+    "messages": {"tools": [{"name": "weather", "input_schema": _SCHEMA}]},
+}
+_IMAGES: dict[str, Json] = {
+    "responses": {
+        "input": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": "what is it?"},
+                    {"type": "input_image", "image_url": f"data:image/png;base64,{_IMAGE}", "detail": "auto"},
+                ],
+            }
+        ]
+    },
+    "messages": {
+        "messages": [
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "what is it?"},
+                    {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": _IMAGE}},
+                ],
+            }
+        ]
+    },
+}
+_SHAPES = {
+    "plain": "",
+    "many chunks": "chunks=400",
+    "byte by byte": "bytes=1,echo",
+    "arbitrary chunks": "random",
+    "many frames in a write": "batch=7",
+    "thinking": "reasoning=content",
+    "a summary of thinking": "reasoning=details",
+    "two tool calls": "tools=2",
+    "unknown keys": "unknown-keys",
+    "comments": "comments=keep-alive",
+    "crlf": "newline=crlf",
+    "no usage": "usage=absent",
+    "cut off": "chunks=9,finish-reason=length",
+    "content filter": "finish-reason=content_filter",
+    "without its last event": "done=absent",
+    "a done that the API does not have": "done=event",
+}
+_FAILURES = (400, 401, 403, 404, 429, 500, 503)
+_ASKED_AGAIN = (429, 500, 503)
+
+
+def scenarios_of(api: str) -> list[Scenario]:
+    """What is lived through with another API than chat completions. ``error``: whatever class reports one."""
+    made, body, one = partial(simulated, api=api), BODIES[api], {"stream": False}
+    once = [
+        *(Scenario(f"stream, {name}", [made(words)]) for name, words in _SHAPES.items()),
+        *(Scenario(f"stream, {key}", [made()], params=body | more[api])
+          for key, more in (("a tool that is offered", _TOOLS), ("an image", _IMAGES)) if api in more),
+        Scenario("stream, a client that leaves", [made("chunks=50,hang,at=30")], leave_after=3),
+        Scenario("stream, an error", [made("error-frame,at=4")]),
+        Scenario("stream, truncated", [made("truncated,at=4")]),
+        Scenario("stream, reset", [made("reset,at=4")], breaks=True),
+        Scenario("stream, cut", [made("cut,at=4")], breaks=True),
+        *(Scenario(f"document, {name}", [made(words, **one)], "create")
+          for name, words in (("plain", ""), ("thinking", "reasoning=both"), ("tools", "tools=2"))),
+        *(Scenario(f"{status} to a {call}", [refused(status, AT_ONCE, api=api)], call, error="any",
+                   attempts=3 if status in _ASKED_AGAIN else 1)
+          for status in _FAILURES for call in ("stream", "create")),
+        Scenario("503, then a stream", [refused(503, AT_ONCE, api=api), made()], attempts=2),
+        Scenario("429, then a document", [refused(429, AT_ONCE, api=api), made(**one)], "create", attempts=2),
+    ]  # fmt: skip
+    if api == "messages":
+        once.append(Scenario("count_tokens", [document({"input_tokens": 9})], "count_tokens", BODY))
+    return [
+        replace(each, api=api, params=body if each.params is BODY and each.call != "count_tokens" else each.params)
+        for each in once
+    ]

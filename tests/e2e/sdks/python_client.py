@@ -1,29 +1,32 @@
-"""Plays cases with the ``openai`` package that is on the path, whatever its version, and says what it made of them.
+"""Plays cases with the ``openai`` or ``anthropic`` package on the path, whatever its version: both are built alike.
 
-    python -S openai_client.py sync|async < cases.json > results.json
+    python -S python_client.py openai|anthropic sync|async < cases.json > results.json
 
-It is run by the interpreter of the tests with no other package than those of the SDK, and knows nothing of the relay.
+It says what the package made of them. It is run by the interpreter of the tests with no other package than those of
+the SDK, and knows nothing of the relay.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import openai
-
 Json = dict[str, Any]
 
+sdk: Any = importlib.import_module(sys.argv[1])
+
 AT_ONCE = 8
+CLIENT = {"openai": "OpenAI", "anthropic": "Anthropic"}[sys.argv[1]]
 KEY = "sk-test-0123456789abcdef"
 DEFAULTS = {"api_key": KEY, "timeout": 20.0, "base_url": "http://nowhere.invalid"}
 
 
-def play(shared: openai.OpenAI, case: Json) -> Json:
+def play(shared: Any, case: Json) -> Json:
     """One case with the client that blocks."""
     result = _result(case)
     try:
@@ -36,14 +39,14 @@ def play(shared: openai.OpenAI, case: Json) -> Json:
             if len(result["chunks"]) == case.get("leave_after"):
                 answer.close()
                 break
-    except openai.APIError as error:
+    except sdk.APIError as error:
         result["error"] = _described(error)
     except Exception as error:
         result["error"] = {"class": type(error).__name__}
     return result
 
 
-async def play_async(shared: openai.AsyncOpenAI, case: Json) -> Json:
+async def play_async(shared: Any, case: Json) -> Json:
     """One case with the client that does not."""
     result = _result(case)
     try:
@@ -56,7 +59,7 @@ async def play_async(shared: openai.AsyncOpenAI, case: Json) -> Json:
             if len(result["chunks"]) == case.get("leave_after"):
                 await answer.close()
                 break
-    except openai.APIError as error:
+    except sdk.APIError as error:
         result["error"] = _described(error)
     except Exception as error:
         result["error"] = {"class": type(error).__name__}
@@ -69,14 +72,17 @@ def _options(case: Json) -> Json:
 
 
 def _call(client: Any, case: Json) -> Any:
-    params = case["params"]
-    if case["call"] == "stream":
-        return client.chat.completions.create(stream=True, **params)
-    if case["call"] == "create":
-        return client.chat.completions.create(**params)
-    if case["call"] == "models":
+    params, call = case["params"], case["call"]
+    if call == "models":
         return client.models.list()
-    return getattr(client, case["call"]).create(**params)
+    if call == "embeddings":
+        return client.embeddings.create(**params)
+    resource = client
+    for name in case.get("api", "chat_completions").split("_"):
+        resource = getattr(resource, name)
+    if call == "stream":
+        return resource.create(stream=True, **params)
+    return getattr(resource, call)(**params)
 
 
 def _result(case: Json) -> Json:
@@ -87,13 +93,13 @@ def _plain(value: Any) -> Any:
     return value.model_dump(mode="json", exclude_unset=True)
 
 
-def _described(error: openai.APIError) -> Json:
+def _described(error: Any) -> Json:
     """What an application can read of an error."""
     return {
         "class": type(error).__name__,
         "status": getattr(error, "status_code", None),
-        "code": error.code,
-        "type": error.type,
+        "code": getattr(error, "code", None),
+        "type": getattr(error, "type", None),
         "body": error.body,
         "message": str(error),
     }
@@ -106,7 +112,7 @@ async def _all(cases: list[Json]) -> list[Json]:
         async with places:
             return await play_async(client, case)
 
-    async with openai.AsyncOpenAI(**DEFAULTS) as client:
+    async with getattr(sdk, f"Async{CLIENT}")(**DEFAULTS) as client:
         return await asyncio.gather(*map(one, cases))
 
 
@@ -119,17 +125,17 @@ def _take_own_client() -> None:
     The SDK then asks again what the upstream has received (https://github.com/encode/httpcore/issues/1110): one attempt
     more, through the relay or directly, now and then on a busy machine.
     """
-    _own.client = openai.OpenAI(**DEFAULTS)
+    _own.client = getattr(sdk, CLIENT)(**DEFAULTS)
 
 
 def main() -> None:
     cases = json.load(sys.stdin)
-    if sys.argv[1] == "async":
+    if sys.argv[2] == "async":
         results = asyncio.run(_all(cases))
     else:
         with ThreadPoolExecutor(AT_ONCE, initializer=_take_own_client) as threads:
             results = list(threads.map(lambda case: play(_own.client, case), cases))
-    json.dump({"version": openai.__version__, "results": results}, sys.stdout)
+    json.dump({"version": sdk.__version__, "results": results}, sys.stdout)
 
 
 if __name__ == "__main__":
