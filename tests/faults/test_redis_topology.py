@@ -1,9 +1,13 @@
-"""R25 to R27: another node is to be written to: a slot moves, a primary is replaced and knows it, or does not."""
+"""R25 to R27, R37: another node is to be written to: a slot moves, a primary is replaced and knows it, or does not;
+and the password is rotated meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from tests.faults.harness.oracle import Seen
 from tests.faults.harness.readers import read_redis
 from tests.faults.harness.targets import Target, on_redis
 from tests.faults.harness.trial import Trial
+from tests.faults.test_credentials import reloaded
 from tests.faults.test_redis_loss import failing
 from tests.services.redis import (
     CLUSTERED,
@@ -141,3 +146,59 @@ async def test_a_primary_that_lives_on_keeps_nothing(
         assert servers.primary.cli("ROLE").startswith(b"master")
         await trial.published(BETWEEN)
         await trial.conclude()
+
+
+@pytest.mark.row("R37", "a cluster's password rotated while slots and primaries move")
+@ON_BOTH
+@pytest.mark.matrix
+async def test_a_password_is_rotated_while_a_cluster_changes(
+    server: str,
+    redis_cluster: list[RedisServer],
+    redis_process: RedisProcess,
+    tmp_path: Path,
+    row: Row,
+    effort: Effort,
+) -> None:
+    """P2 broken: the node that relay is sent to next would not let it in, or a batch be lost between two of them."""
+    primary = await asyncio.to_thread(owner_of, KEY, redis_cluster)
+    replica = redis_process(*CLUSTERED)
+    await add_replica(replica, primary)
+    nodes = [*redis_cluster, replica]
+    secret = tmp_path / "password"
+    allow(nodes, secret, 0)
+    target = on_cluster(nodes)
+    target.sink.update(username="relay", password_file=str(secret))
+    async with Trial(tmp_path, target, row=row, rate=RATE) as trial:
+        await trial.published(BETWEEN)
+        for turn in range(1, effort(short=2, full=10) + 1):
+            trial.injected("password rotated")
+            allow(nodes, secret, turn)
+            os.kill(trial.relay.pid, signal.SIGHUP)
+            changing = hand_over(trial, primary, replica) if turn % 2 else die(trial, primary, replica)
+            await asyncio.gather(changing, until(partial(reloaded, trial.relay, turn)))
+            primary, replica = replica, primary
+            for node in nodes:
+                node.cli("ACL", "SETUSER", "relay", "resetpass", f">password-{turn}")
+            other = next(node for node in redis_cluster if node not in (primary, replica))
+            await slot_there_and_back(trial, nodes, other)
+        await trial.conclude()
+
+
+def allow(nodes: Sequence[RedisServer], secret: Path, turn: int) -> None:
+    """One more password on every node, and the file that holds it. Users are not replicated."""
+    for node in nodes:
+        node.cli("ACL", "SETUSER", "relay", "on", f">password-{turn}", f"~{PREFIX}*", "+@all")
+    secret.write_text(f"password-{turn}")
+
+
+async def slot_there_and_back(trial: Trial, nodes: Sequence[RedisServer], target: RedisServer) -> None:
+    """Moves the sink's slot to another node, and back to where it was."""
+    for _ in range(2):
+        owner = await asyncio.to_thread(owner_of, KEY, nodes)
+        slot = owner.cli("CLUSTER", "KEYSLOT", KEY).decode()
+        trial.injected("slot moved")
+        primaries = [node for node in nodes if node.cli("ROLE").startswith(b"master")]
+        await asyncio.to_thread(begin_move, slot, owner, target)
+        await asyncio.to_thread(finish_move, slot, owner, target, primaries)
+        await trial.published(BETWEEN)
+        target = owner
