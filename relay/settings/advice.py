@@ -80,3 +80,6 @@ def _without_use(settings: Settings) -> Iterator[str]:
     login = settings.dedup.index_login
     if settings.dedup.shared_index_tls is not None and not (login and login["url"].startswith("rediss://")):
         yield "dedup.shared_index_tls is set, but is used only if dedup.shared_index begins with rediss:// (TLS)."
+    otlp = settings.telemetry.otlp
+    if otlp.content and not otlp.events:
+        yield "telemetry.otlp.content is true, but only events have content: set telemetry.otlp.events, or remove it."

@@ -59,6 +59,9 @@ def test_what_no_part_uses_is_reported() -> None:
     """Somebody would rely on a part that is not there."""
     [warning] = advice(dedup={"shared_index": "redis://localhost/0"})
     assert warning.startswith("dedup.shared_index is set, but no sink needs it")
+    [warning] = advice(telemetry={"otlp": {"content": True}})
+    assert warning.startswith("telemetry.otlp.content is true, but only events have content")
+    assert not advice(telemetry={"otlp": {"content": True, "events": True}})
     [warning] = advice(dedup={"shared_index_tls": {"ca_file": "/ca"}})
     assert warning.startswith("dedup.shared_index_tls is set, but is used only if")
 
