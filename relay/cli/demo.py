@@ -33,7 +33,7 @@ def demo(
         ),
     ] = False,
     tasks: Annotated[int, typer.Option(metavar="N", min=1, max=1000, help="Tasks per round.")] = 30,
-    chats: Annotated[int, typer.Option(metavar="N", min=0, max=1000, help="Chats per round.")] = 11,
+    chats: Annotated[int, typer.Option(metavar="N", min=0, max=1000, help="Chats per round.")] = 15,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the random faults.")] = 1,
     json: options.Json = False,
 ) -> None:

@@ -15,7 +15,13 @@ from relay.simulator.directives import HEADER
 
 Json = dict[str, Any]
 
-PATH = "/openai/v1/chat/completions"
+PATHS = {
+    "chat_completions": "/openai/v1/chat/completions",
+    "completions": "/openai/v1/completions",
+    "responses": "/openai/v1/responses",
+    "messages": "/anthropic/v1/messages",
+}
+"""Where each API is called."""
 COMPLETED = "relay.chat.completed"
 FAILED = "relay.chat.failed"
 CANCELLED = "relay.chat.cancelled"
@@ -23,7 +29,7 @@ TERMINAL = (COMPLETED, FAILED, CANCELLED)
 CHUNK = "relay.chat.chunk"
 
 _STYLES = {COMPLETED: "green", FAILED: "red", CANCELLED: "yellow"}
-_SHOWN_CHARACTERS = 48
+_SHOWN_CHARACTERS = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,7 @@ class Chat:
     leaves: bool = False
     streamed: bool = True
     more: tuple[tuple[str, Any], ...] = ()
+    api: str = "chat_completions"
 
 
 CHATS = (
@@ -47,9 +54,13 @@ CHATS = (
     Chat(Trouble("bytes=1, newline=crlf, comments", "a chat sent byte by byte")),
     Chat(Trouble("slow=300ms", "a chat, not streamed"), streamed=False),
     Chat(Trouble("chunks=9", "three answers in one chat"), more=(("n", 3),)),
+    Chat(Trouble("reasoning=content", "a message, with thinking"), api="messages"),
+    Chat(Trouble("tools=1", "a response that calls a tool"), api="responses"),
+    Chat(Trouble("chunks=12", "a completion"), api="completions"),
     Chat(Trouble("reset", "chat: upstream resets in mid-frame"), FAILED),
     Chat(Trouble("truncated", "chat: truncated, no [DONE]"), FAILED),
     Chat(Trouble("error-frame=flat", "chat: error in mid-stream"), FAILED),
+    Chat(Trouble("error-frame", "message: error in mid-stream"), FAILED, api="messages"),
     Chat(Trouble("error=503", "chat: refused by the upstream"), FAILED),
     Chat(Trouble("hang", "chat: client leaves in mid-stream"), CANCELLED, leaves=True),
 )
@@ -69,18 +80,24 @@ def chat_script(chats: int, seed: int) -> Iterator[ChatStep]:
     for number in range(chats):
         chat = CHATS[number % len(CHATS)]
         question = f"how high does a kite fly, take {seed}-{number}-{rng.randrange(1000)}?"
-        body = {
-            "model": "deepseek/deepseek-v3.1",
-            "messages": [{"role": "user", "content": question}],
-            "stream": chat.streamed,
-        }
-        yield ChatStep(body | dict(chat.more), chat)
+        body = {"model": "deepseek/deepseek-v3.1", "stream": chat.streamed}
+        yield ChatStep(body | _asked(chat.api, question) | dict(chat.more), chat)
+
+
+def _asked(api: str, question: str) -> Json:
+    """A question in the words of an API."""
+    if api == "completions":
+        return {"prompt": question}
+    if api == "responses":
+        return {"input": question}
+    messages = {"messages": [{"role": "user", "content": question}]}
+    return messages | {"max_tokens": 1000} if api == "messages" else messages
 
 
 async def converse(session: aiohttp.ClientSession, relay_url: str, step: ChatStep) -> str:
     """Plays the client of one chat to its end, whichever that is; answers the relay's id of the chat."""
     headers = {HEADER: step.chat.trouble.simulate}
-    async with session.post(relay_url + PATH, json=step.body, headers=headers) as response:
+    async with session.post(relay_url + PATHS[step.chat.api], json=step.body, headers=headers) as response:
         chat_id = response.headers["X-Relay-Chat-Id"]
         try:
             async for _ in response.content.iter_any():
@@ -93,11 +110,11 @@ async def converse(session: aiohttp.ClientSession, relay_url: str, step: ChatSte
 
 
 def chat_line(offset: int, event: Json) -> Text:
-    """An event about a chat in one line: where, what, which chat, what was said or why not."""
+    """An event about a chat in one line: where, what, which API and chat, what was said or why not."""
     data = event["data"]
     line = Text(f"{offset:>5}  ", "dim")
     line.append(f"{event['type']:<22}", _STYLES.get(event["type"], ""))
-    line.append(f"{data['model'] or '?':<27}{event['subject'][-8:]}  ")
+    line.append(f"{data['model'] or '?':<24}{data.get('api', ''):<17} {event['subject'][-8:]}  ")
     line.append(data.get("reason") or _said(data)[:_SHOWN_CHARACTERS])
     return line
 

@@ -47,7 +47,7 @@ _ENDS = {"TASK_STATUS_SUCCEED": "relay.task.succeeded", "TASK_STATUS_FAILED": "r
 
 
 async def run_demo(
-    *, once: bool, console: Console, tasks: int = 30, chats: int = 11, seed: int = 1, json: bool = False
+    *, once: bool, console: Console, tasks: int = 30, chats: int = 15, seed: int = 1, json: bool = False
 ) -> int:
     """Plays rounds until Ctrl-C, or one with ``once``; answers the exit code.
 
@@ -218,7 +218,8 @@ class Demo:
             "console": f"{self.relay_url}/",
             "relay": self.relay_url,
             "events": f"{self.relay_url}/v1/events",
-            "chat": f"{self.relay_url}{chats.PATH}",
+            "chat": f"{self.relay_url}{chats.PATHS['chat_completions']}",
+            "messages": f"{self.relay_url}{chats.PATHS['messages']}",
             "follow": f"relay tail --url {self.relay_url}",
             "status": f"relay status --url {self.relay_url}",
             "simulator": f"{self.simulator.url}  (what it did: /_simulator/ledger)",

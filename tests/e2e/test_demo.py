@@ -36,14 +36,14 @@ async def test_one_round_of_the_demo_ends_well() -> None:
 async def test_the_demo_in_json_is_events_and_a_summary() -> None:
     """A script could not read the demo's output, or would read less than happened."""
     console = Console(file=io.StringIO())
-    assert await run_demo(once=True, console=console, tasks=16, chats=13, seed=3, json=True) == 0
+    assert await run_demo(once=True, console=console, tasks=16, chats=16, seed=3, json=True) == 0
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "/webhooks/" not in shown, "the webhook's token must not stand on the screen"
     *events, last = map(orjson.loads, shown.splitlines())
     types = Counter(line["event"]["type"] for line in events)
     summary = last["summary"]
     assert types["relay.task.succeeded"] + types["relay.task.failed"] == summary["tasks"] == 16
-    assert sum(types[type_] for type_ in TERMINAL) == types["relay.chat.started"] == summary["chats"] == 13
+    assert sum(types[type_] for type_ in TERMINAL) == types["relay.chat.started"] == summary["chats"] == 16
     assert types["relay.task.conflicted"] == len(summary["conflicted"]) == 1
     assert summary["deliveries_tried"] > 16
     assert (summary["sink"]["events"], summary["sink"]["good"]) == (max(line["offset"] for line in events), True)

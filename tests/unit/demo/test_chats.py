@@ -8,7 +8,18 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from relay.demo.chats import CANCELLED, CHATS, COMPLETED, FAILED, TERMINAL, Chat, chat_line, chat_script, converse
+from relay.demo.chats import (
+    CANCELLED,
+    CHATS,
+    COMPLETED,
+    FAILED,
+    PATHS,
+    TERMINAL,
+    Chat,
+    chat_line,
+    chat_script,
+    converse,
+)
 from relay.simulator.chat.behaviour import Behaviour, parse
 from relay.simulator.rates import Faults
 
@@ -25,6 +36,7 @@ def test_a_round_ends_in_every_way() -> None:
     steps = list(chat_script(len(CHATS) + 1, 3))
     assert {step.chat.ends_in for step in steps} == set(TERMINAL)
     assert steps[-1].chat == steps[0].chat
+    assert {step.chat.api for step in steps} == set(PATHS), "each API is shown"
     assert len({str(step.body) for step in steps}) == len(steps), "equal requests would share their luck"
     assert Counter(step.body["stream"] for step in steps)[False] == 1
 
@@ -69,7 +81,9 @@ def choice(content: str | None, *calls: str) -> dict[str, object]:
 )
 def test_an_event_is_one_line(type_: str, data: dict[str, object], shown: str) -> None:
     """What was said, or why it was not, could not be seen as it comes."""
-    line = chat_line(7, {"type": type_, "subject": "0123456789abcdef", "data": {"model": "org/[m]", **data}}).plain
+    line = chat_line(
+        7, {"type": type_, "subject": "0123456789abcdef", "data": {"model": "org/[m]", "api": "messages", **data}}
+    ).plain
     assert "\n" not in line
-    for part in ("7", type_, "89abcdef", "org/[m]", shown):
+    for part in ("7", type_, "89abcdef", "org/[m]", "messages", shown):
         assert part in line
