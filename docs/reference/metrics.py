@@ -30,7 +30,8 @@ or a token. A histogram `NAME` has the series `NAME_bucket`, `NAME_sum` and `NAM
 lists the alerts and what to do about each; [`relay.json`](../../deploy/helm/relay/dashboards/relay.json) is a
 dashboard.
 
-The table lists a label's values if they are a fixed set. `sink` is the sink's `name`, or else its `type`; `topic` and
+The table lists a label's values if they are a fixed set. `sink` is the sink's `name`, or else its `type`;
+`use` is `server.tls`, `admin.tls`, `upstream`, `dedup.shared_index`, or `sink` and the sink's name; `topic` and
 the `type` of events are one of [these](events.md); `code` is one of [these](errors.md#codes-of-the-relay-itself);
 `api` is one of [these](../chat-events.md); `model` is one of the first {chats.MAX_MODELS} that answered, then `other`;
 `client` is a name under `proxy.clients`, one of the first {MAX_CLIENTS}, then `other`, and empty for an unnamed client;

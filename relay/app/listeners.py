@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from relay.core.errors import RelayError
@@ -34,7 +35,7 @@ class Listeners:
         certificates = {
             name: _certificate(tls, name) for name, tls in (("server", server.tls), ("admin", admin.tls)) if tls
         }
-        self._certificates = tuple(certificates.values())
+        self.certificates: Sequence[Certificate] = tuple(certificates.values())
         proxies = networks(server.trusted_proxies) if server.proxy_protocol else None
         self.main = Listener(
             edge.main,
@@ -64,22 +65,6 @@ class Listeners:
                 _require_address(name, given[name], address.host, address.port)
         await self.main.start(given.get("main"))
         await self.admin.start(given.get("admin"))  # last: who reads "ready" must be able to connect
-
-    def renew_certificates(self) -> list[str]:
-        """Reads those files again, which may block; answers the listeners whose certificates have changed.
-
-        Raises ``RelayError`` for a certificate that cannot be used: the one of before stays.
-        """
-        refused, renewed = [], []
-        for certificate in self._certificates:
-            try:
-                if certificate.renew():
-                    renewed.append(certificate.section)
-            except RelayError as error:
-                refused.append(error)
-        if refused:
-            raise refused[0]
-        return renewed
 
     def ask_to_close(self, yes: bool) -> None:
         """Whether each answer of the main listener asks its client to close the connection."""

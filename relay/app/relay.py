@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from relay import __version__
 from relay.apis import apis
+from relay.app.certificates import Renewal, renew, validities
 from relay.app.drain import Drain
 from relay.app.listeners import Listeners
 from relay.app.plugins import connect
@@ -34,9 +35,10 @@ from relay.journal.volume import free_bytes
 from relay.publishing.claims import Claims
 from relay.publishing.publisher import Publisher, as_fatal
 from relay.reconciler.watch import CARE, TaskReconciliation
-from relay.settings import Settings, secrets_of, warnings
+from relay.settings import Settings, own_certificates, secrets_of, warnings
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry.log import conceal_in_log
+from relay.telemetry.signals.certificates import CertificateSignals
 from relay.telemetry.signals.chats import ChatSignals
 from relay.telemetry.signals.claims import ClaimSignals
 from relay.telemetry.signals.http import HttpSignals
@@ -84,6 +86,7 @@ class Relay:
         self._health = HealthSignals(self.telemetry)
         self._journal_signals = JournalSignals(self.telemetry)
         self._upstream_signals = UpstreamSignals(self.telemetry)
+        self._certificates = CertificateSignals(self.telemetry)
         self._trends = Trends(self.telemetry.metrics)
         self._closing = False
         self._novita = NovitaTask(progressed=settings.tasks.progressed, raw=settings.tasks.raw)
@@ -129,6 +132,7 @@ class Relay:
             self._edge = await self._build_edge(self._watch.reconciler.wake)
             self._listeners = Listeners(self._edge, settings, HttpSignals(self.telemetry))
             self._drain = Drain(self._edge, self._listeners, self.journal, self._publishers, self._watch, self.signals)
+            self._note_certificates()
             await self._listeners.open()
         except BaseException:
             await self.stop()
@@ -188,12 +192,16 @@ class Relay:
         assert self._listeners is not None, "the relay has not been started"
         return self._listeners.admin.url
 
-    def renew_certificates(self) -> list[str]:
-        """Reads the listeners' certificates again, which may block; answers whose have changed.
+    def renew_certificates(self) -> Renewal:
+        """Reads the certificates again that listeners show, and those that the upstream's has to be of; may block."""
+        renewal = renew([*(self._listeners.certificates if self._listeners is not None else ()), self.upstream.trust])
+        self._note_certificates(without=renewal.refused)
+        return renewal
 
-        Raises ``RelayError`` for one that cannot be used: the one of before stays.
-        """
-        return self._listeners.renew_certificates() if self._listeners is not None else []
+    def _note_certificates(self, without: Collection[str] = ()) -> None:
+        files = own_certificates(self.settings)
+        if files:
+            self._certificates.read(validities({use: files[use] for use in files.keys() - set(without)}))
 
     async def _open_journal(self, *, must_exist: bool = False) -> Journal:
         settings = self.settings

@@ -120,12 +120,15 @@ class Reloader:
 
     async def _renew_certificates(self) -> None:
         try:
-            renewed = await self._answered(self._relay.renew_certificates)
-            if renewed:
-                self._relay.signals.certificates_reloaded(renewed)
+            renewal = await self._answered(self._relay.renew_certificates)
         except TimeoutError:
             self._relay.signals.certificates_refused(f"They could not be read within {READ_WITHIN:g} s.")
-        except RelayError as error:
+            return
+        if renewal.changed:
+            self._relay.signals.certificates_reloaded(renewal.changed)
+        if self._relay.upstream.trust.key in renewal.changed:
+            self._relay.upstream.reconnect()
+        for error in renewal.refused.values():
             self._relay.signals.certificates_refused(error.message)
 
     async def _marks(self) -> list[_Mark] | None:

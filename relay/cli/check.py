@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import uuid4
@@ -11,6 +12,7 @@ import typer
 
 from relay.cli import configured, options
 from relay.cli.doctor.findings import Finding
+from relay.cli.doctor.local import check_certificates
 from relay.cli.outcome import BAD_CONFIGURATION, FAILED, tell
 from relay.cli.output import write_finding, write_json, write_line
 from relay.cli.serve import run_loop
@@ -104,8 +106,10 @@ async def _reach_all(settings: Settings, *, progress: bool) -> list[Reached]:
     from relay.core.sink import Identity
 
     identity = Identity(settings.identity_name + CHECK_SUFFIX, uuid4().hex)
+    reached = [_of_finding(each) for each in await asyncio.to_thread(check_certificates, settings)]
+    for each in reached if progress else ():
+        _say(each)
     tries = [reach_sink(config, identity) for config in settings.sinks]
-    reached = []
     if (login := settings.dedup.index_login) is not None:
         tries.append(reach_index(login))
     # One after the other, so that the lines come in the order of the configuration.
@@ -115,6 +119,20 @@ async def _reach_all(settings: Settings, *, progress: bool) -> list[Reached]:
         if progress:
             _say(result)
     return reached
+
+
+def _of_finding(found: Finding) -> Reached:
+    """What the doctor has found, as the result of the check."""
+    if found.status == "failed":
+        return Reached(found.check, False, found.code, found.message, found.hint)
+    advice = (_advice(found),) if found.status == "warning" else ()
+    return Reached(found.check, True, message="can be used" if advice else found.message, advice=advice)
+
+
+def _advice(found: Finding) -> Advice:
+    from relay.core.sink import Advice
+
+    return Advice(found.code or "", f"{found.message[:1].upper()}{found.message[1:]}.", found.hint)
 
 
 def _say(result: Reached) -> None:
@@ -194,4 +212,6 @@ async def reach_upstream(settings: UpstreamSettings) -> Reached:
     if way.status is None:
         message = f"{settings.base_url} cannot be reached: {way.failure.rstrip('.')}{steps}."
         return Reached("upstream", False, "upstream_unreachable", message, way.hint)
-    return Reached("upstream", True, message=f"{settings.base_url} answers (HTTP {way.status}){steps}")
+    due = way.due(time.time())
+    advice = (_advice(due),) if due is not None else ()
+    return Reached("upstream", True, message=f"{settings.base_url} answers (HTTP {way.status}){steps}", advice=advice)

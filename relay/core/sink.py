@@ -35,6 +35,11 @@ class SinkConfig(BaseModel):
         """Files that the sink itself reads, such as certificates: a change of one is a change of the configuration."""
         return ()
 
+    @property
+    def client_certificate(self) -> str | None:
+        """The file, in PEM, of the certificate that the sink shows; ``None``: it shows none."""
+        return None
+
     def name_of(self, topic: str) -> str:
         """What a topic is called on this sink."""
         return topic

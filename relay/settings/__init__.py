@@ -6,6 +6,7 @@ from relay.settings.load import load
 from relay.settings.model import ClientSettings, ProxySettings, Settings
 from relay.settings.reload import take_over
 from relay.settings.secret_files import SecretFiles
+from relay.settings.tls import own_certificates
 from relay.settings.values import secrets_of
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "SecretFiles",
     "Settings",
     "load",
+    "own_certificates",
     "secrets_of",
     "take_over",
     "warnings",

@@ -437,12 +437,9 @@ class Settings(Section):
     def watched_files(self) -> tuple[Path, ...]:
         """All files whose change is one of the configuration: of secrets, of certificates, and what the sinks read."""
         listening = (file for tls in (self.server.tls, self.admin.tls) if tls is not None for file in tls.files)
-        return (
-            *self._secret_files,
-            *listening,
-            *self.dedup.files,
-            *(Path(file) for sink in self.sinks for file in sink.files),
-        )
+        trusted = (self.upstream.ssl_cafile,) if self.upstream.ssl_cafile is not None else ()
+        of_sinks = (Path(file) for sink in self.sinks for file in sink.files)
+        return (*self._secret_files, *listening, *trusted, *self.dedup.files, *of_sinks)
 
     @property
     def late_files(self) -> tuple[str, ...]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from relay.settings.model import Settings
 
 
 class Section(BaseModel):
@@ -39,3 +43,13 @@ class IndexTlsSettings(Section):
         """As a Redis sink calls them."""
         named = {"ssl_ca_certs": self.ca_file, "ssl_certfile": self.cert_file, "ssl_keyfile": self.key_file}
         return {key: str(file) for key, file in named.items() if file is not None}
+
+
+def own_certificates(settings: Settings) -> dict[str, Path]:
+    """The files of relay's own certificates, by what shows them: a listener, or the client of a sink or the index."""
+    listening = {"server.tls": settings.server.tls, "admin.tls": settings.admin.tls}
+    shown = {use: tls.cert_file for use, tls in listening.items() if tls is not None}
+    clients = {f"sink {sink.label}": sink.client_certificate for sink in settings.sinks}
+    index = settings.dedup.shared_index_tls
+    clients["dedup.shared_index"] = str(index.cert_file) if index is not None and index.cert_file is not None else None
+    return shown | {use: Path(file) for use, file in clients.items() if file is not None}

@@ -12,7 +12,6 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -21,12 +20,12 @@ from relay.core.errors import RelayError
 from relay.core.network import why
 from relay.settings.model import UpstreamSettings
 from relay.telemetry.signals.upstream import UpstreamSignals
-from relay.threads import call
 from relay.upstream.addresses import Addresses
 from relay.upstream.connection import Connection, Receiver
 from relay.upstream.egress import EgressProxy, egress_proxy
 from relay.upstream.errors import EgressRefused, UpstreamError, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
 from relay.upstream.headers import RawHeaders, declared_length
+from relay.upstream.trust import Trust
 from relay.upstream.wire import Head, Malformed, request_head
 
 RequestBody = bytes | bytearray | AsyncIterator[bytes]
@@ -54,8 +53,8 @@ class Upstream:
         self._host = parts.netloc.encode("ascii")
         self._prefix = parts.path.rstrip("/")
         self._secure = secure
-        self._tls = _trusting(settings.ssl_cafile) if settings.ssl_cafile else None
-        self._reading: asyncio.Future[ssl.SSLContext] | None = None
+        self.trust = Trust(settings.ssl_cafile)
+        self._turns = 0
         self._idle: deque[tuple[float, Connection]] = deque()
         self._busy: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -67,11 +66,16 @@ class Upstream:
         if egress == self.egress:
             return False
         self.egress = egress
+        self.reconnect()
+        return True
+
+    def reconnect(self) -> None:
+        """Has each connection end with the answer that is under way: the next ones go another way, or trust others."""
+        self._turns += 1
         while self._idle:
             self._idle.pop()[1].cancel()
         for connection in self._busy:
             connection.retire()
-        return True
 
     # -- taking an answer as it comes --------------------------------------------------------------------------
 
@@ -99,7 +103,7 @@ class Upstream:
     async def _connect(self, egress: EgressProxy | None) -> Connection:
         if self._closed:
             raise UpstreamUnreachable("the relay is shutting down")
-        limit = self._settings.connect_timeout
+        limit, turn = self._settings.connect_timeout, self._turns
         try:
             async with asyncio.timeout(limit):
                 connection = await (self._straight() if egress is None else self._through(egress))
@@ -111,14 +115,15 @@ class Upstream:
         except UpstreamUnreachable as error:
             raise self._failed(error, egress) from None
         self._busy.add(connection)
-        if egress != self.egress:
+        self._note_certificate(connection)
+        if turn != self._turns:
             connection.retire()
         self._reached()
         return connection
 
     async def _straight(self) -> Connection:
         loop = asyncio.get_running_loop()
-        tls = await self._context() if self._secure else None
+        tls = await self.trust.context() if self._secure else None
         _, connection = await loop.create_connection(
             lambda: Connection(loop, self._freed),
             sock=await self._connected(self._address),
@@ -130,7 +135,7 @@ class Upstream:
     async def _through(self, egress: EgressProxy) -> Connection:
         from relay.upstream.tunnel import no_proxy, through  # which few relays need
 
-        tls = await self._context() if self._secure or egress.secure else None
+        tls = await self.trust.context() if self._secure or egress.secure else None
         try:
             connected = await self._connected((egress.host, egress.port))
         except OSError as error:
@@ -144,20 +149,6 @@ class Upstream:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(*address, type=socket.SOCK_STREAM)
         return await self._addresses.connected(found, loop.time())
-
-    async def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            # The system's authorities are 140 or so: tens of milliseconds, in which the loop goes on. They are read
-            # once, even if the first who waits leaves, and by a thread that no exit waits for.
-            if self._reading is None:
-                self._reading = asyncio.wrap_future(call(_trusting, None))
-            reading = self._reading
-            try:
-                self._tls = await asyncio.shield(reading)
-            finally:
-                if reading.done() and self._reading is reading:
-                    self._reading = None  # the next one tries again, should it have failed
-        return self._tls
 
     def send(
         self,
@@ -280,6 +271,11 @@ class Upstream:
             due = self._idle[0][0] + self._settings.keepalive_timeout
             self._sweeper = loop.call_at(due, self._sweep)
 
+    def _note_certificate(self, connection: Connection) -> None:
+        shown = connection.tls.getpeercert(binary_form=True) if connection.tls is not None else None
+        if shown and self._signals is not None:
+            self._signals.certificate_shown(shown)
+
     def _reached(self) -> None:
         if self._signals is not None:
             self._signals.upstream_reached(True)
@@ -300,18 +296,6 @@ class Upstream:
             connection.cancel()
         self._busy.clear()
         await asyncio.sleep(0)
-
-
-def _trusting(cafile: Path | None) -> ssl.SSLContext:
-    """``None``: the system's certificate authorities."""
-    try:
-        return ssl.create_default_context(cafile=cafile)
-    except OSError as error:
-        raise RelayError(
-            "bad_certificates",
-            f"upstream.ssl_cafile, {cafile}, cannot be used: {error.strerror or error}.",
-            hint="Set it to a readable file of certificates in PEM.",
-        ) from None
 
 
 class Incoming:

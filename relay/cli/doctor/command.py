@@ -91,6 +91,7 @@ async def _checks(config: Path | None, settings: Settings) -> AsyncIterator[Foun
         ("journal", lambda: local.check_journal(settings, running=running)),
         ("space", lambda: [local.check_space(settings)]),
         ("disk", lambda: [local.check_disk(settings)]),
+        ("certificates", lambda: local.check_certificates(settings)),
         ("descriptors", lambda: [local.check_descriptors(settings)]),
     ):
         yield await _bounded(name, asyncio.to_thread(check))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Literal
+
+from relay.core.certificates import Validity
 
 Status = Literal["ok", "warning", "failed"]
 
@@ -94,6 +97,25 @@ def skew(date: str | None, sent: float, received: float) -> float | None:
         return None
     least, most = sent - (theirs + 1.0), received - theirs
     return 0.0 if least <= 0.0 <= most else least if least > 0.0 else most
+
+
+def judge_certificate(name: str, validity: Validity, now: float, hint: str) -> Finding:
+    """How long a certificate is valid. ``now``: epoch seconds; ``hint``: what renews it."""
+    figures = {"not_before": validity.begins, "not_after": validity.ends}
+    last, left = _day(validity.ends), validity.ends - now
+    if left <= 0:
+        return Finding(name, "failed", f"its certificate ended on {last}", hint, "certificate_expired", figures)
+    if validity.begins > now:
+        message = f"its certificate is not valid before {_day(validity.begins)}"
+        return Finding(name, "failed", message, "Check this machine's clock.", "certificate_not_yet_valid", figures)
+    if validity.is_due(now):
+        message = f"its certificate ends in {left / 86_400:.1f} days, on {last}"
+        return Finding(name, "warning", message, hint, "certificate_ends_soon", figures)
+    return Finding(name, "ok", f"its certificate is valid until {last}", measured=figures)
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(at))
 
 
 def judge_clock(ahead: float | None, source: str) -> Finding:

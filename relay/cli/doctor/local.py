@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from relay.cli.doctor.findings import Finding, judge_descriptors, judge_disk, judge_space
+from relay.cli.doctor.findings import Finding, judge_certificate, judge_descriptors, judge_disk, judge_space
 from relay.core.errors import RelayError
 from relay.core.network import UNIX
 
@@ -24,6 +24,8 @@ _VERIFIED: Final = 256 << 20
 _FSYNCS: Final = 200
 _FSYNC_FOR: Final = 3.0
 """Seconds after which no further fsync is begun."""
+_CERTIFICATE: Final = 1 << 20
+"""Bytes that are read of a certificate's file."""
 _BLOCK: Final = bytes(4096)
 
 
@@ -74,6 +76,31 @@ def _inside(path: Path, sinks: list[str], *, running: bool) -> Iterator[Finding]
             yield Finding("journal", "ok", f"{path}: {found.events} events, nothing wrong")
     finally:
         store.close()
+
+
+def check_certificates(settings: Settings) -> list[Finding]:
+    """Those that relay shows: whether a start would take them, and until when they are valid."""
+    from relay.settings import own_certificates
+
+    return [_certificate(settings, use, file) for use, file in own_certificates(settings).items()]
+
+
+def _certificate(settings: Settings, use: str, file: Path) -> Finding:
+    from relay.core.certificates import validity_of_pem
+    from relay.edge.http.tls import Certificate
+
+    listening = {"server.tls": settings.server.tls, "admin.tls": settings.admin.tls}.get(use)
+    try:
+        if listening is not None:
+            Certificate(listening, use.partition(".")[0])
+        with file.open("rb") as opened:
+            validity = validity_of_pem(opened.read(_CERTIFICATE))
+    except RelayError as error:
+        return Finding(use, "failed", error.message, error.hint, error.code)
+    except (OSError, ValueError) as error:
+        message = f"{file} cannot be used: {getattr(error, 'strerror', None) or error}"
+        return Finding(use, "failed", message, "It must be a readable certificate in PEM.", "bad_certificates")
+    return judge_certificate(use, validity, time.time(), f"Renew {file}: relay takes the new one while it runs.")
 
 
 def check_space(settings: Settings) -> Finding:

@@ -120,7 +120,8 @@ async def check_upstream(settings: Settings) -> tuple[list[Finding], float | Non
         message = f"{base_url} cannot be reached: {way.failure.rstrip('.')}"
         return [*way.findings(), Finding("upstream", "failed", message, way.hint, way.code)], None
     result = result_of(PollAnswer(way.status, way.body, None), None)
-    return [*way.findings(), judge_key(result, base_url, with_key=key is not None)], way.ahead
+    due = way.due(time.time())
+    return [*way.findings(), judge_key(result, base_url, with_key=key is not None), *([due] if due else [])], way.ahead
 
 
 async def check_sink(settings: Settings, config: SinkConfig) -> list[Finding]:

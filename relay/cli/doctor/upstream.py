@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from relay.cli.doctor.findings import Finding, skew
+from relay.cli.doctor.findings import Finding, judge_certificate, skew
+from relay.core.certificates import Validity, validity_of
 from relay.core.errors import RelayError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ class Way:
     a sentence, and ``hint`` what to do. ``ahead``: this clock's lead over the one there, in seconds, if it is known.
     """
 
+    certificate: Validity | None = None
+    """The upstream's, where there is one."""
     steps: list[str] = field(default_factory=list)
     status: int | None = None
     body: bytes = b""
@@ -37,6 +39,13 @@ class Way:
     def findings(self) -> list[Finding]:
         """The steps that went well."""
         return [Finding("upstream", "ok", step) for step in self.steps]
+
+    def due(self, now: float) -> Finding | None:
+        """The upstream's certificate, if it should have been renewed. ``now``: epoch seconds."""
+        if self.certificate is None:
+            return None
+        found = judge_certificate("upstream", self.certificate, now, "Ask the upstream's operator to renew it.")
+        return found if found.status == "warning" else None
 
 
 async def ask(
@@ -66,7 +75,8 @@ async def ask(
         ):
             way.ahead = skew(answer.headers.get("Date"), sent, time.time())
             if answer.tls is not None:
-                way.steps.append(negotiated(answer.tls))
+                way.certificate = validity_of(answer.tls.getpeercert(binary_form=True) or b"")
+                way.steps.append(negotiated(answer.tls.version(), way.certificate))
             way.body = await answer.read(_READ)
             way.status = answer.status
     except TimeoutError:
@@ -78,8 +88,6 @@ async def ask(
     return way
 
 
-def negotiated(tls: ssl.SSLObject) -> str:
+def negotiated(version: str | None, certificate: Validity) -> str:
     """The version of TLS, and the last day of the server's certificate."""
-    certificate = tls.getpeercert() or {}
-    expires = ssl.cert_time_to_seconds(str(certificate.get("notAfter")))
-    return f"{tls.version()}, its certificate is valid until {time.strftime('%Y-%m-%d', time.gmtime(expires))}"
+    return f"{version}, its certificate is valid until {time.strftime('%Y-%m-%d', time.gmtime(certificate.ends))}"

@@ -15,7 +15,8 @@ class Certificate:
 
     def __init__(self, settings: TlsSettings, section: str) -> None:
         """``section``: ``server`` or ``admin``. Reads the files; raises ``RelayError`` where they cannot be used."""
-        self.section = section
+        self.key = f"{section}.tls"
+        self._section = section
         self._settings = settings
         self._held: list[bytes] = []
         self.renew()
@@ -26,7 +27,7 @@ class Certificate:
         Connections go on as they are: each handshake takes the context that is there when it begins. A new context,
         and not new files in the old one, since that would keep trusting the CAs of before.
         """
-        context = _context(self._settings, self.section)
+        context = _context(self._settings, self._section)
         held = [_content(file) for file in self._settings.files]
         changed, self._held, self.context = held != self._held, held, context
         return changed

@@ -102,6 +102,10 @@ class Config(SinkConfig):
     def files(self) -> Sequence[str]:
         return [file for file in (self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile) if file is not None]
 
+    @property
+    def client_certificate(self) -> str | None:
+        return self.ssl_certfile if self.security_protocol in ("SSL", "SASL_SSL") else None
+
     def name_of(self, topic: str) -> str:
         return self.topics.get(topic, self.prefix + topic)
 

@@ -112,6 +112,10 @@ class Config(SinkConfig):
     def files(self) -> Sequence[str]:
         return [file for file in (self.ssl_ca_certs, self.ssl_certfile, self.ssl_keyfile) if file is not None]
 
+    @property
+    def client_certificate(self) -> str | None:
+        return self.ssl_certfile if self.url.get_secret_value().startswith("rediss://") else None
+
     @field_validator("url")
     @classmethod
     def _url_is_understood(cls, url: SecretStr) -> SecretStr:

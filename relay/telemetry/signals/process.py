@@ -61,12 +61,12 @@ class ProcessSignals:
         self._reloaded.set(0)
         self._log.error("configuration not reloaded, the previous one stays in force", problems=problems)
 
-    def certificates_reloaded(self, listeners: Sequence[str]) -> None:
-        """New connections of these listeners get the certificate that is in the files now."""
-        self._log.info("certificates reloaded", listeners=list(listeners))
+    def certificates_reloaded(self, changed: Sequence[str]) -> None:
+        """New connections show, or trust, what is in the files of these settings now."""
+        self._log.info("certificates reloaded", changed=list(changed))
 
     def certificates_refused(self, problems: str) -> None:
-        """The changed files of a listener's certificate cannot be used: the old one stays."""
+        """The changed files of a certificate cannot be used: the old one stays."""
         self._reloaded.set(0)
         self._log.error("certificates not reloaded, the previous ones stay in force", problems=problems)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from relay.telemetry.signals.certificates import CertificateSignals
 from relay.telemetry.telemetry import Telemetry
 
 
@@ -15,6 +18,8 @@ class UpstreamSignals:
         self._reached = self._polled = True
         self._tried = False
         self._up.set(1)
+        self._certificates = CertificateSignals(telemetry)
+        self._shown = b""
         self._log = telemetry.log
         self._trouble = ""
 
@@ -34,6 +39,16 @@ class UpstreamSignals:
             self._log.warning("upstream not reached", error=error, hint=hint, egress_proxy=egress_proxy)
         self._trouble = error
         self.upstream_reached(False)
+
+    def certificate_shown(self, der: bytes) -> None:
+        """The upstream has shown this certificate, and it is trusted."""
+        if der == self._shown:
+            return
+        from relay.core.certificates import validity_of  # which an upstream in clear text does not need
+
+        self._shown = der
+        with suppress(ValueError):  # OpenSSL takes more forms than RFC 5280 has
+            self._certificates.read([("upstream", validity_of(der))])
 
     def egress_proxy_used(self, egress_proxy: str, source: str) -> None:
         """New connections go through this proxy, which the setting or variable ``source`` names."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from relay.settings.model import UpstreamSettings
-from relay.upstream import Upstream, UpstreamReset, UpstreamTimeout, UpstreamUnreachable, client
+from relay.upstream import Upstream, UpstreamReset, UpstreamTimeout, UpstreamUnreachable, trust
 from tests.services.scripted_upstream import Call, Script, ScriptedUpstream, answering, chunks, ok, scripted
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -273,7 +273,7 @@ async def test_the_first_connections_read_the_authorities_once(monkeypatch: pyte
         release.wait(30)
         return ssl.create_default_context()
 
-    monkeypatch.setattr(client, "_trusting", trusting)
+    monkeypatch.setattr(trust, "_trusting", trusting)
     with socket.socket() as bound:  # and not listening
         bound.bind(("127.0.0.1", 0))
         upstream = Upstream(UpstreamSettings(base_url=f"https://127.0.0.1:{bound.getsockname()[1]}"))

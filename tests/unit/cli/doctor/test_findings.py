@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relay.cli.doctor.findings import (
+    judge_certificate,
     judge_clock,
     judge_descriptors,
     judge_disk,
@@ -16,6 +17,7 @@ from relay.cli.doctor.findings import (
     problem_code,
     skew,
 )
+from relay.core.certificates import Validity
 from relay.edge.http import problems
 
 URL = "https://relay.example"
@@ -44,6 +46,23 @@ def test_space_is_judged_by_what_the_journal_may_take(free: int, room: int, stat
 def test_descriptors_are_judged_by_the_connections(limit: int, status: str) -> None:
     """A relay would run out of descriptors below the connections that it allows."""
     assert judge_descriptors(limit, 10_000).status == status
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "status", "code"),
+    [
+        (-40, 50, "ok", None),
+        (-80, 10, "warning", "certificate_ends_soon"),
+        (-90, -1, "failed", "certificate_expired"),
+        (1, 90, "failed", "certificate_not_yet_valid"),
+    ],
+)
+def test_a_certificate_is_judged_by_its_days(begins: int, ends: int, status: str, code: str | None) -> None:
+    """A certificate would end, or have ended, and the doctor find nothing."""
+    validity = Validity(AT + begins * 86_400, AT + ends * 86_400)
+    found = judge_certificate("server.tls", validity, AT, "Renew it.")
+    assert (found.status, found.code, found.measured["not_after"]) == (status, code, validity.ends)
+    assert bool(found.hint) == (status != "ok")
 
 
 @pytest.mark.parametrize(

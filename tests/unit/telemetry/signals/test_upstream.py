@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+
+from relay.core.certificates import validity_of_pem
 from relay.telemetry.log import configure_logging
 from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.telemetry.telemetry import Telemetry
+from tests.services.certificates import self_signed
 from tests.unit.telemetry.log_reader import Log
 from tests.unit.telemetry.readings import values
 
@@ -43,3 +48,16 @@ def test_a_trouble_that_stays_is_reported_once(log: Log) -> None:
         ("refused", None),
     ]
     assert upstream.up is False
+
+
+def test_the_upstreams_certificate_is_that_of_the_last_connection(tmp_path: Path) -> None:
+    """Nobody would be warned of its end, or still be after it was renewed."""
+    telemetry = Telemetry()
+    upstream = UpstreamSignals(telemetry)
+    for folder in ("first", "second"):
+        cert, _ = self_signed(tmp_path / folder)
+        upstream.certificate_shown(ssl.PEM_cert_to_DER_cert(cert.read_text()))
+        expected = {("upstream",): validity_of_pem(cert.read_bytes()).ends}
+        assert values(telemetry, "relay_certificate_not_after_timestamp_seconds") == expected
+    upstream.certificate_shown(b"of a form of its own")
+    assert values(telemetry, "relay_certificate_not_after_timestamp_seconds") == expected
