@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from deploy.tests.manifests import VALUE_SETS, Manifest, name_of, of_kind, rendered, rendered_with
+from tests.services.certificates import self_signed
 from tests.services.ports import free_port
 from tests.services.redis import Redis, redis_cli_read
 from tests.services.relay import TOKEN, RelayProcess
@@ -55,6 +56,20 @@ def test_a_policy_that_names_senders_lets_it_in(tmp_path: Path) -> None:
     assert len(main["from"]) == 2
     labels = pod_of(manifests)["metadata"]["labels"].items()
     assert [selector for selector in selectors if selector.items() <= labels]
+
+
+def test_it_knows_how_the_listener_is_reached(tmp_path: Path) -> None:
+    """`helm test` would be red on every installation with TLS, or behind a proxy that says for whom it connects."""
+    volumes = {"extraVolumes": [{"name": "tls", "secret": {"secretName": "relay-tls"}}]}
+    mounts = {"extraVolumeMounts": [{"name": "tls", "mountPath": "/etc/relay/tls"}]}
+    tls = {"cert_file": "/etc/relay/tls/tls.crt", "key_file": "/etc/relay/tls/tls.key"}
+    server = {"tls": tls, "proxy_protocol": True, "trusted_proxies": ["10.0.0.0/8"]}
+    pod = pod_of(rendered_with(tmp_path, config={"server": server}, **volumes, **mounts))["spec"]
+    environment = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
+    assert (environment["TLS_CERT_FILE"], environment["PROXY_PROTOCOL"]) == ("/etc/relay/tls/tls.crt", "1")
+    assert [pod["volumes"], pod["containers"][0]["volumeMounts"]] == [*volumes.values(), *mounts.values()]
+    plain = pod_of(rendered())["spec"]["containers"][0]["env"]
+    assert {each["name"] for each in plain} == {"WEBHOOK_TOKEN_FILE", "API_TOKEN_FILE"}
 
 
 # -- the script ------------------------------------------------------------------------------------------------------
@@ -127,6 +142,24 @@ async def test_it_passes_without_a_sink(script: Script, relay: RelayProcess) -> 
     passed = await script.run(relay)
     assert passed.returncode == 0, passed.stderr
     assert "relay.task.succeeded" in passed.stdout
+
+
+async def test_it_reaches_a_listener_with_tls_behind_a_proxy(script: Script, tmp_path: Path) -> None:
+    """`helm test` would be red on a relay that is fine; or it would show its tokens to whom it does not know."""
+    cert, key = self_signed(tmp_path / "tls", "relay.example.com")
+    proxied = {"proxy_protocol": True, "trusted_proxies": ["127.0.0.1"]}
+    tls = {"cert_file": str(cert), "key_file": str(key)}
+    relay = RelayProcess(tmp_path / "relay", server={"api_tokens": [API_TOKEN], "tls": tls, **proxied})
+    await relay.start()
+    try:
+        known = {"TLS_CERT_FILE": str(cert), "PROXY_PROTOCOL": "1"}
+        passed = await script.run(relay, **known)
+        assert passed.returncode == 0, passed.stderr
+        other, _ = self_signed(tmp_path / "other")
+        failed = await script.run(relay, **known | {"TLS_CERT_FILE": str(other)}, TIMEOUT_SECONDS="1")
+        assert (failed.returncode, "CERTIFICATE_VERIFY_FAILED" in failed.stderr) == (1, True)
+    finally:
+        await relay.stop()
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 Argument: the URL of the headless Service; its name has the address of each replica. The tokens' files hold one token on
 each line, as relay reads them; without them it goes without a token. ``TIMEOUT_SECONDS`` is for all replicas together.
+``TLS_CERT_FILE``: the only certificate that it trusts, by whatever name. ``PROXY_PROTOCOL``: it connects as proxies do.
 """
 
+import http.client
 import json
 import os
 import socket
+import ssl
 import sys
 import time
 import urllib.error
@@ -15,10 +18,33 @@ import uuid
 from urllib.parse import urlsplit
 
 SETTLED = {"published", "absorbed"}
+OWN_NAME = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
+"""The header of a proxy that asks in its own name (PROXY protocol, version 2)."""
 
 
 class Failed(Exception):
     """What is wrong, and where to look."""
+
+
+class Connection(http.client.HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        if os.environ.get("PROXY_PROTOCOL"):
+            self.sock.sendall(OWN_NAME)
+        if "TLS_CERT_FILE" in os.environ:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False  # replicas are asked by address
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            context.load_verify_locations(os.environ["TLS_CERT_FILE"])
+            self.sock = context.wrap_socket(self.sock)
+
+
+class Way(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(Connection, request)
+
+
+opener = urllib.request.build_opener(Way, urllib.request.ProxyHandler({}))
 
 
 def token(variable: str) -> str:
@@ -38,7 +64,7 @@ def replicas(url: str) -> list[str]:
 
 def ask(url: str, body: bytes | None = None, bearer: str = "") -> dict:
     headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {bearer}"} if bearer else {})}
-    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10) as answer:
+    with opener.open(urllib.request.Request(url, body, headers), timeout=10) as answer:
         return json.load(answer)
 
 
