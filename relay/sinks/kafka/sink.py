@@ -41,7 +41,6 @@ from relay.sinks.kafka.errors import RECORD_TOO_LARGE, unavailable
 from relay.sinks.kafka.handshake import greet
 from relay.sinks.kafka.logins import Login, Logins, login_until, options_of
 from relay.sinks.kafka.records import Packer, RecordBatch, render_binary, render_structured
-from relay.sinks.kafka.steps import Way, may_write
 from relay.sinks.kafka.topics import ensure_topics, exists
 from relay.sinks.kafka.transaction import at_once, is_too_large, transact
 
@@ -190,6 +189,8 @@ class KafkaSink:
 
     def steps(self) -> Sequence[Step]:
         """To the broker, through the login, to a transaction and the right to write."""
+        from relay.sinks.kafka.steps import Way  # only people who look for what is wrong need it
+
         way = Way(self._config, f"relay-{self._identity.name}")
         return [*way.steps(), ("produce", self._produce), ("authorize", self._authorize)]
 
@@ -198,6 +199,8 @@ class KafkaSink:
         return f"committed a transaction as {self._transactional_id}, in {self._ledger.topic}"
 
     async def _authorize(self) -> str:
+        from relay.sinks.kafka.steps import may_write
+
         session = await self._producing()
         try:
             return await may_write(session, self._names, self._config.publish_timeout)

@@ -24,7 +24,6 @@ from redis.exceptions import NoScriptError, RedisError
 from relay.core.publishing.claims import KIND_LETTERS, Claimed, Fact, IndexUnavailable, Verdict
 from relay.core.sink import SinkUnavailable, Step
 from relay.sinks.redis.config import Config, Endpoints
-from relay.sinks.redis.steps import Way
 from relay.sinks.redis.topology import Locator
 from relay.sinks.redis.wire import Wire, failure
 
@@ -104,6 +103,8 @@ class RedisIndex:
 
     def steps(self) -> Sequence[Step]:
         """To its Redis, through the login, to the right to run the script; they raise ``RelayError``."""
+        from relay.sinks.redis.steps import Way  # only people who look for what is wrong need it
+
         return [*Way(self._endpoints, f"{self._scope}none").steps(), ("authorize", self._authorize)]
 
     async def _authorize(self) -> str:

@@ -56,7 +56,6 @@ from relay.core.sink import (
 )
 from relay.sinks.redis import places
 from relay.sinks.redis.config import RIGHTS, Config, Node
-from relay.sinks.redis.steps import Way
 from relay.sinks.redis.topology import Locator
 from relay.sinks.redis.wire import Wire, failure
 
@@ -115,6 +114,8 @@ class RedisSink:
 
     def steps(self) -> Sequence[Step]:
         """To the node that has the keys, through the login, to the rights, to a claim of the checkpoint."""
+        from relay.sinks.redis.steps import Way  # only people who look for what is wrong need it
+
         way = Way(self._config.endpoints(), self._keys[0])
         return [*way.steps(), ("authorize", self._authorize), ("write", self._write)]
 
