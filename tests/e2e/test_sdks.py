@@ -274,6 +274,32 @@ REFUSALS = {
 }
 
 
+@pytest.mark.parametrize("major", ANTHROPIC)
+async def test_the_relays_own_refusals_are_errors_that_anthropics_sdk_reads(major: int, tmp_path: Path) -> None:
+    """An application of Anthropic's SDK could not tell a wrong key from a model that it may not use."""
+    clients = {"app": {"key": KEY, "models": [MODEL]}}
+    async with Simulator(Options()) as simulator:
+        relay = RelayProcess(tmp_path / "relay", upstream={"base_url": simulator.url}, proxy={"clients": clients})
+        await relay.start()
+        case = {"url": f"{relay.url}/anthropic", "headers": {}, "api": "messages", "call": "create", "retries": 0}
+        cases = [
+            {**case, "id": "a known key", "params": BODY | {"max_tokens": 9}},
+            {**case, "id": "an unknown key", "params": BODY | {"max_tokens": 9}, "key": "sk-another-0123456789abcdef"},
+            {**case, "id": "another model", "params": BODY | {"max_tokens": 9, "model": "org/other"}},
+        ]
+        try:
+            results = (await asyncio.to_thread(run_python, major, "sync", cases, "anthropic"))["results"]
+        finally:
+            await relay.stop()
+    known, *refused = (result["error"] for result in results)
+    assert known is None, "the key is taken from the header in which the SDK sends it"
+    seen = [(error["class"], error["status"], error["body"]["error"]["code"]) for error in refused]
+    assert seen == [
+        ("AuthenticationError", 401, "unauthorized"),
+        ("PermissionDeniedError", 403, "model_not_allowed"),
+    ]
+
+
 @pytest.mark.parametrize("sdk", ["python", "javascript"])
 async def test_the_relays_own_refusals_are_errors_that_the_sdks_read(sdk: str, tmp_path: Path) -> None:
     """An application could not distinguish a refusal by the relay from one by the upstream, nor learn the reason."""
