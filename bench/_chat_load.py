@@ -1,6 +1,6 @@
 """The paced part of ``bench/chat.py``: many streams at once, and how late each of their frames arrives.
 
-``python -m bench._chat_load PORT STREAMS FRAMES PACE_MS CORE`` prints one JSON object. A frame's delay is from the
+``python -m bench._chat_load PORT PATH STREAMS FRAMES PACE_MS CORE`` prints one JSON object. A frame's delay is from the
 reading of the clock in its text to the read that brought it; the first one's runs from the request.
 """
 
@@ -13,7 +13,7 @@ import re
 import sys
 import time
 
-_MARK = re.compile(rb'"content":"(\d{16})"')
+_MARK = re.compile(rb'"(?:content|text|delta)":"(\d{16})"')
 BODY = json.dumps(
     {"model": "deepseek/deepseek-v3", "stream": True, "messages": [{"role": "user", "content": "What? " * 100}]}
 ).encode()
@@ -55,9 +55,9 @@ class Stream(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def run(port: int, streams: int, frames: int, pace: int) -> dict[str, float]:
+async def run(port: int, route: str, streams: int, frames: int, pace: int) -> dict[str, float]:
     """Opens all connections, starts the streams one after the other over one pace, and waits for all of them."""
-    path = f"/openai/v1/chat/completions?frames={frames}&pace={pace}"
+    path = f"{route}?frames={frames}&pace={pace}"
     head = (
         f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
     )
@@ -91,6 +91,6 @@ def _quantile(values: list[int], q: float) -> float:
 if __name__ == "__main__":
     import uvloop
 
-    port, streams, frames, pace, core = map(int, sys.argv[1:6])
+    port, streams, frames, pace, core = map(int, (sys.argv[1], *sys.argv[3:7]))
     os.sched_setaffinity(0, {core})
-    print("RESULT", json.dumps(uvloop.run(run(port, streams, frames, pace))))
+    print("RESULT", json.dumps(uvloop.run(run(port, sys.argv[2], streams, frames, pace))))

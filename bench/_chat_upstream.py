@@ -1,6 +1,7 @@
 """The upstream of ``bench/chat.py``: as little as answers a chat, so that it is not what is measured.
 
-``python -m bench._chat_upstream PORT CORE``. ``POST ...?frames=200`` sends the frames at once, each in a ``send`` of
+``python -m bench._chat_upstream PORT CORE``. It answers each API of conversations in its own frames, by the end of the
+path. ``POST ...?frames=200`` sends the frames at once, each in a ``send`` of
 its own; ``?frames=200&pace=50`` one every 50 ms, each with the clock's reading (``time.monotonic_ns``) in its text.
 """
 
@@ -13,6 +14,8 @@ import re
 import socket
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
@@ -27,7 +30,12 @@ def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def frame(text: str, finish: str | None = None) -> bytes:
+def _named(**event: Any) -> bytes:
+    data = json.dumps(event, separators=(",", ":")).encode()
+    return b"event: %b\ndata: %b\n\n" % (event["type"].encode(), data)
+
+
+def _chat_completion(text: str, finish: str | None = None) -> bytes:
     """A frame of the size and shape that Novita's have."""
     chunk = {
         "id": "chatcmpl-0123456789abcdef0123456789abcdef",
@@ -40,11 +48,70 @@ def frame(text: str, finish: str | None = None) -> bytes:
     return b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n"
 
 
-FRAME = _chunk(frame(" token"))
-MARKED = _chunk(frame(_MARK))
-_AT = MARKED.index(_MARK.encode())
-LAST = _chunk(frame("", "stop"))
-END = _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+def _completion(text: str, finish: str | None = None) -> bytes:
+    choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+    chunk = {
+        "id": "cmpl-0123456789abcdef0123456789abcdef",
+        "object": "text_completion",
+        "created": 1_700_000_000,
+        "model": "deepseek/deepseek-v3",
+        "choices": [choice],
+    }
+    return b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n"
+
+
+def _message(text: str, finish: str | None = None) -> bytes:
+    if finish is not None:
+        usage = {"output_tokens": 200}
+        return _named(type="message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage=usage)
+    return _named(type="content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+
+
+def _response(text: str, finish: str | None = None) -> bytes:
+    place = {"item_id": "msg_0123456789abcdef", "output_index": 0, "content_index": 0, "sequence_number": 7}
+    if finish is not None:
+        return _named(type="response.output_text.done", text=text, logprobs=[], **place)
+    delta = {"delta": text, "logprobs": [], "obfuscation": "0123456789"}
+    return _named(type="response.output_text.delta", **delta, **place)
+
+
+_SAID = {"id": "msg_0123456789abcdef", "role": "assistant", "model": "deepseek/deepseek-v3", "content": []}
+_RESPONSE = {"id": "resp_0123456789abcdef", "object": "response", "model": "deepseek/deepseek-v3", "output": []}
+_ITEM = {"id": "msg_0123456789abcdef", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
+
+
+class Shape:
+    """The frames of one API: what comes before the pieces, a piece, one with a mark, what comes after them."""
+
+    def __init__(self, frame: Callable[..., bytes], first: bytes, end: bytes) -> None:
+        self.first = _chunk(first) if first else b""
+        self.frame, self.marked = _chunk(frame(" token")), _chunk(frame(_MARK))
+        self.at = self.marked.index(_MARK.encode())
+        self.last, self.end = _chunk(frame("", "stop")), _chunk(end) + b"0\r\n\r\n"
+
+
+SHAPES = {
+    b"/chat/completions": Shape(_chat_completion, b"", b"data: [DONE]\n\n"),
+    b"/completions": Shape(_completion, b"", b"data: [DONE]\n\n"),
+    b"/messages": Shape(
+        _message,
+        _named(type="message_start", message=_SAID | {"type": "message", "usage": {"input_tokens": 9}})
+        + _named(type="content_block_start", index=0, content_block={"type": "text", "text": ""}),
+        _named(type="content_block_stop", index=0) + _named(type="message_stop"),
+    ),
+    b"/responses": Shape(
+        _response,
+        _named(type="response.created", response=_RESPONSE | {"status": "in_progress"}, sequence_number=0)
+        + _named(type="response.output_item.added", output_index=0, item=_ITEM, sequence_number=1),
+        _named(type="response.completed", response=_RESPONSE | {"status": "completed"}, sequence_number=999),
+    ),
+}
+"""By how the path ends."""
+
+
+def _shape(head: bytes) -> Shape:
+    path = head.partition(b"?")[0]
+    return next((shape for route, shape in SHAPES.items() if path.endswith(route)), SHAPES[b"/chat/completions"])
 
 
 class Connection(asyncio.Protocol):
@@ -54,6 +121,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._held = b""
         self._left = 0
+        self._shape = SHAPES[b"/chat/completions"]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -74,8 +142,9 @@ class Connection(asyncio.Protocol):
             return
         query = _QUERY.search(self._held, 0, end)
         frames, pace = query.groups() if query else (b"200", None)
+        self._shape = _shape(self._held[:end])
         self._held = self._held[end + 4 + length :]
-        self._socket.send(HEAD)
+        self._socket.send(HEAD + self._shape.first)
         if pace is None:
             self._at_once(int(frames))
         else:
@@ -83,12 +152,12 @@ class Connection(asyncio.Protocol):
             self._paced(int(pace) / 1000, self._loop.time())
 
     def _at_once(self, frames: int) -> None:
-        send = self._socket.send
+        send, shape = self._socket.send, self._shape
         try:
             for _ in range(frames - 2):
-                send(FRAME)
-            send(LAST)
-            send(END)
+                send(shape.frame)
+            send(shape.last)
+            send(shape.end)
         except BlockingIOError:
             raise SystemExit("the socket's buffer is full: fewer or smaller frames") from None
 
@@ -97,9 +166,10 @@ class Connection(asyncio.Protocol):
             return
         self._left -= 1
         if self._left == 0:
-            self._socket.send(LAST + END)
+            self._socket.send(self._shape.last + self._shape.end)
             return
-        self._socket.send(MARKED[:_AT] + b"%016d" % time.monotonic_ns() + MARKED[_AT + 16 :])
+        marked, at = self._shape.marked, self._shape.at
+        self._socket.send(marked[:at] + b"%016d" % time.monotonic_ns() + marked[at + 16 :])
         self._loop.call_at(due + pace, self._paced, pace, due + pace)
 
 

@@ -3,7 +3,7 @@
 ``make bench-chat``: an upstream, directly and behind nginx (``proxy_buffering off``), a naive aiohttp pass-through, and
 the relay with chunk events off, coalesced, and each. Streams of 200 frames at full speed, each frame a ``send`` of its
 own, in a closed loop (wrk); then streams paced at 20 frames a second, whose frames tell when they were sent. The server
-has one core, the load and the upstream the other.
+has one core, the load and the upstream the other. ``ARGS="--api messages"`` for the streams of another API.
 """
 
 from __future__ import annotations
@@ -28,7 +28,12 @@ from tests.services.ports import free_port
 
 SERVER_CORE, LOAD_CORE = 0, 1
 FRAMES, PACE_MS = 200, 50
-PATH = "/openai/v1/chat/completions"
+PATHS = {
+    "chat_completions": "/openai/v1/chat/completions",
+    "completions": "/openai/v1/completions",
+    "responses": "/openai/v1/responses",
+    "messages": "/anthropic/v1/messages",
+}
 HERE = Path(__file__).parent
 KINDS = ("direct", "nginx", "naive", "off", "coalesced", "each")
 
@@ -157,11 +162,11 @@ def _command(name: str, port: int, upstream_port: int, folder: Path) -> list[str
     return [sys.executable, "-m", "bench._chat_servers", "relay", str(path)]
 
 
-def full_speed(server: Server, connections: int, seconds: int, core: int) -> Full:
+def full_speed(server: Server, path: str, connections: int, seconds: int, core: int) -> Full:
     """A closed loop, after a warm-up."""
-    _wrk(server, connections, 2, core)
+    _wrk(server, path, connections, 2, core)
     cpu = server.cpu_seconds()
-    requests, micros, p50, p99, errors, _ = _wrk(server, connections, seconds, core)
+    requests, micros, p50, p99, errors, _ = _wrk(server, path, connections, seconds, core)
     used = server.cpu_seconds() - cpu
     return Full(
         server.name,
@@ -174,18 +179,18 @@ def full_speed(server: Server, connections: int, seconds: int, core: int) -> Ful
     )
 
 
-def _wrk(server: Server, connections: int, seconds: int, core: int) -> list[int]:
-    url = f"http://127.0.0.1:{server.port}{PATH}?frames={FRAMES}"
+def _wrk(server: Server, path: str, connections: int, seconds: int, core: int) -> list[int]:
+    url = f"http://127.0.0.1:{server.port}{path}?frames={FRAMES}"
     command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
     command += ["-s", str(HERE / "chat.lua"), url]
     out = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True).stdout
     return [int(field) for line in out.splitlines() if line.startswith("RESULT") for field in line.split()[1:]]
 
 
-def paced(server: Server, streams: int, seconds: int) -> Paced:
+def paced(server: Server, path: str, streams: int, seconds: int) -> Paced:
     """So many streams at once, for so long."""
     frames = seconds * 1000 // PACE_MS
-    arguments = [str(value) for value in (server.port, streams, frames, PACE_MS, LOAD_CORE)]
+    arguments = [str(value) for value in (server.port, path, streams, frames, PACE_MS, LOAD_CORE)]
     load = subprocess.Popen([sys.executable, "-m", "bench._chat_load", *arguments], stdout=subprocess.PIPE, text=True)
     assert load.stdout is not None
     while load.stdout.readline().strip() != "STARTED":
@@ -213,6 +218,7 @@ def main() -> None:
     """Runs everything and prints two tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
+    parser.add_argument("--api", default="chat_completions", choices=PATHS)
     parser.add_argument("--connections", type=int, default=32, help="of the closed loop")
     parser.add_argument("--seconds", type=int, default=6, help="of each run")
     parser.add_argument("--streams", type=int, nargs="*", default=[10, 200, 1000], help="paced streams at once")
@@ -222,23 +228,24 @@ def main() -> None:
             raise SystemExit(f"bench-chat needs {tool}: apt-get install {package}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     os.sched_setaffinity(0, {LOAD_CORE})
-    full = [_full(kind, options.connections, options.seconds) for kind in options.kinds]
+    path = PATHS[options.api]
+    full = [_full(kind, path, options.connections, options.seconds) for kind in options.kinds]
     _report_full(full)
     if options.streams:
-        _report_paced([_paced(kind, streams) for streams in options.streams for kind in options.kinds])
+        _report_paced([_paced(kind, path, streams) for streams in options.streams for kind in options.kinds])
 
 
-def _full(kind: str, connections: int, seconds: int) -> Full:
+def _full(kind: str, path: str, connections: int, seconds: int) -> Full:
     # Directly the upstream is the server: it has that core for itself, too.
     with upstream(SERVER_CORE if kind == "direct" else LOAD_CORE) as behind, serving(kind, behind) as server:
-        row = full_speed(server, connections, seconds, LOAD_CORE)
+        row = full_speed(server, path, connections, seconds, LOAD_CORE)
     print(kind, row, file=sys.stderr)
     return row if kind != "direct" else Full("direct", *[getattr(row, name) for name in Full.__slots__[1:]])
 
 
-def _paced(kind: str, streams: int) -> Paced:
+def _paced(kind: str, path: str, streams: int) -> Paced:
     with upstream(LOAD_CORE) as behind, serving(kind, behind) as server:
-        row = paced(server, streams, 8)
+        row = paced(server, path, streams, 8)
     print(kind, row, file=sys.stderr)
     return row if kind != "direct" else Paced("direct", *[getattr(row, name) for name in Paced.__slots__[1:]])
 
