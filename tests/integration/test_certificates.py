@@ -79,6 +79,10 @@ async def test_a_new_ca_of_the_upstream_is_trusted_while_a_chat_goes_on(relay: R
             assert (await chat())[0] == 200
             go_on.set()
             assert (begun + await slow.read()).endswith(DONE)
+        assert await relay.stop() == 0
+        async with asyncio.timeout(20):
+            while upstream.connected:  # TLS takes a moment to end
+                await asyncio.sleep(0.02)
 
 
 async def test_certificates_that_have_ended_are_reported(relay: RelayProcess, tmp_path: Path) -> None:
