@@ -165,4 +165,5 @@ API: Final = Api(
     assembly=ChatCompletion,
     error_body=error_body,
     error_frame=error_frame,
+    example={"model": "deepseek/deepseek-v3.1", "messages": [{"role": "user", "content": "Hello"}], "stream": True},
 )

@@ -81,5 +81,6 @@ API: Final = Api(
     assembly=Completion,
     error_body=error_body,
     error_frame=error_frame,
+    example={"model": "deepseek/deepseek-v3.1", "prompt": "Hello", "stream": True},
     said=Said("prompt"),
 )

@@ -214,5 +214,11 @@ API: Final = Api(
     assembly=Message,
     error_body=error_body,
     error_frame=error_frame,
+    example={
+        "model": "deepseek/deepseek-v3.1",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": "Hello"}],
+        "stream": True,
+    },
     said=Said("messages", "system"),
 )

@@ -239,5 +239,6 @@ API: Final = Api(
     assembly=Response,
     error_body=error_body,
     error_frame=error_frame,
+    example={"model": "deepseek/deepseek-v3.1", "input": "Hello", "stream": True},
     said=Said("input", "instructions"),
 )

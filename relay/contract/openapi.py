@@ -48,11 +48,6 @@ _TOKEN: Final[Sequence[Document]] = [{"token": []}, {}]
 _CLIENT: Final[Sequence[Document]] = [{"client": []}, {}]
 _JSON: Final = "application/json"
 _ANYTHING: Final = "*/*"
-_CHAT_REQUEST: Final[Document] = {
-    "model": "deepseek/deepseek-v3.1",
-    "messages": [{"role": "user", "content": "Hello"}],
-    "stream": True,
-}
 _IDENTITY: Final[Document] = {"description": "The `identity` of the relay that answers.", "schema": {"type": "string"}}
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 
@@ -123,7 +118,7 @@ def _chats() -> Document:
                 "headers": {"X-Relay-Chat-Id": {"description": "The chat's id.", "schema": {"type": "string"}}},
                 "content": {"text/event-stream": {}, _JSON: {}},
             }
-            post["requestBody"] = _body_passed(_CHAT_REQUEST if name == "chat_completions" else None)
+            post["requestBody"] = _body_passed(api.example)
             paths[base + api.route] = {"post": post}
         for prefix in api.prefixes:
             family = prefix.strip("/").replace("/", "-")
@@ -416,7 +411,7 @@ def _or_the_upstreams(content: Document) -> Document:
     return {**own, _ANYTHING: {}}
 
 
-def _body_passed(example: Document | None = None) -> Document:
+def _body_passed(example: Mapping[str, Any] | None = None) -> Document:
     described: Document = {"schema": {"description": "Anything that the upstream accepts."}}
     if example:
         described["example"] = example

@@ -6,8 +6,9 @@ or by the word ``api`` in an event.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from relay.core.chat.assembly import Assembly
 
@@ -27,7 +28,8 @@ class Api:
     ``prefixes``: of the paths of the same vendor's API, each with a slash at both ends: their errors have its shape.
     ``route``: what a path behind one of them ends with that begins a chat; the longest one of all APIs counts.
     ``error_body``: the status, code and message of a refusal as JSON, in the shape that clients of this API read.
-    ``error_frame``: the same as an event of a stream, its blank line included.
+    ``error_frame``: the same as an event of a stream, its blank line included. ``example``: a request, for the
+    description of relay's routes.
     """
 
     prefixes: tuple[str, ...]
@@ -35,4 +37,5 @@ class Api:
     assembly: type[Assembly]
     error_body: Callable[[int, str, str], bytes]
     error_frame: Callable[[int, str, str], bytes]
+    example: Mapping[str, Any]
     said: Said = Said()

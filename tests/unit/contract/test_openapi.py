@@ -59,6 +59,6 @@ def test_every_example_follows_its_schema() -> None:
         for content in operation.get("requestBody", {}).get("content", {}).values()
         if "example" in content
     ]
-    assert len(examples) == 6
+    assert len(examples) == 14
     for schema, example in examples:
         Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(example)

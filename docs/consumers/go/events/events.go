@@ -2,6 +2,9 @@ package events
 
 // `data` of the events that end a chat. Unknown is null, never absent.
 type ChatData struct {
+	// The API that was called: `chat_completions`, `completions`, `responses` or `messages`;
+	// null if the chat's beginning is no longer retained.
+	API *string `json:"api"`
 	// Size of the answer's body; null if relay was restarted.
 	Bytes *int64 `json:"bytes"`
 	// relay's id of the chat.
@@ -29,6 +32,8 @@ type ChatData struct {
 	// The request; null if `capture.request` is `none`.
 	Request *RequestData `json:"request"`
 	Timings ChatTimings  `json:"timings"`
+	// What `usage` says, in the same words for every API.
+	Tokens Tokens `json:"tokens"`
 	// Whether texts in `choices` were cut to keep the event small.
 	Truncated bool `json:"truncated"`
 	// As the upstream reported it, with all its keys.
@@ -86,12 +91,15 @@ type UpstreamError struct {
 type RequestData struct {
 	// Size of the request's body.
 	Bytes int64 `json:"bytes"`
-	// As sent; null if larger than 256 KiB, or unless `capture.request` is `full`.
-	Messages []interface{} `json:"messages"`
-	// Number of messages in the request.
+	// `messages`, `input` or `prompt` as sent; null if larger than 256 KiB together with
+	// `system` and `tools`, or unless `capture.request` is `full`.
+	Messages *Messages `json:"messages"`
+	// Number of messages in the request; a text counts as one.
 	MessagesCount *int64 `json:"messages_count"`
 	// Numbers, booleans and known words, such as `temperature`; no free text.
 	Parameters map[string]interface{} `json:"parameters"`
+	// `system` or `instructions` as sent, where the API has them; null in the same cases.
+	System *Messages `json:"system"`
 	// As sent; null in the same cases as `messages`.
 	Tools []interface{} `json:"tools"`
 	// Number of tools offered to the model.
@@ -108,6 +116,22 @@ type ChatTimings struct {
 	FirstTokenMS *int64 `json:"first_token_ms"`
 	// When the request was received.
 	StartedAt string `json:"started_at"`
+}
+
+// What `usage` says, in the same words for every API.
+//
+// Numbers of tokens; null where the upstream does not say.
+type Tokens struct {
+	// Of the input: those written into a cache.
+	CacheWritten *int64 `json:"cache_written"`
+	// Of the input: those read from a cache.
+	Cached *int64 `json:"cached"`
+	// Read, those from and into a cache included.
+	Input *int64 `json:"input"`
+	// Generated, reasoning included.
+	Output *int64 `json:"output"`
+	// Of the output: those of the reasoning.
+	Reasoning *int64 `json:"reasoning"`
 }
 
 // “data“ of the events `relay.task.*`. Unknown is null, never absent.
@@ -242,3 +266,8 @@ const (
 	Submitted    Status = "submitted"
 	Succeeded    Status = "succeeded"
 )
+
+type Messages struct {
+	AnythingArray []interface{}
+	String        *string
+}

@@ -3,6 +3,11 @@
  */
 export interface ChatData {
     /**
+     * The API that was called: `chat_completions`, `completions`, `responses` or `messages`;
+     * null if the chat's beginning is no longer retained.
+     */
+    api: null | string;
+    /**
      * Size of the answer's body; null if relay was restarted.
      */
     bytes: number | null;
@@ -55,6 +60,10 @@ export interface ChatData {
      */
     request: null | RequestData;
     timings: ChatTimings;
+    /**
+     * What `usage` says, in the same words for every API.
+     */
+    tokens: Tokens;
     /**
      * Whether texts in `choices` were cut to keep the event small.
      */
@@ -171,17 +180,22 @@ export interface RequestData {
      */
     bytes: number;
     /**
-     * As sent; null if larger than 256 KiB, or unless `capture.request` is `full`.
+     * `messages`, `input` or `prompt` as sent; null if larger than 256 KiB together with
+     * `system` and `tools`, or unless `capture.request` is `full`.
      */
-    messages: unknown[] | null;
+    messages: unknown[] | null | string;
     /**
-     * Number of messages in the request.
+     * Number of messages in the request; a text counts as one.
      */
     messages_count: number | null;
     /**
      * Numbers, booleans and known words, such as `temperature`; no free text.
      */
     parameters: { [key: string]: unknown };
+    /**
+     * `system` or `instructions` as sent, where the API has them; null in the same cases.
+     */
+    system: unknown[] | null | string;
     /**
      * As sent; null in the same cases as `messages`.
      */
@@ -213,6 +227,35 @@ export interface ChatTimings {
      * When the request was received.
      */
     started_at: string;
+    [property: string]: unknown;
+}
+
+/**
+ * What `usage` says, in the same words for every API.
+ *
+ * Numbers of tokens; null where the upstream does not say.
+ */
+export interface Tokens {
+    /**
+     * Of the input: those written into a cache.
+     */
+    cache_written: number | null;
+    /**
+     * Of the input: those read from a cache.
+     */
+    cached: number | null;
+    /**
+     * Read, those from and into a cache included.
+     */
+    input: number | null;
+    /**
+     * Generated, reasoning included.
+     */
+    output: number | null;
+    /**
+     * Of the output: those of the reasoning.
+     */
+    reasoning: number | null;
     [property: string]: unknown;
 }
 

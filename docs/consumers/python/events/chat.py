@@ -55,7 +55,7 @@ class RequestData(TypedDict):
     """
     messages_count: int | None
     """
-    Number of messages in the request.
+    Number of messages in the request; a text counts as one.
     """
     tools_count: int | None
     """
@@ -65,13 +65,44 @@ class RequestData(TypedDict):
     """
     Size of the request's body.
     """
-    messages: list[Any] | None
+    system: str | list[Any] | None
     """
-    As sent; null if larger than 256 KiB, or unless `capture.request` is `full`.
+    `system` or `instructions` as sent, where the API has them; null in the same cases.
+    """
+    messages: str | list[Any] | None
+    """
+    `messages`, `input` or `prompt` as sent; null if larger than 256 KiB together with `system` and `tools`, or unless `capture.request` is `full`.
     """
     tools: list[Any] | None
     """
     As sent; null in the same cases as `messages`.
+    """
+
+
+class Tokens(TypedDict):
+    """
+    Numbers of tokens; null where the upstream does not say.
+    """
+
+    input: int | None
+    """
+    Read, those from and into a cache included.
+    """
+    output: int | None
+    """
+    Generated, reasoning included.
+    """
+    cached: int | None
+    """
+    Of the input: those read from a cache.
+    """
+    cache_written: int | None
+    """
+    Of the input: those written into a cache.
+    """
+    reasoning: int | None
+    """
+    Of the output: those of the reasoning.
     """
 
 
@@ -154,6 +185,10 @@ class ChatData(TypedDict):
     """
     relay's id of the chat.
     """
+    api: str | None
+    """
+    The API that was called: `chat_completions`, `completions`, `responses` or `messages`; null if the chat's beginning is no longer retained.
+    """
     completion_id: str | None
     """
     The upstream's id of the answer.
@@ -185,6 +220,10 @@ class ChatData(TypedDict):
     usage: dict[str, Any] | None
     """
     As the upstream reported it, with all its keys.
+    """
+    tokens: Tokens
+    """
+    What `usage` says, in the same words for every API.
     """
     usage_source: Literal['reported', 'absent']
     """

@@ -17,7 +17,7 @@ class RequestData(TypedDict):
     """
     messages_count: int | None
     """
-    Number of messages in the request.
+    Number of messages in the request; a text counts as one.
     """
     tools_count: int | None
     """
@@ -27,9 +27,13 @@ class RequestData(TypedDict):
     """
     Size of the request's body.
     """
-    messages: list[Any] | None
+    system: str | list[Any] | None
     """
-    As sent; null if larger than 256 KiB, or unless `capture.request` is `full`.
+    `system` or `instructions` as sent, where the API has them; null in the same cases.
+    """
+    messages: str | list[Any] | None
+    """
+    `messages`, `input` or `prompt` as sent; null if larger than 256 KiB together with `system` and `tools`, or unless `capture.request` is `full`.
     """
     tools: list[Any] | None
     """
@@ -45,6 +49,10 @@ class ChatStarted(TypedDict):
     chat_id: str
     """
     relay's id of the chat.
+    """
+    api: str | None
+    """
+    The API that was called: `chat_completions`, `completions`, `responses` or `messages`; null if the chat's beginning is no longer retained.
     """
     model: str | None
     """

@@ -8,6 +8,7 @@ import java.util.Map;
  * `data` of the events that end a chat. Unknown is null, never absent.
  */
 public class ChatData {
+    private String api;
     private Long bytes;
     private String chatId;
     private List<Choice> choices;
@@ -22,9 +23,19 @@ public class ChatData {
     private Reason reason;
     private RequestData request;
     private ChatTimings timings;
+    private Tokens tokens;
     private boolean truncated;
     private Map<String, Object> usage;
     private UsageSource usageSource;
+
+    /**
+     * The API that was called: `chat_completions`, `completions`, `responses` or `messages`;
+     * null if the chat's beginning is no longer retained.
+     */
+    @JsonProperty("api")
+    public String getApi() { return api; }
+    @JsonProperty("api")
+    public void setApi(String value) { this.api = value; }
 
     /**
      * Size of the answer's body; null if relay was restarted.
@@ -134,6 +145,14 @@ public class ChatData {
     public ChatTimings getTimings() { return timings; }
     @JsonProperty("timings")
     public void setTimings(ChatTimings value) { this.timings = value; }
+
+    /**
+     * What `usage` says, in the same words for every API.
+     */
+    @JsonProperty("tokens")
+    public Tokens getTokens() { return tokens; }
+    @JsonProperty("tokens")
+    public void setTokens(Tokens value) { this.tokens = value; }
 
     /**
      * Whether texts in `choices` were cut to keep the event small.

@@ -9,9 +9,10 @@ import java.util.Map;
  */
 public class RequestData {
     private long bytes;
-    private List<Object> messages;
+    private Messages messages;
     private Long messagesCount;
     private Map<String, Object> parameters;
+    private Messages system;
     private List<Object> tools;
     private Long toolsCount;
 
@@ -24,15 +25,16 @@ public class RequestData {
     public void setBytes(long value) { this.bytes = value; }
 
     /**
-     * As sent; null if larger than 256 KiB, or unless `capture.request` is `full`.
+     * `messages`, `input` or `prompt` as sent; null if larger than 256 KiB together with
+     * `system` and `tools`, or unless `capture.request` is `full`.
      */
     @JsonProperty("messages")
-    public List<Object> getMessages() { return messages; }
+    public Messages getMessages() { return messages; }
     @JsonProperty("messages")
-    public void setMessages(List<Object> value) { this.messages = value; }
+    public void setMessages(Messages value) { this.messages = value; }
 
     /**
-     * Number of messages in the request.
+     * Number of messages in the request; a text counts as one.
      */
     @JsonProperty("messages_count")
     public Long getMessagesCount() { return messagesCount; }
@@ -46,6 +48,14 @@ public class RequestData {
     public Map<String, Object> getParameters() { return parameters; }
     @JsonProperty("parameters")
     public void setParameters(Map<String, Object> value) { this.parameters = value; }
+
+    /**
+     * `system` or `instructions` as sent, where the API has them; null in the same cases.
+     */
+    @JsonProperty("system")
+    public Messages getSystem() { return system; }
+    @JsonProperty("system")
+    public void setSystem(Messages value) { this.system = value; }
 
     /**
      * As sent; null in the same cases as `messages`.
