@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
@@ -51,6 +52,7 @@ from relay.telemetry.telemetry import Telemetry
 from relay.telemetry.tracing import open_inferences, open_spans
 from relay.telemetry.trends import Trends
 from relay.upstream import Upstream
+from relay.upstream.egress import variables
 
 if TYPE_CHECKING:
     from relay.sinks.redis.shared_index import RedisIndex
@@ -101,7 +103,7 @@ class Relay:
         self._watch: TaskReconciliation | None = None
         self._sink_signals: dict[str, SinkSignals] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._concealed = Concealed(secrets_of(settings))
+        self._concealed = Concealed(_secrets_of(settings))
         conceal_in_log(self._concealed)
 
     # -- starting ----------------------------------------------------------------------------------------------
@@ -277,7 +279,7 @@ class Relay:
     def reconfigure(self, settings: Settings) -> None:
         """Goes on with other tokens, secrets and clients; ``relay.settings.take_over`` says what may differ."""
         # What was in force until now is still on its way, and may be quoted.
-        self._concealed = Concealed(secrets_of(self.settings) | secrets_of(settings))
+        self._concealed = Concealed(_secrets_of(self.settings, settings))
         self.journal.concealed = self._concealed
         conceal_in_log(self._concealed)
         self.settings = settings
@@ -436,3 +438,8 @@ async def _finish(tasks: Collection[asyncio.Task[None]], timeout: float) -> None
         task.cancel()
     if pending:
         await asyncio.wait(pending, timeout=5.0)
+
+
+def _secrets_of(*settings: Settings) -> frozenset[str]:
+    """All that no answer, event or log line may show: of the settings, and of the egress proxy in the environment."""
+    return secrets_of((*settings, *variables(os.environ)))

@@ -14,8 +14,8 @@ from relay.cli.outcome import complain
 from relay.cli.output import write_json
 from relay.cli.table import write_table
 
-_COLUMNS: Final = ("CHAT", "MODEL", "CLIENT", "STATE", "AGE", "DURATION", "TOKENS", "NOTE")
-_SPARE: Final = ("CLIENT", "TOKENS", "DURATION", "MODEL", "NOTE", "AGE")
+_COLUMNS: Final = ("CHAT", "API", "MODEL", "CLIENT", "STATE", "AGE", "DURATION", "TOKENS", "NOTE")
+_SPARE: Final = ("API", "CLIENT", "TOKENS", "DURATION", "MODEL", "NOTE", "AGE")
 
 
 def chats(
@@ -27,6 +27,7 @@ def chats(
             help="all, open, ended; or completed, failed, cancelled.",
         ),
     ] = "all",
+    api: Annotated[str | None, typer.Option(metavar="API", help="Only chats of this API, such as `messages`.")] = None,
     model: Annotated[str | None, typer.Option(metavar="MODEL", help="Only chats with this model.")] = None,
     client: Annotated[str | None, typer.Option(metavar="NAME", help="Only chats of this client.")] = None,
     since: options.Since = None,
@@ -52,7 +53,7 @@ def chats(
     """
     options.check_word(state, completion.CHAT_STATES, "--state")
     options.check_word(sort, completion.CHAT_SORTS, "--sort")
-    wanted = options.given(state=state, model=model, client=client, since=since, until=until, sort=sort)
+    wanted = options.given(state=state, api=api, model=model, client=client, since=since, until=until, sort=sort)
     found, page = gathered(connect(config, url, token, token_file).chats(wanted), "chats", limit)
     if json:
         write_json({"chats": found, "searched_since": page["searched_since"]})
@@ -64,7 +65,7 @@ def chats(
 
 def row(chat: dict[str, Any]) -> tuple[Any, ...]:
     """A chat as the columns of the table have it; of one that is open, the duration up to now is its age."""
-    named = [chat[name] for name in ("chat_id", "model", "client", "state")]
+    named = [chat[name] for name in ("chat_id", "api", "model", "client", "state")]
     lasted = None if chat["duration_ms"] is None else duration(chat["duration_ms"] / 1000)
-    tokens = (chat["usage"] or {}).get("total_tokens")
+    tokens = (chat["tokens"] or {}).get("total")
     return (*named, age(chat["started_at"]), lasted, tokens, chat["reason"])

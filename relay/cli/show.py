@@ -114,16 +114,13 @@ def _output(output: Json) -> str:
 def _chat(events: Sequence[Json]) -> Iterator[Fact]:
     started: Json = next((event["data"] for event in events if event["type"] == "relay.chat.started"), {})
     end: Json = next((event["data"] for event in events if event["data"].get("outcome")), {})
-    timings, usage = end.get("timings") or {}, end.get("usage") or {}
+    timings, counts = end.get("timings") or {}, end.get("tokens") or {}
     yield "state", end.get("outcome") or "open"
-    tokens = ", ".join(
-        f"{usage[f'{kind}_tokens']} {kind}"
-        for kind in ("prompt", "completion", "total")
-        if usage.get(f"{kind}_tokens") is not None
-    )
+    tokens = ", ".join(f"{number} {kind}" for kind, number in counts.items() if number is not None)
     named = {
         "reason": end.get("reason"),
         "error": (end.get("error") or {}).get("message"),
+        "api": end.get("api") or started.get("api"),
         "model": end.get("model") or started.get("model"),
         "client": end.get("client") or started.get("client"),
         "started": timings.get("started_at") or started.get("started_at"),

@@ -154,13 +154,14 @@ def event_line(event: dict[str, Any]) -> list[Segment]:
 def _details(data: Json) -> str:
     kinds = [str(output["kind"]) for output in data.get("outputs") or ()]
     outputs = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds)]
-    tokens, lasted = (data.get("usage") or {}).get("total_tokens"), (data.get("timings") or {}).get("duration_ms")
+    counts, lasted = data.get("tokens") or {}, (data.get("timings") or {}).get("duration_ms")
+    tokens = (counts.get("input") or 0) + (counts.get("output") or 0)
     named = [
         data.get("task_type") or data.get("model"),
         ", ".join(outputs),
         data.get("reason"),
         data.get("detail"),
-        None if tokens is None else f"{tokens} tokens",
+        None if not tokens else f"{tokens} tokens",
         None if lasted is None else duration(lasted / 1000),
         _shortened(_text(data)),
     ]

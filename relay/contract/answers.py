@@ -177,14 +177,15 @@ _CHAT: Final[dict[str, Schema]] = {
     "model": _TEXT_OR_NULL,
     "client": _TEXT_OR_NULL,
     "state": {"enum": ["open", *OUTCOMES]},
+    "api": _TEXT_OR_NULL,
     "reason": {**_TEXT_OR_NULL, "description": "Why it failed or was cancelled."},
     "started_at": _TIME,
     "ended_at": _TIME_OR_NULL,
     "first_token_ms": _COUNT_OR_NULL,
     "duration_ms": _COUNT_OR_NULL,
-    "usage": {
-        "description": "Tokens, as the upstream counted them; null if it did not say.",
-        "anyOf": [_object({f"{kind}_tokens": {} for kind in ("prompt", "completion", "total")}), {"type": "null"}],
+    "tokens": {
+        "description": "As the upstream counted them; null if it did not say.",
+        "anyOf": [_object(dict.fromkeys(("input", "output", "total"), _COUNT_OR_NULL)), {"type": "null"}],
     },
     "offset": {**_COUNT, "description": "The offset of the event that ended it; of the first one while it is open."},
 }

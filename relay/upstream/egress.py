@@ -9,6 +9,8 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from pydantic import SecretStr
+
 from relay.core.errors import RelayError
 from relay.core.network import authority
 from relay.settings.model import UpstreamSettings
@@ -48,7 +50,7 @@ def egress_proxy(settings: UpstreamSettings, environ: Mapping[str, str]) -> Egre
         return None
     if is_exempt(host, parts.port or 443, environ.get("no_proxy") or environ.get("NO_PROXY") or ""):
         return None
-    url = environ[source] if "://" in environ[source] else f"http://{environ[source]}"
+    url = _with_scheme(environ[source])
     if reason := why_no_proxy(url):
         raise RelayError(
             "bad_egress_proxy",
@@ -56,6 +58,15 @@ def egress_proxy(settings: UpstreamSettings, environ: Mapping[str, str]) -> Egre
             hint="Correct it, or set upstream.proxy: relay then ignores the variable.",
         )
     return _parsed(url, source)
+
+
+def variables(environ: Mapping[str, str]) -> list[SecretStr]:
+    """The addresses in the environment that may hold a password, whichever of them counts."""
+    return [SecretStr(_with_scheme(environ[name])) for name in _VARIABLES if environ.get(name)]
+
+
+def _with_scheme(address: str) -> str:
+    return address if "://" in address else f"http://{address}"
 
 
 def is_exempt(host: str, port: int, no_proxy: str) -> bool:

@@ -81,7 +81,9 @@ async def test_past_and_open_chats_are_in_one_list(scene: Scene, visits: Visits)
     slow = rows(page).filter(has_text=chats["slow"])
     end = (await scene.stage.ended(chats["slow"]))["data"]
     await expect(slow.locator('[data-column="Duration"]')).to_contain_text(" s")
-    await expect(slow.locator('[data-column="Tokens"]')).to_have_text(str(end["usage"]["total_tokens"]))
+    await expect(slow.locator('[data-column="Tokens"]')).to_have_text(
+        str(end["tokens"]["input"] + end["tokens"]["output"])
+    )
     await expect(rows(page).first.locator('[data-column="Duration"]')).to_contain_text("so far")
     await expect(rows(page).first.locator('[data-column="Ended"]')).to_contain_text("open since")
     assert console.errors() == []

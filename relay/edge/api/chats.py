@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
@@ -31,22 +31,22 @@ _RANKED: Final = re.compile(r"([0-9]{1,18})-([0-9]{1,18})", re.ASCII)
 _MOST_OPEN: Final = 10_000
 """Open chats among which the highest are looked for."""
 
-_TOKENS: Final = ("prompt_tokens", "completion_tokens", "total_tokens")
+_TOKENS: Final = ("input", "output")
 _PATHS: Final = (
-    *("$.reason", "$.model", "$.client"),
+    *("$.reason", "$.model", "$.client", "$.api"),
     *("$.timings.started_at", "$.timings.first_token_ms", "$.timings.duration_ms"),
-    *(f"$.usage.{name}" for name in _TOKENS),
+    *(f"$.tokens.{name}" for name in _TOKENS),
 )
-_MODEL, _CLIENT = _PATHS.index("$.model"), _PATHS.index("$.client")
+_MODEL, _CLIENT, _API = (_PATHS.index(f"$.{name}") for name in ("model", "client", "api"))
 _DURATION: Final = _PATHS.index("$.timings.duration_ms")
 
-CHAT_SORTS: Final[dict[str, int]] = {
-    "newest": -1,
-    "duration": _DURATION,
-    "tokens": _PATHS.index("$.usage.total_tokens"),
-    "first_token": _PATHS.index("$.timings.first_token_ms"),
+CHAT_SORTS: Final[dict[str, tuple[int, ...]]] = {
+    "newest": (),
+    "duration": (_DURATION,),
+    "tokens": tuple(_PATHS.index(f"$.tokens.{name}") for name in _TOKENS),
+    "first_token": (_PATHS.index("$.timings.first_token_ms"),),
 }
-"""What the parameter ``sort`` may say, and where in a digest the value is by which the highest comes first."""
+"""What the parameter ``sort`` may say, and where in a digest the values are whose sum decides what comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class _Asked:
         """Those of open chats that belong to it."""
         last = MAX_OFFSET if self.span.last is None else self.span.last
         within = (row for row in rows if self.span.first <= row.offset <= last)
-        return [row for row in within if self.takes([None, row.model, row.client])]
+        return [row for row in within if self.takes([None, row.model, row.client, row.api])]
 
     def ended(self) -> EventFilter:
         """The events that end what belongs to it, but for ``equal``."""
@@ -87,8 +87,8 @@ class ChatRoutes:
         A page may hold less than ``limit``, or nothing, and lead on: so many were looked at that are not wanted.
         """
         state, sort = one_of(request, "state", CHAT_STATES, "all"), one_of(request, "sort", CHAT_SORTS, "newest")
-        named = {_MODEL: request.query.get("model"), _CLIENT: request.query.get("client")}
-        equal = {place: value for place, value in named.items() if value}
+        named = {_MODEL: "model", _CLIENT: "client", _API: "api"}
+        equal = {place: value for place, name in named.items() if (value := request.query.get(name))}
         limit, span = page_limit(request), await range_in(request, self._events)
         asked = _Asked(state, equal, span, limit)
         if sort == "newest":
@@ -126,16 +126,16 @@ class ChatRoutes:
         """Sorted by a value; and down to when it was looked for, unless to the end."""
         match = place_in(request, _RANKED, "chats")
         highest: Highest[NamedChat | Digest] = Highest(asked.limit, match and tuple(map(int, match.groups())))
-        place, known = CHAT_SORTS[sort], set()
+        places, known = CHAT_SORTS[sort], set()
         if asked.state in ("all", "open"):
             now = wall_ms()
             for row in asked.open(await self._chats.query(Chats.page, MAX_OFFSET, _MOST_OPEN)):
                 known.add(row.chat_id)
-                highest.add(rank_of(max(0, now - row.opened_at) if place == _DURATION else None, row.offset), row)
+                highest.add(rank_of(max(0, now - row.opened_at) if places == (_DURATION,) else None, row.offset), row)
 
         def take(digest: Digest) -> bool:
             if asked.takes(digest.values) and digest.subject not in known:
-                highest.add(rank_of(count_of(digest.values[place]), digest.offset), digest)
+                highest.add(rank_of(_sum([digest.values[place] for place in places]), digest.offset), digest)
             return False
 
         stopped = None
@@ -156,30 +156,38 @@ def _open_chat(chat: NamedChat) -> _Chat:
         "chat_id": chat.chat_id,
         "state": "open",
         "reason": None,
+        "api": chat.api,
         "model": chat.model,
         "client": chat.client,
         "started_at": rfc3339(chat.opened_at),
         "ended_at": None,
         "first_token_ms": None,
         "duration_ms": None,
-        "usage": None,
+        "tokens": None,
         "offset": chat.offset,
     }
 
 
 def _ended_chat(digest: Digest) -> _Chat:
-    reason, model, client, started_at, first_token_ms, duration_ms, *tokens = digest.values
-    usage = dict(zip(_TOKENS, map(count_of, tokens), strict=True))
+    reason, model, client, api, started_at, first_token_ms, duration_ms, *tokens = digest.values
+    counts = {**dict(zip(_TOKENS, map(count_of, tokens), strict=True)), "total": _sum(tokens)}
     return {
         "chat_id": digest.subject,
         "state": digest.type.rpartition(".")[2],
         "reason": reason,
+        "api": api,
         "model": text_of(model),
         "client": client,
         "started_at": started_at,
         "ended_at": rfc3339(digest.accepted_at),
         "first_token_ms": first_token_ms,
         "duration_ms": duration_ms,
-        "usage": None if all(value is None for value in usage.values()) else usage,
+        "tokens": None if counts["total"] is None else counts,
         "offset": digest.offset,
     }
+
+
+def _sum(values: Iterable[object]) -> int | None:
+    """Of the counts among these; ``None``: there is none."""
+    counts = [count for value in values if (count := count_of(value)) is not None]
+    return sum(counts) if counts else None

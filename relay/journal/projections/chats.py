@@ -43,6 +43,7 @@ class NamedChat(NamedTuple):
     opened_at: int
     model: str | None
     client: str | None
+    api: str | None
 
 
 class Remains(NamedTuple):

@@ -24,7 +24,8 @@ SELECT count(*) FROM open_chats
 
 -- name: page
 SELECT s.chat_id, s."offset", s.opened_at,
-    json_extract(CAST(e.data AS TEXT), '$.model'), json_extract(CAST(e.data AS TEXT), '$.client')
+    json_extract(CAST(e.data AS TEXT), '$.model'), json_extract(CAST(e.data AS TEXT), '$.client'),
+    json_extract(CAST(e.data AS TEXT), '$.api')
 FROM open_chats s LEFT JOIN events e USING ("offset")
 WHERE s."offset" < ? ORDER BY s."offset" DESC LIMIT ?
 

@@ -54,7 +54,7 @@ def test_a_chat_is_shown_with_its_text_and_its_cost() -> None:
     """Somebody who asks what a model said would have to read the event's JSON."""
     found = dict(shown("chat", entry(1, "relay.chat.started"), entry(2, "relay.chat.completed")))
     assert (found["state"], found["client"], found["text"]) == ("completed", "billing", "Hello")
-    assert found["tokens"] == "16 prompt, 1 completion, 17 total"
+    assert found["tokens"] == "16 input, 1 output"
     assert (found["first token"], found["duration"]) == ("100ms", "200ms")
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from relay.core.errors import RelayError
+from relay.settings import secrets_of
 from relay.settings.model import UpstreamSettings
-from relay.upstream.egress import EgressProxy, egress_proxy, is_exempt
+from relay.upstream.egress import EgressProxy, egress_proxy, is_exempt, variables
 
 ELSEWHERE = {"HTTPS_PROXY": "http://elsewhere:3128"}
 
@@ -98,3 +99,10 @@ def test_a_variable_without_sense_is_reported_without_its_value(value: str) -> N
     assert caught.value.code == "bad_egress_proxy"
     assert "The variable HTTPS_PROXY must be an address like" in caught.value.message
     assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["http://relay:the-secret@proxy:3128", "relay:the-secret@proxy:3128"])
+def test_the_passwords_of_variables_are_secrets(address: str) -> None:
+    """A password that only the environment has would be shown where an upstream or a proxy quotes it."""
+    assert secrets_of(tuple(variables({"HTTPS_PROXY": address, "https_proxy": "proxy:1"}))) == {"the-secret"}
+    assert variables({}) == []

@@ -41,6 +41,7 @@ function chatFacts(events) {
   const lasted = ending?.timings.duration_ms;
   return [
     ["Outcome", tag(outcome, toneOf(outcome))],
+    optional("API", ending?.api ?? started?.api),
     ["Model", ending?.model ?? started?.model],
     optional("Reason", ending?.reason),
     optional("Upstream's error", ending?.error?.message),
@@ -48,9 +49,14 @@ function chatFacts(events) {
     ["Finished", lasted == null ? null : clock(new Date(Date.parse(begun) + lasted).toISOString())],
     ["Duration", lasted == null ? null : duration(lasted)],
     ["First token", ending?.timings.first_token_ms == null ? null : duration(ending.timings.first_token_ms)],
-    optional("Tokens", ending?.usage?.total_tokens == null ? null : count(ending.usage.total_tokens)),
+    optional("Tokens", tokens(ending)),
     ["Client", ending?.client ?? started?.client ?? "unnamed"],
   ].filter(Boolean);
+}
+
+function tokens(ending) {
+  const counts = [["input", "in"], ["output", "out"]].filter(([name]) => ending?.tokens?.[name] != null);
+  return counts.map(([name, way]) => `${count(ending.tokens[name])} ${way}`).join(", ") || null;
 }
 
 function optional(term, value) {

@@ -50,7 +50,7 @@ function rowOf(chat) {
     chat.ended_at ? clock(chat.ended_at) : element("span", { class: "muted" }, "open since ", clock(chat.started_at)),
     lasted(chat),
     chat.first_token_ms === null ? null : duration(chat.first_token_ms),
-    tokens(chat.usage),
+    tokens(chat.tokens),
   ];
 }
 
@@ -59,8 +59,8 @@ function lasted({ state, started_at: start, duration_ms: milliseconds }) {
   return state === "open" ? `${duration(Math.max(0, Date.now() - new Date(start)))} so far` : null;
 }
 
-function tokens(usage) {
-  if (!Number.isInteger(usage?.total_tokens)) return null;
-  const parts = [["prompt_tokens", "in"], ["completion_tokens", "out"]].filter(([name]) => usage[name] !== null);
-  return element("span", { title: parts.map(([name, way]) => `${count(usage[name])} ${way}`).join(", ") }, count(usage.total_tokens));
+function tokens(counts) {
+  if (counts === null) return null;
+  const parts = [["input", "in"], ["output", "out"]].filter(([name]) => counts[name] !== null);
+  return element("span", { title: parts.map(([name, way]) => `${count(counts[name])} ${way}`).join(", ") }, count(counts.total));
 }

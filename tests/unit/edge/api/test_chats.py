@@ -11,7 +11,7 @@ import pytest
 
 from relay.apis import apis
 from relay.clocks import wall_ms
-from relay.core.chat.events import Opening, started_draft, terminal_draft
+from relay.core.chat.events import TOKENS, Opening, started_draft, terminal_draft
 from relay.core.chat.recovery import restarted_draft
 from relay.core.clock import rfc3339
 from relay.edge.api import digests
@@ -23,6 +23,7 @@ from tests.unit.edge.serving import api, opened
 
 AT = 1_700_000_000_000
 BEGAN = {"started_at": rfc3339(AT)}
+UNKNOWN = dict.fromkeys(TOKENS)
 
 
 async def ended(journal: Journal, chat_id: str, outcome: str = "completed", **more: Any) -> None:
@@ -76,7 +77,7 @@ async def test_past_chats_are_listed_with_what_came_of_them(tmp_path: Path) -> N
     """A chat would be gone from the list at the moment when one wants to know what it cost."""
     async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
         await ended(journal, "c1")
-        await ended(journal, "c2", "failed", usage=None, model=None)
+        await ended(journal, "c2", "failed", tokens=UNKNOWN, model=None)
         await ended(journal, "c3", client="batch")
 
         async def listed(query: str) -> list[str]:
@@ -87,14 +88,15 @@ async def test_past_chats_are_listed_with_what_came_of_them(tmp_path: Path) -> N
         assert await listed("state=failed") == ["c2"]
         assert await listed("state=ended&model=m-1") == ["c3", "c1"]
         assert await listed("state=open") == []
+        assert (await listed("api=messages"), len(await listed("api=chat_completions"))) == ([], 3)
         assert await listed("until=1h") == []
         assert await listed("since=1h&limit=2") == ["c3", "c2"]
         page = (await ask(url, get("/v1/chats?limit=2"))).json
         assert await listed(f"before={page['next']}") == ["c1"]
         c3, c2 = page["chats"]
-        assert c3["usage"] == {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+        assert c3["tokens"] == {"input": 3, "output": 4, "total": 7}
         assert (c3["first_token_ms"], c3["duration_ms"], c3["ended_at"] is None) == (2, 30, False)
-        assert (c2["usage"], c2["reason"]) == (None, "upstream_error")
+        assert (c2["tokens"], c2["reason"]) == (None, "upstream_error")
 
 
 async def test_chats_are_sorted_by_what_they_cost(tmp_path: Path) -> None:
@@ -102,14 +104,14 @@ async def test_chats_are_sorted_by_what_they_cost(tmp_path: Path) -> None:
 
     def measured(duration_ms: int | None, first_token_ms: int | None, tokens: Any) -> dict[str, Any]:
         timings = BEGAN | {"first_byte_ms": 1, "first_token_ms": first_token_ms, "duration_ms": duration_ms}
-        return {"timings": timings, "usage": tokens and {"total_tokens": tokens}}
+        return {"timings": timings, "tokens": UNKNOWN | {"output": tokens}}
 
     async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
         await journal.append(started_draft(Opening("hangs", AT, 0.0, "m-1")))
         await ended(journal, "c1", **measured(30, 9, 7))
         await ended(journal, "c2", "failed", **measured(None, None, None))
         await ended(journal, "c3", **measured(500, 3, 1000), client="batch")
-        await ended(journal, "c4", **measured(30, 5, "many"))
+        await ended(journal, "c4", **measured(30, 5, 0))
 
         async def listed(query: str) -> list[str]:
             return [chat["chat_id"] for chat in (await ask(url, get(f"/v1/chats?{query}"))).json["chats"]]
@@ -162,15 +164,14 @@ async def test_a_rare_model_is_found_at_once(tmp_path: Path, monkeypatch: pytest
         assert (await ask(url, get("/v1/chats?sort=tokens&state=open"))).json["searched_since"] is None
 
 
-@pytest.mark.parametrize("tokens", ["x" * 100_000, {"a": 1}, 1 << 70, -1, 1.5, True, None])
-async def test_what_an_upstream_wrote_leaves_a_list_small(tmp_path: Path, tokens: Any) -> None:
+async def test_what_an_upstream_wrote_leaves_a_list_small(tmp_path: Path) -> None:
     """One odd answer would break the list of all chats, or make it as large as the answers."""
     async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
-        await ended(journal, "c1", model="x" * 100_000, usage={"prompt_tokens": 3, "total_tokens": tokens})
+        await ended(journal, "c1", model="x" * 100_000, tokens=UNKNOWN | {"input": 3}, usage={"x": "x" * 100_000})
         answer = await ask(url, get("/v1/chats?sort=tokens"))
         assert (answer.status, len(answer.body) < 1000) == (200, True)
         [chat] = answer.json["chats"]
-        assert chat["usage"] == {"prompt_tokens": 3, "completion_tokens": None, "total_tokens": None}
+        assert chat["tokens"] == {"input": 3, "output": None, "total": 3}
         assert chat["model"] == "x" * 256
 
 

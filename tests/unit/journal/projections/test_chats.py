@@ -92,10 +92,10 @@ def test_open_streams_are_paged_with_what_they_began_with(opened: Store) -> None
     for chat_id in ("a", "b", "c"):
         opened.append([started_draft(Opening(chat_id, 1, 0.0, "m", client=f"client-{chat_id}"))], 7)
     opened._db.execute('DELETE FROM events WHERE "offset" = 2')
-    table = opened.projection(Chats)
+    table, named = opened.projection(Chats), "chat_completions"
     assert table.count() == 3
-    assert table.page(9, 2) == [NamedChat("c", 3, 7, "m", "client-c"), NamedChat("b", 2, 7, None, None)]
-    assert table.page(2, 2) == [NamedChat("a", 1, 7, "m", "client-a")]
+    assert table.page(9, 2) == [NamedChat("c", 3, 7, "m", "client-c", named), NamedChat("b", 2, 7, None, None, None)]
+    assert table.page(2, 2) == [NamedChat("a", 1, 7, "m", "client-a", named)]
 
 
 def test_a_beginning_that_was_pruned_is_not_missed(opened: Store) -> None:
