@@ -191,6 +191,20 @@ def test_more_blocks_than_any_answer_has_are_left_out_and_marked() -> None:
     message = put_together(*(begin(index, "tool_use", id=str(index), name="f") for index in range(3000)))
     assert message.truncated
     assert len(message._blocks) <= 1024
+    message = put_together(*(begin(index, "text", text="") for index in range(3000)), delta(7, "text_delta", text="a"))
+    assert (message.truncated, len(message._blocks)) == (True, 1024)
+    assert message.choices()[0]["content"] == "a"
+
+
+@pytest.mark.parametrize(
+    "odd", [{"index": []}, {"delta": 7}, {"delta": {"type": "text_delta", "text": ""}}, {"index": 8}]
+)
+def test_only_a_text_of_a_block_that_has_begun_is_taken_for_one(odd: dict[str, Any]) -> None:
+    """Chunks that add nothing, or more than a text, would be read as texts: their content would be wrong."""
+    chunk = delta(0, "text_delta", text="a")
+    message = put_together(chunk)
+    assert message.only_text(chunk) is not None
+    assert message.only_text(chunk | odd) is None
 
 
 def test_errors_of_relays_own_have_anthropics_shape() -> None:

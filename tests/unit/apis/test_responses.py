@@ -214,6 +214,21 @@ def test_texts_that_come_by_turns_are_joined_in_the_order_of_their_items() -> No
     assert choice["content"] == "abcd"
 
 
+def test_an_item_that_ends_as_another_adds_nothing() -> None:
+    """A server that mixes up its items would end the recording."""
+    search = {"id": "ws_0", "type": "web_search_call", "arguments": "no"}
+    begun = event("output_item.added", output_index=2, item=CALL | {"arguments": ""})
+    response = put_together(begun, event("output_item.done", output_index=2, item=search))
+    assert [call["function"]["arguments"] for call in response.choices()[0]["tool_calls"]] == [""]
+
+
+def test_an_event_without_a_place_is_of_the_first_item() -> None:
+    """Of a server that leaves it out, a call would lose its arguments."""
+    begun = event("output_item.added", item=CALL | {"arguments": ""})
+    response = put_together(begun, event("function_call_arguments.delta", output_index=0, delta="{}"))
+    assert [call["function"]["arguments"] for call in response.choices()[0]["tool_calls"]] == ["{}"]
+
+
 def test_calls_of_other_kinds_are_calls() -> None:
     """What a model asked of an MCP server or a tool without a schema would not be recorded."""
     response = Response()
@@ -225,6 +240,29 @@ def test_calls_of_other_kinds_are_calls() -> None:
         ("call_1", "custom_tool_call", "run", "ls"),
         ("mcp_1", "mcp_call", "find", "{}"),
     ]
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        text(""),
+        text("x", 2),
+        event("audio.delta", output_index=1, delta="x"),
+        event("function_call_arguments.delta", output_index=1, delta="x"),
+        event("output_text.delta", output_index=[], delta="x"),
+    ],
+)
+def test_only_a_text_of_an_item_that_is_read_is_taken_for_one(chunk: dict[str, Any]) -> None:
+    """Chunks that add nothing, or more than a text, would be read as texts: their content would be wrong."""
+    response = put_together(text("a"))
+    assert response.only_text(text("b")) is not None
+    assert response.only_text(chunk) is None
+
+
+@pytest.mark.parametrize("usage", [None, {}, [], "x", 7])
+def test_what_holds_no_counts_is_not_taken_for_usage(usage: Any) -> None:
+    """An answer would be billed by what an upstream put where its counts belong."""
+    assert put_together(event("completed", response=answer("completed", [], usage=usage))).usage is None
 
 
 def test_without_texts_nothing_of_them_is_left() -> None:
@@ -241,7 +279,8 @@ def test_more_items_than_any_answer_has_are_left_out_and_marked() -> None:
     assert response.truncated
     assert len(response._read) <= 1024
     calls = [event("output_item.added", output_index=index, item=CALL | {"id": str(index)}) for index in range(3000)]
-    response = put_together(*calls)
+    ends = [event("output_item.done", output_index=index, item=CALL | {"id": str(index)}) for index in (3, 2000)]
+    response = put_together(*calls, *ends)
     assert response.truncated
     assert (len(response._ids), len(response._calls)) == (1024, 1024)
 
