@@ -95,16 +95,18 @@ def _dead_letters(chance: random.Random, begin: int) -> Iterator[Moment]:
 
 def _chat(chance: random.Random, at: int) -> tuple[Moment, Moment]:
     """Its beginning and its end."""
-    chat_id, model, client = (
+    chat_id, model, client, api = (
         str(uuid.UUID(int=chance.getrandbits(128))),
         chance.choice(MODELS),
         chance.choice(("web", "batch")),
+        chance.choice(("chat_completions", "messages")),
     )
     outcome = chance.choices(("completed", "failed", "cancelled"), (90, 6, 4))[0]
     took, words = int(chance.lognormvariate(8, 1)), chance.randrange(20, 1500)
     answer = {"index": 0, "role": "assistant", "content": (TEXT * 200)[: words * 5], "reasoning_content": None}
     data: ChatData = {
         "chat_id": chat_id,
+        "api": api,
         "completion_id": f"chatcmpl-{chat_id}",
         "model": model,
         "outcome": outcome,  # type: ignore[typeddict-item]
@@ -113,6 +115,7 @@ def _chat(chance: random.Random, at: int) -> tuple[Moment, Moment]:
         "error": None,
         "choices": [answer | {"tool_calls": [], "finish_reason": "stop"}],  # type: ignore[list-item]
         "usage": {"prompt_tokens": 40, "completion_tokens": words, "total_tokens": words + 40},
+        "tokens": {"input": 40, "output": words, "cached": None, "cache_written": None, "reasoning": None},
         "usage_source": "reported",
         "chunks": words,
         "bytes": words * 300,
@@ -123,7 +126,7 @@ def _chat(chance: random.Random, at: int) -> tuple[Moment, Moment]:
         "request": None,
     }
     ended = terminal_draft(data, json.dumps(data).encode(), time=rfc3339(at + took))
-    return (at, started_draft(Opening(chat_id, at, 0.0, model, client=client))), (at + took, ended)
+    return (at, started_draft(Opening(chat_id, at, 0.0, model, client=client, api=api))), (at + took, ended)
 
 
 def _pieces(chat: tuple[Moment, Moment], number: int) -> Iterator[Moment]:
