@@ -116,18 +116,19 @@ async def test_chats_are_listed_by_state_model_and_time(relay: RelayProcess) -> 
     _, chat_id = await used(relay)
     listed = await asked(relay, "chats")
     heads, row = (line.split("\t") for line in listed.stdout.splitlines())
-    assert heads == ["CHAT", "MODEL", "CLIENT", "STATE", "AGE", "DURATION", "TOKENS", "NOTE"]
-    assert [row[0], row[1], row[3]] == [chat_id, MODEL, "completed"]
+    assert heads == ["CHAT", "API", "MODEL", "CLIENT", "STATE", "AGE", "DURATION", "TOKENS", "NOTE"]
+    assert [row[0], *row[1:3], row[4]] == [chat_id, "chat_completions", MODEL, "completed"]
     assert listed.stderr == "1 shown.\n"
     for chosen in (
         ("--state", "completed"),
         ("--model", MODEL),
+        ("--api", "chat_completions"),
         ("--since", "1h"),
         ("--state", "ended", "--limit", "1"),
     ):
         found = json.loads((await asked(relay, "chats", "--json", *chosen)).stdout)["chats"]
         assert [chat["chat_id"] for chat in found] == [chat_id], chosen
-    for other in (("--state", "failed"), ("--model", "x"), ("--client", "x"), ("--until", "1h")):
+    for other in (("--state", "failed"), ("--api", "messages"), ("--model", "x"), ("--client", "x"), ("--until", "1h")):
         assert json.loads((await asked(relay, "chats", "--json", *other)).stdout)["chats"] == [], other
 
 
