@@ -1,12 +1,14 @@
-"""What OpenAI's APIs share: where they are, the shape of their errors, and how they count tokens."""
+"""What OpenAI's APIs share: where they are, the shape of their errors, how they count tokens, and ``choices``."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from abc import abstractmethod
+from typing import Any, ClassVar, Final
 
 import orjson
 
-from relay.core.chat.assembly import count
+from relay.core.chat.assembly import Assembly, Parts, bare, count
+from relay.core.chat.error import error_of
 from relay.core.chat.events import Tokens
 
 PREFIXES: Final = ("/openai/", "/v3/openai/")
@@ -29,6 +31,74 @@ def openai_error(status: int, code: str, message: str) -> dict[str, str | None]:
 def error_frame(status: int, code: str, message: str) -> bytes:
     """The same within a stream: the SDKs raise it."""
     return b"data: " + error_body(status, code, message) + b"\n\n"
+
+
+class Choices(Assembly):
+    """An answer of ``choices``, each with ``index`` and ``finish_reason``; ``[DONE]`` ends a stream of them."""
+
+    sentinel = b"[DONE]"
+
+    ordinary: ClassVar[frozenset[str]]
+    """The members of a chunk that are no error."""
+
+    @abstractmethod
+    def add_choice(self, parts: Parts, choice: dict[str, Any], said: str) -> None:
+        """What one of them says under ``said``, but for its end."""
+
+    @staticmethod
+    @abstractmethod
+    def bare_choice(choice: dict[str, Any]) -> dict[str, Any]:
+        """One of them, as ``without_texts`` has a chunk."""
+
+    def add(self, chunk: dict[str, Any]) -> None:
+        self.take(chunk, "delta")
+
+    def add_body(self, document: dict[str, Any]) -> None:
+        self.take(document, "message")
+
+    def take(self, document: dict[str, Any], said: str) -> None:
+        """A chunk or a body, whose choices say what they say under ``said``."""
+        if not self.ordinary.issuperset(document):
+            self.find_error(document)
+        self.name(document)
+        usage = document.get("usage")
+        if usage and type(usage) is dict:
+            self.usage = usage
+        choices = document.get("choices")  # null beside an error at DeepInfra
+        if type(choices) is list:
+            for position, choice in enumerate(choices):
+                if type(choice) is dict:
+                    self._take_choice(choice, position, said)
+
+    def _take_choice(self, choice: dict[str, Any], position: int, said: str) -> None:
+        index, finish = choice.get("index"), choice.get("finish_reason")
+        parts = self.parts(index if type(index) is int else position)
+        if parts is None:
+            return
+        self.add_choice(parts, choice, said)
+        if finish and type(finish) is str:
+            self.finish(parts, finish)
+
+    def only_choice(self, chunk: Any) -> dict[str, Any] | None:
+        """The choice of a chunk that has nothing else to say, and does not end it."""
+        if type(chunk) is not dict or chunk.get("usage"):
+            return None
+        if not self.ordinary.issuperset(chunk) and error_of(chunk) is not None:
+            return None
+        choices = chunk.get("choices")
+        choice = choices[0] if type(choices) is list and len(choices) == 1 else None
+        return None if type(choice) is not dict or choice.get("finish_reason") else choice
+
+    def tokens(self) -> Tokens:
+        return openai_tokens(self.usage)
+
+    @classmethod
+    def without_texts(cls, chunk: dict[str, Any]) -> dict[str, Any]:
+        kept = bare(chunk, ("id", "object", "created", "model", "usage"))
+        choices = chunk.get("choices")
+        if type(choices) is list:
+            kept["choices"] = [cls.bare_choice(choice) for choice in choices if type(choice) is dict]
+        return kept
 
 
 def openai_tokens(usage: dict[str, Any] | None) -> Tokens:

@@ -11,61 +11,26 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from relay.apis._openai import PREFIXES, error_body, error_frame, openai_tokens
+from relay.apis._openai import PREFIXES, Choices, error_body, error_frame
 from relay.core.chat.api import Api
-from relay.core.chat.assembly import Assembly, Parts, joined, word
-from relay.core.chat.error import error_of, upstream_error
-from relay.core.chat.events import Tokens
-
-_ORDINARY: Final = frozenset("id object created model choices usage system_fingerprint service_tier provider".split())
+from relay.core.chat.assembly import Parts, bare, joined, word
+from relay.core.chat.error import upstream_error
 
 
-class ChatCompletion(Assembly):
-    """``choices`` of ``delta`` or ``message``, and ``[DONE]``."""
+class ChatCompletion(Choices):
+    """``choices`` of ``delta`` or ``message``."""
 
-    sentinel = b"[DONE]"
-
-    def add(self, chunk: dict[str, Any]) -> None:
-        self._add(chunk, "delta")
-
-    def add_body(self, document: dict[str, Any]) -> None:
-        self._add(document, "message")
-
-    def tokens(self) -> Tokens:
-        return openai_tokens(self.usage)
+    ordinary = frozenset("id object created model choices usage system_fingerprint service_tier provider".split())
 
     def only_text(self, chunk: Any) -> tuple[list[str], str] | None:
-        """If all that a chunk would add, were it added again, is one text: where that is kept, and the text."""
-        if type(chunk) is not dict or chunk.get("usage"):
-            return None
-        if not _ORDINARY.issuperset(chunk) and error_of(chunk) is not None:
-            return None
-        choices = chunk.get("choices")
-        choice = choices[0] if type(choices) is list and len(choices) == 1 else None
-        if type(choice) is not dict or choice.get("finish_reason"):
+        choice = self.only_choice(chunk)
+        if choice is None:
             return None
         index, delta = choice.get("index"), choice.get("delta")
         parts = self._choices.get(index if type(index) is int else 0)
         return _only_text(parts, delta) if parts is not None and type(delta) is dict else None
 
-    def _add(self, document: dict[str, Any], said: str) -> None:
-        if not _ORDINARY.issuperset(document):
-            self.find_error(document)
-        self.name(document)
-        usage = document.get("usage")
-        if usage and type(usage) is dict:
-            self.usage = usage
-        choices = document.get("choices")  # null beside an error at DeepInfra
-        if type(choices) is list:
-            for position, choice in enumerate(choices):
-                if type(choice) is dict:
-                    self._add_choice(choice, position, said)
-
-    def _add_choice(self, choice: dict[str, Any], position: int, said: str) -> None:
-        index = choice.get("index")
-        parts = self.parts(index if type(index) is int else position)
-        if parts is None:
-            return
+    def add_choice(self, parts: Parts, choice: dict[str, Any], said: str) -> None:
         delta = choice.get(said)
         if type(delta) is dict and delta:
             content = delta.get("content")
@@ -73,11 +38,8 @@ class ChatCompletion(Assembly):
                 self.keep_text(parts.content, content if type(content) is str else joined(content, "text"))
             if len(delta) > 1 or content is None:
                 self._add_rest(parts, delta)
-        finish = choice.get("finish_reason")
-        if finish and type(finish) is str:
-            self.finish(parts, finish)
-            if finish == "error":
-                self.error = self.error or upstream_error(None, None, None)
+        if choice.get("finish_reason") == "error":
+            self.error = self.error or upstream_error(None, None, None)
 
     def _add_rest(self, parts: Parts, delta: dict[str, Any]) -> None:
         """Everything that is not content."""
@@ -101,14 +63,15 @@ class ChatCompletion(Assembly):
             self.keep_text(kept.arguments, arguments)
 
     @staticmethod
-    def without_texts(chunk: dict[str, Any]) -> dict[str, Any]:
-        bare: dict[str, Any] = {
-            key: chunk[key] for key in ("id", "object", "created", "model", "usage") if key in chunk
-        }
-        choices = chunk.get("choices")
-        if type(choices) is list:
-            bare["choices"] = [_bare_choice(choice) for choice in choices if type(choice) is dict]
-        return bare
+    def bare_choice(choice: dict[str, Any]) -> dict[str, Any]:
+        kept = bare(choice, ("index", "finish_reason"))
+        delta = choice.get("delta")
+        if type(delta) is dict:
+            kept["delta"] = bare(delta, ("role",))
+            calls = delta.get("tool_calls")
+            if type(calls) is list:
+                kept["delta"]["tool_calls"] = [_bare_call(call) for call in calls if type(call) is dict]
+        return kept
 
 
 def _only_text(parts: Parts, delta: dict[str, Any]) -> tuple[list[str], str] | None:
@@ -140,23 +103,12 @@ def _reasoning(delta: dict[str, Any]) -> str | None:
     return (joined(details, "text") or joined(details, "summary") or None) if details else None
 
 
-def _bare_choice(choice: dict[str, Any]) -> dict[str, Any]:
-    bare: dict[str, Any] = {key: choice[key] for key in ("index", "finish_reason") if key in choice}
-    delta = choice.get("delta")
-    if type(delta) is dict:
-        bare["delta"] = {"role": delta["role"]} if "role" in delta else {}
-        calls = delta.get("tool_calls")
-        if type(calls) is list:
-            bare["delta"]["tool_calls"] = [_bare_call(call) for call in calls if type(call) is dict]
-    return bare
-
-
 def _bare_call(call: dict[str, Any]) -> dict[str, Any]:
-    bare: dict[str, Any] = {key: call[key] for key in ("index", "id", "type") if key in call}
+    kept = bare(call, ("index", "id", "type"))
     function = call.get("function")
     if type(function) is dict and "name" in function:
-        bare["function"] = {"name": function["name"]}
-    return bare
+        kept["function"] = {"name": function["name"]}
+    return kept
 
 
 API: Final = Api(

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from relay.core.chat.api import Api, Said
-from relay.core.chat.assembly import MAX_PARTS, Assembly, count, word
+from relay.core.chat.assembly import MAX_PARTS, Assembly, bare, count, number, word
 from relay.core.chat.events import Tokens
 from relay.core.chat.json import write_json
 
@@ -44,7 +44,7 @@ class Message(Assembly):
         if kind == "content_block_delta":
             self._add_delta(chunk)
         elif kind == "content_block_start":
-            self._begin_block(_index(chunk), chunk.get("content_block"), whole=False)
+            self._begin_block(number(chunk, "index"), chunk.get("content_block"), whole=False)
         elif kind == "message_start":
             message = chunk.get("message")
             if type(message) is dict:
@@ -95,14 +95,9 @@ class Message(Assembly):
             "reasoning": count(thought),
         }
 
-    @staticmethod
-    def without_texts(chunk: dict[str, Any]) -> dict[str, Any]:
-        bare: dict[str, Any] = {key: chunk[key] for key in ("type", "index", "usage") if key in chunk}
-        for key, kept in _BARE.items():
-            part = chunk.get(key)
-            if type(part) is dict:
-                bare[key] = {name: part[name] for name in kept if name in part}
-        return bare
+    @classmethod
+    def without_texts(cls, chunk: dict[str, Any]) -> dict[str, Any]:
+        return bare(chunk, ("type", "index", "usage"), _BARE)
 
     def _begin_block(self, index: int, block: Any, *, whole: bool) -> None:
         if type(block) is not dict:
@@ -120,15 +115,16 @@ class Message(Assembly):
             return
         kind = "function" if block["type"] == "tool_use" else block["type"]
         call = self.add_call(parts, len(parts.calls), block.get("id"), kind, block.get("name"))
-        if call is None or not self._place(index, call.arguments):
+        if call is None or not self._has_room(index):
             return
+        self._blocks[index] = call.arguments
         given = block.get("input")
         if type(given) is dict and (given or whole):  # in a stream an empty one stands for the pieces to come
             self.keep_text(call.arguments, write_json(given).decode())
             self._given.add(index)
 
     def _add_delta(self, chunk: dict[str, Any]) -> None:
-        index, delta = _index(chunk), chunk.get("delta")
+        index, delta = number(chunk, "index"), chunk.get("delta")
         key = _TEXTS.get(word(delta.get("type")) or "") if type(delta) is dict else None
         text = delta.get(key) if type(delta) is dict and key is not None else None
         if key is None or type(text) is not str:
@@ -149,29 +145,24 @@ class Message(Assembly):
         if (parts := self.parts(0)) is None:
             return None
         call = self.add_call(parts, len(parts.calls), None, "function", None)
-        return call.arguments if call is not None and self._place(index, call.arguments) else None
+        if call is None or not self._has_room(index):
+            return None
+        self._blocks[index] = call.arguments
+        return call.arguments
 
     def _texts(self, index: int, kind: str) -> list[str] | None:
-        if (parts := self.parts(0)) is None:
-            return None
-        if self._is_full(index):
-            self.truncated = True
+        if (parts := self.parts(0)) is None or not self._has_room(index):
             return None
         texts = self._blocks[index] = parts.section(index, reasoning=kind != "text")
-        self._given.discard(index)
         return texts
 
-    def _place(self, index: int, texts: list[str]) -> bool:
-        """What comes for a block goes there, unless there are too many blocks."""
-        if self._is_full(index):
+    def _has_room(self, index: int) -> bool:
+        """Whether a block may begin: there are not too many."""
+        if index not in self._blocks and len(self._blocks) >= MAX_PARTS:
             self.truncated = True
             return False
-        self._blocks[index] = texts
         self._given.discard(index)
         return True
-
-    def _is_full(self, index: int) -> bool:
-        return index not in self._blocks and len(self._blocks) >= MAX_PARTS
 
     def _add_end(self, delta: Any, usage: Any) -> None:
         if type(usage) is dict:  # later counts are of the whole answer, and leave out what has not changed
@@ -187,11 +178,6 @@ _BARE: Final = {
     "delta": ("type", "stop_reason"),
     "error": ("type",),
 }
-
-
-def _index(chunk: dict[str, Any]) -> int:
-    index = chunk.get("index")
-    return index if type(index) is int else 0
 
 
 def error_body(status: int, code: str, message: str) -> bytes:

@@ -15,7 +15,7 @@ import orjson
 
 from relay.apis._openai import PREFIXES, error_body, openai_error, openai_tokens
 from relay.core.chat.api import Api, Said
-from relay.core.chat.assembly import MAX_PARTS, Assembly, joined, word
+from relay.core.chat.assembly import MAX_PARTS, Assembly, bare, joined, number, word
 from relay.core.chat.error import error_of, upstream_error
 from relay.core.chat.events import Tokens, UpstreamError
 
@@ -51,11 +51,11 @@ class Response(Assembly):
         if kind in _DELTAS:
             self._add_delta(chunk, kind)
         elif kind == "response.output_item.added":
-            self._begin_item(_index(chunk), chunk.get("item"))
+            self._begin_item(number(chunk, "output_index"), chunk.get("item"))
         elif kind == "response.content_part.added":
             self._begin_part(chunk.get("part"))
         elif kind == "response.output_item.done":
-            self._add_item(_index(chunk), chunk.get("item"))
+            self._add_item(number(chunk, "output_index"), chunk.get("item"))
         elif kind == "error":
             self.error = self.error or error_of(chunk | {"type": None}) or _flat_error(chunk)
         elif kind in _ENDS:
@@ -94,17 +94,12 @@ class Response(Assembly):
     def tokens(self) -> Tokens:
         return openai_tokens(self.usage)
 
-    @staticmethod
-    def without_texts(chunk: dict[str, Any]) -> dict[str, Any]:
-        bare: dict[str, Any] = {key: chunk[key] for key in _BARE_KEYS if key in chunk}
-        for key, kept in _BARE.items():
-            part = chunk.get(key)
-            if type(part) is dict:
-                bare[key] = {name: part[name] for name in kept if name in part}
-        return bare
+    @classmethod
+    def without_texts(cls, chunk: dict[str, Any]) -> dict[str, Any]:
+        return bare(chunk, _BARE_KEYS, _BARE)
 
     def _add_delta(self, chunk: dict[str, Any], kind: str) -> None:
-        index, text = _index(chunk), chunk.get("delta")
+        index, text = number(chunk, "output_index"), chunk.get("delta")
         if type(text) is not str or not self._notes(index):
             return
         texts = self._texts(index, kind)
@@ -205,11 +200,6 @@ _BARE: Final = {
     "part": ("type",),
     "error": ("type", "code"),
 }
-
-
-def _index(chunk: dict[str, Any]) -> int:
-    index = chunk.get("output_index")
-    return index if type(index) is int else 0
 
 
 def _list(value: Any) -> list[Any]:

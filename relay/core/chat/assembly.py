@@ -7,6 +7,8 @@ type; nothing here raises for it. What is kept is bounded. ``tests/unit/core/cha
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from relay.core.chat.error import error_of
@@ -63,9 +65,9 @@ class Assembly(ABC):
     def tokens(self) -> Tokens:
         """What ``usage`` says, in the words that are the same for all APIs."""
 
-    @staticmethod
+    @classmethod
     @abstractmethod
-    def without_texts(chunk: dict[str, Any]) -> dict[str, Any]:
+    def without_texts(cls, chunk: dict[str, Any]) -> dict[str, Any]:
         """What of a chunk may be published without content: only what is known to hold no text of the model."""
 
     def only_text(self, chunk: Any) -> tuple[list[str], str] | None:
@@ -241,3 +243,17 @@ def word(value: Any) -> str | None:
 def count(value: Any) -> int | None:
     """A number of tokens, as far as it is one: an upstream may write anything there."""
     return value if type(value) is int and 0 <= value < 1 << 40 else None
+
+
+def number(holder: dict[str, Any], key: str) -> int:
+    """The place that something has among others; 0 where there is none."""
+    value = holder.get(key)
+    return value if type(value) is int else 0
+
+
+def bare(
+    holder: dict[str, Any], keys: Iterable[str], within: Mapping[str, Iterable[str]] = MappingProxyType({})
+) -> dict[str, Any]:
+    """These members, as far as they are there; of the objects ``within`` these, each with some of its own."""
+    kept = {key: holder[key] for key in keys if key in holder}
+    return kept | {key: bare(holder[key], names) for key, names in within.items() if type(holder.get(key)) is dict}

@@ -10,6 +10,7 @@ import pytest
 from relay.apis.messages import API, Message, error_body, error_frame
 from relay.core.chat.events import Choice
 from relay.core.chat.reader import StreamReader
+from tests.unit.apis.named import added, wire
 
 
 def event(kind: str, **keys: Any) -> dict[str, Any]:
@@ -67,14 +68,7 @@ CHOICE: Choice = {
 
 
 def put_together(*chunks: dict[str, Any], **settings: Any) -> Message:
-    assembly = Message(**settings)
-    for chunk in chunks:
-        assembly.add(chunk)
-    return assembly
-
-
-def wire(*chunks: dict[str, Any]) -> bytes:
-    return b"".join(b"event: %b\ndata: %b\n\n" % (each["type"].encode(), orjson.dumps(each)) for each in chunks)
+    return added(Message(**settings), *chunks)
 
 
 def test_a_stream_is_one_choice() -> None:

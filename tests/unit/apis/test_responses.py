@@ -13,6 +13,7 @@ from relay.apis.responses import API, Response, error_frame
 from relay.core.chat.events import Choice
 from relay.core.chat.reader import StreamReader
 from relay.core.chat.sse import MAX_EVENT
+from tests.unit.apis.named import added, wire
 
 
 def event(kind: str, **keys: Any) -> dict[str, Any]:
@@ -69,15 +70,11 @@ CHOICE: Choice = {
 
 
 def put_together(*chunks: dict[str, Any], **settings: Any) -> Response:
-    response = Response(**settings)
-    for chunk in chunks:
-        response.add(chunk)
-    return response
+    return added(Response(**settings), *chunks)
 
 
-def wire(*chunks: dict[str, Any]) -> bytes:
-    numbered = (chunk | {"sequence_number": number} for number, chunk in enumerate(chunks))
-    return b"".join(b"event: %b\ndata: %b\n\n" % (each["type"].encode(), orjson.dumps(each)) for each in numbered)
+def numbered(*chunks: dict[str, Any]) -> bytes:
+    return wire(*(chunk | {"sequence_number": number} for number, chunk in enumerate(chunks)))
 
 
 def test_a_stream_is_one_choice() -> None:
@@ -154,7 +151,7 @@ def test_a_long_stream_is_read_in_bulk_as_one_by_one(cut: int, padding: str | No
     odd = ['"sequence_number":7', '"obfuscation":"x"', '\\"', "é\n", "\\", '{"sequence_number":1}']
     texts = [text(odd[number % 7] if number % 7 < 6 else str(number), padding=padding) for number in range(60)]
     chunks = [*STREAM[:6], *texts, *STREAM[9:]]
-    stream, response = wire(*chunks), Response()
+    stream, response = numbered(*chunks), Response()
     reader = StreamReader(response)
     reader.read(stream[:cut])
     reader.read(stream[cut:])
@@ -183,10 +180,10 @@ def test_a_frame_that_is_no_json_is_not_taken_for_one_of_its_kind(bad: bytes) ->
 @pytest.mark.parametrize("kind", ["completed", "failed"])
 def test_an_end_that_is_too_large_to_be_read_is_an_end(kind: str, cut: int) -> None:
     """An answer with large images in it would be published as cut, since its last event has all of them again."""
-    end = wire(event(kind, response=WHOLE | {"status": kind, "padding": "x" * MAX_EVENT}))
+    end = numbered(event(kind, response=WHOLE | {"status": kind, "padding": "x" * MAX_EVENT}))
     response = Response()
     reader = StreamReader(response)
-    stream = wire(*STREAM[:-1]) + end
+    stream = numbered(*STREAM[:-1]) + end
     at = len(stream) - len(end) + cut
     reader.read(stream[:at])
     reader.read(stream[at:])
@@ -203,8 +200,8 @@ def test_interleaved_items_are_told_apart() -> None:
         for index, piece in ((3, "a"), (5, "b"), (3, "c"), (9, "d"), (5, "e"))
     ]
     (choice,) = put_together(*calls, *pieces).choices()
-    told = [(call["id"], call["function"]["arguments"]) for call in choice["tool_calls"]]
-    assert told == [("5", "be"), ("3", "ac"), (None, "d")]
+    calls = [(call["id"], call["function"]["arguments"]) for call in choice["tool_calls"]]
+    assert calls == [("5", "be"), ("3", "ac"), (None, "d")]
 
 
 def test_texts_that_come_by_turns_are_joined_in_the_order_of_their_items() -> None:
@@ -288,8 +285,8 @@ def test_more_items_than_any_answer_has_are_left_out_and_marked() -> None:
 def test_errors_of_relays_own_are_events() -> None:
     """SDKs would not raise what relay has to say about a stream."""
     name, data, *_ = error_frame(503, "draining", "Bye.").split(b"\n")
-    told = orjson.loads(data.removeprefix(b"data: "))
-    assert (name, told["type"], told["message"], told["error"]["message"]) == (b"event: error", "error", "Bye.", "Bye.")
+    sent = orjson.loads(data.removeprefix(b"data: "))
+    assert (name, sent["type"], sent["message"], sent["error"]["message"]) == (b"event: error", "error", "Bye.", "Bye.")
     assert (API.said.messages, API.said.system) == ("input", "instructions")
 
 
