@@ -11,8 +11,8 @@ import orjson
 
 from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.reply import Reply
-from relay.simulator.chat.request import ChatRequest
-from relay.simulator.requests import Json
+from relay.simulator.chat.request import ChatRequest, flag
+from relay.simulator.requests import Json, object_in
 
 OPENAI_BASES = ("/openai/v1", "/v3/openai/v1", "/v3/openai", "/openai")
 """The current base path, and the older ones that clients still use."""
@@ -39,9 +39,9 @@ class Api:
 
     def expressed(self, behaviour: Behaviour, request: ChatRequest) -> Behaviour:
         """The behaviour as this API can express it, with the style of reasoning that the request asks for."""
-        told: dict[str, Any] = {"reasoning": behaviour.reasoning or request.reasons}
-        told |= {field.name: field.default for field in fields(Behaviour) if field.name in self.ignores}
-        return replace(behaviour, **told)
+        changes: dict[str, Any] = {"reasoning": behaviour.reasoning or request.reasons}
+        changes |= {field.name: field.default for field in fields(Behaviour) if field.name in self.ignores}
+        return replace(behaviour, **changes)
 
 
 DONE = b"data: [DONE]\n\n"
@@ -77,6 +77,29 @@ def turns(choices: list[Iterator[Json]]) -> Iterator[Json]:
                 choices.remove(choice)
             else:
                 yield piece
+
+
+def usage_asked(body: Json, streamed: bool) -> bool:
+    """Whether OpenAI's older APIs add the usage: to a stream only where it is asked for."""
+    return not streamed or flag(object_in(body, "stream_options"), "include_usage")
+
+
+def usage_place(request: ChatRequest, behaviour: Behaviour) -> str:
+    """Where they have the usage in a stream: as ``Behaviour.usage``."""
+    return (behaviour.usage or "chunk") if request.include_usage else "absent"
+
+
+def ends_joined(behaviour: Behaviour, rng: Random) -> bool:
+    """Whether the end of a choice is on its last piece, or on one of its own: they were seen to do both."""
+    return behaviour.finish == "joined" or (behaviour.finish != "alone" and rng.random() < 0.5)
+
+
+def until_done(chunks: Iterator[bytes], behaviour: Behaviour) -> Iterator[bytes]:
+    """The chunks of an API that ends a stream with ``[DONE]``, and that."""
+    if behaviour.done != "alone":
+        yield from chunks
+    if behaviour.done != "absent":
+        yield DONE_WITH_NAME if behaviour.done == "event" else DONE
 
 
 def framed(events: Iterator[Json], behaviour: Behaviour) -> Iterator[bytes]:

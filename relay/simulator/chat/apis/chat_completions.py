@@ -13,14 +13,17 @@ import orjson
 
 from relay.simulator.chat.apis.api import (
     DONE,
-    DONE_WITH_NAME,
     OPENAI_BASES,
     Api,
+    ends_joined,
     foreign_error,
     frame,
     plain_usage,
     strange,
     turns,
+    until_done,
+    usage_asked,
+    usage_place,
 )
 from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.reply import Choice, Reply, ToolCall
@@ -40,7 +43,7 @@ def read(body: Json) -> ChatRequest:
     return ChatRequest(
         model=name,
         stream=streamed,
-        include_usage=not streamed or flag(object_in(body, "stream_options"), "include_usage"),
+        include_usage=usage_asked(body, streamed),
         choices=choices_of(body),
         max_tokens=max_tokens(body, "max_tokens", "max_completion_tokens"),
         prompt=texts[-1],
@@ -52,10 +55,7 @@ def read(body: Json) -> ChatRequest:
 
 def stream(reply: Reply, request: ChatRequest, behaviour: Behaviour, rng: Random) -> Iterator[bytes]:
     """Every frame of a stream that ends well."""
-    if behaviour.done != "alone":
-        yield from _chunks(reply, request, behaviour, rng)
-    if behaviour.done != "absent":
-        yield DONE_WITH_NAME if behaviour.done == "event" else DONE
+    return until_done(_chunks(reply, request, behaviour, rng), behaviour)
 
 
 def document(reply: Reply, behaviour: Behaviour) -> bytes:
@@ -88,11 +88,10 @@ def error_frames(shape: str, reply: Reply, after: int) -> Iterator[bytes]:
 
 
 def _chunks(reply: Reply, request: ChatRequest, behaviour: Behaviour, rng: Random) -> Iterator[bytes]:
-    usage_at = (behaviour.usage or "chunk") if request.include_usage else "absent"
+    usage_at = usage_place(request, behaviour)
     base = _base(reply) | ({"usage": None} if usage_at == "chunk" else {})
     unknown = strange(behaviour)
-    # The upstream was seen to do both: the end on the last delta with a text, and on one of its own.
-    joined = behaviour.finish == "joined" or (behaviour.finish != "alone" and rng.random() < 0.5)
+    joined = ends_joined(behaviour, rng)
     deltas = [_deltas(index, choice, behaviour, joined, rng) for index, choice in enumerate(reply.choices)]
     open_choices = len(deltas)
     null_at = rng.randint(1, 3) if behaviour.null_choices else 0

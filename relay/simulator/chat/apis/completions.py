@@ -8,20 +8,22 @@ from random import Random
 import orjson
 
 from relay.simulator.chat.apis.api import (
-    DONE,
-    DONE_WITH_NAME,
     OPENAI_BASES,
     Api,
+    ends_joined,
     foreign_error,
     frame,
     plain_usage,
     strange,
     turns,
+    until_done,
+    usage_asked,
+    usage_place,
 )
 from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.reply import Choice, Reply
 from relay.simulator.chat.request import ChatRequest, choices_of, flag, max_tokens, model, texts
-from relay.simulator.requests import Json, object_in
+from relay.simulator.requests import Json
 
 
 def read(body: Json) -> ChatRequest:
@@ -30,7 +32,7 @@ def read(body: Json) -> ChatRequest:
     return ChatRequest(
         model=model(body),
         stream=streamed,
-        include_usage=not streamed or flag(object_in(body, "stream_options"), "include_usage"),
+        include_usage=usage_asked(body, streamed),
         choices=choices_of(body) * len(prompts),
         max_tokens=max_tokens(body, "max_tokens"),
         prompt=prompts[-1],
@@ -42,10 +44,7 @@ def read(body: Json) -> ChatRequest:
 
 def stream(reply: Reply, request: ChatRequest, behaviour: Behaviour, rng: Random) -> Iterator[bytes]:
     """Every frame of a stream that ends well."""
-    if behaviour.done != "alone":
-        yield from _chunks(reply, request, behaviour, rng)
-    if behaviour.done != "absent":
-        yield DONE_WITH_NAME if behaviour.done == "event" else DONE
+    return until_done(_chunks(reply, request, behaviour, rng), behaviour)
 
 
 def document(reply: Reply, behaviour: Behaviour) -> bytes:
@@ -63,10 +62,9 @@ def error_frames(shape: str, reply: Reply, after: int) -> Iterator[bytes]:
 
 
 def _chunks(reply: Reply, request: ChatRequest, behaviour: Behaviour, rng: Random) -> Iterator[bytes]:
-    usage_at = (behaviour.usage or "chunk") if request.include_usage else "absent"
+    usage_at = usage_place(request, behaviour)
     base = _base(reply) | ({"usage": None} if usage_at == "chunk" else {})
-    # Both are in use: the end on the last piece of text, and on one of its own that is empty.
-    joined = behaviour.finish == "joined" or (behaviour.finish != "alone" and rng.random() < 0.5)
+    joined = ends_joined(behaviour, rng)
     open_choices = len(reply.choices)
     for piece in turns([_pieces(index, choice, joined) for index, choice in enumerate(reply.choices)]):
         body = base | {"choices": [piece | strange(behaviour)]} | strange(behaviour)

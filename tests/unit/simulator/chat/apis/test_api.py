@@ -25,9 +25,9 @@ EACH = pytest.mark.parametrize("api", APIS, ids=lambda api: api.route)
 def answered(api: Api, behaviour: Behaviour) -> tuple[Reply, bytes]:
     """What was said, and the stream that says it."""
     request = api.read({"model": "org/m", "stream": True} | ASKED[api.route])
-    told, rng = api.expressed(behaviour, request), Random(3)
-    reply = invent(request, told, rng, 1_700_000_000, api.ids)
-    return reply, b"".join(api.stream(reply, request, told, rng))
+    expressed, rng = api.expressed(behaviour, request), Random(3)
+    reply = invent(request, expressed, rng, 1_700_000_000, api.ids)
+    return reply, b"".join(api.stream(reply, request, expressed, rng))
 
 
 @EACH

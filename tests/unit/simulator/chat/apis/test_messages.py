@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from random import Random
 from typing import Any
 
 import orjson
@@ -9,8 +8,8 @@ import pytest
 from relay.simulator.chat.apis.messages import MESSAGES as API
 from relay.simulator.chat.apis.messages import input_tokens
 from relay.simulator.chat.behaviour import Behaviour
-from relay.simulator.chat.reply import invent
 from relay.simulator.requests import InvalidSubmission
+from tests.unit.simulator.chat.apis.answering import answers_of
 
 Json = dict[str, Any]
 
@@ -21,15 +20,7 @@ RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"
 
 def answers(behaviour: Behaviour, **more: Any) -> tuple[list[Json], Json]:
     """The events of a stream, and the same answer in one piece."""
-    request = API.read(BODY | {"stream": True} | more)
-    behaviour = API.expressed(behaviour, request)
-    reply = invent(request, behaviour, Random(3), 1_700_000_000, API.ids)
-    events = []
-    for frame in API.stream(reply, request, behaviour, Random(3)):
-        name, data = frame.removesuffix(b"\n\n").split(b"\n")
-        events.append(orjson.loads(data.removeprefix(b"data: ")))
-        assert name == b"event: " + events[-1]["type"].encode()
-    return events, orjson.loads(API.document(reply, behaviour))
+    return answers_of(API, BODY | more, behaviour)
 
 
 def assembled(events: list[Json]) -> list[Json]:

@@ -10,6 +10,7 @@ from relay.simulator.chat.apis.responses import RESPONSES as API
 from relay.simulator.chat.behaviour import Behaviour
 from relay.simulator.chat.reply import invent
 from relay.simulator.requests import InvalidSubmission
+from tests.unit.simulator.chat.apis.answering import answers_of
 
 Json = dict[str, Any]
 
@@ -20,15 +21,7 @@ RESULT = {"type": "function_call_output", "call_id": "c", "output": "it flies"}
 
 def answers(behaviour: Behaviour, **more: Any) -> tuple[list[Json], Json]:
     """The events of a stream, and the same answer in one piece."""
-    request = API.read(BODY | {"stream": True} | more)
-    behaviour = API.expressed(behaviour, request)
-    reply = invent(request, behaviour, Random(3), 1_700_000_000, API.ids)
-    events = []
-    for frame in API.stream(reply, request, behaviour, Random(3)):
-        name, data = frame.removesuffix(b"\n\n").split(b"\n")
-        events.append(orjson.loads(data.removeprefix(b"data: ")))
-        assert name == b"event: " + events[-1]["type"].encode()
-    return events, orjson.loads(API.document(reply, behaviour))
+    return answers_of(API, BODY | more, behaviour)
 
 
 SHAPES = [
