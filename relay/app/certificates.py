@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -49,11 +50,14 @@ def renew(all_of_them: Sequence[Renewable]) -> Renewal:
 
 def validities(files: Mapping[str, Path]) -> Iterator[tuple[str, Validity]]:
     """How long each of these is valid, by what it is used for; without those that cannot be read."""
+    for use, file in files.items():
+        with suppress(OSError, ValueError):
+            yield use, validity_in(file)
+
+
+def validity_in(file: Path) -> Validity:
+    """How long the certificate in a file is valid. Raises ``OSError``, and ``ValueError`` where there is none."""
     from relay.core.certificates import validity_of_pem  # which few relays need
 
-    for use, file in files.items():
-        try:
-            with file.open("rb") as opened:
-                yield use, validity_of_pem(opened.read(MAX_FILE))
-        except (OSError, ValueError):
-            continue
+    with file.open("rb") as opened:
+        return validity_of_pem(opened.read(MAX_FILE))

@@ -161,7 +161,7 @@ def _details(data: Json) -> str:
         ", ".join(outputs),
         data.get("reason"),
         data.get("detail"),
-        None if not tokens else f"{tokens} tokens",
+        f"{tokens} tokens" if tokens else None,
         None if lasted is None else duration(lasted / 1000),
         _shortened(_text(data)),
     ]

@@ -6,9 +6,9 @@ import ssl
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from relay.core.certificates import SOON
+
 _DAY: Final = 86_400
-_SOON: Final = 14 * _DAY
-"""Seconds before its end from which a certificate should be renewed."""
 
 
 def described_tls(tls: Any, now: float, whose: str) -> str:
@@ -22,5 +22,5 @@ def described_tls(tls: Any, now: float, whose: str) -> str:
         return text
     ends = ssl.cert_time_to_seconds(certificate["notAfter"])
     at = datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    soon = ": renew it" if ends - now < _SOON else ""
+    soon = ": renew it" if ends - now < SOON else ""
     return f"{text}; the certificate of {whose} ends in {(ends - now) / _DAY:.0f} days, at {at}{soon}"

@@ -85,7 +85,7 @@ def metric_attributes(asked: str | None, data: ChatData) -> dict[str, str]:
         "gen_ai.provider.name": PROVIDER,
         "gen_ai.request.model": asked,
         "gen_ai.response.model": _answered(data),
-        "error.type": data["reason"] if data["outcome"] == "failed" else None,
+        "error.type": failure(data),
     }
     return {name: value[:MAX_NAME] for name, value in found.items() if value}
 
@@ -103,7 +103,7 @@ def event_attributes(asked: str | None, data: ChatData, *, content: bool) -> dic
         "gen_ai.provider.name": PROVIDER,
         "gen_ai.request.model": asked,
         **answer_attributes(data),
-        "error.type": data["reason"] if data["outcome"] == "failed" else None,
+        "error.type": failure(data),
         "relay.chat.id": data["chat_id"],
         "relay.chat.api": data["api"],
         "relay.client": data["client"],
@@ -159,6 +159,11 @@ def _output(choice: Choice) -> dict[str, Any]:
         name, arguments = call["function"]["name"] or "", call["function"]["arguments"]
         parts.append({"type": "tool_call", "id": call["id"] or "", "name": name, "arguments": arguments or ""})
     return {"role": choice["role"] or "assistant", "parts": parts, "finish_reason": choice["finish_reason"] or ""}
+
+
+def failure(data: ChatData) -> str | None:
+    """``error.type``: the reason of a chat that failed."""
+    return data["reason"] if data["outcome"] == "failed" else None
 
 
 def _answered(data: ChatData) -> str | None:

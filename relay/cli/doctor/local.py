@@ -24,8 +24,6 @@ _VERIFIED: Final = 256 << 20
 _FSYNCS: Final = 200
 _FSYNC_FOR: Final = 3.0
 """Seconds after which no further fsync is begun."""
-_CERTIFICATE: Final = 1 << 20
-"""Bytes that are read of a certificate's file."""
 _BLOCK: Final = bytes(4096)
 
 
@@ -86,15 +84,14 @@ def check_certificates(settings: Settings) -> list[Finding]:
 
 
 def _certificate(settings: Settings, use: str, file: Path) -> Finding:
-    from relay.core.certificates import validity_of_pem
+    from relay.app.certificates import validity_in
     from relay.edge.http.tls import Certificate
 
     listening = {"server.tls": settings.server.tls, "admin.tls": settings.admin.tls}.get(use)
     try:
         if listening is not None:
             Certificate(listening, use.partition(".")[0])
-        with file.open("rb") as opened:
-            validity = validity_of_pem(opened.read(_CERTIFICATE))
+        validity = validity_in(file)
     except RelayError as error:
         return Finding(use, "failed", error.message, error.hint, error.code)
     except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from prometheus_client import Counter
 
 from relay.core.chat.events import TOKENS, ChatData, Opening
-from relay.telemetry.gen_ai import answer_attributes, request_attributes, span_name
+from relay.telemetry.gen_ai import answer_attributes, failure, request_attributes, span_name
 from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.metrics import OTHER, SECONDS, LabelValues
 from relay.telemetry.signals.clients import MAX_CLIENTS
@@ -72,7 +72,7 @@ class ChatSignals:
         span = self._spans.pop(data["chat_id"], None)
         if span is not None:
             span.note(answer_attributes(data))
-            span.end(error=data["reason"] if data["outcome"] == "failed" else None)
+            span.end(error=failure(data))
         if self._telemetry.inferences.on:
             self._telemetry.inferences.ended(asked, data, span.traceparent if span is not None else None)
         self._ended.labels(data["api"] or "", data["outcome"], data["reason"] or "").inc()

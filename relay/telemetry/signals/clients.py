@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from relay.core.chat.quota import LIMITS as PER_MINUTE
 from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.metrics import LabelValues
 from relay.telemetry.telemetry import Telemetry
 
-LIMITS = ("requests_per_minute", "tokens_per_minute", "max_concurrent")
+LIMITS = (*PER_MINUTE, "max_concurrent")
 """The limits, by their settings under ``proxy.clients.<name>``."""
 
 MAX_CLIENTS = 100
