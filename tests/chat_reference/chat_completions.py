@@ -62,7 +62,7 @@ def hear(answer: dict[str, Any], delta: dict[str, Any]) -> None:
 
 
 def hear_call(calls: list[dict[str, Any]], call: dict[str, Any]) -> None:
-    """Calls are told apart by their index; where there is none, by a new id, or a new name without an id."""
+    """Calls are distinguished by their index; where there is none, by a new id, or a new name without an id."""
     function = call.get("function") or {}
     for known in calls:
         if call.get("index") == known["index"] or (

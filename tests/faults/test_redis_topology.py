@@ -96,6 +96,14 @@ async def hand_over(trial: Trial, primary: RedisServer, replica: RedisServer) ->
     await until(lambda: b"master_link_status:up" in primary.cli("INFO", "replication"))
 
 
+async def replicated(cluster: list[RedisServer], start: RedisProcess) -> tuple[RedisServer, RedisServer]:
+    """The primary that has relay's key, and a new replica of it."""
+    primary = await asyncio.to_thread(owner_of, KEY, cluster)
+    replica = start(*CLUSTERED)
+    await add_replica(replica, primary)
+    return primary, replica
+
+
 async def die(trial: Trial, primary: RedisServer, replica: RedisServer) -> None:
     """The primary dies, and the cluster elects the replica; what that did not have yet is lost."""
     trial.injected("kill -9 of the primary")
@@ -117,9 +125,7 @@ async def test_a_primary_that_is_replaced_neither_loses_nor_repeats(
     effort: Effort,
 ) -> None:
     """P2 broken: what a failover loses would stay lost, or what it kept be repeated."""
-    primary = await asyncio.to_thread(owner_of, KEY, redis_cluster)
-    replica = redis_process(*CLUSTERED)
-    await add_replica(replica, primary)
+    primary, replica = await replicated(redis_cluster, redis_process)
     async with Trial(tmp_path, on_cluster([*redis_cluster, replica]), row=row, rate=RATE) as trial:
         await trial.published(BETWEEN)
         for turn in range(effort(short=2, full=6)):
@@ -160,9 +166,7 @@ async def test_a_password_is_rotated_while_a_cluster_changes(
     effort: Effort,
 ) -> None:
     """P2 broken: the node that relay is sent to next would not let it in, or a batch be lost between two of them."""
-    primary = await asyncio.to_thread(owner_of, KEY, redis_cluster)
-    replica = redis_process(*CLUSTERED)
-    await add_replica(replica, primary)
+    primary, replica = await replicated(redis_cluster, redis_process)
     nodes = [*redis_cluster, replica]
     secret = tmp_path / "password"
     allow(nodes, secret, 0)
