@@ -7,10 +7,8 @@ when it is slow or away, the oldest spans are lost, and the log says so.
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Sequence
-from contextlib import suppress
-from typing import Final
+from collections.abc import Awaitable, Sequence
+from typing import Final, Protocol
 
 import structlog
 from opentelemetry import trace
@@ -24,6 +22,7 @@ from relay import __version__
 from relay.core.trace import traceparent_of
 from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.spans import Attributes, Kind, Span, Spans
+from relay.threads import call
 
 _PATH: Final = "/v1/traces"
 _KINDS: Final[dict[Kind, trace.SpanKind]] = {
@@ -76,22 +75,9 @@ class OtelSpans(Spans):
         return _OtelSpan(span)
 
     async def close(self, timeout: float) -> None:
-        loop = asyncio.get_running_loop()
-        sent = asyncio.Event()
-
-        def shut_down() -> None:
-            self._provider.shutdown()
-            with suppress(RuntimeError):  # nobody waits any more, and the loop is closed
-                loop.call_soon_threadsafe(sent.set)
-
-        # A daemon: a collector that hangs must not hold up the end of the process.
-        threading.Thread(target=shut_down, name="last spans", daemon=True).start()
-        try:
-            async with asyncio.timeout(timeout):
-                await sent.wait()
-        except TimeoutError:
-            # Else the threads would go on trying, each batch for as long as the SDK likes.
-            self._exporter.shutdown()  # type: ignore[no-untyped-call]
+        # In a thread that no exit waits for: a collector that hangs must not hold up the end of the process.
+        sent = asyncio.wrap_future(call(self._provider.shutdown))
+        await last_within(timeout, sent, self._exporter)
 
 
 class _OtelSpan(Span):
@@ -125,6 +111,25 @@ class _Watched(OTLPSpanExporter):
             hint = "Check tracing.endpoint, and whether the collector takes OTLP over HTTP there."
             structlog.get_logger("relay").warning("spans not exported", spans=len(spans), hint=hint, **suppressed)
         return result
+
+
+class Exporter(Protocol):
+    """What sends one signal to the collector."""
+
+    def shutdown(self) -> None:
+        """Has the attempt under way be the last one."""
+        ...
+
+
+async def last_within(timeout: float, sent: Awaitable[object], *exporters: Exporter) -> None:
+    """Waits for what is sent last, at most ``timeout`` seconds; after that the exporters try nothing again."""
+    try:
+        async with asyncio.timeout(timeout):
+            await sent
+    except TimeoutError:
+        # Else the threads would go on trying, each batch for as long as the SDK likes.
+        for exporter in exporters:
+            exporter.shutdown()
 
 
 def resource_of(instance: str) -> Resource:

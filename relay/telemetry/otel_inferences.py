@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -35,7 +34,7 @@ from relay.telemetry.gen_ai import EVENT, event_attributes
 from relay.telemetry.inferences import Inferences
 from relay.telemetry.log import LogRateLimiter
 from relay.telemetry.metrics import Metrics
-from relay.telemetry.otel import context_of, resource_of
+from relay.telemetry.otel import context_of, last_within, resource_of
 from relay.telemetry.otel_metrics import InferenceFigures, points_of
 from relay.threads import call
 
@@ -66,18 +65,15 @@ class OtelInferences(Inferences):
             await self._metrics.send()
 
     async def close(self, timeout: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                if self._metrics is not None:
-                    await self._metrics.send()
-                if self._events is not None:
-                    await asyncio.wrap_future(call(self._events.close))
+        senders = [sender for sender in (self._metrics, self._events) if sender is not None]
+        sent = asyncio.gather(*(sender.send() for sender in senders))
+        await last_within(timeout, sent, *(sender.exporter for sender in senders))
 
 
 class _MetricSender:
     def __init__(self, endpoint: str | None, instance: str, metrics: Metrics) -> None:
         self._relays, self._begun = metrics, time.time_ns()
-        self._exporter = OTLPMetricExporter(endpoint=None if endpoint is None else endpoint + "/v1/metrics")
+        self.exporter = OTLPMetricExporter(endpoint=None if endpoint is None else endpoint + "/v1/metrics")
         self._limiter = LogRateLimiter(lines=1)
         self._resource = resource_of(instance)
         self.figures = InferenceFigures()
@@ -85,7 +81,7 @@ class _MetricSender:
     async def send(self) -> None:
         """Reads everything in this turn, and sends it from a thread that nobody has to wait for."""
         try:
-            result = await asyncio.wrap_future(call(self._exporter.export, self._read()))
+            result = await asyncio.wrap_future(call(self.exporter.export, self._read()))
         except Exception:  # a bug there must not end the reports for good
             result = MetricExportResult.FAILURE
         if result is not MetricExportResult.SUCCESS and (suppressed := self._limiter.allow()) is not None:
@@ -101,8 +97,8 @@ class _EventSender:
     def __init__(self, endpoint: str | None, instance: str, content: bool) -> None:
         self._content = content
         self._provider = LoggerProvider(resource_of(instance), shutdown_on_exit=False)
-        exporter = _WatchedEvents(endpoint=None if endpoint is None else endpoint + "/v1/logs")
-        self._provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+        self.exporter = _WatchedEvents(endpoint=None if endpoint is None else endpoint + "/v1/logs")
+        self._provider.add_log_record_processor(BatchLogRecordProcessor(self.exporter))
         self._logger = self._provider.get_logger("relay", __version__)
 
     def ended(self, asked: str | None, data: ChatData, traceparent: str | None) -> None:
@@ -120,8 +116,9 @@ class _EventSender:
             )
         )
 
-    def close(self) -> None:
-        self._provider.shutdown()
+    async def send(self) -> None:
+        """Sends what is left, from a thread that nobody has to wait for, and takes nothing more."""
+        await asyncio.wrap_future(call(self._provider.shutdown))
 
 
 class _WatchedEvents(OTLPLogExporter):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from typing import Any
 
 import pytest
@@ -102,6 +103,21 @@ async def test_a_collector_that_is_away_is_reported(monkeypatch: pytest.MonkeyPa
     with capture_logs() as lines:
         await inferences.close(30.0)
     assert {line["event"] for line in lines} == {"metrics not exported", "events not exported"}
+
+
+@pytest.mark.parametrize("kinds", [{"metrics": True}, {"events": True}, {"metrics": True, "events": True}])
+async def test_nothing_is_tried_again_once_the_time_to_close_is_over(
+    monkeypatch: pytest.MonkeyPatch, kinds: dict[str, bool]
+) -> None:
+    """Threads would outlive the relay that they belong to, and go on knocking at a collector that is away."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
+    before = set(threading.enumerate())
+    inferences = OtelInferences(settings(f"http://127.0.0.1:{free_port()}", **kinds), "a", Metrics())
+    inferences.ended("a/m", ended(), None)
+    await inferences.close(0.2)
+    async with asyncio.timeout(5):
+        while set(threading.enumerate()) - before:
+            await asyncio.sleep(0.02)
 
 
 async def test_a_collector_that_hangs_keeps_nobody() -> None:
