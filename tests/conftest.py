@@ -2,7 +2,7 @@
 
 import gc
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 pytest_plugins = [
     "tests.forks",
@@ -13,10 +13,9 @@ pytest_plugins = [
     "tests.faults.harness.matrix",
 ]
 
-# Beside other work an example may take longer than 200 ms, or than a second to make: how fast code is, benchmarks say.
-WHOLE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("whole", WHOLE)
-settings.register_profile("quick", settings(WHOLE, max_examples=20))  # `make check`, before each commit
+# Beside other work an example may take longer than 200 ms, and again less: how fast code is, benchmarks say.
+settings.register_profile("whole", settings(deadline=None))
+settings.register_profile("quick", settings(deadline=None, max_examples=20))  # `make check`, before each commit
 settings.load_profile("whole")
 
 
