@@ -10,14 +10,15 @@ from relay.core.chat.api import Api
 from relay.core.chat.events import ChatChunk, ChatData, ChatStarted, terminal_draft
 from relay.core.chat.outcome import Seen, verdict
 from relay.core.chat.size import fitted
+from relay.core.chat.tap import Closed
 from relay.core.clock import rfc3339
-from relay.core.event import Draft, Event
+from relay.core.event import Event
 
 _FIRST = "chat_completions"
 """Reads the chunks of a chat of which only they are left: it passes over what it does not know."""
 
 
-def restarted_draft(started: Event, chunks: Iterable[Event], now: int, apis: Mapping[str, Api]) -> Draft:
+def closed_by_restart(started: Event, chunks: Iterable[Event], now: int, apis: Mapping[str, Api]) -> Closed:
     """``relay.chat.failed``, reason ``relay_restarted``. ``now``: epoch milliseconds.
 
     ``started`` is the chat's ``relay.chat.started``, ``chunks`` its ``relay.chat.chunk`` in the order of the journal,
@@ -61,4 +62,5 @@ def restarted_draft(started: Event, chunks: Iterable[Event], now: int, apis: Map
         "client": opened["client"],
         "request": opened["request"],
     }
-    return terminal_draft(data, fitted(data), time=rfc3339(now), traceparent=started.traceparent)
+    terminal = terminal_draft(data, fitted(data), time=rfc3339(now), traceparent=started.traceparent)
+    return Closed([], terminal, data)

@@ -10,7 +10,7 @@ import orjson
 from relay.clocks import wall_ms
 from relay.core.chat.api import Api
 from relay.core.chat.events import CHAT_SOURCE, STARTED, ChatStarted
-from relay.core.chat.recovery import restarted_draft
+from relay.core.chat.recovery import closed_by_restart
 from relay.core.clock import rfc3339
 from relay.core.event import CHAT, Draft, Event
 from relay.journal.errors import JournalUnavailable
@@ -48,16 +48,13 @@ async def end_open_chats(journal: Journal, apis: Mapping[str, Api], signals: Cha
 async def _close(journal: Journal, apis: Mapping[str, Api], found: Sequence[OpenChat], signals: ChatSignals) -> None:
     chats = journal.projection(Chats)
     chunks = await chats.query(Chats.chunks)
-    closed: list[str | None] = []
     for start in range(0, len(found), _AT_ONCE):
         endings = []
         for chat in found[start : start + _AT_ONCE]:
             remains = await chats.query(Chats.remains, chat, chunks.get(chat.chat_id, []))
-            beginning = remains.started or _beginning(chat)
-            closed.append(orjson.loads(beginning.data).get("api"))
-            endings.append(restarted_draft(beginning, remains.chunks, wall_ms(), apis))
-        await asyncio.gather(*(_written(journal, ending) for ending in endings))
-    signals.chats_closed(closed)
+            endings.append(closed_by_restart(remains.started or _beginning(chat), remains.chunks, wall_ms(), apis))
+        await asyncio.gather(*(_written(journal, ending.terminal) for ending in endings))
+        signals.chats_closed([ending.data for ending in endings])
 
 
 async def _written(journal: Journal, ending: Draft) -> None:

@@ -75,26 +75,21 @@ class ChatSignals:
             span.end(error=failure(data))
         if self._telemetry.inferences.on:
             self._telemetry.inferences.ended(asked, data, span.traceparent if span is not None else None)
-        self._ended.labels(data["api"] or "", data["outcome"], data["reason"] or "").inc()
+        self._count(data)
         timings = data["timings"]
         if timings["duration_ms"] is not None:
             self._duration.observe(timings["duration_ms"] / 1000)
         if timings["first_token_ms"] is not None:
             series = self._first_token.series(self._models.of(data["model"] or OTHER))
             series.observe(timings["first_token_ms"] / 1000)
-        if any(data["tokens"].values()):
-            spender = self._spender(data)
-            for kind in TOKENS:
-                if tokens := data["tokens"][kind]:
-                    spender[kind].inc(tokens)
         if data["outcome"] == "failed":
             self._tell_failure(data)
 
-    def chats_closed(self, apis: Sequence[str | None]) -> None:
-        """Chats that were under way when the relay was killed have their ending: the API of each."""
-        for api in apis:
-            self._ended.labels(api or "", "failed", "relay_restarted").inc()
-        self._telemetry.log.warning("open chats from before the restart closed", chats=len(apis))
+    def chats_closed(self, endings: Sequence[ChatData]) -> None:
+        """Chats that were under way when the relay was killed have their ending, and this is what their events say."""
+        for data in endings:
+            self._count(data)
+        self._telemetry.log.warning("open chats from before the restart closed", chats=len(endings))
 
     def chats_unrecorded(self, count: int) -> None:
         """The relay ends, and the journal has not taken all events of these chats."""
@@ -108,6 +103,15 @@ class ChatSignals:
     def recording_failed(self, error: BaseException) -> None:
         """A bug in the recorder; the stream itself goes on."""
         self._telemetry.log.error("chat recording failed", error=type(error).__name__, exc_info=error)
+
+    def _count(self, data: ChatData) -> None:
+        """Each ending once, and its tokens."""
+        self._ended.labels(data["api"] or "", data["outcome"], data["reason"] or "").inc()
+        if any(data["tokens"].values()):
+            spender = self._spender(data)
+            for kind in TOKENS:
+                if tokens := data["tokens"][kind]:
+                    spender[kind].inc(tokens)
 
     def _spender(self, data: ChatData) -> dict[str, Counter]:
         """The counters of who spends: only chats that used tokens get there, so no made-up name does."""

@@ -23,7 +23,7 @@ from relay import __version__
 from relay.apis import apis
 from relay.cli.journal import exported
 from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
-from relay.core.chat.recovery import restarted_draft
+from relay.core.chat.recovery import closed_by_restart
 from relay.core.dead import refused_draft, unreadable_draft
 from relay.core.event import Draft, Entry
 from relay.core.publishing.lineage import Names
@@ -171,7 +171,9 @@ def fill(store: Store) -> list[dict[str, Any]]:
         store.append([opened], AT + 30)
         store.append(chunks, AT + 40)
         if chat == "chat-ends":
-            store.append([restarted_draft(opened.event, [each.event for each in chunks], AT + 50, apis())], AT + 50)
+            store.append(
+                [closed_by_restart(opened.event, [each.event for each in chunks], AT + 50, apis()).terminal], AT + 50
+            )
     _settle(store)
     take_names(store, NAMES)  # a fork: it has another identity from here
     store.append([*drafts_of(_result("t-after-the-fork"))], AT + 70)

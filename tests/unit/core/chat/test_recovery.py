@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from relay.apis import apis
 from relay.core.chat.events import ChatData, Opening, chunk_draft, chunk_key, started_draft
-from relay.core.chat.recovery import restarted_draft
+from relay.core.chat.recovery import closed_by_restart
 
 OPENING = Opening("s1", 1_700_000_000_000, 5.0, model="asked", client="web", traceparent="00-aa-bb-01")
 KEY = chunk_key("s1")
@@ -24,7 +24,7 @@ def test_an_open_stream_has_failed_with_what_the_journal_has_of_it() -> None:
         chunk_draft("s1", KEY, 0, [said("a"), said("b")], time="t").event,
         chunk_draft("s1", KEY, 5, [said("c")], time="t").event,
     ]
-    draft = restarted_draft(started_draft(OPENING).event, chunks, 1_700_000_009_000, apis())
+    draft = closed_by_restart(started_draft(OPENING).event, chunks, 1_700_000_009_000, apis()).terminal
     data = orjson.loads(draft.event.data)
     Draft202012Validator(TypeAdapter(ChatData).json_schema()).validate(data)
     assert (draft.event.type, draft.event.id) == ("relay.chat.failed", "s1:failed")
@@ -41,11 +41,15 @@ def test_usage_is_reported_only_where_the_upstream_reported_it() -> None:
     usage = {"total_tokens": 3}
     for chunk, source in (({"usage": usage, "choices": []}, "reported"), ({"choices": []}, "absent")):
         chunks = [chunk_draft("s1", KEY, 0, [orjson.dumps(chunk)], time="t").event]
-        data = orjson.loads(restarted_draft(started_draft(OPENING).event, chunks, 1_700_000_009_000, apis()).event.data)
+        data = orjson.loads(
+            closed_by_restart(started_draft(OPENING).event, chunks, 1_700_000_009_000, apis()).terminal.event.data
+        )
         assert (data["usage"], data["usage_source"]) == (chunk.get("usage"), source)
 
 
 def test_a_stream_of_which_only_the_start_is_known_ends_too() -> None:
     """With chunk events off, a stream would never end after a restart."""
-    data = orjson.loads(restarted_draft(started_draft(OPENING).event, [], 1_700_000_009_000, apis()).event.data)
+    data = orjson.loads(
+        closed_by_restart(started_draft(OPENING).event, [], 1_700_000_009_000, apis()).terminal.event.data
+    )
     assert (data["outcome"], data["model"], data["choices"], data["chunks"]) == ("failed", "asked", [], 0)

@@ -15,7 +15,7 @@ from relay.apis import apis
 from relay.apis.chat_completions import API as CHAT_COMPLETIONS
 from relay.core.chat.events import ChatData, Opening, started_draft
 from relay.core.chat.outcome import Ending
-from relay.core.chat.recovery import restarted_draft
+from relay.core.chat.recovery import closed_by_restart
 from relay.core.chat.sse import is_border
 from relay.core.chat.tap import Capture, ChunkEvents, Closed, Tap
 from relay.core.dedup import judge
@@ -311,7 +311,7 @@ def test_a_stream_has_one_ending_whichever_it_is() -> None:
     """A stream that had its ending in the journal when the relay died would get a second one at the restart."""
     endings = [ended(said("a"), FINISH), ended(said("a")), ended(said("a"), ending="client_gone")]
     drafts = [closed.terminal for closed in endings]
-    drafts.append(restarted_draft(started_draft(OPENING).event, [], 1_700_000_000_000, apis()))
+    drafts.append(closed_by_restart(started_draft(OPENING).event, [], 1_700_000_000_000, apis()).terminal)
     assert [draft.event.id for draft in drafts] == ["s1:completed", "s1:failed", "s1:cancelled", "s1:failed"]
     assert len({draft.key for draft in drafts}) == 1
     assert {judge(draft, drafts[0].fingerprint) for draft in drafts} == {None}

@@ -12,7 +12,7 @@ import pytest
 from relay.apis import apis
 from relay.clocks import wall_ms
 from relay.core.chat.events import TOKENS, Opening, started_draft, terminal_draft
-from relay.core.chat.recovery import restarted_draft
+from relay.core.chat.recovery import closed_by_restart
 from relay.core.clock import rfc3339
 from relay.edge.api import digests
 from relay.edge.api.chats import ChatRoutes
@@ -58,7 +58,7 @@ async def test_chats_are_listed_with_who_asked_what(tmp_path: Path) -> None:
         beginnings = [started_draft(Opening(f"s{n}", AT, 0.0, "m-1", client="web")) for n in range(5)]
         for beginning in beginnings:
             await journal.append(beginning)
-        await journal.append(restarted_draft(beginnings[1].event, [], AT, apis()))
+        await journal.append(closed_by_restart(beginnings[1].event, [], AT, apis()).terminal)
         first = (await ask(url, get("/v1/chats?state=open&limit=2"))).json
         assert [chat["chat_id"] for chat in first["chats"]] == ["s4", "s3"]
         shown = first["chats"][0]

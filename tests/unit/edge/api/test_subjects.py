@@ -12,7 +12,7 @@ import pytest
 
 from relay.apis import apis
 from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
-from relay.core.chat.recovery import restarted_draft
+from relay.core.chat.recovery import closed_by_restart
 from relay.core.dead import refused_draft, unreadable_draft
 from relay.core.dedup import key_of
 from relay.core.event import Draft
@@ -68,7 +68,7 @@ class Scene:
         for n in range(chunks):
             await self.journal.append(chunk_draft(chat_id, chunk_key(chat_id), n, [b"{}"], time=TIME))
             await self.webhook(f"beside-{chat_id}-{n}")
-        await self.journal.append(restarted_draft(beginning.event, [], AT, apis()))
+        await self.journal.append(closed_by_restart(beginning.event, [], AT, apis()).terminal)
 
 
 @asynccontextmanager

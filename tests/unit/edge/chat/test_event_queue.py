@@ -9,7 +9,7 @@ import pytest
 
 from relay.apis import apis
 from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
-from relay.core.chat.recovery import restarted_draft
+from relay.core.chat.recovery import closed_by_restart
 from relay.core.event import Draft, Receipt
 from relay.edge.chat import event_queue as module
 from relay.edge.chat.event_queue import FULL, PRESSED, ChatEventQueue, ChatEvents
@@ -66,7 +66,7 @@ def chunk(chat_id: str, first: int, size: int = 2) -> Draft:
 
 
 def ended(chat_id: str) -> Draft:
-    return restarted_draft(started(chat_id).event, [], 2, apis())
+    return closed_by_restart(started(chat_id).event, [], 2, apis()).terminal
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -50,6 +50,24 @@ async def test_each_open_stream_gets_one_ending_with_what_was_said(
     assert data["choices"][0]["content"] == "Hello"
 
 
+async def test_the_tokens_of_what_was_said_before_a_kill_are_counted_once(tmp_path: Path) -> None:
+    """Broken: a bill or a limit by tokens misses what was used before a kill, or has it again after the next one."""
+    usage = b'{"id":"c","model":"a/m","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":7}}'
+    who = {"api": "chat_completions", "client": "web", "model": "a/m"}
+    counted = []
+    async with opened(tmp_path) as journal:
+        await left_open(journal, "a", "b")
+        used = chunk_draft("a", chunk_key("a"), 2, [usage], time="2026-01-01T00:00:00.000Z")
+        await journal.append(used)
+    for _ in range(2):
+        telemetry = Telemetry()
+        async with opened(tmp_path) as journal:
+            await end_open_chats(journal, apis(), ChatSignals(telemetry))
+        value = telemetry.metrics.registry.get_sample_value
+        counted.append([value("relay_chat_tokens_total", who | {"kind": kind}) for kind in ("input", "output")])
+    assert counted == [[5, 7], [None, None]]
+
+
 async def test_a_stream_whose_beginning_was_pruned_ends_too(tmp_path: Path) -> None:
     """It would be closed at each start, and never."""
     async with opened(tmp_path) as journal:

@@ -9,7 +9,7 @@ import pytest
 
 from relay.apis import apis
 from relay.core.chat.events import Opening, chunk_draft, chunk_key, started_draft
-from relay.core.chat.recovery import restarted_draft
+from relay.core.chat.recovery import closed_by_restart
 from relay.core.event import Draft
 from relay.journal.projections import chats as module
 from relay.journal.projections.chats import Chats, NamedChat, OpenChat
@@ -35,7 +35,7 @@ def chunk(chat_id: str, first: int) -> Draft:
 
 
 def ended(chat_id: str) -> Draft:
-    return restarted_draft(started(chat_id).event, [], 2, apis())
+    return closed_by_restart(started(chat_id).event, [], 2, apis()).terminal
 
 
 def open_ids(store: Store) -> list[str]:

@@ -99,7 +99,7 @@ def test_a_failure_is_reported_without_what_was_said() -> None:
     with capture_logs() as lines:
         signals.chat_ended(data(outcome="failed", reason="upstream_reset", error={"message": "secret"}))
         signals.chat_refused("too_many_chats", "web")
-        signals.chats_closed(["messages", "messages", None])
+        signals.chats_closed([data(outcome="failed", reason="relay_restarted")])
         for _ in range(20):
             signals.chat_ended(data(outcome="failed", reason="upstream_reset"))
     assert [line["event"] for line in lines[:3]] == [
