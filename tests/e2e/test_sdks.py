@@ -7,6 +7,7 @@ event parser, its own classes of errors and its own rules of what to ask again.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp import ClientSession
 
@@ -21,8 +23,8 @@ from relay.simulator.chat.exchanges import Exchange
 from relay.simulator.chat.scripts import WORD
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
-from tests.e2e.sdks.install import run_node, run_python
-from tests.e2e.sdks.scenarios import BODY, MODEL, SCENARIOS, Scenario, scenarios_of
+from tests.e2e.sdks.install import run_agent, run_node, run_python
+from tests.e2e.sdks.scenarios import BODY, MODEL, SCENARIOS, Scenario, agent_scenarios, scenarios_of
 from tests.faults.harness.streams import Balance, balance, events_of
 from tests.services.chat import chat_client
 from tests.services.relay import RelayProcess
@@ -110,6 +112,11 @@ class Stage:
                     await asyncio.sleep(0.05)
         assert found.holds, found
         assert found.ends.total() == len(asked), found.ends
+
+    async def completed(self) -> list[Json]:
+        """What the events say of each chat that was answered."""
+        events = await events_of(self._ways["through"])
+        return [event["data"] for event in events if event["type"] == "relay.chat.completed"]
 
     def _script(self, scenario: Scenario) -> str:
         return self._simulator.scripts.register(scenario.answers)
@@ -263,6 +270,23 @@ async def test_the_packages_for_javascript_with_other_apis(
     scenarios = [each for each in scenarios_of(api) if script != "ai_client.mjs" or each.call in AI_CALLS]
     lived = await stage.play(partial(run_node, script, tmp_path), version, scenarios)
     await assert_nothing_is_noticed(stage, lived, as_attempted)
+
+
+async def test_an_agent_that_calls_tools(stage: Stage) -> None:
+    """An agent would go another way than without the relay, or consumers would miss a turn, its tools or its tokens."""
+    lived = await stage.play(run_agent, "2.68.0", agent_scenarios())
+    await assert_nothing_is_noticed(stage, lived, as_attempted)
+    runs = [through.answer for _, _, through in lived if through.answer is not None]
+    parts = [part for run in runs for message in run["messages"] for part in message["parts"]]
+    remembered = Counter(
+        (part["tool_call_id"], part["tool_name"]) for part in parts if part["part_kind"] == "tool-call"
+    )
+    turns = await stage.completed()
+    calls = [call for turn in turns for choice in turn["choices"] for call in choice["tool_calls"]]
+    assert Counter((call["id"], call["function"]["name"]) for call in calls) == remembered
+    assert {orjson.loads(call["function"]["arguments"])["days"] for call in calls} == {7}
+    for kind in ("input", "output"):
+        assert sum(turn["tokens"][kind] for turn in turns) == sum(run["usage"][f"{kind}_tokens"] for run in runs)
 
 
 REFUSALS = {

@@ -39,9 +39,9 @@ class Copy:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(root / name, target, follow_symlinks=False)
-        cache = root / ".cache"
-        if cache.exists():  # Kafka's jars
-            (folder / ".cache").symlink_to(cache.resolve())
+        cache, copied = root / ".cache", folder / ".cache"
+        if cache.exists() and not copied.exists():  # Kafka's jars; a link to them may have been copied
+            copied.symlink_to(cache.resolve())
         self._changes = 0
 
     def pytest(

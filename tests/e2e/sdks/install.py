@@ -51,6 +51,11 @@ def run_novita(cases: list[Json]) -> Json:
     return _played_in_python("novita-client", ["novita_calls.py"], cases)
 
 
+def run_agent(cases: list[Json]) -> Json:
+    """Plays cases with an agent of ``pydantic-ai``. Answers its version and the results."""
+    return _played_in_python("pydantic-ai-2", ["agent_client.py"], cases)
+
+
 def run_node(script: str, folder: Path, cases: list[Json]) -> Json:
     """Plays cases with a JavaScript SDK from a ``folder`` of the test's own. Answers its version and the results."""
     for name in ("cases.mjs", script):

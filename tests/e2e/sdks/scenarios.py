@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
@@ -59,10 +59,10 @@ class Scenario:
     api: str = "chat_completions"
 
 
-def simulated(words: str = "", api: str = "chat_completions", **more: Any) -> Answer:
+def simulated(words: str = "", api: str = "chat_completions", seed: int = 7, **more: Any) -> Answer:
     """The stream, or the document, that the simulator answers to a request with ``X-Simulate: <words>``."""
     spoken = _APIS[api]
-    behaviour, rng = parse(words, Faults()), Random(7)
+    behaviour, rng = parse(words, Faults()), Random(seed)
     if behaviour.error:
         return _kept(requested_error(behaviour, rng, "anthropic" if api == "messages" else "flat"))
     request = spoken.read(BODIES[api] | {"stream": True, "stream_options": {"include_usage": True}} | more)
@@ -244,6 +244,7 @@ SCENARIOS = (*_streams(), *_broken_streams(), *_documents(), *_errors(), *_retri
 _IMAGE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 _SCHEMA = WEATHER["function"]["parameters"]
 _TOOLS: dict[str, Json] = {
+    "chat_completions": {"tools": [WEATHER]},
     "responses": {"tools": [{"type": "function", "name": "weather", "parameters": _SCHEMA, "strict": False}]},
     "messages": {"tools": [{"name": "weather", "input_schema": _SCHEMA}]},
 }
@@ -318,4 +319,25 @@ def scenarios_of(api: str) -> list[Scenario]:
     return [
         replace(each, api=api, params=body if each.params is BODY and each.call != "count_tokens" else each.params)
         for each in once
+    ]
+
+
+def agent_scenarios() -> list[Scenario]:
+    """What an agent lives through that calls a tool twice before it answers: by API, streamed or not."""
+    return [
+        replace(scenario, name=f"{scenario.name}, {api}, {call}", call=call, api=api, params=params)
+        for api in ("chat_completions", "responses", "messages")
+        for call in ("stream", "create")
+        for params in ({"model": MODEL, "prompt": "fly a kite"},)
+        for scenario in _turns(partial(simulated, api=api, stream=call == "stream"), api)
+    ]
+
+
+def _turns(made: Callable[..., Answer], api: str) -> list[Scenario]:
+    asks, asks_again = (made(seed=seed, **_TOOLS[api]) for seed in (1, 2))
+    busy, wrong = refused(429, AT_ONCE, api=api), refused(400, api=api)
+    return [
+        Scenario("a tool, again, an answer", [asks, asks_again, made()], attempts=3),
+        Scenario("a tool, too many requests, an answer", [asks, busy, made()], attempts=3),
+        Scenario("a tool, an error", [asks, wrong], attempts=2, error="any"),
     ]
