@@ -21,6 +21,7 @@ from relay.settings import load
 from tests.docs.pages import COMMANDS, OUTPUTS, ROOT, Block, Page, pages
 from tests.docs.sandbox import FOLDER, TOKEN, Sandbox
 from tests.docs.services import SERVICES
+from tests.setup.needs import NEEDS
 
 NOT_RUN = {
     "fetches packages": 2,
@@ -92,6 +93,22 @@ def test_values_of_the_chart_are_valid(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "relay.yaml"
     file.write_text(Sandbox(tmp_path).here(yaml.safe_dump(values.get("config", {}))))
     load(file, {}, sink_configs())
+
+
+_COMMENT = re.compile(r" *(?:^| )#.*", re.MULTILINE)
+_CALLED = re.compile(r"(?:^|[;|&(]|\bdo ) *(?:\w+=\S* +)*([a-z][\w.-]*)(?= |$)", re.MULTILINE)
+OF_EVERY_DEBIAN = frozenset(
+    "cat cd cp do done echo export for grep head kill mkdir mv rm sed sort tail tr umask wait".split()
+)
+
+
+def test_set_up_installs_the_programs_that_pages_call() -> None:
+    """On a new machine the tests of a page would end with "command not found", after minutes of others."""
+    ours = {"relay", "make", "python", "python3", "kafka-acls.sh"}
+    known = OF_EVERY_DEBIAN | ours | {need.program for need in NEEDS["test"]}
+    blocks = [block for page in PAGES for block in page.blocks if is_run(block) and block.language != "python"]
+    strange = {(str(block), name) for block in blocks for name in _CALLED.findall(_COMMENT.sub("", block.text))}
+    assert {(block, name) for block, name in strange if name not in known} == set()
 
 
 def test_every_block_is_somebodys() -> None:

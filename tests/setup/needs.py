@@ -52,6 +52,7 @@ _TEST = (
     Need("redis-server", "redis-server"),
     Need("redis-cli", "redis-tools"),
     Need("kcat", "kcat"),
+    Need("sqlite3", "sqlite3"),
     Need("strace", "strace"),
     Need("nginx", "nginx-light"),
     Need("haproxy", "haproxy"),
