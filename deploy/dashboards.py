@@ -167,6 +167,12 @@ ROWS: dict[str, list[Panel]] = {
         ),
         Panel("Open chats", "Now.", [("sum(relay_chats_active{$mine})", "open")]),
         Panel(
+            "Irregular answers",
+            "Chats whose answer was not as its API has it, by what was wrong.",
+            _rate("relay_chats_irregular_total", "api, irregularity"),
+            unit="ops",
+        ),
+        Panel(
             "Tokens",
             "As the upstream reported them.",
             _rate("relay_chat_tokens_total", "kind"),

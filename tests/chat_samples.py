@@ -22,7 +22,7 @@ EXPECTED = ".expected.json"
 @dataclass(frozen=True, slots=True)
 class ChatSample:
     """``is_stream``: what the body is, whatever its ``content_type`` says. ``data``: the fields of the terminal event
-    that the answer decides."""
+    that the answer decides. ``irregular``: what about it is not as its API has it, in the order of the alphabet."""
 
     api: str
     name: str
@@ -32,6 +32,7 @@ class ChatSample:
     content_type: str
     ending: Ending
     data: dict[str, Any]
+    irregular: list[str]
 
 
 def chat_samples() -> list[ChatSample]:
@@ -54,6 +55,7 @@ def _read(path: Path) -> ChatSample:
         given.get("content_type", "text/event-stream" if is_stream else "application/json"),
         given.get("ending", "end"),
         expected["data"],
+        expected.get("irregular", []),
     )
 
 

@@ -52,6 +52,8 @@ class Choices(Assembly):
 
     def add(self, chunk: dict[str, Any]) -> None:
         self.take(chunk, "delta")
+        if "choices" not in chunk:
+            self.add_other(chunk)
 
     def add_body(self, document: dict[str, Any]) -> None:
         self.take(document, "message")

@@ -26,6 +26,8 @@ _KINDS: Final = {
     504: "timeout_error",
 }
 _TEXTS: Final = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
+_SILENT: Final = frozenset(("ping", "content_block_stop"))
+_SILENT_DELTAS: Final = frozenset(("signature_delta", "citations_delta", "compaction_delta"))
 _CALLS: Final = frozenset(("tool_use", "server_tool_use", "mcp_tool_use"))
 
 
@@ -38,13 +40,14 @@ class Message(Assembly):
         super().__init__(**settings)
         self._blocks: dict[int, list[str]] = {}
         self._given: set[int] = set()  # blocks whose input came whole, before any piece of it
+        self._next = 0  # the place of the next block
 
     def add(self, chunk: dict[str, Any]) -> None:
         kind = chunk.get("type")
         if kind == "content_block_delta":
             self._add_delta(chunk)
         elif kind == "content_block_start":
-            self._begin_block(number(chunk, "index"), chunk.get("content_block"), whole=False)
+            self._announce(number(chunk, "index"), chunk.get("content_block"))
         elif kind == "message_start":
             message = chunk.get("message")
             if type(message) is dict:
@@ -53,8 +56,8 @@ class Message(Assembly):
             self._add_end(chunk.get("delta"), chunk.get("usage"))
         elif kind == "message_stop":
             self.done = True
-        else:
-            self.find_error(chunk)
+        elif kind not in _SILENT:
+            self.add_other(chunk)
 
     def add_body(self, document: dict[str, Any]) -> None:
         blocks, role = document.get("content"), word(document.get("role"))
@@ -99,6 +102,13 @@ class Message(Assembly):
     def without_texts(cls, chunk: dict[str, Any]) -> dict[str, Any]:
         return bare(chunk, ("type", "index", "usage"), _BARE)
 
+    def _announce(self, index: int, block: Any) -> None:
+        """A block of a stream begins."""
+        if index != self._next:
+            self.irregular.add("out_of_order")
+        self._next = index + 1
+        self._begin_block(index, block, whole=False)
+
     def _begin_block(self, index: int, block: Any, *, whole: bool) -> None:
         if type(block) is not dict:
             return
@@ -125,9 +135,12 @@ class Message(Assembly):
 
     def _add_delta(self, chunk: dict[str, Any]) -> None:
         index, delta = number(chunk, "index"), chunk.get("delta")
-        key = _TEXTS.get(word(delta.get("type")) or "") if type(delta) is dict else None
+        kind = word(delta.get("type")) or "" if type(delta) is dict else ""
+        key = _TEXTS.get(kind)
         text = delta.get(key) if type(delta) is dict and key is not None else None
         if key is None or type(text) is not str:
+            if kind not in _SILENT_DELTAS:
+                self.irregular.add("unknown_event")
             return
         texts = self._blocks.get(index)
         if texts is None:
@@ -140,6 +153,7 @@ class Message(Assembly):
 
     def _unannounced(self, index: int, key: str) -> list[str] | None:
         """Where the text goes of a block whose beginning did not come."""
+        self.irregular.add("out_of_order")
         if key != "partial_json":
             return self._texts(index, key)
         if (parts := self.parts(0)) is None:

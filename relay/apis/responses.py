@@ -30,6 +30,15 @@ _DELTAS: Final = _CONTENT | _REASONING | _ARGUMENTS.keys()
 _CALLS: Final = {"function_call": "arguments", "custom_tool_call": "input", "mcp_call": "arguments"}
 _ENDS: Final = {f"response.{status}": status for status in ("completed", "incomplete", "failed", "cancelled")}
 _FINISHED: Final = frozenset(("completed", "incomplete", "cancelled"))
+_KNOWN: Final = re.compile(
+    r"response\.(?:created|queued|in_progress|output_text\.annotation\.added|compaction\.compacting|steer\.[a-z]+"
+    r"|(?:output_item|content_part|reasoning_summary_part)\.(?:added|done)"
+    r"|(?:output_text|refusal|reasoning_text|reasoning_summary_text|function_call_arguments|custom_tool_call_input"
+    r"|mcp_call_arguments|code_interpreter_call_code|shell_call_command|shell_call_output_content|audio"
+    r"|audio\.transcript)\.(?:added|delta|done)"
+    r"|(?:web_search_call|file_search_call|code_interpreter_call|image_generation_call|mcp_call|mcp_list_tools)"
+    r"\.[a-z_]+)"
+)
 _NUMBER: Final = re.compile(rb'"sequence_number":(?:0|[1-9][0-9]*)')
 _PADDING: Final = b'"obfuscation":"'
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -45,13 +54,14 @@ class Response(Assembly):
         self._calls: dict[int, int] = {}  # the place of each among the calls
         self._read: set[int] = set()  # items of which a piece came, or the whole
         self._ids: dict[int, str] = {}
+        self._next = 0  # the place of the next item
 
     def add(self, chunk: dict[str, Any]) -> None:
         kind = word(chunk.get("type")) or ""
         if kind in _DELTAS:
             self._add_delta(chunk, kind)
         elif kind == "response.output_item.added":
-            self._begin_item(number(chunk, "output_index"), chunk.get("item"))
+            self._announce(number(chunk, "output_index"), chunk.get("item"))
         elif kind == "response.content_part.added":
             self._begin_part(chunk.get("part"))
         elif kind == "response.output_item.done":
@@ -63,8 +73,8 @@ class Response(Assembly):
             self.done = True
         elif type(chunk.get("response")) is dict:
             self._add_response(chunk["response"], None)
-        else:
-            self.find_error(chunk)
+        elif not _KNOWN.fullmatch(kind):
+            self.add_other(chunk)
 
     def add_body(self, document: dict[str, Any]) -> None:
         self._add_response(document, None)
@@ -102,6 +112,8 @@ class Response(Assembly):
         index, text = number(chunk, "output_index"), chunk.get("delta")
         if type(text) is not str or not self._notes(index):
             return
+        if index >= self._next:
+            self.irregular.add("out_of_order")
         texts = self._texts(index, kind)
         if texts is None and kind in _ARGUMENTS:  # its item was not announced
             self._begin_call(index, {"type": _ARGUMENTS[kind]})
@@ -118,6 +130,13 @@ class Response(Assembly):
             place = self._calls.get(index)
             return None if place is None else parts.calls[place].arguments
         return parts.section(index, reasoning=kind in _REASONING)
+
+    def _announce(self, index: int, item: Any) -> None:
+        """An item of a stream begins."""
+        if index != self._next:
+            self.irregular.add("out_of_order")
+        self._next = index + 1
+        self._begin_item(index, item)
 
     def _begin_item(self, index: int, item: Any) -> None:
         if type(item) is not dict or (parts := self.parts(0)) is None:

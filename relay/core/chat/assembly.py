@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 from relay.core.chat.error import error_of
 from relay.core.chat.events import Choice, Tokens, ToolCall, UpstreamError
@@ -27,11 +27,19 @@ _MANY: Final = 512
 """Pieces of a text after which they are joined: each costs 50 bytes on top of its own."""
 
 
+Irregularity = Literal["after_end", "mislabelled", "not_json", "out_of_order", "unknown_event"]
+"""How an answer breaks the rules of its API: something came after the end, the ``Content-Type`` is that of another kind
+of answer, an event is not a JSON object, a part's place is not the next one or the part never began, or the API has no
+such event. It reaches the client all the same, and events say of it what can be read.
+"""
+
+
 class Assembly(ABC):
     """What an answer has said so far. ``content``: whether its texts are kept. ``max_text``: how much of them.
 
     ``begun``: content, reasoning or a tool call came. ``finished``: a choice has its ``finish_reason``. ``done``: the
     chunk came with which the API ends an answer. ``truncated``: texts were left out, because there were too many.
+    ``irregular``: what about the answer is not as its API has it.
     """
 
     sentinel: ClassVar[bytes] = b""
@@ -49,6 +57,7 @@ class Assembly(ABC):
         self.finished = False
         self.done = False
         self.truncated = False
+        self.irregular: set[Irregularity] = set()
         self._content = content
         self._room = max_text
         self._choices: dict[int, Parts] = {}
@@ -106,9 +115,16 @@ class Assembly(ABC):
             self.completion_id = self.completion_id or word(document.get("id"))
             self.model = self.model or word(document.get("model"))
 
-    def find_error(self, document: dict[str, Any]) -> None:
-        """Takes the error that a chunk or a body reports; the first one stays."""
-        self.error = self.error or error_of(document)
+    def find_error(self, document: dict[str, Any]) -> bool:
+        """Takes the error that a chunk or a body reports, and says whether it does; the first one stays."""
+        error = error_of(document)
+        self.error = self.error or error
+        return error is not None
+
+    def add_other(self, chunk: dict[str, Any]) -> None:
+        """A chunk that the API does not have: an error, or something unknown."""
+        if not self.find_error(chunk):
+            self.irregular.add("unknown_event")
 
     def finish(self, parts: Parts, reason: str) -> None:
         """A choice has ended."""
@@ -128,6 +144,8 @@ class Assembly(ABC):
     def add_call(self, parts: Parts, index: Any, call_id: Any, kind: Any, name: Any) -> Call | None:
         """The tool call that something belongs to, with what is new about it; ``None``: there are too many."""
         self.begun = True
+        if type(index) is int and index > len(parts.calls):
+            self.irregular.add("out_of_order")
         name = word(name)
         call = parts.call(index, word(call_id), name)
         if call is None:

@@ -59,8 +59,8 @@ class StreamReader:
         return self._closed or self._assembly.done
 
     def read(self, data: bytes) -> None:
-        if self._closed:
-            return
+        if self._closed and "after_end" in self._assembly.irregular:
+            return  # what follows an end says nothing; that something does is known
         start = self._parser.position
         plain = self._parser.take_plain(data)
         if plain is not None:
@@ -70,9 +70,8 @@ class StreamReader:
                 self._read_event(event.data, event.end, event.name, event.oversized)
 
     def close(self) -> None:
-        if not self._closed:
-            for event in self._parser.close():
-                self._read_event(event.data, event.end, event.name, event.oversized)
+        for event in self._parser.close():
+            self._read_event(event.data, event.end, event.name, event.oversized)
 
     def released(self) -> list[HeldRun]:
         """The chunks that were held, which are then no longer."""
@@ -87,21 +86,18 @@ class StreamReader:
             start += plain.size(position)
             self._read_event(frames[position], start)
             position += 1
-        if not self._closed:
-            self._read_frames(frames[position:] if position else frames)
+        self._read_frames(frames[position:] if position else frames)
 
     def _read_frames(self, frames: list[bytes]) -> None:
         template = self._template
-        if template is None or len(frames) < _WORTHWHILE:
+        if template is None or len(frames) < _WORTHWHILE or self.done:
             self._read_each(frames)
             return
         place = 0
         for run in runs(template, self._assembly.alike(frames)):
-            if self._closed:
-                return
             received = frames[place : place + len(run.frames)]
             place += len(received)
-            if run.said is None:
+            if run.said is None or self.done:
                 self._read_each(received)  # which may learn another template, for the next frames that come
             else:
                 self._assembly.keep(template.texts, run.said)
@@ -124,7 +120,7 @@ class StreamReader:
 
     def _read_event(self, data: bytes, end: int, name: str = "", oversized: bool = False) -> dict[str, Any] | None:
         """One event, which ends at ``end`` in the stream. Its chunk, if it is one."""
-        if self._closed or not (data or oversized):
+        if not (data or oversized) or self._comes_too_late():
             return None
         if oversized:
             self._assembly.passed_over(name)
@@ -142,9 +138,17 @@ class StreamReader:
             self._hold(chunk, one_line(data) if exact else None)
         else:
             self.gaps += 1
+            if not oversized:
+                self._assembly.irregular.add("not_json")
         if name == "error" and self._assembly.error is None:
             self._assembly.error = error_of_status(chunk, data[:_SHOWN].decode(errors="replace"))
         return chunk if type(chunk) is dict else None
+
+    def _comes_too_late(self) -> bool:
+        """Whether what has come is ignored, since a sentinel was there before it."""
+        if self.done:
+            self._assembly.irregular.add("after_end")
+        return self._closed
 
     def _hold(self, chunk: dict[str, Any], data: bytes | None) -> None:
         if self._hold_chunks:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
 from relay.core.chat.api import Api
-from relay.core.chat.assembly import MAX_TEXT
+from relay.core.chat.assembly import MAX_TEXT, Irregularity
 from relay.core.chat.error import upstream_error
 from relay.core.chat.events import ChatData, Opening, chunk_draft, chunk_key, terminal_draft
 from relay.core.chat.outcome import Ending, Seen, Verdict, verdict
@@ -54,11 +54,15 @@ class Capture:
 
 
 class Closed(NamedTuple):
-    """The end of a stream: the last chunk events, then the one terminal event, whose data is ``data``."""
+    """The end of a stream: the last chunk events, then the one terminal event, whose data is ``data``.
+
+    ``irregular``: what about the answer is not as its API has it.
+    """
 
     chunks: list[Draft]
     terminal: Draft
     data: ChatData
+    irregular: frozenset[Irregularity] = frozenset()
 
 
 class Tap:
@@ -133,7 +137,7 @@ class Tap:
         data = self._data(self._left or verdict(self._seen(), ending), now)
         time = rfc3339(self._opening.epoch_ms(now))
         terminal = terminal_draft(data, fitted(data), time=time, traceparent=self._opening.traceparent)
-        return Closed(chunks, terminal, data)
+        return Closed(chunks, terminal, data, frozenset(self._assembly.irregular))
 
     def _absorb(self, *, last: bool = False) -> None:
         """Reads what was put off, unless that is too little to tell what it is; ``last``: it is all there is."""
@@ -162,10 +166,12 @@ class Tap:
     def _choose_reader(self, beginning: bytes) -> None:
         """By what there is rather than by what its ``Content-Type`` says: servers that fail mix the two up."""
         self._chosen = bool(beginning)
-        if beginning.startswith(b"{") and self._body is None:
+        if self._body is None and beginning.startswith(b"{"):
             self._body = BodyReader(self._assembly, max_body=self._capture.max_body)
-        elif beginning.startswith(_STREAM_STARTS):
+            self._assembly.irregular.add("mislabelled")
+        elif self._body is not None and beginning.startswith(_STREAM_STARTS):
             self._body = None
+            self._assembly.irregular.add("mislabelled")
 
     def _arrival(self, end: int) -> float:
         """When the piece came that holds the last byte before the place ``end`` of the stream."""

@@ -142,7 +142,7 @@ class ChatCapture:
             closed = self._bare(ending, at)
         self._events.put((*closed.chunks, closed.terminal))
         self._tap = None
-        self._signals.chat_ended(closed.data, self._opening.model_asked)
+        self._signals.chat_ended(closed.data, self._opening.model_asked, closed.irregular)
         self._closed(closed.data)
 
     def _bare(self, ending: Ending, at: float) -> Closed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from prometheus_client import Counter
@@ -30,6 +30,12 @@ class ChatSignals:
         metrics = telemetry.metrics
         self._active = metrics.gauge("relay_chats_active", "Open chats.")
         self._ended = metrics.counter("relay_chats", "Chats ended, by outcome.", "api", "outcome", "reason")
+        self._irregular = metrics.counter(
+            "relay_chats_irregular",
+            "Chats whose answer was not as its API has it, by what was wrong: one chat may have several.",
+            "api",
+            "irregularity",
+        )
         self._first_token = metrics.histogram(
             "relay_chat_first_token_seconds", "Time from a chat request to its first token.", SECONDS, "model"
         )
@@ -66,8 +72,9 @@ class ChatSignals:
         """Its request is on the way to the upstream, so long after it was read."""
         self._overhead.observe(seconds)
 
-    def chat_ended(self, data: ChatData, asked: str | None = None) -> None:
-        """It has ended, and this is what its event says; ``asked``: the model that was asked for."""
+    def chat_ended(self, data: ChatData, asked: str | None = None, irregular: Iterable[str] = ()) -> None:
+        """It has ended, and this is what its event says. ``asked``: the model that was asked for; ``irregular``: what
+        about the answer was not as its API has it."""
         self._active.dec()
         span = self._spans.pop(data["chat_id"], None)
         if span is not None:
@@ -76,6 +83,8 @@ class ChatSignals:
         if self._telemetry.inferences.on:
             self._telemetry.inferences.ended(asked, data, span.traceparent if span is not None else None)
         self._count(data)
+        for irregularity in irregular:
+            self._irregular.labels(data["api"] or "", irregularity).inc()
         timings = data["timings"]
         if timings["duration_ms"] is not None:
             self._duration.observe(timings["duration_ms"] / 1000)

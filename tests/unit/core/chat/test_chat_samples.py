@@ -45,6 +45,7 @@ def by_relay(
     closed = tap.end(sample.ending, 1.0)
     data = orjson.loads(closed.terminal.event.data)
     assert data["bytes"] == len(sample.body)
+    assert sorted(closed.irregular) == sample.irregular
     return Content(list(chunk_objects(drafts + closed.chunks)), {key: data[key] for key in sample.data})
 
 

@@ -58,6 +58,7 @@ def test_in_bulk_as_frame_by_frame(stream: list[bytes], hold: bool, repeat: int,
     assert many.choices() == one.choices()
     assert (many.usage, many.error, many.begun) == (one.usage, one.error, one.begun)
     assert (bulk.done, bulk.chunks, bulk.gaps) == (single.done, single.chunks, single.gaps)
+    assert many.irregular == one.irregular
     assert bulk.token_end == single.token_end
     assert bulk.released() == single.released()
 

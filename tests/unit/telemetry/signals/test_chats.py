@@ -39,8 +39,9 @@ def test_an_ending_moves_every_metric_of_the_contract() -> None:
     signals.chat_opened()
     signals.chat_sent(0.0002)
     assert sample(telemetry, "relay_chats_active") == 1
-    signals.chat_ended(data())
+    signals.chat_ended(data(), irregular=["after_end"])
     assert sample(telemetry, "relay_chats_active") == 0
+    assert sample(telemetry, "relay_chats_irregular_total", api="chat_completions", irregularity="after_end") == 1
     assert sample(telemetry, "relay_chats_total", api="chat_completions", outcome="completed", reason="") == 1
     assert sample(telemetry, "relay_chat_first_token_seconds_bucket", model="a/m", le="0.025") == 1
     assert sample(telemetry, "relay_chat_duration_seconds_sum") == 0.9
