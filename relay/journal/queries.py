@@ -8,7 +8,6 @@ from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
@@ -115,7 +114,7 @@ class Queries:
     last_offset: int
     _guard: Guard
     _db: sqlite3.Connection
-    _kept: dict[tuple[int, str | None, str | None], array[int]]
+    _kept: dict[tuple[int, str | None, str | None], array[int] | None]
 
     def read(self, after: int, limit: int, max_bytes: int) -> list[Entry]:
         """The entries after an offset, at most ``limit`` of them and ``max_bytes`` of data (but at least one)."""
@@ -142,8 +141,7 @@ class Queries:
         ``paths`` are two or more, such as ``$.timings.started_at``. The data stays in SQLite, so that a list of large
         events costs neither their bytes nor the interpreter lock.
         """
-        find = self._places if limit < MOST_DIGESTS else self._kept_places
-        offsets, following = find(before, wanted, first, min(limit, MOST_DIGESTS), DIGESTED_BYTES)
+        offsets, following = self._places(before, wanted, first, min(limit, MOST_DIGESTS), DIGESTED_BYTES)
         statement = _QUERY["digests"].format(paths=", ".join(f"'{path}'" for path in paths))
         with self._guard.translated():
             found: bytes = self._one(statement, {"offsets": orjson.dumps(offsets).decode()})
@@ -157,46 +155,40 @@ class Queries:
         self, before: int, wanted: EventFilter, first: int, limit: int, max_bytes: int
     ) -> tuple[list[int], int | None]:
         """Where wanted events are, newest first, as many as fit; and below which offset to go on."""
+        end = (self._maybe_int(_QUERY["newest"]) or 0) + 1
+        before = min(before, end)
         lowest = max(first, before - SCAN)
-        places = self._scanned(lowest, before, wanted, limit + 1)
-        offsets, is_cut = _fitting(sorted(places, reverse=True), limit, max_bytes)
-        return offsets, offsets[-1] if is_cut else self._end_below(lowest, first)
-
-    def _kept_places(
-        self, before: int, wanted: EventFilter, first: int, limit: int, max_bytes: int
-    ) -> tuple[list[int], int | None]:
-        """The same for a look through all of a stretch, such as each page of a sorted list takes again.
-
-        Where events are does not change, so it is read once and kept; what they say is read each time.
-        """
-        lowest = max(first, before - SCAN)
-        newest = self._maybe_int(_QUERY["newest"]) or 0
         places: list[tuple[int, int]] = []
-        for block in range(lowest // _BLOCK * _BLOCK, min(before, newest + 1), _BLOCK):
-            flat = self._block(block, wanted, is_full=block + _BLOCK <= newest)
-            places += zip(flat[::2], flat[1::2], strict=True)
-        within = sorted((place for place in places if lowest <= place[0] < before), reverse=True)
-        offsets, is_cut = _fitting(within, limit, max_bytes)
+        for block in range((before - 1) // _BLOCK * _BLOCK, lowest - _BLOCK, -_BLOCK):
+            flat = self._kept_of(block, wanted) if block + _BLOCK <= end and wanted.selective else None
+            if flat is None:
+                flat = self._scanned(block, min(before, block + _BLOCK), wanted, limit + 1 - len(places))
+            found = zip(flat[::2], flat[1::2], strict=True)
+            places += sorted((place for place in found if lowest <= place[0] < before), reverse=True)
+            if len(places) > limit:
+                break
+        offsets, is_cut = _fitting(places, limit, max_bytes)
         return offsets, offsets[-1] if is_cut else self._end_below(lowest, first)
 
-    def _block(self, first: int, wanted: EventFilter, *, is_full: bool) -> array[int]:
-        """Offset and size of each wanted event of a block, one after another. ``is_full``: no more come into it."""
+    def _kept_of(self, first: int, wanted: EventFilter) -> array[int] | None:
+        """Offset and size of each wanted event of a block that is full; ``None``: there are too many to be kept.
+
+        Where events are does not change, so it is read once: the pages of a list look through the same blocks again.
+        """
         key = (first, _json_of(wanted.types_taken), wanted.subject)
-        if (kept := self._kept.get(key)) is not None:
-            return kept
-        flat = array("q", chain.from_iterable(self._scanned(first, first + _BLOCK, wanted, -1)))
-        if is_full and len(flat) <= 2 * _SPARSE:
+        if key not in self._kept:
             if len(self._kept) == _MOST_KEPT:
                 del self._kept[next(iter(self._kept))]
-            self._kept[key] = flat
-        return flat
+            flat = self._scanned(first, first + _BLOCK, wanted, _SPARSE + 1)
+            self._kept[key] = flat if len(flat) <= 2 * _SPARSE else None
+        return self._kept[key]
 
-    def _scanned(self, first: int, before: int, wanted: EventFilter, limit: int) -> list[tuple[int, int]]:
-        """Offset and size of the newest wanted events of a stretch, in whatever order; -1 for all of them."""
+    def _scanned(self, first: int, before: int, wanted: EventFilter, limit: int) -> array[int]:
+        """Offset and size of the newest wanted events of a stretch, at most so many, in whatever order."""
         given = {"types": _json_of(wanted.types_taken), "subject": wanted.subject, "first": first, "before": before}
         with self._guard.translated():
             found: str = self._one(_QUERY["newest_before"], {**given, "limit": limit}) or ""
-        return [(int(offset), int(size)) for offset, _, size in (pair.partition(":") for pair in found.split())]
+        return array("q", map(int, found.replace(":", " ").split()))
 
     def _end_below(self, offset: int, first: int = 0) -> int | None:
         """Where the events below an offset end, as one offset more than the newest; ``None``: none is left."""

@@ -113,7 +113,7 @@ async def test_the_list_and_what_waits_are_bounded(relay: Stage, console: Visit)
     await console.open()
     grown = await console.page.evaluate(
         """async () => {
-          const { feed, CAPACITY } = await import(new URL("feed.js", document.scripts[0].src));
+          const { feed, CAPACITY } = (await import(document.scripts[0].src)).modules["feed.js"];
           const event = { type: "relay.task.submitted", subject: "t", time: new Date().toISOString(), data: {} };
           for (const round of [0, 1]) {
             feed.pause();
@@ -247,7 +247,7 @@ async def test_no_element_gets_an_address_that_is_not_of_the_web(console: Visit,
     await console.open()
     made = await console.page.evaluate(
         """async address => {
-          const { element } = await import(new URL("dom.js", document.scripts[0].src));
+          const { element } = (await import(document.scripts[0].src)).modules["dom.js"];
           const made = [element("a", { href: address }), element("img", { src: address })];
           return made.map(each => each.attributes.length);
         }""",

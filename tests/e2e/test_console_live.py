@@ -89,7 +89,7 @@ async def test_what_waited_beyond_the_bound_can_be_loaded(console: Visit) -> Non
     await expect(console.page.locator(".event")).to_have_count(100)
     offsets = await console.page.evaluate(
         """async () => {
-          const { feed, CAPACITY } = await import(new URL("feed.js", document.scripts[0].src));
+          const { feed, CAPACITY } = (await import(document.scripts[0].src)).modules["feed.js"];
           const event = { type: "relay.task.submitted", subject: "t", time: new Date().toISOString(), data: {} };
           const after = feed.rows[0].offset;
           feed.pause();
@@ -113,7 +113,7 @@ async def test_the_list_stops_growing_and_says_how_to_see_more(console: Visit) -
         assert MOST in script
         await route.fulfill(response=response, body=script.replace(MOST, "MOST = 400"))  # 2,000 take a browser 20 s
 
-    await page.route("**/feed.js", shorter)
+    await page.route("**/console.js", shorter)
     await console.open()
     older = page.get_by_role("button", name="Load older")
     for loaded in range(100, 400, 100):

@@ -69,7 +69,7 @@ async def test_what_needs_attention_is_what_the_command_line_finds(relay: Stage,
     several = {"upstream": {"up": False}, **with_sink(up=False, trouble=TROUBLE)}
     shown = [WELL | changed for changed in (*(case for case, _ in CASES), several, {})]
     script = """async all => {
-      const { attentionOf } = await import(new URL("attention.js", document.scripts[0].src));
+      const { attentionOf } = (await import(document.scripts[0].src)).modules["attention.js"];
       return all.map(status => attentionOf(status).map(({ code, failed }) => [code, failed]));
     }"""
     found = await console.page.evaluate(script, shown)

@@ -54,7 +54,7 @@ async def test_the_console_can_be_switched_off_and_is_named_at_the_start(tmp_pat
             assert (await ask(relay.url, get("/"))).headers["content-type"].startswith("text/html")
             url = relay.url
         async with running(tmp_path, console={"enabled": False}) as relay:
-            for path in ("/", "/console/0/main.js"):
+            for path in ("/", "/console/0/console.js"):
                 reply = await ask(relay.url, get(path))
                 assert (reply.status, reply.code) == (404, "not_found")
     started = [line for line in log if line["event"] == "relay started"]

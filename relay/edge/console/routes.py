@@ -1,7 +1,8 @@
 """``GET /`` and ``GET /console/{version}/{file}``.
 
-The page names its files by a version that changes with any of them, so that browsers keep them for good: a second page
-asks for nothing but itself, and a relay that was upgraded never shows half a page of each.
+The page is four files: itself, its scripts and its styles each as one, and an icon. It names the others by a version
+that changes with any of them, so that browsers keep them for good: a second page asks for nothing but itself, and a
+relay that was upgraded never shows half a page of each.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from typing import Final
 
 from aiohttp import ETag, hdrs, web
 
+from relay.edge.console.bundle import bundle
 from relay.edge.console.headers import ASK_AGAIN, FOR_GOOD, headers_of
 from relay.edge.http import problems
 from relay.edge.http.server import respond
 
 PAGE: Final = "index.html"
+STYLES: Final = ("foundation.css", "frame.css", "parts.css", "views.css")
+"""In the order of the cascade."""
+
 MEDIA_TYPES: Final = MappingProxyType(
     {
         ".css": "text/css; charset=utf-8",
@@ -78,8 +83,16 @@ def _answer(request: web.Request, file: StaticFile, kept: str) -> web.Response:
 
 
 def _read() -> dict[str, bytes]:
+    """The files as they are served, by their names."""
     found = files(__package__).joinpath("static").iterdir()
-    return {file.name: file.read_bytes() for file in found if _suffix(file.name) in MEDIA_TYPES}
+    texts = {file.name: file.read_text("utf-8") for file in found if _suffix(file.name) in MEDIA_TYPES}
+    served = {
+        PAGE: texts[PAGE],
+        "console.js": bundle({name: text for name, text in texts.items() if name.endswith(".js")}),
+        "console.css": "".join(texts[name] for name in STYLES),
+        "icon.svg": texts["icon.svg"],
+    }
+    return {name: text.encode() for name, text in served.items()}
 
 
 def _static(name: str, body: bytes, *, on_loopback: bool) -> StaticFile:

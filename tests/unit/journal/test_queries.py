@@ -180,6 +180,22 @@ def test_what_is_kept_of_a_stretch_leaves_nothing_out(store: Store, monkeypatch:
     assert found(19, wanted=dead) == ([18, 16, 14], None)
 
 
+def test_from_every_place_the_next_ones_are_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where many of a block are wanted, or a page ends within one, the list would leave some out or show them twice."""
+    monkeypatch.setattr(queries, "_BLOCK", 4)
+    monkeypatch.setattr(queries, "_SPARSE", 1)
+    store.append([dead_draft(str(n)) if n % 3 else draft(str(n)) for n in range(1, 31)], 1)
+    for wanted, where in ((EventFilter(("tasks",)), range(3, 31, 3)), (EventFilter(), range(1, 31))):
+        for before in range(1, 33):
+            found: list[int] = []
+            following: int | None = before
+            while following is not None:
+                page = store.digests(following, wanted, 2, ("$.a", "$.b"), 3)
+                found += [each.offset for each in page.found]
+                following = page.next
+            assert found == [offset for offset in reversed(where) if 2 <= offset < before]
+
+
 def test_a_digest_of_what_is_no_json_has_no_values(store: Store) -> None:
     """One damaged event would end the list of all of them."""
     store.append([draft("a"), draft("b", data=b'{"a":')], 1)

@@ -2,19 +2,24 @@
 
 import { element } from "./dom.js";
 
-const NUMBER = new Intl.NumberFormat("en");
-const FULL = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long" });
-const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
-const CLOCK = new Intl.DateTimeFormat("en-GB", {
+const NUMBER = made(() => new Intl.NumberFormat("en"));
+const FULL = made(() => new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long" }));
+const DAY = made(() => new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" }));
+const CLOCK = made(() => new Intl.DateTimeFormat("en-GB", {
   hour: "2-digit",
   minute: "2-digit",
   second: "2-digit",
   fractionalSecondDigits: 3,
-});
+}));
 const SIZES = ["B", "KiB", "MiB", "GiB", "TiB"];
 
+/** Makes what the first texts would wait for, while the page waits for its data: it takes longer than to ask for them. */
+export function prepare() {
+  for (const format of [NUMBER, FULL, DAY, CLOCK]) format();
+}
+
 export function count(number) {
-  return NUMBER.format(number);
+  return NUMBER().format(number);
 }
 
 /** `1 task`, `2 tasks`. */
@@ -46,10 +51,10 @@ export function duration(milliseconds) {
 export function clock(text) {
   const instant = new Date(text);
   if (Number.isNaN(instant.getTime())) return element("span", {}, String(text ?? "unknown"));
-  const time = CLOCK.format(instant);
+  const time = CLOCK().format(instant);
   const today = instant.toDateString() === new Date().toDateString();
-  const shown = today ? time : `${DAY.format(instant)} ${time}`;
-  return element("time", { datetime: text, title: `${FULL.format(instant)} · ${text}` }, shown);
+  const shown = today ? time : `${DAY().format(instant)} ${time}`;
+  return element("time", { datetime: text, title: `${FULL().format(instant)} · ${text}` }, shown);
 }
 
 const AGO = /^([0-9.]+)(ms|s|m|h|d)$/;
@@ -81,4 +86,10 @@ export function indented(text) {
 function pair(seconds, large, largeName, small, smallName) {
   const rest = Math.floor((seconds % large) / small);
   return `${Math.floor(seconds / large)} ${largeName}${rest ? ` ${rest} ${smallName}` : ""}`;
+}
+
+/** A value that is made when it is first needed. */
+function made(make) {
+  let value;
+  return () => (value ??= make());
 }

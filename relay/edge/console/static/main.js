@@ -1,14 +1,13 @@
 // The page: which view belongs to which address, and what all views share.
 
-import { Unreachable, access, forgetToken, hasToken } from "./api.js";
+import { access, forgetToken, hasToken } from "./api.js";
 import { showBanner, showCounts, showReadiness, showReplica, unknownAddress } from "./frame.js";
 import { askForToken } from "./dialogs.js";
+import { prepare } from "./format.js";
 import { listenToKeys } from "./keys.js";
-import { failure, heading } from "./parts.js";
 import { status } from "./status.js";
-import { loadAll, viewAt } from "./views.js";
+import { viewAt } from "./views.js";
 
-const LATER = 1_500; // ms; while the first view waits for its data, the browser is not idle enough
 const main = document.getElementById("main");
 let leaving = new AbortController();
 
@@ -25,35 +24,27 @@ function announce(text) {
   announce.timer = setTimeout(() => (notice.textContent = ""), 6_000);
 }
 
-/** Shows the view of the address. Answers whether it is still wanted when it is loaded. */
-async function render() {
+/** Shows the view of the address. */
+function render() {
   leaving.abort();
   leaving = new AbortController();
   const { signal } = leaving;
-  const { name, title, load, id, query } = viewAt(location.hash);
+  const { name, title, view, id, query } = viewAt(location.hash);
   status.forget((path) => !path.startsWith("/v1/events")); // the list of events goes on behind other views
   document.title = `${title} · relay`;
   for (const link of document.querySelectorAll(".tabs a")) {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const view = await load().catch(notLoaded);
-  if (signal.aborted) return false;
   const shown = (id ? view.one : view.list) ?? unknownAddress;
   main.replaceChildren(...shown({ id, query, go, announce, signal }));
-  return true;
-}
-
-function notLoaded() {
-  const show = () => [heading("This view could not be loaded"), failure(new Unreachable(), () => location.reload())];
-  return { list: show, one: show };
 }
 
 /** Another view was asked for: its heading has the focus, so that the keyboard and a screen reader begin there. */
-async function navigate() {
+function navigate() {
   if (location.hash && !location.hash.startsWith("#/")) return;
   const kept = document.activeElement?.id;
-  if (!(await render())) return;
+  render();
   window.scrollTo(0, 0);
   (kept && main.querySelector(`#${CSS.escape(kept)}`) || main.querySelector("h1"))?.focus({ preventScroll: true });
 }
@@ -90,6 +81,6 @@ document.getElementById("skip").addEventListener("click", (event) => {
 });
 window.addEventListener("hashchange", navigate);
 listenToKeys(go);
-status.start();
 render();
-setTimeout(loadAll, LATER);
+status.start();
+prepare();

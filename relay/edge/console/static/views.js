@@ -1,32 +1,35 @@
-// Which view belongs to which address. A view is loaded when it is needed, so that a new page waits for its own alone;
-// this file imports nothing, so that the first view is on its way before the rest of the page is here.
+// Which view belongs to which address.
+
+import * as chats from "./view-chats.js";
+import * as deadLetters from "./view-dead-letters.js";
+import * as events from "./view-events.js";
+import * as health from "./view-health.js";
+import * as overview from "./view-overview.js";
+import * as search from "./view-search.js";
+import * as subjects from "./view-subject.js";
+import * as tasks from "./view-tasks.js";
 
 const VIEWS = {
-  overview: { title: "Overview", load: () => import("./view-overview.js") },
-  events: { title: "Live events", load: () => import("./view-events.js") },
-  search: { title: "Search", load: () => import("./view-search.js") },
-  subjects: { title: "Timeline", load: () => import("./view-subject.js") },
-  tasks: { title: "Tasks", load: () => import("./view-tasks.js") },
-  chats: { title: "Chats", load: () => import("./view-chats.js") },
-  "dead-letters": { title: "Dead letters", load: () => import("./view-dead-letters.js") },
-  health: { title: "Health", load: () => import("./view-health.js") },
+  overview: { title: "Overview", view: overview },
+  events: { title: "Live events", view: events },
+  search: { title: "Search", view: search },
+  subjects: { title: "Timeline", view: subjects },
+  tasks: { title: "Tasks", view: tasks },
+  chats: { title: "Chats", view: chats },
+  "dead-letters": { title: "Dead letters", view: deadLetters },
+  health: { title: "Health", view: health },
 };
 
 /**
- * What `#/dead-letters/ID?after=X` says: the `name`, the `title`, the `id` and the `query` of a view. `load` answers the
- * module that shows it, with `list` or, where there is an id, `one`. Without an address it is the overview.
+ * What `#/dead-letters/ID?after=X` says: the `name`, the `title`, the `id` and the `query` of a view, and the `view` with
+ * `list` or, where there is an id, `one`. Without an address it is the overview.
  */
 export function viewAt(hash) {
   const [path, query = ""] = (hash.match(/^#\/(.+)/)?.[1] ?? "overview").split("?");
   const [name, ...rest] = path.split("/");
   const id = decoded(rest.join("/"));
-  const { title, load } = VIEWS[name] ?? { title: "Unknown address", load: async () => ({}) };
-  return { name, title: id ? `${title} ${id}` : title, load, id, query: new URLSearchParams(query) };
-}
-
-/** Loads those that were not needed yet, so that they are there at once, and of the same version, when they are. */
-export function loadAll() {
-  for (const { load } of Object.values(VIEWS)) load().catch(() => {}); // it is asked for again when it is needed
+  const { title, view } = VIEWS[name] ?? { title: "Unknown address", view: {} };
+  return { name, title: id ? `${title} ${id}` : title, view, id, query: new URLSearchParams(query) };
 }
 
 function decoded(text) {
@@ -36,5 +39,3 @@ function decoded(text) {
     return text;
   }
 }
-
-viewAt(location.hash).load().catch(() => {}); // main.js says so

@@ -19,8 +19,8 @@ FILES = sorted(STATIC.iterdir())
 SCRIPTS = [file for file in FILES if file.suffix == ".js"]
 PAGE = (STATIC / "index.html").read_text("utf-8")
 VERSION = Console(on_loopback=True).version
-IMPORTED = re.compile(r'^import .*from "\./([^"]+)"|^} from "\./([^"]+)"', re.MULTILINE)
-LATER = re.compile(r'import\("\./([^"]+)"\)')
+IMPORTED = re.compile(r'^(?:import .*|} )from "\./([^"]+)"', re.MULTILINE)
+SERVED = ("console.js", "console.css", "icon.svg")
 
 
 @pytest.fixture
@@ -39,14 +39,23 @@ async def test_the_page_is_at_the_root_and_says_how_to_treat_it(url: str) -> Non
     assert reply.body.decode() == PAGE.replace("/console/", f"/console/{VERSION}/")
 
 
-@pytest.mark.parametrize(("file", "content"), [pytest.param(file, file.read_bytes(), id=file.name) for file in FILES])
-async def test_every_file_is_served_under_its_policy(url: str, file: Path, content: bytes) -> None:
+@pytest.mark.parametrize("name", SERVED)
+async def test_every_file_is_served_under_its_policy(url: str, name: str) -> None:
     """The page would miss a part, or a part would be opened alone without the page's policy."""
-    reply = await ask(url, get(f"/console/{VERSION}/{file.name}"))
-    served = content.replace(b"/console/", f"/console/{VERSION}/".encode()) if file.suffix == ".html" else content
-    assert (reply.status, reply.body) == (200, served)
-    assert reply.headers["content-type"] == MEDIA_TYPES[file.suffix]
+    reply = await ask(url, get(f"/console/{VERSION}/{name}"))
+    assert reply.status == 200
+    assert reply.headers["content-type"] == MEDIA_TYPES[Path(name).suffix]
     assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
+
+
+async def test_a_new_page_asks_for_four_files(url: str) -> None:
+    """It would find what it needs import by import, and wait for each: a quarter of a second until it asks for data."""
+    linked = re.findall(r'(?:src|href)="/console/([^"]+)"', PAGE)
+    assert sorted(linked) == sorted(SERVED)
+    styles = (await ask(url, get(f"/console/{VERSION}/console.css"))).body
+    assert styles == b"".join((STATIC / name).read_bytes() for name in routes.STYLES)
+    script = (await ask(url, get(f"/console/{VERSION}/console.js"))).body.decode()
+    assert re.findall(r"^// ([a-z-]+\.js)$", script, re.MULTILINE)[-1] == "main.js"
 
 
 async def test_a_page_that_the_browser_has_is_not_sent_again(url: str) -> None:
@@ -58,25 +67,27 @@ async def test_a_page_that_the_browser_has_is_not_sent_again(url: str) -> None:
     assert "content-security-policy" in again.headers
     other = await ask(url, get("/", 'If-None-Match: "other"'))
     assert (other.status, other.body) == (200, first.body)
-    assert (await ask(url, get(f"/console/{VERSION}/dom.js"))).headers["etag"] != tag
+    assert (await ask(url, get(f"/console/{VERSION}/console.js"))).headers["etag"] != tag
 
 
 async def test_files_are_kept_for_good_under_their_version_and_only_there(url: str) -> None:
-    """Each page would ask for forty files, or a browser keep those of another version under the name of this one."""
-    kept = (await ask(url, get(f"/console/{VERSION}/main.js"))).headers["cache-control"]
+    """Each page would ask for its files again, or a browser keep those of another version as those of this one."""
+    kept = (await ask(url, get(f"/console/{VERSION}/console.js"))).headers["cache-control"]
     assert kept == "public, max-age=31536000, immutable"
-    assert (await ask(url, get("/console/another/main.js"))).headers["cache-control"] == "no-cache"
+    assert (await ask(url, get("/console/another/console.js"))).headers["cache-control"] == "no-cache"
 
 
 def test_the_version_changes_with_any_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """Browsers would show the console of before an upgrade, for a year."""
     read = routes._read
-    for name in ("main.js", "index.html"):
+    for name in ("console.js", "index.html"):
         monkeypatch.setattr(routes, "_read", lambda name=name: {**read(), name: read()[name] + b" "})
         assert Console(on_loopback=True).version != VERSION
 
 
-@pytest.mark.parametrize("name", ["none.js", "..%2froutes.py", "%2e%2e%2froutes.py", "routes.py", ".", "main.js%00"])
+@pytest.mark.parametrize(
+    "name", ["none.js", "..%2froutes.py", "%2e%2e%2froutes.py", "routes.py", ".", "main.js", "console.js%00"]
+)
 async def test_nothing_else_can_be_fetched(url: str, name: str) -> None:
     """Somebody could read files of the machine through the console."""
     reply = await ask(url, get(f"/console/{VERSION}/{name}"))
@@ -106,28 +117,10 @@ def test_no_script_makes_markup_or_code_of_a_text(script: Path) -> None:
     assert not re.search(r"localStorage|document\.cookie", text), "the token lives no longer than the tab"
 
 
-def test_every_script_finds_what_it_imports_and_is_used() -> None:
-    """A module would fail to load, and with it the whole page; or lie there dead."""
-    imported = {
-        name for script in SCRIPTS for name in (*imports(script.name), *LATER.findall(script.read_text("utf-8")))
-    }
-    linked = set(re.findall(r'(?:src|href)="/console/([^"]+)"', PAGE))
-    assert imported | linked | {"index.html"} == {file.name for file in FILES}
-
-
-def imports(script: str) -> set[str]:
-    """What a script imports before it runs."""
-    return {one or other for one, other in IMPORTED.findall((STATIC / script).read_text("utf-8"))}
-
-
-def test_the_page_asks_at_once_for_all_that_it_needs_to_begin() -> None:
-    """The browser would find the files one after another, and wait for a round trip for each step."""
-    needed, found = {"main.js"}, {"main.js"}
-    while found:
-        found = {name for script in found for name in imports(script)} - needed
-        needed |= found
-    assert set(re.findall(r'rel="modulepreload" href="/console/([^"]+)"', PAGE)) == needed - {"main.js", "views.js"}
-    assert imports("views.js") == set(), "the first view must be on its way before the rest is here"
+def test_every_file_is_a_part_of_the_page() -> None:
+    """A module or a style would lie there dead."""
+    imported = {name for script in SCRIPTS for name in IMPORTED.findall(script.read_text("utf-8"))}
+    assert imported | {"main.js", "index.html", "icon.svg", *routes.STYLES} == {file.name for file in FILES}
 
 
 def test_every_icon_that_is_named_is_drawn() -> None:
