@@ -106,12 +106,13 @@ async def busy(relay: RelayProcess, session: aiohttp.ClientSession) -> None:
             "messages": [{"role": "user", "content": "hi"}],
             "stream": True,
             "stream_options": {"include_usage": True},
+            "max_tokens": 99,
         }
-        url, headers = f"{relay.url}/openai/v1/chat/completions", {"X-Simulate": words}
-        headers["Authorization"] = f"Bearer {KEYS['web']}"
-        async with session.post(url, json=chat, headers=headers) as response:
-            with contextlib.suppress(aiohttp.ClientError):
-                await response.read()
+        for path, fault in (("/openai/v1/chat/completions", words), ("/anthropic/v1/messages", "done=event")):
+            headers = {"X-Simulate": fault, "Authorization": f"Bearer {KEYS['web']}"}
+            async with session.post(relay.url + path, json=chat, headers=headers) as response:
+                with contextlib.suppress(aiohttp.ClientError):
+                    await response.read()
         unknown = {"task": {"task_id": os.urandom(8).hex(), "status": "TASK_STATUS_NOBODY_KNOWS"}}
         async with session.post(relay.webhook_url, json=unknown) as response:
             assert response.status == 200

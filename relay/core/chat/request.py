@@ -31,7 +31,7 @@ _TOOLS: Final = "tools"
 _MAX_PARAMETERS: Final = 64
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _WORD: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-_WORDS: Final = frozenset(("reasoning_effort", "service_tier", "tool_choice", "verbosity"))
+_WORDS: Final = frozenset(("previous_response_id", "reasoning_effort", "service_tier", "tool_choice", "verbosity"))
 
 
 class ChatRequest(NamedTuple):

@@ -39,6 +39,13 @@ def recorded(document: dict[str, Any], capture: RequestCapture) -> RequestData:
     return data
 
 
+def test_metadata_says_which_response_a_turn_follows() -> None:
+    """Consumers could not put the turns of a conversation in order that the upstream stores."""
+    asked = {"model": "org/m", "input": "hi", "store": True, "background": True, "previous_response_id": "resp_0a1"}
+    expected = {"store": True, "background": True, "previous_response_id": "resp_0a1"}
+    assert recorded(asked, "metadata")["parameters"] == expected
+
+
 def test_metadata_has_parameters_and_counts_and_no_texts() -> None:
     """What people wrote would leave the relay although only metadata may."""
     assert recorded(REQUEST, "metadata") == {
