@@ -147,7 +147,7 @@ lock: ## write requirements/*.txt again from pyproject.toml (ARGS="--upgrade"); 
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv. Install it: $(BIN)/pip install uv" >&2; exit 1; }
 	$(LOCK) pyproject.toml --output-file requirements/run.txt
 	$(LOCK) pyproject.toml --all-extras --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
-	for extra in compression msk otel; do \
+	for extra in archive compression msk otel; do \
 	  $(LOCK) pyproject.toml --extra $$extra --constraints requirements/dev.txt --output-file requirements/$$extra.txt || exit; \
 	done
 	$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt

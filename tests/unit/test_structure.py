@@ -22,6 +22,7 @@ MUTE_LINES = 150
 """Lines up to which a file may go without a comment."""
 
 TESTED_ELSEWHERE = {
+    "relay/archive/bucket.py": "tests/contract/test_stores.py has it put and find objects",
     "relay/app/drain.py": "tests/integration/test_drain_running.py drains relays that run",
     "relay/app/listeners.py": "binds the edge; tests/integration and tests/e2e run it bound",
     "relay/edge/http/tls.py": "tests/unit/edge/http/test_arrival.py shakes hands with it",

@@ -1,0 +1,184 @@
+"""A folder as the store: on this machine, or mounted.
+
+A file appears under its name whole, on disk, and only where there was none: it is written under another name, synced,
+and then linked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
+from io import FileIO
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+from relay.archive.errors import StoreError
+from relay.archive.store import Stored, Sum, occupied
+from relay.threads import call
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_ATTRIBUTE: Final = "user.relay.output"
+_UNFINISHED: Final = ".relay-unfinished"
+_BLOCK: Final = 1 << 20
+_WITHIN: Final = 120.0
+"""Seconds for one step: to sync 200 MB may take long."""
+_MOST_RUNNING: Final = 32
+_LEFT: Final = 3600.0
+"""Seconds after which a file that nothing is written to is taken for left by a process that was killed."""
+_UNMARKED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODATA, errno.ENOTSUP})
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Folder:
+    """``url``: ``file:///var/lib/outputs``. Its files stay as they are if relay ends."""
+
+    def __init__(self, url: str) -> None:
+        self._root = Path(unquote(urlsplit(url).path))
+        self._running: set[Future[Any]] = set()
+
+    async def find(self, key: str, mark: str) -> Stored | None:
+        return await self._in_thread(_find, self._root / key, mark)
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], content_type: str, mark: str) -> Stored:
+        path, summed = self._root / key, Sum()
+        unfinished = self._root / _UNFINISHED / uuid4().hex
+        file = await self._in_thread(_created, unfinished)
+        try:
+            async for block in _blocks(summed.of(chunks)):
+                await self._in_thread(_write, file, block)
+            await self._in_thread(_finish, file, unfinished, path, mark)
+        except FileExistsError:
+            if (await self._in_thread(_sum_of, path)).sha256 != summed.sha256:
+                raise occupied(path.as_uri()) from None
+        finally:
+            await asyncio.shield(self._in_thread(_discard, file, unfinished))
+        return summed.stored(path.as_uri())
+
+    async def check(self) -> None:
+        """Also whether files can be written there. Removes what earlier processes left unfinished."""
+        await self._in_thread(_check, self._root / _UNFINISHED)
+
+    def reconfigure(self, options: Mapping[str, str]) -> None:
+        """A folder has no credentials."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """In a thread of its own, since a dead mount holds it forever. Raises ``StoreError`` for the disk's errors."""
+        if len(self._running) >= _MOST_RUNNING:
+            raise _hangs()
+        running: Future[T] = call(function, *args, **kwargs)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        try:
+            async with asyncio.timeout(_WITHIN):
+                return await asyncio.wrap_future(running)
+        except FileExistsError:
+            raise
+        except TimeoutError:
+            raise _hangs() from None
+        except OSError as error:
+            raise _failure(error) from None
+
+
+def _hangs() -> StoreError:
+    return StoreError("store_unavailable", "The disk of archive.url does not answer.", hint="Is it mounted?")
+
+
+def _failure(error: OSError) -> StoreError:
+    reason = f"The folder of archive.url cannot be used: {error.strerror or error}."
+    if error.errno in _FULL:
+        return StoreError("store_full", reason, hint="Make room, or delete outputs that nobody needs any more.")
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return StoreError("store_denied", reason, hint="relay's user must be able to write there.")
+    return StoreError("store_unavailable", reason, hint="Is it mounted?")
+
+
+async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Joined to what is worth a thread's time."""
+    block: list[bytes] = []
+    size = 0
+    async for chunk in chunks:
+        block.append(chunk)
+        size += len(chunk)
+        if size >= _BLOCK:
+            yield b"".join(block)
+            block, size = [], 0
+    yield b"".join(block)
+
+
+def _check(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.iterdir():
+        if left.stat().st_mtime < time.time() - _LEFT:
+            left.unlink(missing_ok=True)
+    probe = folder / uuid4().hex
+    _discard(_created(probe), probe)
+
+
+def _find(path: Path, mark: str) -> Stored | None:
+    try:
+        if os.getxattr(path, _ATTRIBUTE) != mark.encode():
+            return None
+    except OSError as error:
+        # A file system without attributes: the file is compared when the output is there again.
+        if error.errno in _UNMARKED:
+            return None
+        raise
+    return _sum_of(path).stored(path.as_uri())
+
+
+def _created(path: Path) -> FileIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileIO(path, "x")
+
+
+def _write(file: FileIO, block: bytes) -> None:
+    rest = memoryview(block)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _finish(file: FileIO, unfinished: Path, path: Path, mark: str) -> None:
+    """Raises ``FileExistsError`` where the name is taken."""
+    try:
+        os.setxattr(file.fileno(), _ATTRIBUTE, mark.encode())
+    except OSError as error:
+        if error.errno not in _UNMARKED:
+            raise
+    os.fsync(file.fileno())
+    made = [each for each in path.parents if not each.exists()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.link(unfinished, path)
+    for folder in (path.parent, *(each.parent for each in made)):
+        _sync_folder(folder)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _discard(file: FileIO, unfinished: Path) -> None:
+    file.close()
+    unfinished.unlink(missing_ok=True)
+
+
+def _sum_of(path: Path) -> Sum:
+    found = Sum()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found.add(block)
+    return found
