@@ -1,6 +1,7 @@
 """The good sender beside every case, in a process of its own: what a case does to its own loop is not the relay's.
 
-``python -m tests.hostile.sender PORT ADMIN_PORT PID PAUSE``. From one byte on its standard input to the next it
+``python -m tests.hostile.sender PORT ADMIN_PORT PID PAUSE [CA]``. With a file of authorities deliveries go over TLS,
+behind the header of a proxy. From one byte on its standard input to the next it
 delivers and probes in turn, each on a connection of its own, and then prints what it saw: one ``Seen`` as JSON.
 """
 
@@ -11,14 +12,16 @@ import os
 import re
 import select
 import socket
+import ssl
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Final
 
+from relay.edge.http.proxy_protocol import OWN_NAME
 from tests.services.raw_http import get, post
 from tests.services.relay import TOKEN
 
@@ -46,8 +49,8 @@ class Seen:
 class Sender:
     """Talks to one relay. ``pause``: seconds between a probe and the next delivery."""
 
-    def __init__(self, port: int, admin_port: int, pid: int, pause: float) -> None:
-        self._port, self._admin_port = port, admin_port
+    def __init__(self, port: int, admin_port: int, pid: int, pause: float, tls: ssl.SSLContext | None) -> None:
+        self._port, self._admin_port, self._tls = port, admin_port, tls
         self._threads = Path(f"/proc/{pid}/task")
         self._pause = pause
         self._turns = count()
@@ -66,7 +69,7 @@ class Sender:
     def _turn(self, seen: Seen) -> None:
         task = f'{{"task":{{"task_id":"good-{next(self._turns)}","status":"TASK_STATUS_SUCCEED"}}}}'
         started = time.perf_counter()
-        reply = _ask(self._port, post(WEBHOOK, task.encode()))
+        reply = _ask(self._port, post(WEBHOOK, task.encode()), self._tls)
         seen.acknowledged.append(time.perf_counter() - started)
         assert b'"accepted"' in reply, reply
         spent, started = self._processor(), time.perf_counter()
@@ -84,9 +87,13 @@ class Sender:
         return spent / 1e9
 
 
-def _ask(port: int, request: bytes) -> bytes:
+def _ask(port: int, request: bytes, tls: ssl.SSLContext | None = None) -> bytes:
     """One request, sent in one piece as senders do, and its answer."""
-    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
+    with ExitStack() as stack:
+        connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), TIMEOUT))
+        if tls is not None:
+            connection.sendall(OWN_NAME)
+            connection = stack.enter_context(tls.wrap_socket(connection, server_hostname="localhost"))
         connection.sendall(request)
         received = b""
         while not _is_whole(received):
@@ -103,8 +110,9 @@ def _is_whole(received: bytes) -> bool:
 
 
 def main() -> None:
-    *numbers, pause = sys.argv[1:]
-    sender = Sender(*(int(number) for number in numbers), pause=float(pause))
+    port, admin_port, pid, pause, *authorities = sys.argv[1:]
+    tls = ssl.create_default_context(cafile=authorities[0]) if authorities else None
+    sender = Sender(int(port), int(admin_port), int(pid), float(pause), tls)
     while os.read(_STDIN, 1):
         seen = sender.until_ended()
         os.read(_STDIN, 1)

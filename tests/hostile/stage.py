@@ -28,10 +28,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Companion:
-    """The good sender's process. ``pause`` in seconds."""
+    """The good sender's process. ``pause`` in seconds; ``authorities``: of a relay with TLS, behind a proxy."""
 
-    def __init__(self, relay: RelayProcess, pause: float) -> None:
-        facts = (relay.port, relay.admin_port, relay.pid, pause)
+    def __init__(self, relay: RelayProcess, pause: float, authorities: Path | None) -> None:
+        facts = (relay.port, relay.admin_port, relay.pid, pause, *filter(None, (authorities,)))
         command = [sys.executable, "-m", "tests.hostile.sender", *map(str, facts)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
@@ -133,14 +133,16 @@ async def closes(connection: Wire, within: float) -> bytes:
 
 
 @contextmanager
-def staged(directory: Path, *, pause: float = 0.02, **sections: Any) -> Iterator[Stage]:
-    """A relay in its own process before an upstream in a thread. ``pause``: that of the good sender, in seconds."""
+def staged(
+    directory: Path, *, pause: float = 0.02, authorities: Path | None = None, **sections: Any
+) -> Iterator[Stage]:
+    """A relay in its own process before an upstream in a thread. ``pause``, ``authorities``: for the good sender."""
     upstream = Upstream()
     with _in_a_thread(upstream):
         relay = RelayProcess(directory, upstream={"base_url": upstream.url, **_IMPATIENT}, **sections)
         asyncio.run(relay.start())
         try:
-            companion = Companion(relay, pause)
+            companion = Companion(relay, pause, authorities)
             try:
                 yield Stage(relay, upstream, companion)
             finally:

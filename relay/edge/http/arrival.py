@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 from relay.core.network import why
 from relay.edge.http import problems
 from relay.edge.http.auth import is_within
 from relay.edge.http.proxy_protocol import FIXED, NotAccepted, client_of, length_of_rest
+from relay.edge.http.secured import UNREAD, Secured, Turns
 from relay.edge.http.server import GRACE, LOCAL, PARTING, Peer, Preamble, Server, unasked
 from relay.telemetry.signals.http import HttpSignals
 
 _AT_ONCE = 256  # connections that are accepted in one turn of the loop
-_UNREAD = 64 << 10
 _REST = 1.0  # seconds without accepting where the process has no descriptor left
 _HANDSHAKE_RECORD = b"\x16"  # RFC 8446, 5.1
 
@@ -30,6 +31,7 @@ class Arrivals:
     def __init__(self, server: Server, preamble: Preamble, signals: HttpSignals) -> None:
         self._server, self._preamble, self._signals = server, preamble, signals
         self._loop = asyncio.get_running_loop()
+        self._turns = Turns(self._loop)
         self._listening: list[socket.socket] = []
         self._since: dict[asyncio.Task[None], float] = {}  # the oldest first
 
@@ -139,19 +141,28 @@ class Arrivals:
         return bytes(received)
 
     async def _serve(self, connection: socket.socket, peer: Peer) -> None:
-        server, options = self._server, dict[str, Any]()
-        certificate = self._preamble.certificate
-        if certificate is not None:
-            begin = await self._begin_of(connection)
-            if begin != _HANDSHAKE_RECORD:
-                await self._turn_away(connection, begin, peer)
-                return
-            options = {
-                "ssl": certificate.context,
-                "ssl_handshake_timeout": self._preamble.timeout,
-                "ssl_shutdown_timeout": PARTING,
-            }
-        await self._loop.connect_accepted_socket(lambda: server.connection(peer), connection, **options)
+        server, certificate = self._server, self._preamble.certificate
+        if certificate is None:
+            await self._loop.connect_accepted_socket(lambda: server.connection(peer), connection)
+            return
+        begin = await self._begin_of(connection)
+        if begin != _HANDSHAKE_RECORD:
+            await self._turn_away(connection, begin, peer)
+        else:
+            await self._secure(connection, peer, certificate.context)
+
+    async def _secure(self, connection: socket.socket, peer: Peer, context: ssl.SSLContext) -> None:
+        """Returns after the handshake. Raises ``OSError`` where it fails."""
+        made = self._server.connection(peer)
+        refuse = partial(self._signals.connection_refused, peer[0], "records of TLS without content")
+        secured = Secured(made, context, turns=self._turns, timeout=self._preamble.timeout, refuse=refuse)
+        transport, _ = await self._loop.connect_accepted_socket(lambda: secured, connection)
+        try:
+            await secured.established
+            secured.limit_unread()
+        except BaseException:
+            transport.abort()
+            raise
 
     async def _begin_of(self, connection: socket.socket) -> bytes:
         """The first byte, which stays where it is; none where the peer ends the connection."""
@@ -171,11 +182,11 @@ class Arrivals:
         try:
             if begin:
                 self._signals.connection_refused(peer[0], "it does not speak TLS")
-                connection.recv(_UNREAD)  # a close with something unread would take the answer back
+                connection.recv(UNREAD)  # a close with something unread would take the answer back
                 connection.send(unasked(problems.answer("bad_request", "This port speaks TLS: begin with https://.")))
                 connection.shutdown(socket.SHUT_WR)
                 async with asyncio.timeout(PARTING):
-                    while await self._loop.sock_recv(connection, _UNREAD):
+                    while await self._loop.sock_recv(connection, UNREAD):
                         pass
         except TimeoutError:
             pass

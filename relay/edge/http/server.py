@@ -285,11 +285,18 @@ class Connection(RequestHandler):
 class Introduced(Connection):
     """A connection for which somebody says who its other end is: a proxy, or the owner of a unix socket."""
 
-    __slots__ = ("_peer",)
+    __slots__ = ("_peer", "received")
 
     def __init__(self, server: Server, *, peer: Peer, **options: Any) -> None:
         super().__init__(server, **options)
         self._peer = peer
+        self.received = 0
+        """Bytes so far."""
+
+    def data_received(self, data: bytes) -> None:
+        """Counts them."""
+        self.received += len(data)
+        super().data_received(data)
 
     @property
     def peername(self) -> Peer:
@@ -313,7 +320,7 @@ class Server(web.Server):
         """One connection. A wrong option is an error here, not a warning that drops all options."""
         return Connection(self, loop=self._loop, **self._options)
 
-    def connection(self, peer: Peer) -> RequestHandler:
+    def connection(self, peer: Peer) -> Introduced:
         """One connection with this peer, wherever its socket leads."""
         return Introduced(self, peer=peer, loop=self._loop, **self._options)
 
