@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-SOON: Final = 14 * 86_400.0
+_SOON: Final = 14 * 86_400.0
 """Seconds before its end from which a certificate should have been renewed; of a short life the last third."""
 
 _PEM: Final = re.compile(rb"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----")
@@ -28,7 +28,7 @@ class Validity(NamedTuple):
 
     def is_due(self, now: float) -> bool:
         """Whether it should have been renewed by now."""
-        return self.ends - now < min(SOON, (self.ends - self.begins) / 3)
+        return self.ends - now < min(_SOON, (self.ends - self.begins) / 3)
 
 
 def validity_of_pem(content: bytes) -> Validity:

@@ -6,7 +6,7 @@ import ssl
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from relay.core.certificates import SOON
+from relay.core.certificates import Validity
 
 _DAY: Final = 86_400
 
@@ -18,9 +18,9 @@ def described_tls(tls: Any, now: float, whose: str) -> str:
     """
     cipher, certificate = tls.cipher(), tls.getpeercert() or {}
     text = f"{tls.version()}, {cipher[0] if cipher else 'no cipher'}"
-    if "notAfter" not in certificate:
+    if not certificate:
         return text
-    ends = ssl.cert_time_to_seconds(certificate["notAfter"])
-    at = datetime.fromtimestamp(ends, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    soon = ": renew it" if ends - now < SOON else ""
-    return f"{text}; the certificate of {whose} ends in {(ends - now) / _DAY:.0f} days, at {at}{soon}"
+    validity = Validity(*(float(ssl.cert_time_to_seconds(certificate[name])) for name in ("notBefore", "notAfter")))
+    at = datetime.fromtimestamp(validity.ends, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    soon = ": renew it" if validity.is_due(now) else ""
+    return f"{text}; the certificate of {whose} ends in {(validity.ends - now) / _DAY:.0f} days, at {at}{soon}"

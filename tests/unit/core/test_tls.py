@@ -15,10 +15,17 @@ JANUARY = 1_767_225_600.0
     ("certificate", "shown"),
     [
         (
-            {"notAfter": "Jan 31 00:00:00 2026 GMT"},
+            {"notBefore": "Nov  2 00:00:00 2025 GMT", "notAfter": "Jan 31 00:00:00 2026 GMT"},
             "TLSv1.3, AES; the certificate of the broker ends in 30 days, at 2026-01-31 00:00 UTC",
         ),
-        ({"notAfter": "Jan  9 00:00:00 2026 GMT"}, "ends in 8 days, at 2026-01-09 00:00 UTC: renew it"),
+        (
+            {"notBefore": "Oct  9 00:00:00 2025 GMT", "notAfter": "Jan  9 00:00:00 2026 GMT"},
+            "ends in 8 days, at 2026-01-09 00:00 UTC: renew it",
+        ),
+        (
+            {"notBefore": "Dec 31 00:00:00 2025 GMT", "notAfter": "Jan  9 00:00:00 2026 GMT"},
+            "ends in 8 days, at 2026-01-09 00:00 UTC",  # a short life, of which it has most before it
+        ),
         ({}, "TLSv1.3, AES"),
     ],
 )
