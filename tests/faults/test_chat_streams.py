@@ -268,6 +268,7 @@ async def test_streams_open_at_a_kill_have_their_one_end_after_the_restart(
     row.notes.append(f"events {dict(found.ends)}")
     assert found.holds, found
     assert len(expected) == len(ends) == rounds * 100
+    assert {event["data"]["api"] for event in ends} == set(APIS)
 
 
 async def killed(stage: Scene, label: str, number: int) -> list[str]:

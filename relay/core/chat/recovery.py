@@ -15,7 +15,7 @@ from relay.core.clock import rfc3339
 from relay.core.event import Event
 
 _FIRST = "chat_completions"
-"""Reads the chunks of a chat of which only they are left: it passes over what it does not know."""
+"""Reads the chunks of a chat whose API is not known: it passes over what it cannot read."""
 
 
 def closed_by_restart(started: Event, chunks: Iterable[Event], now: int, apis: Mapping[str, Api]) -> Closed:
@@ -26,8 +26,8 @@ def closed_by_restart(started: Event, chunks: Iterable[Event], now: int, apis: M
     missing between them are ``gaps``.
     """
     opened: ChatStarted = orjson.loads(started.data)
-    name = opened.get("api")  # a journal from before there were several has none
-    assembly = apis[name or _FIRST].assembly()
+    name = opened.get("api")  # a journal from before there were several has none, and a newer relay may know more
+    assembly = apis.get(name or _FIRST, apis[_FIRST]).assembly()
     count, expected = 0, 0
     for event in chunks:
         written: ChatChunk = orjson.loads(event.data)

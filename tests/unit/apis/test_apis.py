@@ -7,8 +7,9 @@ from relay.apis import apis
 
 def test_every_file_is_an_api() -> None:
     """An API would be there and its chats pass unrecorded, or a part of one be taken for one."""
-    assert {"chat_completions", "completions", "messages", "responses"} <= set(apis())
-    assert not [name for name in apis() if name.startswith("_")]
+    found = apis.__wrapped__()
+    assert {"chat_completions", "completions", "messages", "responses"} <= set(found)
+    assert not [name for name in found if name.startswith("_")]
 
 
 def test_no_two_answer_to_the_same_path() -> None:

@@ -30,7 +30,7 @@ def test_reasoning_under_two_names_is_published_once() -> None:
     """Servers that send the same text as reasoning and as reasoning_content would have it doubled."""
     choice = put_together(
         {"reasoning_content": "a", "reasoning": "a"},
-        {"reasoning": "b", "content": None},
+        {"reasoning": "b", "reasoning_content": "", "content": None},
         {"reasoning_details": [{"type": "reasoning.text", "text": "c"}], "content": ""},
         {
             "reasoning_details": [
@@ -40,6 +40,7 @@ def test_reasoning_under_two_names_is_published_once() -> None:
         },
     )
     assert choice["reasoning_content"] == "abcd"
+    assert put_together({"reasoning_content": ["x"], "reasoning": "a"})["reasoning_content"] == "a"
 
 
 def test_tool_calls_without_an_index_are_told_apart() -> None:
@@ -49,9 +50,11 @@ def test_tool_calls_without_an_index_are_told_apart() -> None:
         {"tool_calls": [{"function": {"arguments": "2"}}]},
         {"tool_calls": [{"id": "b", "function": {"name": "two", "arguments": "3"}}]},
         {"tool_calls": [{"id": "a", "function": {"arguments": "4"}}]},
+        {"tool_calls": [{"id": "c", "function": {"arguments": "5"}}]},
+        {"tool_calls": [{"function": {"name": "four", "arguments": "6"}}]},
     )
     calls = [(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in choice["tool_calls"]]
-    assert calls == [("a", "one", "124"), ("b", "two", "3")]
+    assert calls == [("a", "one", "124"), ("b", "two", "3"), ("c", None, "5"), (None, "four", "6")]
 
 
 def test_texts_beyond_the_bound_are_left_out_and_marked() -> None:

@@ -187,7 +187,23 @@ def test_more_blocks_than_any_answer_has_are_left_out_and_marked() -> None:
     assert len(message._blocks) <= 1024
     message = put_together(*(begin(index, "text", text="") for index in range(3000)), delta(7, "text_delta", text="a"))
     assert (message.truncated, len(message._blocks)) == (True, 1024)
+    message.add(delta(5000, "input_json_delta", partial_json="{}"))
+    assert len(message._blocks) == 1024
     assert message.choices()[0]["content"] == "a"
+
+
+def test_a_place_that_is_taken_again_is_another_block() -> None:
+    """What an input that came whole is to forget would be cut from a text."""
+    given = begin(0, "tool_use", id="t", name="f", input={"a": 1})
+    (choice,) = put_together(given, begin(0, "text", text="x"), delta(0, "text_delta", text="y")).choices()
+    assert choice["content"] == "xy"
+
+
+def test_the_input_is_counted_with_what_a_cache_had_to_do_with() -> None:
+    """Clients would be billed for tokens that nobody sent, or not for those from a cache."""
+    cached, written = {"cache_read_input_tokens": 3}, {"cache_creation_input_tokens": 4}
+    for more, expected in (({}, 5), (cached, 8), (written, 9), (cached | written, 12)):
+        assert put_together(event("message_delta", usage={"input_tokens": 5} | more)).tokens()["input"] == expected
 
 
 @pytest.mark.parametrize(
@@ -207,5 +223,7 @@ def test_errors_of_relays_own_have_anthropics_shape() -> None:
         "type": "error",
         "error": {"type": "rate_limit_error", "message": "Wait.", "code": "too_many_chats"},
     }
+    for status, kind in ((400, "invalid_request_error"), (500, "api_error"), (502, "api_error")):
+        assert orjson.loads(error_body(status, "c", "m"))["error"]["type"] == kind
     assert error_frame(503, "draining", "Bye.").startswith(b'event: error\ndata: {"type":"error"')
     assert API.said.system == "system"

@@ -30,8 +30,9 @@ def test_many_pieces_are_joined_on_the_way(api: Api) -> None:
     assembly = api.assembly()
     parts = assembly.parts(0)
     assert parts is not None
-    for _ in range(5000):
+    for number in range(5000):
         assembly.keep_text(parts.content, "x")
+        assert number >= 500 or len(parts.content) == number + 1  # to join each time would cost the square of it
     assert len(parts.content) < 600
     assert assembly.choices()[0]["content"] == "x" * 5000
 
@@ -41,6 +42,8 @@ def test_choices_and_calls_are_bounded(api: Api) -> None:
     """One hostile answer could number its choices up to the end of memory."""
     assembly = api.assembly()
     assert [assembly.parts(index) is None for index in range(MAX_PARTS + 1)] == [False] * MAX_PARTS + [True]
+    assert assembly.truncated
+    assembly.truncated = False
     parts = assembly.parts(0)
     assert parts is not None
     calls = [assembly.add_call(parts, index, "id", "function", "f") for index in range(MAX_PARTS + 1)]
@@ -56,11 +59,21 @@ def test_nothing_said_is_nothing_known(api: Api) -> None:
     assert api.assembly.without_texts({}) == {}
 
 
-@pytest.mark.parametrize("value", [None, "5", True, -1, 1.5, 1 << 60, [], {}])
+@pytest.mark.parametrize("value", [None, "5", True, -1, 1.5, 1 << 40, [], {}])
 def test_only_a_number_of_tokens_counts_as_one(value: Any) -> None:
     """A counter would go down, or a metric get a text."""
     assert count(value) is None
-    assert (count(0), count(7)) == (0, 7)
+    assert (count(0), count((1 << 40) - 1)) == (0, (1 << 40) - 1)
+
+
+@EACH
+def test_an_id_and_a_model_are_taken_from_where_each_comes_first(api: Api) -> None:
+    """Consumers could not join an answer with what the upstream knows of it, or count its model."""
+    for first, second in (("id", "model"), ("model", "id")):
+        assembly = api.assembly()
+        assembly.name({first: f"a-{first}"})
+        assembly.name({first: "another", second: f"a-{second}"})
+        assert (assembly.completion_id, assembly.model) == ("a-id", "a-model")
 
 
 def test_words_and_lists_of_parts_are_read_as_far_as_they_are_some() -> None:

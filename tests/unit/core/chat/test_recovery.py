@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
@@ -53,3 +55,11 @@ def test_a_stream_of_which_only_the_start_is_known_ends_too() -> None:
         closed_by_restart(started_draft(OPENING).event, [], 1_700_000_009_000, apis()).terminal.event.data
     )
     assert (data["outcome"], data["model"], data["choices"], data["chunks"]) == ("failed", "asked", [], 0)
+
+
+def test_a_stream_of_an_api_that_this_relay_does_not_know_ends_too() -> None:
+    """After going back to a relay with fewer APIs, one open stream of another one would keep it from starting."""
+    started = started_draft(replace(OPENING, api="embeddings")).event
+    chunks = [chunk_draft("s1", KEY, 0, [said("a")], time="t").event]
+    data = orjson.loads(closed_by_restart(started, chunks, 1_700_000_009_000, apis()).terminal.event.data)
+    assert (data["api"], data["outcome"], data["reason"]) == ("embeddings", "failed", "relay_restarted")
