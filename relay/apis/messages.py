@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from relay.core.chat.api import Api, Said
-from relay.core.chat.assembly import MAX_PARTS, Assembly, bare, count, number, word
+from relay.core.chat.assembly import MAX_PARTS, Assembly, Parts, bare, count, number, word
 from relay.core.chat.events import Tokens
 from relay.core.chat.json import write_json
 
@@ -124,7 +124,7 @@ class Message(Assembly):
         if (parts := self.parts(0)) is None:
             return
         kind = "function" if block["type"] == "tool_use" else block["type"]
-        call = self.add_call(parts, len(parts.calls), block.get("id"), kind, block.get("name"))
+        call = self.add_call(parts, self._call_place(parts, index), block.get("id"), kind, block.get("name"))
         if call is None or not self._has_room(index):
             return
         self._blocks[index] = call.arguments
@@ -158,11 +158,15 @@ class Message(Assembly):
             return self._texts(index, key)
         if (parts := self.parts(0)) is None:
             return None
-        call = self.add_call(parts, len(parts.calls), None, "function", None)
+        call = self.add_call(parts, self._call_place(parts, index), None, "function", None)
         if call is None or not self._has_room(index):
             return None
         self._blocks[index] = call.arguments
         return call.arguments
+
+    def _call_place(self, parts: Parts, index: int) -> int:
+        """Among the calls; of a part of an answer, which does not know how many came before, among the blocks."""
+        return index if self.piecemeal else len(parts.calls)
 
     def _texts(self, index: int, kind: str) -> list[str] | None:
         if (parts := self.parts(0)) is None or not self._has_room(index):

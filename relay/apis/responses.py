@@ -60,6 +60,8 @@ class Response(Assembly):
         kind = word(chunk.get("type")) or ""
         if kind in _DELTAS:
             self._add_delta(chunk, kind)
+        elif self.piecemeal and kind != "response.output_item.added":
+            return  # the whole of something, of which pieces may have come before
         elif kind == "response.output_item.added":
             self._announce(number(chunk, "output_index"), chunk.get("item"))
         elif kind == "response.content_part.added":
@@ -153,7 +155,7 @@ class Response(Assembly):
         """A call, or what is new about one that has begun."""
         if (parts := self.parts(0)) is None:
             return
-        place = self._calls.get(index, len(parts.calls))
+        place = self._calls.get(index, index if self.piecemeal else len(parts.calls))
         kind = "function" if item["type"] == "function_call" else item["type"]
         given = item.get("call_id") or (item.get("id") if kind == "mcp_call" else None)
         if self.add_call(parts, place, given, kind, item.get("name")) is not None:

@@ -170,14 +170,20 @@ def _details(data: Json) -> str:
 
 def _text(data: Json) -> str:
     """What a chat said in this event, if it was captured: content, else reasoning, else what it calls."""
-    chunks = _objects(data.get("chunks"))  # as the upstream sent them; the last event of a chat has their number
-    deltas = [choice.get("delta") for chunk in chunks for choice in _objects(chunk.get("choices"))]
-    said = [*_objects(data.get("choices")), *_objects(deltas)]
+    chunks = data.get("chunks")  # as the upstream sent them; the last event of a chat has their number
+    said = _said(chunks) if isinstance(chunks, list) else _objects(data.get("choices"))
     for name in ("content", "reasoning_content"):
         if text := "".join(part for each in said if isinstance(part := each.get(name), str)):
             return text
     calls = _objects([call.get("function") for each in said for call in _objects(each.get("tool_calls"))])
     return ", ".join(f"{call['name']}()" for call in calls if call.get("name"))
+
+
+def _said(chunks: list[Any]) -> list[Json]:
+    from relay.apis import apis
+    from relay.core.chat.said import said
+
+    return [dict(choice) for choice in said(chunks, apis().values())]
 
 
 def _objects(value: object) -> list[Json]:

@@ -36,6 +36,12 @@ def _list(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
+_CHOICES: Final[Schema] = _list({"type": "object"}) | {
+    "description": "With `choices=true`, of an event of chunks: what they add to the chat's `choices`, in that form; "
+    "`index` of a tool call is its place among all parts of the answer."
+}
+
+
 _CODE: Final = "a code"
 
 
@@ -238,7 +244,10 @@ ANSWERS: Final[dict[str, Schema]] = {
         {"status": {"enum": ["accepted", "duplicate", "dead", "ignored"]}, "event_id": _TEXT}, optional=("event_id",)
     ),
     "Event": {**_EVENT, "description": "A CloudEvent in structured JSON."},
-    "OffsetEvent": _object({"offset": _COUNT, "topic": {"enum": list(TOPICS)}, "event": reference("Event")}),
+    "OffsetEvent": _object(
+        {"offset": _COUNT, "topic": {"enum": list(TOPICS)}, "event": reference("Event"), "choices": _CHOICES},
+        optional=("choices",),
+    ),
     "EventPage": _object(
         {
             "events": _list(reference("OffsetEvent")),
@@ -274,8 +283,10 @@ ANSWERS: Final[dict[str, Schema]] = {
             "offset": _COUNT,
             "topic": {"enum": list(TOPICS)},
             "event": reference("Event"),
+            "choices": _CHOICES,
             "sink": {**_TEXT_OR_NULL, "description": "The only sink that it goes to, if it is a replay; else null."},
-        }
+        },
+        optional=("choices",),
     ),
     "Timeline": _object(_TIMELINE),
     "SubjectPage": _object(

@@ -151,6 +151,12 @@ def _api() -> Document:
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     )
     before = _parameter("before", following)
+    choices = _parameter(
+        "choices",
+        "Each event of chunks has beside it what they say, in the same words for every API. Live, `data` is the event "
+        "in its place, as a page has it.",
+        {"enum": ["true", "false"], "default": "false"},
+    )
     instant = {"type": "string", "examples": ["2026-01-31T09:00:00Z", "15m"]}
     span = [
         _parameter("since", "Only what relay accepted at this time or later; a duration is so long ago.", instant),
@@ -181,6 +187,7 @@ def _api() -> Document:
             _parameter("topic", "Only events of this topic; may be repeated.", _several(TOPICS)),
             _parameter("type", "Only events of this type; may be repeated.", _several(TYPES)),
             _parameter("subject", "Only events about this task or chat."),
+            choices,
             _parameter(
                 "Last-Event-ID",
                 "Resumes a live stream after this offset, or at `latest`. Ignored for pages.",
@@ -289,7 +296,7 @@ def _api() -> Document:
                 "Returns the timeline of a subject.",
                 timeline,
                 codes=("not_found",),
-                parameters=[after, limit],
+                parameters=[after, limit, choices],
             ),
         },
         "/v1/events": {"get": events},

@@ -153,7 +153,7 @@ class Edge:
         drain = DrainRoutes(hooks.drain, self.intake)
         api = (
             TaskRoutes(journal, hooks.task_entered, self.intake),
-            SubjectRoutes(journal),
+            SubjectRoutes(journal, tuple(parts.apis.values())),
             ChatRoutes(journal),
             _status(parts, hooks, drain),
             TrendRoutes(settings.identity_name, parts.trends),
@@ -189,7 +189,8 @@ def _events(parts: Parts, auth: ApiAuth) -> Events:
     server = parts.settings.server
     limits = ConsumerLimits(send_timeout=server.send_timeout, max_consumers=server.max_consumers)
     identity = parts.settings.identity_name
-    return Events(parts.journal.events, ConsumerSignals(parts.telemetry), limits, auth.client_of, identity)
+    signals, apis = ConsumerSignals(parts.telemetry), tuple(parts.apis.values())
+    return Events(parts.journal.events, signals, limits, auth.client_of, identity, apis)
 
 
 def _proxy(parts: Parts) -> Proxy:

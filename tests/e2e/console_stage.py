@@ -15,6 +15,8 @@ from typing import Any
 import aiohttp
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
 
+from relay.apis import apis
+from relay.core.chat.api import Api
 from relay.simulator.options import Options, Retries
 from relay.simulator.server import Simulator
 from tests.e2e.sdks.install import node_modules
@@ -55,26 +57,26 @@ class Stage:
         async with self.session.post(self.relay.url + path, json=body, headers=headers) as response:
             return str((await response.json())["task_id"])
 
-    async def chat(self, text: str, simulate: str = "none", *, key: str = "", **more: Any) -> str:
+    async def chat(
+        self, text: str, simulate: str = "none", *, key: str = "", api: str = "chat_completions", **more: Any
+    ) -> str:
         """Begins a chat through the relay, whose model says the text again; its id. It goes on by itself.
 
-        ``key``: of the client that sends it, where it is another one than the stage's.
+        ``key``: of the client that sends it, where it is another one than the stage's; ``more``: of the request.
         """
         begun: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         headers = {"X-Simulate": f"echo, {simulate}", **_shown(key)}
-        conversing = asyncio.create_task(self._converse(text, headers, more, begun))
+        conversing = asyncio.create_task(self._converse(apis()[api], text, headers, more, begun))
         self._open.add(conversing)
         conversing.add_done_callback(self._open.discard)
         return await begun
 
-    async def _converse(self, text: str, headers: dict[str, str], more: Json, begun: asyncio.Future[str]) -> None:
-        body = {
-            "model": "deepseek/deepseek-v3.1",
-            "stream": True,
-            "messages": [{"role": "user", "content": text}],
-            **more,
-        }
-        url = f"{self.relay.url}/openai/v1/chat/completions"
+    async def _converse(
+        self, api: Api, text: str, headers: dict[str, str], more: Json, begun: asyncio.Future[str]
+    ) -> None:
+        asked = text if api.said.messages == "prompt" else [{"role": "user", "content": text}]
+        body = {**api.example, api.said.messages: asked, **more}
+        url = f"{self.relay.url}{api.prefixes[0]}v1{api.route}"
         async with self.session.post(url, json=body, headers=headers) as response:
             begun.set_result(response.headers["X-Relay-Chat-Id"])
             with contextlib.suppress(aiohttp.ClientPayloadError):  # the test may have asked for a broken stream

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
+from relay.apis import apis
 from tests.e2e.conftest import Visits
 from tests.e2e.console_stage import UNREADABLE, WITHIN, Stage, Visit, stage
 from tests.services.redis import Redis
@@ -256,10 +257,11 @@ async def test_no_element_gets_an_address_that_is_not_of_the_web(console: Visit,
     assert made == [0, 0]
 
 
-async def test_a_chat_is_read_while_it_grows(relay: Stage, console: Visit) -> None:
+@pytest.mark.parametrize("api", apis())
+async def test_a_chat_is_read_while_it_grows(relay: Stage, console: Visit, api: str) -> None:
     """A long answer could only be read once it is over."""
     text = " ".join(f"word{number}" for number in range(60))
-    chat = await relay.chat(text, "pace=100ms")
+    chat = await relay.chat(text, "pace=50ms", api=api)
     await console.open("#/chats")
     await console.page.get_by_role("link", name=chat).click()
     transcript = console.page.locator(".transcript")

@@ -49,7 +49,7 @@ async def scene(module_path: Path) -> AsyncIterator[Scene]:
         await staged.ended(chats["slow"])
         chats |= {
             "failed": await staged.chat("one two", "error-frame=flat"),
-            "long": await staged.chat("a " * 400, **usage),
+            "long": await staged.chat("a " * 400, api="messages", max_tokens=1000),
         }
         for subject in (*tasks.values(), *chats.values()):
             await staged.ended(subject)
@@ -78,6 +78,7 @@ async def test_past_and_open_chats_are_in_one_list(scene: Scene, visits: Visits)
     failed = rows(page).filter(has_text=chats["failed"])
     await expect(failed.locator('[data-column="Outcome"]')).to_have_text("failedupstream_error")
     await expect(failed.locator('[data-column="Model"]')).to_have_text(MODEL)
+    await expect(failed.locator('[data-column="API"]')).to_have_text("chat_completions")
     slow = rows(page).filter(has_text=chats["slow"])
     end = (await scene.stage.ended(chats["slow"]))["data"]
     await expect(slow.locator('[data-column="Duration"]')).to_contain_text(" s")
@@ -94,6 +95,12 @@ async def test_chats_are_filtered_together_and_the_address_says_how(scene: Scene
     console = await visits(scene.stage.relay.url)
     page, chats = console.page, scene.chats
     await console.open("#/chats")
+    await expect(rows(page)).to_have_count(4)
+    await page.get_by_label("API").fill("messages")
+    await page.keyboard.press("Enter")
+    await expect(rows(page)).to_have_count(1)
+    assert await ids(page) == [chats["long"]]
+    await page.get_by_role("button", name="Clear").click()
     await expect(rows(page)).to_have_count(4)
     await expect(page.locator(f'#known-model option[value="{OTHER}"]')).to_have_count(1)
     await page.get_by_label("Model").fill(OTHER)

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Route, expect
 
+from relay.apis import apis
 from tests.e2e.conftest import Visits
 from tests.e2e.console_stage import PHONE, WITHIN, Json, Stage, Visit, stage
 from tests.services.nginx import Nginx
@@ -100,6 +101,21 @@ async def test_the_story_of_a_chat_says_when_for_whom_and_what_was_asked(relay: 
     await expect(request).to_contain_text("temperature 0.5")
     await request.get_by_text("1 tool", exact=True).click()
     await expect(request.get_by_label("Tools")).to_contain_text('"wind"')
+
+
+@pytest.mark.parametrize("api", apis())
+async def test_the_question_of_a_chat_is_shown_whatever_its_api(relay: Stage, console: Visit, api: str) -> None:
+    """Of some APIs the system prompt would be missing, or the page end where a text is a list or a list is a text."""
+    said = apis()[api].said
+    parts = [{"type": "text", "text": "Answer"}, {"type": "text", "text": "in one word."}]
+    system = parts if api == "messages" else "Answer\n\nin one word."
+    asked = {said.system: system} if said.system else {}
+    chat = await relay.chat(PROMPT, api=api, **({"input": PROMPT} if api == "responses" else {}), **asked)
+    await relay.ended(chat)
+    await console.open(f"#/subjects/{chat}")
+    request = section(console, "Request")
+    await expect(request.get_by_role("heading")).to_have_text(["Request", *(["system"] if asked else []), "user"])
+    await expect(request.locator(".said")).to_have_text([*(["Answer\n\nin one word."] if asked else []), PROMPT])
 
 
 async def test_chunks_are_folded_and_can_be_seen(relay: Stage, console: Visit) -> None:

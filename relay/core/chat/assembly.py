@@ -48,6 +48,9 @@ class Assembly(ABC):
     named: ClassVar[bool] = False
     """Whether each event has a line with its name, which its chunk repeats as ``type``."""
 
+    piecemeal: bool = False
+    """Whether this is a part of an answer only: what came before is unknown (see ``said.py``)."""
+
     def __init__(self, *, content: bool = True, max_text: int = MAX_TEXT) -> None:
         self.completion_id: str | None = None
         self.model: str | None = None

@@ -25,11 +25,13 @@ class Piece(NamedTuple):
 
     entries: list[Entry]
     pruned: Span | None = None
+    texts: int = 1
+    """How often the data may come in the answer, in whatever form."""
 
     @property
     def size(self) -> int:
         """Bytes that it takes as text, about."""
-        return sum(len(entry.event.data) + _ENVELOPE for entry in self.entries)
+        return sum(self.texts * len(entry.event.data) + _ENVELOPE for entry in self.entries)
 
 
 class EventReader:
@@ -38,8 +40,10 @@ class EventReader:
     Who begins at 0 wants what is held, and has missed nothing of what is not. ``upto``: nothing beyond is of interest.
     """
 
-    def __init__(self, events: EventLog, after: int, wanted: EventFilter, upto: int | None = None) -> None:
-        self.place, self._upto = after, upto
+    def __init__(
+        self, events: EventLog, after: int, wanted: EventFilter, upto: int | None = None, *, texts: int = 1
+    ) -> None:
+        self.place, self._upto, self._texts = after, upto, texts
         self._events, self._wanted = events, wanted
         self._reach = PIECE_EVENTS
 
@@ -73,7 +77,7 @@ class EventReader:
         found = self._taken(entries, limit)
         if not entries:
             self.place = before  # offsets may end in a gap: a sink knew more of this journal than it holds
-        return Piece(found)
+        return Piece(found, texts=self._texts)
 
     def _taken(self, entries: list[Entry], limit: int) -> list[Entry]:
         """What is wanted of the entries, as far as it fits a piece; where much is wanted, less is read next time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -11,16 +11,26 @@ import orjson
 from aiohttp import hdrs, web
 
 from relay.clocks import wall_ms
+from relay.core.chat.api import Api
 from relay.core.cloudevents import structured_json
 from relay.core.errors import RelayError
-from relay.core.event import TOPICS, TYPES, Event
+from relay.core.event import TOPICS, TYPES, Entry
 from relay.core.event_filter import EventFilter
 from relay.core.pruned import pruned_event
 from relay.edge.api.consumers import Consumer, ConsumerLimits, Consumers
 from relay.edge.api.event_reader import PIECE_EVENTS, EventReader
-from relay.edge.api.guard import IDENTITY, MAX_OFFSET, json_response, page_limit, peer_of, several_of, whole_number
+from relay.edge.api.guard import (
+    IDENTITY,
+    MAX_OFFSET,
+    is_wanted,
+    json_response,
+    page_limit,
+    peer_of,
+    several_of,
+    whole_number,
+)
 from relay.edge.api.ranges import Range, newest, place_before, range_in
-from relay.edge.api.subject_events import shown
+from relay.edge.api.subject_events import all_shown, shown
 from relay.edge.http.problems import ProblemError
 from relay.journal.event_log import EventLog
 from relay.telemetry.signals.consumers import ConsumerSignals
@@ -50,8 +60,9 @@ class Events:
         limits: ConsumerLimits | None = None,
         client_of: Callable[[web.Request], str] = peer_of,
         identity: str = "",
+        apis: Sequence[Api] = (),
     ) -> None:
-        self._events = events
+        self._events, self._apis = events, apis
         self._whose = (IDENTITY.encode(), identity.encode())  # these answers are written here, not by the guard
         self._limits = limits or ConsumerLimits()
         self.consumers = Consumers(self._limits, signals, client_of)
@@ -61,24 +72,27 @@ class Events:
 
     async def get(self, request: web.Request) -> web.StreamResponse:
         """A page, or a live stream where the client accepts one."""
-        wanted = _filter(request)
+        wanted, apis = _filter(request), self._apis if is_wanted(request, "choices") else ()
         if EVENT_STREAM in request.headers.get(hdrs.ACCEPT, ""):
-            return await self._stream(request, wanted)
+            return await self._stream(request, wanted, apis)
         limit = page_limit(request)
         asked = await range_in(request, self._events)
         after = max(asked.first - 1, self._after(request.query.get("after"), "after"))
         if (before := place_before(request)) is not None:
-            return await self._newest(before, wanted, Range(after + 1, asked.last), limit)
-        reader = EventReader(self._events, after, wanted, asked.last)
+            return await self._newest(before, wanted, Range(after + 1, asked.last), limit, apis)
+        reader = EventReader(self._events, after, wanted, asked.last, texts=_texts(apis))
         with self.consumers.admitted(request, "page") as consumer:
-            async with aclosing(_page(consumer, reader, limit)) as parts:
+            async with aclosing(_page(consumer, reader, limit, apis)) as parts:
                 await _write_page(consumer, parts, [*_PAGE_HEADERS, self._whose])
             return await consumer.answer()
 
-    async def _newest(self, before: int, wanted: EventFilter, span: Range, limit: int) -> web.Response:
+    async def _newest(
+        self, before: int, wanted: EventFilter, span: Range, limit: int, apis: Sequence[Api]
+    ) -> web.Response:
         """A page that begins with the newest; ``next`` is the ``before`` of the next page, null at the end."""
         found = await newest(self._events, before, wanted, span, limit)
-        return json_response({"events": [shown(entry) for entry in found.entries], "next": found.next, "pruned": None})
+        entries = await all_shown(found.entries, apis)
+        return json_response({"events": entries, "next": found.next, "pruned": None})
 
     def _after(self, text: str | None, name: str) -> int:
         """Where to go on. An offset that this journal never gave would wait forever and miss all until then."""
@@ -91,7 +105,7 @@ class Events:
             raise ProblemError("bad_request", detail)
         return after
 
-    async def _stream(self, request: web.Request, wanted: EventFilter) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, wanted: EventFilter, apis: Sequence[Api]) -> web.StreamResponse:
         if misplaced := [name for name in ("before", "since", "until") if name in request.query]:
             detail = f"A live stream goes on from after or Last-Event-ID; it takes no {misplaced[0]}."
             raise ProblemError("bad_request", detail)
@@ -100,29 +114,31 @@ class Events:
         with self.consumers.admitted(request, "live") as consumer:
             consumer.begin([*_STREAM_HEADERS, self._whose])
             if request.method != hdrs.METH_HEAD:
-                await self._follow(consumer, EventReader(self._events, after, wanted))
+                reader = EventReader(self._events, after, wanted, texts=_texts(apis))
+                await self._follow(consumer, reader, apis)
             return await consumer.answer()
 
-    async def _follow(self, consumer: Consumer, reader: EventReader) -> None:
+    async def _follow(self, consumer: Consumer, reader: EventReader, apis: Sequence[Api]) -> None:
         """Until the answer is to end, or the client has gone."""
         consumer.put(b": the stream goes on live; resume with Last-Event-ID\n\n")
         while await consumer.taken() and not consumer.ending.done():
             try:
-                if not await self._say(consumer, reader) and not consumer.ending.done():
+                if not await self._say(consumer, reader, apis) and not consumer.ending.done():
                     consumer.put(b": still here\n\n")
             except RelayError:
                 consumer.fail()
                 return
 
-    async def _say(self, consumer: Consumer, reader: EventReader) -> bool:
+    async def _say(self, consumer: Consumer, reader: EventReader, apis: Sequence[Api]) -> bool:
         """Writes what a live stream says next; ``False`` when it is time for a heartbeat, or for the end."""
         if reader.caught_up and not await self._news(consumer, reader.place):
             return False
         piece = await consumer.read(reader, PIECE_EVENTS, self._limits.heartbeat)
         if piece is not None and piece.pruned is not None:
-            consumer.put(_frame(piece.pruned.last, pruned_event(piece.pruned, wall_ms())))
+            now = wall_ms()
+            consumer.put(_frame(Entry(piece.pruned.last, now, pruned_event(piece.pruned, now)), apis))
         elif piece is not None and piece.entries:
-            consumer.put(b"".join([_frame(entry.offset, entry.event) for entry in piece.entries]))
+            consumer.put(b"".join([_frame(entry, apis) for entry in piece.entries]))
         return piece is not None
 
     async def _news(self, consumer: Consumer, after: int) -> bool:
@@ -136,7 +152,9 @@ class Events:
             news.cancel()
 
 
-async def _page(consumer: Consumer, reader: EventReader, limit: int) -> AsyncGenerator[tuple[bytes, bool], None]:
+async def _page(
+    consumer: Consumer, reader: EventReader, limit: int, apis: Sequence[Api]
+) -> AsyncGenerator[tuple[bytes, bool], None]:
     """A page in parts of a piece each, and of each part whether it is the last."""
     texts, room, pruned = [b'{"events":['], PAGE_BYTES, None
     found = 0
@@ -149,7 +167,7 @@ async def _page(consumer: Consumer, reader: EventReader, limit: int) -> AsyncGen
             reader.place = place  # said at the beginning of the next page
             break
         pruned = pruned or piece.pruned
-        texts += [b"," * bool(found or n) + orjson.dumps(shown(entry)) for n, entry in enumerate(piece.entries)]
+        texts += [b"," * bool(found or n) + orjson.dumps(shown(entry, apis)) for n, entry in enumerate(piece.entries)]
         room -= sum(len(entry.event.data) for entry in piece.entries)
         found += len(piece.entries)
         del piece  # or it would wait for a slow client, too
@@ -189,5 +207,12 @@ def _filter(request: web.Request) -> EventFilter:
     return EventFilter(topics, types, request.query.get("subject") or None)
 
 
-def _frame(offset: int, event: Event) -> bytes:
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (offset, event.type.encode(), structured_json(event))
+def _texts(apis: Sequence[Api]) -> int:
+    """How often the data of an event may come in an answer: once, and where it is asked for what its chunks say."""
+    return 2 if apis else 1
+
+
+def _frame(entry: Entry, apis: Sequence[Api]) -> bytes:
+    """The event; where it is asked for what its chunks say, in its place, as a page has it."""
+    data = orjson.dumps(shown(entry, apis)) if apis else structured_json(entry.event)
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (entry.offset, entry.event.type.encode(), data)

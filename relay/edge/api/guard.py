@@ -119,6 +119,11 @@ def one_of(request: web.Request, name: str, choices: Collection[str], default: D
     return chosen
 
 
+def is_wanted(request: web.Request, name: str) -> bool:
+    """Whether a client asked for ``name``: `true` or `false`. Raises ``ProblemError`` (``bad_request``)."""
+    return one_of(request, name, ("true", "false"), "false") == "true"
+
+
 def several_of(request: web.Request, name: str, choices: Collection[str]) -> Sequence[str] | None:
     """All that a client chose as ``name``, which may be repeated; ``None`` where it wrote nothing.
 

@@ -7,16 +7,20 @@ events (contradictions, progress, dead letters, replays) by an index that only t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
-from relay.core.chat.events import chunk_key, ended_key, started_key
+from relay.core.chat.api import Api
+from relay.core.chat.events import CHUNK, chunk_key, ended_key, started_key
+from relay.core.chat.said import said
 from relay.core.cloudevents import structured_json
 from relay.core.event import Entry
 from relay.core.tasks.events import submitted_key, terminal_key
+from relay.edge.api.event_reader import PIECE_BYTES
 from relay.journal.event_log import EventLog
 
 MAX_EVENTS: Final = 1000
@@ -80,7 +84,22 @@ def _next(wanted: Sequence[int], limit: int, entries: Sequence[Entry]) -> int | 
     return asked[-1] if len(wanted) > limit else None
 
 
-def shown(entry: Entry) -> dict[str, Any]:
-    """An event with its place, as every route shows it."""
+def shown(entry: Entry, apis: Iterable[Api] = ()) -> dict[str, Any]:
+    """An event with its place, as every route shows it; with what its chunks say, where they are of these APIs."""
     event = orjson.Fragment(structured_json(entry.event))
-    return {"offset": entry.offset, "topic": entry.event.topic, "event": event}
+    place = {"offset": entry.offset, "topic": entry.event.topic, "event": event}
+    if apis and entry.event.type == CHUNK:
+        place["choices"] = said(orjson.loads(entry.event.data)["chunks"], apis)
+    return place
+
+
+async def all_shown(entries: Iterable[Entry], apis: Iterable[Api]) -> list[dict[str, Any]]:
+    """Many of them; others have their turn meanwhile."""
+    found, unread = [], 0
+    for entry in entries:
+        found.append(shown(entry, apis))
+        unread += len(entry.event.data)
+        if apis and unread > PIECE_BYTES:
+            unread = 0
+            await asyncio.sleep(0)
+    return found

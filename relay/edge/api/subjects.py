@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from relay.core.chat.api import Api
 from relay.core.clock import rfc3339
 from relay.core.event import TASKS
 from relay.core.tasks.events import TASK_ID
-from relay.edge.api.guard import MAX_OFFSET, json_response, page_after, page_limit
+from relay.edge.api.guard import MAX_OFFSET, is_wanted, json_response, page_after, page_limit
 from relay.edge.api.ranges import instant, place_before
-from relay.edge.api.subject_events import Page, Trail, page_about, shown, trail_of
+from relay.edge.api.subject_events import Page, Trail, all_shown, page_about, trail_of
 from relay.edge.api.task_list import shown_task
 from relay.edge.http.problems import ProblemError
 from relay.journal.journal import Journal
@@ -28,7 +29,8 @@ MAX_DEAD_LETTERS: Final = 100
 
 
 class SubjectRoutes:
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, apis: Sequence[Api] = ()) -> None:
+        self._apis = apis
         self._events, self._tasks = journal.events, journal.projection(Tasks)
         self._chats = journal.projection(Chats)
         self._letters, self._history = journal.projection(DeadLetters), journal.projection(History)
@@ -67,6 +69,7 @@ class SubjectRoutes:
         subject = request.match_info["subject"]
         after = page_after(request)
         limit = page_limit(request)
+        apis = self._apis if is_wanted(request, "choices") else ()
         row = await self._tasks.query(Tasks.find, subject)
         trail = await trail_of(self._events, subject)
         noted = row.offsets if row is not None else ()
@@ -82,7 +85,10 @@ class SubjectRoutes:
                 "subject": subject,
                 "kind": kind,
                 "task": None if row is None else shown_task(row),
-                "events": [shown(entry) | {"sink": entry.sink} for entry in page.entries],
+                "events": [
+                    place | {"sink": entry.sink}
+                    for entry, place in zip(page.entries, await all_shown(page.entries, apis), strict=True)
+                ],
                 "next": page.next,
                 "truncated": page.next is not None or len(letters) > MAX_DEAD_LETTERS,
                 "publications": [_publication(each) for each in publications],

@@ -1,6 +1,6 @@
-// A chat as text while it grows: the deltas of its chunks, joined as relay does for the terminal event.
+// A chat as text while it grows: what relay says that its chunks say, joined, and at its end the whole.
 
-/** The answers of one chat, from its chunk events and, at the end, by its terminal event. Pure. */
+/** The answers of one chat, from the entries of its events (GET /v1/events?choices=true): pieces, then the whole. Pure. */
 export class Conversation {
   /** `{index, content, reasoning, calls: [{name, arguments}], finish}` in the order of their index. */
   answers = [];
@@ -8,10 +8,10 @@ export class Conversation {
   ended = false;
 
   /** Takes in an event of the chat; whether it changed anything. */
-  take(event) {
+  take({ event, choices }) {
     if (event.type === "relay.chat.chunk") {
       if (this.ended) return false;
-      for (const chunk of event.data.chunks) this.#add(chunk);
+      for (const choice of choices) this.#add(choice);
       this.chunks += event.data.chunks.length;
       return true;
     }
@@ -21,15 +21,12 @@ export class Conversation {
     return true;
   }
 
-  #add(chunk) {
-    for (const choice of chunk.choices ?? []) {
-      const answer = this.#answer(choice.index ?? 0);
-      const delta = choice.delta ?? {};
-      answer.content += contentOf(delta.content);
-      answer.reasoning += reasoningOf(delta);
-      for (const call of delta.tool_calls ?? []) addCall(answer.calls, call);
-      answer.finish = choice.finish_reason || answer.finish;
-    }
+  #add(choice) {
+    const answer = this.#answer(choice.index);
+    answer.content += choice.content ?? "";
+    answer.reasoning += choice.reasoning_content ?? "";
+    for (const call of choice.tool_calls) addCall(answer.calls, call);
+    answer.finish = choice.finish_reason ?? answer.finish;
   }
 
   #answer(index) {
@@ -43,10 +40,9 @@ export class Conversation {
   }
 }
 
-/** What chunks say, joined: content, or else the reasoning. */
-export function textOf(chunks) {
-  const deltas = chunks.flatMap((chunk) => chunk.choices ?? []).map((choice) => choice.delta ?? {});
-  return deltas.map((delta) => contentOf(delta.content)).join("") || deltas.map(reasoningOf).join("");
+/** What some choices say, joined: content, or else the reasoning. */
+export function textOf(choices) {
+  return choices.map(({ content }) => content ?? "").join("") || choices.map(({ reasoning_content: text }) => text ?? "").join("");
 }
 
 function answerOf(choice) {
@@ -59,29 +55,14 @@ function answerOf(choice) {
   };
 }
 
-/** A text, or the texts of content parts. */
-function contentOf(content) {
-  if (Array.isArray(content)) return content.map((part) => part?.text ?? "").join("");
-  return typeof content === "string" ? content : "";
-}
-
-/** The reasoning under whichever name it comes, once. */
-function reasoningOf(delta) {
-  const details = delta.reasoning_details;
-  const reasoning = delta.reasoning_content ?? delta.reasoning ?? (Array.isArray(details) ? details : null);
-  if (Array.isArray(reasoning)) return reasoning.map((part) => part?.text ?? part?.summary ?? "").join("");
-  return typeof reasoning === "string" ? reasoning : "";
-}
-
-/** Calls without an index are distinguished by their names: one that comes with a name begins a new call. */
-function addCall(calls, piece) {
-  const named = piece.function?.name ?? "";
-  const index = piece.index ?? (named ? calls.length : Math.max(0, calls.length - 1));
-  let call = calls.find((known) => known.index === index);
-  if (!call) {
-    call = { index, name: "", arguments: "" };
+/** A call goes on where it has its place; one with another id begins where an upstream gives all the same place. */
+function addCall(calls, { index, id, function: { name, arguments: piece } }) {
+  let call = calls.findLast((known) => known.index === index);
+  if (!call || (id && call.id && id !== call.id)) {
+    call = { index, id, name: "", arguments: "" };
     calls.push(call);
   }
-  if (!call.name) call.name = named;
-  call.arguments += piece.function?.arguments ?? "";
+  call.id ??= id;
+  call.name ||= name ?? "";
+  call.arguments += piece ?? "";
 }

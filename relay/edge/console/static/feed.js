@@ -24,7 +24,7 @@ const GATHER = 120; // ms; events come in bursts, and the page is changed once f
  * Fires `rows` (`detail`: `{newer}`, `{older}`, each the newest first, or null where all are new), `state`, and `begin`
  * where the list begins anew. */
 class Feed extends EventTarget {
-  /** The newest first: `{offset, event}`. */
+  /** The newest first, as GET /v1/events has them: `{offset, event, choices}`. */
   rows = [];
   wanted = { topic: "", type: "", subject: "", since: "", until: "" };
   paused = false;
@@ -111,7 +111,7 @@ class Feed extends EventTarget {
 
   async #run(signal) {
     const onState = (state) => this.#enter(state);
-    const onEvent = (offset, event) => signal.aborted || this.take({ offset, event });
+    const onEvent = (row) => signal.aborted || this.take(row);
     const begin = async () => {
       const { next: last } = await ask("/v1/events?after=latest&limit=1", { signal });
       this.#clear();
@@ -181,5 +181,5 @@ export const feed = new Feed();
 /** What GET /v1/events is asked for. */
 function filterOf({ topic, type, subject }) {
   const topics = topic || type ? topic : TOPICS.filter((each) => each !== CHUNKS);
-  return { topic: topic === ALL ? "" : topics, type, subject };
+  return { topic: topic === ALL ? "" : topics, type, subject, choices: true };
 }

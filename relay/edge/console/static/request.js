@@ -23,7 +23,7 @@ function chatRequest(events) {
   if (!carrier) return remark("Not known: the events that have it are no longer in the journal.");
   const { request } = carrier.data;
   if (request === null) return remark("Not captured: ", element("code", {}, "proxy.capture.request"), " was ", element("code", {}, "none"), ".");
-  return element("div", {}, parametersOf(request), request.messages ? conversation(request) : missing(request));
+  return element("div", {}, parametersOf(request), request.messages === null ? missing(request) : conversation(request));
 }
 
 function parametersOf({ parameters, messages_count: messages, tools_count: tools, bytes }) {
@@ -41,23 +41,33 @@ function setting() {
   return [element("code", {}, "proxy.capture.request"), " was not ", element("code", {}, "full"), "."];
 }
 
-function conversation({ messages, tools }) {
+/** What was said, the system prompt first. An API takes each as a text, or as a list. */
+function conversation({ system, messages, tools }) {
+  const said = typeof messages === "string" ? [{ role: "user", content: messages }] : messages;
   return element(
     "div",
     { class: "messages" },
-    ...messages.map(messageOf),
+    system !== null && messageOf({ role: "system", content: system }),
+    ...said.map(messageOf),
     tools?.length && element("details", { "data-moment": "tools" }, element("summary", {}, counted(tools.length, "tool")), verbatim(JSON.stringify(tools), "Tools")),
   );
 }
 
 function messageOf(message) {
-  const said = typeof message?.content === "string" ? message.content : null;
+  const said = textOf(message?.content ?? message);
   return element(
     "article",
     { class: "answer" },
-    element("h3", {}, String(message?.role ?? "Message")),
+    element("h3", {}, String(message?.role ?? message?.type ?? "Message")),
     said === null ? verbatim(JSON.stringify(message), "Message") : element("p", { class: "said" }, said),
   );
+}
+
+/** A text, or the texts of parts that are nothing else; null where there is more to show. */
+function textOf(content) {
+  if (typeof content === "string") return content;
+  const isText = (part) => typeof part?.text === "string" && Object.keys(part).every((key) => key === "type" || key === "text");
+  return Array.isArray(content) && content.length && content.every(isText) ? content.map(({ text }) => text).join("\n\n") : null;
 }
 
 function remark(...words) {

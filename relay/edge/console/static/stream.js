@@ -11,7 +11,7 @@ const SILENCE = 45_000; // ms; the relay says something every 15 s, so the conne
  * Follows the events that `wanted` (topic, type, subject) lets through, until `signal` is aborted.
  *
  * `begin` answers the offset before the first one, or null where there is nothing to follow. It is asked again where
- * that offset turns out to be one of another journal. `onEvent(offset, event)` has each of the events once, in order;
+ * that offset turns out to be one of another journal. `onEvent` has each of the events once, in order, in its place;
  * `onState({name, error})` hears `connecting`, `live`, `lost` (and why), `unauthorized`, and as the last `still`
  * (nothing to follow) or `refused` (and why: `begin` asked for what there is not).
  */
@@ -30,7 +30,7 @@ export async function follow(wanted, begin, { onEvent, onState, signal }) {
         failures = 0;
         if (frame.id === null) continue;
         last = frame.id;
-        onEvent(Number(frame.id), JSON.parse(frame.data));
+        onEvent(JSON.parse(frame.data));
       }
       onState({ name: "lost", error: null });
     } catch (error) {
@@ -78,7 +78,7 @@ function frameOf(text) {
 
 function open(wanted, last, signal) {
   const headers = { Accept: "text/event-stream", "Last-Event-ID": String(last) };
-  return send(withQuery("/v1/events", wanted), { headers, signal });
+  return send(withQuery("/v1/events", { ...wanted, choices: true }), { headers, signal });
 }
 
 function pause(milliseconds, signal) {

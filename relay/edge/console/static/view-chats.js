@@ -13,6 +13,7 @@ const LIST = {
   refresh: 2_000,
   states: ["all", "open", "completed", "failed", "cancelled"],
   fields: [
+    { name: "api", label: "API", placeholder: "Any API" },
     { name: "model", label: "Model", placeholder: "Any model" },
     { name: "client", label: "Client", placeholder: "Any client" },
     { name: "since", label: "From", is: "time" },
@@ -23,9 +24,9 @@ const LIST = {
       choices: [["", "Newest first"], ["duration", "Longest first"], ["tokens", "Most tokens first"], ["first_token", "Slowest first token"]],
     },
   ],
-  known: { model: ({ model }) => model, client: ({ client }) => client },
+  known: { api: ({ api }) => api, model: ({ model }) => model, client: ({ client }) => client },
   columns: [
-    "Chat", "Model", "Client", "Outcome", "Ended",
+    "Chat", "API", "Model", "Client", "Outcome", "Ended",
     { name: "Duration", sort: "duration" }, { name: "First token", sort: "first_token" }, { name: "Tokens", sort: "tokens" },
   ],
   rowOf,
@@ -44,6 +45,7 @@ function rowOf(chat) {
   link.dataset.row = "";
   return [
     link,
+    chat.api,
     chat.model,
     chat.client,
     [tag(chat.state, TONES[chat.state] ?? "calm"), chat.reason && element("span", { class: "muted" }, chat.reason)].filter(Boolean),

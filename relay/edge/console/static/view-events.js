@@ -62,7 +62,8 @@ function change(list, detail) {
   while (list.children.length > feed.rows.length) list.lastElementChild.remove();
 }
 
-function rowOf({ offset, event }) {
+function rowOf(entry) {
+  const { offset, event } = entry;
   const more = element("button", { type: "button", class: "more", "aria-expanded": "false", "data-row": true }, icon("open"));
   more.setAttribute("aria-label", `Offset ${offset}: the whole event`);
   const row = element(
@@ -72,7 +73,7 @@ function rowOf({ offset, event }) {
     clock(event.time),
     typeTag(event),
     subjectLink(event.subject),
-    element("span", { class: "summary" }, summaryOf(event)),
+    element("span", { class: "summary" }, summaryOf(entry)),
     element("span", { class: "offset", title: "Offset in the journal" }, String(offset)),
   );
   more.addEventListener("click", () => expand(row, more, event));

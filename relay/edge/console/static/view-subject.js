@@ -37,8 +37,9 @@ export function one({ id, signal, announce }) {
     const again = async () => page.renew(await subjectOf(id, signal).catch(() => page.subject));
     repeatedly(() => page.isOver || again(), REFRESH, signal);
     let settling = null;
-    const onEvent = (_, event) => {
-      if (page.hear(event)) announce(`${typeOf(event).title}.`);
+    const onEvent = (entry) => {
+      const { event } = entry;
+      if (page.hear(entry)) announce(`${typeOf(event).title}.`);
       if (event.type === "relay.chat.chunk") return; // there are many, and the text shows them
       settling ??= setTimeout(() => {
         settling = null;
@@ -73,11 +74,11 @@ class Page {
   }
 
   /** Shows the chat grown by an event; whether the event is an ending. */
-  hear(event) {
-    if (this.conversation?.take(event)) {
+  hear(entry) {
+    if (this.conversation?.take(entry)) {
       kept(this.place, () => this.place.querySelector(".transcript")?.replaceWith(transcript(this.conversation)));
     }
-    return isEnding(event);
+    return isEnding(entry.event);
   }
 
   /** Shows the page again if something has changed; an output that is playing plays on. */
@@ -113,9 +114,9 @@ function pathOf(id) {
 /** The document of GET /v1/subjects, from as many pages as it takes. */
 async function subjectOf(id, signal) {
   const path = pathOf(id);
-  const subject = await ask(withQuery(path, { limit: PAGE }), { signal });
+  const subject = await ask(withQuery(path, { limit: PAGE, choices: true }), { signal });
   for (let pages = 1; subject.next !== null && pages < MOST_PAGES; pages += 1) {
-    const more = await ask(withQuery(path, { limit: PAGE, after: subject.next }), { signal });
+    const more = await ask(withQuery(path, { limit: PAGE, choices: true, after: subject.next }), { signal });
     for (const part of ["events", "publications", "duplicates"]) subject[part].push(...more[part]);
     subject.next = more.next;
   }
@@ -154,7 +155,7 @@ function outputsOf({ events }) {
 function conversationOf({ kind, events }) {
   if (kind !== "chat") return null;
   const conversation = new Conversation();
-  for (const { event } of events) conversation.take(event);
+  for (const entry of events) conversation.take(entry);
   return conversation;
 }
 

@@ -32,10 +32,10 @@ export function linkTo(subject) {
   return `#/subjects/${encodeURIComponent(subject)}`;
 }
 
-/** What an event says, in a line. */
-export function summaryOf(event) {
+/** What an event says, in a line; `choices` are what its chunks say. */
+export function summaryOf({ event, choices }) {
   const data = event.data ?? {};
-  const said = event.type === "relay.chat.chunk" ? chunkSummary(data)
+  const said = event.type === "relay.chat.chunk" ? [counted(data.chunks.length, "chunk"), textOf(choices ?? [])]
     : event.type.startsWith("relay.chat.") ? chatSummary(data)
     : event.type === "relay.delivery.dead" ? [data.origin, data.reason, data.detail]
     : taskSummary(data);
@@ -59,6 +59,3 @@ function chatSummary(data) {
   return [data.model, data.reason, data.error?.message, answers.map((choice) => choice.content ?? "").join(" "), ...calls];
 }
 
-function chunkSummary(data) {
-  return [counted(data.chunks.length, "chunk"), textOf(data.chunks)];
-}

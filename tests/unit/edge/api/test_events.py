@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 import pytest
 
+from relay.apis import apis
+from relay.core.chat.events import chunk_draft, chunk_key
 from relay.core.event import Entry
 from relay.edge.api import event_reader, events
 from relay.edge.api.consumers import ConsumerLimits
@@ -80,7 +82,8 @@ class Live:
 @asynccontextmanager
 async def scene(tmp_path: Path, limits: ConsumerLimits | None = None) -> AsyncIterator[Scene]:
     async with opened(tmp_path) as journal:
-        served = Events(journal.events, ConsumerSignals(Telemetry()), limits, identity="relay-7")
+        signals = ConsumerSignals(Telemetry())
+        served = Events(journal.events, signals, limits, identity="relay-7", apis=tuple(apis().values()))
         async with api({"GET /v1/events": served.get}) as url:
             yield Scene(url, journal, served)
             served.consumers.stop()
@@ -104,6 +107,22 @@ async def test_an_event_is_shown_with_its_place(tmp_path: Path) -> None:
         [shown] = answer.json["events"]
         assert (shown["offset"], shown["topic"]) == (1, "tasks")
         assert (shown["event"]["id"], shown["event"]["data"]) == ("a:succeeded", {"n": 1})
+
+
+async def test_what_chunks_say_is_shown_where_it_is_asked_for(tmp_path: Path) -> None:
+    """Who shows a chat while it grows would have to know every API, or the events of a broker would be other ones."""
+    text = b'{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}'
+    async with scene(tmp_path) as s:
+        await fill(s.journal, "a")
+        await s.journal.append(chunk_draft("c", chunk_key("c"), 0, [text], time="2026-01-01T00:00:00.000Z"))
+        plain = (await s.page())["events"]
+        for query in ("?choices=true", "?choices=true&before=latest"):
+            task, chunk = sorted((await s.page(query))["events"], key=lambda each: each["offset"])
+            assert [choice["content"] for choice in chunk["choices"]] == ["Hi"]
+            assert [task, {name: chunk[name] for name in plain[1]}] == plain
+        async with s.live("?after=0&choices=true") as live:
+            assert [(await live.event())[2] for _ in range(2)] == [task, chunk]
+        assert (await s.call("?choices=yes")).json["code"] == "bad_request"
 
 
 async def test_pages_follow_each_other_without_gap_or_overlap(tmp_path: Path) -> None:
