@@ -25,6 +25,7 @@ _SHA256: Final = "relaysha256"
 _PARTS_AT_ONCE: Final = 2
 _RETRIES: Final[Any] = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
 _MAX_REASON: Final = 300
+_DENIED: Final = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
 
 
 class Bucket:
@@ -140,17 +141,25 @@ def _translated(url: str) -> Iterator[None]:
     """obstore's exceptions as ``StoreError``. Others, such as those of a source, pass."""
     try:
         yield
-    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+    except (exceptions.BaseError, FileNotFoundError, ValueError) as error:
+        raise _failure(error, url) from None
+
+
+def _failure(error: Exception, url: str) -> StoreError:
+    reason = _reason(str(error))
+    if isinstance(error, exceptions.UnknownConfigurationKeyError):
+        return StoreError("store_unusable", reason, hint="See archive.options.", retriable=False)
+    # A list that is refused is a generic error: only its text says why.
+    if isinstance(error, _DENIED) or re.search(r"code: 40[13]\b", reason):
         hint = "Check the credentials, and that they may list, read and write there."
-        raise StoreError("store_denied", f"{url} refuses relay: {_reason(error)}", hint=hint) from None
-    except FileNotFoundError as error:
-        raise StoreError("store_missing", f"{url} is not there: {_reason(error)}", hint="Create the bucket.") from None
-    except exceptions.UnknownConfigurationKeyError as error:
-        raise StoreError("store_unusable", _reason(error), hint="See archive.options.", retriable=False) from None
-    except (exceptions.BaseError, ValueError) as error:
-        raise StoreError("store_unavailable", f"{url} cannot be used: {_reason(error)}") from None
+        return StoreError("store_denied", f"{url} refuses relay: {reason}", hint=hint)
+    if isinstance(error, FileNotFoundError) or re.search(r"code: 404\b", reason):
+        return StoreError("store_missing", f"{url} is not there: {reason}", hint="Does the bucket exist?")
+    return StoreError("store_unavailable", f"{url} cannot be used: {reason}")
 
 
-def _reason(error: Exception) -> str:
-    """The first line, without the queries of addresses: they may be signed."""
-    return re.sub(r"\?\S*", "", str(error).partition("\n")[0])[:_MAX_REASON]
+def _reason(text: str) -> str:
+    """The first line, and the code in S3's answer, without the queries of addresses: they may be signed."""
+    first = re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", text.partition("\n")[0])
+    code = re.search(r"<Code>(\w+)</Code>", text)
+    return first.partition("<?xml")[0][:_MAX_REASON].rstrip(" :") + (f" ({code[1]})" if code else "")

@@ -72,7 +72,7 @@ class Simulator:
             web.route(route.method, route.path, self._undisturbed(route.handler)) for route in self._media.routes()
         ]
         reports = [web.get(LEDGER_PATH, self._show_ledger), web.post(OUTAGES_PATH, self._begin_outage)]
-        app.add_routes([*reports, *outputs.routes(), *self._chat.routes(), *media])
+        app.add_routes([*reports, *outputs.routes(self.ledger), *self._chat.routes(), *media])
         # A stream ends with the client that reads it, at once.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         try:

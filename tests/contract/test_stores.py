@@ -5,23 +5,38 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import obstore
 import pytest
+from obstore.store import S3Store
 
 from relay.archive.errors import FetchError, StoreError
 from relay.archive.store import PART, Store, Stored, store_at
+from tests.services.seaweedfs import SeaweedFS
 
 SMALL = os.urandom(70_000)
 LARGE = os.urandom(2 * PART + 12_345)
 KEY, MARK = "2026-12-01/task-1/0.png", "task-1/0"
 
 
-@pytest.fixture(params=["folder"])
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """A real server of S3's API."""
+    server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"))
+    asyncio.run(server.start())
+    yield server
+    asyncio.run(server.kill())
+
+
+@pytest.fixture(params=["folder", "bucket"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """An empty store of each kind."""
-    return store_at(tmp_path.as_uri(), {})
+    if request.param == "folder":
+        return store_at(tmp_path.as_uri(), {})
+    return store_at(f"s3://outputs/{uuid4().hex}", request.getfixturevalue("s3").options)
 
 
 async def chunks(body: bytes, fails: Exception | None = None) -> AsyncIterator[bytes]:
@@ -108,3 +123,33 @@ async def test_several_outputs_of_a_task_are_put_side_by_side(store: Store) -> N
 async def test_a_store_that_is_there_passes_its_check(store: Store) -> None:
     """If this fails, the doctor finds fault with what works."""
     await store.check()
+
+
+@pytest.mark.parametrize(
+    ("changed", "code"),
+    [
+        ({"secret_access_key": "wrong"}, "store_denied"),
+        ({"access_key_id": "nobody"}, "store_denied"),
+        ({"endpoint": "http://127.0.0.1:9"}, "store_unavailable"),
+    ],
+)
+async def test_a_bucket_that_cannot_be_used_says_why(s3: SeaweedFS, changed: dict[str, str], code: str) -> None:
+    """If this fails, an operator does not learn what to change, or an outage of the store loses outputs."""
+    store = store_at("s3://outputs/why", s3.options | changed)
+    for call in (store.check(), store.find(KEY, MARK), put(store, SMALL)):
+        with pytest.raises(StoreError) as caught:
+            await call
+        assert (caught.value.code, caught.value.retriable) == (code, True)
+        assert "secret" not in str(caught.value)
+    store.reconfigure(s3.options)
+    await put(store, SMALL)
+
+
+async def test_an_object_in_a_bucket_has_its_type_and_its_hash(s3: SeaweedFS) -> None:
+    """If this fails, browsers download pictures instead of showing them, and nobody can verify an object later."""
+    store = store_at("s3://outputs/typed", s3.options)
+    stored = await put(store, SMALL)
+    bucket = S3Store("outputs", prefix="typed", **s3.options, client_options={"allow_http": True})
+    attributes = (await obstore.get_async(bucket, KEY)).attributes
+    assert attributes["Content-Type"] == "image/png"
+    assert attributes["relaysha256"] == stored.sha256

@@ -20,7 +20,7 @@ from tests.docs.generator import generator
 from tests.e2e.consumers import examples
 from tests.e2e.sdks.install import node_modules, python_packages
 from tests.faults.harness.targets import KAFKA_VERSIONS
-from tests.services import kafka_install, oidc, registry, valkey_install
+from tests.services import kafka_install, oidc, registry, seaweedfs, valkey_install
 from tests.setup import kubernetes
 from tests.setup.cache import ROOT, NotFetchedError, cached, offer, pip_install, run_installer
 from tests.setup.toolchains import GO, NODE
@@ -71,6 +71,7 @@ def _of_tests() -> Iterator[Download]:
     yield _kafka(kafka_install.VERSION)
     yield Download("the schema registry", MAVEN, registry.unpacked)
     yield Download("Valkey 8", DEBIAN, valkey_install.valkey_server)
+    yield Download("SeaweedFS", GO_PROXY, seaweedfs.weed)
     for sdk in ("openai-1", "openai-2", "openai-3", "anthropic-0", "anthropic-2", "pydantic-ai-2", "novita-client"):
         yield Download(f"the SDK {sdk}", PYPI, partial(python_packages, sdk))
     yield Download("the SDKs for JavaScript", NPM, node_modules)
@@ -84,6 +85,7 @@ def _of_tests() -> Iterator[Download]:
 
 def _of_faults() -> Iterator[Download]:
     yield Download("Valkey 8", DEBIAN, valkey_install.valkey_server)
+    yield Download("SeaweedFS", GO_PROXY, seaweedfs.weed)
     for version in KAFKA_VERSIONS.values():
         yield _kafka(version or kafka_install.VERSION)
 

@@ -24,6 +24,7 @@ from relay.simulator.directives import (
 from relay.simulator.rates import Faults
 
 CONTRADICTIONS = ("status", "outputs")
+_MAX_OUTPUT = 10 << 30
 SUBMIT_ERRORS = (400, 403, 404, 429, 500)
 
 
@@ -77,9 +78,17 @@ class Fate(Directed):
     """So many polls are answered with 404, as if the task were unknown; they come before those answered with 500."""
     poll_limited: int = 0
     """So many polls are answered with 429; they come last of these."""
+    output_size: int = 0
+    """Each output has so many bytes."""
+    output_broken: int = 0
+    """So many requests for each output fail, the first ones: with a 503, a reset, half the bytes, in turns."""
+    short_links: float = 0.0
+    """The links of the outputs end so soon after they are signed; a poll signs them again."""
 
 
-DIRECTIVES = tuple(field.name for field in fields(Fate))
+_ASKED_FOR = ("output_size", "output_broken", "short_links")
+"""Never drawn by a rate: further draws would change what every seed brings."""
+DIRECTIVES = tuple(field.name for field in fields(Fate) if field.name not in _ASKED_FOR)
 
 
 def parse(header: str, faults: Faults) -> Fate:
@@ -101,6 +110,9 @@ _READERS: dict[str, Reader] = {
     **dict.fromkeys(DIRECTIVES, lambda value, _: flag(value)),
     **dict.fromkeys(("dropped", "unanswered", "poll_error", "poll_limited"), lambda value, _: count(value)),
     **dict.fromkeys(("doubled", "poll_missing"), lambda value, _: count(value, 2)),
+    "output_size": lambda value, _: count(value, 1 << 20, _MAX_OUTPUT),
+    "output_broken": lambda value, _: count(value),
+    "short_links": lambda value, _: duration(value, 2.0),
     "late": lambda value, faults: duration(value, faults.late_by),
     "slow": lambda value, faults: duration(value, faults.slow_by),
     "contradict": lambda value, _: choice(value, CONTRADICTIONS),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -46,6 +46,8 @@ class Record:
     born: float
     polls: int = 0
     attempts: list[Attempt] = field(default_factory=list)
+    downloads: Counter[str] = field(default_factory=Counter)
+    """How often each output was asked for, by its name."""
 
 
 class Ledger:

@@ -5,6 +5,7 @@ Vendor: the task-result and webhook pages; what differs between their own sample
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -86,12 +87,12 @@ def envelope(payload: Json, event_type: str = EVENT_TYPE) -> Json:
     return {"event_type": event_type, "payload": payload}
 
 
-def sign(url: str, how: Signing, signed_at: int) -> str:
-    """The URL with the query that grants access for an hour; ``signed_at`` is epoch milliseconds."""
+def sign(url: str, how: Signing, signed_at: int, ttl: int = TTL_SECONDS) -> str:
+    """The URL with the query that grants access for ``ttl`` seconds; ``signed_at`` is epoch milliseconds."""
     start = signed_at // 1000
     mark = blake2b(f"{url}|{start}".encode(), digest_size=20).hexdigest()
     if how == "cos":
-        window = f"{start}%3B{start + TTL_SECONDS}"
+        window = f"{start}%3B{start + ttl}"
         return (
             f"{url}?q-sign-algorithm=sha1&q-ak=AKIDsimulated&q-sign-time={window}&q-key-time={window}"
             f"&q-header-list=host&q-url-param-list=&q-signature={mark}"
@@ -100,7 +101,7 @@ def sign(url: str, how: Signing, signed_at: int) -> str:
         date = datetime.fromtimestamp(start, UTC).strftime("%Y%m%dT%H%M%SZ")
         return (
             f"{url}?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=SIMULATED%2F{date[:8]}%2Fap-southeast-1%2Fs3"
-            f"%2Faws4_request&X-Amz-Date={date}&X-Amz-Expires={TTL_SECONDS}&X-Amz-SignedHeaders=host"
+            f"%2Faws4_request&X-Amz-Date={date}&X-Amz-Expires={ttl}&X-Amz-SignedHeaders=host"
             f"&x-id=GetObject&X-Amz-Signature={mark}"
         )
     return url
@@ -146,9 +147,10 @@ def _debug_info(task: Task, phase: Phase) -> Json:
 
 def _output(task: Task, style: Style, signed_at: int, name: str) -> Json:
     kind, how = task.asked.endpoint.kind, signing_of(task.asked.endpoint.name)
-    ttl = TTL_SECONDS if how == "s3" else 0
+    lasts = math.ceil(task.fate.short_links) or TTL_SECONDS
+    ttl = lasts if how == "s3" else 0
     output = {
-        f"{kind}_url": sign(f"{task.outputs_at}/{name}.{task.asked.format}", how, signed_at),
+        f"{kind}_url": sign(f"{task.outputs_at}/{name}.{task.asked.format}", how, signed_at, lasts),
         # a number is only known for images; a ttl of 0 is only known as text
         f"{kind}_url_ttl": str(ttl) if style.ttl_as_text or kind != "image" or not ttl else ttl,
         f"{kind}_type": task.asked.format,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -11,16 +12,23 @@ from yarl import URL
 
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
-from relay.simulator.tasks.outputs import PATH, expires_at
+from relay.simulator.tasks.outputs import PATH, content, expires_at
 from relay.simulator.tasks.results import TTL_SECONDS, sign
 
 QUICK = Options(queue_seconds=0.0, run_seconds=0.0)
 
 
-async def output_of(session: aiohttp.ClientSession, simulator: Simulator, name: str, **extra: Any) -> str:
+async def output_of(
+    session: aiohttp.ClientSession, simulator: Simulator, name: str, directives: str = "none", **extra: Any
+) -> str:
     """Submits a task; the link of its output."""
-    async with session.post(f"{simulator.url}/v3/async/{name}", json={"extra": extra}) as response:
-        task_id = (await response.json())["task_id"]
+    headers = {"X-Simulate": directives}
+    async with session.post(f"{simulator.url}/v3/async/{name}", json={"extra": extra}, headers=headers) as response:
+        return await link_of(session, simulator, (await response.json())["task_id"])
+
+
+async def link_of(session: aiohttp.ClientSession, simulator: Simulator, task_id: str) -> str:
+    """Asks for the result of a task; the link of its output."""
     async with session.get(f"{simulator.url}/v3/async/task-result", params={"task_id": task_id}) as response:
         result = await response.json()
     (output,) = [each for kind in ("images", "videos", "audios") for each in result.get(kind, [])]
@@ -74,3 +82,43 @@ def test_a_signature_lasts_an_hour() -> None:
         query = URL(sign("https://x.example/1.png", how, 1_700_000_000_000), encoded=True).query  # type: ignore[arg-type]
         assert expires_at(query) == 1_700_000_000 + TTL_SECONDS
     assert expires_at(URL(sign("https://x.example/1.png", "plain", 0)).query) is None
+
+
+async def test_an_output_is_as_large_as_its_task_asks_for(session: aiohttp.ClientSession) -> None:
+    """Nobody could try how a large file is downloaded, or tell whether it arrived whole."""
+    async with Simulator(QUICK) as simulator:
+        for size in (10, 1_000_000):
+            link = await output_of(session, simulator, "txt2img", f"output-size={size}")
+            async with session.get(URL(link, encoded=True)) as response:
+                assert await response.read() == b"".join(content(URL(link).name, size))
+                assert response.content_length == size
+
+
+async def test_an_output_breaks_as_often_as_its_task_asks_for(session: aiohttp.ClientSession) -> None:
+    """A downloader would only be tried against a source that never fails."""
+    async with Simulator(QUICK) as simulator:
+        link = URL(await output_of(session, simulator, "txt2img", "output-size=200000, output-broken=3"), encoded=True)
+        async with session.get(link) as response:
+            assert response.status == 503
+        for _ in range(2):
+            with pytest.raises(aiohttp.ClientPayloadError):
+                async with session.get(link) as response:
+                    await response.read()
+        async with session.get(link) as response:
+            assert len(await response.read()) == 200_000
+
+
+async def test_a_link_that_ends_early_is_signed_again_by_a_poll(session: aiohttp.ClientSession) -> None:
+    """What a downloader does with a link that ends while it waits could not be tried."""
+    async with Simulator(QUICK) as simulator:
+        old = URL(await output_of(session, simulator, "txt2img", "short-links=1s"), encoded=True)
+        (task,) = simulator.ledger.tasks()
+        async with asyncio.timeout(10):
+            while True:
+                async with session.get(old) as response:
+                    if response.status == 403:
+                        break
+        new = URL(await link_of(session, simulator, task.task_id), encoded=True)
+        assert (new.path, new.query["X-Amz-Expires"]) == (old.path, "1")
+        async with session.get(new) as response:
+            assert response.status == 200
