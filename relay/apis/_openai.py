@@ -14,6 +14,8 @@ from relay.core.chat.events import Tokens
 PREFIXES: Final = ("/openai/", "/v3/openai/")
 """Novita's current base and its older ones; ``/v3/openai/v1`` is in use, too."""
 
+BASE: Final = "/openai/v1"
+
 
 def error_body(status: int, code: str, message: str) -> bytes:
     """The JSON that OpenAI's SDKs turn into an ``APIError`` with this message.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from relay.apis._openai import PREFIXES, Choices, error_body, error_frame
+from relay.apis._openai import BASE, PREFIXES, Choices, error_body, error_frame
 from relay.core.chat.api import Api
 from relay.core.chat.assembly import Parts, bare, joined, word
 from relay.core.chat.error import upstream_error
@@ -118,4 +118,6 @@ API: Final = Api(
     error_body=error_body,
     error_frame=error_frame,
     example={"model": "deepseek/deepseek-v3.1", "messages": [{"role": "user", "content": "Hello"}], "stream": True},
+    base=BASE,
+    beside=("/embeddings", "/models"),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from relay.apis._openai import PREFIXES, Choices, error_body, error_frame
+from relay.apis._openai import BASE, PREFIXES, Choices, error_body, error_frame
 from relay.core.chat.api import Api, Said
 from relay.core.chat.assembly import Parts, bare
 
@@ -42,5 +42,6 @@ API: Final = Api(
     error_body=error_body,
     error_frame=error_frame,
     example={"model": "deepseek/deepseek-v3.1", "prompt": "Hello", "stream": True},
+    base=BASE,
     said=Said("prompt"),
 )

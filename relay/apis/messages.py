@@ -224,5 +224,6 @@ API: Final = Api(
         "messages": [{"role": "user", "content": "Hello"}],
         "stream": True,
     },
+    base="/anthropic",
     said=Said("messages", "system"),
 )

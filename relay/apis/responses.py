@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import orjson
 
-from relay.apis._openai import PREFIXES, error_body, openai_error, openai_tokens
+from relay.apis._openai import BASE, PREFIXES, error_body, openai_error, openai_tokens
 from relay.core.chat.api import Api, Said
 from relay.core.chat.assembly import MAX_PARTS, Assembly, bare, joined, number, word
 from relay.core.chat.error import error_of, upstream_error
@@ -251,5 +251,6 @@ API: Final = Api(
     error_body=error_body,
     error_frame=error_frame,
     example={"model": "deepseek/deepseek-v3.1", "input": "Hello", "stream": True},
+    base=BASE,
     said=Said("input", "instructions"),
 )

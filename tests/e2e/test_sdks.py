@@ -24,7 +24,7 @@ from relay.simulator.chat.scripts import WORD
 from relay.simulator.options import Options
 from relay.simulator.server import Simulator
 from tests.e2e.sdks.install import run_agent, run_node, run_python
-from tests.e2e.sdks.scenarios import BODY, MODEL, SCENARIOS, Scenario, agent_scenarios, scenarios_of
+from tests.e2e.sdks.scenarios import BODIES, BODY, MODEL, SCENARIOS, Scenario, agent_scenarios, scenarios_of
 from tests.faults.harness.streams import Balance, balance, events_of
 from tests.services.chat import chat_client
 from tests.services.relay import RelayProcess
@@ -322,6 +322,31 @@ async def test_the_relays_own_refusals_are_errors_that_anthropics_sdk_reads(majo
         ("AuthenticationError", 401, "unauthorized"),
         ("PermissionDeniedError", 403, "model_not_allowed"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("sdk", "major", "api", "ends", "base"),
+    [
+        ("openai", 1, "chat_completions", "/v1", "/openai/v1"),
+        ("openai", 3, "responses", "/v1", "/openai/v1"),
+        ("openai", 3, "completions", "", "/openai/v1"),
+        ("anthropic", 0, "messages", "/v1", "/anthropic"),
+        ("anthropic", 2, "messages", "", "/anthropic"),
+    ],
+)
+async def test_a_base_url_that_ends_too_early_is_an_error_that_says_so(
+    tmp_path: Path, sdk: str, major: int, api: str, ends: str, base: str
+) -> None:
+    """A newcomer would read "Error code: 404", and nothing of what to change."""
+    relay = RelayProcess(tmp_path / "relay")
+    await relay.start()
+    case = {"id": "early", "url": relay.url + ends, "headers": {}, "api": api, "call": "create", "params": BODIES[api]}
+    try:
+        [result] = (await asyncio.to_thread(run_python, major, "sync", [case], sdk))["results"]
+    finally:
+        await relay.stop()
+    assert result["error"]["class"] == "NotFoundError"
+    assert f"set base_url to {relay.url}{base}." in result["error"]["message"]
 
 
 @pytest.mark.parametrize("sdk", ["python", "javascript"])

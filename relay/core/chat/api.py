@@ -27,6 +27,7 @@ class Api:
 
     ``prefixes``: of the paths of the same vendor's API, each with a slash at both ends: their errors have its shape.
     ``route``: what a path behind one of them ends with that begins a chat; the longest one of all APIs counts.
+    ``base``: the path of the base URL that its SDKs are to be given. ``beside``: routes that they go to besides.
     ``error_body``: the status, code and message of a refusal as JSON, in the shape that clients of this API read.
     ``error_frame``: the same as an event of a stream, its blank line included. ``example``: a request, for the
     description of relay's routes.
@@ -38,4 +39,6 @@ class Api:
     error_body: Callable[[int, str, str], bytes]
     error_frame: Callable[[int, str, str], bytes]
     example: Mapping[str, Any]
+    base: str
     said: Said = Said()
+    beside: tuple[str, ...] = ()

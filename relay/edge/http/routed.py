@@ -6,18 +6,10 @@ aiohttp runs applications only with its own server, so this reaches for two of i
 
 from __future__ import annotations
 
-from typing import Final
-
 from aiohttp import web
 
 from relay.edge.http import problems
 from relay.edge.http.server import RequestFactory, respond
-
-_ELSEWHERE: Final = {
-    "OpenAI's": ("/openai/v1", ("/chat/completions", "/completions", "/embeddings", "/models", "/responses")),
-    "Anthropic's": ("/anthropic", ("/messages", "/messages/count_tokens")),
-}
-"""The base path of each vendor's SDKs, and where they go, below ``/v1`` or not, with a ``base_url`` that lacks it."""
 
 
 class Routed:
@@ -43,15 +35,7 @@ def _problem_of(error: web.HTTPException, request: web.Request) -> problems.Answ
     if isinstance(error, web.HTTPMethodNotAllowed):
         return problems.answer("method_not_allowed", allow=sorted(error.allowed_methods))
     if isinstance(error, web.HTTPNotFound):
-        return problems.answer("not_found", _where_that_is(request))
+        return problems.answer("not_found")
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return problems.answer("payload_too_large")
     return problems.answer("bad_request", error.reason) if error.status < 500 else problems.answer("internal")
-
-
-def _where_that_is(request: web.Request) -> str:
-    """What to change for a client whose requests are one path off; empty for any other."""
-    for whose, (base, routes) in _ELSEWHERE.items():
-        if request.path.removeprefix("/v1") in routes:
-            return f"{whose} routes are elsewhere here: set base_url to {request.scheme}://{request.host}{base}."
-    return ""

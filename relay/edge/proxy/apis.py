@@ -46,9 +46,19 @@ class Apis:
             None,
         )
 
+    def meant(self, path: str) -> Api | None:
+        """The API that a client means whose base URL ends too early: its route, or one beside it, with no base."""
+        path = plain(path)
+        for _ in range(2):  # Anthropic's SDKs add one themselves
+            path = path.removeprefix("/v1")
+        for _, api in self._routes:
+            if any(path == route or path.startswith(f"{route}/") for route in (api.route, *api.beside)):
+                return api
+        return None
+
     def answer(self, path: str, error: RelayError | ProblemError) -> problems.Answer:
         """An error in the shape that the path's clients read: its API's, or a problem document."""
-        api = self.family(path)
+        api = self.family(path) or self.meant(path)
         if api is None:
             return error.answer if isinstance(error, ProblemError) else problems.answer_to(error)
         if isinstance(error, ProblemError):

@@ -154,20 +154,28 @@ class ProxyRoutes:
         self._proxy, self._submissions, self._chat = proxy, submissions, chat
 
     def serve(self, path: str) -> bool:
-        """Whether a path belongs to the upstream."""
-        return self._proxy.apis.proxied(path)
+        """Whether a path belongs to the upstream, or would with the right base."""
+        return self._proxy.apis.proxied(path) or self._proxy.apis.meant(path) is not None
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request, served by the part that it belongs to."""
         target = path_of(request)
         try:
             _require_plain(request, target)
+            self._require_base(request, target)
         except ProblemError as problem:
             return self._proxy.refused(request, problem)
         path = plain(target)
         if request.method == hdrs.METH_POST and (called := self._proxy.apis.begun(path)) is not None:
             return await self._chat(request, called)
         return await self._part(request.method, path)(request)
+
+    def _require_base(self, request: web.BaseRequest, target: str) -> None:
+        """Raises ``ProblemError`` for a client whose requests are one path off."""
+        apis = self._proxy.apis
+        if not apis.proxied(target) and (api := apis.meant(target)) is not None:
+            base = f"{request.scheme}://{request.host}{api.base}"
+            raise ProblemError("not_found", f"This API is elsewhere here: set base_url to {base}.")
 
     def _part(self, method: str, path: str) -> Route:
         if self._proxy.apis.family(path) is not None:

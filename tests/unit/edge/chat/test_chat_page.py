@@ -13,6 +13,7 @@ ERRORS = {
     "unauthorized",
     "model_not_allowed",
     "forbidden_origin",
+    "not_found",
     "payload_too_large",
     "body_timeout",
     "bad_request",

@@ -22,6 +22,14 @@ def test_the_upstreams_paths() -> None:
 
 
 @pytest.mark.parametrize(
+    "path", ["/v1/chats", "/v1/events", "/", "/v1", "/messagesx", "/v1/v1/v1/messages", "/v1/modelsx"]
+)
+def test_what_is_relays_own_is_nobody_elses(path: str) -> None:
+    """The consumer API or the console would answer as a vendor's API, with a 404."""
+    assert Apis(apis()).meant(path) is None
+
+
+@pytest.mark.parametrize(
     ("path", "name"),
     [
         ("/openai/v1/chat/completions", "chat_completions"),

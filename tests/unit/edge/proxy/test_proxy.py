@@ -64,6 +64,27 @@ async def test_an_answer_reaches_the_client_byte_for_byte() -> None:
     assert received == sent
 
 
+@pytest.mark.parametrize(
+    ("path", "base"),
+    [
+        ("/v1/chat/completions", "/openai/v1"),
+        ("/chat/completions", "/openai/v1"),
+        ("/v1/models", "/openai/v1"),
+        ("/v1/responses/r1/cancel", "/openai/v1"),
+        ("/v1/messages?beta=true", "/anthropic"),
+        ("/v1/v1/messages/count_tokens", "/anthropic"),
+    ],
+)
+async def test_a_client_that_is_one_path_off_reads_what_to_change(path: str, base: str) -> None:
+    """The first chat of a newcomer would end in a bare 404."""
+    async with proxying(answering(ok())) as proxied:
+        reply = await ask(proxied.url, post(path, b"{}"))
+        assert proxied.upstream.calls == []
+    expected = f"This API is elsewhere here: set base_url to http://127.0.0.1{base}. Check the path and the id."
+    assert (reply.status, reply.json["error"]["message"]) == (404, expected)
+    assert reply.json["error"]["code"] == "not_found"
+
+
 async def test_a_stream_passes_piece_by_piece() -> None:
     """A stream would be held back until it is whole."""
     more = asyncio.Event()
