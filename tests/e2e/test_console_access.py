@@ -37,14 +37,14 @@ class Scene:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(module_path: Path, redis_server: Redis) -> AsyncIterator[Scene]:
-    async with stage(module_path / "relay", redis=redis_server) as staged:
+    async with stage(module_path / "relay", redis=redis_server, proxy={"capture": {"request": "full"}}) as staged:
         task = await staged.submit("doubled=2")
         long = " ".join(["a-word-that-is-rather-long-and-has-no-place-to-break" * 3] * 20)
         chat = await staged.chat(long, "reasoning=content, tools=2", model="vendor/a-model-" + "x" * 80)
         await staged.deliver(UNREADABLE)
         await staged.ended(task)
         await staged.ended(chat)
-        open_chat = await staged.chat("a kite " * 20, "hang")
+        open_chat = await staged.chat("a kite " * 20, "hang", api="messages", system="Answer " + "briefly" * 50)
         (letter,) = await staged.dead_letters()
         addresses = {
             "overview": "#/overview",

@@ -45,7 +45,7 @@ function rowOf(chat) {
   link.dataset.row = "";
   return [
     link,
-    chat.api,
+    chat.api?.split("_").flatMap((word, at) => (at ? ["_", element("wbr"), word] : [word])),
     chat.model,
     chat.client,
     [tag(chat.state, TONES[chat.state] ?? "calm"), chat.reason && element("span", { class: "muted" }, chat.reason)].filter(Boolean),
