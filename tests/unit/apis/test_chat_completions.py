@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.apis.chat_completions import ChatCompletion
 from relay.core.chat.events import Choice
+
+CALL: dict[str, Any] = {"index": 0, "function": {"arguments": "x"}}
 
 
 def put_together(*deltas: dict[str, Any], **settings: Any) -> Choice:
@@ -82,6 +85,37 @@ def test_only_a_text_is_taken_for_one() -> None:
         assembly.add(chunk)
         found = assembly.only_text(chunk)
         assert (found and found[1]) == said
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        *(None, [], {}, {"content": None}, {"content": ["x"], "reasoning": "r"}, {"content": "x", "reasoning": "r"}),
+        *({"content": "x", "tool_calls": [CALL]}, {"reasoning": "r", "tool_calls": [CALL]}),
+        *(
+            {"tool_calls": [CALL, CALL]},
+            {"tool_calls": "x"},
+            {"tool_calls": CALL},
+            {"tool_calls": [CALL | {"index": 1}]},
+        ),
+        *({"tool_calls": [CALL | {"function": {"arguments": given}}]} for given in (7, "", None)),
+    ],
+)
+def test_a_delta_with_more_than_a_text_or_none_is_not_taken_for_one(delta: Any) -> None:
+    """A call, a reasoning or a content would be lost in the short way through a stream."""
+    assembly = ChatCompletion()
+    assembly.add({"choices": [{"index": 0, "delta": {"tool_calls": [CALL]}}]})
+    assert assembly.only_text({"choices": [{"index": 0, "delta": {"tool_calls": [CALL]}}]}) is not None
+    assert assembly.only_text({"choices": [{"index": 0, "delta": delta}]}) is None
+    assert assembly.only_text({"choices": [{"index": 1, "delta": {"content": "x"}}]}) is None
+
+
+@pytest.mark.parametrize("usage", [None, {}, [], "x", 7, [1]])
+def test_what_holds_no_counts_is_not_taken_for_usage(usage: Any) -> None:
+    """An answer would be billed by what an upstream put where its counts belong."""
+    assembly = ChatCompletion()
+    assembly.add({"choices": [], "usage": usage})
+    assert assembly.usage is None
 
 
 def test_without_content_only_the_texts_are_missing() -> None:

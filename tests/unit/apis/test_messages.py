@@ -185,10 +185,14 @@ def test_more_blocks_than_any_answer_has_are_left_out_and_marked() -> None:
     message = put_together(*(begin(index, "tool_use", id=str(index), name="f") for index in range(3000)))
     assert message.truncated
     assert len(message._blocks) <= 1024
+    message = put_together(*(begin(0, "tool_use", id=str(index), name="f") for index in range(3000)))
+    message.add(delta(1, "input_json_delta", partial_json="{}"))
+    assert (len(message.choices()[0]["tool_calls"]), len(message._blocks)) == (1024, 1)
     message = put_together(*(begin(index, "text", text="") for index in range(3000)), delta(7, "text_delta", text="a"))
     assert (message.truncated, len(message._blocks)) == (True, 1024)
-    message.add(delta(5000, "input_json_delta", partial_json="{}"))
-    assert len(message._blocks) == 1024
+    for more in (delta(5000, "input_json_delta", partial_json="{}"), begin(5001, "tool_use", id="t", name="f")):
+        message.add(more)
+        assert len(message._blocks) == 1024
     assert message.choices()[0]["content"] == "a"
 
 
@@ -215,6 +219,7 @@ def test_only_a_text_of_a_block_that_has_begun_is_taken_for_one(odd: dict[str, A
     message = put_together(chunk)
     assert message.only_text(chunk) is not None
     assert message.only_text(chunk | odd) is None
+    assert message.only_text([chunk]) is None
 
 
 def test_errors_of_relays_own_have_anthropics_shape() -> None:
