@@ -120,7 +120,9 @@ class StreamReader:
 
     def _read_event(self, data: bytes, end: int, name: str = "", oversized: bool = False) -> dict[str, Any] | None:
         """One event, which ends at ``end`` in the stream. Its chunk, if it is one."""
-        if not (data or oversized) or self._comes_too_late():
+        if not (data or oversized):
+            return None
+        if (self._closed or self._assembly.done) and self._comes_after_the_end():
             return None
         if oversized:
             self._assembly.passed_over(name)
@@ -144,10 +146,9 @@ class StreamReader:
             self._assembly.error = error_of_status(chunk, data[:_SHOWN].decode(errors="replace"))
         return chunk if type(chunk) is dict else None
 
-    def _comes_too_late(self) -> bool:
-        """Whether what has come is ignored, since a sentinel was there before it."""
-        if self.done:
-            self._assembly.irregular.add("after_end")
+    def _comes_after_the_end(self) -> bool:
+        """Notes that something did, and says whether it is ignored: after a sentinel."""
+        self._assembly.irregular.add("after_end")
         return self._closed
 
     def _hold(self, chunk: dict[str, Any], data: bytes | None) -> None:
