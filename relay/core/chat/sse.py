@@ -26,8 +26,8 @@ _PREFIX: Final = b"data: "
 _SEPARATOR: Final = b"\n\ndata: "
 _AROUND: Final = len(_SEPARATOR)
 _NAME: Final = b"event: "
-_NEXT_NAME: Final = b"\n\nevent: "
-_ERROR: Final = b"event: error\n"
+_ERROR: Final = b"event: error"
+_NEXT_DATA: Final = b"\ndata: "
 _FIRST_NAME: Final = re.compile(rb"[\r\n]*event: ?([^\r\n]*)[\r\n]")
 _MAX_NAME: Final = 256
 _LINE_END: Final = rb"(?:\r\n|\n|\r(?!\n))"
@@ -52,14 +52,14 @@ class SSEEvent(NamedTuple):
 
 
 class PlainEvents(NamedTuple):
-    """Plain events that follow each other. ``sizes``: the bytes of each, where they differ by more than their data."""
+    """Plain events that follow each other. ``names``: the line before the data of each, if they have one."""
 
     data: list[bytes]
-    sizes: list[int] | None = None
+    names: list[bytes] | None = None
 
     def size(self, place: int) -> int:
         """The bytes that one event takes in the stream, its blank line included."""
-        return len(self.data[place]) + _AROUND if self.sizes is None else self.sizes[place]
+        return len(self.data[place]) + _AROUND + (len(self.names[place]) + 1 if self.names is not None else 0)
 
 
 class SSEParser:
@@ -192,15 +192,18 @@ def _named_events(block: bytes, max_event: int) -> PlainEvents | None:
     """The same of events with two lines, ``event: ...`` and ``data: ...``."""
     if not block:
         return PlainEvents([])
-    if not block.startswith(_NAME) or _ERROR in block:
+    lines = block.split(b"\n")
+    names, data = lines[:-1:3], lines[1::3]
+    if len(names) != len(data) or any(lines[2::3]):
         return None
-    events = block[:-2].split(b"\n\n")
-    if block.count(_NEXT_NAME) != len(events) - 1 or block.count(b"\n") != 3 * len(events):
+    if not all(name.startswith(_NAME) and name != _ERROR for name in set(names)):
         return None
-    frames = [event.partition(b"\ndata: ")[2] for event in events]
-    if not all(frames) or (len(block) > max_event and max(map(len, events)) > max_event):
+    frames = [line[len(_PREFIX) :] for line in data]
+    if not all(frames) or _PREFIX + _NEXT_DATA.join(frames) != b"\n".join(data):  # cheaper than to ask each
         return None
-    return PlainEvents(frames, [len(event) + 2 for event in events])
+    if len(block) > max_event and max(map(len, names)) + 1 + max(map(len, data)) > max_event:
+        return None
+    return PlainEvents(frames, names)
 
 
 def is_border(tail: bytes) -> bool:
