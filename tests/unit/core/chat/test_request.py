@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 import pytest
 
 from relay.apis.chat_completions import API as CHAT_COMPLETIONS
-from relay.core.chat.api import Said
+from relay.apis.messages import API as MESSAGES
+from relay.apis.responses import API as RESPONSES
+from relay.core.chat.api import Api, Said
 from relay.core.chat.events import RequestData
 from relay.core.chat.request import MAX_MESSAGES, RequestCapture, model_of, read_request
 
@@ -140,4 +144,72 @@ def test_a_body_is_never_parsed_as_a_whole(capture: RequestCapture) -> None:
     read_request(body, capture, CHAT_COMPLETIONS.said)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
+    assert peak < 1 << 18
+
+
+LINK = "https://images.example/cat.png?sig=1"
+Image = Callable[[str], dict[str, Any]]
+
+
+def of_completions(image: str) -> dict[str, Any]:
+    """https://platform.openai.com/docs/guides/images-vision: a link, or the image itself as one."""
+    return {"type": "image_url", "image_url": {"url": image, "detail": "low"}}
+
+
+def of_responses(image: str) -> dict[str, Any]:
+    return {"type": "input_image", "image_url": image, "detail": "auto"}
+
+
+def of_messages(image: str) -> dict[str, Any]:
+    """https://docs.claude.com/en/docs/build-with-claude/vision."""
+    if image.startswith("https:"):
+        return {"type": "image", "source": {"type": "url", "url": image}}
+    data = image.partition(",")[2]
+    return {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}}
+
+
+WITH_IMAGES = pytest.mark.parametrize(
+    ("api", "part"),
+    [(CHAT_COMPLETIONS, of_completions), (RESPONSES, of_responses), (MESSAGES, of_messages)],
+    ids=["chat_completions", "responses", "messages"],
+)
+
+
+def encoded(size: int) -> str:
+    """An image of so many bytes, as it stands in a request."""
+    return "data:image/png;base64," + base64.b64encode(bytes(size)).decode()
+
+
+def asking(api: Api, part: dict[str, Any]) -> bytes:
+    """A question about one image."""
+    said = [{"role": "user", "content": [part, {"type": "text", "text": "What is this?"}]}]
+    return orjson.dumps({"model": "org/eyes", "max_tokens": 50, "stream": True, api.said.messages: said})
+
+
+@WITH_IMAGES
+@pytest.mark.parametrize("image", [LINK, encoded(300), encoded(150_000)], ids=["link", "small", "large"])
+def test_an_image_that_fits_is_published_as_it_was_sent(api: Api, part: Image, image: str) -> None:
+    """Who asked for the whole request would get it without its images, or with changed ones."""
+    body = asking(api, part(image))
+    read = read_request(body, "full", api.said)
+    assert read.data is not None
+    assert read.data["messages"] == orjson.loads(body)[api.said.messages]
+    unsaid = read_request(body, "metadata", api.said).data
+    assert unsaid is not None
+    assert (unsaid["messages"], unsaid["messages_count"], unsaid["bytes"]) == (None, 1, len(body))
+    assert image[-20:] not in str(unsaid)
+
+
+@WITH_IMAGES
+def test_an_image_of_many_megabytes_is_neither_published_nor_copied(api: Api, part: Image) -> None:
+    """One photo would make events that no broker takes, or take its size again for each thing that is read of it."""
+    body = asking(api, part(encoded(24 << 20)))
+    tracemalloc.start()
+    read = read_request(body, "full", api.said)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (read.model, read.stream) == ("org/eyes", True)
+    assert read.data is not None
+    assert (read.data["messages"], read.data["messages_count"], read.data["bytes"]) == (None, 1, len(body))
+    assert read.data["parameters"] == {"max_tokens": 50, "stream": True}
     assert peak < 1 << 18
