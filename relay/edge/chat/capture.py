@@ -18,7 +18,7 @@ from relay.edge.chat.event_queue import ChatEventQueue, ChatEvents
 from relay.telemetry.signals.chats import ChatSignals
 
 _SOON = 0.001
-"""Seconds: the next turn of the event loop, when what was written to clients in this one is out."""
+"""Seconds: until what was written in this turn of the event loop is out, and a quick upstream has answered."""
 
 _GRID = 0.01
 """Seconds: streams are read in step with each other, or each event would have a commit of its own."""
@@ -40,6 +40,7 @@ class ChatCapture:
         "_queue",
         "_read_at",
         "_signals",
+        "_starting",
         "_tap",
         "_timer",
         "_unread",
@@ -61,6 +62,7 @@ class ChatCapture:
         self._events = ChatEvents(queue)
         self._tap: Tap | None = Tap(opening, capture, api)
         self._timer: asyncio.TimerHandle | None = None
+        self._starting: asyncio.TimerHandle | None = None
         self._unread = 0
         self._read_at = time.perf_counter()
         self.left = False
@@ -71,9 +73,9 @@ class ChatCapture:
         return self._opening.chat_id
 
     def begin(self) -> None:
-        """The request is allowed and about to be sent: ``relay.chat.started``."""
+        """The request is allowed and about to be sent: ``relay.chat.started``, once it is out."""
         self._signals.chat_opened()
-        self._events.put((started_draft(self._opening),))
+        self._starting = self._loop.call_later(_SOON, self._start)
 
     def sent(self) -> None:
         """The request is on its way to the upstream."""
@@ -123,7 +125,14 @@ class ChatCapture:
         """When the pieces that come from now on are read: for all streams at the same few instants."""
         return math.ceil((self._loop.time() + self._capture.chunk_interval) / _GRID + 1) * _GRID
 
+    def _start(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+            self._starting = None
+            self._events.put((started_draft(self._opening),))
+
     def _look(self) -> None:
+        self._start()
         self._timer, self._unread = None, 0
         tap = self._tap
         if tap is None:
@@ -136,6 +145,7 @@ class ChatCapture:
             self._events.put(drafts)
 
     def _close(self, ending: Ending, at: float) -> None:
+        self._start()
         closed = self._guarded(lambda tap: tap.end(ending, at, thin=self._queue.pressed))
         if closed is None:
             # A bug in the tap may cost what was said, and not that the chat ends (P6).

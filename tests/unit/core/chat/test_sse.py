@@ -141,7 +141,10 @@ def test_plain_streams_take_the_short_way() -> None:
 def test_named_streams_take_the_short_way() -> None:
     """Every stream of the APIs that name their events would be read the long way."""
     parser = SSEParser(named=True)
-    assert parser.take_plain(b"event: a\ndata: 1\n\nevent: bb\ndata: 2\n\nev") == ([b"1", b"2"], [b"event: a", b"event: bb"])
+    assert parser.take_plain(b"event: a\ndata: 1\n\nevent: bb\ndata: 2\n\nev") == (
+        [b"1", b"2"],
+        [b"event: a", b"event: bb"],
+    )
     assert parser.take_plain(b"ent: a\ndata: 3\n\n") == ([b"3"], [b"event: a"])
 
 

@@ -19,7 +19,7 @@ from relay.edge.chat.event_queue import ChatEventQueue
 from relay.journal.journal import Journal
 from relay.telemetry.signals.chats import ChatSignals
 from relay.telemetry.telemetry import Telemetry
-from tests.unit.edge.chat.chatting import DONE, frame
+from tests.unit.edge.chat.chatting import DONE, frame, until
 from tests.unit.edge.serving import opened
 
 
@@ -49,6 +49,15 @@ class Recorded:
         assert await self.queue.flushed(5.0) == 0
         self.events = [entry.event for entry in await self._journal.events.read(0, 1000)]
         return [event.type.removeprefix("relay.chat.") for event in self.events]
+
+
+async def test_the_first_event_is_made_behind_the_request_and_waits_for_nothing_else(journal: Journal) -> None:
+    """Each request would reach the upstream later, or a stream that says nothing for a while would be in no event."""
+    recorded = Recorded(journal, Telemetry(), Capture())
+    assert recorded.queue.idle
+    await until(lambda: journal.events.last_offset == 1)
+    recorded.record.end("upstream_reset")
+    assert await recorded.types() == ["started", "failed"]
 
 
 @pytest.mark.parametrize(("chunks", "events"), [("off", 0), ("coalesced", 1), ("each", 3)])
