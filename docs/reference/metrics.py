@@ -17,6 +17,7 @@ from relay.telemetry.signals.consumers import ConsumerSignals
 from relay.telemetry.signals.deliveries import DeliverySignals
 from relay.telemetry.signals.http import HttpSignals
 from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.signals.outputs import OutputSignals
 from relay.telemetry.signals.process import HealthSignals, ProcessSignals
 from relay.telemetry.signals.sinks import SinkFigures, SinkSignals
 from relay.telemetry.signals.submissions import SubmissionSignals
@@ -66,10 +67,19 @@ def metrics_page() -> str:
 def _registry() -> CollectorRegistry:
     """The metrics of a relay with its sources and a sink, so that the fixed labels have their values."""
     telemetry = Telemetry()
-    for signals in (HealthSignals, HttpSignals, JournalSignals, ProcessSignals, ConsumerSignals, SubmissionSignals):
+    for signals in (
+        HealthSignals,
+        HttpSignals,
+        JournalSignals,
+        ProcessSignals,
+        ConsumerSignals,
+        SubmissionSignals,
+        OutputSignals,
+    ):
         signals(telemetry)
     chats.ChatSignals(telemetry)
     ClientSignals(telemetry)
+    OutputSignals(telemetry)
     DeliverySignals(telemetry, "novita")
     TaskSignals(telemetry, UpstreamSignals(telemetry))
     ClaimSignals(telemetry, "kafka")

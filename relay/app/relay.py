@@ -44,6 +44,7 @@ from relay.telemetry.signals.chats import ChatSignals
 from relay.telemetry.signals.claims import ClaimSignals
 from relay.telemetry.signals.http import HttpSignals
 from relay.telemetry.signals.journal import JournalSignals
+from relay.telemetry.signals.outputs import OutputSignals
 from relay.telemetry.signals.process import HealthSignals, ProcessSignals
 from relay.telemetry.signals.sinks import SinkSignals
 from relay.telemetry.signals.tasks import TaskSignals
@@ -55,11 +56,12 @@ from relay.upstream import Upstream
 from relay.upstream.egress import variables
 
 if TYPE_CHECKING:
+    from relay.archive.archive import Archive
     from relay.sinks.redis.shared_index import RedisIndex
 
 _FIRST = asyncio.FIRST_COMPLETED
 _LEASE_MARGIN = 5.0  # seconds from a claim to the begin of its transaction
-_ENDLESS = ("journal maintenance", "loop watch", "trends", "otlp metrics", CARE)
+_ENDLESS = ("journal maintenance", "loop watch", "trends", "otlp metrics", CARE, "outputs care")
 """Tasks that do not end by themselves."""
 
 _FOR_THE_REST = 8.0  # seconds, at most, of a drain that are kept for the publishers and the journal
@@ -101,6 +103,7 @@ class Relay:
         self._indexes: list[RedisIndex] = []
         self._drain: Drain | None = None
         self._watch: TaskReconciliation | None = None
+        self._archive: Archive | None = None
         self._sink_signals: dict[str, SinkSignals] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._concealed = Concealed(_secrets_of(settings))
@@ -131,6 +134,7 @@ class Relay:
             tasks = TaskSignals(self.telemetry, self._upstream_signals)
             self._watch = TaskReconciliation(settings, self.journal, self.upstream, polled, tasks)
             self._tasks += self._watch.start()
+            await self._start_archive(polled)
             self._edge = await self._build_edge(self._watch.reconciler.wake)
             self._listeners = Listeners(self._edge, settings, HttpSignals(self.telemetry))
             self._drain = Drain(self._edge, self._listeners, self.journal, self._publishers, self._watch, self.signals)
@@ -238,6 +242,14 @@ class Relay:
             publisher = Publisher(config.label, sink, self.journal, signals, claims=self._claims(config.label, sink))
             self._tasks.append(self._publishers.start(publisher, signals))
 
+    async def _start_archive(self, source: Source) -> None:
+        if self.settings.archive.url is not None and self._watch is not None:
+            from relay.archive.archive import Archive  # loads what few relays need
+
+            signals = OutputSignals(self.telemetry)
+            self._archive = Archive(self.settings, self.journal, self._watch.poll, source, signals)
+            self._tasks += self._archive.start()
+
     def _claims(self, label: str, sink: Sink) -> Claims | None:
         """What keeps this sink free of repetitions that several replicas accept, where it cannot do so itself."""
         login = self.settings.dedup.index_login
@@ -287,6 +299,8 @@ class Relay:
             self._edge.reconfigure(settings, self._concealed)
         if self._watch is not None:
             self._watch.reconfigure(settings)
+        if self._archive is not None:
+            self._archive.reconfigure(settings)
         self._publishers.reconfigure({config.label: config for config in settings.sinks})
         if (login := settings.dedup.index_login) is not None:
             for index in self._indexes:
@@ -320,6 +334,8 @@ class Relay:
         self._health.looked_at(await asyncio.to_thread(free_bytes, journal.path.parent))
         if self._watch is not None:
             await self._watch.update_gauges()
+        if self._archive is not None:
+            await self._archive.update_gauges()
         for label, signals in self._sink_signals.items():
             signals.sink_looked_at(await figures_of(journal.progress, label))
 
@@ -353,6 +369,8 @@ class Relay:
         self.signals.accepting(False)
         if self._watch is not None:
             self._watch.reconciler.stop()
+        if self._archive is not None:
+            self._archive.archiver.stop()
         if self._ending_chats is not None:
             self._ending_chats.cancel()
         if self._listeners is not None:

@@ -49,7 +49,7 @@ Topic = Annotated[
         "--topic",
         metavar="TOPIC",
         autocompletion=completion.topics,
-        help="Only events of this topic: tasks, chat, chat-chunks, dead-letters.",
+        help="Only events of this topic: tasks, chat, chat-chunks, outputs, dead-letters.",
     ),
 ]
 Type = Annotated[

@@ -78,7 +78,7 @@ def replay(
             "--only-topic",
             metavar="TOPIC",
             autocompletion=completion.topics,
-            help="Only events of this topic: tasks, chat, chat-chunks, dead-letters.",
+            help="Only events of this topic: tasks, chat, chat-chunks, outputs, dead-letters.",
         ),
     ] = None,
     kind: options.Type = None,

@@ -31,6 +31,8 @@ SUMMARIES: Final = {
     "relay.chat.completed": "A chat was completed.",
     "relay.chat.failed": "A chat ended with an error, or was cut off.",
     "relay.chat.cancelled": "The client of a chat disconnected before its end.",
+    "relay.output.archived": "An output of a task is stored, whole.",
+    "relay.output.lost": "An output of a task cannot be had any more.",
     "relay.delivery.dead": "A delivery could not be read, or a sink refused an event.",
 }
 """Every type of event, and what it reports."""

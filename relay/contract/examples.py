@@ -5,11 +5,15 @@ The events are made from the deliveries by the code that makes them in a running
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Final
 
 import orjson
 
 from relay.apis.chat_completions import API as CHAT_COMPLETIONS
+from relay.core.archive.events import Copy, archived_draft, lost_draft
+from relay.core.archive.job import Job
+from relay.core.archive.key import key_of_output
 from relay.core.chat.events import Opening, started_draft
 from relay.core.chat.outcome import Ending
 from relay.core.chat.tap import Capture, Closed, Tap
@@ -81,7 +85,7 @@ def enveloped(result: dict[str, Any]) -> dict[str, Any]:
 
 def events() -> dict[str, Event]:
     """One event of each type, by its type."""
-    made = [*_task_events(), *_chat_events(), _dead_letter()]
+    made = [*_task_events(), *_chat_events(), *_output_events(), _dead_letter()]
     return {event.type: event for event in made}
 
 
@@ -121,6 +125,14 @@ def _streamed(frames: list[bytes], ending: Ending) -> Closed:
     for frame in frames:
         tap.feed(frame, 0.1)
     return tap.end(ending, 0.2)
+
+
+def _output_events() -> list[Event]:
+    job = Job(TASK_ID, 0, "image", "png", _URL, "2023-11-14", RECEIVED_AT + 3_600_000, RECEIVED_AT)
+    key = key_of_output("{date}/{task_id}/{index}.{ext}", job)
+    copy = Copy(key, f"s3://outputs/{key}", 3, hashlib.sha256(b"png").hexdigest(), "image/png")
+    archived = archived_draft(job, copy, now=RECEIVED_AT + 850)
+    return [archived.event, lost_draft(job, "link_expired", now=job.deadline).event]
 
 
 def _dead_letter() -> Event:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 from pydantic import TypeAdapter
 
+from relay.core.archive.events import OUTPUT_SCHEMA, OutputData
 from relay.core.chat.events import CHAT_SCHEMA, CHUNK_SCHEMA, STARTED_SCHEMA, ChatChunk, ChatData, ChatStarted
 from relay.core.dead import DEAD_SCHEMA, DeadLetterData
 from relay.core.tasks.events import TASK_SCHEMA, TaskData
@@ -30,6 +31,7 @@ _MODELS: Final[dict[str, tuple[str, Any]]] = {
     "chat-started": (STARTED_SCHEMA, ChatStarted),
     "chat-chunk": (CHUNK_SCHEMA, ChatChunk),
     "chat": (CHAT_SCHEMA, ChatData),
+    "output": (OUTPUT_SCHEMA, OutputData),
     "dead-letter": (DEAD_SCHEMA, DeadLetterData),
 }
 NAMES: Final = {urn: name for name, (urn, _) in _MODELS.items()}

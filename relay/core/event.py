@@ -18,8 +18,9 @@ CONTENT_TYPE = "application/json"
 TASKS = "tasks"
 CHAT = "chat"
 CHAT_CHUNKS = "chat-chunks"
+OUTPUTS = "outputs"
 DEAD_LETTERS = "dead-letters"
-TOPICS = (TASKS, CHAT, CHAT_CHUNKS, DEAD_LETTERS)
+TOPICS = (TASKS, CHAT, CHAT_CHUNKS, OUTPUTS, DEAD_LETTERS)
 """The logical topics; a sink puts its prefix before the name."""
 
 TYPES: Final[Mapping[str, str]] = MappingProxyType(
@@ -28,6 +29,7 @@ TYPES: Final[Mapping[str, str]] = MappingProxyType(
         "relay.task.conflicted": TASKS,
         **{f"relay.chat.{step}": CHAT for step in ("started", "completed", "failed", "cancelled")},
         "relay.chat.chunk": CHAT_CHUNKS,
+        **{f"relay.output.{end}": OUTPUTS for end in ("archived", "lost")},
         "relay.delivery.dead": DEAD_LETTERS,
     }
 )

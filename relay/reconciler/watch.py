@@ -43,7 +43,7 @@ class TaskReconciliation:
         self._sinks = [config.label for config in settings.sinks]
         self._tasks = journal.projection(Tasks)
         self._tasks.table.timing = timing
-        self._results = TaskResults(upstream, settings.upstream_key)
+        self._results = self.poll = TaskResults(upstream, settings.upstream_key)
         self._enabled = chosen.enabled
         self.reconciler = Reconciler(
             journal,

@@ -29,6 +29,7 @@ from pydantic_core import PydanticCustomError
 from relay.core.network import UNIX
 from relay.core.sink import SinkConfig
 from relay.core.units import Duration, Size
+from relay.settings.archive import ArchiveSettings
 from relay.settings.tls import IndexTlsSettings, Section, TlsSettings
 from relay.settings.values import (
     Host,
@@ -372,6 +373,7 @@ class Settings(Section):
     dedup: DedupSettings = DedupSettings()
     tasks: TasksSettings = TasksSettings()
     sinks: tuple[SerializeAsAny[SinkConfig], ...] = ()
+    archive: ArchiveSettings = ArchiveSettings()
     console: ConsoleSettings = ConsoleSettings()
     log: LogSettings = LogSettings()
     tracing: TracingSettings = TracingSettings()

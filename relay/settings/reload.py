@@ -24,6 +24,8 @@ RELOADED = frozenset(
         "upstream.proxy",
         "proxy.clients",
         "dedup.shared_index",
+        "archive.options",
+        "archive.secrets",
     }
 )
 """Keys whose change takes effect without a restart: who may do what, with which secrets, and how much is logged."""

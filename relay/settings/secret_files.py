@@ -1,7 +1,8 @@
 """Secrets in files, the way Kubernetes and Docker mount them: ``api_key_file: /run/secrets/key``.
 
 A single secret is the file's text without the line break at its end; of a list of secrets (``tokens_file``) each line
-that is not empty is one. Relative paths start from the working directory, like every other path of the configuration.
+that is not empty is one, and of secrets with names (``archive.secrets_file``) each is ``name=value``. Relative paths
+start from the working directory, like every other path of the configuration.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from relay.settings.document import Written
 from relay.settings.errors import KeyPath
-from relay.settings.shape import FILE_SUFFIX, Shape, sections
+from relay.settings.shape import FILE_SUFFIX, Kind, Shape, sections
 from relay.threads import call
 
 MAX_BYTES = 64 * 1024
@@ -73,7 +74,8 @@ def secrets_in(value: Any, shape: Shape) -> set[str]:
         for key, inner in known.keys.items():
             if inner.holds_secrets:
                 written = section.get(key)
-                found |= {str(one) for one in (written if isinstance(written, list) else [written])}
+                many = list(written.values()) if isinstance(written, dict) else written
+                found |= {str(one) for one in (many if isinstance(many, list) else [many])}
     return {secret for secret in found if len(secret) >= 4} - {"None", "null"}
 
 
@@ -85,32 +87,42 @@ def _replace(
     place = (*path, file_key)
     if file is None:
         return
-    if section.get(key) is not None:
+    beside = section.get(key)
+    if beside is not None and not (secret.kind == "mapping" and isinstance(beside, dict)):
         written.report(place, f"is set together with {key}", "give one of them")
         return
     written.secret_files.append(str(file))
     try:
-        section[key] = _read(file, secret.kind == "list", files)
+        section[key] = _read(file, secret.kind, files)
+        if isinstance(beside, dict):
+            section[key] = {**beside, **section[key]}
         written.origins[(*path, key)] = written.origin(place)
     except ValueError as error:
         written.unusable.add(path)
         written.report(place, str(error))
 
 
-def _read(file: object, many: bool, files: SecretFiles) -> str | list[str]:
+def _read(file: object, kind: Kind, files: SecretFiles) -> str | list[str] | dict[str, str]:
     """The secret, or the secrets, in a file. ``ValueError`` says why there is none, without quoting the file."""
     if not isinstance(file, str) or not file or "\0" in file:
         raise ValueError("must be the path of a file that holds the secret")
     text = _text(file, files)
-    if many:
+    if kind in ("list", "mapping"):
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if not lines:
             raise ValueError(f"the file {file} is empty: write one secret on each line")
-        return lines
+        return lines if kind == "list" else _named(lines, file)
     secret = text.rstrip("\r\n")
     if not secret:
         raise ValueError(f"the file {file} is empty: write the secret into it")
     return secret
+
+
+def _named(lines: list[str], file: str) -> dict[str, str]:
+    pairs = [line.partition("=") for line in lines]
+    if not all(separator for _, separator, _ in pairs):
+        raise ValueError(f"the file {file} has a line that is not name=value")
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _content(file: Path) -> bytes:

@@ -34,8 +34,8 @@ class Shape:
 
     @property
     def holds_secrets(self) -> bool:
-        """A secret, or a list of them: what can be given as ``<key>_file``."""
-        return self.secret or (self.kind == "list" and self.item is not None and self.item.secret)
+        """A secret, or a list or a mapping of them: what can be given as ``<key>_file``."""
+        return self.secret or (self.kind in ("list", "mapping") and self.item is not None and self.item.secret)
 
     @property
     def is_container(self) -> bool:

@@ -18,6 +18,10 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
 from relay.core.network import UNIX
 
+_STORE = re.compile(
+    r"(?:(?:s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]{1,254}|file:///[A-Za-z0-9._%-])(?:/?[A-Za-z0-9._=/%+-]{0,512})",
+    re.ASCII,
+)
 _HOST = re.compile(r"[A-Za-z0-9._:%-]{1,255}", re.ASCII)
 _TOKEN = re.compile(r"[A-Za-z0-9._~+=-]+", re.ASCII)
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
@@ -162,6 +166,14 @@ def _origin(text: str) -> str:
     return text.rstrip("/")
 
 
+def _store_url(text: str) -> str:
+    if not _STORE.fullmatch(text) or any(set(part) <= {"."} for part in text.rstrip("/").split("/")[3:]):
+        raise ValueError(
+            "must be s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder, without a query"
+        )
+    return text.rstrip("/")
+
+
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 """Printable ASCII without spaces, not empty: it travels in headers."""
 
@@ -185,6 +197,9 @@ Network = Annotated[str, AfterValidator(_network)]
 
 Host = Annotated[str, AfterValidator(_host)]
 """A host name or an IP address to bind, without brackets; or ``unix:`` and the path of a socket."""
+
+StoreUrl = Annotated[str, AfterValidator(_store_url)]
+"""Where outputs are stored, without credentials and without a slash at the end."""
 
 HttpUrl = Annotated[str, AfterValidator(_origin)]
 """``http`` or ``https``, a path at most; held without a slash at the end."""

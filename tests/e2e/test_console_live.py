@@ -166,7 +166,7 @@ async def test_a_time_range_is_searched_by_the_journal_and_stands_in_the_address
     ("query", "says"),
     [
         ("type=relay.task.nonsense", "relay.task.succeeded"),
-        ("topic=nonsense", "tasks, chat, chat-chunks, dead-letters"),
+        ("topic=nonsense", "tasks, chat, chat-chunks, outputs, dead-letters"),
         ("since=yesterday", "2026-01-31T09:00:00Z"),
     ],
 )

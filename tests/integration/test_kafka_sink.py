@@ -426,7 +426,7 @@ async def test_missing_topics_are_named_and_not_created(sinks: Sinks) -> None:
         with pytest.raises(SinkUnavailable) as caught:
             await sink.open()
         assert caught.value.code == "topics_missing"
-        for name in ("tasks", "chat", "chat-chunks", "dead-letters", "checkpoint.relay-0"):
+        for name in ("tasks", "chat", "chat-chunks", "outputs", "dead-letters", "checkpoint.relay-0"):
             assert sinks.prefix + name in caught.value.message
         assert "create_topics" in caught.value.hint
     await sinks.make().open()

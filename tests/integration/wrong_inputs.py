@@ -44,7 +44,10 @@ USAGES = (
         "tail --type relay.task.suceeded",
         "'relay.task.suceeded' is not one of them; did you mean 'relay.task.succeeded'?",
     ),
-    usage("journal export --topic zz", "'zz' is not one of them; known here: tasks, chat, chat-chunks, dead-letters"),
+    usage(
+        "journal export --topic zz",
+        "'zz' is not one of them; known here: tasks, chat, chat-chunks, outputs, dead-letters",
+    ),
     usage("journal export --after x", "Invalid value for '--after': Input should be a valid integer, …"),
     usage("tail --url ftp://x", "Invalid value for '--url': must look like http://127.0.0.1:8080"),
     usage("tail --url 127.0.0.1:8080", "Invalid value for '--url': must look like http://127.0.0.1:8080"),

@@ -25,6 +25,7 @@ CONTRACT: Final[dict[str, tuple[str, str, tuple[str, ...]]]] = {
         *("chat", "chat"),
         tuple(f"relay.chat.{ending}" for ending in ("completed", "failed", "cancelled")),
     ),
+    "urn:relay:schema:output:1": ("output", "outputs", ("relay.output.archived", "relay.output.lost")),
     "urn:relay:schema:dead-letter:1": ("dead-letter", "dead-letters", ("relay.delivery.dead",)),
 }
 """Of each ``dataschema``: the file, the topic, and the types of event that name it."""

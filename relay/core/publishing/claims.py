@@ -21,10 +21,10 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from relay.core.dedup import KEY_BYTES, contradicting, statement_of
 from relay.core.errors import RelayError
-from relay.core.event import DEAD_LETTERS, TASKS, Entry
+from relay.core.event import DEAD_LETTERS, OUTPUTS, TASKS, Entry
 from relay.core.tasks.events import CONFLICTED
 
-SHARED_TOPICS = frozenset({TASKS, DEAD_LETTERS})
+SHARED_TOPICS = frozenset({TASKS, OUTPUTS, DEAD_LETTERS})
 """What several replicas can learn of. A chat passes through one of them only."""
 
 NO_STATEMENT = bytes(KEY_BYTES)

@@ -8,8 +8,9 @@ from relay.journal.projection import Projection
 from relay.journal.projections.chats import Chats
 from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.projections.history import History
+from relay.journal.projections.outputs import Outputs
 from relay.journal.projections.task_addresses import Addresses
 from relay.journal.projections.tasks import Tasks
 
-PROJECTIONS: Final[tuple[type[Projection], ...]] = (DeadLetters, Chats, Tasks, Addresses, History)
+PROJECTIONS: Final[tuple[type[Projection], ...]] = (DeadLetters, Chats, Tasks, Addresses, Outputs, History)
 """In the order in which they follow a group."""

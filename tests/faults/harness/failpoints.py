@@ -225,7 +225,13 @@ REDIS = (
     Failpoint("script believed", "relay.sinks.redis.sink:RedisSink._append", awaited, 4),
 )
 
+ARCHIVE = (
+    Failpoint("before output stored", "relay.archive.folder:Folder.put", before, 1),
+    Failpoint("output stored", "relay.archive.folder:Folder.put", awaited, 1),
+    Failpoint("output ended", "relay.telemetry.signals.outputs:OutputSignals.archived", before, 1),
+)
+
 OF_SINK = {"kafka": (*JOURNAL, *KAFKA, *MARK), "redis": (*JOURNAL, *REDIS, *MARK)}
 """Fourteen each, in the order in which an event meets them."""
 
-BY_NAME = {point.name: point for points in OF_SINK.values() for point in points}
+BY_NAME = {point.name: point for points in (*OF_SINK.values(), ARCHIVE) for point in points}

@@ -13,6 +13,7 @@ from jsonschema.exceptions import ValidationError
 from relay.contract.asyncapi import SUMMARIES, asyncapi
 from relay.contract.examples import events
 from relay.contract.schemas import schemas
+from relay.core.archive.events import ARCHIVED, LOST
 from relay.core.chat.events import CHUNK, STARTED, Outcome
 from relay.core.dead import DEAD_TYPE
 from relay.core.event import TOPICS, TYPES
@@ -26,6 +27,8 @@ PUBLISHED = {
     CONFLICTED,
     STARTED,
     CHUNK,
+    ARCHIVED,
+    LOST,
     DEAD_TYPE,
     *(f"relay.task.{status}" for status in get_args(TerminalStatus)),
     *(f"relay.chat.{outcome}" for outcome in get_args(Outcome)),

@@ -4,6 +4,7 @@ CREATE TABLE dedup ( key BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, "offset" I
 CREATE TABLE events ( "offset" INTEGER PRIMARY KEY AUTOINCREMENT, "accepted_at" INTEGER NOT NULL, "topic" TEXT NOT NULL, "type" TEXT NOT NULL, "id" TEXT NOT NULL, "source" TEXT NOT NULL, "subject" TEXT NOT NULL, "time" TEXT NOT NULL, "dataschema" TEXT, "traceparent" TEXT, "sink" TEXT, "key" BLOB NOT NULL, "fingerprint" BLOB NOT NULL, "crc" INTEGER NOT NULL, "data" BLOB NOT NULL ) STRICT;
 CREATE TABLE meta ( key TEXT PRIMARY KEY, value TEXT NOT NULL ) STRICT, WITHOUT ROWID;
 CREATE TABLE open_chats ( chat_id TEXT PRIMARY KEY, "offset" INTEGER NOT NULL, opened_at INTEGER NOT NULL ) STRICT, WITHOUT ROWID;
+CREATE TABLE outputs ( id INTEGER PRIMARY KEY, task_id TEXT NOT NULL, "index" INTEGER NOT NULL, kind TEXT NOT NULL, format TEXT, link TEXT, date TEXT NOT NULL, deadline INTEGER NOT NULL, accepted_at INTEGER NOT NULL, state TEXT NOT NULL DEFAULT 'waiting', attempts INTEGER NOT NULL DEFAULT 0, due_at INTEGER NOT NULL, reason TEXT, retried_at INTEGER, ended_at INTEGER, store_key TEXT, url TEXT, size INTEGER, sha256 TEXT, content_type TEXT, UNIQUE (task_id, "index") ) STRICT;
 CREATE TABLE passage_exceptions ( sink TEXT NOT NULL, "offset" INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (sink, "offset") ) STRICT, WITHOUT ROWID;
 CREATE TABLE passages ( sink TEXT NOT NULL, "offset" INTEGER NOT NULL, at INTEGER, PRIMARY KEY (sink, "offset") ) STRICT, WITHOUT ROWID;
 CREATE TABLE repetitions ( "offset" INTEGER NOT NULL, via TEXT NOT NULL, count INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, PRIMARY KEY ("offset", via) ) STRICT, WITHOUT ROWID;
@@ -14,6 +15,8 @@ CREATE INDEX dead_letters_age ON dead_letters (accepted_at);
 CREATE INDEX dead_letters_subject ON dead_letters (subject);
 CREATE INDEX events_addressed ON events (sink) WHERE sink IS NOT NULL;
 CREATE INDEX events_unkeyed ON events (subject) WHERE sink IS NOT NULL OR topic = 'dead-letters' OR type IN ('relay.task.conflicted', 'relay.task.progressed');
+CREATE INDEX outputs_ended ON outputs (ended_at) WHERE ended_at IS NOT NULL;
+CREATE INDEX outputs_waiting ON outputs (deadline, due_at) WHERE state = 'waiting';
 CREATE INDEX task_addresses_by_task ON task_addresses (task_id);
 CREATE TRIGGER task_entered AFTER INSERT ON tasks BEGIN INSERT INTO task_states VALUES (new.state, 1) ON CONFLICT (state) DO UPDATE SET tasks = tasks + 1; END;
 CREATE TRIGGER task_left AFTER DELETE ON tasks BEGIN UPDATE task_states SET tasks = tasks - 1 WHERE state = old.state; END;

@@ -72,7 +72,7 @@ async def test_a_cancelled_waiter_leaves_its_event_written(tmp_path: Path) -> No
 
 async def test_a_full_disk_fails_the_group_and_the_next_one_is_tried(tmp_path: Path) -> None:
     """Broken: one full disk would end the process, or an event of the failed group would get a 2xx."""
-    log, store = Log(), Store(tmp_path / "j.db", max_pages=30)
+    log, store = Log(), Store(tmp_path / "j.db", max_pages=35)
     writer = Writer(store, committed=log.committed, failed=log.failed)
     big = b'"' + b"x" * 200_000 + b'"'
     outcomes = await asyncio.gather(
@@ -87,7 +87,7 @@ async def test_a_full_disk_fails_the_group_and_the_next_one_is_tried(tmp_path: P
 async def test_progress_of_a_failed_group_goes_with_the_next_one(tmp_path: Path) -> None:
     """Broken: after a full disk the counts of published events would be too low for good, and the balance off."""
     path = tmp_path / "j.db"
-    log, store = Log(), Store(path, max_pages=30)
+    log, store = Log(), Store(path, max_pages=35)
     writer = Writer(store, committed=log.committed, failed=log.failed)
     writer.save("kafka", Progress(5, 4, 1))
     failing = writer.append(draft("a", data=b'"' + b"x" * 200_000 + b'"'))
@@ -244,7 +244,7 @@ async def test_what_waits_for_the_disk_is_bounded(tmp_path: Path, monkeypatch: p
 
 async def test_a_draft_is_not_written_before_one_that_has_to_come_again(tmp_path: Path) -> None:
     """Broken: P3: of two chunks of one stream the second is written while the first, whose group failed, is retried."""
-    log, store = Log(), Store(tmp_path / "j.db", max_pages=30)
+    log, store = Log(), Store(tmp_path / "j.db", max_pages=35)
     writer = Writer(store, committed=log.committed, failed=log.failed)
     first = writer.append(draft("first", data=b'"' + b"x" * 200_000 + b'"'))
     await asyncio.sleep(0)

@@ -30,6 +30,13 @@ proxy:
 reconcile: {enabled: true, first_after: 60s, every: 30s, give_up_after: 24h, max_rate: 10, concurrency: 8}
 dedup:     {window: 7d, shared_index: null}
 sinks: []
+archive:
+  url: null
+  key: "{date}/{task_id}/{index}.{ext}"
+  options: {}
+  concurrency: 4
+  max_size: 2GiB
+  allow_hosts: []
 console:   {enabled: true}
 identity:  null
 """
@@ -57,6 +64,7 @@ proxy:
   idle_timeout: 1m
   max_retries: 0
 reconcile: {unknown_timeout: 10m}
+archive:  {secrets: {}, max_rate: 50, max_bandwidth: null, timeout: 15m, give_up_after: 24h}
 tasks:    {progressed: false, raw: true}
 log:      {level: info, format: auto}
 tracing:  {enabled: false, endpoint: null, sample_ratio: null}

@@ -16,6 +16,8 @@ export const TYPES = {
   "relay.chat.failed": { topic: "chat", title: "Chat failed", tone: "bad" },
   "relay.chat.cancelled": { topic: "chat", title: "Chat cancelled", tone: "odd" },
   "relay.chat.chunk": { topic: "chat-chunks", title: "Chat chunk", tone: "faint" },
+  "relay.output.archived": { topic: "outputs", title: "Output archived", tone: "good" },
+  "relay.output.lost": { topic: "outputs", title: "Output lost", tone: "bad" },
   "relay.delivery.dead": { topic: "dead-letters", title: "Dead letter", tone: "bad" },
 };
 export const TOPICS = [...new Set(Object.values(TYPES).map((type) => type.topic))];
@@ -38,6 +40,7 @@ export function summaryOf({ event, choices }) {
   const said = event.type === "relay.chat.chunk" ? [counted(data.chunks.length, "chunk"), textOf(choices ?? [])]
     : event.type.startsWith("relay.chat.") ? chatSummary(data)
     : event.type === "relay.delivery.dead" ? [data.origin, data.reason, data.detail]
+    : event.type.startsWith("relay.output.") ? outputSummary(data)
     : taskSummary(data);
   return said.filter(Boolean).join(" · ").replaceAll(/\s+/g, " ").slice(0, LONGEST);
 }
@@ -51,6 +54,10 @@ export function via(observed) {
 function taskSummary(data) {
   const outputs = data.outputs?.length ? counted(data.outputs.length, "output") : null;
   return [data.task_type, outputs, data.reason, data.status === "submitted" ? null : via(data.observed_via)];
+}
+
+function outputSummary(data) {
+  return [`${data.kind} ${data.index + 1}`, data.reason, data.url, data.retried ? "tried again" : null];
 }
 
 function chatSummary(data) {
