@@ -168,7 +168,7 @@ class Archiver:
         key = key_of_output(self._key, job)
         found = await self._store.find(key, job.mark)
         if found is not None:  # put there before a kill
-            return _copy(key, found, None)
+            return _copy(key, found)
         if self._wall() >= job.deadline:
             job = await self._relinked(job) or job
         try:
@@ -185,7 +185,7 @@ class Archiver:
         async with self._source.open(job.link, job.kind) as download:
             chunks = self._bandwidth.paced(download.chunks)
             stored = await self._store.put(key, chunks, download.content_type, job.mark)
-        return _copy(key, stored, download.content_type)
+        return _copy(key, stored)
 
     async def _relinked(self, job: Job) -> Job | None:
         """The output with a fresh link, if there is one."""
@@ -238,5 +238,5 @@ class Archiver:
             await asyncio.wait(cut)
 
 
-def _copy(key: str, stored: Stored, content_type: str | None) -> Copy:
-    return Copy(key, stored.url, stored.size, stored.sha256, content_type)
+def _copy(key: str, stored: Stored) -> Copy:
+    return Copy(key, stored.url, stored.size, stored.sha256, stored.content_type)

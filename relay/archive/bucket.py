@@ -6,9 +6,12 @@ the archiver's.
 
 from __future__ import annotations
 
+import atexit
 import re
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -23,9 +26,15 @@ _MARK: Final = "relayoutput"
 """Names of metadata: Azure takes letters and digits only, and proxies drop headers with an underscore."""
 _SHA256: Final = "relaysha256"
 _PARTS_AT_ONCE: Final = 2
+_LET_GO: Final = 0.05
 _RETRIES: Final[Any] = {"max_retries": 2, "retry_timeout": timedelta(seconds=10)}
 _MAX_REASON: Final = 300
 _DENIED: Final = (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError)
+
+
+# obstore's threads let go of Python's objects a moment after a call has ended. If the interpreter is gone by then, they
+# abort the process (PyO3 needs the GIL for it): exit code 134 after a stop without a fault.
+atexit.register(time.sleep, _LET_GO)
 
 
 class Bucket:
@@ -51,8 +60,10 @@ class Bucket:
                 return None
         if found.attributes.get(_MARK) != mark:
             return None
-        sha256 = found.attributes.get(_SHA256)
-        return Stored(self._at(key), found.meta["size"], sha256) if sha256 else await self._read(key)
+        sha256, content_type = found.attributes.get(_SHA256), found.attributes.get("Content-Type")
+        if sha256 is None:
+            return replace(await self._read(key), content_type=content_type)
+        return Stored(self._at(key), found.meta["size"], sha256, content_type)
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], content_type: str, mark: str) -> Stored:
         summed, attributes = Sum(), {"Content-Type": content_type, _MARK: mark}
@@ -66,7 +77,7 @@ class Bucket:
                 is_new = await self._put_large(key, _joined(head, passing), attributes)
         if not is_new and (await self._read(key)).sha256 != summed.sha256:
             raise occupied(self._at(key))
-        return summed.stored(self._at(key))
+        return summed.stored(self._at(key), content_type)
 
     async def check(self) -> None:
         with _translated(self._url):

@@ -25,7 +25,9 @@ from relay.threads import call
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_ATTRIBUTE: Final = "user.relay.output"
+_MARK: Final = "user.relay.output"
+_CONTENT_TYPE: Final = "user.mime_type"
+"""Names of extended attributes; the second one is the desktops' (freedesktop.org, shared-mime-info)."""
 _UNFINISHED: Final = ".relay-unfinished"
 _BLOCK: Final = 1 << 20
 _WITHIN: Final = 120.0
@@ -54,13 +56,14 @@ class Folder:
         try:
             async for block in _blocks(summed.of(chunks)):
                 await self._in_thread(_write, file, block)
-            await self._in_thread(_finish, file, unfinished, path, mark)
+            attributes = {_MARK: mark, _CONTENT_TYPE: content_type}
+            await self._in_thread(_finish, file, unfinished, path, attributes)
         except FileExistsError:
             if (await self._in_thread(_sum_of, path)).sha256 != summed.sha256:
                 raise occupied(path.as_uri()) from None
         finally:
             await asyncio.shield(self._in_thread(_discard, file, unfinished))
-        return summed.stored(path.as_uri())
+        return summed.stored(path.as_uri(), content_type)
 
     async def check(self) -> None:
         """Also whether files can be written there. Removes what earlier processes left unfinished."""
@@ -127,14 +130,15 @@ def _check(folder: Path) -> None:
 
 def _find(path: Path, mark: str) -> Stored | None:
     try:
-        if os.getxattr(path, _ATTRIBUTE) != mark.encode():
+        if os.getxattr(path, _MARK) != mark.encode():
             return None
+        content_type = os.getxattr(path, _CONTENT_TYPE).decode()
     except OSError as error:
         # A file system without attributes: the file is compared when the output is there again.
         if error.errno in _UNMARKED:
             return None
         raise
-    return _sum_of(path).stored(path.as_uri())
+    return _sum_of(path).stored(path.as_uri(), content_type)
 
 
 def _created(path: Path) -> FileIO:
@@ -148,10 +152,11 @@ def _write(file: FileIO, block: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _finish(file: FileIO, unfinished: Path, path: Path, mark: str) -> None:
+def _finish(file: FileIO, unfinished: Path, path: Path, attributes: Mapping[str, str]) -> None:
     """Raises ``FileExistsError`` where the name is taken."""
     try:
-        os.setxattr(file.fileno(), _ATTRIBUTE, mark.encode())
+        for name, value in attributes.items():
+            os.setxattr(file.fileno(), name, value.encode())
     except OSError as error:
         if error.errno not in _UNMARKED:
             raise

@@ -16,11 +16,15 @@ PART: Final = 5 << 20
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An output in the store, whole. ``url``: where it is, without anything that grants access."""
+    """An output in the store, whole. ``url``: where it is, without anything that grants access.
+
+    ``content_type``: as it was put; ``None`` where the store has forgotten it.
+    """
 
     url: str
     size: int
     sha256: str
+    content_type: str | None = None
 
 
 class Store(Protocol):
@@ -69,8 +73,8 @@ class Sum:
     def sha256(self) -> str:
         return self._hash.hexdigest()
 
-    def stored(self, url: str) -> Stored:
-        return Stored(url, self.size, self.sha256)
+    def stored(self, url: str, content_type: str | None = None) -> Stored:
+        return Stored(url, self.size, self.sha256, content_type)
 
 
 def store_at(url: str, options: Mapping[str, str]) -> Store:
