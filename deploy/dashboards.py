@@ -1,6 +1,7 @@
 """Writes the Grafana dashboard: ``python -m deploy.dashboards``. A test compares the committed file with it.
 
-Five rows, each a question of the reader: is anything lost or late, how fast, what flows, who spends, is it healthy.
+Six rows, each a question of the reader: is anything lost or late, how fast, what flows, who spends, are outputs kept,
+is it healthy.
 """
 
 from __future__ import annotations
@@ -224,6 +225,39 @@ ROWS: dict[str, list[Panel]] = {
             stacked=True,
         ),
     ],
+    "Are outputs kept?": [
+        Panel(
+            "Lost outputs",
+            "In the chosen time. relay outputs list --state lost names them.",
+            [('sum(increase(relay_outputs_total{$mine, result="lost"}[$__range]))', "lost")],
+            kind="stat",
+            bad_above=0.5,
+            alert="RelayOutputsLost",
+        ),
+        Panel(
+            "Nearest deadline",
+            "Until the next link of a waiting output ends. Empty while none waits.",
+            [("min(relay_outputs_nearest_deadline_seconds{$mine})", "nearest")],
+            unit="s",
+            kind="stat",
+            alert="RelayOutputsLate",
+        ),
+        Panel("Waiting outputs", "Not archived yet.", [("sum(relay_outputs_waiting{$mine})", "waiting")]),
+        Panel(
+            "Archived bytes",
+            "As they are in the store.",
+            [("sum(rate(relay_outputs_bytes_total{$mine}[$__rate_interval]))", "archived")],
+            unit="Bps",
+        ),
+        Panel("Outputs", "By how they ended.", _rate("relay_outputs_total", "result"), unit="ops"),
+        Panel("Failed tries", "By reason.", _rate("relay_outputs_failures_total", "reason"), unit="ops"),
+        Panel(
+            "From a task's end to its archived output",
+            "What waiting, fetching and storing took together.",
+            _quantiles("relay_outputs_seconds"),
+            unit="s",
+        ),
+    ],
     "Is it healthy?": [
         Panel(
             "Accepting",
@@ -295,7 +329,8 @@ def dashboard() -> dict[str, Any]:
     return {
         "title": "relay",
         "uid": "relay",
-        "description": "Is anything lost or late? How fast is relay? What flows? Who spends what? Is it healthy?",
+        "description": "Is anything lost or late? How fast is relay? What flows? Who spends what? Are outputs kept? "
+        "Is it healthy?",
         "tags": ["relay"],
         "editable": True,
         "graphTooltip": 1,

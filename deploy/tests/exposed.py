@@ -13,12 +13,14 @@ from tests.services.relay import RelayProcess
 async def of_a_fresh_relay(directory: Path) -> frozenset[str]:
     """The names of all metrics as a query says them: histograms with ``_bucket``, ``_sum`` and ``_count``.
 
-    The relay has a sink and a shared index, which are away: each part declares its metrics when it is built.
+    The relay has a sink and a shared index, which are away, and an archive: each part declares its metrics when it is
+    built.
     """
     relay = RelayProcess(
         directory / "relay",
         sinks=[{"type": "kafka", "bootstrap_servers": "127.0.0.1:1"}],
         dedup={"shared_index": "redis://127.0.0.1:1/0"},
+        archive={"url": (directory / "outputs").as_uri()},
     )
     await relay.start()
     try:

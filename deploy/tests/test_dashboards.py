@@ -65,7 +65,7 @@ def queries() -> list[tuple[str, str]]:
     made = dashboards.dashboard()
     shown = [(panel["title"], target["expr"]) for panel in made["panels"] for target in panel.get("targets", [])]
     shown += [(marks["name"], marks["expr"]) for marks in made["annotations"]["list"]]
-    chosen = {"$namespace": ".*", "$job": "relay", "$instance": ".*", "$__rate_interval": "20s"}
+    chosen = {"$namespace": ".*", "$job": "relay", "$instance": ".*", "$__rate_interval": "20s", "$__range": "20s"}
     return [(title, re.sub(r"\$\w+", lambda name: chosen[name[0]], query)) for title, query in shown]
 
 
@@ -93,9 +93,12 @@ CLIENTS = {"web": {"key": KEYS["web"]}, "frugal": {"key": KEYS["frugal"], "reque
 
 
 async def busy(relay: RelayProcess, session: aiohttp.ClientSession) -> None:
-    """Lost webhooks, a client over its limit, chats that end in every way, a dead letter: again and again."""
+    """Lost webhooks, waiting outputs, a client over its limit, all ends of chats, a dead letter: again and again."""
     while True:
         task = {"request": {"prompt": "kite"}}
+        broken = {"Authorization": f"Bearer {KEYS['web']}", "X-Simulate": "output-broken=100"}
+        async with session.post(f"{relay.url}/v3/async/txt2img", json=task, headers=broken) as response:
+            await response.read()
         for key in KEYS.values():
             shown = {"Authorization": f"Bearer {key}"}
             async with session.post(f"{relay.url}/v3/async/txt2img", json=task, headers=shown) as response:
@@ -158,6 +161,7 @@ async def test_every_panel_shows_something_of_a_relay_under_load(tmp_path: Path)
         sinks=[{"type": "redis", "url": redis.redis.url}],
         upstream={"base_url": f"http://127.0.0.1:{simulator}"},
         proxy={"clients": CLIENTS},
+        archive={"url": (tmp_path / "outputs").as_uri(), "allow_hosts": [f"http://127.0.0.1:{simulator}"]},
         reconcile={"first_after": "500ms", "every": "500ms", "max_rate": 50},
     )
     config = json.loads(relay.config.read_text())
