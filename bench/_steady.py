@@ -1,6 +1,7 @@
-"""An open-loop sender: ``python -m bench._steady URL RATE SECONDS [FILLER]``; SIGTERM ends it early.
+"""An open-loop sender: ``python -m bench._steady URL RATE SECONDS [FILLER [STATUS]]``; SIGTERM ends it early.
 
 Latency counts from when a request was due. ``FILLER`` bytes of a field that nobody reads make a delivery large.
+``STATUS``: of the tasks, by default TASK_STATUS_SUCCEED, with an output.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Line(asyncio.Protocol):
         self.free.append(self)
 
 
-async def run(url: str, rate: float, seconds: float, filler: int = 0) -> str:
+async def run(url: str, rate: float, seconds: float, filler: int = 0, status: str = "TASK_STATUS_SUCCEED") -> str:
     """Sends and answers the percentiles; the server has to stay up until then."""
     parts = urlsplit(url)
     free: list[Line] = []
@@ -51,7 +52,8 @@ async def run(url: str, rate: float, seconds: float, filler: int = 0) -> str:
     for _ in range(CONNECTIONS):
         await loop.create_connection(lambda: Line(free, latencies), parts.hostname, parts.port)
     head = f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: %d\r\n\r\n"
-    template = BODY.replace('"seed"', f'"filler":"{"x" * filler}","seed"') if filler else BODY
+    body_of = BODY.replace("TASK_STATUS_SUCCEED", status)
+    template = body_of.replace('"seed"', f'"filler":"{"x" * filler}","seed"') if filler else body_of
     started, sent = time.perf_counter(), 0
     while (now := time.perf_counter()) < started + seconds and not stopped.is_set():
         while free and started + sent / rate <= now:
@@ -69,4 +71,5 @@ async def run(url: str, rate: float, seconds: float, filler: int = 0) -> str:
 
 
 if __name__ == "__main__":
-    print(uvloop.run(run(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]) if sys.argv[4:] else 0)))
+    url, rate, seconds, *more = sys.argv[1:]
+    print(uvloop.run(run(url, float(rate), float(seconds), int(more[0]) if more else 0, *more[1:])))

@@ -55,19 +55,19 @@ def configured(directory: Path, sinks: list[dict[str, Any]]) -> tuple[Path, int,
     return file, port, admin
 
 
-def steady(server: Server, seconds: float) -> subprocess.Popen[str]:
+def steady(server: Server, seconds: float, *more: str) -> subprocess.Popen[str]:
     """Deliveries at ``RATE`` for so long; it prints what they saw."""
-    command = [sys.executable, "-m", "bench._steady", server.url, str(RATE), str(seconds)]
+    command = [sys.executable, "-m", "bench._steady", server.url, str(RATE), str(seconds), *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 class Acks:
     """What acknowledgements take from now on: from outside, within the relay, and of that the commit."""
 
-    def __init__(self, server: Server, seconds: float) -> None:
+    def __init__(self, server: Server, seconds: float, *more: str) -> None:
         self._server = server
         self._began = {name: server.buckets(name) for name in INSIDE}
-        self._load = steady(server, seconds)
+        self._load = steady(server, seconds, *more)
 
     def end(self) -> str:
         """Stops the sender, unless it has ended by itself, and says what it saw; the relay stays up until then."""

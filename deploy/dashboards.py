@@ -228,7 +228,7 @@ ROWS: dict[str, list[Panel]] = {
     "Are outputs kept?": [
         Panel(
             "Lost outputs",
-            "In the chosen time. relay outputs list --state lost names them.",
+            "In the chosen time. Their events say why.",
             [('sum(increase(relay_outputs_total{$mine, result="lost"}[$__range]))', "lost")],
             kind="stat",
             bad_above=0.5,

@@ -25,8 +25,11 @@ FOLDER: Final = "folder"
 TOKEN: Final = "0123456789abcdef0123456789abcdef0123456789abcdef"
 """Stands for every ``<token>`` and every secret."""
 
-_ADDRESSES: Final = {"egress-proxy": f"http://relay:{TOKEN}@proxy.example.com:3128"}
-"""What is in the files of secrets that are addresses."""
+_OTHERS: Final = {
+    "egress-proxy": f"http://relay:{TOKEN}@proxy.example.com:3128",
+    "archive": f"access_key_id={TOKEN}",
+}
+"""What is in the files of secrets that are more than one word."""
 
 _PORTS: Final = re.compile(r"(?<![\w.])(8080|8081|9090|9091)\b")
 _SECRETS: Final = re.compile(r"/(?:run/secrets|etc/relay/secrets)/([a-z0-9.-]+)")
@@ -77,7 +80,7 @@ class Sandbox:
     def _secret(self, match: re.Match[str]) -> str:
         path = self.folder / "secrets" / match[1]
         if not path.exists():
-            self._write(path, f"{_ADDRESSES.get(match[1], TOKEN)}\n")
+            self._write(path, f"{_OTHERS.get(match[1], TOKEN)}\n")
         return str(path)
 
     def _write(self, path: Path, text: str) -> None:
