@@ -20,6 +20,8 @@ _OUR_CERTIFICATE: Final = (
     "CA",
 )
 """The ends of OpenSSL's reasons, all of them alerts, for a server that wants another certificate of its client."""
+_OLD_TLS: Final = {"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION"}
+"""OpenSSL's reasons for versions of TLS that have no match: relay speaks 1.2 and 1.3."""
 _HUNG_UP: Final = {"UNEXPECTED_EOF_WHILE_READING"}
 
 
@@ -39,6 +41,8 @@ def why(error: BaseException) -> str:
         return f"its certificate is not trusted ({str(verdict).rstrip('.')})"
     if speaks_no_tls(error):
         return "it does not speak TLS"
+    if reason in _OLD_TLS:
+        return "it does not speak TLS 1.2 or newer"
     if refuses_our_certificate(error):
         return f"it does not accept relay's certificate, or misses one ({reason})"
     if reason in _HUNG_UP:
@@ -50,7 +54,8 @@ def why(error: BaseException) -> str:
         return (
             f"its name cannot be resolved ({error.strerror})" if type(error).__name__ == "gaierror" else error.strerror
         )
-    return f"{type(error).__name__} {error}".strip()
+    ours = isinstance(error, ConnectionError)  # asyncio's own have no text
+    return "it closed the connection" if ours else f"{type(error).__name__} {error}".strip()
 
 
 def refuses_our_certificate(error: BaseException) -> bool:

@@ -23,9 +23,16 @@ from relay.telemetry.signals.upstream import UpstreamSignals
 from relay.upstream.addresses import Addresses
 from relay.upstream.connection import Connection, Receiver
 from relay.upstream.egress import EgressProxy, egress_proxy
-from relay.upstream.errors import EgressRefused, UpstreamError, UpstreamReset, UpstreamTimeout, UpstreamUnreachable
+from relay.upstream.errors import (
+    CHECK_ADDRESS,
+    EgressRefused,
+    UpstreamError,
+    UpstreamReset,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from relay.upstream.headers import RawHeaders, declared_length
-from relay.upstream.trust import Trust
+from relay.upstream.trust import Trust, trust_advice
 from relay.upstream.wire import Head, Malformed, request_head
 
 RequestBody = bytes | bytearray | AsyncIterator[bytes]
@@ -111,7 +118,8 @@ class Upstream:
             who = "The upstream" if egress is None else "The egress proxy, or the upstream behind it,"
             raise self._failed(UpstreamTimeout("connect_timeout", limit, sent=False, who=who), egress) from None
         except OSError as error:
-            raise self._failed(UpstreamUnreachable(why(error)), egress) from None
+            advice = trust_advice(error, "upstream.base_url") or CHECK_ADDRESS
+            raise self._failed(UpstreamUnreachable(why(error), advice), egress) from None
         except UpstreamUnreachable as error:
             raise self._failed(error, egress) from None
         self._busy.add(connection)

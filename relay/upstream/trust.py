@@ -59,6 +59,16 @@ class Trust:
         return self._context
 
 
+def trust_advice(error: OSError, whose: str) -> str:
+    """What to do about a certificate that is not trusted, as the end of a sentence; nothing for other failures.
+
+    ``whose``: the setting with the address.
+    """
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return ""
+    return f"check {whose}; renew the certificate if it has ended, or name the file of its CA in {_KEY}"
+
+
 def _trusting(cafile: Path | None) -> ssl.SSLContext:
     """``None``: the system's certificate authorities."""
     try:

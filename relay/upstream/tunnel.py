@@ -12,6 +12,7 @@ from relay.upstream.connection import Connection
 from relay.upstream.egress import EgressProxy
 from relay.upstream.errors import EgressRefused, UpstreamUnreachable
 from relay.upstream.headers import first
+from relay.upstream.trust import trust_advice
 from relay.upstream.wire import Head, Malformed, parse_head
 
 MAX_HEAD: Final = 16 << 10
@@ -42,7 +43,7 @@ async def through(
             _Opening, sock=connected, ssl=proxy_tls, server_hostname=proxy.host if proxy_tls is not None else None
         )
     except OSError as error:
-        raise no_proxy(proxy, why(error)) from None
+        raise no_proxy(proxy, why(error), trust_advice(error, proxy.source)) from None
     try:
         transport.write(_connect(proxy, target))
         _require_open(await opening.answer, proxy, target)
@@ -62,9 +63,10 @@ async def through(
         raise
 
 
-def no_proxy(proxy: EgressProxy, reason: str) -> UpstreamUnreachable:
+def no_proxy(proxy: EgressProxy, reason: str, advice: str = "") -> UpstreamUnreachable:
     """The proxy itself cannot be used."""
-    return UpstreamUnreachable(f"the egress proxy cannot be used: {reason}", f"check {proxy.source} and the proxy")
+    advice = advice or f"check {proxy.source} and the proxy"
+    return UpstreamUnreachable(f"the egress proxy cannot be used: {reason}", advice)
 
 
 class _Opening(asyncio.Protocol):

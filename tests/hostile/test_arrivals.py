@@ -144,7 +144,7 @@ async def test_a_client_that_changes_its_keys_in_a_loop_is_parted_from(stage: St
 
     def visit() -> None:
         with speaking(stage.relay.port) as (connection, client):
-            _send_until_closed(connection, client.updates(20_000))
+            _send_until_closed(connection, client.updates(5_000))
 
     async with stage.case(mib=20, cpu=0.3, loop=60):
         await asyncio.to_thread(visit)

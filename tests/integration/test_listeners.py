@@ -7,6 +7,7 @@ import itertools
 import json
 import signal
 import ssl
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -163,6 +164,11 @@ async def test_relays_own_commands_reach_listeners_with_tls(relay: RelayProcess,
     doctor = await asyncio.to_thread(run, "doctor", "--json", "--config", relay.config)
     found = {each["check"]: each for each in json.loads(doctor.stdout)["findings"]}
     assert found["relay"]["message"] == "runs, and is ready"
+    for port in (relay.port, relay.admin_port):
+        old = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]
+        done = await asyncio.to_thread(subprocess.run, old, stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+        assert done.returncode == 1
+    assert relay.log.read_text().count("it does not speak TLS 1.2 or newer") == 2
     other = certified(tmp_path / "other")
     relay.configure(server={"tls": other})
     stranger = await asyncio.to_thread(run, "status", "--config", relay.config)

@@ -41,21 +41,35 @@ class Page(http.server.BaseHTTPRequestHandler):
         """Nothing."""
 
 
+class Proxy(Page):
+    """An egress proxy that wants a user and a password; it refuses a wrong one with 401, as tinyproxy does."""
+
+    def do_CONNECT(self) -> None:
+        self.send_response(407 if "Proxy-Authorization" not in self.headers else 401)
+        self.send_header("Proxy-Authenticate", 'Basic realm="proxy"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
 @pytest.fixture(scope="module")
 def stage(redis_server: Redis) -> Iterator[dict[str, str]]:
     """What the rows refer to, by its name."""
     web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=web.serve_forever, daemon=True).start()
+    proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    for server in (web, proxy):
+        threading.Thread(target=server.serve_forever, daemon=True).start()
     with socket.create_server(("127.0.0.1", 0)) as busy:
         yield {
             "web": str(web.server_address[1]),
+            "proxy": f"127.0.0.1:{proxy.server_address[1]}",
             "closed": str(free_port()),
             "busy": str(busy.getsockname()[1]),
             "silent": str(busy.getsockname()[1]),
             "redis": redis_server.url.removeprefix("redis://"),
         }
-    web.shutdown()
-    web.server_close()
+    for server in (web, proxy):
+        server.shutdown()
+        server.server_close()
 
 
 def filled(text: str, stage: dict[str, str]) -> str:

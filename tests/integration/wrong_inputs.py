@@ -2,7 +2,8 @@
 
 In a text ``…`` stands for what differs from case to case. ``{closed}`` and the like stand for what the stage offers:
 ``closed`` a port that nobody listens on, ``web`` the port of an HTTP server, ``busy`` a port in use, ``silent`` one
-that takes connections and says nothing, ``relay`` the address of a running relay, ``redis`` a Redis without TLS.
+that takes connections and says nothing, ``proxy`` an egress proxy that wants a password, ``relay`` the address of a
+running relay, ``redis`` a Redis without TLS.
 """
 
 from __future__ import annotations
@@ -382,6 +383,16 @@ CONNECTIONS = (
         "upstream: {proxy: 'http://127.0.0.1:{web}'}",
         "… cannot be reached: the egress proxy opened no tunnel to api.novita.ai:443 (HTTP 501); …",
         "Check whether the proxy reaches the upstream: its log says why it did not.",
+    ),
+    connect(
+        "upstream: {proxy: 'http://{proxy}'}",
+        "… cannot be reached: the egress proxy wants a user and a password (HTTP 407); …",
+        "Check the user and the password in upstream.proxy.",
+    ),
+    connect(
+        "upstream: {proxy: 'http://relay:wrong@{proxy}'}",
+        "… cannot be reached: the egress proxy refuses relay's user or password (HTTP 401); …",
+        "Check the user and the password in upstream.proxy.",
     ),
     Wrong(
         "register-schemas http://127.0.0.1:{closed}",

@@ -22,7 +22,7 @@ UPSTREAM: Final = "upstream.test"
 _START_WITHIN = 30.0
 
 _SQUID: Final = """
-http_port 127.0.0.1:{port}
+{listen}
 hosts_file {folder}/hosts
 
 access_log stdio:{folder}/access.log
@@ -55,10 +55,13 @@ FilterDefaultDeny Yes
 
 
 class EgressProxy:
-    """A proxy that runs. Squid leads to ``UPSTREAM`` and ``localhost``, tinyproxy to ``localhost``."""
+    """A proxy that runs. Squid leads to ``UPSTREAM`` and ``localhost``, tinyproxy to ``localhost``.
 
-    def __init__(self, kind: str, folder: Path) -> None:
-        self.kind, self.password = kind, PASSWORDS[kind]
+    ``certificate``: squid's, and its key; clients then speak TLS with it.
+    """
+
+    def __init__(self, kind: str, folder: Path, certificate: tuple[Path, Path] | None = None) -> None:
+        self.kind, self.password, self._certificate = kind, PASSWORDS[kind], certificate
         self.port = free_port()
         self._changes = 0
         self.folder = folder
@@ -67,7 +70,14 @@ class EgressProxy:
     def url(self, user: str = USER, password: str | None = None) -> str:
         """For ``upstream.proxy``; the password is the right one, if no other is given."""
         escaped = (password or self.password).replace("/", "%2F").replace(":", "%3A").replace("@", "%40")
-        return f"http://{user}:{escaped}@127.0.0.1:{self.port}"
+        scheme = "https" if self._certificate is not None else "http"
+        return f"{scheme}://{user}:{escaped}@127.0.0.1:{self.port}"
+
+    @property
+    def asked(self) -> list[str]:
+        """The lines of squid's log about tunnels that it was asked for."""
+        log = self.folder / "access.log"
+        return [line for line in log.read_text().splitlines() if " CONNECT " in line] if log.exists() else []
 
     def allow(self, *users: str) -> None:
         """Has squid let in these users with the password, and no other."""
@@ -93,6 +103,7 @@ class EgressProxy:
         config = self.folder / "proxy.conf"
         there = {
             "port": self.port,
+            "listen": self._listen(),
             "folder": self.folder,
             "upstream": UPSTREAM,
             "user": USER,
@@ -114,6 +125,14 @@ class EgressProxy:
             self._process.terminate()
             self._process.wait(10)
 
+    def _listen(self) -> str:
+        if self._certificate is None:
+            return f"http_port 127.0.0.1:{self.port}"
+        for file, name in zip(self._certificate, ("cert.pem", "key.pem"), strict=True):
+            (self.folder / name).write_bytes(file.read_bytes())
+            (self.folder / name).chmod(0o644)
+        return f"https_port 127.0.0.1:{self.port} tls-cert={self.folder}/cert.pem tls-key={self.folder}/key.pem"
+
     def _listens(self) -> bool:
         try:
             socket.create_connection(("127.0.0.1", self.port), 1).close()
@@ -123,10 +142,10 @@ class EgressProxy:
 
 
 @contextmanager
-def egress_proxy(kind: str) -> Iterator[EgressProxy]:
+def egress_proxy(kind: str, certificate: tuple[Path, Path] | None = None) -> Iterator[EgressProxy]:
     """A squid or a tinyproxy of one's own."""
     with open_folder() as folder:
-        proxy = EgressProxy(kind, folder)
+        proxy = EgressProxy(kind, folder, certificate)
         try:
             proxy.start()
             yield proxy

@@ -30,11 +30,13 @@ REFUSES = "it does not accept relay's certificate, or misses one"
         (tls_error("CERTIFICATE_VERIFY_FAILED", "self-signed"), "its certificate is not trusted (self-signed)"),
         (tls_error("WRONG_VERSION_NUMBER"), "it does not speak TLS"),
         (tls_error("UNEXPECTED_EOF_WHILE_READING"), "it closed the connection during the TLS handshake"),
+        (tls_error("UNSUPPORTED_PROTOCOL"), "it does not speak TLS 1.2 or newer"),
+        (tls_error("TLSV1_ALERT_PROTOCOL_VERSION"), "it does not speak TLS 1.2 or newer"),
         (tls_error("NO_CIPHERS"), "TLS failed (NO_CIPHERS)"),
         (tls_error("TLSV13_ALERT_CERTIFICATE_REQUIRED"), f"{REFUSES} (TLSV13_ALERT_CERTIFICATE_REQUIRED)"),
         (tls_error("TLSV1_ALERT_UNKNOWN_CA"), f"{REFUSES} (TLSV1_ALERT_UNKNOWN_CA)"),
         (tls_error("SSLV3_ALERT_HANDSHAKE_FAILURE"), "TLS failed (SSLV3_ALERT_HANDSHAKE_FAILURE)"),
-        (ConnectionResetError(), "ConnectionResetError"),
+        (ConnectionResetError(), "it closed the connection"),
     ],
 )
 def test_the_reason_is_plain(error: Exception, text: str) -> None:
