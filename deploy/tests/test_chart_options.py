@@ -124,6 +124,22 @@ def test_the_timing_of_probes_is_settable_and_their_address_is_not(tmp_path: Pat
     assert "livenessProbe" not in relay_with(tmp_path, livenessProbe=None)
 
 
+def test_kubelet_and_prometheus_speak_tls_with_an_admin_listener_that_does(tmp_path: Path) -> None:
+    """Every pod would be killed by its probes, and nobody scrape it."""
+    tls = {"cert_file": "/etc/relay/tls/tls.crt", "key_file": "/etc/relay/tls/tls.key"}
+    trusting = {"ca": {"secret": {"name": "relay-tls", "key": "ca.crt"}}, "serverName": "relay"}
+    monitor = {"enabled": True, "tlsConfig": trusting}
+    manifests = rendered_with(tmp_path, config={"admin": {"tls": tls}}, serviceMonitor=monitor, podMonitor=monitor)
+    (stateful,) = of_kind(manifests, "StatefulSet")
+    (relay,) = stateful["spec"]["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert relay[probe]["httpGet"]["scheme"] == "HTTPS"
+    (service,) = of_kind(manifests, "ServiceMonitor")
+    (pod,) = of_kind(manifests, "PodMonitor")
+    for (endpoint,) in (service["spec"]["endpoints"], pod["spec"]["podMetricsEndpoints"]):
+        assert (endpoint["scheme"], endpoint["tlsConfig"]) == ("https", trusting)
+
+
 # -- volumes ---------------------------------------------------------------------------------------------------------
 
 

@@ -45,6 +45,7 @@ def sts() -> Iterator[Sts]:
 BEGINNINGS = pytest.mark.parametrize(
     "begin",
     [
+        pytest.param(rotations.plain, id="PLAIN"),
         pytest.param(rotations.scram, id="SCRAM"),
         pytest.param(rotations.client_secret, id="client secret"),
         pytest.param(rotations.token_file, id="token file"),
@@ -143,6 +144,7 @@ async def test_rights_that_are_taken_away_lose_nothing(
             async with failing(trial, "authorization"):
                 await asyncio.to_thread(guarded.deny, rotation.principal, kind, prefix)
             await trial.relay.until_logged(f"rights are missing on the {named} {prefix}")
+            await trial.relay.until_logged(rotation.logged_in)
             await asyncio.to_thread(guarded.permit, rotation.principal, kind, prefix)
             await trial.published(BETWEEN)
         await trial.conclude()

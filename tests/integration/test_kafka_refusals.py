@@ -77,10 +77,13 @@ async def test_a_right_that_is_missing_is_named_with_what_it_is_missing_on(
         assert caught.value.code == "authorization"
         return caught.value.message
 
-    assert "relay.tasks" in await refused()
+    denied = await refused()
+    assert "relay.tasks" in denied
+    assert "(User:relay, logged in by PLAIN)" in denied
     operations = ("Read", "Describe", "DescribeConfigs", "Create")
     await allow(broker, "--resource-pattern-type", "prefixed", "--topic", "relay.", *each("--operation", operations))
-    assert "transactional id relay.relay-0.kafka" in await refused()
+    denied = await refused()
+    assert "transactional id relay.relay-0.kafka (User:relay, logged in by PLAIN)" in denied
     of_id = ("--resource-pattern-type", "prefixed", "--transactional-id", "relay.")
     await allow(broker, *of_id, *each("--operation", ("Write", "Describe")))
     assert "topic relay.checkpoint.relay-0" in await refused()

@@ -46,6 +46,8 @@ class GuardedKafka:
     authority: Authority
     stranger: Authority
     """One that the broker does not know."""
+    users: Path
+    """The passwords of PLAIN: a file for each user."""
 
     def oauth(self, client: Client = RELAY, **others: Any) -> dict[str, Any]:
         """The keys of a sink that fetches its tokens."""
@@ -100,6 +102,11 @@ class GuardedKafka:
         whom = ["--deny-principal", principal, "--operation", "Write"]
         return [*tool, *whom, "--resource-pattern-type", "prefixed", kind, prefix]
 
+    def set_plain(self, user: str, password: str) -> None:
+        """Gives a user of PLAIN a password, instead of the one before."""
+        (self.users / "next").write_text(password)
+        (self.users / "next").replace(self.users / user)
+
     def set_scram(self, user: str, password: str) -> None:
         """Gives a user of SCRAM a password, instead of the one before."""
         tool = ["kafka.admin.ConfigCommand", "--bootstrap-server", self.broker.bootstrap]
@@ -112,7 +119,10 @@ def guarded_kafka(folder: Path, secret: str = SECRET, password: str = PASSWORDS[
     """Both servers, with what they need in a folder; killed in the end. ``secret`` and ``password`` are relay's own."""
     authority = Authority(folder / "authority")
     provider = OidcProvider(folder / "provider", (replace(RELAY, secret=secret), BRIEF))
-    classes = folder / "classes"
+    classes, users = folder / "classes", folder / "users"
+    users.mkdir()
+    for user, word in (PASSWORDS | {"relay": password}).items():
+        (users / user).write_text(word)
     with ExitStack() as stack:
         stack.callback(provider.stop)
         provider.start()
@@ -121,18 +131,18 @@ def guarded_kafka(folder: Path, secret: str = SECRET, password: str = PASSWORDS[
         _compile(classes)
         broker = stack.enter_context(
             running_broker(
-                settings={**_tls(authority), **_oauth(provider, jwks), **_iam(), **_passwords(password), **_RIGHTS},
+                settings={**_tls(authority), **_oauth(provider, jwks), **_iam(), **_passwords(users), **_RIGHTS},
                 listeners={"OAUTH": "SASL_SSL", "IAM": "SASL_SSL", "AUTH": "SASL_SSL", "MTLS": "SSL"},
                 options=(f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={jwks.as_uri()}",),
                 classpath=f":{classes}",
             )
         )
-        yield GuardedKafka(broker, provider, authority, Authority(folder / "stranger"))
+        yield GuardedKafka(broker, provider, authority, Authority(folder / "stranger"), users)
 
 
 def _compile(classes: Path) -> None:
-    source = Path(__file__).parent / "iam" / "IamValidator.java"
-    command = [executable("javac"), "-proc:none", "-cp", f"{jars()}/*", "-d", str(classes), str(source)]
+    sources = map(str, (Path(__file__).parent / "iam").glob("*.java"))
+    command = [executable("javac"), "-proc:none", "-cp", f"{jars()}/*", "-d", str(classes), *sources]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
@@ -184,12 +194,12 @@ def _iam() -> dict[str, str]:
     }
 
 
-def _passwords(password: str) -> dict[str, str]:
-    users = " ".join(f"user_{user}='{word}'" for user, word in (PASSWORDS | {"relay": password}).items())
+def _passwords(users: Path) -> dict[str, str]:
     milliseconds = str(ENDS_AFTER * 1000)
     return {
         "listener.name.auth.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
-        "listener.name.auth.plain.sasl.jaas.config": f"{_LOGIN}.plain.PlainLoginModule required {users};",
+        "listener.name.auth.plain.sasl.jaas.config": f"{_LOGIN}.plain.PlainLoginModule required folder='{users}';",
+        "listener.name.auth.plain.sasl.server.callback.handler.class": "PlainFiles",
         "listener.name.auth.scram-sha-512.sasl.jaas.config": f"{_LOGIN}.scram.ScramLoginModule required;",
         "listener.name.auth.plain.connections.max.reauth.ms": milliseconds,
         "listener.name.auth.scram-sha-512.connections.max.reauth.ms": milliseconds,

@@ -106,6 +106,15 @@ class Config(SinkConfig):
     def client_certificate(self) -> str | None:
         return self.ssl_certfile if self.security_protocol in ("SSL", "SASL_SSL") else None
 
+    @property
+    def principal(self) -> str:
+        """Whom the broker takes relay for, in words; what it makes of a token or a certificate is its own rule."""
+        if self.security_protocol.startswith("SASL"):
+            named = self.sasl_mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+            whom = f"User:{self.sasl_plain_username}" if named else "the principal of its token"
+            return f"{whom}, logged in by {self.sasl_mechanism}"
+        return "the principal of its certificate" if self.client_certificate else "User:ANONYMOUS, without a login"
+
     def name_of(self, topic: str) -> str:
         return self.topics.get(topic, self.prefix + topic)
 

@@ -113,25 +113,26 @@ def refused_login(server: str, options: Mapping[str, Any], error: BaseException)
     return SinkUnavailable("authentication", message, hint=hint)
 
 
-def unauthorized(what: str) -> SinkUnavailable:
-    """Not allowed, and what would allow it."""
+def unauthorized(what: str, whom: str = "") -> SinkUnavailable:
+    """Not allowed (to ``whom``), and what would allow it."""
+    whom = f" ({whom})" if whom else ""
     return SinkUnavailable(
         "authorization",
-        f"Kafka does not allow {what}.",
+        f"Kafka does not allow {what}{whom}.",
         hint="Grant Read, Write, Describe (and Create) on topics and Write, Describe on transactional ids "
         "with the sink's prefix.",
     )
 
 
-def unavailable(error: BaseException, doing: str) -> SinkUnavailable:
-    """``error``, met while ``doing`` something, as the port's exception."""
+def unavailable(error: BaseException, doing: str, whom: str = "") -> SinkUnavailable:
+    """``error``, met while ``doing`` something, as the port's exception. ``whom``: the broker's name for relay."""
     if isinstance(error, SinkUnavailable):
         return error
     if isinstance(error, TimeoutError):
         return SinkUnavailable("timeout", f"Kafka did not answer in time ({doing}).", hint=_SLOW)
     error = _unwrapped(error)
     if isinstance(error, tuple(_DENIED)):
-        return unauthorized(f"{doing}: rights are missing on the {_denied(error)}")
+        return unauthorized(f"{doing}: rights are missing on the {_denied(error)}", whom)
     for types, code, hint in _CODES:
         if isinstance(error, types):
             return SinkUnavailable(code, f"{doing[0].upper()}{doing[1:]} failed: {_text_of(error)}.", hint=hint)

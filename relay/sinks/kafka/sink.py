@@ -101,11 +101,11 @@ class KafkaSink:
         try:
             async with asyncio.timeout(self._config.open_timeout):
                 options = (await self._logins.current()).options
-                if not await exists(options, self._ledger.topic):
+                if not await exists(self._config, options, self._ledger.topic):
                     return None
                 return (await read_back(self._ledger, options)).checkpoint
         except Exception as error:
-            raise unavailable(error, "reading the checkpoint") from error
+            raise unavailable(error, "reading the checkpoint", self._config.principal) from error
 
     async def ready(self) -> None:
         """Have a producer, which may take ``open_timeout``. Raises ``SinkUnavailable``."""
@@ -141,7 +141,9 @@ class KafkaSink:
                 taken = await self._succeed(former, inheritance)
         except Exception as error:
             await self.close()
-            raise unavailable(error, f"taking over the checkpoint of {former.identity}") from error
+            raise unavailable(
+                error, f"taking over the checkpoint of {former.identity}", self._config.principal
+            ) from error
         self._settled = taken or self._settled
         return taken
 
@@ -150,7 +152,7 @@ class KafkaSink:
         options = login.options
         identity = Identity(former.identity, self._identity.instance)
         ledger = Ledger(topic_name(self._config.prefix, identity), identity, former.label)
-        if not await exists(options, ledger.topic):
+        if not await exists(self._config, options, ledger.topic):
             return None
         session = Session(
             self._config,
@@ -185,7 +187,7 @@ class KafkaSink:
                 found = await durability((await self._logins.current()).options, names)
                 return advice_on(found, self._config.partitions)
         except Exception as error:
-            raise unavailable(error, "asking for the topics' settings") from error
+            raise unavailable(error, "asking for the topics' settings", self._config.principal) from error
 
     def steps(self) -> Sequence[Step]:
         """To the broker, through the login, to a transaction and the right to write."""
@@ -205,7 +207,7 @@ class KafkaSink:
         try:
             return await may_write(session, self._names, self._config.publish_timeout)
         except Exception as error:
-            raise unavailable(error, "taking topics into a transaction") from error
+            raise unavailable(error, "taking topics into a transaction", self._config.principal) from error
 
     async def close(self) -> None:
         """Let go of the producer; an open transaction is left to the next opening, or to its timeout."""
@@ -258,7 +260,7 @@ class KafkaSink:
                 secured = config.security_protocol != "PLAINTEXT"
                 greeting = await answered(greet(options), options) if secured else None
         except Exception as error:
-            raise unavailable(error, "logging in to Kafka") from error
+            raise unavailable(error, "logging in to Kafka", self._config.principal) from error
         now = asyncio.get_running_loop().time()
         return login_until(options, now, lifetime, greeting.session_lifetime if greeting else None)
 
@@ -270,7 +272,7 @@ class KafkaSink:
         except BaseException as error:
             await self._discard()
             if isinstance(error, Exception) and not isinstance(error, SinkFenced):
-                raise unavailable(error, "opening the Kafka sink") from error
+                raise unavailable(error, "opening the Kafka sink", self._config.principal) from error
             raise
         finally:
             self._in_transaction = False
@@ -339,11 +341,11 @@ class KafkaSink:
                 await self._discard()
             return _refuse(batch, packer.too_large)
         except Exception as error:
-            raise unavailable(error, "publishing to Kafka") from error
+            raise unavailable(error, "publishing to Kafka", self._config.principal) from error
         failed = [(which, result) for which, result in sent if isinstance(result, BaseException)]
         for which, failure in failed:
             if which is checkpoint:
-                raise unavailable(failure, "writing the checkpoint to Kafka") from failure
+                raise unavailable(failure, "writing the checkpoint to Kafka", self._config.principal) from failure
         if failed:
             await self._discard()
             return self._single_out(batch, [which for which, failure in failed if is_too_large(failure)])

@@ -21,7 +21,7 @@ from relay.sinks.kafka.errors import unauthorized
 async def ensure_topics(config: Config, options: dict[str, Any], topics: Sequence[str], checkpoint_topic: str) -> None:
     """Create what is missing, if allowed to. Raises ``SinkUnavailable`` that names what stays missing."""
     async with administering(options) as admin:
-        missing = await _missing(admin, [*map(config.name_of, topics), checkpoint_topic])
+        missing = await _missing(admin, [*map(config.name_of, topics), checkpoint_topic], config.principal)
         if missing and not config.create_topics:
             raise SinkUnavailable(
                 "topics_missing",
@@ -30,14 +30,14 @@ async def ensure_topics(config: Config, options: dict[str, Any], topics: Sequenc
                 "or set create_topics: true.",
             )
         if missing:
-            await _create(admin, [_new_topic(config, name, checkpoint_topic) for name in missing])
+            await _create(admin, [_new_topic(config, name, checkpoint_topic) for name in missing], config.principal)
         await _check_compaction(admin, checkpoint_topic)
 
 
-async def exists(options: dict[str, Any], topic: str) -> bool:
+async def exists(config: Config, options: dict[str, Any], topic: str) -> bool:
     """Whether there is such a topic. Raises ``SinkUnavailable`` where that is not for the relay to know."""
     async with administering(options) as admin:
-        return not await _missing(admin, [topic])
+        return not await _missing(admin, [topic], config.principal)
 
 
 @asynccontextmanager
@@ -61,11 +61,11 @@ async def described(admin: Any, names: Sequence[str]) -> Sequence[Any]:
     return topics
 
 
-async def _missing(admin: Any, names: Sequence[str]) -> list[str]:
+async def _missing(admin: Any, names: Sequence[str], whom: str) -> list[str]:
     errors = {name: for_code(code) for code, name, *_ in await described(admin, names)}
     refused = [name for name, error in errors.items() if error is TopicAuthorizationFailedError]
     if refused:
-        raise unauthorized(f"describing the topics {', '.join(refused)}")
+        raise unauthorized(f"describing the topics {', '.join(refused)}", whom)
     return [name for name in names if errors.get(name, NoError).errno == 3]
 
 
@@ -82,14 +82,14 @@ def _new_topic(config: Config, name: str, checkpoint_topic: str) -> Any:
     )
 
 
-async def _create(admin: Any, topics: Sequence[Any]) -> None:
+async def _create(admin: Any, topics: Sequence[Any], whom: str) -> None:
     answer = await admin.create_topics(topics)
     for name, code, *detail in answer.topic_errors:
         error = for_code(code)
         if error in (NoError, TopicAlreadyExistsError):
             continue
         if error is TopicAuthorizationFailedError:
-            raise unauthorized(f"creating the topic {name}")
+            raise unauthorized(f"creating the topic {name}", whom)
         raise SinkUnavailable(
             "topics_missing",
             f"The topic {name} cannot be created: {detail[0] if detail and detail[0] else error.__name__}",

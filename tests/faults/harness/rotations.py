@@ -22,6 +22,7 @@ class Rotation:
     """``keys``: of the sink. ``rotate`` makes new credentials the only good ones; ``spoil`` leaves a wrong one.
 
     ``principal``: whom the broker takes relay for. ``code`` and ``says``: how relay reports the wrong one.
+    ``logged_in``: how it names its login where a right is missing.
     """
 
     keys: dict[str, Any]
@@ -30,25 +31,34 @@ class Rotation:
     principal: str
     code: str
     says: str
+    logged_in: str
 
 
 Begin = Callable[[GuardedKafka, Path, Sts, pytest.MonkeyPatch], Rotation]
 
 
+def plain(guarded: GuardedKafka, folder: Path, _sts: Sts, _patch: pytest.MonkeyPatch) -> Rotation:
+    """A password in clear text, of which the broker knows one only."""
+    return _password(guarded, folder, "PLAIN", guarded.set_plain)
+
+
 def scram(guarded: GuardedKafka, folder: Path, _sts: Sts, _patch: pytest.MonkeyPatch) -> Rotation:
-    """A password, of which the broker knows one only."""
+    """A password that never crosses the network."""
+    return _password(guarded, folder, "SCRAM-SHA-512", guarded.set_scram)
+
+
+def _password(guarded: GuardedKafka, folder: Path, mechanism: str, change: Callable[[str, str], None]) -> Rotation:
     turns, file = itertools.count(), folder / "word"
 
     def rotate() -> None:
         word = f"word-{next(turns)}"
-        guarded.set_scram("rotated", word)
+        change("rotated", word)
         file.write_text(word)
 
-    keys = guarded.password("rotated", "", "SCRAM-SHA-512") | {"sasl_plain_password_file": str(file)}
+    keys = guarded.password("rotated", "", mechanism) | {"sasl_plain_password_file": str(file)}
     del keys["sasl_plain_password"]
-    return Rotation(
-        keys, rotate, lambda: _write(file, "wr0ng-word"), "User:rotated", "authentication", "the login by SCRAM-SHA-512"
-    )
+    says, named = f"the login by {mechanism}", f"(User:rotated, logged in by {mechanism})"
+    return Rotation(keys, rotate, lambda: _write(file, "wr0ng-word"), "User:rotated", "authentication", says, named)
 
 
 def client_secret(guarded: GuardedKafka, folder: Path, _sts: Sts, _patch: pytest.MonkeyPatch) -> Rotation:
@@ -66,7 +76,9 @@ def client_secret(guarded: GuardedKafka, folder: Path, _sts: Sts, _patch: pytest
     keys = guarded.oauth(BRIEF) | {"sasl_oauthbearer_client_secret_file": str(file)}
     del keys["sasl_oauthbearer_client_secret"]
     says = "No token for OAUTHBEARER"
-    return Rotation(keys, rotate, lambda: _write(file, "wr0ng"), f"User:{BRIEF.id}", "authentication", says)
+    return Rotation(
+        keys, rotate, lambda: _write(file, "wr0ng"), f"User:{BRIEF.id}", "authentication", says, _bearer("OAUTHBEARER")
+    )
 
 
 def token_file(guarded: GuardedKafka, folder: Path, _sts: Sts, _patch: pytest.MonkeyPatch) -> Rotation:
@@ -82,7 +94,9 @@ def token_file(guarded: GuardedKafka, folder: Path, _sts: Sts, _patch: pytest.Mo
 
     keys = guarded.token("") | {"sasl_oauthbearer_token_file": str(file)}
     del keys["sasl_oauthbearer_token"]
-    return Rotation(keys, rotate, spoil, "User:relay", "authentication", "the login by OAUTHBEARER")
+    return Rotation(
+        keys, rotate, spoil, "User:relay", "authentication", "the login by OAUTHBEARER", _bearer("OAUTHBEARER")
+    )
 
 
 def certificate(guarded: GuardedKafka, folder: Path, _sts: Sts, _patch: pytest.MonkeyPatch) -> Rotation:
@@ -98,7 +112,15 @@ def certificate(guarded: GuardedKafka, folder: Path, _sts: Sts, _patch: pytest.M
         os.replace(folder / "next", link)
 
     keys = guarded.certificate(link / "cert.pem", link / "key.pem")
-    return Rotation(keys, lambda: issue(2), lambda: issue(0), "User:CN=rotated", "tls_failed", "relay's certificate")
+    return Rotation(
+        keys,
+        lambda: issue(2),
+        lambda: issue(0),
+        "User:CN=rotated",
+        "tls_failed",
+        "relay's certificate",
+        "(the principal of its certificate)",
+    )
 
 
 def web_identity(guarded: GuardedKafka, folder: Path, sts: Sts, patch: pytest.MonkeyPatch) -> Rotation:
@@ -112,7 +134,19 @@ def web_identity(guarded: GuardedKafka, folder: Path, sts: Sts, patch: pytest.Mo
         _write(file, sts.token)
 
     says = "No token for AWS_MSK_IAM"
-    return Rotation(guarded.iam(), rotate, lambda: _write(file, "wr0ng"), f"User:{ACCESS_KEY}", "authentication", says)
+    return Rotation(
+        guarded.iam(),
+        rotate,
+        lambda: _write(file, "wr0ng"),
+        f"User:{ACCESS_KEY}",
+        "authentication",
+        says,
+        _bearer("AWS_MSK_IAM"),
+    )
+
+
+def _bearer(mechanism: str) -> str:
+    return f"(the principal of its token, logged in by {mechanism})"
 
 
 KEY = (ACCESS_KEY, SECRET_KEY)

@@ -26,7 +26,7 @@ class Admin:
 
 async def test_a_topic_that_another_replica_has_created_meanwhile_will_do() -> None:
     """If this fails, of replicas that start together all but one fail the first time."""
-    await _create(Admin(("a", EXISTS, None), ("b", FINE, None)), [])
+    await _create(Admin(("a", EXISTS, None), ("b", FINE, None)), [], "User:x")
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ async def test_a_topic_that_another_replica_has_created_meanwhile_will_do() -> N
         (("b", REPLICAS, "Replication factor: 3 larger than available brokers: 1."), "topics_missing", "3 larger"),
         (("b", REPLICAS, None), "topics_missing", "InvalidReplicationFactorError"),
         (("b", REPLICAS), "topics_missing", "InvalidReplicationFactorError"),
-        (("b", DENIED, None), "authorization", "creating the topic b"),
+        (("b", DENIED, None), "authorization", "creating the topic b (User:x)"),
     ],
 )
 async def test_a_topic_that_cannot_be_created_is_named_wherever_it_is(
@@ -43,7 +43,7 @@ async def test_a_topic_that_cannot_be_created_is_named_wherever_it_is(
 ) -> None:
     """If this fails, the relay goes on without a topic, or an operator does not learn which one and why."""
     with pytest.raises(SinkUnavailable) as refused:
-        await _create(Admin(("a", FINE, None), error), [])
+        await _create(Admin(("a", FINE, None), error), [], "User:x")
     assert refused.value.code == code
     assert said in refused.value.message
 
