@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.hostile.stage import WEBHOOK, Stage
@@ -43,4 +45,26 @@ async def test_the_largest_body_of_all(stage: Stage) -> None:
     body = b'{"model":"m","messages":[%b[]]}' % (b"[]," * ((62 << 20) // 3))
     async with stage.case(mib=4 * 62, cpu=6, loop=250), wire(stage.url) as connection:
         await connection.send(post("/openai/v1/chat/completions", body))
+        assert (await connection.answer()).status == 200
+
+
+IMAGE = "data:image/png;base64," + "iVBORw0K" * (6 << 20)
+"""48 MiB: under the 64 MiB of ``proxy.max_body``."""
+WITH_IMAGES = {
+    "/openai/v1/chat/completions": ("messages", {"type": "image_url", "image_url": {"url": IMAGE}}),
+    "/openai/v1/responses": ("input", {"type": "input_image", "image_url": IMAGE}),
+    "/anthropic/v1/messages": (
+        "messages",
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": IMAGE}},
+    ),
+}
+
+
+@pytest.mark.parametrize("path", WITH_IMAGES)
+async def test_a_large_image_costs_its_own_size(stage: Stage, path: str) -> None:
+    """A photo in a request would take its size several times over, or stop everybody while it is read."""
+    said, part = WITH_IMAGES[path]
+    body = json.dumps({"model": "m", "max_tokens": 9, said: [{"role": "user", "content": [part]}]}).encode()
+    async with stage.case(mib=1.5 * len(body) / 2**20, cpu=3, loop=250), wire(stage.url) as connection:
+        await connection.send(post(path, body))
         assert (await connection.answer()).status == 200
