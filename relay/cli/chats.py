@@ -53,6 +53,10 @@ def chats(
     """
     options.check_word(state, completion.CHAT_STATES, "--state")
     options.check_word(sort, completion.CHAT_SORTS, "--sort")
+    if api is not None:
+        from relay.apis import apis
+
+        options.check_word(api, tuple(apis()), "--api")
     wanted = options.given(state=state, api=api, model=model, client=client, since=since, until=until, sort=sort)
     found, page = gathered(connect(config, url, token, token_file).chats(wanted), "chats", limit)
     if json:

@@ -110,7 +110,7 @@ def facts(url: str, status: Json) -> Iterator[tuple[str, str]]:
     yield "relay", f"{status['identity']}, {status['version']}, at {url}, up for {duration(up)}"
     yield "journal", f"{counted(journal['events'], 'event')}, {size(journal['bytes'])}, offset {journal['last_offset']}"
     if (free := journal["disk_free_bytes"]) is not None:
-        yield "disk", f"{size(free)} free; full, it takes no event"
+        yield "disk", f"{size(free)} free; when it is full, relay refuses deliveries"
     yield "dead letters", str(journal["dead_letters"])
     yield "tasks", f"{tasks['pending']} pending, {tasks['overdue']} overdue"
     yield "chats", f"{status['chats']['open']} open"

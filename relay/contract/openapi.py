@@ -225,7 +225,7 @@ def _api() -> Document:
             _states(CHAT_STATES),
             _parameter("model", "Only chats with this model."),
             _parameter("client", "Only chats of this client."),
-            _parameter("api", "Only chats of this API, such as `messages`."),
+            _parameter("api", "Only chats of this API.", {"enum": list(apis())}),
             *span,
             _sorts(CHAT_SORTS),
         ],

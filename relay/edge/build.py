@@ -154,7 +154,7 @@ class Edge:
         api = (
             TaskRoutes(journal, hooks.task_entered, self.intake),
             SubjectRoutes(journal, tuple(parts.apis.values())),
-            ChatRoutes(journal),
+            ChatRoutes(journal, tuple(parts.apis)),
             _status(parts, hooks, drain),
             TrendRoutes(settings.identity_name, parts.trends),
             drain,

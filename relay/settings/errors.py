@@ -70,5 +70,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return f"did you mean {', '.join(begun[:_MANY])} or another of them?"
     if len(begun) > 1:
         return f"did you mean {', '.join(begun[:-1])} or {begun[-1]}?"
-    match = get_close_matches(word.lower(), words, n=1, cutoff=0.6)
+    match = get_close_matches(word.lower(), words, n=1, cutoff=0.65)
     return f"did you mean {match[0]!r}?" if match else f"known here: {', '.join(words) or 'nothing'}"

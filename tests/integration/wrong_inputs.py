@@ -59,6 +59,7 @@ USAGES = (
         "tasks --sort tokens", "Invalid value for '--sort': 'tokens' is not one of them; known here: newest, duration"
     ),
     usage("chats --sort token", "'token' is not one of them; did you mean 'tokens'?"),
+    usage("chats --api message", "'message' is not one of them; did you mean 'messages'?"),
     usage("chats --state opn", "'opn' is not one of them; did you mean 'open'?"),
     usage("dead-letters replay", "Invalid value: name dead letters, or pass --all"),
     usage("dead-letters delete --all dead-1", "Invalid value: name dead letters, or pass --all"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
@@ -74,7 +74,8 @@ class _Asked:
 
 
 class ChatRoutes:
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, apis: Collection[str]) -> None:
+        self._apis = apis
         self._events = journal.events
         self._chats = journal.projection(Chats)
 
@@ -87,6 +88,7 @@ class ChatRoutes:
         A page may hold less than ``limit``, or nothing, and lead on: so many were looked at that are not wanted.
         """
         state, sort = one_of(request, "state", CHAT_STATES, "all"), one_of(request, "sort", CHAT_SORTS, "newest")
+        one_of(request, "api", self._apis, None)
         named = {_MODEL: "model", _CLIENT: "client", _API: "api"}
         equal = {place: value for place, name in named.items() if (value := request.query.get(name))}
         limit, span = page_limit(request), await range_in(request, self._events)

@@ -96,6 +96,6 @@ def test_the_rest_is_there_in_a_few_lines() -> None:
     shown = dict(facts("http://x", WELL))
     assert shown["relay"] == "relay-0, 1.2.3, at http://x, up for 3h 5m"
     assert shown["journal"] == "9 events, 1.0 MiB, offset 9"
-    assert shown["disk"] == "5.0 GiB free; full, it takes no event"
+    assert shown["disk"] == "5.0 GiB free; when it is full, relay refuses deliveries"
     assert "disk" not in dict(facts("http://x", WELL | {"journal": WELL["journal"] | {"disk_free_bytes": None}}))
     assert (shown["tasks"], shown["chats"], shown["upstream"]) == ("3 pending, 1 overdue", "2 open", "up")

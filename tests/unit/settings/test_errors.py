@@ -36,6 +36,7 @@ def test_the_nearest_known_key_is_named() -> None:
     assert nearest("prot", ["host", "port"]) == "did you mean 'port'?"
     assert nearest("PORT", ["host", "port"]) == "did you mean 'port'?"
     assert nearest("zzz", ["host", "port"]) == "known here: host, port"
+    assert nearest("none", ["failed", "abandoned"]) == "known here: failed, abandoned"
     assert nearest("zzz", []) == "known here: nothing"
 
 

@@ -54,7 +54,7 @@ async def ended(journal: Journal, chat_id: str, outcome: str = "completed", **mo
 
 async def test_chats_are_listed_with_who_asked_what(tmp_path: Path) -> None:
     """Nobody could see which chats a restart would break."""
-    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal, apis()).list}) as url:
         beginnings = [started_draft(Opening(f"s{n}", AT, 0.0, "m-1", client="web")) for n in range(5)]
         for beginning in beginnings:
             await journal.append(beginning)
@@ -75,7 +75,7 @@ async def test_chats_are_listed_with_who_asked_what(tmp_path: Path) -> None:
 
 async def test_past_chats_are_listed_with_what_came_of_them(tmp_path: Path) -> None:
     """A chat would be gone from the list at the moment when one wants to know what it cost."""
-    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal, apis()).list}) as url:
         await ended(journal, "c1")
         await ended(journal, "c2", "failed", tokens=UNKNOWN, model=None)
         await ended(journal, "c3", client="batch")
@@ -106,7 +106,7 @@ async def test_chats_are_sorted_by_what_they_cost(tmp_path: Path) -> None:
         timings = BEGAN | {"first_byte_ms": 1, "first_token_ms": first_token_ms, "duration_ms": duration_ms}
         return {"timings": timings, "tokens": UNKNOWN | {"output": tokens}}
 
-    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal, apis()).list}) as url:
         await journal.append(started_draft(Opening("hangs", AT, 0.0, "m-1")))
         await ended(journal, "c1", **measured(30, 9, 7))
         await ended(journal, "c2", "failed", **measured(None, None, None))
@@ -135,7 +135,7 @@ async def test_chats_are_sorted_by_what_they_cost(tmp_path: Path) -> None:
 
 async def test_a_chat_that_lasts_is_the_longest_of_all(tmp_path: Path) -> None:
     """A chat that hangs would be at the end of the list that is sorted by duration."""
-    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal, apis()).list}) as url:
         await journal.append(started_draft(Opening("hangs", AT, 0.0, "m-1")))
         await ended(journal, "c1", timings=dict.fromkeys(("first_byte_ms", "first_token_ms", "duration_ms"), 0) | BEGAN)
         opened_at = wall_ms()
@@ -148,7 +148,7 @@ async def test_a_chat_that_lasts_is_the_longest_of_all(tmp_path: Path) -> None:
 async def test_a_rare_model_is_found_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Page after page would be empty until the one chat with a model comes."""
     monkeypatch.setattr(queries, "SCAN", 5)
-    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal, apis()).list}) as url:
         await ended(journal, "c0", model="rare")
         for n in range(1, 12):
             await ended(journal, f"c{n}")
@@ -166,7 +166,7 @@ async def test_a_rare_model_is_found_at_once(tmp_path: Path, monkeypatch: pytest
 
 async def test_what_an_upstream_wrote_leaves_a_list_small(tmp_path: Path) -> None:
     """One odd answer would break the list of all chats, or make it as large as the answers."""
-    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal, apis()).list}) as url:
         await ended(journal, "c1", model="x" * 100_000, tokens=UNKNOWN | {"input": 3}, usage={"x": "x" * 100_000})
         answer = await ask(url, get("/v1/chats?sort=tokens"))
         assert (answer.status, len(answer.body) < 1000) == (200, True)
@@ -177,7 +177,7 @@ async def test_what_an_upstream_wrote_leaves_a_list_small(tmp_path: Path) -> Non
 
 async def test_a_wrong_word_says_which_are_right(tmp_path: Path) -> None:
     """A slip would have to be looked up in the documentation."""
-    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal, apis()).list}) as url:
         refused = (await ask(url, get("/v1/chats?sort=price"))).json
         assert refused["detail"] == "The parameter sort must be one of newest, duration, tokens, first_token."
         refused = (await ask(url, get("/v1/chats?since=1h&until=2h"))).json
@@ -195,11 +195,12 @@ async def test_a_wrong_word_says_which_are_right(tmp_path: Path) -> None:
         "limit=0",
         "limit=1001",
         "state=new",
+        "api=message",
         "since=soon",
     ],
 )
 async def test_a_list_that_cannot_be_is_refused(tmp_path: Path, query: str) -> None:
     """A slip in a parameter would show all chats, or none."""
-    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal).list}) as url:
+    async with opened(tmp_path) as journal, api({"GET /v1/chats": ChatRoutes(journal, apis()).list}) as url:
         answer = await ask(url, get(f"/v1/chats?{query}"))
         assert (answer.status, answer.code) == (400, "bad_request")
