@@ -286,6 +286,8 @@ async def test_reasoning_and_tool_calls_are_told_apart(relay: Stage, console: Vi
     await expect(console.page.locator(".reasoning .said")).to_have_text(choice["reasoning_content"])
     names = [call["function"]["name"] for call in choice["tool_calls"]]
     await expect(console.page.locator(".call .lead")).to_have_text([f"Calls {name}" for name in names])
+    await console.open(f"#/events?topic=chat-chunks&subject={chat}")
+    await expect(console.page.locator(".summary", has_text=f"{names[0]}()").first).to_be_visible()
 
 
 async def test_a_dead_letter_is_read_and_deleted_after_a_question(relay: Stage, console: Visit) -> None:

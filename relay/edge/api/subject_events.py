@@ -30,6 +30,10 @@ MAX_BYTES: Final = 4 << 20
 """Bytes of their data, unless the first alone has more."""
 
 
+_MORE: Final = 512
+"""Bytes that what chunks say may have more than they: whoever counts what waits for a client knows the chunks only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some of the events about a subject, in order, replays included; ``next`` is where to go on, ``None``: the end."""
@@ -89,7 +93,9 @@ def shown(entry: Entry, apis: Iterable[Api] = ()) -> dict[str, Any]:
     event = orjson.Fragment(structured_json(entry.event))
     place = {"offset": entry.offset, "topic": entry.event.topic, "event": event}
     if apis and entry.event.type == CHUNK:
-        place["choices"] = said(orjson.loads(entry.event.data)["chunks"], apis)
+        choices = orjson.dumps(said(orjson.loads(entry.event.data)["chunks"], apis))
+        is_small = len(choices) <= len(entry.event.data) + _MORE
+        place["choices"] = orjson.Fragment(choices if is_small else b"[]")
     return place
 
 

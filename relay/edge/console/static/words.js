@@ -37,7 +37,7 @@ export function linkTo(subject) {
 /** What an event says, in a line; `choices` are what its chunks say. */
 export function summaryOf({ event, choices }) {
   const data = event.data ?? {};
-  const said = event.type === "relay.chat.chunk" ? [counted(data.chunks.length, "chunk"), textOf(choices ?? [])]
+  const said = event.type === "relay.chat.chunk" ? [counted(data.chunks.length, "chunk"), textOf(choices ?? []), ...callsOf(choices ?? [])]
     : event.type.startsWith("relay.chat.") ? chatSummary(data)
     : event.type === "relay.delivery.dead" ? [data.origin, data.reason, data.detail]
     : event.type.startsWith("relay.output.") ? outputSummary(data)
@@ -62,7 +62,10 @@ function outputSummary(data) {
 
 function chatSummary(data) {
   const answers = data.choices ?? [];
-  const calls = answers.flatMap((choice) => choice.tool_calls ?? []).map((call) => `${call.function?.name}()`);
-  return [data.model, data.reason, data.error?.message, answers.map((choice) => choice.content ?? "").join(" "), ...calls];
+  return [data.model, data.reason, data.error?.message, answers.map((choice) => choice.content ?? "").join(" "), ...callsOf(answers)];
+}
+
+function callsOf(answers) {
+  return answers.flatMap((choice) => choice.tool_calls ?? []).map((call) => call.function?.name && `${call.function.name}()`);
 }
 

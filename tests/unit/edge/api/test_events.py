@@ -15,8 +15,10 @@ import pytest
 from relay.apis import apis
 from relay.core.chat.events import chunk_draft, chunk_key
 from relay.core.event import Entry
+from relay.core.event_filter import EventFilter
 from relay.edge.api import event_reader, events
 from relay.edge.api.consumers import ConsumerLimits
+from relay.edge.api.event_reader import EventReader
 from relay.edge.api.events import Events
 from relay.journal.errors import JournalBroken
 from relay.journal.journal import Journal
@@ -123,6 +125,18 @@ async def test_what_chunks_say_is_shown_where_it_is_asked_for(tmp_path: Path) ->
         async with s.live("?after=0&choices=true") as live:
             assert [(await live.event())[2] for _ in range(2)] == [task, chunk]
         assert (await s.call("?choices=yes")).json["code"] == "bad_request"
+
+
+async def test_what_chunks_say_is_no_larger_than_they_are(tmp_path: Path) -> None:
+    """An upstream could make relay hold ten times the bytes that it counts for a client that does not read."""
+    many = [*({"index": n} for n in range(900)), {"index": 900, "delta": {"content": "Hi"}}]
+    chunk, key = orjson.dumps({"choices": many}), chunk_key("c")
+    async with scene(tmp_path) as s:
+        await s.journal.append(chunk_draft("c", key, 0, [chunk], time="2026-01-01T00:00:00.000Z"))
+        [shown] = (await s.page("?choices=true"))["events"]
+        assert (shown["choices"], shown["event"]["data"]["chunks"][0]["choices"]) == ([], many)
+        reader = EventReader(s.journal.events, 0, EventFilter(), texts=2)
+        assert (await reader.next()).size > 2 * len(chunk)
 
 
 async def test_pages_follow_each_other_without_gap_or_overlap(tmp_path: Path) -> None:
