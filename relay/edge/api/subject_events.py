@@ -31,7 +31,7 @@ MAX_BYTES: Final = 4 << 20
 
 
 _MORE: Final = 512
-"""Bytes that what chunks say may have more than they: whoever counts what waits for a client knows the chunks only."""
+"""Bytes that what chunks say may have more than they: what waits for a client is counted by its chunks."""
 
 
 @dataclass(frozen=True, slots=True)
