@@ -98,6 +98,7 @@ def test_only_a_text_is_taken_for_one() -> None:
             {"tool_calls": CALL},
             {"tool_calls": [CALL | {"index": 1}]},
         ),
+        *({"tool_calls": [7]}, {"tool_calls": [CALL | {"index": False}]}),
         *({"tool_calls": [CALL | {"function": {"arguments": given}}]} for given in (7, "", None)),
     ],
 )

@@ -49,6 +49,14 @@ def test_whatever_a_chunk_holds_breaks_nothing(odd: dict[str, Any]) -> None:
     assert (assembly.choices()[0]["content"], reader.gaps) == ("a", 0)
 
 
+@pytest.mark.parametrize("choice", [{"index": 1, "text": "x"}, {"index": 0, "text": 7}, {"index": 0, "text": ""}])
+def test_only_a_text_of_a_choice_that_has_begun_is_taken_for_one(choice: dict[str, Any]) -> None:
+    """Chunks that add nothing, or to another choice, would be read as texts: their content would be wrong."""
+    assembly, _ = read(chunk("a"))
+    assert assembly.only_text(chunk("b")) is not None
+    assert assembly.only_text({"choices": [choice]}) is None
+
+
 def test_an_error_is_recognized() -> None:
     """A stream that broke off would pass for one that was cut."""
     assembly, _ = read(chunk("a"), {"error": {"message": "overloaded", "type": "server_error", "code": 503}})

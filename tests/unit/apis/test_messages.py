@@ -97,6 +97,15 @@ def test_a_body_says_the_same() -> None:
     assert message.choices() == [CHOICE]
 
 
+def test_a_body_without_a_role_or_without_content_is_a_message() -> None:
+    """An answer of a server that is nearly compatible would be taken for an error."""
+    for body, said in (({"content": [{"type": "text", "text": "a"}]}, (None, "a")), ({"role": "r"}, ("r", None))):
+        message = Message()
+        message.add_body(body)
+        (choice,) = message.choices()
+        assert ((choice["role"], choice["content"]), message.error) == (said, None)
+
+
 @pytest.mark.parametrize("cut", range(0, 400, 7))
 def test_a_long_stream_is_read_in_bulk_as_one_by_one(cut: int) -> None:
     """The short way would leave out or double what the model said."""

@@ -86,6 +86,13 @@ def test_a_stream_is_one_choice() -> None:
     assert response.tokens() == {"input": 5, "output": 9, "cached": None, "cache_written": None, "reasoning": 2}
 
 
+def test_what_comes_out_of_order_is_noted() -> None:
+    """An upstream that leaves out the beginnings of its items would not be known to."""
+    assert put_together(*STREAM).irregular == set()
+    for chunk in (text("a", 0), text("a", 1), STREAM[4]):
+        assert put_together(chunk).irregular == {"out_of_order"}
+
+
 def test_a_body_says_the_same() -> None:
     """An answer that is not streamed would be another event."""
     response = Response()

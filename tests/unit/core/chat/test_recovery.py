@@ -57,6 +57,15 @@ def test_a_stream_of_which_only_the_start_is_known_ends_too() -> None:
     assert (data["outcome"], data["model"], data["choices"], data["chunks"]) == ("failed", "asked", [], 0)
 
 
+def test_a_stream_is_read_by_the_rules_of_its_api() -> None:
+    """What a message said until the kill would be lost, since it has no choices as chat completions have."""
+    started = started_draft(replace(OPENING, api="messages")).event
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}}
+    chunks = [chunk_draft("s1", KEY, 0, [orjson.dumps(delta)], time="t").event]
+    data = orjson.loads(closed_by_restart(started, chunks, 1_700_000_009_000, apis()).terminal.event.data)
+    assert (data["api"], data["choices"][0]["content"]) == ("messages", "a")
+
+
 def test_a_stream_of_an_api_that_this_relay_does_not_know_ends_too() -> None:
     """After going back to a relay with fewer APIs, one open stream of another one would keep it from starting."""
     started = started_draft(replace(OPENING, api="embeddings")).event
