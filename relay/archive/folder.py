@@ -14,13 +14,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from io import FileIO
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from relay.archive.errors import StoreError
 from relay.archive.store import Stored, Sum, occupied
-from relay.threads import call
+from relay.threads import Worker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,7 +32,7 @@ _UNFINISHED: Final = ".relay-unfinished"
 _BLOCK: Final = 1 << 20
 _WITHIN: Final = 120.0
 """Seconds for one step: to sync 200 MB may take long."""
-_MOST_RUNNING: Final = 32
+_MOST_WORKERS: Final = 32
 _LEFT: Final = 3600.0
 """Seconds after which a file that nothing is written to is taken for left by a process that was killed."""
 _UNMARKED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENODATA, errno.ENOTSUP})
@@ -44,7 +44,8 @@ class Folder:
 
     def __init__(self, url: str) -> None:
         self._root = Path(unquote(urlsplit(url).path))
-        self._running: set[Future[Any]] = set()
+        self._workers = 0
+        self._idle: list[Worker] = []
 
     async def find(self, key: str, mark: str) -> Stored | None:
         return await self._in_thread(_find, self._root / key, mark)
@@ -73,15 +74,16 @@ class Folder:
         """A folder has no credentials."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Ends the threads that a disk does not hold."""
+        while self._idle:
+            self._idle.pop().end()
+            self._workers -= 1
 
     async def _in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """In a thread of its own, since a dead mount holds it forever. Raises ``StoreError`` for the disk's errors."""
-        if len(self._running) >= _MOST_RUNNING:
-            raise _hangs()
-        running: Future[T] = call(function, *args, **kwargs)
-        self._running.add(running)
-        running.add_done_callback(self._running.discard)
+        """In a thread of the folder's: a dead mount holds it forever. Raises ``StoreError`` for the disk's errors."""
+        worker = self._worker()
+        running: Future[T] = worker.submit(function, *args, **kwargs)
+        running.add_done_callback(lambda _: self._idle.append(worker))
         try:
             async with asyncio.timeout(_WITHIN):
                 return await asyncio.wrap_future(running)
@@ -91,6 +93,15 @@ class Folder:
             raise _hangs() from None
         except OSError as error:
             raise _failure(error) from None
+
+    def _worker(self) -> Worker:
+        """One that is idle. A new thread per step would stop the event loop until it has begun."""
+        if self._idle:
+            return self._idle.pop()
+        if self._workers >= _MOST_WORKERS:
+            raise _hangs()
+        self._workers += 1
+        return Worker("outputs")
 
 
 def _hangs() -> StoreError:

@@ -91,7 +91,7 @@ async def test_a_disk_that_hangs_holds_few_threads(tmp_path: Path, monkeypatch: 
     hangs = threading.Event()
     monkeypatch.setattr(folder, "_find", lambda *_: hangs.wait())
     monkeypatch.setattr(folder, "_WITHIN", 0.001)
-    monkeypatch.setattr(folder, "_MOST_RUNNING", 3)
+    monkeypatch.setattr(folder, "_MOST_WORKERS", 3)
     store = Folder(tmp_path.as_uri())
     before = threading.active_count()
     try:
@@ -112,3 +112,13 @@ async def test_a_check_removes_what_was_left_but_not_what_is_under_way(tmp_path:
     os.utime(folder_of / "left", (1, 1))
     await Folder(tmp_path.as_uri()).check()
     assert files(tmp_path) == [".relay-unfinished/new"]
+
+
+async def test_the_threads_are_used_again_and_end_with_the_folder(tmp_path: Path) -> None:
+    """If this fails, the start of a thread per step stops the event loop, and with it acknowledgements."""
+    store, before = Folder(tmp_path.as_uri()), threading.active_count()
+    for number in range(5):
+        await store.put(f"t/{number}.png", chunks(BYTES, BYTES), "image/png", f"t/{number}")
+    assert threading.active_count() == before + 1
+    store.close()
+    assert threading.active_count() == before
