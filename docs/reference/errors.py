@@ -11,7 +11,8 @@ from typing import Any, Final
 from docs.reference.markdown import code, page, table
 from relay import __version__
 from relay.cli import outcome
-from relay.contract.openapi import EVERYWHERE, openapi
+from relay.contract.openapi import openapi
+from relay.contract.operations import EVERYWHERE
 from relay.edge.http.problems import KINDS
 
 INTRODUCTION: Final = """

@@ -286,7 +286,8 @@ class Relay:
             reached=self._upstream_signals,
             trends=self._trends,
         )
-        return Edge(parts, Hooks(task_entered, self.unready, self._update_gauges, lambda: self.drain))
+        retried = self._archive.archiver.wake if self._archive is not None else None
+        return Edge(parts, Hooks(task_entered, self.unready, self._update_gauges, lambda: self.drain, retried))
 
     def reconfigure(self, settings: Settings) -> None:
         """Goes on with other tokens, secrets and clients; ``relay.settings.take_over`` says what may differ."""

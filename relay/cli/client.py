@@ -132,6 +132,14 @@ class Client:
         """Pages of ``chats``, newest first."""
         return self._pages("/v1/chats", wanted)
 
+    def outputs(self, wanted: Mapping[str, str]) -> Iterator[Json]:
+        """Pages of ``outputs``, newest first; each counts all that wait."""
+        return self._pages("/v1/outputs", wanted)
+
+    def retry_output(self, task_id: str, index: int) -> Json:
+        """Has one tried at once; answers it."""
+        return self._ask("POST", f"/v1/outputs/{quote(task_id, safe='')}/{index}/retry")
+
     def _pages(self, path: str, wanted: Mapping[str, str]) -> Iterator[Json]:
         before: str | None = ""
         while before is not None:

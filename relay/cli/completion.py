@@ -21,6 +21,9 @@ TASK_STATES: Final = ("pending", "overdue", "ended", "all", "submitted", "runnin
 CHAT_STATES: Final = ("all", "open", "ended", "completed", "failed", "cancelled")
 """What ``relay chats --state`` takes."""
 
+OUTPUT_STATES: Final = ("all", "waiting", "archived", "lost")
+"""What ``relay outputs list --state`` takes."""
+
 TASK_SORTS: Final = ("newest", "duration")
 CHAT_SORTS: Final = ("newest", "duration", "tokens", "first_token")
 """What ``--sort`` of both takes."""
@@ -60,6 +63,9 @@ def event_types(_: dict[str, Any]) -> Iterable[Offer]:
 
 task_states = _quiet(lambda _: ((state, "") for state in TASK_STATES))
 """The states of tasks, and the words for several of them."""
+
+output_states = _quiet(lambda _: ((state, "") for state in OUTPUT_STATES))
+"""The states of outputs."""
 
 chat_states = _quiet(lambda _: ((state, "") for state in CHAT_STATES))
 """The states of chats, and the words for several of them."""

@@ -10,7 +10,7 @@ import typer
 from relay.cli import completion, options
 from relay.cli.client import Client
 from relay.cli.connection import connect
-from relay.cli.format import duration
+from relay.cli.format import duration, size
 from relay.cli.outcome import complain
 from relay.cli.output import write_facts, write_json, write_line
 from relay.core.errors import RelayError
@@ -80,6 +80,10 @@ def facts(timeline: Json) -> Iterator[Fact]:
         yield from _chat(events)
     elif timeline["kind"] == "task":
         yield from _task(timeline["task"] or {}, events)
+        yield from (
+            (f"{copy['kind']} {copy['index'] + 1} {copy['state']}", _copy(copy))
+            for copy in timeline.get("outputs") or ()
+        )
 
 
 def _task(task: Json, events: Sequence[Json]) -> Iterator[Fact]:
@@ -109,6 +113,13 @@ def _task(task: Json, events: Sequence[Json]) -> Iterator[Fact]:
 def _output(output: Json) -> str:
     expires = output.get("expires_at")
     return f"{output['url']}" + (f"  (until {expires})" if expires else "")
+
+
+def _copy(output: Json) -> str:
+    """Where an output is archived, or why it is not."""
+    if output["url"]:
+        return f"{output['url']}  ({size(output['size'])}, sha256 {output['sha256']})"
+    return str(output["reason"] or "it waits")
 
 
 def _chat(events: Sequence[Json]) -> Iterator[Fact]:

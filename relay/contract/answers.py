@@ -13,7 +13,9 @@ from relay.core.event import CONTENT_TYPE, SPECVERSION, TOPICS
 from relay.core.tasks.events import TASK_ID
 from relay.edge.api.chats import OUTCOMES
 from relay.edge.api.drain import DrainState
+from relay.edge.api.outputs import OUTPUT_KINDS
 from relay.edge.http.problems import KINDS
+from relay.journal.projections.outputs import OUTPUT_STATES
 from relay.journal.projections.tasks import STATES
 from relay.journal.publications import PublicationState
 from relay.journal.queries import SubjectKind
@@ -43,6 +45,25 @@ _CHOICES: Final[Schema] = _list({"type": "object"}) | {
 
 
 _CODE: Final = "a code"
+
+_OUTPUT: Final[dict[str, Schema]] = {
+    "task_id": {**_TEXT, "pattern": f"^{TASK_ID.pattern}$"},
+    "index": {**_COUNT, "description": "Its place among the outputs of its task."},
+    "kind": {"enum": list(OUTPUT_KINDS)},
+    "state": {"enum": list(OUTPUT_STATES)},
+    "reason": {**_TEXT_OR_NULL, "description": "Why the last try failed, or why it is lost."},
+    "attempts": {**_COUNT, "description": "Tries that failed."},
+    "accepted_at": _TIME,
+    "deadline": {**_TIME_OR_NULL, "description": "When its link ends, as far as is known, while it waits."},
+    "next_try_at": _TIME_OR_NULL,
+    "ended_at": _TIME_OR_NULL,
+    "store_key": _TEXT_OR_NULL,
+    "url": {**_TEXT_OR_NULL, "description": "Of the archived copy; grants nothing."},
+    "size": _COUNT_OR_NULL,
+    "sha256": _TEXT_OR_NULL,
+    "content_type": _TEXT_OR_NULL,
+    "source_url": {**_TEXT_OR_NULL, "description": "Without its query."},
+}
 
 
 def problem_schema(codes: Sequence[str]) -> Schema:
@@ -235,6 +256,10 @@ _TIMELINE: Final[dict[str, Schema]] = {
             }
         )
     ),
+    "outputs": {
+        **_list(reference("TrackedOutput")),
+        "description": "Of a task, as far as they are archived; 1000 at most.",
+    },
     "dead_letters": _list(
         _object({name: _DEAD_LETTER[name] for name in ("id", "origin", "reason", "accepted_at", "event_offset")})
     ),
@@ -271,6 +296,14 @@ ANSWERS: Final[dict[str, Schema]] = {
                 "additionalProperties": _COUNT,
                 "description": "Of the tasks that were submitted or watched, by state.",
             },
+        }
+    ),
+    "TrackedOutput": _object(_OUTPUT),
+    "OutputPage": _object(
+        {
+            "outputs": _list(reference("TrackedOutput")),
+            "next": _TEXT_OR_NULL,
+            "waiting": {**_COUNT, "description": "All outputs that are neither archived nor lost."},
         }
     ),
     "Status": _object(_STATUS),

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from relay.apis import apis
-from relay.contract.answers import ANSWERS, problem_schema, shaped_error_schema
+from relay.contract.answers import ANSWERS, problem_schema
 from relay.contract.examples import SUCCEEDED, TASK_ID, enveloped
+from relay.contract.operations import JSON, Document, operation, parameter
 from relay.contract.received import RECEIVED
 from relay.contract.schemas import Schema, components, reference, schemas
 from relay.core.chat.api import Api
@@ -21,13 +22,9 @@ from relay.core.tasks.events import TASK_ID as ID
 from relay.edge.api.chats import CHAT_SORTS, CHAT_STATES
 from relay.edge.api.drain import ACCEPT_FOR
 from relay.edge.api.guard import DEFAULT_LIMIT, IDENTITY, MAX_LIMIT
+from relay.edge.api.outputs import OUTPUT_KINDS, OUTPUT_SELECTIONS
 from relay.edge.api.task_list import SELECTIONS, TASK_SORTS
-from relay.edge.http.problems import KINDS, PROBLEM_JSON
-
-Document = dict[str, Any]
-
-EVERYWHERE: Final = ("bad_request", "head_too_large", "header_timeout", "overloaded", "internal")
-"""Codes of requests that no route has seen yet, or in which the relay has a bug."""
+from relay.edge.http.problems import KINDS
 
 _JOURNAL: Final = ("journal_unavailable", "journal_stalled", "journal_busy")
 _SHARED_API: Final = ("unauthorized", "forbidden_address", "forbidden_origin", *_JOURNAL)
@@ -44,9 +41,9 @@ _PROXIED: Final = (
 _CHAT: Final = (*_PROXIED, "too_many_chats", "draining")
 _SUBMISSION: Final = (*_PROXIED, "submission_outcome_unknown", *_JOURNAL, "backlog_full", "draining")
 
+_INDEX: Final[Schema] = {"type": "integer", "minimum": 0}
 _TOKEN: Final[Sequence[Document]] = [{"token": []}, {}]
 _CLIENT: Final[Sequence[Document]] = [{"client": []}, {}]
-_JSON: Final = "application/json"
 _ANYTHING: Final = "*/*"
 _IDENTITY: Final[Document] = {"description": "The `identity` of the relay that answers.", "schema": {"type": "string"}}
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -80,7 +77,7 @@ def openapi(version: str) -> Document:
 
 
 def _webhooks() -> Document:
-    post = _operation(
+    post = operation(
         "deliver",
         "Delivers a task result; 200 once it is on disk.",
         codes=_WEBHOOK,
@@ -90,10 +87,10 @@ def _webhooks() -> Document:
         "required": True,
         "description": "The content type does not matter.",
         "content": {
-            _JSON: {"schema": reference("TaskResultWebhook"), "example": enveloped(SUCCEEDED)},
+            JSON: {"schema": reference("TaskResultWebhook"), "example": enveloped(SUCCEEDED)},
         },
     }
-    token = _parameter(
+    token = parameter(
         "token", "A secret: one of `webhooks.novita.tokens`, or the one that relay gave to this task.", where="path"
     )
     return {
@@ -116,7 +113,7 @@ def _chats() -> Document:
             post["responses"]["200"] = {
                 "description": "The upstream's answer, byte for byte.",
                 "headers": {"X-Relay-Chat-Id": {"description": "The chat's id.", "schema": {"type": "string"}}},
-                "content": {"text/event-stream": {}, _JSON: {}},
+                "content": {"text/event-stream": {}, JSON: {}},
             }
             post["requestBody"] = _body_passed(api.example)
             paths[base + api.route] = {"post": post}
@@ -136,7 +133,7 @@ def _tasks_proxied() -> Document:
         paths[f"/{name}/{{path}}"] = methods
     summary = "Returns the upstream's answer; if the task has ended, that becomes an event, as from a webhook."
     result = _passed("v3-task-result", summary, (*_PROXIED, "journal_unavailable"))
-    result["parameters"] = [_parameter("task_id", "The upstream's id of the task.", required=True)]
+    result["parameters"] = [parameter("task_id", "The upstream's id of the task.", required=True)]
     paths["/v3/async/task-result"] = {"get": result}
     return paths
 
@@ -144,14 +141,14 @@ def _tasks_proxied() -> Document:
 # Long since it is a table: one entry for each route of the API, read from top to bottom.
 def _api() -> Document:
     following = "`next` of the previous page."
-    after = _parameter("after", following, {"type": "integer", "minimum": 0})
-    limit = _parameter(
+    after = parameter("after", following, {"type": "integer", "minimum": 0})
+    limit = parameter(
         "limit",
         "The maximum number in a page.",
         {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     )
-    before = _parameter("before", following)
-    choices = _parameter(
+    before = parameter("before", following)
+    choices = parameter(
         "choices",
         "Each event of chunks has beside it what they say, in the same words for every API. Live, `data` is the event "
         "in its place, as a page has it.",
@@ -159,10 +156,10 @@ def _api() -> Document:
     )
     instant = {"type": "string", "examples": ["2026-01-31T09:00:00Z", "15m"]}
     span = [
-        _parameter("since", "Only what relay accepted at this time or later; a duration is so long ago.", instant),
-        _parameter("until", "Only what relay accepted at this time or earlier.", instant),
+        parameter("since", "Only what relay accepted at this time or later; a duration is so long ago.", instant),
+        parameter("until", "Only what relay accepted at this time or earlier.", instant),
     ]
-    path_id = [_parameter("id", "The id.", where="path")]
+    path_id = [parameter("id", "The id.", where="path")]
     offset = {"type": "string", "pattern": "^([0-9]{1,19}|latest)$"}
     watch = _guarded(
         "watch-task",
@@ -172,7 +169,7 @@ def _api() -> Document:
     )
     watch["requestBody"] = {
         "required": True,
-        "content": {_JSON: {"schema": reference("WatchRequest"), "example": {"task_id": TASK_ID}}},
+        "content": {JSON: {"schema": reference("WatchRequest"), "example": {"task_id": TASK_ID}}},
     }
     events = _guarded(
         "events",
@@ -180,15 +177,15 @@ def _api() -> Document:
         {200: ("EventPage", "A page, or a stream: `id` is the offset, `event` the type, `data` the event.")},
         codes=("too_many_consumers",),
         parameters=[
-            _parameter("after", "Start after this offset, or at `latest`.", {**offset, "default": "0"}),
-            _parameter("before", "Newest first, from below this offset, or from `latest`. Not live.", offset),
+            parameter("after", "Start after this offset, or at `latest`.", {**offset, "default": "0"}),
+            parameter("before", "Newest first, from below this offset, or from `latest`. Not live.", offset),
             *span,
             limit,
-            _parameter("topic", "Only events of this topic; may be repeated.", _several(TOPICS)),
-            _parameter("type", "Only events of this type; may be repeated.", _several(TYPES)),
-            _parameter("subject", "Only events about this task or chat."),
+            parameter("topic", "Only events of this topic; may be repeated.", _several(TOPICS)),
+            parameter("type", "Only events of this type; may be repeated.", _several(TYPES)),
+            parameter("subject", "Only events about this task or chat."),
             choices,
-            _parameter(
+            parameter(
                 "Last-Event-ID",
                 "Resumes a live stream after this offset, or at `latest`. Ignored for pages.",
                 where="header",
@@ -207,7 +204,7 @@ def _api() -> Document:
         "list-dead-letters",
         "Lists dead letters, sorted by id.",
         {200: ("DeadLetterPage", "A page.")},
-        parameters=[_parameter("after", following), limit],
+        parameters=[parameter("after", following), limit],
     )
     first = {"id": "$response.body#/dead_letters/0/id"}
     letters["responses"]["200"]["links"] = {
@@ -223,9 +220,9 @@ def _api() -> Document:
             before,
             limit,
             _states(CHAT_STATES),
-            _parameter("model", "Only chats with this model."),
-            _parameter("client", "Only chats of this client."),
-            _parameter("api", "Only chats of this API.", {"enum": list(apis())}),
+            parameter("model", "Only chats with this model."),
+            parameter("client", "Only chats of this client."),
+            parameter("api", "Only chats of this API.", {"enum": list(apis())}),
             *span,
             _sorts(CHAT_SORTS),
         ],
@@ -235,10 +232,10 @@ def _api() -> Document:
         "Finds tasks and chats by the beginning of their ids.",
         {200: ("SubjectPage", "A page.")},
         parameters=[
-            _parameter(
+            parameter(
                 "prefix", "What the id begins with.", {"type": "string", "pattern": f"^{ID.pattern}$"}, required=True
             ),
-            _parameter("before", following, offset),
+            parameter("before", following, offset),
             limit,
         ],
     )
@@ -251,7 +248,7 @@ def _api() -> Document:
             before,
             limit,
             _states(SELECTIONS),
-            _parameter("type", "Only tasks of this type."),
+            parameter("type", "Only tasks of this type."),
             *span,
             _sorts(TASK_SORTS),
         ],
@@ -263,7 +260,7 @@ def _api() -> Document:
         {200: ("Delivered", "It is being processed again.")},
         codes=("not_found", "not_replayable", "backlog_full", "draining"),
     )
-    accept_for = _parameter(
+    accept_for = parameter(
         "accept_for",
         "For how long everything is taken at least, while balancers notice.",
         {
@@ -290,7 +287,7 @@ def _api() -> Document:
         "/v1/chats": {"get": chats},
         "/v1/subjects": {"get": subjects},
         "/v1/subjects/{subject}": {
-            "parameters": [_parameter("subject", "The id of a task, a chat, or an unreadable delivery.", where="path")],
+            "parameters": [parameter("subject", "The id of a task, a chat, or an unreadable delivery.", where="path")],
             "get": _guarded(
                 "timeline",
                 "Returns the timeline of a subject.",
@@ -305,6 +302,7 @@ def _api() -> Document:
             "parameters": path_id,
             "get": _guarded("show-task", "Returns one task and the events about it.", task, codes=("not_found",)),
         },
+        **_outputs(before, limit, *span),
         "/v1/dead-letters": {"get": letters},
         "/v1/dead-letters/{id}": {
             "parameters": path_id,
@@ -315,12 +313,42 @@ def _api() -> Document:
     }
 
 
+def _outputs(*page: Document) -> dict[str, Document]:
+    """The routes about archived outputs; ``page``: the parameters of any list."""
+    outputs = _guarded(
+        "list-outputs",
+        "Lists the outputs of tasks that are archived, newest first.",
+        {200: ("OutputPage", "A page.")},
+        parameters=[
+            *page,
+            _states(OUTPUT_SELECTIONS),
+            parameter("kind", "Only outputs of this kind.", {"enum": list(OUTPUT_KINDS)}),
+        ],
+    )
+    retry = _guarded(
+        "retry-output",
+        "Has an output tried at once that waits or is lost.",
+        {200: ("TrackedOutput", "It waits.")},
+        codes=("not_found", "not_retriable", "draining"),
+    )
+    return {
+        "/v1/outputs": {"get": outputs},
+        "/v1/outputs/{task_id}/{index}/retry": {
+            "parameters": [
+                parameter("task_id", "The id of the task.", where="path"),
+                parameter("index", "Its place among the outputs of the task.", _INDEX, where="path"),
+            ],
+            "post": retry,
+        },
+    }
+
+
 def _states(known: Iterable[str]) -> Document:
-    return _parameter("state", "A state, or a group of states.", {"enum": list(known), "default": "all"})
+    return parameter("state", "A state, or a group of states.", {"enum": list(known), "default": "all"})
 
 
 def _sorts(known: Iterable[str]) -> Document:
-    return _parameter(
+    return parameter(
         "sort", "The newest first; or by this, the highest first.", {"enum": list(known), "default": "newest"}
     )
 
@@ -335,15 +363,15 @@ def _guarded(
 ) -> Document:
     """An operation of the API, which needs its token and the journal."""
     codes = (*_SHARED_API, *codes)
-    operation = _operation(name, summary, codes=codes, answers=answers, security=_TOKEN, parameters=parameters)
+    made = operation(name, summary, codes=codes, answers=answers, security=_TOKEN, parameters=parameters)
     for status in answers:
-        operation["responses"][str(status)]["headers"] = {IDENTITY: _IDENTITY}
-    return operation
+        made["responses"][str(status)]["headers"] = {IDENTITY: _IDENTITY}
+    return made
 
 
 def _documents() -> Document:
     def get(name: str, summary: str, codes: Sequence[str] = ()) -> Document:
-        return _operation(name, summary, codes=codes, answers={200: ("AnyObject", "The document.")})
+        return operation(name, summary, codes=codes, answers={200: ("AnyObject", "The document.")})
 
     names = {"enum": [f"{name}.json" for name in schemas()]}
     schema = get("schema", "Returns a JSON Schema (2020-12).", ("not_found",))
@@ -352,7 +380,7 @@ def _documents() -> Document:
         "/asyncapi.json": {"get": get("asyncapi", "Returns what relay receives and publishes, as AsyncAPI 3.0.")},
         "/openapi.json": {"get": get("openapi", "Returns this document.")},
         "/schemas/{name}": {
-            "parameters": [_parameter("name", "The file name of the schema.", names, "path")],
+            "parameters": [parameter("name", "The file name of the schema.", names, "path")],
             "get": schema,
         },
     }
@@ -360,18 +388,18 @@ def _documents() -> Document:
 
 def _console() -> Document:
     def get(name: str, summary: str, media_types: Sequence[str]) -> Document:
-        operation = _operation(name, summary, codes=("not_found",), answers={200: (None, "The file.")})
-        operation["responses"]["200"]["content"] = {media_type: {} for media_type in media_types}
-        operation["responses"]["304"] = {"description": "Not changed since the version in `If-None-Match`."}
-        return operation
+        made = operation(name, summary, codes=("not_found",), answers={200: (None, "The file.")})
+        made["responses"]["200"]["content"] = {media_type: {} for media_type in media_types}
+        made["responses"]["304"] = {"description": "Not changed since the version in `If-None-Match`."}
+        return made
 
     file = get("console-file", "Returns a file of the console.", ("text/javascript", "text/css", "image/svg+xml"))
     return {
         "/": {"get": get("console", "Returns the console, a page for people, if `console.enabled`.", ("text/html",))},
         "/console/{version}/{file}": {
             "parameters": [
-                _parameter("version", "As the page says; it changes with the files.", where="path"),
-                _parameter("file", "The name of the file.", where="path"),
+                parameter("version", "As the page says; it changes with the files.", where="path"),
+                parameter("file", "The name of the file.", where="path"),
             ],
             "get": file,
         },
@@ -381,7 +409,7 @@ def _console() -> Document:
 def _probes() -> Document:
     def probe(name: str, summary: str, answers: Mapping[int, tuple[str | None, str]]) -> Document:
         admin = [{"url": "http://127.0.0.1:9090", "description": "The admin listener: `admin`."}]
-        return {"servers": admin, "get": _operation(name, summary, answers=answers)}
+        return {"servers": admin, "get": operation(name, summary, answers=answers)}
 
     metrics = probe("metrics", "Returns metrics in Prometheus' text format.", {200: (None, "The metrics.")})
     metrics["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
@@ -395,7 +423,7 @@ def _probes() -> Document:
 
 
 def _passed_through(name: str, summary: str, api: Api | None = None) -> Document:
-    path = _parameter("path", "The rest of the path, including slashes.", where="path")
+    path = parameter("path", "The rest of the path, including slashes.", where="path")
     methods = {method: _passed(f"{name}-{method}", summary, _PROXIED, api) for method in _METHODS}
     for method in ("post", "put", "patch"):
         methods[method]["requestBody"] = _body_passed()
@@ -403,19 +431,19 @@ def _passed_through(name: str, summary: str, api: Api | None = None) -> Document
 
 
 def _passed(name: str, summary: str, codes: Sequence[str], api: Api | None = None) -> Document:
-    operation = _operation(name, summary, codes=codes, security=_CLIENT, api=api)
-    for refusal in operation["responses"].values():
+    made = operation(name, summary, codes=codes, security=_CLIENT, api=api)
+    for refusal in made["responses"].values():
         refusal["description"] = f"From relay: {refusal['description']} Or the upstream's answer, unchanged."
         refusal["content"] = _or_the_upstreams(refusal["content"])
-    operation["responses"]["default"] = {"description": "The upstream's answer, unchanged."}
-    return operation
+    made["responses"]["default"] = {"description": "The upstream's answer, unchanged."}
+    return made
 
 
 def _or_the_upstreams(content: Document) -> Document:
     """The status may also be the upstream's; its body then has any type and any shape."""
     own = {**content}
-    if _JSON in own:
-        own[_JSON] = {"schema": {"anyOf": [own[_JSON]["schema"], {"description": "The upstream's body."}]}}
+    if JSON in own:
+        own[JSON] = {"schema": {"anyOf": [own[JSON]["schema"], {"description": "The upstream's body."}]}}
     return {**own, _ANYTHING: {}}
 
 
@@ -423,67 +451,8 @@ def _body_passed(example: Mapping[str, Any] | None = None) -> Document:
     described: Document = {"schema": {"description": "Anything that the upstream accepts."}}
     if example:
         described["example"] = example
-    return {"description": "Forwarded unchanged.", "content": {_JSON: described, _ANYTHING: {}}}
-
-
-def _operation(
-    name: str,
-    summary: str,
-    *,
-    codes: Sequence[str] = (),
-    answers: Mapping[int, tuple[str | None, str]] | None = None,
-    security: Sequence[Document] = (),
-    parameters: Sequence[Document] = (),
-    api: Api | None = None,
-) -> Document:
-    """``answers``: the schema's name and a description by status; ``api``: problems take its shape."""
-    responses: dict[str, Document] = {}
-    for status, (schema, text) in (answers or {}).items():
-        content = {"content": {_JSON: {"schema": reference(schema)}}} if schema else {}
-        responses[str(status)] = {"description": text, **content}
-    for number, refusal in _refusals((*codes, *EVERYWHERE), api=api).items():
-        held = responses.setdefault(number, refusal)
-        if held is not refusal:  # a probe's 503 is no problem document, but the listener's own is
-            held["content"] |= refusal["content"]
-    operation: Document = {"operationId": name, "summary": summary, "responses": responses}
-    if security:
-        operation["security"] = list(security)
-    if parameters:
-        operation["parameters"] = list(parameters)
-    return operation
-
-
-def _refusals(codes: Sequence[str], *, api: Api | None) -> Document:
-    by_status: dict[int, list[str]] = {}
-    for code in dict.fromkeys(codes):
-        by_status.setdefault(KINDS[code].status, []).append(code)
-    return {str(status): _refusal(status, found, api=api) for status, found in sorted(by_status.items())}
-
-
-def _refusal(status: int, codes: list[str], *, api: Api | None) -> Document:
-    text = "; ".join(f"`{code}`: {KINDS[code].title}" for code in codes) + "."
-    content = {_JSON: {"schema": shaped_error_schema(api, codes)}} if api else {}
-    as_problems = [code for code in codes if not api or code in EVERYWHERE]  # the listener knows no routes
-    if as_problems:
-        content[PROBLEM_JSON] = {"schema": problem_schema(as_problems)}
-    refusal: Document = {"description": text, "content": content}
-    if status in (429, 503):
-        seconds = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 0}}
-        refusal["headers"] = {"Retry-After": seconds}
-    return refusal
+    return {"description": "Forwarded unchanged.", "content": {JSON: described, _ANYTHING: {}}}
 
 
 def _several(choices: Iterable[str]) -> Schema:
     return {"type": "array", "items": {"enum": list(choices)}}
-
-
-def _parameter(
-    name: str, text: str, schema: Schema | None = None, where: str = "query", *, required: bool = False
-) -> Document:
-    return {
-        "name": name,
-        "in": where,
-        "description": text,
-        "required": required or where == "path",
-        "schema": schema or {"type": "string"},
-    }

@@ -23,6 +23,7 @@ from relay.edge.api.documents import ContractRoutes
 from relay.edge.api.drain import Drainable, DrainRoutes
 from relay.edge.api.events import Events
 from relay.edge.api.guard import ApiAuth
+from relay.edge.api.outputs import OutputRoutes
 from relay.edge.api.probes import Probes
 from relay.edge.api.status import Process, StatusRoutes
 from relay.edge.api.subjects import SubjectRoutes
@@ -88,13 +89,15 @@ class Hooks:
     """What the edge asks of the relay around it.
 
     ``task_entered`` is called when a task is to be polled at once, ``unready`` says why nothing should be sent here,
-    ``before_scrape`` brings every gauge up to date, ``drain`` is the drain of all of it.
+    ``before_scrape`` brings every gauge up to date, ``drain`` is the drain of all of it. ``output_retried`` is called
+    when an output is to be tried at once; ``None``: nothing archives.
     """
 
     task_entered: Callable[[], None]
     unready: Callable[[], list[str]]
     before_scrape: Callable[[], Awaitable[None]]
     drain: Callable[[], Drainable]
+    output_retried: Callable[[], None] | None = None
 
 
 class Edge:
@@ -155,6 +158,7 @@ class Edge:
             TaskRoutes(journal, hooks.task_entered, self.intake),
             SubjectRoutes(journal, tuple(parts.apis.values())),
             ChatRoutes(journal, tuple(parts.apis)),
+            OutputRoutes(journal, hooks.output_retried, self.intake),
             _status(parts, hooks, drain),
             TrendRoutes(settings.identity_name, parts.trends),
             drain,

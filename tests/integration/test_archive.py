@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import signal
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,7 +21,7 @@ from relay.simulator.server import Simulator
 from tests.faults.harness.failpoints import ARCHIVE, Failpoint
 from tests.faults.harness.launch import crashing
 from tests.integration.test_task_registry import PROMPT, Caller
-from tests.services.in_process import running, task
+from tests.services.in_process import PATH, running, task
 from tests.services.relay import RelayProcess
 
 
@@ -32,6 +35,12 @@ async def submitted(session: aiohttp.ClientSession, url: str, faults: str = "") 
     async with session.post(url + "/v3/async/txt2img", json=PROMPT, headers={"X-Simulate": faults}) as response:
         assert response.status == 200, await response.text()
         return str((await response.json())["task_id"])
+
+
+def outputs(*arguments: str) -> Any:
+    """What ``relay outputs`` says."""
+    command = [sys.executable, "-m", "relay", "outputs", *arguments]
+    return json.loads(subprocess.run(command, timeout=90, capture_output=True, check=False).stdout)
 
 
 async def events(session: aiohttp.ClientSession, url: str, topic: str, count: int = 0) -> list[dict[str, Any]]:
@@ -71,6 +80,37 @@ async def test_each_output_of_a_task_is_in_the_folder_as_its_event_says(
         assert hashlib.sha256(content).hexdigest() == data["sha256"]
         assert data["url"] == (store / data["store_key"]).as_uri()
         assert "?" not in data["source_url"]
+
+
+async def test_a_lost_output_is_listed_and_archived_when_it_is_tried_again(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    """An operator who has moved the other object away could neither find nor have what was lost."""
+    store = tmp_path / "outputs"
+    async with Simulator() as upstream:
+        archive = {"url": store.as_uri(), "allow_hosts": [upstream.url], "key": "{task_id}/{index}"}
+        (store / "t-1").mkdir(parents=True)
+        (store / "t-1" / "0").write_text("somebody's")
+        images = [{"image_url": f"{upstream.url}/_simulator/outputs/1.png", "image_type": "png"}]
+        async with running(tmp_path, archive=archive, upstream={"base_url": upstream.url}) as relay:
+
+            async def cli(*arguments: str) -> Any:
+                return await asyncio.to_thread(outputs, *arguments, "--json", "--url", relay.url)
+
+            async with session.post(relay.url + PATH, data=task("t-1", images=images)) as response:
+                assert response.status == 200, await response.text()
+            await events(session, relay.url, "outputs", 1)
+            [lost] = (await cli("list", "--state", "lost"))["outputs"]
+            assert (lost["task_id"], lost["index"], lost["reason"]) == ("t-1", 0, "different_object")
+            (store / "t-1" / "0").unlink()
+            assert (await cli("retry", "--all"))["results"] == [{"output": "t-1/0", "status": "waiting"}]
+            found = await events(session, relay.url, "outputs", 2)
+            assert [(event["type"], event["data"]["retried"]) for event in found] == [
+                ("relay.output.lost", False),
+                ("relay.output.archived", True),
+            ]
+            refused = await cli("retry", "t-1/0")
+            assert refused["results"][0]["code"] == "not_retriable"
 
 
 @pytest.mark.parametrize("point", ARCHIVE, ids=lambda point: point.name)

@@ -38,6 +38,7 @@ TESTED_ELSEWHERE = {
     "relay/cli/doctor/network.py": "tests/integration/test_doctor.py has it reach real servers, and others",
     "relay/cli/doctor/upstream.py": "tests/integration/test_egress_proxy.py has it go through real proxies",
     "relay/journal/sql.py": "hands out the statements; every test of tests/unit/journal goes through it",
+    "relay/contract/operations.py": "tests/unit/contract/test_openapi.py has it make every operation",
     "relay/core/sink.py": "values and the port; every sink of tests/contract goes through them",
     "relay/core/event.py": "values; tests/unit/core/test_cloudevents.py and test_dedup.py go through them",
 }

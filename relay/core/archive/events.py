@@ -62,12 +62,12 @@ def archived_draft(job: Job, copy: Copy, *, now: int) -> Draft:
     An output ends once, under one key. Only what an operator had tried again after it was lost ends a second time.
     """
     data: OutputData = {**_bare(job), **copy._asdict()}  # type: ignore[typeddict-item] # mypy knows no fields of it
-    return _draft(job, ARCHIVED, data, "archived again" if job.retried else "ended", now)
+    return _draft(job, ARCHIVED, data, job.retried, now)
 
 
 def lost_draft(job: Job, reason: str, *, now: int) -> Draft:
     """``relay.output.lost``. ``now``: epoch milliseconds."""
-    return _draft(job, LOST, {**_bare(job), "reason": reason}, "ended", now)
+    return _draft(job, LOST, {**_bare(job), "reason": reason}, False, now)
 
 
 def without_query(link: str | None) -> str | None:
@@ -77,6 +77,12 @@ def without_query(link: str | None) -> str | None:
     scheme, separator, rest = link.partition("?")[0].partition("#")[0].partition("://")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def end_keys(task_id: str, index: int) -> tuple[bytes, bytes]:
+    """The dedup keys of how an output ended, and of its copy where it was archived after it had been lost."""
+    ended, again = (key_of("output", "novita", task_id, str(index), fact) for fact in ("ended", "archived again"))
+    return ended, again
 
 
 def _bare(job: Job) -> OutputData:
@@ -95,7 +101,7 @@ def _bare(job: Job) -> OutputData:
     }
 
 
-def _draft(job: Job, kind: str, data: OutputData, fact: str, now: int) -> Draft:
+def _draft(job: Job, kind: str, data: OutputData, again: bool, now: int) -> Draft:
     event_id = f"{job.task_id}:output:{job.index}:{kind.rpartition('.')[2]}"
     event = Event(OUTPUTS, kind, event_id, TASK_SOURCE, job.task_id, rfc3339(now), orjson.dumps(data), OUTPUT_SCHEMA)
-    return Draft(event, key_of("output", "novita", job.task_id, str(job.index), fact))
+    return Draft(event, end_keys(job.task_id, job.index)[again])

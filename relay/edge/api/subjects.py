@@ -13,6 +13,7 @@ from relay.core.clock import rfc3339
 from relay.core.event import TASKS
 from relay.core.tasks.events import TASK_ID
 from relay.edge.api.guard import MAX_OFFSET, is_wanted, json_response, page_after, page_limit
+from relay.edge.api.outputs import ends_of, shown_output
 from relay.edge.api.ranges import instant, place_before
 from relay.edge.api.subject_events import Page, Trail, all_shown, page_about, trail_of
 from relay.edge.api.task_list import shown_task
@@ -21,6 +22,7 @@ from relay.journal.journal import Journal
 from relay.journal.projections.chats import Chats
 from relay.journal.projections.dead_letters import DeadLetters, HeldDeadLetter
 from relay.journal.projections.history import History, Repetition
+from relay.journal.projections.outputs import Outputs
 from relay.journal.projections.tasks import Row, Tasks
 from relay.journal.publications import Publication, Publications
 from relay.journal.queries import SubjectKind
@@ -34,6 +36,7 @@ class SubjectRoutes:
         self._events, self._tasks = journal.events, journal.projection(Tasks)
         self._chats = journal.projection(Chats)
         self._letters, self._history = journal.projection(DeadLetters), journal.projection(History)
+        self._outputs = journal.projection(Outputs)
         self._publications = Publications(journal.events, journal.progress, self._history)
 
     def routes(self) -> tuple[web.RouteDef, ...]:
@@ -72,7 +75,8 @@ class SubjectRoutes:
         apis = self._apis if is_wanted(request, "choices") else ()
         row = await self._tasks.query(Tasks.find, subject)
         trail = await trail_of(self._events, subject)
-        noted = row.offsets if row is not None else ()
+        outputs = await self._outputs.query(Outputs.about, subject)
+        noted = [*(row.offsets if row is not None else ()), *await ends_of(self._events, outputs)]
         page = await page_about(self._events, subject, trail, noted=noted, after=after, limit=limit)
         letters = await self._letters.query(DeadLetters.about, subject, MAX_DEAD_LETTERS + 1)
         kind = _kind(subject, row, trail, page, letters)
@@ -93,6 +97,7 @@ class SubjectRoutes:
                 "truncated": page.next is not None or len(letters) > MAX_DEAD_LETTERS,
                 "publications": [_publication(each) for each in publications],
                 "duplicates": _duplicates(repetitions),
+                "outputs": [shown_output(output) for output in outputs],
                 "dead_letters": [_letter(letter) for letter in letters[:MAX_DEAD_LETTERS]],
             }
         )

@@ -72,6 +72,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "not_replayable": Kind(
             409, "The dead letter cannot be replayed yet", "Read its reason; replay it after an upgrade, or delete it."
         ),
+        "not_retriable": Kind(
+            409, "The output cannot be tried again", "See its state with relay outputs list, and archive.url."
+        ),
         "payload_too_large": Kind(413, "The body is too large", "Send less, or raise the limit that the detail names."),
         "unsupported_encoding": Kind(415, "Encoded bodies are not accepted", "Send the body without Content-Encoding."),
         "too_many_chats": Kind(

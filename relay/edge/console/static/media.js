@@ -2,19 +2,20 @@
 // pictures and sound, and by nothing else; it gets no referrer.
 
 import { element, icon, isWebAddress } from "./dom.js";
-import { ago, clock, duration } from "./format.js";
+import { ago, clock, duration, size } from "./format.js";
 
-/** The outputs of a task; each shows when its link dies, and that it did. Null without any. */
-export function outputs(list) {
+/** The outputs of a task; each shows when its link dies, that it did, and where its archived copy is. Null without any. */
+export function outputs(list, archived = []) {
   if (!list?.length) return null;
-  return element("ul", { class: "outputs" }, ...list.map(output));
+  const copies = new Map(archived.map((copy) => [copy.index, copy]));
+  return element("ul", { class: "outputs" }, ...list.map((media, at) => output(media, at, copies.get(at))));
 }
 
-function output(media, at) {
+function output(media, at, copy) {
   const name = `${media.kind} ${at + 1}`;
   const item = element("li", { class: "output" });
   const expires = media.expires_at ? new Date(media.expires_at).getTime() : null;
-  const show = () => item.replaceChildren(frame(media, name, isOver(expires)), caption(media, name, expires));
+  const show = () => item.replaceChildren(frame(media, name, isOver(expires)), caption(media, name, expires, copy));
   show();
   whenOver(expires, item, show);
   return item;
@@ -38,7 +39,7 @@ function player({ kind, url }, name, onerror) {
   return element("img", { ...shared, alt: `Output: ${name}`, loading: "lazy", decoding: "async" });
 }
 
-function caption(media, name, expires) {
+function caption(media, name, expires, copy) {
   const words = [name, media.format].filter(Boolean).join(" · ");
   const over = isOver(expires);
   const life = expires === null ? "no expiry known"
@@ -47,7 +48,13 @@ function caption(media, name, expires) {
   const open = !over && media.url && isWebAddress(media.url)
     && element("a", { href: media.url, target: "_blank", rel: "noopener noreferrer" }, icon("away"), `Open ${name}`);
   const verdict = media.nsfw && element("p", {}, `NSFW verdict: valid ${media.nsfw.valid ?? "unknown"}, confidence ${media.nsfw.confidence ?? "unknown"}`);
-  return element("div", { class: "caption" }, element("p", { class: "lead" }, words), element("p", {}, life), verdict, open);
+  return element("div", { class: "caption" }, element("p", { class: "lead" }, words), element("p", {}, life), verdict, copy && archive(copy), open);
+}
+
+/** Where the archived copy is, or what became of it. A browser opens no address of a store, so it is a text. */
+function archive(copy) {
+  if (copy.state !== "archived") return element("p", {}, [`archive: ${copy.state}`, copy.reason].filter(Boolean).join(", "));
+  return element("p", {}, `archived, ${size(copy.size)}: `, element("code", {}, copy.url));
 }
 
 function absent(why) {

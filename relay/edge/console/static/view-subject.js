@@ -129,7 +129,7 @@ function unknownSubject(error) {
 }
 
 function contentOf(subject, conversation) {
-  const made = outputs(outputsOf(subject));
+  const made = outputs(outputsOf(subject), subject.outputs);
   const request = requestPart(subject);
   const asked = request && section("Request", request, "request");
   return [
