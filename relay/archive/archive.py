@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Final
 
 from relay.archive.archiver import Archiver, Pace
+from relay.archive.errors import StoreError
 from relay.archive.fetch import Limits
 from relay.archive.fetch import Source as Origin
 from relay.archive.links import Links
@@ -69,10 +70,18 @@ class Archive:
 
     async def _run(self) -> None:
         try:
+            await self._check()
             await self.archiver.run()
         finally:
             await self._origin.close()
             self._store.close()
+
+    async def _check(self) -> None:
+        """Says at the start what is wrong with the store, and removes what a process that was killed left there."""
+        try:
+            await self._store.check()
+        except StoreError as error:
+            self._signals.store_failed(error.code, error.message, error.hint, 0.0)
 
     async def _forget_ended(self) -> None:
         """Forgets outputs that ended longer ago than the journal remembers."""

@@ -61,7 +61,8 @@ def check(
     connect: Annotated[
         bool,
         typer.Option(
-            "--connect", help="Also connect to every sink, the shared index and the upstream; creates topics."
+            "--connect",
+            help="Also connect to every sink, the shared index, the archive and the upstream; creates topics.",
         ),
     ] = False,
     json: options.Json = False,
@@ -112,6 +113,8 @@ async def _reach_all(settings: Settings, *, progress: bool) -> list[Reached]:
     tries = [reach_sink(config, identity) for config in settings.sinks]
     if (login := settings.dedup.index_login) is not None:
         tries.append(reach_index(login))
+    if settings.archive.url is not None:
+        tries.append(reach_archive(settings.archive.url, settings.archive.store_options))
     # One after the other, so that the lines come in the order of the configuration.
     for attempt in (*tries, reach_upstream(settings.upstream)):
         result = await attempt
@@ -201,6 +204,24 @@ async def reach_index(login: Mapping[str, str]) -> Reached:
     finally:
         await index.close()
     return Reached(name, True, message="answers", steps=tuple(walk.passed))
+
+
+async def reach_archive(url: str, options: Mapping[str, str]) -> Reached:
+    """Has the store say that it is there; into a folder, a file is written and removed again."""
+    from relay.archive.store import store_at
+
+    try:
+        async with asyncio.timeout(_SINK_WITHIN):
+            store = store_at(url, options)
+            try:
+                await store.check()
+            finally:
+                store.close()
+    except RelayError as error:
+        return Reached("archive", False, error.code, error.message, error.hint or None)
+    except TimeoutError:
+        return Reached("archive", False, "timeout", f"No answer within {_SINK_WITHIN:g} s.")
+    return Reached("archive", True, message=f"{url} can be used")
 
 
 async def reach_upstream(settings: UpstreamSettings) -> Reached:

@@ -31,9 +31,9 @@ Found = Sequence[Finding]
 def doctor(config: options.Config = None, json: options.Json = False) -> None:
     """Check all that relay needs, and say what to fix.
 
-    It checks the configuration, the running relay, the journal and its disk, the clock, the sinks, the upstream and its
-    key, and whether webhooks reach relay. It costs nothing and delivers nothing. It opens sinks as IDENTITY-check, as
-    `relay check` does. Exit codes: 78 bad configuration, 1 something must be fixed, 0 otherwise.
+    It checks the configuration, the running relay, the journal and its disk, the clock, the sinks, the archive, the
+    upstream and its key, and whether webhooks reach relay. It costs nothing and delivers nothing. It opens sinks as
+    IDENTITY-check, as `relay check` does. Exit codes: 78 bad configuration, 1 something must be fixed, 0 otherwise.
     """
     from relay.settings import ConfigError
 
@@ -83,6 +83,7 @@ async def _checks(config: Path | None, settings: Settings) -> AsyncIterator[Foun
         for name, check in (
             *((f"sink {sink.label}", network.check_sink(settings, sink)) for sink in settings.sinks),
             *_index(settings),
+            *_archive(settings),
             ("upstream", _upstream(settings, clock)),
             ("webhooks", _webhooks(settings, clock, running=running)),
         )
@@ -133,6 +134,11 @@ class _Clock:
 def _index(settings: Settings) -> Sequence[tuple[str, Coroutine[Any, Any, Found]]]:
     login = settings.dedup.index_login
     return [("dedup.shared_index", network.check_index(login))] if login is not None else []
+
+
+def _archive(settings: Settings) -> Sequence[tuple[str, Coroutine[Any, Any, Found]]]:
+    url, options = settings.archive.url, settings.archive.store_options
+    return [("archive", network.check_archive(url, options))] if url is not None else []
 
 
 async def _upstream(settings: Settings, clock: _Clock) -> Found:

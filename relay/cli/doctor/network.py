@@ -140,6 +140,13 @@ async def check_index(login: Mapping[str, str]) -> list[Finding]:
     return _findings(await reach_index(login))
 
 
+async def check_archive(url: str, options: Mapping[str, str]) -> list[Finding]:
+    """The store of outputs."""
+    from relay.cli.check import reach_archive
+
+    return _findings(await reach_archive(url, options))
+
+
 def _findings(reached: Reached) -> list[Finding]:
     status: Status = "ok" if reached.ok else "failed"
     advice = [Finding(reached.name, "warning", each.message, each.hint, each.code) for each in reached.advice]

@@ -93,6 +93,7 @@ class Memory:
     objects: dict[str, tuple[bytes, str]] = field(default_factory=dict)
     error: StoreError | None = None
     puts: int = 0
+    checks: int = 0
     options: list[Mapping[str, str]] = field(default_factory=list)
 
     async def find(self, key: str, mark: str) -> Stored | None:
@@ -110,7 +111,10 @@ class Memory:
             raise occupied(f"memory://{key}")
         return self._stored(key, content)
 
-    async def check(self) -> None: ...
+    async def check(self) -> None:
+        self.checks += 1
+        if self.error is not None:
+            raise self.error
 
     def reconfigure(self, options: Mapping[str, str]) -> None:
         self.options.append(options)

@@ -17,7 +17,7 @@ from relay.settings import Settings
 from relay.sources.novita_task import NovitaTask
 from relay.telemetry.signals.outputs import OutputSignals
 from relay.telemetry.telemetry import Telemetry
-from tests.unit.archive.archiving import Memory, World, play
+from tests.unit.archive.archiving import DOWN, Memory, World, play
 
 
 async def no_poll(task_id: str) -> Unanswered:
@@ -35,10 +35,11 @@ def test_what_ended_longer_ago_than_the_retention_is_forgotten(tmp_path: Path) -
     async def story(w: World) -> None:
         await w.succeed("t1")
         await w.until_ended()
-        archive = archive_of(w.journal, tmp_path)
-        [_, care] = running = archive.start()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "wall_ms", w.wall)
+            patch.setattr(module, "store_at", lambda url, options: w.store)
+            archive = archive_of(w.journal, tmp_path)
+            [_, care] = running = archive.start()
             await asyncio.sleep(80)
             assert (await w.row("t1")).state == "archived"
             await asyncio.sleep(60)
@@ -46,6 +47,29 @@ def test_what_ended_longer_ago_than_the_retention_is_forgotten(tmp_path: Path) -
         archive.archiver.stop()
         care.cancel()
         await asyncio.wait(running)
+
+    play(tmp_path, story)
+
+
+def test_a_store_that_is_not_there_is_reported_at_the_start_and_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong bucket would show with the first output; or a store that is away for a moment end relay."""
+
+    async def story(w: World) -> None:
+        await w.stop()
+        w.store.error = DOWN
+        monkeypatch.setattr(module, "store_at", lambda url, options: w.store)
+        archive = archive_of(w.journal, tmp_path, w.telemetry)
+        running = archive.start()
+        await asyncio.sleep(1)
+        assert w.store.checks == 1
+        assert w.metric("relay_outputs_failures_total", reason="store_unavailable") == 1
+        assert not any(task.done() for task in running)
+        archive.archiver.stop()
+        running[1].cancel()
+        await asyncio.wait(running)
+        w.start()
 
     play(tmp_path, story)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from relay.cli.check import reach_sink, reach_upstream
+from relay.cli.check import reach_archive, reach_sink, reach_upstream
 from relay.cli.commands import app
 from relay.core.sink import Identity
 from relay.settings.model import UpstreamSettings
@@ -58,3 +58,14 @@ async def test_a_missing_upstream_is_reported(closed_port: int) -> None:
     """A typing mistake in upstream.base_url would show only when the first task is lost."""
     reached = await reach_upstream(UpstreamSettings(base_url=f"http://127.0.0.1:{closed_port}"))
     assert reached.code == "upstream_unreachable"
+
+
+async def test_an_archive_is_tried_before_the_first_output_needs_it(tmp_path: Path) -> None:
+    """A folder that cannot be written to, or a missing library's option, would show when an output is lost."""
+    reached = await reach_archive((tmp_path / "outputs").as_uri(), {})
+    assert (reached.name, reached.ok) == ("archive", True)
+    (tmp_path / "file").write_text("")
+    reached = await reach_archive((tmp_path / "file").as_uri(), {})
+    assert (reached.ok, reached.code) == (False, "store_unavailable")
+    reached = await reach_archive("s3://outputs", {"acess_key_id": "x"})
+    assert (reached.ok, reached.code) == (False, "store_unusable")
