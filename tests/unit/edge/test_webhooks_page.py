@@ -16,6 +16,7 @@ ELSEWHERE = {
     "upstream_timeout",
     "submission_outcome_unknown",
     "not_replayable",
+    "not_retriable",
     "internal",
 }
 """Codes of other routes, and of a bug."""

@@ -29,6 +29,7 @@ ELSEWHERE = {
     "not_found",
     "not_json",
     "not_replayable",
+    "not_retriable",
     "stale_timestamp",
     "too_many_chats",
     "too_many_consumers",
