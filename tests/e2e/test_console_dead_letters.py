@@ -19,6 +19,13 @@ from tests.services.redis import Redis
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KIB = 1024
+HOLD_ROWS = """
+  window.held = [];
+  const later = window.setTimeout;
+  window.setTimeout = (call, ms, ...given) =>
+    call?.name === "grow" ? held.push(() => call(...given)) : later(call, ms, ...given);
+"""
+"""Has the rows below a table's first screen wait."""
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -66,6 +73,25 @@ async def test_all_of_one_reason_are_deleted_after_a_question(relay: Stage, visi
     await expect(page.get_by_text("No dead letters")).to_be_visible()
     assert await relay.dead_letters() == []
     assert console.errors() == []
+
+
+async def test_all_means_those_below_the_first_screen_too(relay: Stage, visits: Visits) -> None:
+    """A long table shows its first rows at once: what comes after them would not be selected, and stay behind."""
+    for number in range(4, 100):
+        assert await relay.deliver(unreadable(number)) == "dead"
+    console = await visits(relay.relay.url)
+    await console.page.add_init_script(HOLD_ROWS)
+    await console.open("#/dead-letters")
+    unknown = group(console, "unknown_status")
+    await unknown.get_by_label("Select all 100").check()
+    await expect(console.page.get_by_text("30 selected")).to_be_visible()
+    await expect(console.page.get_by_role("button", name="Delete selected…")).to_be_disabled()
+    await console.page.evaluate("while (held.length) held.shift()()")
+    await expect(console.page.get_by_text("100 selected")).to_be_visible()
+    await console.page.get_by_role("button", name="Delete selected…").click()
+    await console.page.get_by_role("button", name="Delete them").click()
+    await expect(console.page.get_by_text("100 dead letters deleted.")).to_be_visible()
+    assert len(await relay.dead_letters()) == 1
 
 
 async def test_what_can_be_replayed_is_and_the_rest_says_why_not(

@@ -4,7 +4,7 @@ import { Problem, ask } from "./api.js";
 import { confirmed } from "./dialogs.js";
 import { element } from "./dom.js";
 import { clock, count, counted, size } from "./format.js";
-import { button, failure, table } from "./parts.js";
+import { button, failure, growingTable } from "./parts.js";
 import { status } from "./status.js";
 
 const COLUMNS = ["Select", "Accepted", "Detail", "Origin", "Size", "Id"];
@@ -22,7 +22,13 @@ export function addressOf(id) {
 
 /** The groups, the largest first, and what can be done with those that are selected; `emptied` is called when none is left. */
 export function groups(letters, { signal, emptied }) {
-  const tables = element("div", {}, byReason(letters).map(groupOf));
+  const reasons = byReason(letters);
+  let growing = reasons.length; // what is to come would be left out
+  const grown = () => {
+    growing -= 1;
+    follow(false);
+  };
+  const tables = element("div", {}, reasons.map(([reason, held]) => groupOf(reason, held, grown)));
   const selected = () => [...tables.querySelectorAll("input[data-letter]:checked")];
   const outcome = element("div", { role: "status", tabindex: "-1" });
   const progress = element("progress", { hidden: true, "aria-label": "Dead letters that are done" });
@@ -33,7 +39,7 @@ export function groups(letters, { signal, emptied }) {
 
   const follow = (busy) => {
     chosen.textContent = `${count(selected().length)} selected`;
-    replay.disabled = remove.disabled = busy || !selected().length;
+    replay.disabled = remove.disabled = busy || growing > 0 || !selected().length;
     for (const box of tables.querySelectorAll("input")) box.disabled = busy;
     progress.hidden = !busy;
     stop.hidden = !busy;
@@ -105,18 +111,21 @@ function byReason(letters) {
   return [...found].toSorted(([, one], [, other]) => other.length - one.length);
 }
 
-function groupOf([reason, letters]) {
-  const all = element("label", {}, element("input", { type: "checkbox" }), ` Select all `, element("span", { "data-number": true }, count(letters.length)));
-  const rows = letters.toSorted((one, other) => other.accepted_at.localeCompare(one.accepted_at)).map(rowOf);
-  return element("section", { class: "group" }, element("h2", {}, element("code", {}, reason)), all, table(`Dead letters: ${reason}`, COLUMNS, rows));
+function groupOf(reason, letters, grown) {
+  const all = element("input", { type: "checkbox" });
+  const label = element("label", {}, all, " Select all ", element("span", { "data-number": true }, count(letters.length)));
+  const ordered = letters.toSorted((one, other) => other.accepted_at.localeCompare(one.accepted_at));
+  const rows = growingTable(`Dead letters: ${reason}`, COLUMNS, ordered, (letter) => rowOf(letter, all.checked), grown);
+  return element("section", { class: "group" }, element("h2", {}, element("code", {}, reason)), label, rows);
 }
 
 function recount(section) {
   section.querySelector("[data-number]").textContent = count(section.querySelectorAll("[data-letter]").length);
 }
 
-function rowOf({ id, accepted_at: at, detail, origin, raw_bytes: bytes }) {
+function rowOf({ id, accepted_at: at, detail, origin, raw_bytes: bytes }, selected) {
   const box = element("input", { type: "checkbox", "data-letter": id, "aria-label": `Select ${id}` });
+  box.checked = selected;
   const refusal = element("strong", { class: "refusal", "data-refusal": true });
   const link = element("a", { class: "id", href: addressOf(id), "data-row": true }, id);
   return [box, clock(at), [detail, refusal], origin, size(bytes), link];

@@ -6,6 +6,7 @@ import { indented } from "./format.js";
 import { linkTo, typeOf } from "./words.js";
 
 const FIRST_SCREEN = 30; // rows of a table: more than a screen has
+const PORTION = 50; // rows that are made in one go after that: some 10 ms
 const LONGEST_ID = 40; // characters; upstream's and relay's own have 32 or 36
 
 /** The heading of a view, with what stands beside it. */
@@ -109,11 +110,19 @@ export function table(name, columns, rows) {
   return laidOut(name, columns, rows.map((cells) => rowOf(columns, cells)));
 }
 
-/** The same of `items`, of which those on the first screen are there at once, and the others when that is painted. */
-export function growingTable(name, columns, items, cellsOf) {
+/**
+ * The same of `items`: those on the first screen are there at once, and the others when that is painted, a portion at a
+ * time, so that a click in between is answered. `grown` is called when all are there.
+ */
+export function growingTable(name, columns, items, cellsOf, grown = () => {}) {
   const made = (some) => some.map((item) => rowOf(columns, cellsOf(item)));
   const whole = laidOut(name, columns, made(items.slice(0, FIRST_SCREEN)));
-  requestAnimationFrame(() => setTimeout(() => whole.tBodies[0].append(...made(items.slice(FIRST_SCREEN)))));
+  const grow = (from) => {
+    if (from >= items.length) return grown();
+    whole.tBodies[0].append(...made(items.slice(from, from + PORTION)));
+    setTimeout(grow, 0, from + PORTION);
+  };
+  requestAnimationFrame(() => setTimeout(grow, 0, FIRST_SCREEN));
   return whole;
 }
 
