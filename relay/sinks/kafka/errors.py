@@ -124,7 +124,7 @@ def unauthorized(what: str, whom: str = "") -> SinkUnavailable:
     )
 
 
-def unavailable(error: BaseException, doing: str, whom: str = "") -> SinkUnavailable:
+def unavailable(error: BaseException, doing: str, whom: str = "", transactional_id: str = "") -> SinkUnavailable:
     """``error``, met while ``doing`` something, as the port's exception. ``whom``: the broker's name for relay."""
     if isinstance(error, SinkUnavailable):
         return error
@@ -132,7 +132,7 @@ def unavailable(error: BaseException, doing: str, whom: str = "") -> SinkUnavail
         return SinkUnavailable("timeout", f"Kafka did not answer in time ({doing}).", hint=_SLOW)
     error = _unwrapped(error)
     if isinstance(error, tuple(_DENIED)):
-        return unauthorized(f"{doing}: rights are missing on the {_denied(error)}", whom)
+        return unauthorized(f"{doing}: rights are missing on the {_denied(error, transactional_id)}", whom)
     for types, code, hint in _CODES:
         if isinstance(error, types):
             return SinkUnavailable(code, f"{doing[0].upper()}{doing[1:]} failed: {_text_of(error)}.", hint=hint)
@@ -146,9 +146,11 @@ def _unwrapped(error: BaseException) -> BaseException:
     return error
 
 
-def _denied(error: BaseException) -> str:
+def _denied(error: BaseException, transactional_id: str) -> str:
     kind = next(word for type_, word in _DENIED.items() if isinstance(error, type_))
-    names = error.args[0] if error.args else ()
+    # A batch that is refused for its transactional id comes without it.
+    unnamed = transactional_id if isinstance(error, kafka.TransactionalIdAuthorizationFailed) else ""
+    names = error.args[0] if error.args else (unnamed or ())
     return " ".join([kind, *([names] if isinstance(names, str) else sorted(map(str, names)))])
 
 

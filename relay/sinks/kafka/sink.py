@@ -341,11 +341,13 @@ class KafkaSink:
                 await self._discard()
             return _refuse(batch, packer.too_large)
         except Exception as error:
-            raise unavailable(error, "publishing to Kafka", self._config.principal) from error
+            raise unavailable(error, "publishing to Kafka", self._config.principal, self._transactional_id) from error
         failed = [(which, result) for which, result in sent if isinstance(result, BaseException)]
         for which, failure in failed:
             if which is checkpoint:
-                raise unavailable(failure, "writing the checkpoint to Kafka", self._config.principal) from failure
+                raise unavailable(
+                    failure, "writing the checkpoint to Kafka", self._config.principal, self._transactional_id
+                ) from failure
         if failed:
             await self._discard()
             return self._single_out(batch, [which for which, failure in failed if is_too_large(failure)])

@@ -267,3 +267,9 @@ async def test_the_last_server_that_was_tried_says_why_none_was_reached(monkeypa
     with pytest.raises(SinkUnavailable, match=f"No connection to Kafka {servers[-1]}: Connection refused"):
         await start(Client(), connection_options(config(bootstrap_servers=",".join(servers)), "relay-0"))
     assert tried == servers
+
+
+def test_a_denied_transactional_id_is_named_even_if_aiokafka_does_not() -> None:
+    """If this fails, an operator sees that a right is missing, and has to guess on which id."""
+    answer = unavailable(kafka.TransactionalIdAuthorizationFailed(), "publishing to Kafka", "User:relay", "relay.r-0.k")
+    assert "rights are missing on the transactional id relay.r-0.k (User:relay)" in answer.message
