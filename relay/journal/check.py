@@ -21,6 +21,7 @@ from relay.journal.errors import JournalBroken, code_of
 from relay.journal.layout import newest, version_of
 from relay.journal.volume import (
     damaged,
+    is_new,
     log_is_there,
     log_lost,
     not_a_journal,
@@ -158,7 +159,7 @@ def check_before_opening(path: Path) -> None:
 
     Raises ``JournalBroken``, ``sqlite3.Error``.
     """
-    if not log_is_there(path) and (not path.exists() or path.stat().st_size == 0):
+    if not log_is_there(path) and is_new(path):
         return
     with closing(JournalCheck(path)) as check:
         check.refuse_damaged_pages()

@@ -21,7 +21,7 @@ from relay.journal.layout import newest
 from relay.journal.lock import Lock
 from relay.journal.projections.dead_letters import DeadLetters
 from relay.journal.queries import Queries
-from relay.journal.volume import log_is_there, log_of, not_a_journal, refuse_a_folder, resolved
+from relay.journal.volume import is_new, log_is_there, log_of, not_a_journal, refuse_a_folder, resolved
 
 _SQL = sql.statements("inspect.sql")
 _LAST_OFFSET = sql.statements("query.sql")["last_offset"]
@@ -125,7 +125,7 @@ def open_existing(path: Path) -> Stopped:
 
 
 def _opened(path: Path, lock: Lock) -> Stopped:
-    if not log_is_there(path) and path.stat().st_size == 0:
+    if not log_is_there(path) and is_new(path):
         raise not_a_journal(path, "empty")
     check = JournalCheck(path)
     try:

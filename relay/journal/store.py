@@ -34,7 +34,15 @@ from relay.journal.projections import PROJECTIONS
 from relay.journal.pruning import Pruning
 from relay.journal.reserve import Reserve
 from relay.journal.rows import Appended, Progress
-from relay.journal.volume import log_of, make_folder, refuse_a_folder, refuse_what_is_read_only, resolved, sync_folder
+from relay.journal.volume import (
+    is_new,
+    log_of,
+    make_folder,
+    refuse_a_folder,
+    refuse_what_is_read_only,
+    resolved,
+    sync_folder,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -113,7 +121,7 @@ class Store(Pruning):
         self._log = Gauge(log_of(self.path), self._one("PRAGMA page_size"))
 
     def _prepare(self, projections: Sequence[type[Projection]], max_pages: int | None) -> None:
-        if not self.path.exists() or self.path.stat().st_size == 0:
+        if is_new(self.path):
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for pragma in (
             "journal_mode = WAL",

@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from relay.journal.errors import JournalBroken
 from relay.journal.wal import damage
 
+_SQLITE: Final = b"SQLite format 3\0"
+_ROLLBACK: Final = bytes.fromhex("d9d505f920a163d7")
+_PAGES_AT: Final = slice(16, 20)
 _ACCEPT = "UPDATE meta SET value = 'closed' WHERE key = 'state'"
 _RESTORE = "Check the disk, then restore the journal from a copy, or set another journal.path to start a new one"
 
@@ -86,6 +90,27 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def is_new(path: Path) -> bool:
+    """Whether nothing has ever been committed there: no file, an empty one, or one that a power cut left half made.
+
+    The rollback journal beside a half-made file says that it had no pages, so SQLite empties it before anything else:
+    https://www.sqlite.org/fileformat2.html#the_rollback_journal
+    """
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    begin = _begin_of(path.with_name(path.name + "-journal"), _PAGES_AT.stop)
+    half_made = begin.startswith(_ROLLBACK) and begin[_PAGES_AT] == bytes(4)
+    return half_made and _begin_of(path, len(_SQLITE)) != _SQLITE
+
+
+def _begin_of(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except FileNotFoundError:
+        return b""
 
 
 def log_is_there(path: Path) -> bool:

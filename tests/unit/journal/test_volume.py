@@ -12,7 +12,7 @@ import pytest
 from relay.journal.errors import JournalBroken
 from relay.journal.inspect import open_existing
 from relay.journal.store import Store
-from relay.journal.volume import log_of, make_folder
+from relay.journal.volume import is_new, log_of, make_folder
 from relay.journal.wal import FRAME_HEADER, HEADER
 from tests.unit.drafts import draft
 from tests.unit.full_disk import files_limited_to
@@ -51,6 +51,43 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     monkeypatch.setattr(os, "fsync", noted)
     return places
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 4096, b"\0" * 2048 + b"\x2a" * 2048])
+def test_a_journal_that_was_being_made_when_the_power_went_is_made_again(tmp_path: Path, left: bytes) -> None:
+    """Broken: after a power cut in the first second a relay would not start until somebody removes its file."""
+    path = tmp_path / "relay.db"
+    half_made = sqlite3.connect(path, isolation_level=None)
+    half_made.execute("PRAGMA locking_mode = EXCLUSIVE")
+    half_made.execute("PRAGMA cache_size = 1")
+    half_made.execute("BEGIN EXCLUSIVE")
+    for number in range(20):  # more than the cache holds: the rollback journal is synced
+        half_made.execute(f"CREATE TABLE t{number} (a)")
+    journal = path.with_name("relay.db-journal").read_bytes()
+    half_made.close()
+    path.write_bytes(left)
+    path.with_name("relay.db-journal").write_bytes(journal)
+    with pytest.raises(JournalBroken, match="it is empty"):
+        open_existing(path)
+    assert held(path) == 0
+
+
+def test_a_journal_is_never_taken_for_half_made(tmp_path: Path) -> None:
+    """Broken: its checks would be left out, where the rollback journal of its first moment is found again."""
+    path = tmp_path / "relay.db"
+    Store(path).close()
+    path.with_name("relay.db-journal").write_bytes(bytes.fromhex("d9d505f920a163d7") + bytes(504))
+    assert not is_new(path)
+
+
+def test_a_foreign_file_is_never_taken_for_half_made(tmp_path: Path) -> None:
+    """Broken: a file that somebody needs would be emptied."""
+    path = tmp_path / "notes"
+    path.write_text("needed")
+    path.with_name("notes-journal").write_text("my journal")
+    with pytest.raises(JournalBroken, match="it is no SQLite database"):
+        Store(path)
+    assert path.read_text() == "needed"
 
 
 def test_new_folders_are_synced_in_the_folders_that_hold_them(tmp_path: Path, synced: list[Path]) -> None:
