@@ -22,7 +22,7 @@ from relay.core.tasks.events import TASK_ID as ID
 from relay.edge.api.chats import CHAT_SORTS, CHAT_STATES
 from relay.edge.api.drain import ACCEPT_FOR
 from relay.edge.api.guard import DEFAULT_LIMIT, IDENTITY, MAX_LIMIT
-from relay.edge.api.outputs import OUTPUT_KINDS, OUTPUT_SELECTIONS
+from relay.edge.api.outputs import MAX_INDEX, OUTPUT_KINDS, OUTPUT_SELECTIONS
 from relay.edge.api.task_list import SELECTIONS, TASK_SORTS
 from relay.edge.http.problems import KINDS
 
@@ -41,7 +41,7 @@ _PROXIED: Final = (
 _CHAT: Final = (*_PROXIED, "too_many_chats", "draining")
 _SUBMISSION: Final = (*_PROXIED, "submission_outcome_unknown", *_JOURNAL, "backlog_full", "draining")
 
-_INDEX: Final[Schema] = {"type": "integer", "minimum": 0}
+_INDEX: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": MAX_INDEX}
 _TOKEN: Final[Sequence[Document]] = [{"token": []}, {}]
 _CLIENT: Final[Sequence[Document]] = [{"client": []}, {}]
 _ANYTHING: Final = "*/*"

@@ -15,7 +15,7 @@ import pytest
 
 import relay.sinks
 from relay.app.plugins import sink_plugins
-from relay.core.event import CHAT, CHAT_CHUNKS, DEAD_LETTERS, TASKS, TOPICS, Entry, Event
+from relay.core.event import CHAT, CHAT_CHUNKS, DEAD_LETTERS, OUTPUTS, TASKS, TOPICS, Entry, Event
 from relay.core.sink import (
     Batch,
     Checkpoint,
@@ -209,8 +209,8 @@ async def test_each_topic_gets_its_own_events(harness: SinkHarness, sink: Sink) 
     """Else an event would land on a topic whose consumers do not expect it."""
     await sink.open()
     await sink.publish(batch([Entry(n, 0, event(n, topic=topic)) for n, topic in enumerate(TOPICS, start=1)]))
-    found = [ids(await harness.read(topic)) for topic in (TASKS, CHAT, CHAT_CHUNKS, DEAD_LETTERS)]
-    assert found == [["event-1"], ["event-2"], ["event-3"], ["event-4"]]
+    found = [ids(await harness.read(topic)) for topic in (TASKS, CHAT, CHAT_CHUNKS, OUTPUTS, DEAD_LETTERS)]
+    assert found == [["event-1"], ["event-2"], ["event-3"], ["event-4"], ["event-5"]]
 
 
 async def test_order_is_kept_within_a_subject(harness: SinkHarness, sink: Sink) -> None:

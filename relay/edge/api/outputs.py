@@ -24,7 +24,8 @@ OUTPUT_SELECTIONS: Final = ("all", *OUTPUT_STATES)
 """What the parameter ``state`` may say."""
 
 _PLACE: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
-_MAX_INDEX: Final = 1_000_000
+MAX_INDEX: Final = 1_000_000
+"""The last place among the outputs of a task that may be asked for."""
 
 
 class OutputRoutes:
@@ -60,7 +61,7 @@ class OutputRoutes:
     async def retry(self, request: web.Request) -> web.StreamResponse:
         """Has an output tried at once that waits or is lost. Asked again: the same answer."""
         task_id = request.match_info["task_id"]
-        index = whole_number(request.match_info["index"], "index", most=_MAX_INDEX, default=0)
+        index = whole_number(request.match_info["index"], "index", most=MAX_INDEX, default=0)
         if await self._outputs.query(Outputs.find, task_id, index) is None:
             raise ProblemError("not_found", "No output of this task has this index here.")
         if self._retried is None:

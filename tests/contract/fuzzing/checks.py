@@ -10,6 +10,7 @@ from schemathesis.generation import GenerationMode
 _READ = ("accepted", "duplicate", "ignored")
 _NEVER = (
     "POST /v1/dead-letters/{id}/replay",  # succeeds only once the letter's cause is fixed
+    "POST /v1/outputs/{task_id}/{index}/retry",  # there is none
     "GET /v3/async/task-result",  # the upstream knows no id that is made up
 )
 
