@@ -155,9 +155,9 @@ async def test_a_time_range_is_searched_by_the_journal_and_stands_in_the_address
     await expect(page.locator(".event").first).to_contain_text(re.compile("t-failed-0(50|49)"))
     await expect(page.locator(".state")).to_have_text("Not live: To is set")
     await expect(page.get_by_role("button", name="Pause")).to_be_hidden()
-    await expect(page.get_by_label("To", exact=True)).to_have_value(
-        datetime.fromisoformat(until).astimezone(KOLKATA).strftime("%Y-%m-%dT%H:%M:%S")
-    )
+    shown = datetime.fromisoformat(until).astimezone(KOLKATA).strftime("%Y-%m-%dT%H:%M:%S")
+    # Browsers leave out seconds that are 0.
+    await expect(page.get_by_label("To", exact=True)).to_have_value(shown.removesuffix(":00"))
     await page.get_by_label("Topic").select_option("tasks")
     assert f"until={until.replace(':', '%3A')}" in page.url, "a time that was not touched stays as exact as it was"
 
