@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import typer
 
 from relay.cli import completion, options
-from relay.cli.client import Client, Unreachable
+from relay.cli.client import Client
 from relay.cli.connection import connect
-from relay.cli.outcome import FAILED, complain
+from relay.cli.each import each
+from relay.cli.outcome import complain
 from relay.cli.output import write_block, write_facts, write_json, write_line
 from relay.cli.table import write_table
-from relay.core.errors import RelayError
 
 app = typer.Typer(name="dead-letters", help="List, inspect, replay and delete dead letters.", no_args_is_help=True)
 
@@ -91,7 +90,7 @@ def replay(
 ) -> None:
     """Replay dead letters, once their cause is fixed."""
     client = connect(config, url, token, token_file)
-    _each(_chosen(client, "Replay", ids, all_, yes), client.replay, json)
+    each(_chosen(client, "Replay", ids, all_, yes), client.replay, json)
 
 
 @app.command()
@@ -112,7 +111,7 @@ def delete(
         client.delete(id)
         return {"status": "deleted"}
 
-    _each(_chosen(client, "Delete", ids, all_, yes), forget, json)
+    each(_chosen(client, "Delete", ids, all_, yes), forget, json)
 
 
 def _row(letter: dict[str, Any]) -> tuple[Any, ...]:
@@ -133,31 +132,3 @@ def _chosen(client: Client, verb: str, ids: list[str] | None, all_: bool, yes: b
             raise typer.BadParameter("needs --yes without a terminal", param_hint="'--all'")
         typer.confirm(f"{verb} all {len(found)} dead letters?", abort=True, err=True)
     return found
-
-
-def _each(ids: list[str], action: Callable[[str], dict[str, Any]], json: bool) -> None:
-    """Does it to each and says what came of it; one that fails does not keep the others from their turn."""
-    results = []
-    for id in ids:
-        try:
-            result = {"id": id, **action(id)}
-        except Unreachable:
-            # The relay is away: each of the others would wait out the same time-out.
-            raise
-        except RelayError as error:
-            result = {"id": id, "status": "failed", "code": error.code, "detail": error.message, "hint": error.hint}
-        results.append(result)
-        if not json:
-            _say(result)
-    if json:
-        write_json({"results": results})
-    if any(result["status"] == "failed" for result in results):
-        raise typer.Exit(FAILED)
-
-
-def _say(result: dict[str, Any]) -> None:
-    if result["status"] == "failed":
-        complain(f"{result['id']}: {result['detail']}\n{' ' * len(result['id'])}  {result['hint']}".rstrip())
-    else:
-        event = f", event {result['event_id']}" if "event_id" in result else ""
-        write_line((f"{result['id']}: {result['status']}{event}", ""))

@@ -8,13 +8,13 @@ from typing import Annotated, Any, Final
 import typer
 
 from relay.cli import completion, options
-from relay.cli.client import Client, Unreachable, gathered
+from relay.cli.client import Client, gathered
 from relay.cli.connection import connect
+from relay.cli.each import each
 from relay.cli.format import age, size, until
-from relay.cli.outcome import FAILED, complain
-from relay.cli.output import write_json, write_line
+from relay.cli.outcome import complain
+from relay.cli.output import write_json
 from relay.cli.table import write_table
-from relay.core.errors import RelayError
 
 app = typer.Typer(name="outputs", help="List archived outputs, and try lost ones again.", no_args_is_help=True)
 
@@ -72,33 +72,23 @@ def retry(
     if bool(outputs) == all_:
         raise typer.BadParameter("name outputs, or pass --all")
     client = connect(config, url, token, token_file)
-    results = [_retried(client, output, json) for output in outputs or _lost(client)]
-    if json:
-        write_json({"results": results})
-    if any(result["status"] == "failed" for result in results):
-        raise typer.Exit(FAILED)
+
+    def tried(output: str) -> dict[str, Any]:
+        return {"status": client.retry_output(*places[output])["state"]}
+
+    places = {output: _place_of(output) for output in outputs or _lost(client)}
+    each(places, tried, json, key="output")
 
 
 def _lost(client: Client) -> Sequence[str]:
     return [name_of(output) for page in client.outputs({"state": "lost"}) for output in page["outputs"]]
 
 
-def _retried(client: Client, output: str, json: bool) -> dict[str, Any]:
+def _place_of(output: str) -> tuple[str, int]:
     task_id, _, index = output.rpartition("/")
     if not task_id or not (index.isascii() and index.isdigit()):
         raise typer.BadParameter(f"{output!r} is not TASK/INDEX")
-    try:
-        result = {"output": output, "status": client.retry_output(task_id, int(index))["state"]}
-    except Unreachable:
-        # The relay is away: each of the others would wait out the same time-out.
-        raise
-    except RelayError as error:
-        result = {"output": output, "status": "failed", "code": error.code, "detail": error.message}
-    if not json and result["status"] == "failed":
-        complain(f"{output}: {result['detail']}")
-    elif not json:
-        write_line((f"{output}: {result['status']}", ""))
-    return result
+    return task_id, int(index)
 
 
 def name_of(output: dict[str, Any]) -> str:

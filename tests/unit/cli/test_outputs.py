@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from relay.cli.outputs import row
+import pytest
+import typer
+
+from relay.cli.outputs import _place_of, row
 from relay.core.clock import rfc3339
 
 OUTPUT: dict[str, Any] = {
@@ -29,3 +32,11 @@ def test_a_line_names_an_output_as_retry_takes_it() -> None:
     """What the list shows could not be given to relay outputs retry."""
     assert row(OUTPUT)[0] == "t1/2"
     assert row(OUTPUT | {"size": 2048})[6] == "2.0 KiB"
+
+
+@pytest.mark.parametrize("name", ["t1", "t1/", "/2", "t1/x", "t1/²", "t1/-1"])
+def test_what_names_no_output_is_refused(name: str) -> None:
+    """The command would ask for another output than was meant, or fail where nobody sees why."""
+    assert _place_of("t/1/2") == ("t/1", 2)
+    with pytest.raises(typer.BadParameter, match="is not TASK/INDEX"):
+        _place_of(name)
