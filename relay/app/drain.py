@@ -94,7 +94,7 @@ class Drain:
         await until(lambda: self._publishers.have(accepted))
         intake.open = False
         self._watch.reconciler.paused = True
-        await until(lambda: not self._edge.busy and not self._watch.reconciler.polling)
+        await until(lambda: not self._edge.busy and not self._watch.reconciler.working)
         await self._journal.written()
         self._closed = True
         await until(self._is_published)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -21,10 +21,10 @@ from relay.archive.links import Links
 from relay.archive.store import Store, Stored
 from relay.clocks import steady_ms, wall_ms
 from relay.core.archive.events import Copy, archived_draft, lost_draft
-from relay.core.archive.job import Failure, Job, Lost, after_failure
+from relay.core.archive.job import Failure, Job, Lost, after_failure, is_over
 from relay.core.archive.key import key_of_output
 from relay.core.retry import Backoff
-from relay.core.tasks.rate_limit import RateLimit
+from relay.journal.due_work import DueWork
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.projections.outputs import Outputs
@@ -33,7 +33,6 @@ from relay.telemetry.signals.outputs import OutputSignals
 CHECK_EVERY: Final = 0.5
 """Seconds between two looks for what waits at most."""
 _BATCH: Final = 100
-_FRESH_FOR: Final = 1.0  # seconds: what has come meanwhile may have a nearer deadline
 _PAUSE: Final = Backoff(first=1.0, most=30.0)
 
 
@@ -53,8 +52,10 @@ class Source(Protocol):
     def open(self, url: str, kind: str) -> AbstractAsyncContextManager[Download]: ...
 
 
-class Archiver:
+class Archiver(DueWork[Job]):
     """``key`` is the checked template of ``archive.key``. ``now`` is of the clock that nobody sets."""
+
+    name = "output"
 
     def __init__(
         self,
@@ -69,77 +70,20 @@ class Archiver:
         now: Callable[[], int] = steady_ms,
         wall: Callable[[], int] = wall_ms,
     ) -> None:
+        super().__init__(pace.rate, pace.concurrency, CHECK_EVERY)
         self._journal, self._source, self._store, self._links = journal, source, store, links
         self._signals, self._key, self._pace = signals, key, pace
         self._now, self._wall = now, wall
         self._outputs = journal.projection(Outputs)
-        self._rate = RateLimit(pace.rate)
         self._bandwidth = Bandwidth(pace.bandwidth)
-        self._due: list[Job] = []
-        self._due_until = 0.0
-        self._working: dict[str, asyncio.Task[None]] = {}
-        self._stopping = False
-        self._woken = asyncio.Event()
 
-    @property
-    def working(self) -> bool:
-        """Whether an output is on its way."""
-        return bool(self._working)
+    async def look(self, busy: Collection[str]) -> Sequence[Job]:
+        return await self._outputs.query(Outputs.due, self._now(), _BATCH + len(busy))
 
-    async def run(self) -> None:
-        """Archives until ``stop``. What is on its way then is cut: the next start begins it again."""
-        try:
-            while not self._stopping:
-                self._woken.clear()
-                try:
-                    await self._step()
-                except (JournalUnavailable, JournalBroken):
-                    await self._rest(CHECK_EVERY)  # a broken journal ends the process, by its own way
-        finally:
-            await self._end()
+    def mark_of(self, job: Job) -> str:
+        return job.mark
 
-    def stop(self) -> None:
-        """Ends ``run``. Nothing further begins."""
-        self._stopping = True
-        self._woken.set()
-
-    def wake(self) -> None:
-        """Something is to be tried at once."""
-        self._due_until = 0.0
-        self._woken.set()
-
-    async def _step(self) -> None:
-        """One output begun, or a rest until one may be."""
-        now = asyncio.get_running_loop().time()
-        wait = self._rate.ready_at() - now
-        # While the store is down one output at a time finds out whether it is back.
-        room = len(self._working) < (1 if self._rate.failures else self._pace.concurrency)
-        if wait > 0 or not room:
-            await self._rest(wait if room else CHECK_EVERY)
-            return
-        job = await self._next(now)
-        if job is None or self._stopping:
-            await self._rest(CHECK_EVERY)
-            return
-        self._rate.take(now)
-        working = asyncio.create_task(self._archive(job), name="output")
-        self._working[job.mark] = working
-        working.add_done_callback(lambda _: self._worked(job))
-
-    async def _rest(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-
-    async def _next(self, now: float) -> Job | None:
-        if not self._due or now >= self._due_until:
-            busy = set(self._working)  # asked first: what ends during the look is not in the table as ended yet
-            found = await self._outputs.query(Outputs.due, self._now(), _BATCH + len(busy))
-            self._due = [job for job in found if job.mark not in busy][::-1]
-            self._due_until = now + _FRESH_FOR
-        return self._due.pop() if self._due else None
-
-    async def _archive(self, job: Job) -> None:
+    async def work(self, job: Job) -> None:
         """Tries one output and does what follows. A bug here costs this output a try, and no other its own."""
         try:
             await self._try(job)
@@ -158,7 +102,7 @@ class Archiver:
         except StoreError as error:
             await self._store_failed(job, error)
         else:
-            self._rate.succeeded()
+            self.rate_limit.succeeded()
             self._signals.store_answered()
             await self._journal.append(archived_draft(job, copy, now=self._wall()))
             self._signals.archived(copy.size, (self._wall() - job.begun_at) / 1000)
@@ -211,13 +155,10 @@ class Archiver:
         if not error.retriable:
             await self._failed(job, Failure(error.code), error.message)
             return
-        pause = _PAUSE.delay(self._rate.failures + 1, random.random())  # noqa: S311
-        if self._rate.pause(asyncio.get_running_loop().time(), pause):
+        pause = _PAUSE.delay(self.rate_limit.failures + 1, random.random())  # noqa: S311
+        if self.rate_limit.pause(asyncio.get_running_loop().time(), pause):
             self._signals.store_failed(error.code, error.message, error.hint, pause)
-        now = self._wall()
-        if isinstance(
-            after_failure(job, Failure(error.code, retriable=True), self._pace.give_up_after, now, 0.5), Lost
-        ):
+        if is_over(job, self._pace.give_up_after, self._wall()):
             await self._lose(job, error.code)
 
     async def _lose(self, job: Job, reason: str) -> None:
@@ -226,16 +167,6 @@ class Archiver:
         else:
             await self._journal.append(lost_draft(job, reason, now=self._wall()))
         self._signals.lost(job.task_id, job.index, reason)
-
-    def _worked(self, job: Job) -> None:
-        del self._working[job.mark]
-        self._woken.set()
-
-    async def _end(self) -> None:
-        for working in (cut := list(self._working.values())):
-            working.cancel()
-        if cut:
-            await asyncio.wait(cut)
 
 
 def _copy(key: str, stored: Stored) -> Copy:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -19,7 +19,6 @@ from relay.core.event import Draft
 from relay.core.source import Delivery, Source
 from relay.core.tasks.address import made_before
 from relay.core.tasks.events import abandoned_draft, terminal_key
-from relay.core.tasks.rate_limit import RateLimit
 from relay.core.tasks.reconcile import (
     Abandon,
     Decision,
@@ -33,6 +32,7 @@ from relay.core.tasks.reconcile import (
     decide,
 )
 from relay.core.trace import continued
+from relay.journal.due_work import FRESH_FOR, DueWork
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.journal import Journal, Projected
 from relay.journal.projection import Projection
@@ -46,7 +46,6 @@ C = TypeVar("C", bound=Projection)
 CHECK_EVERY: Final = 1.0
 """Seconds between two looks into the registry at most: what has just been entered may be due before all others."""
 _BATCH: Final = 100
-_FRESH_FOR: Final = 1.0  # seconds: of a task that was due, the webhook may have come meanwhile
 _PRUNE_EVERY: Final = 60.0
 _PRUNE_CHUNK: Final = 500
 _PRUNE_PAUSE: Final = 0.02
@@ -57,11 +56,13 @@ Poll = Callable[[str], Awaitable[PollAnswer | Unanswered]]
 """Asks the upstream for one task. Raises nothing but bugs."""
 
 
-class Reconciler:
+class Reconciler(DueWork[Watched]):
     """Polls what is due, at most ``rate`` times per second and ``concurrency`` at once.
 
     ``source`` must report tasks under way, too; their events are published where ``publish_progress`` is set.
     """
+
+    name = "poll"
 
     def __init__(
         self,
@@ -77,89 +78,29 @@ class Reconciler:
         now: Callable[[], int] = steady_ms,
         wall: Callable[[], int] = wall_ms,
     ) -> None:
+        super().__init__(rate, concurrency, min(max(timing.first_after / 2, 0.05), CHECK_EVERY))
         self._journal, self._source, self._poll = journal, source, poll
         self._signals, self._timing = signals, timing
         self._now, self._wall = now, wall
         self._publish_progress = publish_progress
         self._tasks = journal.projection(Tasks)
-        self._rate_limit = RateLimit(rate)
-        self._concurrency = concurrency
-        self._check_every = min(max(timing.first_after / 2, 0.05), CHECK_EVERY)
-        self._batch = max(1, min(round(rate * _FRESH_FOR), _BATCH))
-        self._due: list[Watched] = []
-        self._due_until = 0.0
-        self._polling: dict[str, asyncio.Task[None]] = {}
+        self._batch = max(1, min(round(rate * FRESH_FOR), _BATCH))
         self._seen: dict[str, PollAgain] = {}
-        self._stopping = False
-        self.paused = False
-        """While set, no poll begins."""
-        self._woken = asyncio.Event()
 
-    async def run(self) -> None:
-        """Polls until ``stop``. Polls under way are cut short: the next start makes them again."""
-        try:
-            while not self._stopping:
-                self._woken.clear()
-                try:
-                    await self._step()
-                except (JournalUnavailable, JournalBroken):
-                    # What polls brought stays noted; a broken journal ends the process, by its own way.
-                    await self._rest(self._check_every)
-        finally:
-            await self._end()
+    def may_begin(self) -> bool:
+        return super().may_begin() and self._journal.accepting() is None
 
-    @property
-    def polling(self) -> bool:
-        """Whether a poll is under way."""
-        return bool(self._polling)
+    async def look(self, busy: Collection[str]) -> Sequence[Watched]:
+        await self._note()
+        found = await self._tasks.query(Tasks.due, self._now(), self._batch + len(busy), self._timing.longest)
+        return await self._without_ended([task for task in found if task.task_id not in busy])
 
-    def stop(self) -> None:
-        """Ends ``run``. No further poll begins."""
-        self._stopping = True
-        self._woken.set()
+    def mark_of(self, job: Watched) -> str:
+        return job.task_id
 
-    def wake(self) -> None:
-        """A task was entered that is due at once."""
-        self._due_until = 0.0
-        self._woken.set()
-
-    async def _step(self) -> None:
-        """One poll begun, or a rest until one may be."""
-        loop_time = asyncio.get_running_loop().time()
-        wait = self._rate_limit.ready_at() - loop_time
-        # During an outage one poll at a time finds out whether it is over.
-        room = len(self._polling) < (1 if self._rate_limit.failures else self._concurrency)
-        if wait > 0 or not room or self.paused or self._journal.accepting() is not None:
-            await self._rest(wait if room and wait > 0 else self._check_every)
-            return
-        task = await self._next(loop_time)
-        if task is None or self._stopping or self.paused:
-            await self._rest(await self._until_due())
-            return
-        self._rate_limit.take(loop_time)
-        polling = asyncio.create_task(self._reconcile(task), name="poll")
-        self._polling[task.task_id] = polling
-        polling.add_done_callback(lambda _: self._polled(task.task_id))
-
-    async def _rest(self, seconds: float) -> None:
-        """Returns after so long, or as soon as there is news."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-
-    async def _next(self, loop_time: float) -> Watched | None:
-        if not self._due or loop_time >= self._due_until:
-            busy = set(self._polling)  # asked first: what is answered during the look is not noted yet
-            await self._note()
-            found = await self._tasks.query(Tasks.due, self._now(), self._batch + len(busy), self._timing.longest)
-            idle = [task for task in found if task.task_id not in busy]
-            self._due = (await self._without_ended(idle))[::-1]
-            self._due_until = loop_time + _FRESH_FOR
-        return self._due.pop() if self._due else None
-
-    async def _until_due(self) -> float:
+    async def until_due(self) -> float:
         """Seconds until a task is due, as far as is known now."""
-        if self._polling:
+        if self.working:
             return self._check_every
         due_at = await self._tasks.execute(Tasks.next_due)
         if due_at is None:
@@ -193,19 +134,19 @@ class Reconciler:
             await self._tasks.execute(Tasks.forget, task_id)
         self._signals.ending_was_known()
 
-    async def _reconcile(self, task: Watched) -> None:
+    async def work(self, job: Watched) -> None:
         """Polls one task and does what its answer asks for. A bug here costs this task a poll, and no other its."""
         try:
-            decision = await self._ask(task)
-            await self._obey(task, decision)
+            decision = await self._ask(job)
+            await self._obey(job, decision)
         except JournalUnavailable:
-            self._again(task, PollAgain(self._now() + 1000, "running", counts=False))
+            self._again(job, PollAgain(self._now() + 1000, "running", counts=False))
         except JournalBroken:
             pass  # the process is about to end
         except Exception as error:
             self._signals.poll_failed(error)
-            at = self._timing.next_poll(task, self._now(), None, random.random())  # noqa: S311
-            self._again(task, PollAgain(at, "unreadable"))
+            at = self._timing.next_poll(job, self._now(), None, random.random())  # noqa: S311
+            self._again(job, PollAgain(at, "unreadable"))
 
     async def _ask(self, task: Watched) -> Decision:
         span = self._signals.poll_begun(task.task_id)
@@ -217,7 +158,7 @@ class Reconciler:
         if isinstance(normalized, Draft):
             normalized = continued(normalized, span.traceparent)
         # The dice only spread polls over time; nobody gains by guessing them.
-        moment = Moment(now, self._rate_limit.failures, random.random())  # noqa: S311
+        moment = Moment(now, self.rate_limit.failures, random.random())  # noqa: S311
         decision = decide(task, answer, normalized, self._timing, moment)
         self._signals.polled("abandoned" if isinstance(decision, Abandon) else decision.result, span)
         return decision
@@ -241,9 +182,9 @@ class Reconciler:
 
     def _slow_down(self, result: str, pause: float) -> None:
         if not pause:
-            self._rate_limit.succeeded()
+            self.rate_limit.succeeded()
             self._signals.upstream_answered()
-        elif self._rate_limit.pause(asyncio.get_running_loop().time(), pause):
+        elif self.rate_limit.pause(asyncio.get_running_loop().time(), pause):
             self._signals.polling_paused(result, pause)
 
     def _again(self, task: Watched, again: PollAgain) -> None:
@@ -251,15 +192,9 @@ class Reconciler:
         under an older event, which the next look finds."""
         self._seen[task.task_id] = again
 
-    def _polled(self, task_id: str) -> None:
-        del self._polling[task_id]
-        self._woken.set()
-
-    async def _end(self) -> None:
-        for polling in (cut := list(self._polling.values())):
-            polling.cancel()
-        if cut:
-            await asyncio.wait(cut)
+    async def end(self) -> None:
+        """Polls under way are cut short; what others brought is noted."""
+        await super().end()
         with suppress(RelayError):
             await self._note()
 

@@ -82,6 +82,11 @@ def deadline_of(expires_at: int | None, received_at: int) -> int:
     return received_at + ASSUMED_LIFE if expires_at is None else expires_at
 
 
+def is_over(job: Job, give_up_after: float, now: int) -> bool:
+    """Whether an output that may still be had is tried no more: its link has ended, and ``give_up_after`` seconds."""
+    return now >= max(job.deadline, job.begun_at + round(give_up_after * 1000))
+
+
 def after_failure(job: Job, failure: Failure, give_up_after: float, now: int, chance: float) -> Again | Lost:
     """What follows a failed try, for which a fresh link was asked where one could help.
 
@@ -93,7 +98,7 @@ def after_failure(job: Job, failure: Failure, give_up_after: float, now: int, ch
         return Lost("link_expired")
     if not (failure.retriable or failure.refused):
         return Lost(failure.code)
-    if ended and now >= job.begun_at + round(give_up_after * 1000):
+    if is_over(job, give_up_after, now):
         return Lost(failure.code)
     wait = _SOON.delay(job.attempts + 1, chance)
     if not ended:  # several tries before the end
