@@ -105,7 +105,7 @@ class KafkaSink:
                     return None
                 return (await read_back(self._ledger, options)).checkpoint
         except Exception as error:
-            raise unavailable(error, "reading the checkpoint", self._config.principal) from error
+            raise self._unavailable(error, "reading the checkpoint") from error
 
     async def ready(self) -> None:
         """Have a producer, which may take ``open_timeout``. Raises ``SinkUnavailable``."""
@@ -141,9 +141,9 @@ class KafkaSink:
                 taken = await self._succeed(former, inheritance)
         except Exception as error:
             await self.close()
-            raise unavailable(
-                error, f"taking over the checkpoint of {former.identity}", self._config.principal
-            ) from error
+            # Not _unavailable: the transactional id may be the former one.
+            doing = f"taking over the checkpoint of {former.identity}"
+            raise unavailable(error, doing, self._config.principal) from error
         self._settled = taken or self._settled
         return taken
 
@@ -187,7 +187,7 @@ class KafkaSink:
                 found = await durability((await self._logins.current()).options, names)
                 return advice_on(found, self._config.partitions)
         except Exception as error:
-            raise unavailable(error, "asking for the topics' settings", self._config.principal) from error
+            raise self._unavailable(error, "asking for the topics' settings") from error
 
     def steps(self) -> Sequence[Step]:
         """To the broker, through the login, to a transaction and the right to write."""
@@ -207,7 +207,7 @@ class KafkaSink:
         try:
             return await may_write(session, self._names, self._config.publish_timeout)
         except Exception as error:
-            raise unavailable(error, "taking topics into a transaction", self._config.principal) from error
+            raise self._unavailable(error, "taking topics into a transaction") from error
 
     async def close(self) -> None:
         """Let go of the producer; an open transaction is left to the next opening, or to its timeout."""
@@ -260,7 +260,7 @@ class KafkaSink:
                 secured = config.security_protocol != "PLAINTEXT"
                 greeting = await answered(greet(options), options) if secured else None
         except Exception as error:
-            raise unavailable(error, "logging in to Kafka", self._config.principal) from error
+            raise self._unavailable(error, "logging in to Kafka") from error
         now = asyncio.get_running_loop().time()
         return login_until(options, now, lifetime, greeting.session_lifetime if greeting else None)
 
@@ -272,7 +272,7 @@ class KafkaSink:
         except BaseException as error:
             await self._discard()
             if isinstance(error, Exception) and not isinstance(error, SinkFenced):
-                raise unavailable(error, "opening the Kafka sink", self._config.principal) from error
+                raise self._unavailable(error, "opening the Kafka sink") from error
             raise
         finally:
             self._in_transaction = False
@@ -327,6 +327,9 @@ class KafkaSink:
                 raise result
         return [result for _, result in written]
 
+    def _unavailable(self, error: BaseException, doing: str) -> SinkUnavailable:
+        return unavailable(error, doing, self._config.principal, self._transactional_id)
+
     async def _publish(self, session: Session, batch: Batch) -> Sequence[Outcome]:
         if not session.alive:
             raise SinkUnavailable("client_error", "The Kafka producer has died.")
@@ -341,13 +344,11 @@ class KafkaSink:
                 await self._discard()
             return _refuse(batch, packer.too_large)
         except Exception as error:
-            raise unavailable(error, "publishing to Kafka", self._config.principal, self._transactional_id) from error
+            raise self._unavailable(error, "publishing to Kafka") from error
         failed = [(which, result) for which, result in sent if isinstance(result, BaseException)]
         for which, failure in failed:
             if which is checkpoint:
-                raise unavailable(
-                    failure, "writing the checkpoint to Kafka", self._config.principal, self._transactional_id
-                ) from failure
+                raise self._unavailable(failure, "writing the checkpoint to Kafka") from failure
         if failed:
             await self._discard()
             return self._single_out(batch, [which for which, failure in failed if is_too_large(failure)])
