@@ -40,14 +40,14 @@ class Message(Assembly):
         super().__init__(**settings)
         self._blocks: dict[int, list[str]] = {}
         self._given: set[int] = set()  # blocks whose input came whole, before any piece of it
-        self._next = 0  # the place of the next block
 
     def add(self, chunk: dict[str, Any]) -> None:
         kind = chunk.get("type")
         if kind == "content_block_delta":
             self._add_delta(chunk)
         elif kind == "content_block_start":
-            self._announce(number(chunk, "index"), chunk.get("content_block"))
+            self.announce(index := number(chunk, "index"))
+            self._begin_block(index, chunk.get("content_block"), whole=False)
         elif kind == "message_start":
             message = chunk.get("message")
             if type(message) is dict:
@@ -101,13 +101,6 @@ class Message(Assembly):
     @classmethod
     def without_texts(cls, chunk: dict[str, Any]) -> dict[str, Any]:
         return bare(chunk, ("type", "index", "usage"), _BARE)
-
-    def _announce(self, index: int, block: Any) -> None:
-        """A block of a stream begins."""
-        if index != self._next:
-            self.irregular.add("out_of_order")
-        self._next = index + 1
-        self._begin_block(index, block, whole=False)
 
     def _begin_block(self, index: int, block: Any, *, whole: bool) -> None:
         if type(block) is not dict:

@@ -54,7 +54,6 @@ class Response(Assembly):
         self._calls: dict[int, int] = {}  # the place of each among the calls
         self._read: set[int] = set()  # items of which a piece came, or the whole
         self._ids: dict[int, str] = {}
-        self._next = 0  # the place of the next item
 
     def add(self, chunk: dict[str, Any]) -> None:
         kind = word(chunk.get("type")) or ""
@@ -63,7 +62,8 @@ class Response(Assembly):
         elif self.piecemeal and kind != "response.output_item.added":
             return  # the whole of something, of which pieces may have come before
         elif kind == "response.output_item.added":
-            self._announce(number(chunk, "output_index"), chunk.get("item"))
+            self.announce(index := number(chunk, "output_index"))
+            self._begin_item(index, chunk.get("item"))
         elif kind == "response.content_part.added":
             self._begin_part(chunk.get("part"))
         elif kind == "response.output_item.done":
@@ -114,7 +114,7 @@ class Response(Assembly):
         index, text = number(chunk, "output_index"), chunk.get("delta")
         if type(text) is not str or not self._notes(index):
             return
-        if index >= self._next:
+        if index >= self.following:
             self.irregular.add("out_of_order")
         texts = self._texts(index, kind)
         if texts is None and kind in _ARGUMENTS:  # its item was not announced
@@ -132,13 +132,6 @@ class Response(Assembly):
             place = self._calls.get(index)
             return None if place is None else parts.calls[place].arguments
         return parts.section(index, reasoning=kind in _REASONING)
-
-    def _announce(self, index: int, item: Any) -> None:
-        """An item of a stream begins."""
-        if index != self._next:
-            self.irregular.add("out_of_order")
-        self._next = index + 1
-        self._begin_item(index, item)
 
     def _begin_item(self, index: int, item: Any) -> None:
         if type(item) is not dict or (parts := self.parts(0)) is None:

@@ -61,6 +61,8 @@ class Assembly(ABC):
         self.done = False
         self.truncated = False
         self.irregular: set[Irregularity] = set()
+        self.following = 0
+        """The place of the next part that begins, in the APIs that announce each."""
         self._content = content
         self._room = max_text
         self._choices: dict[int, Parts] = {}
@@ -128,6 +130,12 @@ class Assembly(ABC):
         """A chunk that the API does not have: an error, or something unknown."""
         if not self.find_error(chunk):
             self.irregular.add("unknown_event")
+
+    def announce(self, index: int) -> None:
+        """A part of a stream begins at this place."""
+        if index != self.following:
+            self.irregular.add("out_of_order")
+        self.following = index + 1
 
     def finish(self, parts: Parts, reason: str) -> None:
         """A choice has ended."""
