@@ -17,6 +17,7 @@ MAX_TEMPLATE: Final = 512
 """Characters; with an id of 128 the key stays below the 1,024 bytes that S3 takes."""
 
 _LITERAL: Final = re.compile(r"[A-Za-z0-9._=/-]*", re.ASCII)
+_SEPARATED: Final = re.compile(r"[._=/-]")
 _EXTENSION: Final = re.compile(r"[a-z0-9]{1,8}", re.ASCII)
 _NO_EXTENSION: Final = "bin"
 
@@ -31,6 +32,8 @@ def check_template(template: str) -> str:
             raise ValueError("takes letters, digits and . _ = - / around its fields")
         if name is not None and name not in FIELDS:
             raise ValueError(f"has no field {{{name[:40]}}}; there are {', '.join(FIELDS)}")
+    if any(not _SEPARATED.search(literal) for literal, name in parts[1:] if name is not None):
+        raise ValueError("needs one of / . _ = - between its fields, or two outputs could have one key")
     missing = [name for name in NEEDED if name not in {name for _, name in parts}]
     if missing:
         raise ValueError(f"needs {{{missing[0]}}}, or two outputs would have one key")

@@ -42,6 +42,8 @@ def test_a_format_that_cannot_be_an_extension_is_left_out(given_format: str | No
         ("{task_id!r}/{index}", "plain fields"),
         ("{task_id:>200}/{index}", "plain fields"),
         ("{task_id}/{index", "is not a template"),
+        ("{task_id}{index}", "between its fields"),
+        ("{index}0{task_id}", "between its fields"),
         ("/{task_id}/{index}", "must be a path below"),
         ("{task_id}//{index}", "must be a path below"),
         ("../{task_id}/{index}", "must be a path below"),
