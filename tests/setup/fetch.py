@@ -71,7 +71,6 @@ def _of_tests() -> Iterator[Download]:
     yield _kafka(kafka_install.VERSION)
     yield Download("the schema registry", MAVEN, registry.unpacked)
     yield Download("Valkey 8", DEBIAN, valkey_install.valkey_server)
-    yield Download("SeaweedFS", GO_PROXY, seaweedfs.weed)
     for sdk in ("openai-1", "openai-2", "openai-3", "anthropic-0", "anthropic-2", "pydantic-ai-2", "novita-client"):
         yield Download(f"the SDK {sdk}", PYPI, partial(python_packages, sdk))
     yield Download("the SDKs for JavaScript", NPM, node_modules)

@@ -197,7 +197,7 @@ def _belongs(item: pytest.Item, size: Size) -> bool:
     if size == "short":
         return not (item.get_closest_marker("matrix") or item.get_closest_marker("long"))
     wanted = size == "long" or not item.get_closest_marker("long")
-    return wanted and item.get_closest_marker("row") is not None
+    return wanted and any(item.get_closest_marker(name) for name in ("row", "matrix"))
 
 
 @pytest.fixture
