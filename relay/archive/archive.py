@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Final
 
 from relay.archive.archiver import Archiver, Pace
@@ -17,7 +16,6 @@ from relay.clocks import wall_ms
 from relay.core.archive.address import Hosts
 from relay.core.source import Source
 from relay.core.tasks.reconcile import PollAnswer, Unanswered
-from relay.journal.errors import JournalUnavailable
 from relay.journal.journal import Journal
 from relay.journal.projections.outputs import Outputs
 from relay.settings import Settings
@@ -26,8 +24,6 @@ from relay.telemetry.signals.outputs import OutputSignals
 CARE: Final = "outputs care"
 """Name of the background task that never ends by itself."""
 _PRUNE_EVERY: Final = 60.0
-_PRUNE_CHUNK: Final = 500
-_PRUNE_PAUSE: Final = 0.02
 
 
 class Archive:
@@ -87,7 +83,4 @@ class Archive:
         """Forgets outputs that ended longer ago than the journal remembers."""
         while True:
             await asyncio.sleep(_PRUNE_EVERY)
-            before = wall_ms() - round(self._retention * 1000)
-            with suppress(JournalUnavailable):
-                while await self._outputs.execute(Outputs.expire, before, _PRUNE_CHUNK) == _PRUNE_CHUNK:  # noqa: ASYNC110
-                    await asyncio.sleep(_PRUNE_PAUSE)  # commits go first
+            await self._outputs.forget(Outputs.expire, wall_ms() - round(self._retention * 1000))

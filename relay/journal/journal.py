@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Concatenate, Generic, ParamSpec, TypeVar
+from typing import Concatenate, Final, Generic, ParamSpec, TypeVar
 
 from relay.core.conceal import Concealed
 from relay.core.errors import RelayError
@@ -14,7 +14,7 @@ from relay.core.event import Draft, Entry, Receipt
 from relay.core.publishing.lineage import Names
 from relay.journal.errors import JournalBroken, JournalUnavailable
 from relay.journal.event_log import EventLog
-from relay.journal.maintenance import Condition, Maintenance
+from relay.journal.maintenance import PRUNE_PAUSE, Condition, Maintenance
 from relay.journal.maintenance import Policy as Policy
 from relay.journal.names import open_under
 from relay.journal.projection import Projection
@@ -23,6 +23,9 @@ from relay.journal.sink_progress import SinkProgress
 from relay.journal.store import Store
 from relay.journal.writer import Writer
 from relay.telemetry.signals.journal import JournalSignals
+
+FORGOTTEN_AT_ONCE: Final = 500
+"""Rows of a projection that one change takes out."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,6 +50,15 @@ class Projected(Generic[C]):
     async def execute(self, change: Callable[Concatenate[C, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Changes it in the journal's thread, between two commits; it is fsynced when this returns."""
         return await self._writer.call(lambda: self._store.execute(change, self.table, *args, **kwargs))
+
+    async def forget(self, expire: Callable[[C, T, int], int], before: T) -> None:
+        """Takes out what is older, so many at a time, for as long as ``expire`` finds that many; commits go first.
+
+        On a full disk the rest is left for the next time.
+        """
+        with suppress(JournalUnavailable):
+            while await self.execute(expire, before, FORGOTTEN_AT_ONCE) == FORGOTTEN_AT_ONCE:  # noqa: ASYNC110
+                await asyncio.sleep(PRUNE_PAUSE)
 
 
 class Journal:

@@ -24,7 +24,8 @@ from relay.telemetry.signals.journal import JournalSignals
 _EVERY = 1.0
 _ROOM_EVERY = 0.25  # between two looks at a disk that is full
 _MERGE_EVERY = 60.0
-_PRUNE_PAUSE = 0.02  # between two chunks: commits go first
+PRUNE_PAUSE = 0.02
+"""Seconds between two chunks of what is removed: commits go first."""
 _SWEEP_EVERY = 60.0
 _SWEEP_SELDOM = 3600.0
 _SWEEPS = 100  # per window: a fact is forgotten by a hundredth of the window, or an hour, too late
@@ -135,7 +136,7 @@ class Maintenance:
             self._swept = await self._writer.call(self._store.sweep_dedup, self._swept, older_than=older_than)
             if not self._swept:
                 return
-            await asyncio.sleep(_PRUNE_PAUSE)
+            await asyncio.sleep(PRUNE_PAUSE)
 
     async def _merge(self) -> None:
         while await self._writer.call(self._store.merge_dedup):
@@ -143,7 +144,7 @@ class Maintenance:
 
     async def _prune(self) -> None:
         while await self._prune_dead_letters() + await self._prune_events():  # noqa: ASYNC110 - commits go first
-            await asyncio.sleep(_PRUNE_PAUSE)
+            await asyncio.sleep(PRUNE_PAUSE)
 
     async def _prune_events(self) -> int:
         older_than, over_size = wall_ms() - round(self._policy.retention * 1000), self._policy.max_size

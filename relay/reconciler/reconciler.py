@@ -47,8 +47,6 @@ CHECK_EVERY: Final = 1.0
 """Seconds between two looks into the registry at most: what has just been entered may be due before all others."""
 _BATCH: Final = 100
 _PRUNE_EVERY: Final = 60.0
-_PRUNE_CHUNK: Final = 500
-_PRUNE_PAUSE: Final = 0.02
 _ADDRESS_MARGIN: Final = 600  # seconds: no address is taken any more when its task is forgotten, on whatever clock
 
 
@@ -209,11 +207,5 @@ async def forget_ended(
     while True:
         await asyncio.sleep(_PRUNE_EVERY)
         now = wall_ms()
-        await _prune(tasks, Tasks.expire, now - round(retention * 1000))
-        await _prune(addresses, Addresses.expire, made_before(now // 1000 - int(address_life) - _ADDRESS_MARGIN))
-
-
-async def _prune(projected: Projected[C], expire: Callable[[C, T, int], int], before: T) -> None:
-    with suppress(JournalUnavailable):
-        while await projected.execute(expire, before, _PRUNE_CHUNK) == _PRUNE_CHUNK:  # noqa: ASYNC110
-            await asyncio.sleep(_PRUNE_PAUSE)  # commits go first
+        await tasks.forget(Tasks.expire, now - round(retention * 1000))
+        await addresses.forget(Addresses.expire, made_before(now // 1000 - int(address_life) - _ADDRESS_MARGIN))

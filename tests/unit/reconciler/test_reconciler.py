@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from relay.core.tasks.reconcile import PollAnswer, Timing
+from relay.journal import journal as journal_module
 from relay.journal.journal import Policy
 from relay.journal.projections.task_addresses import Addresses
 from relay.journal.projections.tasks import Tasks
-from relay.reconciler import reconciler as reconciler_module
 from relay.reconciler.reconciler import forget_ended
 from tests.unit.reconciler.reconciling import UNKNOWN, World, error, play, result, running, succeeded, world
 from tests.unit.virtual_time import virtually
@@ -399,7 +399,7 @@ def test_an_ending_that_the_journal_has_forgotten_takes_the_task_along(tmp_path:
 
 def test_ended_tasks_are_forgotten_after_the_retention(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The registry would grow forever."""
-    monkeypatch.setattr(reconciler_module, "_PRUNE_CHUNK", 3)
+    monkeypatch.setattr(journal_module, "FORGOTTEN_AT_ONCE", 3)
 
     async def story(w: World) -> None:
         w.upstream.latency = 1000.0
